@@ -1,0 +1,249 @@
+"""Files -> rows or quarantine. The line reader here is the definition of a valid row."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from risk.config import Config, Csv
+from risk.data.schema import UNPRINTABLE, Cell, Column, Rule, Schema, is_numeric
+
+csv.field_size_limit(1 << 16)  # a longer cell is the trace of a lost quote, not a value
+MAX_BAD_SHARE, MAX_BAD_ROWS = 0.10, 10
+SIGNATURES = {
+    b"\x1f\x8b": "compressed by gzip; unpack it first",
+    b"PK\x03\x04": "a zip or a spreadsheet; save it as CSV",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet; save it as CSV",
+    b"\x80": "not a text (a pickle?)",
+    b"PAR1": "Parquet; save it as CSV",
+    b"\xff\xfe": 'UTF-16; save it as UTF-8',
+    b"\xfe\xff": 'UTF-16; save it as UTF-8',
+    b"%PDF": "a PDF; save the table as CSV",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why one row is set aside: line (the header is line 1), column, rule, value and the raw line."""
+
+    line: int
+    column: str
+    rule: str
+    value: str
+    raw: str
+
+
+@dataclass
+class Reading:
+    """One file as read: `rows` data lines = accepted + faults; `refused` says why none counts."""
+
+    rows: int = 0
+    lines: list[int] = field(default_factory=list)
+    values: dict[str, list[Cell]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    refused: str = ""
+
+    @property
+    def accepted(self) -> int:
+        return 0 if self.refused else len(self.lines)
+
+
+class Refused(Exception):
+    """The file as a whole cannot be understood; the text says why and what to do."""
+
+
+def read_rows(data: bytes, schema: Schema, style: Csv, needed: frozenset[str] = frozenset({"id"}),
+              limit: bool = True) -> Reading:
+    """Every line of the file as a valid row or a fault.
+
+    needed: the parts that must be there besides the features and a date ("id", "target").
+    limit: refuse the file when more than 10 % and at least 10 of its rows are bad.
+    """
+    reading = Reading()
+    try:
+        lines = text_lines(data, style)
+        header = parse_header(lines, schema, style, needed)
+        reading.ignored = [name for name in header.names if name not in schema.names]
+        _read_lines(lines, header, schema, style, reading)
+        bad = len(reading.faults)
+        if limit and bad >= MAX_BAD_ROWS and bad > MAX_BAD_SHARE * reading.rows:
+            first = reading.faults[0]
+            raise Refused(f"{bad} of {reading.rows} rows are bad, the first on line {first.line} "
+                          f"({first.column}: {first.rule})")
+    except Refused as refusal:
+        reading.refused = str(refusal)
+        reading.lines, reading.values = [], {}
+    return reading
+
+
+def text_lines(data: bytes, style: Csv) -> list[str]:
+    """The file's lines without their ends; undecodable bytes stay marked for their row's fault."""
+    for signature, what in SIGNATURES.items():
+        if data.startswith(signature):
+            raise Refused(f"this is {what}")
+    text = data.decode(style.encoding, "surrogateescape").removeprefix("\ufeff")
+    if "\n" not in text and "\r" in text:
+        raise Refused("lines end in a lone carriage return; save the file with ordinary line ends")
+    lines = text.split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    return [line[:-1] if line.endswith("\r") else line for line in lines]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The column names in the file's order, and where each kept column stands."""
+
+    names: list[str]
+    places: dict[str, int]
+    line: int
+
+
+def parse_header(lines: list[str], schema: Schema, style: Csv, needed: frozenset[str]) -> Header:
+    """The header, if it names every column that is needed; Refused with a hint if not."""
+    at = next((number for number, line in enumerate(lines) if line.strip()), None)
+    if at is None:
+        raise Refused("the file is empty")
+    try:
+        names = [name.strip() for name in next(csv.reader([lines[at]], _dialect(style)))]
+    except csv.Error:
+        raise Refused(f"the header on line {at + 1} has a quote that is not closed") from None
+    repeated = sorted({name for name in names if names.count(name) > 1 and name in schema.names})
+    if repeated:
+        raise Refused(f"the header names {repeated[0]!r} twice")
+    for column in schema.columns:
+        if column.name not in names:
+            _check_absent(column, names, style, needed)
+    places = {name: names.index(name) for name in schema.names if name in names}
+    return Header(names, places, at)
+
+
+def _check_absent(column: Column, names: list[str], style: Csv, needed: frozenset[str]) -> None:
+    near = nearest(column.name, names)
+    hint = f"; is {near!r} meant? rename it, or name it in config.json" if near else ""
+    required = column.part in needed or column.part in ("feature", "date")
+    if required and not near and len(names) == 1:
+        other = next((d for d in ";\t|," if d in names[0]), None)
+        hint = f'; set "csv": {{"delimiter": "{other}"}} in config.json' if other else ""
+    if required:
+        shown = ", ".join(names)[:200]
+        raise Refused(f"the column {column.name!r} is missing (the header reads: {shown}){hint}")
+    if column.part == "target" and near:
+        raise Refused(f"the column {column.name!r} is missing{hint}")
+
+
+def nearest(name: str, names: list[str]) -> str | None:
+    """The header's name that most likely means this one: `Exited`, `exited_flag`, `exted`."""
+    plain = {_plain(other): other for other in reversed(names)}
+    if _plain(name) in plain:
+        return plain[_plain(name)]
+    near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.75)
+    return plain[near[0]] if near else None
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _dialect(style: Csv) -> type[csv.Dialect]:
+    class Strict(csv.excel):
+        delimiter = style.delimiter
+        strict = True
+
+    return Strict
+
+
+def records(lines: list[str], start: int, style: Csv) -> Iterator[tuple[int, list[str] | None]]:
+    """(line number, cells) for each line that is not empty; None for cells that cannot be split.
+
+    A line is a record: a quote that stays open would swallow good rows behind it, so that the file
+    is refused.
+    """
+    reader = csv.reader(iter(lines[start:]), _dialect(style))
+    number = start
+    while True:
+        before = reader.line_num
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            cells = None
+            if "unexpected end of data" in str(error):
+                raise Refused(f"a quote opened on line {number + 1} is never closed") from None
+        if reader.line_num - before != 1:
+            raise Refused(f"a quote opened on line {number + 1} is not closed on that line")
+        number += 1
+        if cells != []:
+            yield number, cells
+
+
+def _read_lines(lines: list[str], header: Header, schema: Schema, style: Csv, reading: Reading) -> None:
+    kept = [column for column in schema.columns if column.name in header.places]
+    parsers = [(c.name, header.places[c.name], schema.parser(c)) for c in kept]
+    width, rows = len(header.names), []
+    for number, cells in records(lines, header.line + 1, style):
+        reading.rows += 1
+        try:
+            rows.append(_parsed(cells, parsers, width))
+            reading.lines.append(number)
+        except _CellFault as fault:
+            raw = lines[number - 1]
+            reading.faults.append(Fault(number, fault.column, fault.rule, fault.value[:200], raw[:2000]))
+    columns = zip(*rows, strict=True) if rows else [[] for _ in kept]
+    reading.values = {c.name: list(v) for c, v in zip(kept, columns, strict=True)}
+    for column in schema.columns:
+        reading.values.setdefault(column.name, [None] * len(rows))
+
+
+class _CellFault(Exception):
+    def __init__(self, column: str, rule: str, value: str) -> None:
+        super().__init__(rule)
+        self.column, self.rule, self.value = column, rule, value
+
+
+def _parsed(cells: list[str] | None, parsers: list, width: int) -> list[Cell]:
+    if cells is None:
+        raise _CellFault("", "a stray quote", "")
+    if len(cells) != width:
+        raise _CellFault("", f"{len(cells)} cells where the header has {width}", "")
+    values = []
+    for name, place, parse in parsers:
+        text = cells[place].strip(" \t")
+        try:
+            values.append(parse(text))
+        except Rule as rule:
+            raise _CellFault(name, str(rule), text) from None
+    return values
+
+
+def numeric_counts(data: bytes, schema: Schema, style: Csv) -> dict[str, tuple[int, int]]:
+    """(filled, numeric) cells of each feature whose kind is open; {} for a file that is refused."""
+    wanted = [column for column in schema.features if column.kind is None]
+    try:
+        lines = text_lines(data, style)
+        header = parse_header(lines, schema, style, frozenset({"id"}))
+        counts = {column.name: (0, 0) for column in wanted}
+        for _, cells in records(lines, header.line + 1, style):
+            if cells is None or len(cells) != len(header.names):
+                continue
+            for name, (filled, numeric) in counts.items():
+                text = cells[header.places[name]].strip(" \t")
+                if text and not UNPRINTABLE.search(text):
+                    counts[name] = filled + 1, numeric + is_numeric(text, style.decimal)
+    except Refused:
+        return {}
+    return counts
+
+
+def read_folder_rows(config: Config, schema: Schema) -> list[tuple[str, Reading]]:
+    """Every CSV below the test folder, sorted by path, read with the same rules as the input."""
+    root = config.test_folder
+    found = sorted(p for p in root.rglob("*") if p.suffix.lower() == ".csv" and p.is_file())
+    return [
+        (p.relative_to(root).as_posix(), read_rows(p.read_bytes(), schema, config.csv))
+        for p in found if not p.name.startswith(".")
+    ]

@@ -1,0 +1,537 @@
+"""The ingested rows: Parquet segments, one state file, and finaldata.csv kept equal to them."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from risk.artifacts import (
+    draft,
+    make_folder,
+    read_json,
+    read_optional_json,
+    sync_folder,
+    utc_now,
+    write_json,
+    write_whole,
+)
+from risk.config import Config, Csv, PipelineError
+from risk.data.reader import Reading, read_rows
+from risk.data.schema import DATE, NUMBER, TARGET, TEXT, Schema, layout, same_layout, schema_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FORMAT = 1
+PLAIN_CSV = Csv(",", "utf-8", ".")
+RECORD_HEADER = "directory,file,rows,accepted,duplicates,quarantined,size,sha256,ingested_at"
+COUNTS = ("rows", "accepted", "duplicates", "quarantined")
+Entry = dict[str, Any]
+
+
+def client_digest(client: str) -> str:
+    """How an erased client is remembered, so that the name itself is not."""
+    return hashlib.sha256(client.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class Store:
+    """The ingested rows of one config; opened for writing by ingestion alone, with the lock held."""
+
+    def __init__(self, config: Config, state: dict[str, Any], schema: Schema) -> None:
+        self.config, self.state, self.schema = config, state, schema
+
+    # ------------------------------------------------------------ opening
+
+    @classmethod
+    def open(cls, config: Config) -> Store:
+        """The store as it was committed last; an empty one where none is."""
+        state = read_state(config)
+        schema = schema_of(config, state["kinds"])
+        _check_layout(config, state, schema)
+        return cls(config, state, schema)
+
+    @property
+    def tick(self) -> int:
+        """How many ingestions have changed the store."""
+        return self.state["tick"]
+
+    @property
+    def files(self) -> dict[str, Entry]:
+        return self.state["files"]
+
+    def live(self) -> list[Entry]:
+        """The entries that hold rows, in the order of their slots."""
+        return sorted((e for e in self.files.values() if e.get("segment")), key=lambda e: e["slot"])
+
+    # ------------------------------------------------------------ reading
+
+    def segment(self, entry: Entry) -> pl.DataFrame:
+        """All valid rows of one file, duplicates flagged, in the columns of the present schema."""
+        import polars as pl
+
+        path = self.config.segments / entry["segment"]
+        try:
+            frame = pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise PipelineError(
+                f"{path} is missing or damaged ({str(error).splitlines()[0]}); "
+                "run ingestion.py --rebuild"
+            ) from None
+        return frame.cast(dict(frame_types(self.schema)))
+
+    def rows(self) -> pl.DataFrame:
+        """The rows of finaldata.csv in its order, with _date, _tick and _replaced."""
+        import polars as pl
+
+        empty = pl.DataFrame(schema=frame_types(self.schema))
+        parts = [self._tagged(empty, {"tick": 0, "replaced": False})]
+        parts += [self._tagged(self.segment(entry), entry) for entry in self.live()]
+        return pl.concat(parts).filter(~pl.col("_duplicate")).drop("_duplicate", "_line")
+
+    @staticmethod
+    def _tagged(frame: pl.DataFrame, entry: Entry) -> pl.DataFrame:
+        import polars as pl
+
+        return frame.with_columns(
+            pl.lit(entry["tick"], pl.Int64).alias("_tick"), pl.lit(entry["replaced"]).alias("_replaced")
+        )
+
+    # ------------------------------------------------------------ changing
+
+    def put(self, found: dict[str, tuple[Entry, pl.DataFrame | None]], *, rebuild: bool) -> None:
+        """Commit files (entry and rows, None for none) as one tick; a crash leaves all or nothing."""
+        import polars as pl
+
+        tick = self.tick + 1
+        new = {path: frame for path, (_, frame) in found.items() if frame is not None}
+        for path, (entry, _) in found.items():
+            self.files[path] = entry
+        if rebuild:
+            kept = [(e, self.segment(e)) for p, e in self._paths() if p not in new and e.get("segment")]
+            parts = kept + [(self.files[path], frame) for path, frame in new.items()]
+            parts.sort(key=lambda part: part[0]["slot"])
+            flags = self._flags([], [frame for _, frame in parts])
+        else:
+            parts = sorted(((self.files[p], f) for p, f in new.items()), key=lambda part: part[0]["slot"])
+            flags = self._flags(self._same_dates(new), [frame for _, frame in parts])
+        written = [self._write_segment(e, f, flag, tick) for (e, f), flag in zip(parts, flags, strict=True)]
+        added = pl.concat(written) if written else pl.DataFrame(schema=frame_types(self.schema))
+        self._publish(tick, added.filter(~pl.col("_duplicate")), rebuild)
+
+    def _paths(self) -> list[tuple[str, Entry]]:
+        return list(self.files.items())
+
+    def _same_dates(self, new: dict[str, pl.DataFrame]) -> list[pl.DataFrame]:
+        """Rows already kept that share a date with a new row: only they can be its duplicate."""
+        import polars as pl
+
+        if not new:
+            return []
+        dates = pl.concat([frame.select("_date") for frame in new.values()])["_date"].unique()
+        texts = {str(date) if date else "" for date in dates.to_list()}
+        kept = []
+        for entry in self.live():
+            if entry["file"] not in new and texts & set(entry["dates"]):
+                frame = self.segment(entry)
+                kept.append(frame.filter(~pl.col("_duplicate") & pl.col("_date").is_in(
+                    dates.implode(), nulls_equal=True)))
+        return kept
+
+    def _flags(self, before: list[pl.DataFrame], frames: list[pl.DataFrame]) -> list[pl.Series]:
+        """For each frame, which rows equal an earlier row in every column and in the date."""
+        import polars as pl
+
+        if not frames:
+            return []
+        names = [*self.schema.names, "_date"]
+        every = pl.concat([frame.select(names) for frame in (*before, *frames)])
+        repeated = ~every.select(pl.struct(names).is_first_distinct()).to_series()
+        start, flags = sum(frame.height for frame in before), []
+        for frame in frames:
+            flags.append(repeated.slice(start, frame.height))
+            start += frame.height
+        return flags
+
+    def _write_segment(self, entry: Entry, frame: pl.DataFrame, flag: pl.Series, tick: int) -> pl.DataFrame:
+        """Write the file's rows unless the segment stands already; the rows with their flags."""
+        marked = frame.with_columns(flag.alias("_duplicate")).select(list(frame_types(self.schema)))
+        entry["duplicates"] = int(flag.sum())
+        entry["accepted"] = frame.height - entry["duplicates"]
+        entry["dates"] = sorted({str(d) if d else "" for d in frame["_date"].unique().to_list()})
+        unchanged = entry.get("segment") and "_duplicate" in frame and frame["_duplicate"].equals(flag)
+        if not unchanged:
+            entry["segment"] = f"{entry['slot']:06d}-{entry['sha256'][:12]}-{tick}.parquet"
+            with draft(self.config.segments / entry["segment"]) as file:
+                marked.write_parquet(file, compression="zstd")
+        return marked
+
+    def _publish(self, tick: int, added: pl.DataFrame, rebuild: bool) -> None:
+        config, first = self.config, not self.config.finaldata.exists()
+        if rebuild or first:
+            self._replace_finaldata(tick, added)
+        else:
+            self._append(tick, csv_bytes(added, self.schema, header=False))
+        stat = config.finaldata.stat()
+        self.state |= {
+            "format": FORMAT, "tick": tick, "kinds": self.schema.kinds(), "layout": layout(self.schema),
+            "finaldata": {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns},
+        }
+        write_json(config.store_state, self.state)
+        _intent_path(config).unlink(missing_ok=True)
+        self.tidy()
+
+    def _replace_finaldata(self, tick: int, rows: pl.DataFrame) -> None:
+        _begin(self.config, {"tick": tick, "kind": "rebuild"})
+        write_whole(self.config.finaldata, csv_bytes(rows, self.schema, header=True))
+
+    def _append(self, tick: int, text: bytes) -> None:
+        """Append under an intent, so that a crash in between is cut back and never half a row."""
+        if not text:
+            return
+        old = self.state["finaldata"]["bytes"]
+        _begin(self.config, {"tick": tick, "kind": "append", "old": old, "new": old + len(text)})
+        with open(self.config.finaldata, "r+b") as file:
+            file.truncate(old)
+            file.seek(old)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def save(self) -> None:
+        """Commit changes of the state that touch no row (a stat, a record line)."""
+        write_json(self.config.store_state, self.state)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Delete what the committed state does not list, then write the record and the summary."""
+        listed = {entry.get("segment") for entry in self.files.values()}
+        for path in self.config.segments.glob("*.parquet"):
+            if path.name not in listed:
+                path.unlink()
+        write_summary(self)
+        write_record(self)
+
+    # ------------------------------------------------------------ healing
+
+    def heal(self) -> list[str]:
+        """Complete or take back what a crash left open; move a hand-edited finaldata.csv aside.
+
+        The sentences for a person; [] when all is as it was committed.
+        """
+        notes = self._heal_intent()
+        if not self.state["layout"]:
+            return notes + self._set_aside_foreign()
+        if self._finaldata_as_recorded():
+            return notes
+        return notes + self._heal_finaldata()
+
+    def _heal_intent(self) -> list[str]:
+        path = _intent_path(self.config)
+        if not path.exists():
+            return []
+        intent, finaldata = read_optional_json(path), self.config.finaldata
+        undone = bool(intent) and intent["tick"] > self.tick
+        if undone and intent["kind"] == "append" and finaldata.exists():
+            if intent["old"] <= finaldata.stat().st_size <= intent["new"]:
+                with open(finaldata, "r+b") as file:
+                    file.truncate(intent["old"])
+                    os.fsync(file.fileno())
+                self._record_finaldata()
+        elif undone and self.state["layout"]:
+            write_whole(finaldata, self._finaldata_bytes())
+            self._record_finaldata()
+        elif undone:
+            finaldata.unlink(missing_ok=True)
+        path.unlink()
+        self.tidy() if self.state["layout"] else self._drop_segments()
+        return ["an ingestion that was cut off has been taken back"] if undone else []
+
+    def _drop_segments(self) -> None:
+        for path in self.config.segments.glob("*.parquet"):
+            path.unlink()
+
+    def _finaldata_as_recorded(self) -> bool:
+        try:
+            stat = self.config.finaldata.stat()
+        except FileNotFoundError:
+            return False
+        recorded = self.state["finaldata"]
+        return (stat.st_size, stat.st_mtime_ns) == (recorded["bytes"], recorded["mtime_ns"])
+
+    def _finaldata_bytes(self) -> bytes:
+        import polars as pl
+
+        rows = [self.segment(entry).filter(~pl.col("_duplicate")) for entry in self.live()]
+        return csv_bytes(pl.concat(rows), self.schema, header=True) if rows else self._header()
+
+    def _header(self) -> bytes:
+        import polars as pl
+
+        return csv_bytes(pl.DataFrame(schema=frame_types(self.schema)), self.schema, header=True)
+
+    def _heal_finaldata(self) -> list[str]:
+        expected, finaldata = self._finaldata_bytes(), self.config.finaldata
+        present = finaldata.read_bytes() if finaldata.exists() else b""
+        notes = []
+        if present != expected:
+            if not expected.startswith(present):
+                notes.append(f"{self._set_aside()} holds a finaldata.csv that was changed by hand")
+            write_whole(finaldata, expected)
+            notes.append("finaldata.csv was rebuilt from the store")
+        self._record_finaldata()
+        return notes
+
+    def _record_finaldata(self) -> None:
+        stat = self.config.finaldata.stat()
+        self.state["finaldata"] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        write_json(self.config.store_state, self.state)
+
+    def set_aside_changed(self) -> list[str]:
+        """Before everything is read anew: keep a finaldata.csv that is not the one written last."""
+        if self.state["finaldata"] and self._finaldata_as_recorded():
+            return []
+        return self._set_aside_foreign()
+
+    def _set_aside_foreign(self) -> list[str]:
+        if not self.config.finaldata.exists():
+            return []
+        return [f"{self._set_aside()} holds a finaldata.csv that ingestion did not write"]
+
+    def _set_aside(self) -> str:
+        stamp = utc_now().replace("-", "").replace(":", "")
+        target = self.config.finaldata.with_name(f"finaldata.byhand-{stamp}.csv")
+        while target.exists():
+            target = target.with_name(target.name.replace(".csv", "x.csv"))
+        os.rename(self.config.finaldata, target)
+        sync_folder(target.parent)
+        return target.name
+
+
+def empty_state() -> dict[str, Any]:
+    """The state before the first ingestion."""
+    return {
+        "format": FORMAT, "tick": 0, "kinds": {}, "layout": None, "finaldata": None, "files": {},
+        "erased": [],
+    }
+
+
+def read_state(config: Config) -> dict[str, Any]:
+    """The committed state; an empty one where nothing was ingested yet."""
+    if not config.store_state.exists():
+        return empty_state()
+    state = read_json(config.store_state, made_by="ingestion.py --rebuild")
+    if state.get("format", 0) > FORMAT:
+        raise PipelineError(f"{config.store_state} was written by a newer version; update the software")
+    if not {"tick", "kinds", "layout", "finaldata", "files", "erased"} <= state.keys():
+        raise PipelineError(f"{config.store_state} is damaged; run ingestion.py --rebuild")
+    return state
+
+
+def _check_layout(config: Config, state: dict[str, Any], schema: Schema) -> None:
+    if state["layout"] is None:
+        return
+    changed = not same_layout(schema, state["layout"])
+    changed |= any(schema.kinds().get(n) != kind for n, kind in state["kinds"].items() if kind)
+    if changed:
+        raise PipelineError(
+            f"the columns in {config.path} are not those of the rows in {config.output_folder}; "
+            "put the old columns back, or run ingestion.py --rebuild to read the input folder again"
+        )
+
+
+def _intent_path(config: Config) -> Path:
+    return config.output_folder / "intent.json"
+
+
+def _begin(config: Config, intent: dict[str, Any]) -> None:
+    write_json(_intent_path(config), intent)
+
+
+# ---------------------------------------------------------------- frames
+
+
+def frame_types(schema: Schema) -> dict[str, Any]:
+    """The polars types of a segment; a feature of unknown kind is all missing, held as a number."""
+    import polars as pl
+
+    types = {NUMBER: pl.Float64, TEXT: pl.String, DATE: pl.String, TARGET: pl.Int8, None: pl.Float64}
+    kept: dict[str, Any] = {column.name: types[column.kind] for column in schema.columns}
+    return kept | {"_date": pl.Date, "_line": pl.Int32, "_duplicate": pl.Boolean}
+
+
+def frame_of(reading: Reading, schema: Schema, path_date: str | None) -> pl.DataFrame:
+    """The accepted rows as a frame; the date column's date, else the path's."""
+    import polars as pl
+
+    types = frame_types(schema)
+    columns = {name: pl.Series(name, reading.values[name], types[name]) for name in schema.names}
+    dated = schema.named("date")
+    dates = columns[dated].str.to_date() if dated else pl.Series(
+        [datetime.date.fromisoformat(path_date) if path_date else None] * len(reading.lines), dtype=pl.Date)
+    return pl.DataFrame({**columns, "_date": dates, "_line": pl.Series(reading.lines, dtype=pl.Int32)})
+
+
+def csv_bytes(rows: pl.DataFrame, schema: Schema, *, header: bool) -> bytes:
+    """Rows as CSV: whole numbers without a point, others by the shortest text that reads back equal."""
+    import polars as pl
+
+    shown = []
+    for column in schema.columns:
+        cell = pl.col(column.name)
+        if column.kind in (NUMBER, None):
+            whole = (cell == cell.round(0)) & (cell.abs() < 1e15)
+            cell = pl.when(whole).then(cell.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(
+                cell.cast(pl.String))
+        shown.append(cell.alias(column.name))
+    out = io.BytesIO()
+    rows.select(shown).write_csv(out, include_header=header)
+    return out.getvalue()
+
+
+# ---------------------------------------------------------------- what people and the API read
+
+
+def write_record(store: Store) -> None:
+    """ingestedfiles.txt: a line for every file that was looked at, refused and repeated ones too."""
+    import csv
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(RECORD_HEADER.split(","))
+    for entry in sorted(store.files.values(), key=lambda e: (e["tick"], e["file"])):
+        writer.writerow(_record_row(store.config, entry, entry))
+        if "refusal" in entry:
+            writer.writerow(_record_row(store.config, entry, entry["refusal"]))
+    text = out.getvalue()
+    path = store.config.ingested_files
+    if not path.exists() or path.read_bytes() != text.encode("utf-8", "surrogateescape"):
+        write_whole(path, text)
+
+
+def _record_row(config: Config, entry: Entry, counts: Entry) -> list[Any]:
+    folder, _, name = f"{config.shown(config.input_folder)}/{entry['file']}".rpartition("/")
+    return [folder, name, *(counts[key] for key in COUNTS), counts["size"], counts["sha256"],
+            counts["ingested_at"]]
+
+
+def write_summary(store: Store) -> None:
+    """summary.json: count, mean, median, sample deviation and missing share of every column."""
+    old = read_optional_json(store.config.summary)
+    if old.get("tick") == store.tick and old.get("finaldata") == store.state["finaldata"]:
+        return
+    rows = store.rows()
+    columns = {column.name: describe(rows[column.name], column.kind) for column in store.schema.columns}
+    write_json(store.config.summary, {
+        "tick": store.tick, "finaldata": store.state["finaldata"], "rows": rows.height,
+        "measured_at": utc_now(), "columns": columns,
+    })
+
+
+def describe(values: pl.Series, kind: str | None) -> dict[str, Any]:
+    """Counts for any column; mean, median and deviation (n - 1) where it is a number."""
+    present = values.drop_nulls()
+    found: dict[str, Any] = {
+        "count": present.len(), "missing": values.null_count(),
+        "missing_percent": round(100 * values.null_count() / values.len(), 4) if values.len() else 0.0,
+    }
+    if kind in (NUMBER, TARGET):
+        found |= {"mean": _finite(present.mean()), "median": _finite(present.median()),
+                  "std": _finite(present.std())}
+    return found
+
+
+def _finite(value: Any) -> float | None:
+    """JSON has no infinity: a deviation beyond the largest double is reported as absent."""
+    return float(value) if value is not None and abs(float(value)) < float("inf") else None
+
+
+# ---------------------------------------------------------------- rows for the stages
+
+
+def stored_rows(config: Config) -> tuple[pl.DataFrame, Schema, int]:
+    """(rows, schema, tick) of what was ingested, or of a finaldata.csv put there by hand (tick 0)."""
+    if not config.store_state.exists():
+        return *_rows_by_hand(config), 0
+    store = Store.open(config)
+    if _intent_path(config).exists() or not store._finaldata_as_recorded():
+        raise PipelineError(
+            f"{config.finaldata} is not as ingestion.py left it; run ingestion.py "
+            "(it moves a changed file aside and rebuilds it)"
+        )
+    return store.rows(), store.schema, store.tick
+
+
+def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
+    import polars as pl
+
+    from risk.data.reader import numeric_counts
+    from risk.data.schema import infer_kinds
+
+    try:
+        data = config.finaldata.read_bytes()
+    except FileNotFoundError:
+        raise PipelineError(f"no rows at {config.finaldata}; run ingestion.py first") from None
+    schema = schema_of(config)
+    schema = schema_of(config, infer_kinds(schema, numeric_counts(data, schema, PLAIN_CSV)))
+    reading = read_rows(data, schema, PLAIN_CSV)
+    if reading.refused or reading.faults:
+        fault = reading.faults[0] if reading.faults else None
+        what = reading.refused or f"line {fault.line}, {fault.column}: {fault.rule} ({fault.value})"
+        raise PipelineError(f"{config.finaldata}: {what}")
+    frame = frame_of(reading, schema, None).drop("_line")
+    return frame.with_columns(pl.lit(0, pl.Int64).alias("_tick"), pl.lit(False).alias("_replaced")), schema
+
+
+def today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+def mature(rows: pl.DataFrame, horizon_days: int, day: datetime.date) -> pl.Series:
+    """Which rows' labels may be used on the day: t + horizon lies behind it; undated rows always."""
+    import polars as pl
+
+    if not horizon_days:
+        return pl.repeat(True, rows.height, eager=True)
+    limit = day - datetime.timedelta(days=horizon_days)
+    return (rows["_date"] < limit).fill_null(True)
+
+
+def labelled(rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date) -> pl.DataFrame:
+    """The rows that may be trained on or judged on the day."""
+    return rows.filter(rows[schema.named("target")].is_not_null() & mature(rows, horizon_days, day))
+
+
+def next_maturity(rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date) -> str:
+    """The first later day on which another label may be used, "" if none waits."""
+    waiting = rows.filter(rows[schema.named("target")].is_not_null() & ~mature(rows, horizon_days, day))
+    first = waiting["_date"].min()
+    return str(first + datetime.timedelta(days=horizon_days + 1)) if first else ""  # type: ignore[operator]
+
+
+def current_clients(rows: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, str]:
+    """Each client's last row where it is a current client's, and the basis for saying so.
+
+    "unlabelled": the last row (by date, then order) has no label, and no labelled twin supersedes it.
+    "stayed": the company never sends such rows; the last row says that the client stayed.
+    """
+    import polars as pl
+
+    client, target = schema.named("id"), schema.named("target")
+    ordered = rows.with_row_index("_order").sort("_date", "_order", nulls_last=False, maintain_order=True)
+    last = _without_twins(ordered, client, target).unique(client, keep="last", maintain_order=True).sort("_order")
+    if rows[target].null_count():
+        return last.filter(pl.col(target).is_null()).drop("_order"), "unlabelled"
+    return last.filter(pl.col(target) == 0).drop("_order"), "stayed"
+
+
+def _without_twins(ordered: pl.DataFrame, client: str, target: str) -> pl.DataFrame:
+    """Without the unlabelled rows whose client and date have a label: it supersedes them."""
+    import polars as pl
+
+    known = pl.col(target).is_not_null().any().over(client, "_date")
+    dated = pl.col("_date").is_not_null()
+    return ordered.filter(pl.col(target).is_not_null() | ~known | ~dated)

@@ -1,0 +1,61 @@
+"""Ingested rows in the form that the recipe takes: features as pandas, labels as numpy, and lineage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from risk.artifacts import file_sha256
+from risk.config import Config
+from risk.data.schema import NUMBER, Schema
+from risk.data.store import labelled, stored_rows, today
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The labelled rows as the recipe takes them, and where they came from."""
+
+    features: pd.DataFrame
+    labels: np.ndarray
+    clients: np.ndarray
+    columns: dict[str, str]
+    lineage: dict[str, Any]
+
+
+def training_rows(config: Config) -> TrainingRows:
+    """The rows whose label is known and mature today, superseded and unlabelled ones left out."""
+    import numpy as np
+
+    rows, schema, tick = stored_rows(config)
+    known = labelled(rows, schema, config.horizon_days, today())
+    columns = feature_kinds(schema)
+    labels = known[schema.named("target")].to_numpy().astype(np.int64)
+    lineage = {
+        "recipe": config.model, "rows": known.height, "exits": int(labels.sum()),
+        "base_rate": float(labels.mean()) if labels.size else None, "tick": tick,
+        "day": str(today()), "horizon_days": config.horizon_days,
+        "data_sha256": file_sha256(config.finaldata),
+        "last_date": str(known["_date"].max() or ""),
+    }
+    return TrainingRows(pandas_of(known.select(list(columns))), labels,
+                        known[schema.named("id")].to_numpy(), columns, lineage)
+
+
+def feature_kinds(schema: Schema) -> dict[str, str]:
+    """Feature names and kinds; one that has never had a value counts as a number without any."""
+    return {column.name: column.kind or NUMBER for column in schema.features}
+
+
+def pandas_of(frame: Any) -> pd.DataFrame:
+    """A polars frame as pandas without pyarrow: numbers float64 with nan, texts objects with None."""
+    import pandas as pd
+
+    return pd.DataFrame({
+        name: frame[name].to_numpy() if frame[name].dtype.is_numeric()
+        else pd.Series(frame[name].to_list(), dtype=object)
+        for name in frame.columns
+    })

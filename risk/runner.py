@@ -1,0 +1,135 @@
+"""How every script ends: options, config, lock, log, output for a person or a program, exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import logging.handlers
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from risk.artifacts import locked, make_folder, read_optional_json, sweep, utc_now, write_json
+from risk.config import FOLDERS, Config, Outcome, PipelineError, default_config_path, load
+
+LOG = logging.getLogger("risk")
+WAIT_SECONDS = 10.0
+Stage = Callable[[Config, argparse.Namespace], Outcome]
+
+
+def run(
+    stage: Stage,
+    about: str | None,
+    *,
+    options: Callable[[argparse.ArgumentParser], None] | None = None,
+    writes: Callable[[argparse.Namespace], bool] = lambda _: True,
+    before: Callable[[argparse.Namespace], Outcome | None] = lambda _: None,
+    argv: Sequence[str] | None = None,
+) -> None:
+    """Run one stage as a script and leave the process with its exit code.
+
+    writes: whether these options change files, so that the lock is taken.
+    before: what needs no config; its outcome, if there is one, is all that happens.
+    """
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", default=default_config_path(), metavar="PATH",
+                        help="the settings (default: config.json beside this script)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print the folders in use")
+    if options:
+        options(parser)
+    chosen = parser.parse_args(argv)
+    leave(_guarded(stage, chosen, writes, before, Path(sys.argv[0]).name))
+
+
+def leave(code: int) -> None:
+    """Exit with the code; a reader that closed the pipe early is no error of ours."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _guarded(stage: Stage, chosen: argparse.Namespace, writes: Callable[..., bool],
+             before: Callable[..., Outcome | None], name: str) -> int:
+    try:
+        outcome = before(chosen) or _configured(stage, chosen, writes(chosen), name)
+        show(outcome, as_json=chosen.json)
+        return outcome.code
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.code
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        if chosen.verbose:
+            traceback.print_exc()
+        print(f"error: {os_error_text(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the next run completes what is open", file=sys.stderr)
+        return 130
+
+
+def _configured(stage: Stage, chosen: argparse.Namespace, writes: bool, name: str) -> Outcome:
+    config = load(chosen.config)
+    if chosen.verbose:
+        print(folders_text(config), file=sys.stderr)
+    return _locked_stage(stage, config, chosen, name) if writes else stage(config, chosen)
+
+
+def _locked_stage(stage: Stage, config: Config, chosen: argparse.Namespace, name: str) -> Outcome:
+    with locked(config, name, WAIT_SECONDS):
+        sweep(config)
+        started = time.perf_counter()
+        outcome = stage(config, chosen)
+        if outcome.worked:
+            record_time(config, name.removesuffix(".py"), time.perf_counter() - started)
+        return outcome
+
+
+def record_time(config: Config, stage: str, seconds: float) -> None:
+    """Keep how long the stage last took when it had work to do; diagnostics shows it."""
+    times = read_optional_json(config.timings)
+    times[stage] = {"seconds": round(seconds, 6), "measured_at": utc_now()}
+    write_json(config.timings, times)
+
+
+def show(outcome: Outcome, *, as_json: bool) -> None:
+    text = json.dumps(outcome.data, indent=1, default=str) if as_json else outcome.text
+    if text:
+        print(text)
+
+
+def os_error_text(error: OSError) -> str:
+    """A full disk or a missing right, in one line."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}; nothing was deployed, free the cause and run again"
+
+
+def folders_text(config: Config) -> str:
+    folders = dict(zip(FOLDERS, (config.input_folder, config.output_folder, config.test_folder,
+                                 config.model_folder, config.production_folder), strict=True))
+    folders |= {"state_path": config.state_folder, "log_path": config.log_folder}
+    return "\n".join([f"config {config.path}", *(f"{k} {v}" for k, v in folders.items())])
+
+
+def start_log(config: Config) -> logging.Logger:
+    """A log file of at most 1 MB with four older ones; one line per event."""
+    handler: Any = logging.handlers.RotatingFileHandler(
+        make_folder(config.log_folder) / "fullprocess.log", maxBytes=1_000_000, backupCount=4
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S"))
+    handler.formatter.converter = time.gmtime
+    LOG.handlers[:] = [handler]
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    return LOG

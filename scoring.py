@@ -1,0 +1,143 @@
+"""Makes latestscore.txt, the F1 of the trained model on the test data, and a JSON with the rest.
+
+Without a labelled test row the F1 is that of out-of-fold predictions on the training rows; the JSON
+then says `"basis": "cross-validation"`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from risk.artifacts import read_bytes, sha256, utc_now, write_json, write_whole
+from risk.config import Config, Outcome, PipelineError
+from risk.data.reader import Reading, read_rows
+from risk.data.schema import schema_of
+from risk.model import portable
+from risk.model.measures import measures
+from risk.runner import run
+
+if TYPE_CHECKING:
+    from risk.model.portable import Model
+
+
+def test_files(config: Config) -> list[Path]:
+    """The CSV files of the test data, sorted by path."""
+    root = config.test_folder
+    if not root.is_dir():
+        return []
+    found = (p for p in root.rglob("*") if p.suffix.lower() == ".csv" and p.is_file())
+    return sorted((p for p in found if not p.name.startswith(".")), key=lambda p: p.relative_to(root).as_posix())
+
+
+class TestRows:
+    """All test files as one table, with the digest that says which test data a score belongs to."""
+
+    def __init__(self, config: Config, columns: dict[str, str]) -> None:
+        schema = schema_of(config, dict(columns))
+        contents = [(p.relative_to(config.test_folder).as_posix(), p.read_bytes()) for p in test_files(config)]
+        self.sha256 = sha256("".join(f"{name} {sha256(data)}\n" for name, data in contents).encode())
+        readings = [(name, read_rows(data, schema, config.csv, limit=False)) for name, data in contents]
+        for name, reading in readings:
+            if reading.refused:
+                raise PipelineError(f"test file {config.shown(config.test_folder)}/{name}: {reading.refused}")
+        self.files = [name for name, _ in contents]
+        self.bad = sum(len(reading.faults) for _, reading in readings)
+        self.table = {name: joined(name, (r for _, r in readings)) for name in schema.names}
+        self.client, self.target = schema.named("id"), schema.named("target")
+
+    def labelled(self) -> tuple[dict[str, list[Any]], np.ndarray]:
+        """(rows with a label, their labels)."""
+        keep = [at for at, label in enumerate(self.table[self.target]) if label is not None]
+        rows = {name: [cells[at] for at in keep] for name, cells in self.table.items()}
+        return rows, np.array(rows[self.target], dtype=np.int64)
+
+
+def joined(name: str, readings: Iterable[Reading]) -> list[Any]:
+    return [value for reading in readings for value in reading.values[name]]
+
+
+def trained_model(config: Config) -> tuple[Model, str]:
+    """(the model in models/, the pickle's digest), both checked to belong together."""
+    raw = read_bytes(config.model_json, made_by="training.py")
+    pickled = sha256(read_bytes(config.model_pickle, made_by="training.py"))
+    model = portable.parse(raw)
+    if model.lineage.get("trainedmodel_sha256") != pickled:
+        raise PipelineError(
+            f"{config.model_pickle} and {config.model_json.name} are of different trainings; "
+            "run training.py again"
+        )
+    return model, pickled
+
+
+def score_of(model: Model, test: TestRows) -> dict[str, Any] | None:
+    """The model's measures on the labelled test rows; None where there is none."""
+    rows, labels = test.labelled()
+    if not labels.size:
+        return None
+    found = measures(labels, model.probabilities(rows), model.lineage["base_rate"])
+    return {"basis": "test data", **found, "test_sha256": test.sha256, "test_files": test.files,
+            "rows_set_aside": test.bad}
+
+
+def score(config: Config) -> Outcome:
+    """Write the trained model's F1 and the measures beside it."""
+    model, pickled = trained_model(config)
+    test = TestRows(config, model.columns)
+    found = score_of(model, test)
+    found = _cross_validated(config, test) if found is None else _with_overlap(config, model, test, found)
+    found |= {"trainedmodel_sha256": pickled, "scored_at": utc_now()}
+    text = f"{found['f1']!r}\n"
+    write_json(config.score_json, found)
+    write_whole(config.log_folder / "latestscore.txt", text)
+    write_whole(config.score, text)
+    return Outcome(sentence(found), found)
+
+
+def sentence(found: dict[str, Any]) -> str:
+    """The score for a person, beside what knowing nothing would score."""
+    low, high = found["f1_interval"]
+    basis = f"{found['n']} test rows" if found["basis"] == "test data" else (
+        f"{found['n']} training rows by cross-validation (there is no labelled test row)")
+    area = f", AUC {found['auc']:.3f}" if found["auc"] is not None else ""
+    return (f"F1 {found['f1']:.3f} (95 % {low:.3f} to {high:.3f}) on {basis}{area}; "
+            f"calling everybody an exit scores {found['everybody_exits']['f1']:.3f}")
+
+
+def _with_overlap(config: Config, model: Model, test: TestRows, found: dict[str, Any]) -> dict[str, Any]:
+    """Add how many test rows the model was trained on, where the training rows are at hand."""
+    try:
+        from risk.data.store import labelled, stored_rows, today
+
+        rows, schema, _ = stored_rows(config)
+        known = labelled(rows, schema, config.horizon_days, today())
+    except PipelineError:
+        return found | {"rows_equal_to_training": None}
+    names = [schema.named("id"), *model.columns, schema.named("target")]
+    seen = set(known.select(names).iter_rows())
+    tested, _ = test.labelled()
+    equal = sum(row in seen for row in zip(*(tested[name] for name in names), strict=True))
+    return found | {"rows_equal_to_training": equal}
+
+
+def _cross_validated(config: Config, test: TestRows) -> dict[str, Any]:
+    from risk.model.recipe import out_of_fold
+    from risk.model.rows import training_rows
+
+    rows = training_rows(config)
+    risk = out_of_fold(config.model, rows.columns, rows.features, rows.labels, rows.clients)
+    found = measures(rows.labels, risk, float(rows.labels.mean()))
+    return {"basis": "cross-validation", **found, "test_sha256": test.sha256, "test_files": test.files,
+            "rows_set_aside": test.bad, "rows_equal_to_training": None}
+
+
+def stage(config: Config, _: argparse.Namespace) -> Outcome:
+    return score(config)
+
+
+if __name__ == "__main__":
+    run(stage, __doc__)

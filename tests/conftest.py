@@ -1,0 +1,123 @@
+"""What every test builds on: a small project of its own in tmp_path, and the real scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from risk.config import Config, load
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
+FIVE = {
+    "input_folder_path": "sourcedata/",
+    "output_folder_path": "ingesteddata/",
+    "test_data_path": "testdata/",
+    "output_model_path": "models/",
+    "prod_deployment_path": "production_deployment/",
+}
+
+
+def client_rows(n: int, seed: int = 0, *, flip: bool = False, prefix: str = "client") -> list[str]:
+    """n CSV lines of the original's columns; few orders last month go with an exit (flip: many)."""
+    rng = np.random.default_rng(seed)
+    year = rng.integers(50, 5000, n)
+    month = (year * rng.uniform(0, 0.2, n)).astype(int)
+    size = rng.integers(1, 500, n)
+    low = month < 0.08 * year
+    exited = (rng.random(n) < np.where(low != flip, 0.85, 0.15)).astype(int)
+    return [
+        f"{prefix}{seed}_{at},{month[at]},{year[at]},{size[at]},{exited[at]}" for at in range(n)
+    ]
+
+
+class Project:
+    """A project folder: write its files, then run the real scripts on it."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.configure(**settings)
+        for name in ("sourcedata", "testdata"):
+            (folder / name).mkdir(exist_ok=True)
+
+    def configure(self, **settings: Any) -> Config:
+        """Write config.json with the five entries and these settings."""
+        (self.folder / "config.json").write_text(json.dumps(FIVE | settings))
+        return self.config
+
+    @property
+    def config(self) -> Config:
+        return load(self.folder / "config.json")
+
+    def write(self, name: str, rows: Iterable[str] | bytes, *, header: str = HEADER, old: bool = True) -> Path:
+        """Write a CSV (lines below the header, or raw bytes); old: as if an hour had passed since."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        raw = rows if isinstance(rows, bytes) else "\n".join([header, *rows, ""]).encode()
+        path.write_bytes(raw)
+        if old:
+            age(path)
+        return path
+
+    def run(self, script: str, *arguments: str, check: bool = True, **environment: str
+            ) -> subprocess.CompletedProcess[str]:
+        """Run one of the scripts from / in a bare environment, warnings as errors."""
+        done = subprocess.run(
+            [sys.executable, "-W", "error", str(ROOT / script), "--config", str(self.folder / "config.json"),
+             *arguments],
+            cwd="/", env={"PATH": os.environ["PATH"], **environment}, text=True, capture_output=True, timeout=120,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{script} exited {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def pipeline(self) -> None:
+        """Ingest, train, score and deploy what lies in the folders."""
+        for script in ("ingestion.py", "training.py", "scoring.py", "deployment.py"):
+            self.run(script)
+
+    def text(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+    def json(self, name: str) -> Any:
+        return json.loads(self.text(name))
+
+
+def age(path: Path, seconds: float = 3600) -> None:
+    """Set the file's mtime back, so that it does not count as one that is still being written."""
+    stat = path.stat()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns - int(seconds * 1e9)))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Two source files of 60 rows and a test file of 80, nothing run yet."""
+    made = Project(tmp_path)
+    made.write("sourcedata/one.csv", client_rows(60, seed=1))
+    made.write("sourcedata/two.csv", client_rows(60, seed=2))
+    made.write("testdata/testdata.csv", client_rows(80, seed=3))
+    return made
+
+
+@pytest.fixture
+def deployed(project: Project) -> Project:
+    """The project with its first release deployed."""
+    project.pipeline()
+    return project
+
+
+def real_data(*parts: str) -> Path:
+    """A file of the real data that RISK_REAL_DATA names; the test is skipped where it is absent."""
+    folder = os.environ.get("RISK_REAL_DATA", "")
+    path = Path(folder, *parts)
+    if not folder or not path.exists():
+        pytest.skip(f"set RISK_REAL_DATA to the folder that holds {'/'.join(parts)}")
+    return path

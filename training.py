@@ -1,0 +1,56 @@
+"""Makes trainedmodel.pkl, and the JSON model beside it, from the labelled rows that were ingested."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import pickle
+
+from risk.artifacts import sha256, utc_now, write_whole
+from risk.config import Config, Outcome, PipelineError
+from risk.model.rows import TrainingRows, training_rows
+from risk.runner import run
+
+
+def train(config: Config) -> Outcome:
+    """Fit the recipe and write both forms of the model; nothing is overwritten by a refusal."""
+    from risk.model.portable import export
+    from risk.model.recipe import SEED, fit, suspects
+
+    rows = training_rows(config)
+    _refuse_all_missing(rows)
+    fitted = fit(config.model, rows.columns, rows.features, rows.labels)
+    warnings = [f"{name} alone orders the labels almost perfectly (AUC > .99); is it known before an "
+                "exit?" for name in suspects(rows.columns, rows.features, rows.labels)]
+    dumped = io.BytesIO()
+    pickle.dump(fitted, dumped, protocol=5)
+    lineage = {**rows.lineage, "seed": SEED, "trained_at": utc_now(), "versions": versions(),
+               "trainedmodel_sha256": sha256(dumped.getvalue()), "warnings": warnings}
+    portable = export(fitted, rows.columns, rows.features, lineage)
+    write_whole(config.model_pickle, dumped.getvalue())
+    write_whole(config.model_json, portable)
+    text = (f"trained on {rows.lineage['rows']} labelled rows ({rows.lineage['exits']} exits): "
+            f"{config.shown(config.model_pickle)}")
+    return Outcome("\n".join([text, *(f"  warning: {w}" for w in warnings)]), lineage)
+
+
+def _refuse_all_missing(rows: TrainingRows) -> None:
+    if len(rows.features) and rows.features.isna().to_numpy().all():
+        raise PipelineError("every feature is missing in every labelled row; nothing can be learned")
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide what a fit gives and whether a pickle loads."""
+    import platform
+    from importlib.metadata import version
+
+    names = ("scikit-learn", "numpy", "pandas", "polars")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def stage(config: Config, _: argparse.Namespace) -> Outcome:
+    return train(config)
+
+
+if __name__ == "__main__":
+    run(stage, __doc__)
