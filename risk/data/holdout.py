@@ -1,0 +1,50 @@
+"""The test data: rows that are never trained on, read by the same rules as the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from risk.artifacts import sha256
+from risk.config import Config, PipelineError
+from risk.data.reader import Reading, read_rows
+from risk.data.schema import schema_of
+
+
+def test_files(config: Config) -> list[Path]:
+    """The CSV files of the test data, sorted by path."""
+    root = config.test_folder
+    if not root.is_dir():
+        return []
+    found = (p for p in root.rglob("*") if p.suffix.lower() == ".csv" and p.is_file())
+    return sorted((p for p in found if not p.name.startswith(".")), key=lambda p: p.relative_to(root).as_posix())
+
+
+class TestRows:
+    """All test files as one table, with the digest that says which test data a score belongs to."""
+
+    def __init__(self, config: Config, columns: dict[str, str]) -> None:
+        schema = schema_of(config, dict(columns))
+        contents = [(p.relative_to(config.test_folder).as_posix(), p.read_bytes()) for p in test_files(config)]
+        self.sha256 = sha256("".join(f"{name} {sha256(data)}\n" for name, data in contents).encode())
+        readings = [(name, read_rows(data, schema, config.csv, limit=False)) for name, data in contents]
+        for name, reading in readings:
+            if reading.refused:
+                raise PipelineError(f"test file {config.shown(config.test_folder)}/{name}: {reading.refused}")
+        self.files = [name for name, _ in contents]
+        self.bad = sum(len(reading.faults) for _, reading in readings)
+        self.table = {name: joined(name, (r for _, r in readings)) for name in schema.names}
+        self.client, self.target = schema.named("id"), schema.named("target")
+
+    def labelled(self) -> tuple[dict[str, list[Any]], np.ndarray]:
+        """(rows with a label, their labels)."""
+        keep = [at for at, label in enumerate(self.table[self.target]) if label is not None]
+        rows = {name: [cells[at] for at in keep] for name, cells in self.table.items()}
+        return rows, np.array(rows[self.target], dtype=np.int64)
+
+
+def joined(name: str, readings: Iterable[Reading]) -> list[Any]:
+    return [value for reading in readings for value in reading.values[name]]
