@@ -1,9 +1,9 @@
 """Puts model, score, ingest record and training data into production as one release.
 
-    python deployment.py                        deploy what training.py and scoring.py made
-    python deployment.py --list                 the kept releases
-    python deployment.py --rollback [VERSION]   back to the former (or that) one, and hold it
-    python deployment.py --release-hold         let fullprocess.py deploy again
+python deployment.py                        deploy what training.py and scoring.py made
+python deployment.py --list                 the kept releases
+python deployment.py --rollback [VERSION]   back to the former (or that) one, and hold it
+python deployment.py --release-hold         let fullprocess.py deploy again
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from risk.artifacts import (
     Release,
     build_release,
     current_version,
+    json_in,
     make_current,
     number_in,
     prune,
     read_bytes,
-    read_json,
     read_optional_json,
     releases,
     sha256,
@@ -30,19 +30,21 @@ from risk.artifacts import (
 )
 from risk.config import Config, Outcome, PipelineError
 from risk.model import portable
+from risk.model.rows import refuse_other_features
 from risk.runner import run
 
 
 def deploy(config: Config) -> Outcome:
-    """Publish the trained model with its score, its ingest record and the rows it was trained on."""
+    """Publish the trained model, its score, its ingest record and the rows it was trained on."""
     sources, lineage = parts(config)
+    releases(config)  # a newer software's release among them is refused before anything changes
     former = current_version(config)
     release = build_release(config, sources, lineage)
-    _refuse_changed_data(release, lineage)
     make_current(config, release.version)
     note_deployment(config, current=release.version, former=former, held=is_held(config))
     prune(config, keep={former} if former else set())
-    text = f"deployed version {release.version} (F1 {lineage['f1']:.3f}) in {config.shown(config.production_folder)}"
+    place = config.shown(config.production_folder)
+    text = f"deployed version {release.version} (F1 {lineage['f1']:.3f}) in {place}"
     return Outcome(text, {"version": release.version, "former": former, **lineage})
 
 
@@ -51,39 +53,46 @@ def parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
     pickled = read_bytes(config.model_pickle, made_by="training.py")
     model_raw = read_bytes(config.model_json, made_by="training.py")
     score_raw = read_bytes(config.score, made_by="scoring.py")
-    score = read_json(config.score_json, made_by="scoring.py")
+    score_json = read_bytes(config.score_json, made_by="scoring.py")
+    score = json_in(score_json, config.score_json, made_by="scoring.py")
     record = read_bytes(config.ingested_files, made_by="ingestion.py")
     model = portable.parse(model_raw)
+    refuse_other_features(config, model.columns)
     digest = sha256(pickled)
     if model.lineage.get("trainedmodel_sha256") != digest:
-        raise PipelineError(f"{config.model_pickle} and {config.model_json.name} are of different "
-                            "trainings; run training.py and scoring.py again")
+        raise PipelineError(
+            f"{config.model_pickle} and {config.model_json.name} are of different "
+            "trainings; run training.py and scoring.py again"
+        )
     if score.get("trainedmodel_sha256") != digest:
-        raise PipelineError(f"{config.score} is not the score of {config.model_pickle}; run scoring.py")
+        raise PipelineError(
+            f"{config.score} is not the score of {config.model_pickle}; run scoring.py"
+        )
+    kept = ("f1", "f1_interval", "n", "basis", "auc", "brier", "test_sha256")
+    if not set(kept) <= score.keys():
+        raise PipelineError(f"{config.score_json} is incomplete; run scoring.py again")
     if number_in(score_raw, config.score, made_by="scoring.py") != score["f1"]:
-        raise PipelineError(f"{config.score} and {config.score_json.name} disagree; run scoring.py again")
+        raise PipelineError(
+            f"{config.score} and {config.score_json.name} disagree; run scoring.py again"
+        )
     if not config.finaldata.exists():
         raise PipelineError(f"no finaldata.csv at {config.finaldata}; run ingestion.py first")
-    kept = ("f1", "f1_interval", "n", "basis", "auc", "brier", "test_sha256")
     lineage = {**model.lineage, **{key: score[key] for key in kept}, "columns": model.columns}
     return {
-        "trainedmodel.pkl": pickled, "model.json": model_raw, "latestscore.txt": score_raw,
-        "latestscore.json": config.score_json.read_bytes(), "ingestedfiles.txt": record,
+        "trainedmodel.pkl": pickled,
+        "model.json": model_raw,
+        "latestscore.txt": score_raw,
+        "latestscore.json": score_json,
+        "ingestedfiles.txt": record,
         "finaldata.csv": config.finaldata,
     }, lineage
 
 
-def _refuse_changed_data(release: Release, lineage: dict[str, Any]) -> None:
-    """A release holds the rows that its model was trained on, not those that came since."""
-    if release.manifest["files"]["finaldata.csv"] != lineage["data_sha256"]:
-        artifacts.discard(release)
-        raise PipelineError("finaldata.csv has changed since the model was trained; run training.py and "
-                            "scoring.py, then deployment.py again")
-
-
 def note_deployment(config: Config, *, current: int, former: int | None, held: bool) -> None:
-    write_json(config.deployment_state, {"format": 1, "current": current, "former": former, "held": held,
-                                         "at": utc_now()})
+    write_json(
+        config.deployment_state,
+        {"format": 1, "current": current, "former": former, "held": held, "at": utc_now()},
+    )
 
 
 def is_held(config: Config) -> bool:
@@ -105,18 +114,23 @@ def rollback(config: Config, version: int | None) -> Outcome:
     if wanted is None or wanted not in kept or wanted == present:
         why = "is deployed already" if wanted is not None and wanted == present else "is not kept"
         what = f"version {wanted} {why}" if wanted is not None else "there is no former version"
-        raise PipelineError(f"{what}; kept: {', '.join(map(str, kept)) or 'none'} (deployment.py --list)")
+        raise PipelineError(
+            f"{what}; kept: {', '.join(map(str, kept)) or 'none'} (deployment.py --list)"
+        )
+    refuse_other_features(config, kept[wanted].manifest["columns"])
     broken = damage(kept[wanted])
     if broken:
-        raise PipelineError(f"version {wanted} is damaged ({broken[0]}); choose another: "
-                            f"{', '.join(str(v) for v in kept if v != wanted)}")
+        others = ", ".join(str(v) for v in kept if v not in (wanted, present)) or "none is left"
+        raise PipelineError(f"version {wanted} is damaged ({broken[0]}); choose another: {others}")
     whole = _restore_finaldata(config, kept[wanted])
     note_deployment(config, current=wanted, former=present, held=True)
     make_current(config, wanted)
     prune(config, keep={present} if present else set())
     missing = "" if whole else "; its finaldata.csv is no longer kept"
-    return Outcome(f"version {wanted} is deployed again and held until deployment.py --release-hold{missing}",
-                   {"version": wanted, "former": present, "held": True, "finaldata": whole})
+    return Outcome(
+        f"version {wanted} is deployed again and held until deployment.py --release-hold{missing}",
+        {"version": wanted, "former": present, "held": True, "finaldata": whole},
+    )
 
 
 def _restore_finaldata(config: Config, release: Release) -> bool:
@@ -124,16 +138,17 @@ def _restore_finaldata(config: Config, release: Release) -> bool:
     target, digest = release.folder / "finaldata.csv", release.manifest["files"]["finaldata.csv"]
     if target.exists():
         return True
-    sizes = release.manifest.get("finaldata_bytes")
-    if not config.finaldata.exists() or not sizes or config.finaldata.stat().st_size < sizes:
+    size = release.manifest["finaldata_bytes"]
+    if not config.finaldata.exists() or config.finaldata.stat().st_size < size:
         return False
     building = target.with_name(f"{artifacts.DRAFT}finaldata.csv")
-    building.unlink(missing_ok=True)
-    artifacts.copy_file(config.finaldata, building, size=sizes)
-    if artifacts.file_sha256(building) != digest:
-        building.unlink()
-        return False
-    building.replace(target)
+    try:
+        artifacts.copy_file(config.finaldata, building, size=size)
+        if artifacts.file_sha256(building) != digest:
+            return False
+        building.replace(target)
+    finally:
+        building.unlink(missing_ok=True)
     artifacts.sync_folder(release.folder)
     return True
 
@@ -155,8 +170,10 @@ def release_hold(config: Config) -> Outcome:
     note, current = read_optional_json(config.deployment_state), current_version(config)
     if not note.get("held") or current is None:
         return Outcome("nothing is held", {"held": False}, worked=False)
-    note_deployment(config, current=current, former=note.get("former"), held=False)
-    return Outcome(f"version {current} is no longer held; fullprocess.py may deploy again", {"held": False})
+    note_deployment(config, current=current, former=former_version(config), held=False)
+    return Outcome(
+        f"version {current} is no longer held; fullprocess.py may deploy again", {"held": False}
+    )
 
 
 def listing(config: Config) -> Outcome:
@@ -164,23 +181,37 @@ def listing(config: Config) -> Outcome:
     current, former = current_version(config), former_version(config)
     rows = [_line(r, current, former, is_held(config)) for r in releases(config)]
     head = f"{'version':>7}  {'deployed':20}  {'F1':>6}  {'rows':>8}  trained              "
-    data = {"current": current, "former": former, "held": is_held(config),
-            "releases": [release.manifest for release in releases(config)]}
+    data = {
+        "current": current,
+        "former": former,
+        "held": is_held(config),
+        "releases": [release.manifest for release in releases(config)],
+    }
     return Outcome("\n".join([head.rstrip(), *rows]) if rows else "nothing is deployed yet", data)
 
 
 def _line(release: Release, current: int | None, former: int | None, held: bool) -> str:
     m = release.manifest
-    mark = {current: "current, held" if held else "current", former: "former"}.get(release.version, "")
-    return (f"{release.version:>7}  {m['deployed_at']:20}  {m['f1']:6.3f}  {m['rows']:>8}  "
-            f"{m['trained_at']} {mark}").rstrip()
+    mark = {current: "current, held" if held else "current", former: "former"}.get(
+        release.version, ""
+    )
+    return (
+        f"{release.version:>7}  {m['deployed_at']:20}  {m['f1']:6.3f}  {m['rows']:>8}  "
+        f"{m['trained_at']} {mark}"
+    ).rstrip()
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     one = parser.add_mutually_exclusive_group()
     one.add_argument("--list", action="store_true", help="the kept releases")
-    one.add_argument("--rollback", nargs="?", const=0, type=int, metavar="VERSION",
-                     help="back to the former (or that) version, and hold it")
+    one.add_argument(
+        "--rollback",
+        nargs="?",
+        const=0,
+        type=int,
+        metavar="VERSION",
+        help="back to the former (or that) version, and hold it",
+    )
     one.add_argument("--release-hold", action="store_true", help="let fullprocess.py deploy again")
 
 

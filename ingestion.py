@@ -14,187 +14,208 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import json
 import os
-import stat
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from risk.artifacts import make_folder, read_optional_json, releases, sha256, utc_now, write_whole
+from risk.artifacts import make_folder, read_optional_json, sha256, utc_now, write_whole
 from risk.config import Config, Outcome, PipelineError
-from risk.data.reader import Fault, Reading, numeric_counts, read_rows
-from risk.data.schema import date_in_path, infer_kinds, schema_of
-from risk.data.store import Entry, Store, client_digest, empty_state, frame_of
+from risk.data.reader import Reading, numeric_counts, read_rows
+from risk.data.removal import drop_erased, erase, forget
+from risk.data.schema import TEXT, date_in_path, infer_kinds, layout, printable, schema_of
+from risk.data.sources import Source, is_unchanged, settled, source_files
+from risk.data.store import (
+    COUNTS,
+    Damaged,
+    Entry,
+    Store,
+    check_counts,
+    empty_state,
+    fits,
+    frame_of,
+    read_state,
+)
 from risk.runner import run
 
 if TYPE_CHECKING:
     import polars as pl
 
-YOUNG_SECONDS = 60.0
-LOOK_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Source:
-    """One CSV in the input folder: its path below the folder, and size and mtime as seen first."""
-
-    file: str
-    path: Path
-    size: int
-    mtime_ns: int
-
-
-def source_files(folder: Path) -> tuple[list[Source], list[str]]:
-    """(regular CSV files sorted by path, sentences about what is named .csv but is none)."""
-    found, skipped = [], []
-    for path in _named_csv(folder):
-        file = path.relative_to(folder).as_posix()
-        try:
-            seen = path.stat()
-        except OSError as error:
-            skipped.append(f"{file}: skipped, {error.strerror}")
-            continue
-        if stat.S_ISREG(seen.st_mode):
-            found.append(Source(file, path, seen.st_size, seen.st_mtime_ns))
-        else:
-            kind = "a folder" if stat.S_ISDIR(seen.st_mode) else "not a regular file"
-            skipped.append(f"{file}: skipped, {kind}")
-    return sorted(found, key=lambda s: s.file), skipped
-
-
-def _named_csv(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        raise PipelineError(f"the input folder {folder} is not there; make it and put CSV files in")
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted([*files, *folders]):
-            if name.lower().endswith(".csv") and not name.startswith("."):
-                yield Path(root, name)
-
-
-def settled(sources: list[Source], *, patient: bool) -> tuple[list[Source], list[str]]:
-    """(files that are whole as far as can be told, sentences about those that are still written).
-
-    A young file is looked at twice, a second apart, one wait for all. patient: nobody waits for the
-    result, so that a young file without its last newline is left until it is 60 s old.
-    """
-    now = time.time()
-    young = [s for s in sources if 0 <= now - s.mtime_ns / 1e9 < YOUNG_SECONDS]
-    if not young:
-        return sources, []
-    time.sleep(LOOK_SECONDS)
-    waiting = {s.file: "is still growing" for s in young if not _same(s)}
-    if patient:
-        waiting |= {s.file: "has no line end yet" for s in young
-                    if s.file not in waiting and not _ends_in_newline(s.path)}
-    return ([s for s in sources if s.file not in waiting],
-            [f"{file}: {why}; left for the next run" for file, why in waiting.items()])
-
-
-def _same(source: Source) -> bool:
-    try:
-        seen = source.path.stat()
-    except OSError:
-        return False
-    return (seen.st_size, seen.st_mtime_ns) == (source.size, source.mtime_ns)
-
-
-def _ends_in_newline(path: Path) -> bool:
-    try:
-        with open(path, "rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) in b"\n\r"
-    except OSError:
-        return False
-
 
 @dataclass
 class Found:
-    """What one ingestion found: files to commit with their rows, and sentences for a person."""
+    """What one ingestion found: files to commit with their rows, and sentences for a person.
 
-    files: dict[str, tuple[Entry, pl.DataFrame | None]]
+    former: the entries of the store that is rebuilt, whose slots and ticks the same files keep.
+    looked: the entry of every file that was read, the refused ones too.
+    leaving: the files whose old bytes are no longer theirs.
+    lost_track: the old state was damaged, so that nobody knows which rows are new.
+    """
+
     notes: list[str]
+    former: dict[str, Entry] = field(default_factory=dict)
+    files: dict[str, tuple[Entry, pl.DataFrame | None]] = field(default_factory=dict)
+    looked: list[Entry] = field(default_factory=list)
+    leaving: set[str] = field(default_factory=set)
     replaced: bool = False
-    touched: bool = False
+    lost_track: bool = False
+
+
+Contents = dict[str, tuple[Source, bytes, str]]
 
 
 def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Outcome:
-    """Read what is new or changed since the last ingestion and commit it as one tick."""
-    store = _fresh_store(config) if again else Store.open(config)
-    notes = store.set_aside_changed() if again else store.heal()
+    """Read what is new or changed since the last ingestion and commit it as one tick.
+
+    patient: leave a young file without its last newline for later. again: read everything anew.
+    """
+    store, found = _emptied(config) if again else _opened(config)
     sources, skipped = source_files(config.input_folder)
-    pending = [s for s in sources if not _as_recorded(s, store.files.get(s.file))]
-    ready, waiting = settled(pending, patient=patient)
-    found = Found({}, notes + skipped + waiting)
-    contents = {s.file: (s, *read) for s in ready if (read := _read(s, found)) is not None}
-    _settle_kinds(store, contents)
-    for file in sorted(contents):
-        _take(store, found, *contents[file], again=again)
-    _commit(store, found, again)
+    ready, waiting = settled([s for s in sources if _is_pending(store, s)], patient=patient)
+    found.notes += skipped + waiting
+    contents = _contents(ready, found)
+    contents |= _contents(_widowed(store, sources, contents), found)
+    found.leaving = {
+        file
+        for file, (_, _, digest) in contents.items()
+        if file in store.files and store.files[file]["sha256"] != digest
+    }
+    _settle_kinds(store, found, contents)
+    for file in sorted(contents, key=lambda file: _order(found.former.get(file), file)):
+        _take(store, found, *contents[file])
+    _commit(store, found, again=again)
     return _outcome(config, store, found)
 
 
-def _fresh_store(config: Config) -> Store:
-    """An empty store that continues the old one's ticks and erasures, as far as they can be read."""
-    fresh = empty_state()
-    old = read_optional_json(config.store_state)
-    if isinstance(old.get("tick"), int) and isinstance(old.get("erased"), list):
-        fresh |= {key: old.get(key) for key in ("tick", "erased", "finaldata")}
-    return Store(config, fresh, schema_of(config))
+def _opened(config: Config) -> tuple[Store, Found]:
+    store = Store.open(config)
+    return store, Found(store.heal())
 
 
-def _as_recorded(source: Source, entry: Entry | None) -> bool:
-    if entry is None:
-        return False
-    seen = entry.get("refusal", entry)
-    return (seen["size"], seen["mtime_ns"]) == (source.size, source.mtime_ns)
-
-
-def _read(source: Source, found: Found) -> tuple[bytes, str] | None:
-    """The bytes and their digest, read once; None while somebody writes to the file."""
+def _emptied(config: Config) -> tuple[Store, Found]:
+    """An empty store with the old one's ticks and erasures, and the entries of the old one."""
+    found, old = Found([]), empty_state()
     try:
-        with open(source.path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        found.notes.append(f"{source.file}: cannot be read, {error.strerror}")
-        return None
-    if len(data) != source.size or not _same(source):
-        found.notes.append(f"{source.file}: is still growing; left for the next run")
-        return None
-    return data, sha256(data)
+        old = read_state(config)
+    except Damaged:
+        old, found.lost_track = _salvaged(config), True
+        found.notes.append(
+            f"{config.store_state} could not be read; it knew {len(old['erased'])} erased clients: "
+            "were there more, erase them again"
+        )
+    found.former = {file: dict(entry) for file, entry in old["files"].items()}
+    if old["layout"] is None or not fits(old, schema_of(config, old["kinds"])):
+        # The rows themselves change: nobody may take them for those that were judged before.
+        for entry in found.former.values():
+            entry["sha256"] = ""
+    kept = {key: old[key] for key in ("tick", "erased", "finaldata")}
+    return Store(config, empty_state() | kept, schema_of(config)), found
 
 
-def _settle_kinds(store: Store, contents: dict[str, tuple[Source, bytes, str]]) -> None:
-    """Infer the kinds that are still open from all new files together, and record them."""
-    if all(kind for kind in store.schema.kinds().values()):
+def _salvaged(config: Config) -> dict[str, Any]:
+    """What can be used of a damaged state: the tick and the erased clients."""
+    raw, state = read_optional_json(config.store_state), empty_state()
+    if type(raw.get("tick")) is int:
+        state["tick"] = raw["tick"]
+    if isinstance(raw.get("erased"), list):
+        state["erased"] = [digest for digest in raw["erased"] if isinstance(digest, str)]
+    return state
+
+
+def _order(former: Entry | None, file: str) -> tuple[bool, int, str]:
+    """Old slots first, then new files by path, so that a rebuild gives the same bytes."""
+    held = former is not None and former.get("segment") is not None
+    return not held, former["slot"] if former and held else 0, file
+
+
+def _is_pending(store: Store, source: Source) -> bool:
+    entry = store.files.get(source.file)
+    if entry is None:
+        return True
+    latest = entry.get("refusal", entry)
+    same = (latest["size"], latest["mtime_ns"]) == (source.size, source.mtime_ns)
+    return not same or _is_outdated(store, latest)
+
+
+def _is_outdated(store: Store, entry: Entry) -> bool:
+    """A refusal holds under the settings it was given under."""
+    return entry["verdict"] == "refused" and entry["rules"] != _rules(store)
+
+
+def _rules(store: Store) -> str:
+    """A digest of the settings that decide whether a file can be read."""
+    config = store.config
+    said = [layout(store.schema), sorted(config.columns.kinds.items()), list(astuple(config.csv))]
+    return sha256(json.dumps(said).encode())[:12]
+
+
+def _widowed(store: Store, sources: list[Source], contents: Contents) -> list[Source]:
+    """Files that were counted once through another one which no longer has their bytes."""
+    held = {
+        entry["sha256"]
+        for entry in store.live()
+        if entry["file"] not in contents or contents[entry["file"]][2] == entry["sha256"]
+    }
+    repeated = {
+        file
+        for file, entry in store.files.items()
+        if entry["verdict"] == "repeated" and entry["sha256"] not in held
+    }
+    return [s for s in sources if s.file in repeated and s.file not in contents]
+
+
+def _contents(sources: list[Source], found: Found) -> Contents:
+    """Bytes and digest of each file, read once; without those that somebody writes to."""
+    contents = {}
+    for source in sources:
+        try:
+            data = source.path.read_bytes()
+        except OSError as error:
+            found.notes.append(f"{source.file}: cannot be read, {error.strerror}")
+            continue
+        if len(data) != source.size or not is_unchanged(source):
+            found.notes.append(f"{source.file}: is still growing; left for the next run")
+            continue
+        contents[source.file] = source, data, sha256(data)
+    return contents
+
+
+def _settle_kinds(store: Store, found: Found, contents: Contents) -> None:
+    """Infer the kinds that are still open from all new files together."""
+    kinds = store.schema.kinds()
+    if all(kinds.values()):
         return
     totals: dict[str, tuple[int, int]] = {}
     for _, data, _ in contents.values():
         for name, (filled, numeric) in numeric_counts(data, store.schema, store.config.csv).items():
             before = totals.get(name, (0, 0))
             totals[name] = before[0] + filled, before[1] + numeric
-    store.schema = schema_of(store.config, infer_kinds(store.schema, totals))
+    inferred = infer_kinds(store.schema, totals)
+    texts = [name for name, kind in inferred.items() if kind == TEXT and kinds[name] is None]
+    if texts:
+        found.notes.append(f"taken as texts, not numbers: {', '.join(texts)}")
+    store.schema = schema_of(store.config, inferred)
 
 
-def _take(store: Store, found: Found, source: Source, data: bytes, digest: str, *, again: bool) -> None:
+def _take(store: Store, found: Found, source: Source, data: bytes, digest: str) -> None:
     """Decide what becomes of one file: known, repeated, refused or accepted."""
-    known = store.files.get(source.file)
-    if known and known["sha256"] == digest:
-        known |= {"size": source.size, "mtime_ns": source.mtime_ns}
-        known.pop("refusal", None)
-        found.touched = True
+    known, twin = store.files.get(source.file), _twin(store, found, source.file, digest)
+    if known and _is_settled(store, known, digest, twin):
+        latest = known["refusal"] if known.get("refusal", {}).get("sha256") == digest else known
+        latest |= {"size": source.size, "mtime_ns": source.mtime_ns}
+        if latest is known:
+            known.pop("refusal", None)
         return
-    entry: Entry = {
-        "file": source.file, "sha256": digest, "size": source.size, "mtime_ns": source.mtime_ns,
-        "tick": store.tick + 1, "replaced": again and store.tick > 0, "ingested_at": utc_now(),
-        "verdict": "accepted", "reason": "", "duplicates": 0, "dates": [], "slot": None,
-    }
-    twin = _twin(store, found, source.file, digest)
+    entry = _entry(store, found, source, digest)
     reading = read_rows(data, store.schema, store.config.csv)
-    _drop_erased(store, reading)
-    entry |= {"rows": reading.rows, "accepted": reading.accepted, "quarantined": len(reading.faults)}
+    drop_erased(store, reading)
+    entry |= {
+        "rows": reading.rows,
+        "accepted": reading.accepted,
+        "quarantined": len(reading.faults),
+    }
+    found.looked.append(entry)
     if reading.refused:
         _refuse(store, found, known, entry, reading)
     elif twin:
@@ -203,65 +224,122 @@ def _take(store: Store, found: Found, source: Source, data: bytes, digest: str, 
         _accept(store, found, known, entry, reading)
 
 
+def _is_settled(store: Store, known: Entry, digest: str, twin: str | None) -> bool:
+    """Whether these bytes were decided on before, and the decision still holds."""
+    refusal = known.get("refusal")
+    if refusal and refusal["sha256"] == digest:
+        return not _is_outdated(store, refusal)
+    if known["sha256"] != digest or _is_outdated(store, known):
+        return False
+    return known["verdict"] != "repeated" or twin is not None
+
+
+def _entry(store: Store, found: Found, source: Source, digest: str) -> Entry:
+    """The file's line in the state, before it was read; a rebuild keeps slot, tick and time."""
+    former = found.former.get(source.file, {})
+    entry: Entry = {
+        "file": source.file,
+        "sha256": digest,
+        "size": source.size,
+        "mtime_ns": source.mtime_ns,
+        "tick": store.tick + 1,
+        "replaced": found.lost_track or bool(former.get("segment")),
+        "ingested_at": utc_now(),
+        "verdict": "accepted",
+        "reason": "",
+        "rules": _rules(store),
+        "duplicates": 0,
+        "dates": [],
+        "slot": former.get("slot"),
+        "quarantine": "",
+    }
+    if former.get("sha256") == digest and former["verdict"] != "forgotten":
+        entry |= {key: former[key] for key in ("tick", "replaced", "ingested_at")}
+    return entry
+
+
 def _twin(store: Store, found: Found, file: str, digest: str) -> str | None:
     """Another file, of this run or an earlier one, that has the same bytes and holds the rows."""
-    held = {e["sha256"]: e["file"] for e in store.live() if e["file"] not in found.files}
+    gone = found.leaving | found.files.keys()
+    held = {e["sha256"]: e["file"] for e in store.live() if e["file"] not in gone}
     held |= {e["sha256"]: f for f, (e, frame) in found.files.items() if frame is not None}
-    held = {key: name for key, name in held.items() if name != file}
-    return held.get(digest)
+    twin = held.get(digest)
+    return twin if twin != file else None
 
 
-def _drop_erased(store: Store, reading: Reading) -> None:
-    """Rows of erased clients are set aside without their content."""
-    erased = set(store.state["erased"])
-    if not erased or reading.refused:
-        return
-    ids = reading.values[store.schema.named("id")]
-    gone = {at for at, client in enumerate(ids) if client_digest(str(client)) in erased}
-    if gone:
-        reading.faults += [Fault(reading.lines[at], "", "erased client", "", "") for at in sorted(gone)]
-        keep = [at for at in range(len(ids)) if at not in gone]
-        reading.lines = [reading.lines[at] for at in keep]
-        reading.values = {n: [cells[at] for at in keep] for n, cells in reading.values.items()}
-
-
-def _refuse(store: Store, found: Found, known: Entry | None, entry: Entry, reading: Reading) -> None:
+def _refuse(
+    store: Store, found: Found, known: Entry | None, entry: Entry, reading: Reading
+) -> None:
     """Record the refusal; rows that an earlier version of the file gave stay."""
-    entry |= {"verdict": "refused", "reason": reading.refused, "accepted": 0, "quarantined": reading.rows}
-    _write_quarantine(store.config, entry, reading)
+    entry |= {
+        "verdict": "refused",
+        "reason": reading.refused,
+        "accepted": 0,
+        "quarantined": reading.rows,
+    }
+    entry["quarantine"] = _write_quarantine(store.config, entry, reading).name
     found.notes.append(f"{entry['file']}: refused, {reading.refused}")
     if known and known.get("segment"):
         found.notes.append(f"{entry['file']}: the rows of its earlier version stay")
         known["refusal"] = entry
-        found.touched = True
     else:
         found.files[entry["file"]] = (entry, None)
 
 
 def _repeat(found: Found, known: Entry | None, entry: Entry, twin: str) -> None:
-    entry |= {"verdict": "repeated", "reason": f"the same bytes as {twin}", "accepted": 0,
-              "quarantined": 0, "duplicates": entry["rows"]}
+    entry |= {
+        "verdict": "repeated",
+        "reason": f"the same bytes as {twin}",
+        "accepted": 0,
+        "quarantined": 0,
+        "duplicates": entry["rows"],
+    }
+    entry["slot"] = known["slot"] if known else entry["slot"]
     found.notes.append(f"{entry['file']}: the same bytes as {twin}, counted once")
     found.replaced |= bool(known and known.get("segment"))
     found.files[entry["file"]] = (entry, None)
 
 
-def _accept(store: Store, found: Found, known: Entry | None, entry: Entry, reading: Reading) -> None:
-    replaced = bool(known and known.get("segment"))
-    if known and replaced:
-        entry |= {"slot": known["slot"], "replaced": True}
-        found.replaced = True
+def _accept(
+    store: Store, found: Found, known: Entry | None, entry: Entry, reading: Reading
+) -> None:
+    if known and known.get("segment"):
+        entry["replaced"] = found.replaced = True
         found.notes.append(f"{entry['file']}: changed, its rows are replaced")
-    else:
-        used = [e["slot"] for e in store.files.values() if e.get("slot") is not None]
-        used += [e["slot"] for e, _ in found.files.values() if e["slot"] is not None]
-        entry["slot"] = max(used, default=-1) + 1
-    if reading.ignored:
-        found.notes.append(f"{entry['file']}: columns ignored: {', '.join(reading.ignored)[:200]}")
+    if known and known["slot"] is not None:
+        entry["slot"] = known["slot"]
+        found.replaced |= known["slot"] < _next_slot(store, found) - 1
+    if entry["slot"] is None:
+        entry["slot"] = _next_slot(store, found)
     if reading.faults:
-        where = store.config.shown(_write_quarantine(store.config, entry, reading))
+        path = _write_quarantine(store.config, entry, reading)
+        entry["quarantine"] = path.name
+        where = store.config.shown(path)
         found.notes.append(f"{entry['file']}: {len(reading.faults)} bad rows set aside in {where}")
-    found.files[entry["file"]] = (entry, frame_of(reading, store.schema, date_in_path(entry["file"])))
+    found.notes += _remarks(entry["file"], store, reading)
+    frame = frame_of(reading, store.schema, date_in_path(entry["file"]))
+    found.files[entry["file"]] = (entry, frame)
+
+
+def _next_slot(store: Store, found: Found) -> int:
+    entries = [*store.files.values(), *found.former.values(), *(e for e, _ in found.files.values())]
+    return max((e["slot"] for e in entries if e["slot"] is not None), default=-1) + 1
+
+
+def _remarks(file: str, store: Store, reading: Reading) -> list[str]:
+    """What a person should know of an accepted file's columns."""
+    notes = []
+    if reading.ignored:
+        notes.append(f"{file}: columns ignored: {', '.join(reading.ignored)[:200]}")
+    target = store.schema.named("target")
+    if target in reading.absent:
+        notes.append(f"{file}: no column {target!r}; all its rows are current clients")
+    for name in reading.absent:
+        if name != target:
+            notes.append(f"{file}: no column {name!r}; left empty")
+    if not reading.rows:
+        notes.append(f"{file}: no rows below the header")
+    return notes
 
 
 def _write_quarantine(config: Config, entry: Entry, reading: Reading) -> Path:
@@ -273,127 +351,60 @@ def _write_quarantine(config: Config, entry: Entry, reading: Reading) -> Path:
         writer.writerow([entry["file"], "", "", f"refused: {reading.refused}", "", ""])
     for f in reading.faults:
         writer.writerow([entry["file"], f.line, f.column, f.rule, f.value, f.raw])
-    slug = entry["file"].replace("/", "__")[-120:]
+    # The name of a deep path may be longer than a file system takes (255 bytes).
+    slug = os.fsencode(entry["file"].replace("/", "__"))[-120:].decode("utf-8", "ignore")
     path = make_folder(config.quarantine) / f"{slug}.{entry['sha256'][:12]}.csv"
     write_whole(path, out.getvalue().encode("utf-8", "backslashreplace"))
     return path
 
 
-def _commit(store: Store, found: Found, again: bool) -> None:
+def _commit(store: Store, found: Found, *, again: bool) -> None:
+    """Write what was found; without rows only the state, and only where it changed."""
     has_rows = any(frame is not None for _, frame in found.files.values())
-    if again or found.replaced or has_rows:
+    if again:
+        _check_rebuild(found, has_rows)
+    if has_rows or found.replaced or (again and store.state["finaldata"]):
+        if not store.state["layout"]:
+            found.notes += store.set_aside_changed()
         store.put(found.files, rebuild=again or found.replaced)
-    elif found.files or found.touched:
+    else:
+        check_counts(entry for entry, _ in found.files.values())
         store.files.update({file: entry for file, (entry, _) in found.files.items()})
-        store.save()
-    elif store.state["layout"]:
+        if again or store.state != read_state(store.config):
+            store.save()
+    if store.files:
         store.tidy()
-    _check_counts(found)
 
 
-def _check_counts(found: Found) -> None:
-    for file, (e, _) in found.files.items():
-        if e["rows"] != e["accepted"] + e["duplicates"] + e["quarantined"]:
-            raise AssertionError(f"{file}: the rows do not add up: {e}")
+def _check_rebuild(found: Found, has_rows: bool) -> None:
+    """Rows of files that are gone go with a rebuild: say so, and never end with nothing."""
+    held = {file: e["accepted"] for file, e in found.former.items() if e.get("segment")}
+    if held and not has_rows:
+        why = "; ".join(map(printable, found.notes[:3])) or "it holds no CSV file"
+        raise PipelineError(f"nothing in the input folder can be read ({why}); the old rows stay")
+    lost = {file: rows for file, rows in held.items() if file not in found.files}
+    if lost:
+        found.notes.append(
+            f"no longer in the input folder, {sum(lost.values())} rows gone: "
+            f"{', '.join(sorted(lost))[:200]}"
+        )
 
 
 def _outcome(config: Config, store: Store, found: Found) -> Outcome:
-    entries = [entry for entry, _ in found.files.values()]
-    total = {key: sum(e[key] for e in entries) for key in ("rows", "accepted", "duplicates", "quarantined")}
+    entries = found.looked
+    total = {key: sum(entry[key] for entry in entries) for key in COUNTS}
     kept = sum(e["accepted"] for e in store.live())
     if entries:
-        head = (f"read {total['rows']} rows of {len(entries)} files: {total['accepted']} accepted, "
-                f"{total['duplicates']} duplicates, {total['quarantined']} set aside; "
-                f"{config.shown(config.finaldata)} has {kept} rows")
+        head = (
+            f"read {total['rows']} rows of {len(entries)} files: {total['accepted']} accepted, "
+            f"{total['duplicates']} duplicates, {total['quarantined']} set aside; "
+            f"{config.shown(config.finaldata)} has {kept} rows"
+        )
     else:
         head = f"nothing new in {config.shown(config.input_folder)}; {kept} rows as before"
-    data = {"files": entries, "notes": found.notes, "kept": kept, "tick": store.tick, **total}
-    return Outcome("\n".join([head, *(f"  {note}" for note in found.notes)]), data, worked=bool(entries))
-
-
-# ---------------------------------------------------------------- taking rows out
-
-
-def forget(config: Config, file: str) -> Outcome:
-    """Take one file's rows out; the same bytes are not read again under this name."""
-    store = Store.open(config)
-    store.heal()
-    file = _known_file(config, store, file)
-    entry = {k: v for k, v in store.files[file].items() if k not in ("segment", "refusal")}
-    gone = entry["accepted"]
-    entry |= {"verdict": "forgotten", "reason": "taken out by hand", "rows": 0, "accepted": 0,
-              "duplicates": 0, "quarantined": 0, "slot": None, "tick": store.tick + 1}
-    store.put({file: (entry, None)}, rebuild=True)
-    text = f"{file}: {gone} rows taken out. {_still_carried(config)}"
-    return Outcome(text, {"file": file, "rows": gone})
-
-
-def _known_file(config: Config, store: Store, file: str) -> str:
-    below = Path(file).absolute()
-    if below.is_relative_to(config.input_folder):
-        file = below.relative_to(config.input_folder).as_posix()
-    if file not in store.files:
-        known = ", ".join(sorted(store.files)[:8]) or "none"
-        raise PipelineError(f"no file {file!r} was ingested; known: {known}")
-    return file
-
-
-def erase(config: Config, client: str) -> Outcome:
-    """Take one client's rows out of the store, for good: later files that name it lose them too."""
-    import polars as pl
-
-    store = Store.open(config)
-    store.heal()
-    found: dict[str, tuple[Entry, pl.DataFrame | None]] = {}
-    name, gone = store.schema.named("id"), 0
-    for entry in store.live():
-        frame = store.segment(entry)
-        rows = frame.filter(pl.col(name) != client)
-        if rows.height < frame.height:
-            taken = frame.height - rows.height
-            gone += taken
-            fresh = {k: v for k, v in entry.items() if k != "segment"}
-            fresh["quarantined"] += taken
-            found[entry["file"]] = (fresh, rows)
-    digest = client_digest(client)
-    if digest not in store.state["erased"]:
-        store.state["erased"].append(digest)
-    store.put(found, rebuild=True)
-    _erase_quarantine(config, client)
-    places = _sources_naming(config, client)
-    sources = f" Still in: {', '.join(places)}; delete it there yourself." if places else ""
-    return Outcome(f"{gone} rows of this client taken out.{sources} {_still_carried(config)}",
-                   {"rows": gone, "sources": places})
-
-
-def _erase_quarantine(config: Config, client: str) -> None:
-    for path in config.quarantine.glob("*.csv"):
-        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
-        if any(client in cell for row in rows for cell in row[4:]):
-            out = io.StringIO()
-            csv.writer(out, lineterminator="\n").writerows(
-                [*row[:4], "", ""] if any(client in cell for cell in row[4:]) else row for row in rows)
-            write_whole(path, out.getvalue())
-
-
-def _sources_naming(config: Config, client: str) -> list[str]:
-    """Files that people own and that still hold the client: input, test data, set-aside copies."""
-    raw, found = client.encode("utf-8", "surrogateescape"), []
-    places = [*config.input_folder.rglob("*"), *config.test_folder.rglob("*"),
-              *config.output_folder.glob("finaldata.byhand-*")]
-    for path in places:
-        if path.is_file() and raw in path.read_bytes():
-            found.append(config.shown(path))
-    return sorted(found)
-
-
-def _still_carried(config: Config) -> str:
-    kept = ", ".join(str(release.version) for release in releases(config))
-    if not kept:
-        return "No deployed model was trained on them."
-    return (f"Still trained on them: the deployed models {kept} (the current one keeps a copy of the "
-            "rows) and the lists made from them. Run training.py, scoring.py, deployment.py and "
-            "reporting.py; older releases go as new ones come.")
+    notes = [printable(note) for note in found.notes]
+    data = {"files": entries, "notes": notes, "kept": kept, "tick": store.tick, **total}
+    return Outcome("\n  ".join([head, *notes]), data, worked=bool(entries))
 
 
 # ---------------------------------------------------------------- the script
@@ -401,10 +412,14 @@ def _still_carried(config: Config) -> str:
 
 def options(parser: argparse.ArgumentParser) -> None:
     one = parser.add_mutually_exclusive_group()
-    one.add_argument("--rebuild", action="store_true", help="read the input folder again from nothing")
+    one.add_argument(
+        "--rebuild", action="store_true", help="read the input folder again from nothing"
+    )
     one.add_argument("--forget", metavar="FILE", help="take one file's rows out")
     one.add_argument("--erase", metavar="CLIENT", help="take one client's rows out, for good")
-    one.add_argument("--init", nargs=2, metavar=("DIR", "FILE.csv"), help="start a project of your own")
+    one.add_argument(
+        "--init", nargs=2, metavar=("DIR", "FILE.csv"), help="start a project of your own"
+    )
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
@@ -415,5 +430,14 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     return ingest(config, again=chosen.rebuild)
 
 
+def before(chosen: argparse.Namespace) -> Outcome | None:
+    """A new project needs no config: it gets one."""
+    if chosen.init is None:
+        return None
+    from risk.data.starter import start
+
+    return start(*map(Path, chosen.init))
+
+
 if __name__ == "__main__":
-    run(stage, __doc__, options=options)
+    run(stage, __doc__, options=options, before=before)

@@ -15,6 +15,7 @@ from risk.data.holdout import TestRows
 from risk.data.store import stored_rows
 from risk.model import portable
 from risk.model.measures import counts
+from risk.model.rows import refuse_other_features
 from risk.report.clients import client_list, csv_of
 from risk.runner import run
 
@@ -24,26 +25,30 @@ def report(config: Config) -> Outcome:
     with OpenRelease(config) as release:
         model = portable.parse(release.verified("model.json"))
         stored = json.loads(release.verified("latestscore.json"))
+    refuse_other_features(config, model.columns)
     matrix = confusion_of(config, model, stored)
     write_whole(config.confusion_matrix, picture(matrix, release.version))
     rows, schema, tick = stored_rows(config)
-    listing = client_list(model, release.version, rows, schema, tick)
+    listing = client_list(model, release.version, rows, schema, config.columns, tick)
     write_whole(config.clients_csv, csv_of(listing))
     write_json(config.clients_json, listing)
-    text = (f"{len(listing['clients'])} current clients by risk: {config.shown(config.clients_csv)} "
-            f"({listing['note']})\nconfusion matrix: {config.shown(config.confusion_matrix)}")
-    return Outcome(text, {"clients": len(listing["clients"]), "model_version": release.version,
-                          "basis": listing["basis"], "confusion": matrix})
+    found = len(listing["clients"])
+    text = (
+        f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing['note']})\n"
+        f"confusion matrix: {config.shown(config.confusion_matrix)}"
+    )
+    about = {"model_version": release.version, "basis": listing["basis"], "confusion": matrix}
+    return Outcome(text, {"clients": found, **about})
 
 
 def confusion_of(config: Config, model: portable.Model, stored: dict[str, Any]) -> dict[str, Any]:
-    """The four counts on the test data as it is now; those of the score where there is none."""
+    """The four counts on the test data as they are now; those of the score where there are none."""
     rows, labels = TestRows(config, model.columns).labelled()
     if not labels.size:
-        return {**stored, "basis": "training rows, each predicted by a model that did not see it"}
+        return {**stored, "basis": "training rows, by cross-validation"}
     threshold = stored["threshold"]
-    called = (model.probabilities(rows) >= threshold).astype(int)
-    return {**counts(labels, called), "n": int(labels.size), "threshold": threshold, "basis": "test rows"}
+    found = counts(labels, (model.probabilities(rows) >= threshold).astype(int))
+    return {**found, "n": int(labels.size), "threshold": threshold, "basis": "test rows"}
 
 
 def picture(matrix: dict[str, Any], version: int) -> bytes:
@@ -51,9 +56,11 @@ def picture(matrix: dict[str, Any], version: int) -> bytes:
     from risk.report.figures import confusion_matrix, png
 
     leavers = matrix["true_positive"] + matrix["false_negative"]
-    called = matrix["true_positive"] + matrix["false_positive"]
-    title = (f"Of {leavers:,} clients who left, the model called {matrix['true_positive']:,};\n"
-             f"of {called:,} it called, {matrix['true_positive']:,} left")
+    warnings = matrix["true_positive"] + matrix["false_positive"]
+    title = (
+        f"Found {matrix['true_positive']:,} of {leavers:,} clients who left\n"
+        f"{matrix['false_positive']:,} of {warnings:,} warnings were false alarms"
+    )
     basis = f"model version {version}, n = {matrix['n']:,} {matrix['basis']}"
     return png(confusion_matrix(matrix, title, basis))
 

@@ -7,58 +7,18 @@ then says `"basis": "cross-validation"`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from risk.artifacts import read_bytes, sha256, utc_now, write_json, write_whole
 from risk.config import Config, Outcome, PipelineError
-from risk.data.reader import Reading, read_rows
-from risk.data.schema import schema_of
+from risk.data.holdout import TestRows
 from risk.model import portable
 from risk.model.measures import measures
+from risk.model.rows import refuse_other_features
 from risk.runner import run
 
 if TYPE_CHECKING:
     from risk.model.portable import Model
-
-
-def test_files(config: Config) -> list[Path]:
-    """The CSV files of the test data, sorted by path."""
-    root = config.test_folder
-    if not root.is_dir():
-        return []
-    found = (p for p in root.rglob("*") if p.suffix.lower() == ".csv" and p.is_file())
-    return sorted((p for p in found if not p.name.startswith(".")), key=lambda p: p.relative_to(root).as_posix())
-
-
-class TestRows:
-    """All test files as one table, with the digest that says which test data a score belongs to."""
-
-    def __init__(self, config: Config, columns: dict[str, str]) -> None:
-        schema = schema_of(config, dict(columns))
-        contents = [(p.relative_to(config.test_folder).as_posix(), p.read_bytes()) for p in test_files(config)]
-        self.sha256 = sha256("".join(f"{name} {sha256(data)}\n" for name, data in contents).encode())
-        readings = [(name, read_rows(data, schema, config.csv, limit=False)) for name, data in contents]
-        for name, reading in readings:
-            if reading.refused:
-                raise PipelineError(f"test file {config.shown(config.test_folder)}/{name}: {reading.refused}")
-        self.files = [name for name, _ in contents]
-        self.bad = sum(len(reading.faults) for _, reading in readings)
-        self.table = {name: joined(name, (r for _, r in readings)) for name in schema.names}
-        self.client, self.target = schema.named("id"), schema.named("target")
-
-    def labelled(self) -> tuple[dict[str, list[Any]], np.ndarray]:
-        """(rows with a label, their labels)."""
-        keep = [at for at, label in enumerate(self.table[self.target]) if label is not None]
-        rows = {name: [cells[at] for at in keep] for name, cells in self.table.items()}
-        return rows, np.array(rows[self.target], dtype=np.int64)
-
-
-def joined(name: str, readings: Iterable[Reading]) -> list[Any]:
-    return [value for reading in readings for value in reading.values[name]]
 
 
 def trained_model(config: Config) -> tuple[Model, str]:
@@ -71,6 +31,7 @@ def trained_model(config: Config) -> tuple[Model, str]:
             f"{config.model_pickle} and {config.model_json.name} are of different trainings; "
             "run training.py again"
         )
+    refuse_other_features(config, model.columns)
     return model, pickled
 
 
@@ -79,9 +40,24 @@ def score_of(model: Model, test: TestRows) -> dict[str, Any] | None:
     rows, labels = test.labelled()
     if not labels.size:
         return None
-    found = measures(labels, model.probabilities(rows), model.lineage["base_rate"])
-    return {"basis": "test data", **found, "test_sha256": test.sha256, "test_files": test.files,
-            "rows_set_aside": test.bad}
+    found = measures(labels, model.probabilities(rows), base_rate(model))
+    return {
+        "basis": "test data",
+        **found,
+        "test_sha256": test.sha256,
+        "test_files": test.files,
+        "rows_set_aside": test.bad,
+    }
+
+
+def base_rate(model: Model) -> float:
+    """The share of exits among the rows that the model was trained on."""
+    rate = model.lineage.get("base_rate")
+    if type(rate) is not float or not 0.0 <= rate <= 1.0:
+        raise PipelineError(
+            "the model does not say how many of its rows were exits; run training.py again"
+        )
+    return rate
 
 
 def score(config: Config) -> Outcome:
@@ -89,7 +65,11 @@ def score(config: Config) -> Outcome:
     model, pickled = trained_model(config)
     test = TestRows(config, model.columns)
     found = score_of(model, test)
-    found = _cross_validated(config, test) if found is None else _with_overlap(config, model, test, found)
+    found = (
+        _cross_validated(config, model, test)
+        if found is None
+        else _with_overlap(config, model, test, found)
+    )
     found |= {"trainedmodel_sha256": pickled, "scored_at": utc_now()}
     text = f"{found['f1']!r}\n"
     write_json(config.score_json, found)
@@ -101,14 +81,21 @@ def score(config: Config) -> Outcome:
 def sentence(found: dict[str, Any]) -> str:
     """The score for a person, beside what knowing nothing would score."""
     low, high = found["f1_interval"]
-    basis = f"{found['n']} test rows" if found["basis"] == "test data" else (
-        f"{found['n']} training rows by cross-validation (there is no labelled test row)")
+    basis = (
+        f"{found['n']} test rows"
+        if found["basis"] == "test data"
+        else (f"{found['n']} training rows by cross-validation (there is no labelled test row)")
+    )
     area = f", AUC {found['auc']:.3f}" if found["auc"] is not None else ""
-    return (f"F1 {found['f1']:.3f} (95 % {low:.3f} to {high:.3f}) on {basis}{area}; "
-            f"calling everybody an exit scores {found['everybody_exits']['f1']:.3f}")
+    return (
+        f"F1 {found['f1']:.3f} (95 % {low:.3f} to {high:.3f}) on {basis}{area}; "
+        f"calling everybody an exit scores {found['everybody_exits']['f1']:.3f}"
+    )
 
 
-def _with_overlap(config: Config, model: Model, test: TestRows, found: dict[str, Any]) -> dict[str, Any]:
+def _with_overlap(
+    config: Config, model: Model, test: TestRows, found: dict[str, Any]
+) -> dict[str, Any]:
     """Add how many test rows the model was trained on, where the training rows are at hand."""
     try:
         from risk.data.store import labelled, stored_rows, today
@@ -124,15 +111,28 @@ def _with_overlap(config: Config, model: Model, test: TestRows, found: dict[str,
     return found | {"rows_equal_to_training": equal}
 
 
-def _cross_validated(config: Config, test: TestRows) -> dict[str, Any]:
+def _cross_validated(config: Config, model: Model, test: TestRows) -> dict[str, Any]:
+    """The measures of the recipe on the training rows, each judged by a fit without its client."""
     from risk.model.recipe import out_of_fold
     from risk.model.rows import training_rows
 
     rows = training_rows(config)
+    same = ("data_sha256", "recipe", "rows", "exits")
+    if any(model.lineage.get(key) != rows.lineage[key] for key in same):
+        raise PipelineError(
+            "the training rows or the recipe have changed since the model was trained; "
+            "run training.py again"
+        )
     risk = out_of_fold(config.model, rows.columns, rows.features, rows.labels, rows.clients)
     found = measures(rows.labels, risk, float(rows.labels.mean()))
-    return {"basis": "cross-validation", **found, "test_sha256": test.sha256, "test_files": test.files,
-            "rows_set_aside": test.bad, "rows_equal_to_training": None}
+    return {
+        "basis": "cross-validation",
+        **found,
+        "test_sha256": test.sha256,
+        "test_files": test.files,
+        "rows_set_aside": test.bad,
+        "rows_equal_to_training": None,
+    }
 
 
 def stage(config: Config, _: argparse.Namespace) -> Outcome:

@@ -1,42 +1,70 @@
-"""Makes trainedmodel.pkl, and the JSON model beside it, from the labelled rows that were ingested."""
+"""Makes trainedmodel.pkl, and the JSON model beside it, from the labelled rows of the store."""
 
 from __future__ import annotations
 
 import argparse
 import io
 import pickle
+from typing import TYPE_CHECKING
 
 from risk.artifacts import sha256, utc_now, write_whole
 from risk.config import Config, Outcome, PipelineError
 from risk.model.rows import TrainingRows, training_rows
 from risk.runner import run
 
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
 
 def train(config: Config) -> Outcome:
     """Fit the recipe and write both forms of the model; nothing is overwritten by a refusal."""
     from risk.model.portable import export
-    from risk.model.recipe import SEED, fit, suspects
+    from risk.model.recipe import SEED, fit
 
     rows = training_rows(config)
     _refuse_all_missing(rows)
     fitted = fit(config.model, rows.columns, rows.features, rows.labels)
-    warnings = [f"{name} alone orders the labels almost perfectly (AUC > .99); is it known before an "
-                "exit?" for name in suspects(rows.columns, rows.features, rows.labels)]
+    warnings = cautions(rows, fitted)
     dumped = io.BytesIO()
     pickle.dump(fitted, dumped, protocol=5)
-    lineage = {**rows.lineage, "seed": SEED, "trained_at": utc_now(), "versions": versions(),
-               "trainedmodel_sha256": sha256(dumped.getvalue()), "warnings": warnings}
+    lineage = {
+        **rows.lineage,
+        "seed": SEED,
+        "trained_at": utc_now(),
+        "versions": versions(),
+        "trainedmodel_sha256": sha256(dumped.getvalue()),
+        "warnings": warnings,
+    }
     portable = export(fitted, rows.columns, rows.features, lineage)
     write_whole(config.model_pickle, dumped.getvalue())
     write_whole(config.model_json, portable)
-    text = (f"trained on {rows.lineage['rows']} labelled rows ({rows.lineage['exits']} exits): "
-            f"{config.shown(config.model_pickle)}")
+    text = (
+        f"trained on {rows.lineage['rows']} labelled rows ({rows.lineage['exits']} exits): "
+        f"{config.shown(config.model_pickle)}"
+    )
     return Outcome("\n".join([text, *(f"  warning: {w}" for w in warnings)]), lineage)
+
+
+def cautions(rows: TrainingRows, fitted: Pipeline) -> list[str]:
+    """Sentences about what makes the model doubtful, though it was fitted."""
+    from risk.model.recipe import converged, suspects
+
+    found = [
+        f"{name} alone orders the labels almost perfectly (AUC > .99); is it known before an exit?"
+        for name in suspects(rows.columns, rows.features, rows.labels)
+    ]
+    if not converged(fitted):
+        found.append(
+            "the solver stopped at its limit of iterations; the numbers are of very unlike size"
+        )
+    return found
 
 
 def _refuse_all_missing(rows: TrainingRows) -> None:
     if len(rows.features) and rows.features.isna().to_numpy().all():
-        raise PipelineError("every feature is missing in every labelled row; nothing can be learned")
+        raise PipelineError(
+            "every feature is missing in every labelled row; nothing can be learned from them"
+        )
 
 
 def versions() -> dict[str, str]:

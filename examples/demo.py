@@ -1,4 +1,4 @@
-"""Shows three ticks on a copy of the example data: one that keeps, one that waits, one that redeploys.
+"""Shows ticks on a copy of the example data: one that keeps, one that waits, one that redeploys.
 
     python examples/demo.py
 """
@@ -6,32 +6,31 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-STABLE = ["2026-05-31", "2026-06-30", "2026-07-31"]
+STABLE = ("2026-05-31", "2026-06-30", "2026-07-31")
 SETTINGS = {
     "input_folder_path": "sourcedata/",
     "output_folder_path": "ingesteddata/",
     "test_data_path": "testdata/",
     "output_model_path": "models/",
     "prod_deployment_path": "production_deployment/",
-    "port": 9,
+    "port": 9,  # nobody serves there: the calls are tried and fail, which ends no tick
 }
 
 
-def source(date: str) -> list[str]:
-    """The lines of one month's file."""
+def month(date: str) -> list[str]:
+    """The lines of one month's file, its header first."""
     return (ROOT / "sourcedata" / f"clients_{date}.csv").read_text(encoding="utf-8").splitlines()
 
 
 def add(folder: Path, date: str, lines: list[str]) -> None:
-    """Put one file where the pipeline looks for new ones, an hour old: nobody writes to it any more."""
-    import os
-
+    """Put a file where the pipeline looks, an hour old: nobody writes to it any more."""
     path = folder / "sourcedata" / f"clients_{date}.csv"
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -42,30 +41,41 @@ def add(folder: Path, date: str, lines: list[str]) -> None:
 def tick(folder: Path, title: str) -> None:
     """Run the driver once, as cron would, and show what it said."""
     print(f"\n{title}", flush=True)
-    command = [sys.executable, str(ROOT / "fullprocess.py"), "--config", str(folder / "config.json")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    print("  " + (done.stdout or done.stderr).splitlines()[0])
+    script, settings = str(ROOT / "fullprocess.py"), str(folder / "config.json")
+    done = subprocess.run(
+        [sys.executable, script, "--config", settings],
+        env={**os.environ, "PIP_NO_INDEX": "1"},  # no look at what is outdated
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise SystemExit(done.stderr)
+    print(f"  {done.stdout.splitlines()[0]}")
+
+
+def start(folder: Path) -> None:
+    """A project of its own: settings, test data, three months of labelled rows."""
+    (folder / "config.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
+    (folder / "testdata").mkdir()
+    test_data = (ROOT / "testdata" / "testdata.csv").read_bytes()
+    (folder / "testdata" / "testdata.csv").write_bytes(test_data)
+    for date in STABLE:
+        add(folder, date, month(date))
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="risk-demo-") as scratch:
         folder = Path(scratch)
-        (folder / "config.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
-        (folder / "testdata").mkdir()
-        (folder / "testdata" / "testdata.csv").write_bytes((ROOT / "testdata/testdata.csv").read_bytes())
-        for date in STABLE:
-            add(folder, date, source(date))
-        tick(folder, "Three months of labelled rows, no model yet: the first one is trained and deployed.")
-        tick(folder, "Ten minutes later, nothing has changed: the tick ends at once.")
-        add(folder, "2026-08-31", source("2026-08-31"))
-        tick(folder, "August is like the months before: the deployed model is as good as ever and stays.")
-        newest = source("2026-10-31")
-        add(folder, "2026-09-15", [newest[0], *(line for line in newest if line.endswith(","))])
-        tick(folder, "Current clients without a label: they are listed by risk, the model waits to be judged.")
-        add(folder, "2026-09-30", source("2026-09-30"))
-        tick(folder, "In September the world has changed: the model fails on the new rows and is replaced.")
+        start(folder)
+        tick(folder, "Three months with labels, no model yet: the first is trained and deployed.")
+        tick(folder, "Ten minutes later nothing has changed: the tick ends at once.")
+        add(folder, "2026-08-31", month("2026-08-31"))
+        tick(folder, "August is like the months before: the deployed model is as good, and stays.")
+        header, *rows = month("2026-10-31")
+        add(folder, "2026-09-15", [header, *(row for row in rows if row.endswith(","))])
+        tick(folder, "Clients without a label: listed by risk, the model waits to be judged.")
+        add(folder, "2026-09-30", month("2026-09-30"))
+        tick(folder, "In September the world has changed: the model fails and is replaced.")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from risk.config import Busy, Config, PipelineError
 
 DRAFT = ".draft-"
 KEPT_RELEASES = 5
+FORMAT = 1
 RELEASE_FILES = (
     "trainedmodel.pkl",
     "model.json",
@@ -45,9 +46,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# ---------------------------------------------------------------- files
-
-
 def sync_folder(folder: Path) -> None:
     """Make renames inside the folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -58,13 +56,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    """The folder, made with its parents where it is absent; a new one survives a power cut."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
     return folder
 
 
 @contextlib.contextmanager
 def draft(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name only when it is whole and on disk; nothing stays after an error."""
+    """A file that takes its name only when it is whole and on disk; an error leaves nothing."""
     make_folder(path.parent)
     name = path.parent / f"{DRAFT}{path.name}"
     try:
@@ -99,7 +101,11 @@ def read_bytes(path: Path, made_by: str) -> bytes:
 
 
 def read_json(path: Path, made_by: str) -> dict[str, Any]:
-    raw = read_bytes(path, made_by)
+    return json_in(read_bytes(path, made_by), path, made_by)
+
+
+def json_in(raw: bytes, path: Path, made_by: str) -> dict[str, Any]:
+    """The JSON object in the file's bytes; PipelineError names the script that makes it anew."""
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):
@@ -129,17 +135,25 @@ def number_in(raw: bytes, path: Path, made_by: str) -> float:
     return number
 
 
+def seal(value: dict[str, Any]) -> dict[str, Any]:
+    """The JSON object with a digest of all its values, so that a flipped bit is noticed."""
+    body = {key: item for key, item in value.items() if key != "digest"}
+    return {**body, "digest": sha256(json.dumps(body, sort_keys=True).encode())}
+
+
+def is_sealed(value: dict[str, Any]) -> bool:
+    """Whether the object's values are those that its digest was made from."""
+    return value.get("digest") == seal(value)["digest"]
+
+
 def sweep(config: Config) -> None:
     """Remove the drafts that a killed run left behind; call it with the lock held."""
-    for folder in config.written_folders:
+    for folder in (*config.written_folders, config.production_folder / "releases"):
         for leftover in (*folder.glob(f"{DRAFT}*"), *folder.glob(f"*/{DRAFT}*")):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink(missing_ok=True)
-
-
-# ---------------------------------------------------------------- lock
 
 
 @contextlib.contextmanager
@@ -170,13 +184,11 @@ def _wait_for(file: IO[bytes], config: Config, wait_seconds: float) -> None:
 
 
 def holder_of(config: Config) -> str:
+    """Who holds the lock and since when, for a person."""
     note = read_optional_json(config.lock)
-    if not note:
+    if not {"script", "since", "pid"} <= note.keys():
         return f"another run holds {config.lock}"
     return f"{note['script']} is running since {note['since']} (process {note['pid']})"
-
-
-# ---------------------------------------------------------------- releases
 
 
 @dataclass(frozen=True)
@@ -188,18 +200,33 @@ class Release:
     manifest: dict[str, Any]
 
 
+def manifest_in(raw: bytes) -> dict[str, Any]:
+    """The manifest in the bytes; ValueError if it is damaged, PipelineError if it is newer."""
+    try:
+        manifest = json.loads(raw)
+        if type(manifest["format"]) is int and manifest["format"] > FORMAT:
+            raise PipelineError(
+                "manifest.json was written by a newer version of this software; update the software"
+            )
+        whole = (
+            is_sealed(manifest)
+            and manifest["format"] == FORMAT
+            and type(manifest["version"]) is int
+        )
+        whole = whole and all(isinstance(manifest["files"][name], str) for name in RELEASE_FILES)
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise ValueError("manifest.json is damaged")
+    return manifest
+
+
 class OpenRelease:
     """The release that was current when it was opened; every read comes from that one folder."""
 
     def __init__(self, config: Config) -> None:
         self._shown = config.production_folder
-        try:
-            self._folder = os.open(config.production_folder / "current", os.O_RDONLY | os.O_DIRECTORY)
-        except (FileNotFoundError, NotADirectoryError):
-            raise PipelineError(
-                f"nothing is deployed in {config.production_folder}; run training.py, scoring.py "
-                "and deployment.py, or fullprocess.py"
-            ) from None
+        self._folder = self._opened(config.production_folder / "current")
         try:
             self.manifest = self._checked_manifest()
         except BaseException:
@@ -207,21 +234,27 @@ class OpenRelease:
             raise
         self.version: int = self.manifest["version"]
 
+    def _opened(self, current: Path) -> int:
+        try:
+            return os.open(current, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            if current.is_symlink():
+                raise self.damaged(f"{os.readlink(current)}: {error.strerror}") from None
+            raise PipelineError(
+                f"nothing is deployed in {self._shown}; run training.py, scoring.py "
+                "and deployment.py, or fullprocess.py"
+            ) from None
+
     def _checked_manifest(self) -> dict[str, Any]:
         try:
-            manifest = json.loads(self._read("manifest.json"))
-            if manifest["format"] > 1:
-                raise self.damaged("manifest.json was written by a newer version of this software")
-            if not all(isinstance(manifest["files"][name], str) for name in RELEASE_FILES):
-                raise ValueError
-            if type(manifest["version"]) is not int:
-                raise ValueError
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return manifest_in(self._read("manifest.json"))
+        except (OSError, ValueError):
             raise self.damaged("manifest.json is missing or damaged") from None
-        return manifest
 
     def _read(self, name: str) -> bytes:
-        with open(name, "rb", opener=lambda p, flags: os.open(p, flags, dir_fd=self._folder)) as file:
+        with open(
+            name, "rb", opener=lambda p, flags: os.open(p, flags, dir_fd=self._folder)
+        ) as file:
             return file.read()
 
     def damaged(self, what: str) -> PipelineError:
@@ -259,22 +292,37 @@ def current_version(config: Config) -> int | None:
 
 
 def releases(config: Config) -> list[Release]:
-    """The kept releases, oldest first; one whose manifest cannot be read is left out."""
+    """The kept releases, oldest first; one whose manifest is damaged is left out."""
     found = []
-    for folder in sorted((config.production_folder / "releases").glob("[0-9]*")):
-        manifest = read_optional_json(folder / "manifest.json")
-        if folder.name.isdigit() and manifest.get("version") == int(folder.name):
-            found.append(Release(int(folder.name), folder, manifest))
+    for version, folder in sorted(_numbered(config).items()):
+        try:
+            manifest = manifest_in((folder / "manifest.json").read_bytes())
+        except (OSError, ValueError):
+            continue
+        if manifest["version"] == version:
+            found.append(Release(version, folder, manifest))
     return found
 
 
+def _numbered(config: Config) -> dict[int, Path]:
+    folders = (config.production_folder / "releases").glob("[0-9]*")
+    return {int(folder.name): folder for folder in folders if folder.name.isdecimal()}
+
+
 def next_version(config: Config) -> int:
-    numbers = [int(f.name) for f in config.production_folder.glob("releases/[0-9]*") if f.name.isdigit()]
-    return max(numbers, default=0) + 1
+    """A number that no release has had, not even one that was deployed and is gone."""
+    note = read_optional_json(config.deployment_state)
+    noted = [note[key] for key in ("current", "former") if type(note.get(key)) is int]
+    return max([*_numbered(config), *noted], default=0) + 1
 
 
-def build_release(config: Config, sources: dict[str, bytes | Path], lineage: dict[str, Any]) -> Release:
-    """A new release folder, whole and on disk, not yet current."""
+def build_release(
+    config: Config, sources: dict[str, bytes | Path], lineage: dict[str, Any]
+) -> Release:
+    """A new release folder, whole and on disk, not yet current.
+
+    Refused unless it holds the very rows that its model was trained on.
+    """
     version = next_version(config)
     parent = make_folder(config.production_folder / "releases")
     folder, building = parent / f"{version:06d}", parent / f"{DRAFT}{version:06d}"
@@ -282,12 +330,22 @@ def build_release(config: Config, sources: dict[str, bytes | Path], lineage: dic
     building.mkdir()
     try:
         digests = {name: _place(source, building / name) for name, source in sources.items()}
-        manifest = {
-            **lineage, "format": 1, "version": version, "deployed_at": utc_now(), "files": digests,
-            "finaldata_bytes": (building / "finaldata.csv").stat().st_size,
-        }
-        write_json(building / "manifest.json", manifest)
-        sync_folder(building)
+        if digests["finaldata.csv"] != lineage.get("data_sha256"):
+            raise PipelineError(
+                f"{config.finaldata} has changed since the model was trained; run training.py and "
+                "scoring.py, then deployment.py again"
+            )
+        manifest = seal(
+            {
+                **lineage,
+                "format": FORMAT,
+                "version": version,
+                "deployed_at": utc_now(),
+                "files": digests,
+                "finaldata_bytes": (building / "finaldata.csv").stat().st_size,
+            }
+        )
+        write_json(building / "manifest.json", manifest)  # the last file: syncs the folder too
         os.rename(building, folder)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
@@ -297,7 +355,7 @@ def build_release(config: Config, sources: dict[str, bytes | Path], lineage: dic
 
 
 def discard(release: Release) -> None:
-    """Delete a release that was built and never made current."""
+    """Delete a release; whatever a crash leaves of it is a draft."""
     doomed = release.folder.with_name(f"{DRAFT}{release.folder.name}")
     os.rename(release.folder, doomed)
     shutil.rmtree(doomed)
@@ -316,7 +374,7 @@ def _place(source: bytes | Path, target: Path) -> str:
 
 
 def copy_file(source: Path, target: Path, size: int | None = None) -> None:
-    """A copy that shares blocks where the file system can, never a hard link: sources are appended to."""
+    """A copy, sharing blocks where it can, never a hard link: sources are appended to."""
     with open(source, "rb") as reading, open(target, "xb") as writing:
         try:
             fcntl.ioctl(writing, 0x40049409, reading.fileno())  # FICLONE
@@ -329,11 +387,11 @@ def copy_file(source: Path, target: Path, size: int | None = None) -> None:
 
 
 def make_current(config: Config, version: int) -> None:
-    """Swap the one link that decides what is deployed; before it nothing has changed, after it all."""
+    """Swap the link that decides what is deployed: nothing has changed before, all after."""
     production = make_folder(config.production_folder)
     for name in (*RELEASE_FILES, "manifest.json"):
         _show(production / name, f"current/{name}")
-    _point(production / "current", f"releases/{version:06d}")
+    _show(production / "current", f"releases/{version:06d}")
     sync_folder(production)
 
 
@@ -342,19 +400,21 @@ def _show(link: Path, target: str) -> None:
         return
     if link.exists() and not link.is_symlink():
         # Files of an older set-up: nothing a person put there is overwritten.
-        os.replace(link, link.with_name(f"{link.name}.before-{utc_now().replace(':', '')}"))
-    _point(link, target)
-
-
-def _point(link: Path, target: str) -> None:
+        os.rename(link, _unused(link.with_name(f"{link.name}.before-{utc_now().replace(':', '')}")))
     new = link.with_name(f"{DRAFT}{link.name}")
     new.unlink(missing_ok=True)
     new.symlink_to(target)
     os.replace(new, link)
 
 
+def _unused(path: Path) -> Path:
+    while os.path.lexists(path):
+        path = path.with_name(f"{path.name}x")
+    return path
+
+
 def prune(config: Config, keep: set[int]) -> list[int]:
-    """Delete all but the newest releases and those to keep; only the current one keeps finaldata.csv."""
+    """Delete old releases, and finaldata.csv in all but the current one; the versions deleted."""
     present = releases(config)
     newest = {release.version for release in present[-KEPT_RELEASES:]}
     current = current_version(config)

@@ -1,4 +1,4 @@
-"""Settings -> one frozen Config; the one error meant for people; the runner that ends every script."""
+"""Settings -> one frozen Config, and the one error that is meant for people."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Setting:
     meaning: str
     choices: tuple[str, ...] = ()
     low: float | None = None
+    high: float = 1e9
 
 
 SETTINGS = {
@@ -50,7 +51,11 @@ SETTINGS = {
     "columns": Setting({}, "object", "which column is what; see the next table"),
     "csv": Setting({}, "object", "how the files are written; see the table after it"),
     "horizon_days": Setting(
-        0, "whole", "a row of date t is trained on or judged only after t + this many days", low=0
+        0,
+        "whole",
+        "a row of date t is trained on or judged only after t + this many days",
+        low=0,
+        high=36500,
     ),
     "model": Setting(
         "default", "choice", "`default`, or `original`: the published exercise's recipe", MODELS
@@ -58,9 +63,11 @@ SETTINGS = {
     "policy": Setting(
         "raw", "choice", "when to redeploy: `raw` (F1 fell), `always`, `never`", POLICIES
     ),
-    "run_limit_minutes": Setting(60, "number", "a longer run is ended, with its children", low=0.01),
+    "run_limit_minutes": Setting(
+        60, "number", "a longer run is ended, with its children", low=0.01
+    ),
     "host": Setting("127.0.0.1", "text", "address the API listens on; others need a token"),
-    "port": Setting(8000, "whole", "port the API listens on (0: any free one)", low=0),
+    "port": Setting(8000, "whole", "port the API listens on (0: any free one)", low=0, high=65535),
     "api_url": Setting("", "text", "where apicalls.py finds the API (default: host and port)"),
     "allowed_paths": Setting([], "list", "further folders whose files /prediction may read"),
     "max_body_mb": Setting(16, "number", "largest request body, in megabytes", low=0.001),
@@ -85,6 +92,7 @@ COLUMNS = {
     ),
     "target_values": Setting({}, "object", 'other words for 1 and 0, as `{"Yes": 1, "No": 0}`'),
 }
+RESERVED = ("_date", "_line", "_duplicate", "_tick", "_replaced", "_order")
 CSV = {
     "delimiter": Setting(",", "text", "one character between the cells"),
     "encoding": Setting("utf-8", "text", "as Python names it"),
@@ -245,7 +253,7 @@ def default_config_path() -> Path:
 
 
 def resolve(root: Path, text: str) -> Path:
-    """A folder of config.json: a slash at both ends means relative to it, as the exercise had it."""
+    """A folder of config.json; a slash at both ends means relative to it, as at the starter's."""
     relative = text.strip("/") if text.startswith("/") and text.endswith("/") else text
     return Path(root, relative).resolve()
 
@@ -293,7 +301,8 @@ def _parsed(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise PipelineError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(raw, dict):
-        raise PipelineError(f"{path}: expected one JSON object with the entries {', '.join(FOLDERS)}")
+        wanted = ", ".join(FOLDERS)
+        raise PipelineError(f"{path}: expected one JSON object with the entries {wanted}")
     return raw
 
 
@@ -313,9 +322,17 @@ def _known(raw: dict[str, Any], names: list[str], where: object) -> None:
 
 def _folder(raw: dict[str, Any], key: str, root: Path, where: Path) -> Path:
     text = raw[key]
-    if not isinstance(text, str) or not text.strip() or "\0" in text:
-        raise PipelineError(f"{where}: {key} must be a folder's name, not {text!r}")
+    if not _names_folder(text):
+        raise PipelineError(f"{where}: {key} must be {_KINDS['folder']}, not {text!r}")
     return resolve(root, text)
+
+
+def _names_folder(value: Any) -> bool:
+    """A shell would expand ~, this software does not: a folder of that name is never meant."""
+    return (
+        isinstance(value, str) and bool(value.strip()) and "\0" not in value
+        and not value.startswith("~")
+    )
 
 
 def _value(raw: dict[str, Any], key: str, setting: Setting, where: str) -> Any:
@@ -323,12 +340,12 @@ def _value(raw: dict[str, Any], key: str, setting: Setting, where: str) -> Any:
     if _fits(value, setting):
         return value
     wanted = " or ".join(repr(c) for c in setting.choices) or _KINDS[setting.kind]
-    bound = f" of at least {setting.low}" if setting.low is not None else ""
+    bound = f" from {setting.low} to {setting.high:.0f}" if setting.low is not None else ""
     raise PipelineError(f"{where}: {key} must be {wanted}{bound}, not {value!r}")
 
 
 _KINDS = {
-    "folder": "a folder's name",
+    "folder": "a folder's name (relative to this file, or absolute; without ~)",
     "text": "a text",
     "object": "an object {...}",
     "whole": "a whole number",
@@ -341,7 +358,7 @@ _KINDS = {
 def _fits(value: Any, setting: Setting) -> bool:
     match setting.kind:
         case "folder":
-            return isinstance(value, str) and bool(value.strip()) and "\0" not in value
+            return _names_folder(value)
         case "text":
             return isinstance(value, str)
         case "choice":
@@ -351,9 +368,9 @@ def _fits(value: Any, setting: Setting) -> bool:
         case "list":
             return isinstance(value, list) and all(isinstance(item, str) for item in value)
         case "whole":
-            return type(value) is int and value >= (setting.low or 0)
+            return type(value) is int and (setting.low or 0) <= value <= setting.high
         case "number":
-            return type(value) in (int, float) and (setting.low or 0) <= value < 1e9
+            return type(value) in (int, float) and (setting.low or 0) <= value <= setting.high
         case _:
             return _names_features(value)
 
@@ -382,7 +399,8 @@ def _columns(raw: dict[str, Any], path: Path) -> Columns:
         owner=values["owner"],
         non_negative=tuple(values["non_negative"]),
         target_values=_target_values(values["target_values"], where),
-        kinds=kinds | {name: "number" for name in values["non_negative"] if name in features},
+        kinds={n: "number" for n in (*values["non_negative"], values["value"]) if n in features}
+        | kinds,
     )
     _consistent(columns, where)
     return columns
@@ -392,9 +410,14 @@ def _target_values(raw: dict[str, Any], where: str) -> dict[str, int]:
     for word, value in raw.items():
         if type(value) is not int or value not in (0, 1):
             raise PipelineError(f"{where}.target_values: {word!r} must stand for 1 or 0")
+        if not word or word != word.strip():
+            raise PipelineError(
+                f"{where}.target_values: {word!r} is empty or has a space at an end; cells are "
+                "stripped, and an empty one means that the label is not known yet"
+            )
     if raw and set(raw.values()) != {0, 1}:
         raise PipelineError(f"{where}.target_values must name a word for 1 and a word for 0")
-    return {word.strip(): value for word, value in raw.items()}
+    return dict(raw)
 
 
 def _consistent(columns: Columns, where: str) -> None:
@@ -409,22 +432,36 @@ def _consistent(columns: Columns, where: str) -> None:
             )
     if len(set(columns.features)) < len(columns.features):
         raise PipelineError(f"{where}.features: a name stands there twice")
-    parts = [columns.id, columns.target, *filter(None, [columns.date, columns.owner])]
+    named = (columns.id, columns.target, columns.date, columns.value, columns.owner)
+    parts = [name for name in named if name]
     if len(set(parts)) < len(parts):
-        raise PipelineError(f"{where}: one column is given two parts among id, target, date, owner")
+        raise PipelineError(
+            f"{where}: one column is given two parts among id, target, date, value, owner"
+        )
     for name in columns.non_negative:
         if name not in (*columns.features, columns.value):
-            raise PipelineError(f"{where}.non_negative: {name!r} is not a feature")
+            raise PipelineError(f"{where}.non_negative: {name!r} is not a feature or the value")
+    for name in (*columns.non_negative, columns.value):
         if columns.kinds.get(name) == "text":
-            raise PipelineError(f"{where}: {name!r} is declared a text but listed as non_negative")
+            raise PipelineError(
+                f"{where}: {name!r} is declared a text, but non_negative and value are numbers"
+            )
+    for name in (*parts, *columns.features):
+        if name != name.strip():
+            raise PipelineError(f"{where}: {name!r} has a space at an end; headers are stripped")
+        if name in RESERVED:
+            raise PipelineError(f"{where}: {name!r} is the store's own name; rename the column")
 
 
 def _csv(raw: dict[str, Any], path: Path) -> Csv:
     where = f"{path}: csv"
     _known(raw, list(CSV), where)
     csv = Csv(**{key: _value(raw, key, setting, where) for key, setting in CSV.items()})
-    if len(csv.delimiter) != 1 or csv.delimiter in '"\n\r':
-        raise PipelineError(f"{where}.delimiter must be one character, not {csv.delimiter!r}")
+    usable = csv.delimiter == "\t" or (csv.delimiter.isprintable() and csv.delimiter != '"')
+    if len(csv.delimiter) != 1 or not usable or csv.delimiter.isalnum():
+        raise PipelineError(
+            f"{where}.delimiter must be one character such as , or ; or \\t, not {csv.delimiter!r}"
+        )
     if csv.decimal not in (".", ",") or csv.decimal == csv.delimiter:
         raise PipelineError(f"{where}.decimal must be '.' or ',' and not the delimiter")
     try:
@@ -440,7 +477,7 @@ def _csv(raw: dict[str, Any], path: Path) -> Csv:
 
 
 def _apart(config: Config) -> None:
-    """A folder that is written inside one that is read would feed the pipeline its own output."""
+    """Refuse folders that would feed the pipeline its own output, or mix what must stay apart."""
     sources = {"input_folder_path": config.input_folder, "test_data_path": config.test_folder}
     for name, source in sources.items():
         for written in config.written_folders:
@@ -449,10 +486,21 @@ def _apart(config: Config) -> None:
                     f"{config.path}: {config.shown(written) or written} is written by the pipeline "
                     f"and may not lie in {name}"
                 )
-    if config.test_folder.is_relative_to(config.input_folder):
+    one, other = config.test_folder, config.input_folder
+    if one.is_relative_to(other) or other.is_relative_to(one):
         raise PipelineError(
-            f"{config.path}: test_data_path lies in input_folder_path; the model would be tested "
-            "on what it was trained on"
+            f"{config.path}: test_data_path and input_folder_path lie in each other; the model "
+            "would be tested on what it was trained on"
+        )
+    if config.production_folder in (config.output_folder, config.model_folder):
+        raise PipelineError(
+            f"{config.path}: prod_deployment_path must be a folder of its own: it shows files of "
+            "the same names as the others hold"
+        )
+    if config.state_folder.is_relative_to(config.log_folder):
+        raise PipelineError(
+            f"{config.path}: state_path lies in log_path; logs are deleted now and then, the state "
+            "never"
         )
 
 

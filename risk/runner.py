@@ -1,4 +1,4 @@
-"""How every script ends: options, config, lock, log, output for a person or a program, exit code."""
+"""How every script runs: options, config, lock, log, output for a person or program, exit code."""
 
 from __future__ import annotations
 
@@ -39,44 +39,59 @@ def run(
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", default=default_config_path(), metavar="PATH",
-                        help="the settings (default: config.json beside this script)")
+    parser.add_argument(
+        "--config",
+        default=default_config_path(),
+        metavar="PATH",
+        help="the settings (default: config.json beside this script)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="print the folders in use")
     if options:
         options(parser)
     chosen = parser.parse_args(argv)
-    leave(_guarded(stage, chosen, writes, before, Path(sys.argv[0]).name))
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        # A file's name need not be text in the terminal's encoding.
+        stream.reconfigure(errors="backslashreplace")
+    sys.exit(_guarded(stage, chosen, writes, before, Path(sys.argv[0]).name))
 
 
-def leave(code: int) -> None:
-    """Exit with the code; a reader that closed the pipe early is no error of ours."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
-
-
-def _guarded(stage: Stage, chosen: argparse.Namespace, writes: Callable[..., bool],
-             before: Callable[..., Outcome | None], name: str) -> int:
+def _guarded(
+    stage: Stage,
+    chosen: argparse.Namespace,
+    writes: Callable[..., bool],
+    before: Callable[..., Outcome | None],
+    name: str,
+) -> int:
     try:
         outcome = before(chosen) or _configured(stage, chosen, writes(chosen), name)
-        show(outcome, as_json=chosen.json)
-        return outcome.code
     except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.code
-    except BrokenPipeError:
-        return 0
+        return _failed(str(error), error.code)
     except OSError as error:
         if chosen.verbose:
             traceback.print_exc()
-        print(f"error: {os_error_text(error)}", file=sys.stderr)
-        return 1
+        return _failed(os_error_text(error), 1)
     except KeyboardInterrupt:
-        print("interrupted; the next run completes what is open", file=sys.stderr)
-        return 130
+        return _failed("interrupted; the next run completes what is open", 130)
+    return _printed(outcome, as_json=chosen.json)
+
+
+def _printed(outcome: Outcome, *, as_json: bool) -> int:
+    """The exit code; a reader that closed the pipe early is no error of ours, a full disk is."""
+    try:
+        show(outcome, as_json=as_json)
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushed again at exit
+        if not isinstance(error, BrokenPipeError):
+            return _failed(f"the result could not be printed: {error.strerror}", outcome.code or 1)
+    return outcome.code
+
+
+def _failed(why: str, code: int) -> int:
+    print(f"error: {' '.join(why.splitlines())}", file=sys.stderr)
+    return code
 
 
 def _configured(stage: Stage, chosen: argparse.Namespace, writes: bool, name: str) -> Outcome:
@@ -110,14 +125,27 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
 
 
 def os_error_text(error: OSError) -> str:
-    """A full disk or a missing right, in one line."""
+    """A full disk or a missing right, in one line; true before and after the swap of a release."""
     place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}; nothing was deployed, free the cause and run again"
+    return (
+        f"{place}{error.strerror or error}; no file is half-written, free the cause and run again"
+    )
 
 
 def folders_text(config: Config) -> str:
-    folders = dict(zip(FOLDERS, (config.input_folder, config.output_folder, config.test_folder,
-                                 config.model_folder, config.production_folder), strict=True))
+    folders = dict(
+        zip(
+            FOLDERS,
+            (
+                config.input_folder,
+                config.output_folder,
+                config.test_folder,
+                config.model_folder,
+                config.production_folder,
+            ),
+            strict=True,
+        )
+    )
     folders |= {"state_path": config.state_folder, "log_path": config.log_folder}
     return "\n".join([f"config {config.path}", *(f"{k} {v}" for k, v in folders.items())])
 

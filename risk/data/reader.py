@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from risk.config import Config, Csv
-from risk.data.schema import UNPRINTABLE, Cell, Column, Rule, Schema, is_numeric
+from risk.config import Csv
+from risk.data.schema import UNPRINTABLE, Cell, Column, Rule, Schema, is_numeric, printable
 
-csv.field_size_limit(1 << 16)  # a longer cell is the trace of a lost quote, not a value
 MAX_BAD_SHARE, MAX_BAD_ROWS = 0.10, 10
+DELIMITERS = ";\t|,"
+UTF8_MARK = b"\xef\xbb\xbf"
 SIGNATURES = {
     b"\x1f\x8b": "compressed by gzip; unpack it first",
     b"PK\x03\x04": "a zip or a spreadsheet; save it as CSV",
     b"\xd0\xcf\x11\xe0": "an old spreadsheet; save it as CSV",
-    b"\x80": "not a text (a pickle?)",
+    b"\x80\x02": "a pickle; save it as CSV",
+    b"\x80\x03": "a pickle; save it as CSV",
+    b"\x80\x04": "a pickle; save it as CSV",
+    b"\x80\x05": "a pickle; save it as CSV",
     b"PAR1": "Parquet; save it as CSV",
-    b"\xff\xfe": 'UTF-16; save it as UTF-8',
-    b"\xfe\xff": 'UTF-16; save it as UTF-8',
+    b"\xff\xfe": "UTF-16; save it as UTF-8",
+    b"\xfe\xff": "UTF-16; save it as UTF-8",
     b"%PDF": "a PDF; save the table as CSV",
 }
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Why one row is set aside: line (the header is line 1), column, rule, value and the raw line."""
+    """Why one row is set aside; its line counts the header as line 1, raw is the whole line."""
 
     line: int
     column: str
@@ -37,13 +42,18 @@ class Fault:
 
 @dataclass
 class Reading:
-    """One file as read: `rows` data lines = accepted + faults; `refused` says why none counts."""
+    """One file as read: `rows` data lines = accepted + faults; `refused` says why none counts.
+
+    ignored: header names that no part of the config asks for; absent: columns that may be missing
+    and are.
+    """
 
     rows: int = 0
     lines: list[int] = field(default_factory=list)
     values: dict[str, list[Cell]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
     refused: str = ""
 
     @property
@@ -55,8 +65,13 @@ class Refused(Exception):
     """The file as a whole cannot be understood; the text says why and what to do."""
 
 
-def read_rows(data: bytes, schema: Schema, style: Csv, needed: frozenset[str] = frozenset({"id"}),
-              limit: bool = True) -> Reading:
+def read_rows(
+    data: bytes,
+    schema: Schema,
+    style: Csv,
+    needed: frozenset[str] = frozenset({"id"}),
+    limit: bool = True,
+) -> Reading:
     """Every line of the file as a valid row or a fault.
 
     needed: the parts that must be there besides the features and a date ("id", "target").
@@ -65,18 +80,27 @@ def read_rows(data: bytes, schema: Schema, style: Csv, needed: frozenset[str] = 
     reading = Reading()
     try:
         lines = text_lines(data, style)
+        reading.rows = max(0, sum(map(bool, lines)) - 1)
         header = parse_header(lines, schema, style, needed)
         reading.ignored = [name for name in header.names if name not in schema.names]
+        reading.absent = [name for name in schema.names if name not in header.places]
         _read_lines(lines, header, schema, style, reading)
-        bad = len(reading.faults)
-        if limit and bad >= MAX_BAD_ROWS and bad > MAX_BAD_SHARE * reading.rows:
-            first = reading.faults[0]
-            raise Refused(f"{bad} of {reading.rows} rows are bad, the first on line {first.line} "
-                          f"({first.column}: {first.rule})")
+        if limit:
+            _check_share(reading)
     except Refused as refusal:
-        reading.refused = str(refusal)
+        reading.refused = printable(str(refusal))
         reading.lines, reading.values = [], {}
     return reading
+
+
+def _check_share(reading: Reading) -> None:
+    bad = len(reading.faults)
+    if bad >= MAX_BAD_ROWS and bad > MAX_BAD_SHARE * reading.rows:
+        first = reading.faults[0]
+        what = ": ".join(filter(None, [first.column, first.rule]))
+        raise Refused(
+            f"{bad} of {reading.rows} rows are bad, the first on line {first.line} ({what})"
+        )
 
 
 def text_lines(data: bytes, style: Csv) -> list[str]:
@@ -84,18 +108,18 @@ def text_lines(data: bytes, style: Csv) -> list[str]:
     for signature, what in SIGNATURES.items():
         if data.startswith(signature):
             raise Refused(f"this is {what}")
-    text = data.decode(style.encoding, "surrogateescape").removeprefix("\ufeff")
+    text = data.removeprefix(UTF8_MARK).decode(style.encoding, "surrogateescape")
     if "\n" not in text and "\r" in text:
         raise Refused("lines end in a lone carriage return; save the file with ordinary line ends")
     lines = text.split("\n")
-    if lines and not lines[-1]:
+    if not lines[-1]:
         lines.pop()
-    return [line[:-1] if line.endswith("\r") else line for line in lines]
+    return [line.removesuffix("\r") for line in lines]
 
 
 @dataclass(frozen=True)
 class Header:
-    """The column names in the file's order, and where each kept column stands."""
+    """The file's column names, where each kept column stands, and the header's line (from 0)."""
 
     names: list[str]
     places: dict[str, int]
@@ -108,36 +132,43 @@ def parse_header(lines: list[str], schema: Schema, style: Csv, needed: frozenset
     if at is None:
         raise Refused("the file is empty")
     try:
-        names = [name.strip() for name in next(csv.reader([lines[at]], _dialect(style)))]
-    except csv.Error:
-        raise Refused(f"the header on line {at + 1} has a quote that is not closed") from None
+        names = [name.strip() for name in next(csv.reader([lines[at]], dialect(style)))]
+    except csv.Error as error:
+        raise Refused(f"the header on line {at + 1} cannot be split: {error}") from None
     repeated = sorted({name for name in names if names.count(name) > 1 and name in schema.names})
     if repeated:
         raise Refused(f"the header names {repeated[0]!r} twice")
     for column in schema.columns:
         if column.name not in names:
-            _check_absent(column, names, style, needed)
+            _check_absent(column, names, schema, needed)
     places = {name: names.index(name) for name in schema.names if name in names}
     return Header(names, places, at)
 
 
-def _check_absent(column: Column, names: list[str], style: Csv, needed: frozenset[str]) -> None:
-    near = nearest(column.name, names)
-    hint = f"; is {near!r} meant? rename it, or name it in config.json" if near else ""
-    required = column.part in needed or column.part in ("feature", "date")
-    if required and not near and len(names) == 1:
-        other = next((d for d in ";\t|," if d in names[0]), None)
-        hint = f'; set "csv": {{"delimiter": "{other}"}} in config.json' if other else ""
-    if required:
+def _check_absent(column: Column, names: list[str], schema: Schema, needed: frozenset[str]) -> None:
+    """Refuse a header without this column, unless it may be absent and no name is near it."""
+    near = nearest(column.name, [name for name in names if name not in schema.names])
+    if column.part in needed or column.part in ("feature", "date"):
+        hint = _other_delimiter(names) or _renaming(near)
         shown = ", ".join(names)[:200]
         raise Refused(f"the column {column.name!r} is missing (the header reads: {shown}){hint}")
-    if column.part == "target" and near:
-        raise Refused(f"the column {column.name!r} is missing{hint}")
+    if column.part != "id" and near:
+        raise Refused(f"the column {column.name!r} is missing{_renaming(near)}")
+
+
+def _renaming(near: str | None) -> str:
+    return f"; is {near!r} meant? rename it, or name it in config.json" if near else ""
+
+
+def _other_delimiter(names: list[str]) -> str:
+    """What to set where the whole header is one name that another delimiter would split."""
+    other = next((d for d in DELIMITERS if d in names[0]), None) if len(names) == 1 else None
+    return f'; set "csv": {{"delimiter": {json.dumps(other)}}} in config.json' if other else ""
 
 
 def nearest(name: str, names: list[str]) -> str | None:
     """The header's name that most likely means this one: `Exited`, `exited_flag`, `exted`."""
-    plain = {_plain(other): other for other in reversed(names)}
+    plain = {_plain(other): other for other in reversed(names) if _plain(other)}
     if _plain(name) in plain:
         return plain[_plain(name)]
     near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.75)
@@ -148,7 +179,9 @@ def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def _dialect(style: Csv) -> type[csv.Dialect]:
+def dialect(style: Csv) -> type[csv.Dialect]:
+    """How one line is split into cells: a quote that is not closed is an error, never a guess."""
+
     class Strict(csv.excel):
         delimiter = style.delimiter
         strict = True
@@ -156,47 +189,67 @@ def _dialect(style: Csv) -> type[csv.Dialect]:
     return Strict
 
 
-def records(lines: list[str], start: int, style: Csv) -> Iterator[tuple[int, list[str] | None]]:
-    """(line number, cells) for each line that is not empty; None for cells that cannot be split.
+def records(lines: list[str], start: int, style: Csv) -> Iterator[tuple[int, list[str] | str]]:
+    """(line number, cells) for each line that is not empty; a text says why it cannot be split.
 
     A line is a record: a quote that stays open would swallow good rows behind it, so that the file
     is refused.
     """
-    reader = csv.reader(iter(lines[start:]), _dialect(style))
+    reader = csv.reader(iter(lines[start:]), dialect(style))
     number = start
     while True:
         before = reader.line_num
         try:
-            cells = next(reader)
+            cells: list[str] | str = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            cells = None
-            if "unexpected end of data" in str(error):
-                raise Refused(f"a quote opened on line {number + 1} is never closed") from None
-        if reader.line_num - before != 1:
-            raise Refused(f"a quote opened on line {number + 1} is not closed on that line")
+            cells = _why(str(error))
+        if reader.line_num - before != 1 or cells == _OPEN:
+            raise Refused(
+                f"a quote opened on line {number + 1} is not closed on that line "
+                "(a cell with a line break, or a lost quote)"
+            )
         number += 1
         if cells != []:
             yield number, cells
 
 
-def _read_lines(lines: list[str], header: Header, schema: Schema, style: Csv, reading: Reading) -> None:
+_OPEN = "a quote that is not closed"
+
+
+def _why(error: str) -> str:
+    """csv's message in the words of a rule."""
+    if "unexpected end of data" in error:
+        return _OPEN
+    if "field larger than" in error:
+        return "a cell of over 100,000 characters"
+    return "a lone carriage return" if "new-line character" in error else "a stray quote"
+
+
+Parsers = list[tuple[str, int, Callable[[str], Cell]]]
+
+
+def _read_lines(
+    lines: list[str], header: Header, schema: Schema, style: Csv, reading: Reading
+) -> None:
     kept = [column for column in schema.columns if column.name in header.places]
-    parsers = [(c.name, header.places[c.name], schema.parser(c)) for c in kept]
+    parsers: Parsers = [(c.name, header.places[c.name], schema.parser(c)) for c in kept]
     width, rows = len(header.names), []
     for number, cells in records(lines, header.line + 1, style):
-        reading.rows += 1
         try:
             rows.append(_parsed(cells, parsers, width))
             reading.lines.append(number)
         except _CellFault as fault:
             raw = lines[number - 1]
-            reading.faults.append(Fault(number, fault.column, fault.rule, fault.value[:200], raw[:2000]))
+            reading.faults.append(
+                Fault(number, fault.column, fault.rule, fault.value[:200], raw[:2000])
+            )
     columns = zip(*rows, strict=True) if rows else [[] for _ in kept]
+    reading.rows = len(reading.lines) + len(reading.faults)
     reading.values = {c.name: list(v) for c, v in zip(kept, columns, strict=True)}
-    for column in schema.columns:
-        reading.values.setdefault(column.name, [None] * len(rows))
+    for name in reading.absent:
+        reading.values[name] = [None] * len(rows)
 
 
 class _CellFault(Exception):
@@ -205,9 +258,9 @@ class _CellFault(Exception):
         self.column, self.rule, self.value = column, rule, value
 
 
-def _parsed(cells: list[str] | None, parsers: list, width: int) -> list[Cell]:
-    if cells is None:
-        raise _CellFault("", "a stray quote", "")
+def _parsed(cells: list[str] | str, parsers: Parsers, width: int) -> list[Cell]:
+    if isinstance(cells, str):
+        raise _CellFault("", cells, "")
     if len(cells) != width:
         raise _CellFault("", f"{len(cells)} cells where the header has {width}", "")
     values = []
@@ -228,7 +281,7 @@ def numeric_counts(data: bytes, schema: Schema, style: Csv) -> dict[str, tuple[i
         header = parse_header(lines, schema, style, frozenset({"id"}))
         counts = {column.name: (0, 0) for column in wanted}
         for _, cells in records(lines, header.line + 1, style):
-            if cells is None or len(cells) != len(header.names):
+            if isinstance(cells, str) or len(cells) != len(header.names):
                 continue
             for name, (filled, numeric) in counts.items():
                 text = cells[header.places[name]].strip(" \t")
@@ -237,13 +290,3 @@ def numeric_counts(data: bytes, schema: Schema, style: Csv) -> dict[str, tuple[i
     except Refused:
         return {}
     return counts
-
-
-def read_folder_rows(config: Config, schema: Schema) -> list[tuple[str, Reading]]:
-    """Every CSV below the test folder, sorted by path, read with the same rules as the input."""
-    root = config.test_folder
-    found = sorted(p for p in root.rglob("*") if p.suffix.lower() == ".csv" and p.is_file())
-    return [
-        (p.relative_to(root).as_posix(), read_rows(p.read_bytes(), schema, config.csv))
-        for p in found if not p.name.startswith(".")
-    ]

@@ -14,6 +14,7 @@ from risk.config import Columns, Config
 NUMBER, TEXT, DATE, TARGET = "number", "text", "date", "target"
 NUMERIC = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ][0-9:.,]+(?:Z|[+-][0-9:]+)?)?")
 COMPACT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
 MONTH = re.compile(r"([0-9]{4})-([0-9]{2})")
@@ -36,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """The kept columns in the order of finaldata.csv; a feature of kind None is not inferred yet."""
+    """The kept columns in the order of finaldata.csv; kind None: not inferred yet."""
 
     columns: tuple[Column, ...]
     target_values: tuple[tuple[str, int], ...] = ()
@@ -98,6 +99,11 @@ def _columns(columns: Columns, kinds: dict[str, str | None]) -> Iterable[Column]
     yield Column(columns.target, "target", TARGET)
 
 
+def printable(text: str) -> str:
+    """The text as one line that is safe in a terminal and a log: what steers them is escaped."""
+    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def check_printable(text: str) -> None:
     """A line break or an undecodable byte in a cell is the trace of a damaged file."""
     found = UNPRINTABLE.search(text)
@@ -152,7 +158,7 @@ def parse_target(text: str, words: dict[str, int], decimal: str = ".") -> int | 
 
 
 def parse_date(text: str) -> str:
-    """The date as YYYY-MM-DD; a month is its last day, since a snapshot of it is whole only then."""
+    """The date as YYYY-MM-DD; a month is its last day, since only then its snapshot is whole."""
     for pattern in (ISO, COMPACT, MONTH):
         found = pattern.fullmatch(text)
         if found and (date := _date(*found.groups())):

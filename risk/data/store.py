@@ -6,14 +6,14 @@ import datetime
 import hashlib
 import io
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from risk.artifacts import (
-    draft,
-    make_folder,
-    read_json,
     read_optional_json,
+    sha256,
     sync_folder,
     utc_now,
     write_json,
@@ -30,7 +30,12 @@ FORMAT = 1
 PLAIN_CSV = Csv(",", "utf-8", ".")
 RECORD_HEADER = "directory,file,rows,accepted,duplicates,quarantined,size,sha256,ingested_at"
 COUNTS = ("rows", "accepted", "duplicates", "quarantined")
+QUARANTINE_NAME = re.compile(r".*\.[0-9a-f]{12}\.csv", re.DOTALL)
 Entry = dict[str, Any]
+
+
+class Damaged(PipelineError):
+    """The state file cannot be read as one; --rebuild makes it anew."""
 
 
 def client_digest(client: str) -> str:
@@ -39,7 +44,7 @@ def client_digest(client: str) -> str:
 
 
 class Store:
-    """The ingested rows of one config; opened for writing by ingestion alone, with the lock held."""
+    """The ingested rows of one config; ingestion alone writes them, with the lock held."""
 
     def __init__(self, config: Config, state: dict[str, Any], schema: Schema) -> None:
         self.config, self.state, self.schema = config, state, schema
@@ -75,13 +80,12 @@ class Store:
 
         path = self.config.segments / entry["segment"]
         try:
-            frame = pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise PipelineError(
-                f"{path} is missing or damaged ({str(error).splitlines()[0]}); "
-                "run ingestion.py --rebuild"
-            ) from None
-        return frame.cast(dict(frame_types(self.schema)))
+            raw = path.read_bytes()
+        except OSError as error:
+            raise _damaged_segment(path, error.strerror or "unreadable") from None
+        if sha256(raw) != entry["segment_sha256"]:
+            raise _damaged_segment(path, "its digest differs")
+        return pl.read_parquet(io.BytesIO(raw)).cast(pl.Schema(frame_types(self.schema)))
 
     def rows(self) -> pl.DataFrame:
         """The rows of finaldata.csv in its order, with _date, _tick and _replaced."""
@@ -97,33 +101,28 @@ class Store:
         import polars as pl
 
         return frame.with_columns(
-            pl.lit(entry["tick"], pl.Int64).alias("_tick"), pl.lit(entry["replaced"]).alias("_replaced")
+            pl.lit(entry["tick"], pl.Int64).alias("_tick"),
+            pl.lit(entry["replaced"]).alias("_replaced"),
         )
 
     # ------------------------------------------------------------ changing
 
     def put(self, found: dict[str, tuple[Entry, pl.DataFrame | None]], *, rebuild: bool) -> None:
-        """Commit files (entry and rows, None for none) as one tick; a crash leaves all or nothing."""
-        import polars as pl
-
+        """Commit files (entry, and rows or None) as one tick; a crash leaves all or nothing."""
         tick = self.tick + 1
-        new = {path: frame for path, (_, frame) in found.items() if frame is not None}
-        for path, (entry, _) in found.items():
-            self.files[path] = entry
+        new = {file: frame for file, (_, frame) in found.items() if frame is not None}
+        before = [] if rebuild else self._same_dates(new)
+        self.files.update({file: entry for file, (entry, _) in found.items()})
+        parts = [(self.files[file], frame) for file, frame in new.items()]
         if rebuild:
-            kept = [(e, self.segment(e)) for p, e in self._paths() if p not in new and e.get("segment")]
-            parts = kept + [(self.files[path], frame) for path, frame in new.items()]
-            parts.sort(key=lambda part: part[0]["slot"])
-            flags = self._flags([], [frame for _, frame in parts])
-        else:
-            parts = sorted(((self.files[p], f) for p, f in new.items()), key=lambda part: part[0]["slot"])
-            flags = self._flags(self._same_dates(new), [frame for _, frame in parts])
-        written = [self._write_segment(e, f, flag, tick) for (e, f), flag in zip(parts, flags, strict=True)]
-        added = pl.concat(written) if written else pl.DataFrame(schema=frame_types(self.schema))
-        self._publish(tick, added.filter(~pl.col("_duplicate")), rebuild)
-
-    def _paths(self) -> list[tuple[str, Entry]]:
-        return list(self.files.items())
+            parts += [(e, self.segment(e)) for e in self.live() if e["file"] not in new]
+        parts.sort(key=lambda part: part[0]["slot"])
+        flags = self._flags(before, [frame for _, frame in parts])
+        written = [
+            self._write_segment(e, f, flag, tick) for (e, f), flag in zip(parts, flags, strict=True)
+        ]
+        check_counts([*(entry for entry, _ in found.values()), *(entry for entry, _ in parts)])
+        self._publish(tick, written, rebuild=rebuild or not self.state["layout"])
 
     def _same_dates(self, new: dict[str, pl.DataFrame]) -> list[pl.DataFrame]:
         """Rows already kept that share a date with a new row: only they can be its duplicate."""
@@ -133,13 +132,13 @@ class Store:
             return []
         dates = pl.concat([frame.select("_date") for frame in new.values()])["_date"].unique()
         texts = {str(date) if date else "" for date in dates.to_list()}
-        kept = []
-        for entry in self.live():
-            if entry["file"] not in new and texts & set(entry["dates"]):
-                frame = self.segment(entry)
-                kept.append(frame.filter(~pl.col("_duplicate") & pl.col("_date").is_in(
-                    dates.implode(), nulls_equal=True)))
-        return kept
+        return [
+            self.segment(entry).filter(
+                ~pl.col("_duplicate") & pl.col("_date").is_in(dates.implode(), nulls_equal=True)
+            )
+            for entry in self.live()
+            if texts & set(entry["dates"])
+        ]
 
     def _flags(self, before: list[pl.DataFrame], frames: list[pl.DataFrame]) -> list[pl.Series]:
         """For each frame, which rows equal an earlier row in every column and in the date."""
@@ -156,46 +155,53 @@ class Store:
             start += frame.height
         return flags
 
-    def _write_segment(self, entry: Entry, frame: pl.DataFrame, flag: pl.Series, tick: int) -> pl.DataFrame:
+    def _write_segment(
+        self, entry: Entry, frame: pl.DataFrame, flag: pl.Series, tick: int
+    ) -> pl.DataFrame:
         """Write the file's rows unless the segment stands already; the rows with their flags."""
         marked = frame.with_columns(flag.alias("_duplicate")).select(list(frame_types(self.schema)))
         entry["duplicates"] = int(flag.sum())
         entry["accepted"] = frame.height - entry["duplicates"]
         entry["dates"] = sorted({str(d) if d else "" for d in frame["_date"].unique().to_list()})
-        unchanged = entry.get("segment") and "_duplicate" in frame and frame["_duplicate"].equals(flag)
-        if not unchanged:
+        stands = entry.get("segment") and "_duplicate" in frame and frame["_duplicate"].equals(flag)
+        if not stands:
+            out = io.BytesIO()
+            marked.write_parquet(out, compression="zstd")
             entry["segment"] = f"{entry['slot']:06d}-{entry['sha256'][:12]}-{tick}.parquet"
-            with draft(self.config.segments / entry["segment"]) as file:
-                marked.write_parquet(file, compression="zstd")
+            entry["segment_sha256"] = sha256(out.getvalue())
+            write_whole(self.config.segments / entry["segment"], out.getvalue())
         return marked
 
-    def _publish(self, tick: int, added: pl.DataFrame, rebuild: bool) -> None:
-        config, first = self.config, not self.config.finaldata.exists()
-        if rebuild or first:
-            self._replace_finaldata(tick, added)
-        else:
-            self._append(tick, csv_bytes(added, self.schema, header=False))
-        stat = config.finaldata.stat()
-        self.state |= {
-            "format": FORMAT, "tick": tick, "kinds": self.schema.kinds(), "layout": layout(self.schema),
-            "finaldata": {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns},
-        }
-        write_json(config.store_state, self.state)
-        _intent_path(config).unlink(missing_ok=True)
-        self.tidy()
+    def _publish(self, tick: int, parts: list[pl.DataFrame], *, rebuild: bool) -> None:
+        """finaldata.csv, then the state: the rename of the state is the moment that counts."""
+        import polars as pl
 
-    def _replace_finaldata(self, tick: int, rows: pl.DataFrame) -> None:
-        _begin(self.config, {"tick": tick, "kind": "rebuild"})
-        write_whole(self.config.finaldata, csv_bytes(rows, self.schema, header=True))
+        rows = pl.concat(parts) if parts else pl.DataFrame(schema=frame_types(self.schema))
+        text = csv_bytes(rows.filter(~pl.col("_duplicate")), self.schema, header=rebuild)
+        if rebuild:
+            _begin(self.config, {"tick": tick, "kind": "rebuild", "sha256": sha256(text)})
+            write_whole(self.config.finaldata, text)
+        elif text:
+            self._append(tick, text)
+        self.state |= {
+            "format": FORMAT,
+            "tick": tick,
+            "kinds": self.schema.kinds(),
+            "layout": layout(self.schema),
+        }
+        self._record_finaldata()
+        _intent_path(self.config).unlink(missing_ok=True)
 
     def _append(self, tick: int, text: bytes) -> None:
         """Append under an intent, so that a crash in between is cut back and never half a row."""
-        if not text:
-            return
+        if not self._finaldata_as_recorded():
+            raise PipelineError(
+                f"{self.config.finaldata} was changed while new rows were read; run ingestion.py "
+                "again (it moves a changed file aside and rebuilds it)"
+            )
         old = self.state["finaldata"]["bytes"]
         _begin(self.config, {"tick": tick, "kind": "append", "old": old, "new": old + len(text)})
         with open(self.config.finaldata, "r+b") as file:
-            file.truncate(old)
             file.seek(old)
             file.write(text)
             file.flush()
@@ -204,16 +210,23 @@ class Store:
     def save(self) -> None:
         """Commit changes of the state that touch no row (a stat, a record line)."""
         write_json(self.config.store_state, self.state)
-        self.tidy()
 
     def tidy(self) -> None:
-        """Delete what the committed state does not list, then write the record and the summary."""
-        listed = {entry.get("segment") for entry in self.files.values()}
-        for path in self.config.segments.glob("*.parquet"):
-            if path.name not in listed:
-                path.unlink()
+        """Delete what the committed state does not list, then write the summary and the record."""
+        self._drop_unlisted()
         write_summary(self)
         write_record(self)
+
+    def _drop_unlisted(self) -> None:
+        entries = [e for entry in self.files.values() for e in (entry, entry.get("refusal", {}))]
+        segments = {entry.get("segment") for entry in entries}
+        quarantined = {entry.get("quarantine") for entry in entries}
+        for path in self.config.segments.glob("*.parquet"):
+            if path.name not in segments:
+                path.unlink()
+        for path in self.config.quarantine.glob("*.csv"):
+            if path.name not in quarantined and QUARANTINE_NAME.fullmatch(path.name):
+                path.unlink()
 
     # ------------------------------------------------------------ healing
 
@@ -223,55 +236,58 @@ class Store:
         The sentences for a person; [] when all is as it was committed.
         """
         notes = self._heal_intent()
-        if not self.state["layout"]:
-            return notes + self._set_aside_foreign()
-        if self._finaldata_as_recorded():
-            return notes
-        return notes + self._heal_finaldata()
+        if self.state["layout"] and not self._finaldata_as_recorded():
+            notes += self._heal_finaldata()
+        self._drop_unlisted()
+        return notes
 
     def _heal_intent(self) -> list[str]:
         path = _intent_path(self.config)
         if not path.exists():
             return []
-        intent, finaldata = read_optional_json(path), self.config.finaldata
-        undone = bool(intent) and intent["tick"] > self.tick
-        if undone and intent["kind"] == "append" and finaldata.exists():
-            if intent["old"] <= finaldata.stat().st_size <= intent["new"]:
-                with open(finaldata, "r+b") as file:
-                    file.truncate(intent["old"])
-                    os.fsync(file.fileno())
-                self._record_finaldata()
-        elif undone and self.state["layout"]:
-            write_whole(finaldata, self._finaldata_bytes())
-            self._record_finaldata()
-        elif undone:
-            finaldata.unlink(missing_ok=True)
+        intent = read_optional_json(path)
+        undone = intent.get("tick", 0) > self.tick
+        if undone and self._left_by(intent):
+            self._take_back(intent)
         path.unlink()
-        self.tidy() if self.state["layout"] else self._drop_segments()
         return ["an ingestion that was cut off has been taken back"] if undone else []
 
-    def _drop_segments(self) -> None:
-        for path in self.config.segments.glob("*.parquet"):
-            path.unlink()
+    def _left_by(self, intent: dict[str, Any]) -> bool:
+        """Whether finaldata.csv is what an ingestion with this intent leaves when it is cut off."""
+        finaldata = self.config.finaldata
+        if not intent or not finaldata.exists():
+            return False
+        if intent["kind"] == "append":
+            return intent["old"] <= finaldata.stat().st_size <= intent["new"]
+        return sha256(finaldata.read_bytes()) == intent["sha256"]
+
+    def _take_back(self, intent: dict[str, Any]) -> None:
+        """Undo a cut-off change of finaldata.csv; heal() then compares and records it."""
+        if intent["kind"] == "append":
+            with open(self.config.finaldata, "r+b") as file:
+                file.truncate(intent["old"])
+                os.fsync(file.fileno())
+        elif self.state["layout"]:
+            write_whole(self.config.finaldata, self._finaldata_bytes())
+        else:
+            self.config.finaldata.unlink()
 
     def _finaldata_as_recorded(self) -> bool:
+        recorded = self.state["finaldata"]
         try:
             stat = self.config.finaldata.stat()
         except FileNotFoundError:
             return False
-        recorded = self.state["finaldata"]
-        return (stat.st_size, stat.st_mtime_ns) == (recorded["bytes"], recorded["mtime_ns"])
+        return bool(recorded) and (stat.st_size, stat.st_mtime_ns) == (
+            recorded["bytes"],
+            recorded["mtime_ns"],
+        )
 
     def _finaldata_bytes(self) -> bytes:
         import polars as pl
 
-        rows = [self.segment(entry).filter(~pl.col("_duplicate")) for entry in self.live()]
-        return csv_bytes(pl.concat(rows), self.schema, header=True) if rows else self._header()
-
-    def _header(self) -> bytes:
-        import polars as pl
-
-        return csv_bytes(pl.DataFrame(schema=frame_types(self.schema)), self.schema, header=True)
+        parts = [pl.DataFrame(schema=frame_types(self.schema)), *map(self.segment, self.live())]
+        return csv_bytes(pl.concat(parts).filter(~pl.col("_duplicate")), self.schema, header=True)
 
     def _heal_finaldata(self) -> list[str]:
         expected, finaldata = self._finaldata_bytes(), self.config.finaldata
@@ -286,18 +302,19 @@ class Store:
         return notes
 
     def _record_finaldata(self) -> None:
+        """Commit the state with the size and time that finaldata.csv has now."""
         stat = self.config.finaldata.stat()
         self.state["finaldata"] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-        write_json(self.config.store_state, self.state)
+        self.save()
 
     def set_aside_changed(self) -> list[str]:
-        """Before everything is read anew: keep a finaldata.csv that is not the one written last."""
-        if self.state["finaldata"] and self._finaldata_as_recorded():
-            return []
-        return self._set_aside_foreign()
-
-    def _set_aside_foreign(self) -> list[str]:
-        if not self.config.finaldata.exists():
+        """Before finaldata.csv is written anew: keep one that ingestion did not write."""
+        unfinished = read_optional_json(_intent_path(self.config))
+        if (
+            self._finaldata_as_recorded()
+            or self._left_by(unfinished)
+            or not self.config.finaldata.exists()
+        ):
             return []
         return [f"{self._set_aside()} holds a finaldata.csv that ingestion did not write"]
 
@@ -311,10 +328,22 @@ class Store:
         return target.name
 
 
+def check_counts(entries: Iterable[Entry]) -> None:
+    """For every file, rows read = accepted + duplicates + quarantined."""
+    for entry in entries:
+        if entry["rows"] != entry["accepted"] + entry["duplicates"] + entry["quarantined"]:
+            raise AssertionError(f"{entry['file']}: the rows do not add up: {entry}")
+
+
 def empty_state() -> dict[str, Any]:
     """The state before the first ingestion."""
     return {
-        "format": FORMAT, "tick": 0, "kinds": {}, "layout": None, "finaldata": None, "files": {},
+        "format": FORMAT,
+        "tick": 0,
+        "kinds": {},
+        "layout": None,
+        "finaldata": None,
+        "files": {},
         "erased": [],
     }
 
@@ -323,24 +352,55 @@ def read_state(config: Config) -> dict[str, Any]:
     """The committed state; an empty one where nothing was ingested yet."""
     if not config.store_state.exists():
         return empty_state()
-    state = read_json(config.store_state, made_by="ingestion.py --rebuild")
-    if state.get("format", 0) > FORMAT:
-        raise PipelineError(f"{config.store_state} was written by a newer version; update the software")
-    if not {"tick", "kinds", "layout", "finaldata", "files", "erased"} <= state.keys():
-        raise PipelineError(f"{config.store_state} is damaged; run ingestion.py --rebuild")
+    state = read_optional_json(config.store_state)
+    version = state.get("format")
+    if type(version) is int and version > FORMAT:
+        raise PipelineError(
+            f"{config.store_state} was written by a newer version; update the software"
+        )
+    if version != FORMAT or not _sound(state):
+        raise Damaged(f"{config.store_state} is damaged; run ingestion.py --rebuild")
     return state
 
 
+def _sound(state: dict[str, Any]) -> bool:
+    kinds = {key: type(value) for key, value in empty_state().items() if value is not None}
+    held = {
+        "file",
+        "verdict",
+        "slot",
+        "tick",
+        "replaced",
+        "sha256",
+        "size",
+        "mtime_ns",
+        "dates",
+        *COUNTS,
+    }
+    return (
+        all(type(state.get(key)) is kind for key, kind in kinds.items())
+        and all(type(entry) is dict and held <= entry.keys() for entry in state["files"].values())
+        and (state.get("layout") is None) == (state.get("finaldata") is None)
+    )
+
+
 def _check_layout(config: Config, state: dict[str, Any], schema: Schema) -> None:
-    if state["layout"] is None:
-        return
-    changed = not same_layout(schema, state["layout"])
-    changed |= any(schema.kinds().get(n) != kind for n, kind in state["kinds"].items() if kind)
-    if changed:
+    if state["layout"] is not None and not fits(state, schema):
         raise PipelineError(
             f"the columns in {config.path} are not those of the rows in {config.output_folder}; "
             "put the old columns back, or run ingestion.py --rebuild to read the input folder again"
         )
+
+
+def fits(state: dict[str, Any], schema: Schema) -> bool:
+    """Whether rows of this schema can join those that the state lists."""
+    return same_layout(schema, state["layout"]) and all(
+        schema.kinds().get(name) == kind for name, kind in state["kinds"].items() if kind
+    )
+
+
+def _damaged_segment(path: Path, why: str) -> PipelineError:
+    return PipelineError(f"{path} is missing or damaged ({why}); run ingestion.py --rebuild")
 
 
 def _intent_path(config: Config) -> Path:
@@ -358,7 +418,13 @@ def frame_types(schema: Schema) -> dict[str, Any]:
     """The polars types of a segment; a feature of unknown kind is all missing, held as a number."""
     import polars as pl
 
-    types = {NUMBER: pl.Float64, TEXT: pl.String, DATE: pl.String, TARGET: pl.Int8, None: pl.Float64}
+    types = {
+        NUMBER: pl.Float64,
+        TEXT: pl.String,
+        DATE: pl.String,
+        TARGET: pl.Int8,
+        None: pl.Float64,
+    }
     kept: dict[str, Any] = {column.name: types[column.kind] for column in schema.columns}
     return kept | {"_date": pl.Date, "_line": pl.Int32, "_duplicate": pl.Boolean}
 
@@ -370,13 +436,21 @@ def frame_of(reading: Reading, schema: Schema, path_date: str | None) -> pl.Data
     types = frame_types(schema)
     columns = {name: pl.Series(name, reading.values[name], types[name]) for name in schema.names}
     dated = schema.named("date")
-    dates = columns[dated].str.to_date() if dated else pl.Series(
-        [datetime.date.fromisoformat(path_date) if path_date else None] * len(reading.lines), dtype=pl.Date)
-    return pl.DataFrame({**columns, "_date": dates, "_line": pl.Series(reading.lines, dtype=pl.Int32)})
+    dates = (
+        columns[dated].str.to_date("%Y-%m-%d")
+        if dated
+        else pl.Series(
+            [datetime.date.fromisoformat(path_date) if path_date else None] * len(reading.lines),
+            dtype=pl.Date,
+        )
+    )
+    return pl.DataFrame(
+        {**columns, "_date": dates, "_line": pl.Series(reading.lines, dtype=pl.Int32)}
+    )
 
 
 def csv_bytes(rows: pl.DataFrame, schema: Schema, *, header: bool) -> bytes:
-    """Rows as CSV: whole numbers without a point, others by the shortest text that reads back equal."""
+    """Rows as CSV: whole numbers without a point, others as the shortest text of that value."""
     import polars as pl
 
     shown = []
@@ -384,8 +458,11 @@ def csv_bytes(rows: pl.DataFrame, schema: Schema, *, header: bool) -> bytes:
         cell = pl.col(column.name)
         if column.kind in (NUMBER, None):
             whole = (cell == cell.round(0)) & (cell.abs() < 1e15)
-            cell = pl.when(whole).then(cell.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(
-                cell.cast(pl.String))
+            cell = (
+                pl.when(whole)
+                .then(cell.cast(pl.Int64, strict=False).cast(pl.String))
+                .otherwise(cell.cast(pl.String))
+            )
         shown.append(cell.alias(column.name))
     out = io.BytesIO()
     rows.select(shown).write_csv(out, include_header=header)
@@ -396,7 +473,7 @@ def csv_bytes(rows: pl.DataFrame, schema: Schema, *, header: bool) -> bytes:
 
 
 def write_record(store: Store) -> None:
-    """ingestedfiles.txt: a line for every file that was looked at, refused and repeated ones too."""
+    """ingestedfiles.txt: a line for every file that was read, refused and repeated ones too."""
     import csv
 
     out = io.StringIO()
@@ -414,8 +491,14 @@ def write_record(store: Store) -> None:
 
 def _record_row(config: Config, entry: Entry, counts: Entry) -> list[Any]:
     folder, _, name = f"{config.shown(config.input_folder)}/{entry['file']}".rpartition("/")
-    return [folder, name, *(counts[key] for key in COUNTS), counts["size"], counts["sha256"],
-            counts["ingested_at"]]
+    return [
+        folder,
+        name,
+        *(counts[key] for key in COUNTS),
+        counts["size"],
+        counts["sha256"],
+        counts["ingested_at"],
+    ]
 
 
 def write_summary(store: Store) -> None:
@@ -424,23 +507,37 @@ def write_summary(store: Store) -> None:
     if old.get("tick") == store.tick and old.get("finaldata") == store.state["finaldata"]:
         return
     rows = store.rows()
-    columns = {column.name: describe(rows[column.name], column.kind) for column in store.schema.columns}
-    write_json(store.config.summary, {
-        "tick": store.tick, "finaldata": store.state["finaldata"], "rows": rows.height,
-        "measured_at": utc_now(), "columns": columns,
-    })
+    columns = {
+        column.name: describe(rows[column.name], column.kind) for column in store.schema.columns
+    }
+    write_json(
+        store.config.summary,
+        {
+            "tick": store.tick,
+            "finaldata": store.state["finaldata"],
+            "rows": rows.height,
+            "measured_at": utc_now(),
+            "columns": columns,
+        },
+    )
 
 
 def describe(values: pl.Series, kind: str | None) -> dict[str, Any]:
     """Counts for any column; mean, median and deviation (n - 1) where it is a number."""
     present = values.drop_nulls()
     found: dict[str, Any] = {
-        "count": present.len(), "missing": values.null_count(),
-        "missing_percent": round(100 * values.null_count() / values.len(), 4) if values.len() else 0.0,
+        "count": present.len(),
+        "missing": values.null_count(),
+        "missing_percent": round(100 * values.null_count() / values.len(), 4)
+        if values.len()
+        else 0.0,
     }
     if kind in (NUMBER, TARGET):
-        found |= {"mean": _finite(present.mean()), "median": _finite(present.median()),
-                  "std": _finite(present.std())}
+        found |= {
+            "mean": _finite(present.mean()),
+            "median": _finite(present.median()),
+            "std": _finite(present.std()),
+        }
     return found
 
 
@@ -453,10 +550,15 @@ def _finite(value: Any) -> float | None:
 
 
 def stored_rows(config: Config) -> tuple[pl.DataFrame, Schema, int]:
-    """(rows, schema, tick) of what was ingested, or of a finaldata.csv put there by hand (tick 0)."""
-    if not config.store_state.exists():
-        return *_rows_by_hand(config), 0
+    """(rows, schema, tick) that were ingested; tick 0 for a finaldata.csv put there by hand."""
     store = Store.open(config)
+    if not store.state["layout"]:
+        if store.files and not config.finaldata.exists():
+            raise PipelineError(
+                f"no file was accepted yet; {config.quarantine} says why; mend the files or the "
+                "settings and run ingestion.py"
+            )
+        return *_rows_by_hand(config), 0
     if _intent_path(config).exists() or not store._finaldata_as_recorded():
         raise PipelineError(
             f"{config.finaldata} is not as ingestion.py left it; run ingestion.py "
@@ -478,12 +580,15 @@ def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
     schema = schema_of(config)
     schema = schema_of(config, infer_kinds(schema, numeric_counts(data, schema, PLAIN_CSV)))
     reading = read_rows(data, schema, PLAIN_CSV)
-    if reading.refused or reading.faults:
-        fault = reading.faults[0] if reading.faults else None
-        what = reading.refused or f"line {fault.line}, {fault.column}: {fault.rule} ({fault.value})"
-        raise PipelineError(f"{config.finaldata}: {what}")
+    for fault in reading.faults[:1]:
+        where = f"line {fault.line}, {fault.column}".rstrip(", ")
+        reading.refused = reading.refused or f"{where}: {fault.rule} ({fault.value!r})"
+    if reading.refused:
+        raise PipelineError(f"{config.finaldata}: {reading.refused}")
     frame = frame_of(reading, schema, None).drop("_line")
-    return frame.with_columns(pl.lit(0, pl.Int64).alias("_tick"), pl.lit(False).alias("_replaced")), schema
+    return frame.with_columns(
+        pl.lit(0, pl.Int64).alias("_tick"), pl.lit(False).alias("_replaced")
+    ), schema
 
 
 def today() -> datetime.date:
@@ -491,7 +596,7 @@ def today() -> datetime.date:
 
 
 def mature(rows: pl.DataFrame, horizon_days: int, day: datetime.date) -> pl.Series:
-    """Which rows' labels may be used on the day: t + horizon lies behind it; undated rows always."""
+    """Which labels may be used on the day: t + horizon lies behind it; undated ones always."""
     import polars as pl
 
     if not horizon_days:
@@ -500,14 +605,18 @@ def mature(rows: pl.DataFrame, horizon_days: int, day: datetime.date) -> pl.Seri
     return (rows["_date"] < limit).fill_null(True)
 
 
-def labelled(rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date) -> pl.DataFrame:
+def labelled(
+    rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date
+) -> pl.DataFrame:
     """The rows that may be trained on or judged on the day."""
     return rows.filter(rows[schema.named("target")].is_not_null() & mature(rows, horizon_days, day))
 
 
 def next_maturity(rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date) -> str:
     """The first later day on which another label may be used, "" if none waits."""
-    waiting = rows.filter(rows[schema.named("target")].is_not_null() & ~mature(rows, horizon_days, day))
+    waiting = rows.filter(
+        rows[schema.named("target")].is_not_null() & ~mature(rows, horizon_days, day)
+    )
     first = waiting["_date"].min()
     return str(first + datetime.timedelta(days=horizon_days + 1)) if first else ""  # type: ignore[operator]
 
@@ -515,15 +624,21 @@ def next_maturity(rows: pl.DataFrame, schema: Schema, horizon_days: int, day: da
 def current_clients(rows: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, str]:
     """Each client's last row where it is a current client's, and the basis for saying so.
 
-    "unlabelled": the last row (by date, then order) has no label, and no labelled twin supersedes it.
-    "stayed": the company never sends such rows; the last row says that the client stayed.
+    "unlabelled": the last row (by date, then order) has no label and no labelled twin.
+    "stayed": there is no such client; the last row says that the client stayed.
     """
     import polars as pl
 
     client, target = schema.named("id"), schema.named("target")
-    ordered = rows.with_row_index("_order").sort("_date", "_order", nulls_last=False, maintain_order=True)
-    last = _without_twins(ordered, client, target).unique(client, keep="last", maintain_order=True).sort("_order")
-    if rows[target].null_count():
+    ordered = rows.with_row_index("_order").sort(
+        "_date", "_order", nulls_last=False, maintain_order=True
+    )
+    last = (
+        _without_twins(ordered, client, target)
+        .unique(client, keep="last", maintain_order=True)
+        .sort("_order")
+    )
+    if last[target].null_count():
         return last.filter(pl.col(target).is_null()).drop("_order"), "unlabelled"
     return last.filter(pl.col(target) == 0).drop("_order"), "stayed"
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 THRESHOLD = 0.5
-DRAWS = 4000
+Z95 = 1.959963984540054
+EPSILON = float(np.finfo(np.float64).eps)
 
 
 def counts(y: np.ndarray, called: np.ndarray) -> dict[str, int]:
@@ -28,14 +29,21 @@ def f1(y: np.ndarray, called: np.ndarray) -> float:
 
 
 def f1_interval(y: np.ndarray, called: np.ndarray) -> tuple[float, float]:
-    """A 95 % percentile interval of F1 over resamples of the rows (their counts are multinomial)."""
+    """A 95 % interval of F1; (0, 1) where there is nothing to find and nothing was called.
+
+    Of the rows that are an exit, called one, or both, tp are both: a binomial share s, for which
+    Wilson's interval holds also at 0 and 1 and for few rows, and F1 = 2 s / (1 + s).
+    """
     c = counts(y, called)
-    cells = np.array([c["true_positive"], c["false_positive"], c["false_negative"], c["true_negative"]])
-    draws = np.random.default_rng(0).multinomial(y.size, cells / y.size, DRAWS)
-    hits, wrong = 2 * draws[:, 0], draws[:, 1] + draws[:, 2]
-    scores = np.where(hits > 0, hits / np.maximum(hits + wrong, 1), 0.0)
-    low, high = np.quantile(scores, [0.025, 0.975])
-    return float(low), float(high)
+    found = c["true_positive"]
+    rows = found + c["false_positive"] + c["false_negative"]
+    if not rows:
+        return 0.0, 1.0
+    share, shrink = found / rows, 1 + Z95**2 / rows
+    middle = (share + Z95**2 / (2 * rows)) / shrink
+    reach = Z95 * (share * (1 - share) / rows + (Z95 / (2 * rows)) ** 2) ** 0.5 / shrink
+    low, high = max(middle - reach, 0.0), min(middle + reach, 1.0)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
 def auc(y: np.ndarray, score: np.ndarray) -> float | None:
@@ -53,8 +61,8 @@ def brier(y: np.ndarray, p: np.ndarray) -> float:
 
 
 def log_loss(y: np.ndarray, p: np.ndarray) -> float:
-    """Mean negative log likelihood in nats; p is kept 1e-15 away from 0 and 1."""
-    p = np.clip(p, 1e-15, 1 - 1e-15)
+    """Mean negative log likelihood in nats; p is kept the smallest step away from 0 and 1."""
+    p = np.clip(p, EPSILON, 1 - EPSILON)
     return float(-np.mean(np.where(y == 1, np.log(p), np.log1p(-p))))
 
 
@@ -68,14 +76,24 @@ def measures(y: np.ndarray, p: np.ndarray, base_rate: float) -> dict[str, Any]:
     low, high = f1_interval(y, called)
     everybody, flat = np.ones(y.size, dtype=int), np.full(y.size, base_rate)
     return {
-        "n": int(y.size), "exits": int(np.sum(y == 1)), "threshold": THRESHOLD,
-        "f1": f1(y, called), "f1_interval": [low, high], **c,
+        "n": int(y.size),
+        "exits": int(np.sum(y == 1)),
+        "threshold": THRESHOLD,
+        "f1": f1(y, called),
+        "f1_interval": [low, high],
+        **c,
         "precision": _share(c["true_positive"], c["false_positive"]),
         "recall": _share(c["true_positive"], c["false_negative"]),
-        "auc": auc(y, p), "brier": brier(y, p), "log_loss": log_loss(y, p),
+        "auc": auc(y, p),
+        "brier": brier(y, p),
+        "log_loss": log_loss(y, p),
         "everybody_exits": {"f1": f1(y, everybody)},
-        "base_rate": {"risk": base_rate, "f1": f1(y, (flat >= THRESHOLD).astype(int)),
-                      "brier": brier(y, flat), "log_loss": log_loss(y, flat)},
+        "base_rate": {
+            "risk": base_rate,
+            "f1": f1(y, (flat >= THRESHOLD).astype(int)),
+            "brier": brier(y, flat),
+            "log_loss": log_loss(y, flat),
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""The deployed model as JSON: written from the fitted terms, checked at load, evaluated by numpy alone."""
+"""The model as JSON: written from the fitted terms, checked at load, evaluated by numpy alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from risk.artifacts import is_sealed, seal
 from risk.config import PipelineError
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 MAX_BYTES = 8_000_000
 AGREEMENT = 1e-12
-KINDS = ("number", "blank", "level")
+OWN = {"number": ("low", "high", "fill"), "blank": (), "level": ("level",)}
+TEXTS = ("kind", "column", "level")
 SELF_CHECK_ROWS = 5
 Table = dict[str, list[Any]]
 
@@ -34,10 +36,11 @@ class Model:
 
     def log_odds(self, table: Table) -> np.ndarray:
         """The log-odds of an exit for each row. Shape (n,)."""
-        return self.intercept + sum(self.contributions(table), np.zeros(rows_of(table)))
+        with np.errstate(over="ignore"):  # an infinite log-odds is a certain answer
+            return self.intercept + sum(self.contributions(table), np.zeros(rows_of(table)))
 
     def contributions(self, table: Table) -> list[np.ndarray]:
-        """Per term, coefficient x centred value for each row; with the intercept they add up exactly."""
+        """Per term, coefficient x centred value of each row; they and the intercept add up."""
         raw = {name: numpy_column(table[name], kind) for name, kind in self.columns.items()}
         return [term["coefficient"] * _value(term, raw[term["column"]]) for term in self.terms]
 
@@ -57,10 +60,11 @@ def logistic(log_odds: np.ndarray) -> np.ndarray:
 
 
 def numpy_column(values: list[Any], kind: str) -> np.ndarray:
+    """Raw values as the terms take them: float64 with nan, or str objects with None. Shape (n,)."""
     if kind == "number":
         return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
     column = np.empty(len(values), dtype=object)
-    column[:] = values
+    column[:] = [None if v is None or v == "" or v != v else str(v) for v in values]
     return column
 
 
@@ -72,15 +76,13 @@ def _value(term: dict[str, Any], column: np.ndarray) -> np.ndarray:
         case "blank":
             raw = np.isnan(column).astype(np.float64)
         case _:
-            raw = np.equal(column, term["level"]).astype(np.float64)
+            raw = (column == term["level"]).astype(np.float64)
     return (raw - term["mean"]) / term["scale"]
 
 
-# ---------------------------------------------------------------- writing
-
-
-def export(pipeline: Pipeline, columns: dict[str, str], sample: pd.DataFrame,
-           lineage: dict[str, Any]) -> bytes:
+def export(
+    pipeline: Pipeline, columns: dict[str, str], sample: pd.DataFrame, lineage: dict[str, Any]
+) -> bytes:
     """The pipeline as JSON; refused unless both agree within 1e-12 on every row of the sample."""
     intercept, terms = parts_of(pipeline)
     model = Model(columns, intercept, terms, lineage)
@@ -88,14 +90,36 @@ def export(pipeline: Pipeline, columns: dict[str, str], sample: pd.DataFrame,
     ours, theirs = model.probabilities(table), pipeline.predict_proba(sample)[:, 1]
     worst = float(np.abs(ours - theirs).max(initial=0.0))
     if not worst <= AGREEMENT:
-        raise PipelineError(f"the JSON model differs from the pipeline by {worst:.3g}; nothing was written")
-    check = {name: values[:SELF_CHECK_ROWS] for name, values in table.items()}
+        raise PipelineError(
+            f"the JSON model differs from the pipeline by {worst:.3g}; nothing was written"
+        )
     body = {
-        "format": FORMAT, "columns": columns, "intercept": intercept, "terms": terms,
+        "format": FORMAT,
+        "columns": columns,
+        "intercept": intercept,
+        "terms": terms,
         "lineage": lineage,
-        "self_check": {"rows": check, "probabilities": model.probabilities(check).tolist()},
+        "self_check": self_check(model, table),
     }
-    return (json.dumps(body, indent=1, allow_nan=False) + "\n").encode()
+    raw = (json.dumps(seal(body), indent=1, allow_nan=False) + "\n").encode()
+    if len(raw) > MAX_BYTES:
+        raise PipelineError(
+            f"the JSON model would be {len(raw)} bytes, more than {MAX_BYTES}; "
+            "take the features with the longest texts out of columns.features"
+        )
+    return raw
+
+
+def self_check(model: Model, table: Table) -> dict[str, Any]:
+    """A few rows spread over the table, and the log-odds that every later evaluation must give."""
+    n = rows_of(table)
+    chosen = sorted({round(at) for at in np.linspace(0, n - 1, min(SELF_CHECK_ROWS, n))})
+    rows = {name: [_finite_or_none(values[at]) for at in chosen] for name, values in table.items()}
+    return {"rows": rows, "log_odds": model.log_odds(rows).tolist()}
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def parts_of(pipeline: Pipeline) -> tuple[float, list[dict[str, Any]]]:
@@ -114,8 +138,7 @@ def parts_of(pipeline: Pipeline) -> tuple[float, list[dict[str, Any]]]:
 
 def _term_record(term: Any) -> dict[str, Any]:
     shared = {"kind": term.kind, "column": term.column, "mean": term.mean, "scale": term.scale}
-    own = {"number": ("low", "high", "fill"), "blank": (), "level": ("level",)}[term.kind]
-    return shared | {key: getattr(term, key) for key in own}
+    return shared | {key: getattr(term, key) for key in OWN[term.kind]}
 
 
 def _raw_terms(columns: Any) -> list[dict[str, Any]]:
@@ -123,8 +146,15 @@ def _raw_terms(columns: Any) -> list[dict[str, Any]]:
     _, filler, names = columns.transformers_[0]
     widest = np.finfo(np.float64).max
     return [
-        {"kind": "number", "column": name, "mean": 0.0, "scale": 1.0, "low": -widest, "high": widest,
-         "fill": float(fill)}
+        {
+            "kind": "number",
+            "column": name,
+            "mean": 0.0,
+            "scale": 1.0,
+            "low": -widest,
+            "high": widest,
+            "fill": float(fill),
+        }
         for name, fill in zip(names, filler.statistics_, strict=True)
     ]
 
@@ -141,45 +171,58 @@ def table_of(frame: pd.DataFrame, columns: dict[str, str]) -> Table:
     return found
 
 
-# ---------------------------------------------------------------- reading
-
-
 def parse(raw: bytes) -> Model:
-    """The model in the bytes, after its schema and its self-check rows hold; PipelineError if not."""
+    """The model in the bytes; PipelineError unless digest, schema and self-check rows hold."""
     if len(raw) > MAX_BYTES:
         raise _damaged(f"larger than {MAX_BYTES} bytes")
     try:
-        body = json.loads(raw)
+        body = json.loads(raw, parse_constant=_no_number)
         model = _checked(body)
-        rows = body["self_check"]["rows"]
-        expected = np.array(body["self_check"]["probabilities"], dtype=np.float64)
-        got = model.probabilities(rows)
+        expected = np.array(body["self_check"]["log_odds"], dtype=np.float64)
+        got = model.log_odds(dict(body["self_check"]["rows"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise _damaged("not a model of the known format") from None
-    if got.shape != expected.shape or not np.all(np.abs(got - expected) <= AGREEMENT):
+    close = got.shape == expected.shape and np.abs(got - expected) <= AGREEMENT * (
+        1 + np.abs(expected)
+    )
+    if not expected.size or not np.all(close):
         raise _damaged("its self-check rows do not come out as recorded")
     return model
 
 
+def _no_number(name: str) -> float:
+    raise ValueError(name)
+
+
 def _checked(body: dict[str, Any]) -> Model:
-    if body["format"] > FORMAT:
+    if type(body["format"]) is int and body["format"] > FORMAT:
         raise PipelineError("the model was written by a newer version of this software; update it")
-    columns, terms = dict(body["columns"]), list(body["terms"])
-    for term in terms:
-        wanted = {"kind", "column", "mean", "scale", "coefficient"}
-        wanted |= {"number": {"low", "high", "fill"}, "blank": set(), "level": {"level"}}[term["kind"]]
-        kind = columns[term["column"]]
-        right_kind = (kind == "text") == (term["kind"] == "level")
-        numbers = [term[key] for key in wanted - {"kind", "column", "level"}]
-        if set(term) != wanted or not right_kind or not all(_finite(n) for n in numbers):
-            raise ValueError(term)
-    if not _finite(body["intercept"]) or not set(columns.values()) <= {"number", "text"}:
-        raise ValueError(body["intercept"])
-    return Model(columns, float(body["intercept"]), terms, dict(body["lineage"]))
+    columns = dict(body["columns"])
+    if (
+        body["format"] != FORMAT
+        or not is_sealed(body)
+        or not set(columns.values()) <= {"number", "text"}
+    ):
+        raise ValueError(columns)
+    terms = [_checked_term(term, columns) for term in body["terms"]]
+    return Model(columns, _number(body["intercept"]), terms, dict(body["lineage"]))
 
 
-def _finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+def _checked_term(term: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
+    wanted = {"kind", "column", "mean", "scale", "coefficient", *OWN[term["kind"]]}
+    right_kind = (columns[term["column"]] == "text") == (term["kind"] == "level")
+    if set(term) != wanted or not right_kind or not isinstance(term.get("level", ""), str | None):
+        raise ValueError(term)
+    checked = {key: value if key in TEXTS else _number(value) for key, value in term.items()}
+    if checked["scale"] <= 0 or checked.get("low", 0.0) > checked.get("high", 0.0):
+        raise ValueError(term)
+    return checked
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(value)
+    return float(value)
 
 
 def _damaged(what: str) -> PipelineError:

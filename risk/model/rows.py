@@ -1,4 +1,4 @@
-"""Ingested rows in the form that the recipe takes: features as pandas, labels as numpy, and lineage."""
+"""Ingested rows as the recipe takes them: features in pandas, labels in numpy, and lineage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from risk.artifacts import file_sha256
-from risk.config import Config
+from risk.config import Config, PipelineError
 from risk.data.schema import NUMBER, Schema
 from risk.data.store import labelled, stored_rows, today
 
@@ -35,14 +35,37 @@ def training_rows(config: Config) -> TrainingRows:
     columns = feature_kinds(schema)
     labels = known[schema.named("target")].to_numpy().astype(np.int64)
     lineage = {
-        "recipe": config.model, "rows": known.height, "exits": int(labels.sum()),
-        "base_rate": float(labels.mean()) if labels.size else None, "tick": tick,
-        "day": str(today()), "horizon_days": config.horizon_days,
+        "recipe": config.model,
+        "rows": known.height,
+        "exits": int(labels.sum()),
+        "base_rate": float(labels.mean()) if labels.size else None,
+        "tick": tick,
+        "day": str(today()),
+        "horizon_days": config.horizon_days,
         "data_sha256": file_sha256(config.finaldata),
         "last_date": str(known["_date"].max() or ""),
     }
-    return TrainingRows(pandas_of(known.select(list(columns))), labels,
-                        known[schema.named("id")].to_numpy(), columns, lineage)
+    return TrainingRows(
+        pandas_of(known.select(list(columns))),
+        labels,
+        known[schema.named("id")].to_numpy(),
+        columns,
+        lineage,
+    )
+
+
+def refuse_other_features(config: Config, columns: dict[str, str]) -> None:
+    """PipelineError where a model's features are no longer those of config.json."""
+    declared = config.columns.kinds
+    other = sorted(set(columns) ^ set(config.columns.features))
+    other += sorted(
+        name for name in declared.keys() & columns.keys() if declared[name] != columns[name]
+    )
+    if other:
+        raise PipelineError(
+            f"the model was trained with other features than {config.path} has now ({other[0]!r}); "
+            "run training.py again"
+        )
 
 
 def feature_kinds(schema: Schema) -> dict[str, str]:
@@ -51,11 +74,14 @@ def feature_kinds(schema: Schema) -> dict[str, str]:
 
 
 def pandas_of(frame: Any) -> pd.DataFrame:
-    """A polars frame as pandas without pyarrow: numbers float64 with nan, texts objects with None."""
+    """A polars frame as pandas, without pyarrow: float64 with nan, texts as objects with None."""
     import pandas as pd
 
-    return pd.DataFrame({
-        name: frame[name].to_numpy() if frame[name].dtype.is_numeric()
-        else pd.Series(frame[name].to_list(), dtype=object)
-        for name in frame.columns
-    })
+    return pd.DataFrame(
+        {
+            name: frame[name].to_numpy()
+            if frame[name].dtype.is_numeric()
+            else pd.Series(frame[name].to_list(), dtype=object)
+            for name in frame.columns
+        }
+    )

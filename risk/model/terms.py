@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_BLANKS = 5
+MAX_LEVELS = 50
+WIDEST = float(np.finfo(np.float64).max / 4)  # differences of two clipped numbers stay finite
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,10 @@ def as_texts(values: Any) -> np.ndarray:
     import pandas as pd
 
     series = pd.Series(values, dtype=object)
-    texts = [None if blank or value == "" else str(value)
-             for value, blank in zip(series, series.isna(), strict=True)]
+    texts = [
+        None if blank or value == "" else str(value)
+        for value, blank in zip(series, series.isna(), strict=True)
+    ]
     return np.array(texts, dtype=object)
 
 
@@ -63,7 +68,7 @@ def term_values(term: Term, column: np.ndarray) -> np.ndarray:
     elif term.kind == "blank":
         raw = np.isnan(column).astype(np.float64)
     else:
-        raw = np.equal(column, term.level).astype(np.float64)
+        raw = (column == term.level).astype(np.float64)
     return (raw - term.mean) / term.scale
 
 
@@ -71,8 +76,8 @@ class PlainTerms(TransformerMixin, BaseEstimator):
     """Clipped, filled, standardised numbers and one column per level: the small-data recipe.
 
     Numbers are clipped to the training 1-99 % range, filled by the median and standardised; five or
-    more blanks add a flag. A text gives one centred column per level, blank being one; a level not
-    seen in training adds nothing but its own absence. Constant columns give no term.
+    more blanks add a flag. A text gives one centred column for each of its 50 commonest levels,
+    blank being one; any other level adds nothing but their absence. Constant columns give no term.
     """
 
     def __init__(self, numbers: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> None:
@@ -104,11 +109,11 @@ class PlainTerms(TransformerMixin, BaseEstimator):
 def number_terms(name: str, values: np.ndarray) -> list[Term]:
     """The terms of one numeric column; none where it is constant and never missing."""
     blank = np.isnan(values)
-    known = values[~blank]
+    finite = np.clip(values[np.isfinite(values)], -WIDEST, WIDEST)
     terms = []
-    if known.size:
-        low, high = clip_range(known)
-        fill = float(np.clip(np.median(known), low, high))
+    if finite.size:
+        low, high = clip_range(finite)
+        fill = float(np.clip(np.median(finite), low, high))
         terms += _standardised(Term("number", name, 0.0, 1.0, low, high, fill), values)
     if MIN_BLANKS <= blank.sum() < values.size:
         terms += _standardised(Term("blank", name, 0.0, 1.0), values)
@@ -116,30 +121,33 @@ def number_terms(name: str, values: np.ndarray) -> list[Term]:
 
 
 def clip_range(known: np.ndarray) -> tuple[float, float]:
-    """The 1-99 % range; the whole range where a rare event would vanish from it. Finite."""
-    finite = known[np.isfinite(known)]
-    if not finite.size:
-        return 0.0, 0.0
-    low, high = np.quantile(finite, [0.01, 0.99])
+    """The 1-99 % range; the whole range where a rare event would vanish from it."""
+    low, high = np.quantile(known, [0.01, 0.99])
     if low == high:
-        low, high = finite.min(), finite.max()
+        low, high = known.min(), known.max()
     return float(low), float(high)
 
 
 def level_terms(name: str, texts: np.ndarray) -> list[Term]:
-    """A centred 0/1 term for every level of a text column, blank included."""
-    levels = sorted({text for text in texts if text is not None})
-    known: list[str | None] = [*levels, *([None] if any(text is None for text in texts) else [])]
-    if len(known) < 2:
+    """A centred 0/1 term for each of a text column's commonest levels, blank included."""
+    found = Counter(texts.tolist())
+    if len(found) < 2:
         return []
-    means = [float(np.equal(texts, level).mean()) for level in known]
-    return [Term("level", name, mean, 1.0, level=level) for level, mean in zip(known, means, strict=True)]
+    common = sorted(found, key=lambda level: (-found[level], level is None, level or ""))[
+        :MAX_LEVELS
+    ]
+    levels = sorted(common, key=lambda level: (level is None, level or ""))
+    return [Term("level", name, found[level] / texts.size, 1.0, level=level) for level in levels]
 
 
 def _standardised(term: Term, values: np.ndarray) -> list[Term]:
     """The term with the mean and deviation it has on these values; [] where it is constant."""
     raw = term_values(term, values)
-    scale = float(raw.std())
-    if not np.isfinite(scale) or scale <= 1e-12 * max(1.0, float(np.abs(raw).max())):
+    peak = float(np.abs(raw).max())
+    if peak == 0.0:
         return []
-    return [Term(term.kind, term.column, float(raw.mean()), scale, term.low, term.high, term.fill)]
+    unit = raw / peak  # the squares of large numbers would overflow, and those of tiny ones vanish
+    mean, scale = float(unit.mean()) * peak, float(unit.std()) * peak
+    if scale <= 1e-12 * peak:
+        return []
+    return [Term(term.kind, term.column, mean, scale, term.low, term.high, term.fill)]

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, RED = "#1b1f23", "#57606a", "#9a3412"
+# From this share on, white has more contrast with the cell's shade than ink.
+DARK = 0.72
+WORDS = (("stayed, no warning", "false alarm"), ("left without a warning", "left, warned of"))
 
 
 def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
@@ -17,36 +20,57 @@ def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
     import seaborn as sns
     from matplotlib.figure import Figure
 
-    cells = np.array([[counts["true_negative"], counts["false_positive"]],
-                      [counts["false_negative"], counts["true_positive"]]])
+    cells = np.array(
+        [
+            [counts["true_negative"], counts["false_positive"]],
+            [counts["false_negative"], counts["true_positive"]],
+        ]
+    )
     shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(7.2, 5.6), dpi=150, layout="constrained")
     axes = figure.subplots()
-    sns.heatmap(shares, vmin=0, vmax=1, cmap=sns.light_palette(RED, as_cmap=True), cbar=False,
-                linewidths=3, linecolor="white", ax=axes)
-    words = [["stayed, not called", "stayed, called\n(false alarm)"], ["left, not called\n(missed)", "left, called"]]
-    for row in range(2):
-        for column in range(2):
-            _cell(axes, column, row, int(cells[row, column]), shares[row, column], words[row][column])
-    axes.set_xticklabels(["stays", "leaves"], fontsize=13)
-    axes.set_yticklabels(["stayed", "left"], fontsize=13, rotation=90, va="center")
-    axes.set_xlabel(f"the model says (leaves: risk of at least {counts['threshold']:.0%})", fontsize=12, color=MUTED)
-    axes.set_ylabel("what happened", fontsize=12, color=MUTED)
-    axes.tick_params(length=0)
+    shade = sns.light_palette(RED, as_cmap=True)
+    sns.heatmap(
+        shares, vmin=0, vmax=1, cmap=shade, cbar=False, linewidths=3, linecolor="white", ax=axes
+    )
+    for (row, column), count in np.ndenumerate(cells):
+        text = share_text(int(count), int(cells[row].sum()))
+        _write_cell(axes, row, column, int(count), text, shares[row, column] > DARK)
+    _label(axes, counts["threshold"])
     figure.suptitle(title, x=0.02, ha="left", fontsize=15, fontweight="bold", color=INK)
     axes.set_title(basis, loc="left", fontsize=10.5, color=MUTED, pad=12)
     return figure
 
 
-def _cell(axes: Any, column: int, row: int, count: int, share: float, words: str) -> None:
-    color = "white" if share > 0.55 else INK
-    axes.text(column + 0.5, row + 0.38, f"{count:,}", ha="center", va="center", fontsize=26,
-              fontweight="bold", color=color)
-    axes.text(column + 0.5, row + 0.58, f"{share:.0%} of the row", ha="center", va="center", fontsize=12, color=color)
-    axes.text(column + 0.5, row + 0.76, words, ha="center", va="center", fontsize=11, color=color)
+def share_text(count: int, whole: int) -> str:
+    """The share in words that never round a few clients to none, nor most to all."""
+    if not whole:
+        return "no client in this row"
+    percent = 100 * count / whole
+    if 0 < percent < 1:
+        return "under 1% of the row"
+    return "over 99% of the row" if 99 < percent < 100 else f"{percent:.0f}% of the row"
+
+
+def _write_cell(axes: Any, row: int, column: int, count: int, share: str, dark: bool) -> None:
+    middle = {"ha": "center", "va": "center", "color": "white" if dark else INK}
+    x = column + 0.5
+    axes.text(x, row + 0.38, f"{count:,}", fontsize=26, fontweight="bold", **middle)
+    axes.text(x, row + 0.59, share, fontsize=12, **middle)
+    axes.text(x, row + 0.75, WORDS[row][column], fontsize=12, **middle)
+
+
+def _label(axes: Any, threshold: float) -> None:
+    axes.set_xticklabels(["stays", "leaves"], fontsize=13, color=INK)
+    axes.set_yticklabels(["stayed", "left"], fontsize=13, color=INK, rotation=90, va="center")
+    warning = f"the model says (it warns of a risk of {threshold:.0%} or more)"
+    axes.set_xlabel(warning, fontsize=12, color=MUTED)
+    axes.set_ylabel("what happened", fontsize=12, color=MUTED)
+    axes.tick_params(length=0)
 
 
 def png(figure: Figure) -> bytes:
+    """The figure as a file; the same figure gives the same bytes."""
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()

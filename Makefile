@@ -1,0 +1,87 @@
+# The commands of this checkout; `make` lists them. Needs GNU make, a POSIX sh and Python 3.11 or newer.
+# Every path here is relative, so that the checkout may lie anywhere, spaces included.
+
+PYTHON = python3
+VENV = .venv/bin/python
+SHELL = /bin/sh
+
+.DEFAULT_GOAL := help
+.PHONY: help run serve cron demo test lint types bench clean runtime development
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+run: runtime ## the whole pipeline on what lies in sourcedata/, with a summary
+	@$(VENV) fullprocess.py --now --serve --summary
+
+serve: runtime ## the API for everybody to call, on config.json's host and port (8000)
+	@exec $(VENV) -m gunicorn wsgi:app
+
+cron: ## the crontab line of this checkout; INSTALL=1 adds it to your crontab
+	@$(if $(INSTALL),$(add_to_crontab),$(render_cronjob) && \
+	echo 'Add the line with crontab -e, or type: make cron INSTALL=1' >&2)
+
+demo: runtime ## on a copy: a tick that keeps the model, one that waits, one that redeploys
+	@$(VENV) examples/demo.py
+
+test: lint types ## ruff, mypy and every test; ARGS="-k word" goes to pytest
+	@$(VENV) -m pytest $(ARGS)
+
+lint: development ## ruff alone
+	@$(VENV) -m ruff check .
+
+types: development ## mypy alone, on risk/ and the scripts
+	@$(VENV) -m mypy risk $(filter-out gunicorn.conf.py,$(wildcard *.py))
+
+bench: runtime ## every benchmark in benchmarks/
+	@found=; for script in benchmarks/*.py; do \
+	[ -e "$$script" ] || continue; found=yes; echo "== $$script"; $(VENV) "$$script" || exit; done; \
+	[ "$$found" ] || echo 'there is no benchmark in benchmarks/ yet'
+
+clean: ## remove .venv, caches and logs; data, models, releases and state stay
+	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis logs practicemodels/logs
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+runtime:
+	@$(call install,requirements.txt,runtime)
+
+development: runtime
+	@$(call install,requirements-dev.txt,development)
+
+# The stamp is a copy of the pins that were installed: times of files tell nothing after git checkout.
+# An environment without a working pip (interrupted, or its Python was upgraded away) is made anew.
+install = pins="$$(cat requirements.txt $(1))"; stamp=.venv/installed-$(2); \
+	if [ ! -f $$stamp ] || [ "$$pins" != "$$(cat $$stamp)" ] || ! $(VENV) -c ''; then \
+		$(VENV) -m pip --version >/dev/null 2>&1 || { $(make_venv); } || exit; \
+		echo "installing $(1) into .venv (about a minute the first time)"; \
+		$(VENV) -m pip install -qq --disable-pip-version-check -r $(1) && \
+		printf '%s\n' "$$pins" >$$stamp; \
+	fi
+
+make_venv = $(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit( \
+	"error: $(PYTHON) is Python %d.%d; this needs 3.11 or newer: make run PYTHON=python3.12" % v)' && \
+	$(PYTHON) -m venv --clear .venv
+
+# Quoted for the shell; in a crontab a bare % would end the command.
+render_cronjob = $(PYTHON) -c 'import os, shlex; \
+	job = shlex.quote(os.path.join(os.getcwd(), "fullprocess.sh")).replace("%", "\\%"); \
+	text = open("cronjob.txt").read(); \
+	print(text.replace("/path/to/dynamic-risk/fullprocess.sh", job), end="")'
+
+# `crontab -` replaces the whole table, so nothing is written unless the present one could be read.
+add_to_crontab = command -v crontab >/dev/null || { \
+		echo 'error: there is no crontab command here; install cron, or see docs/operations.md' >&2; \
+		exit 1; \
+	}; \
+	line=$$($(render_cronjob) | grep -v '^\#') || exit; \
+	job=$${line\#'*/10 * * * *'}; \
+	table=$$(crontab -l 2>/dev/null) || case $$(LC_ALL=C crontab -l 2>&1) in \
+		*'no crontab for'*) table= ;; \
+		*) crontab -l; exit 1 ;; \
+	esac; \
+	if found=$$(printf '%s\n' "$$table" | grep -v '^ *\#' | grep -F -- "$$job"); then \
+		echo "your crontab has it already: $$found"; \
+	else \
+		{ [ -z "$$table" ] || printf '%s\n' "$$table"; printf '%s\n' "$$line"; } | crontab - && \
+		echo "added to your crontab: $$line"; \
+	fi

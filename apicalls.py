@@ -1,0 +1,203 @@
+"""Makes apireturns.txt from what the API answers: one JSON object per endpoint.
+
+    python apicalls.py              call the API at the config's address (RISK_API_TOKEN if it asks)
+    python apicalls.py --serve      start the API on a free port for these calls, and end it
+
+Each object holds status, time, model version and answer. An endpoint that fails says so and keeps
+its last good answer under "last_good".
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from risk.artifacts import read_optional_json, utc_now, write_json
+from risk.config import HOME, Config, Outcome, PipelineError
+from risk.data.access import api_token, is_loopback
+from risk.runner import run
+
+if TYPE_CHECKING:
+    import requests
+
+ENDPOINTS = {"prediction": "POST", "scoring": "GET", "summarystats": "GET", "diagnostics": "GET"}
+CONNECT_SECONDS, READ_SECONDS = 3.0, 30.0
+PAUSES = (0.3, 1.0)
+PASSING = (502, 503, 504)
+START_SECONDS = 30.0
+UNREACHABLE = "unreachable"
+
+
+def call(config: Config, url: str | None = None) -> dict[str, Any]:
+    """What each endpoint answers now: {name: {"status", "at", "model_version", "answer"}}."""
+    address = (url or config.url).rstrip("/")
+    found: dict[str, Any] = {}
+    pauses: tuple[float, ...] = PAUSES
+    with _session(address) as session:
+        for name, method in ENDPOINTS.items():
+            found[name] = _called(session, method, f"{address}/{name}", pauses)
+            if found[name]["status"] == UNREACHABLE:
+                pauses = ()  # the others were waited for already
+    return found
+
+
+def _session(address: str) -> requests.Session:
+    import requests
+
+    session = requests.Session()
+    session.trust_env = not is_loopback(_host_in(address))
+    session.headers["Accept"] = "application/json"
+    token = api_token()
+
+    def show_token(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        prepared.headers["Authorization"] = f"Bearer {token}"
+        return prepared
+
+    if token:
+        session.auth = show_token  # as a header alone, a .netrc would replace it
+    return session
+
+
+def _host_in(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _called(session: requests.Session, method: str, address: str, pauses: tuple[float, ...]
+            ) -> dict[str, Any]:
+    """One endpoint's answer, asked again after each pause while that may help."""
+    for pause in (*pauses, None):
+        found = _once(session, method, address)
+        if pause is None or found["status"] not in (UNREACHABLE, *PASSING):
+            return found
+        time.sleep(pause)
+    raise AssertionError("the last pause is None")
+
+
+def _once(session: requests.Session, method: str, address: str) -> dict[str, Any]:
+    import requests
+
+    failed = {"at": utc_now(), "model_version": None, "answer": None}
+    try:
+        response = session.request(method, address, timeout=(CONNECT_SECONDS, READ_SECONDS),
+                                   allow_redirects=False)
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+        return {"status": UNREACHABLE, **failed, "reason": _cause(error)}
+    except requests.Timeout:
+        return {"status": "no answer in time", **failed}
+    except (requests.RequestException, ValueError) as error:
+        return {"status": "not a usable address", **failed, "reason": str(error)}
+    version = response.headers.get("X-Model-Version", "")
+    return {"status": response.status_code, "at": utc_now(), "answer": _json_in(response),
+            "model_version": int(version) if version.isascii() and version.isdigit() else None}
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost words of a failed connection: "Connection refused"."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _json_in(response: requests.Response) -> Any:
+    """The answer as values; what is no JSON (a proxy's page) as the beginning of its text."""
+    try:
+        return response.json(parse_constant=str)
+    except (ValueError, RecursionError):
+        return response.text[:2000]
+
+
+def with_last_good(found: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """The answers, those of failed endpoints beside the last good one that is known."""
+    kept = {}
+    for name, answer in found.items():
+        good = None if answer["status"] == 200 else _last_good(before.get(name))
+        kept[name] = answer | ({"last_good": good} if good else {})
+    return kept
+
+
+def _last_good(old: Any) -> dict[str, Any] | None:
+    if not isinstance(old, dict):
+        return None
+    if old.get("status") != 200:
+        return old.get("last_good")
+    return {key: old.get(key) for key in ("at", "model_version", "answer")}
+
+
+def collect(config: Config, *, serve: bool) -> Outcome:
+    """Call the API, or one started for the purpose, and write what it answered."""
+    with _server(config) if serve else contextlib.nullcontext(config.url) as url:
+        found = with_last_good(call(config, url), read_optional_json(config.api_returns))
+    write_json(config.api_returns, found)
+    statuses = {name: answer["status"] for name, answer in found.items()}
+    return Outcome(sentence(config, url, found), {"url": url, "statuses": statuses})
+
+
+def sentence(config: Config, url: str, found: dict[str, Any]) -> str:
+    """What was answered, for a person."""
+    good = [answer for answer in found.values() if answer["status"] == 200]
+    place = config.shown(config.api_returns)
+    if len(good) == len(found):
+        versions = sorted({str(answer["model_version"]) for answer in good})
+        return f"the API answered all {len(good)} calls (model {', '.join(versions)}): {place}"
+    failed = ", ".join(f"{name}: {a['status']}" for name, a in found.items() if a["status"] != 200)
+    if all(answer["status"] == UNREACHABLE for answer in found.values()):
+        return (f"the API at {url} cannot be reached; start it with `gunicorn wsgi:app` or "
+                f"`python app.py`; the last good answers stay in {place}")
+    return f"the API at {url} did not answer every call ({failed}); see {place}"
+
+
+@contextlib.contextmanager
+def _server(config: Config) -> Iterator[str]:
+    """The address of an API started for these calls; it ends with them, or with this process."""
+    command = [sys.executable, str(HOME / "app.py"), "--config", str(config.path),
+               "--host", "127.0.0.1", "--port", "0", "--end-with-stdin"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                             env=os.environ | {"RISK_CONFIG": str(config.path)})
+    overdue = threading.Timer(START_SECONDS, child.kill)
+    with child:
+        try:
+            overdue.start()
+            assert child.stdout
+            line = child.stdout.readline()
+            overdue.cancel()
+            if not line.startswith("serving on "):
+                raise PipelineError(f"the API did not start; try {command[0]} {command[1]} "
+                                    f"--config {config.path}")
+            yield line.removeprefix("serving on ").strip()
+        finally:
+            overdue.cancel()
+            child.terminate()
+            _ended(child)
+
+
+def _ended(child: subprocess.Popen[str]) -> None:
+    try:
+        child.wait(5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--serve", action="store_true",
+                        help="start the API on a free port for these calls, and end it")
+
+
+def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
+    done = collect(config, serve=chosen.serve)
+    answered = any(status == 200 for status in done.data["statuses"].values())
+    return done if answered else Outcome(done.text, done.data, code=1)
+
+
+if __name__ == "__main__":
+    run(stage, __doc__, options=options)

@@ -1,0 +1,98 @@
+"""How `gunicorn wsgi:app` serves: threads that wait for no slow client, on the config's address.
+
+gunicorn reads this file from the current directory, or by -c. It leans on the insides of gunicorn
+27.0.1 (handle, murder_pending, close): pin that version, and keep tests/test_gunicorn.py.
+"""
+
+import contextlib
+import os
+import socket
+import struct
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from gunicorn.workers.gthread import ThreadWorker  # noqa: E402
+
+from risk.config import PipelineError, load  # noqa: E402
+from risk.data.access import refuse_open_door  # noqa: E402
+
+RECEIVE_SECONDS = 5
+CALL_SECONDS = 60
+
+
+class PatientWorker(ThreadWorker):
+    """gthread with time-outs on the socket, and the lingering close done in the pool's thread.
+
+    The close waits up to 2 s for a client that does not hang up; in the main thread, where gthread
+    does it, everybody else waits too. Who sends a byte now and then is cut off after CALL_SECONDS.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.began = {}
+
+    def handle(self, conn):
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", RECEIVE_SECONDS, 0))
+        self.began[conn] = time.monotonic()
+        try:
+            kept = super().handle(conn)
+            if kept is False:
+                with contextlib.suppress(OSError):
+                    conn.close(graceful=True)
+                conn.close = lambda graceful=False: None
+            return kept
+        finally:
+            del self.began[conn]
+
+    def murder_pending(self):
+        super().murder_pending()
+        late = time.monotonic() - CALL_SECONDS
+        for conn, began in list(self.began.items()):
+            if began < late:
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RDWR)
+
+
+def unless_timed_out(record):
+    """False for the traceback that gunicorn logs when a client's time is up."""
+    return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
+
+
+def post_worker_init(worker):
+    worker.log.error_log.addFilter(unless_timed_out)
+    getattr(worker.wsgi, "build", lambda: None)()
+
+
+def or_end(check, *arguments):
+    """What the check returns; its PipelineError ends the server with one line."""
+    try:
+        return check(*arguments)
+    except PipelineError as error:
+        sys.exit(f"error: {error}")
+
+
+def when_ready(server):
+    """The addresses as they were really bound, by the config or by -b, before any worker starts."""
+    for listener in server.LISTENERS:
+        address = listener.sock.getsockname()
+        if isinstance(address, tuple):
+            or_end(refuse_open_door, address[0])
+
+
+settings = or_end(load, os.environ.get("RISK_CONFIG") or HERE / "config.json")
+host = f"[{settings.host}]" if ":" in settings.host else settings.host
+
+bind = f"{host}:{settings.port}"
+chdir = str(HERE)
+workers = 2
+threads = 256
+worker_class = PatientWorker
+graceful_timeout = 10
+control_socket_disable = True
+if Path("/dev/shm").is_dir():
+    worker_tmp_dir = "/dev/shm"

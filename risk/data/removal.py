@@ -1,0 +1,230 @@
+"""Rows taken out of the store by hand: one file's, or one client's for good."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from risk.artifacts import read_optional_json, releases, write_whole
+from risk.config import Config, Csv, Outcome, PipelineError
+from risk.data.reader import Fault, Reading, dialect
+from risk.data.store import COUNTS, PLAIN_CSV, Entry, Store, client_digest
+
+if TYPE_CHECKING:
+    import polars as pl
+
+IsClient = Callable[[str], bool]
+
+
+def forget(config: Config, file: str) -> Outcome:
+    """Take one file's rows out, and those of other files with the same bytes."""
+    store = Store.open(config)
+    notes = store.heal()
+    file = _known_file(config, store, file)
+    digest = store.files[file]["sha256"]
+    doomed = {f: e for f, e in store.files.items() if f == file or e["sha256"] == digest}
+    gone = sum(entry["accepted"] for entry in doomed.values())
+    since = min(_first_tick(entry) for entry in doomed.values())
+    found = {name: (_forgotten(entry, store.tick + 1), None) for name, entry in doomed.items()}
+    _commit(store, {**found}, changed=any(entry.get("segment") for entry in doomed.values()))
+    also = [f"the same bytes, forgotten too: {', '.join(sorted(set(doomed) - {file}))}"]
+    notes += also if len(doomed) > 1 else []
+    text = (
+        f"{file}: {gone} rows taken out; ingestion.py --rebuild reads it again while it lies in "
+        f"the input folder. {_carried(config, since)}"
+    )
+    return Outcome("\n  ".join([text, *notes]), {"file": file, "rows": gone, "notes": notes})
+
+
+def _forgotten(entry: Entry, tick: int) -> Entry:
+    dropped = ("segment", "segment_sha256", "refusal", "quarantine")
+    kept = {key: value for key, value in entry.items() if key not in dropped}
+    return kept | {
+        "verdict": "forgotten",
+        "reason": "taken out by hand",
+        "slot": None,
+        "dates": [],
+        "tick": tick,
+        **dict.fromkeys(COUNTS, 0),
+    }
+
+
+def _known_file(config: Config, store: Store, file: str) -> str:
+    """The file's path below the input folder, however a person typed it."""
+    typed = [Path(file).absolute(), config.root / file]
+    below = [
+        Path(os.path.realpath(path.parent), path.name).relative_to(config.input_folder).as_posix()
+        for path in typed
+        if Path(os.path.realpath(path.parent)).is_relative_to(config.input_folder)
+    ]
+    for name in (file, *below):
+        if name in store.files:
+            return name
+    known = ", ".join(sorted(store.files)[:8]) or "none"
+    raise PipelineError(f"no file {file!r} was ingested; known: {known}")
+
+
+def erase(config: Config, client: str) -> Outcome:
+    """Take one client's rows out, for good: later files that name it lose them too."""
+    client = client.strip(" \t")
+    if not client:
+        raise PipelineError("--erase needs the client's id as it stands in the id column")
+    store = Store.open(config)
+    notes = store.heal()
+    found, gone, since = _without_client(store, client)
+    # Quarantine first: after a crash in between, the store still has the rows and asks again.
+    _cleanse_quarantine(config, lambda text: text == client)
+    digest = client_digest(client)
+    store.state["erased"] = sorted({*store.state["erased"], digest})
+    _commit(store, found, changed=bool(found))
+    places = _sources_naming(config, client)
+    sources = f" Still in: {', '.join(places)}; delete it there yourself." if places else ""
+    text = f"{gone} rows of this client taken out; later files lose them too.{sources}"
+    carried = _carried(config, since) if gone else ""
+    return Outcome(
+        "\n  ".join([f"{text} {carried}".rstrip(), *notes]),
+        {"rows": gone, "sources": places, "notes": notes},
+    )
+
+
+def _without_client(
+    store: Store, client: str
+) -> tuple[dict[str, tuple[Entry, pl.DataFrame | None]], int, int]:
+    """(files that named the client, without its rows; rows gone; tick since which it was there)."""
+    import polars as pl
+
+    found: dict[str, tuple[Entry, pl.DataFrame | None]] = {}
+    gone, since = 0, store.tick
+    for entry in store.live():
+        frame = store.segment(entry)
+        rows = frame.filter(pl.col(store.schema.named("id")) != client)
+        if rows.height < frame.height:
+            taken = frame.height - rows.height
+            gone, since = gone + taken, min(since, _first_tick(entry))
+            fresh = {k: v for k, v in entry.items() if k not in ("segment", "segment_sha256")}
+            found[entry["file"]] = (fresh | {"quarantined": entry["quarantined"] + taken}, rows)
+    return found, gone, since
+
+
+def _commit(
+    store: Store, found: dict[str, tuple[Entry, pl.DataFrame | None]], *, changed: bool
+) -> None:
+    if changed:
+        store.put(found, rebuild=True)
+    else:
+        store.files.update({file: entry for file, (entry, _) in found.items()})
+        store.save()
+    store.tidy()
+
+
+def _first_tick(entry: Entry) -> int:
+    """Since when the file's rows may have been trained on; 0 where an earlier version had some."""
+    return 0 if entry["replaced"] else entry["tick"]
+
+
+# ------------------------------------------------------------ erased clients in what comes later
+
+
+def drop_erased(store: Store, reading: Reading) -> None:
+    """Set the rows of erased clients aside without their content, in faults as in valid rows."""
+    erased = set(store.state["erased"])
+    if not erased:
+        return
+
+    def is_client(text: str) -> bool:
+        return client_digest(text) in erased
+
+    reading.faults = [_cleansed(f, is_client, store.config.csv) for f in reading.faults]
+    ids = reading.values.get(store.schema.named("id"), [])
+    keep = [at for at, client in enumerate(ids) if not is_client(str(client))]
+    if len(keep) < len(ids):
+        gone = set(range(len(ids))) - set(keep)
+        faults = [Fault(reading.lines[at], "", "erased client", "", "") for at in gone]
+        reading.faults = sorted([*reading.faults, *faults], key=lambda fault: fault.line)
+        reading.lines = [reading.lines[at] for at in keep]
+        reading.values = {n: [cells[at] for at in keep] for n, cells in reading.values.items()}
+
+
+def _cleansed(fault: Fault, is_client: IsClient, style: Csv) -> Fault:
+    named = is_client(fault.value) or _names(fault.raw, is_client, style)
+    return replace(fault, value="", raw="") if named else fault
+
+
+def _names(line: str, is_client: IsClient, style: Csv) -> bool:
+    """Whether a cell of the raw line is the client; a line with broken quotes is split without."""
+    try:
+        cells = next(csv.reader([line], dialect(style)), [])
+    except csv.Error:
+        cells = line.replace('"', "").split(style.delimiter)
+    return any(is_client(cell.strip(" \t")) for cell in cells)
+
+
+def _cleanse_quarantine(config: Config, is_client: IsClient) -> None:
+    """Blank value and row of every quarantined line that names the client."""
+    for path in sorted(config.quarantine.glob("*.csv")):
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = list(csv.reader(file))
+        clean = [
+            [*row[:4], "", ""]
+            if len(row) == 6 and (is_client(row[4]) or _names(row[5], is_client, config.csv))
+            else row
+            for row in rows
+        ]
+        if clean != rows:
+            out = io.StringIO()
+            csv.writer(out, lineterminator="\n").writerows(clean)
+            write_whole(path, out.getvalue())
+
+
+# ------------------------------------------------------------ what still holds them
+
+
+def _sources_naming(config: Config, client: str) -> list[str]:
+    """Files that people own and that still name the client: input, test data, set-aside copies."""
+    places = [
+        *((path, config.csv) for path in config.input_folder.rglob("*")),
+        *((path, config.csv) for path in config.test_folder.rglob("*")),
+        *((path, PLAIN_CSV) for path in config.output_folder.glob("finaldata.byhand-*")),
+    ]
+    found = {
+        config.shown(path)
+        for path, style in places
+        if path.is_file()
+        and any(
+            _names(line, lambda text: text == client, style)
+            for line in _lines_with(path, client, style)
+        )
+    }
+    return sorted(found)
+
+
+def _lines_with(path: Path, client: str, style: Csv) -> Iterator[str]:
+    """The lines that hold the client's letters (a quote in a cell is written twice)."""
+    with open(path, encoding=style.encoding, errors="surrogateescape", newline="\n") as file:
+        for line in file:
+            if client in line or client.replace('"', '""') in line:
+                yield line.rstrip("\r\n").removeprefix("\ufeff")
+
+
+def _carried(config: Config, since: int) -> str:
+    """Which models may have learned from rows that came at the tick `since`."""
+    lineage = read_optional_json(config.model_json).get("lineage", {})
+    carrying = [
+        f"version {release.version} in {config.shown(config.production_folder)}"
+        for release in releases(config)
+        if release.manifest.get("tick", 0) >= since
+    ]
+    if lineage.get("tick", -1) >= since:
+        carrying.insert(0, config.shown(config.model_pickle))
+    if not carrying:
+        return "No model was trained on them."
+    return (
+        f"Still trained on them: {', '.join(carrying)} (the deployed one keeps a copy of the "
+        "rows) and the lists made from them. Run training.py, scoring.py, deployment.py and "
+        "reporting.py; older releases go as new ones come."
+    )

@@ -1,0 +1,111 @@
+"""The CSV files in the input folder: which are there, and which are whole."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from risk.config import PipelineError
+
+YOUNG_SECONDS = 60.0
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """One CSV in the input folder: its path below the folder, and size and mtime as seen first."""
+
+    file: str
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+def source_files(folder: Path) -> tuple[list[Source], list[str]]:
+    """(regular CSV files sorted by path, sentences about what is named .csv but is none)."""
+    found: list[Source] = []
+    skipped: list[str] = []
+    for path in _named_csv(folder, skipped):
+        file = path.relative_to(folder).as_posix()
+        try:
+            seen = path.stat()
+        except OSError as error:
+            skipped.append(f"{file}: skipped, {error.strerror}")
+            continue
+        if stat.S_ISREG(seen.st_mode):
+            found.append(Source(file, path, seen.st_size, seen.st_mtime_ns))
+        else:
+            kind = "a folder" if stat.S_ISDIR(seen.st_mode) else "not a regular file"
+            skipped.append(f"{file}: skipped, {kind}")
+    return sorted(found, key=lambda s: s.file), sorted(skipped)
+
+
+def _named_csv(folder: Path, skipped: list[str]) -> Iterator[Path]:
+    """Everything named like a CSV below the folder; hidden names and folders named so are left."""
+    if not folder.is_dir():
+        raise PipelineError(f"the input folder {folder} is not there; make it and put CSV files in")
+    for root, folders, files in os.walk(
+        folder, onerror=lambda e: skipped.append(_unread(folder, e))
+    ):
+        shown = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in shown if not is_csv_name(name)]
+        for name in folders:
+            if Path(root, name).is_symlink():
+                below = Path(root, name).relative_to(folder)
+                skipped.append(f"{below}: skipped, a link to a folder")
+        for name in [*files, *shown]:
+            if is_csv_name(name):
+                yield Path(root, name)
+
+
+def is_csv_name(name: str) -> bool:
+    return name.lower().endswith(".csv") and not name.startswith(".")
+
+
+def _unread(folder: Path, error: OSError) -> str:
+    return f"{os.path.relpath(error.filename, folder)}: cannot be read, {error.strerror}"
+
+
+def settled(sources: list[Source], *, patient: bool) -> tuple[list[Source], list[str]]:
+    """(files that are whole as far as can be told, sentences about those that are still written).
+
+    A young file is looked at twice, a second apart, one wait for all. patient: nobody waits for the
+    result, so that a young file without its last newline is left until it is 60 s old.
+    """
+    now = time.time()
+    young = [s for s in sources if 0 <= now - s.mtime_ns / 1e9 < YOUNG_SECONDS]
+    if not young:
+        return sources, []
+    time.sleep(LOOK_SECONDS)
+    waiting = {s.file: "is still growing" for s in young if not is_unchanged(s)}
+    if patient:
+        waiting |= {
+            s.file: "has no line end yet"
+            for s in young
+            if s.file not in waiting and not _ends_in_newline(s.path)
+        }
+    return (
+        [s for s in sources if s.file not in waiting],
+        [f"{file}: {why}; left for the next run" for file, why in waiting.items()],
+    )
+
+
+def is_unchanged(source: Source) -> bool:
+    try:
+        seen = source.path.stat()
+    except OSError:
+        return False
+    return (seen.st_size, seen.st_mtime_ns) == (source.size, source.mtime_ns)
+
+
+def _ends_in_newline(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) in b"\n\r"
+    except OSError:
+        return False

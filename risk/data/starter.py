@@ -1,0 +1,171 @@
+"""A folder to begin with, from one table of one's own: config.json, sourcedata and testdata."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from risk.artifacts import DRAFT, make_folder, write_json, write_whole
+from risk.config import HOME, Outcome, PipelineError, load
+from risk.data.guess import Guess, Table, guess, guessed_label, held_out, read_table
+from risk.data.reader import Reading, Refused, read_rows
+from risk.data.schema import printable, schema_of
+
+FOLDERS = {
+    "input_folder_path": "sourcedata/",
+    "output_folder_path": "ingesteddata/",
+    "test_data_path": "testdata/",
+    "output_model_path": "models/",
+    "prod_deployment_path": "production_deployment/",
+}
+STAGES = ("ingestion.py", "training.py", "scoring.py", "deployment.py", "reporting.py")
+
+
+def start(folder: Path, file: Path) -> Outcome:
+    """Make the folder with config.json, sourcedata and testdata, whole or not at all."""
+    folder = _new_folder(folder)
+    try:
+        data = file.read_bytes()
+        table = read_table(data)
+        guessed = guess(table)
+    except OSError as error:
+        raise PipelineError(f"cannot read {file}: {error.strerror}") from None
+    except Refused as refusal:
+        raise PipelineError(f"{file}: {printable(str(refusal))}") from None
+    name = f"{file.stem.lstrip('.') or 'clients'}.csv"
+    building = folder.with_name(f"{DRAFT}{folder.name}")
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        reading = _as_ingested(building, guessed, data, file)
+        aside = _test_lines(table, guessed, reading)
+        _write_rows(building, name, table, aside)
+        os.rename(building, folder)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    return _told(folder, name, table, guessed, reading, aside)
+
+
+def _new_folder(folder: Path) -> Path:
+    folder = folder.absolute().resolve()
+    if folder == Path.cwd():
+        raise PipelineError("give the new folder a name; it cannot be the one you are in")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PipelineError(f"{folder} is not empty; name a new folder, so that nothing is mixed")
+    make_folder(folder.parent)
+    return folder
+
+
+def _as_ingested(building: Path, guessed: Guess, data: bytes, file: Path) -> Reading:
+    """Write config.json, and read the table by it as ingestion will."""
+    write_json(building / "config.json", FOLDERS | guessed.settings())
+    config = load(building / "config.json")
+    reading = read_rows(data, schema_of(config), config.csv)
+    if reading.refused:
+        raise PipelineError(f"{file} cannot be used as it is: {reading.refused}")
+    return reading
+
+
+def _test_lines(table: Table, guessed: Guess, reading: Reading) -> set[int]:
+    """The numbers of the lines that go to testdata; good ones only."""
+    good = set(reading.lines)
+    labels = [
+        guessed_label(guessed, text) if number in good else None
+        for number, text in zip(table.numbers, table.column(guessed.target), strict=True)
+    ]
+    return {table.numbers[at] for at in held_out(table.column(guessed.id), labels)}
+
+
+def _write_rows(building: Path, name: str, table: Table, aside: set[int]) -> None:
+    """The lines as they stand, in sourcedata or in testdata."""
+    make_folder(building / "testdata")
+    parts = {f"sourcedata/{name}": [n for n in table.below if n not in aside]}
+    if aside:
+        parts["testdata/testdata.csv"] = sorted(aside)
+    for path, numbers in parts.items():
+        lines = [table.header, *(table.below[number] for number in numbers), ""]
+        write_whole(building / path, "\n".join(lines).encode(table.style.encoding))
+
+
+def _warnings(reading: Reading) -> list[str]:
+    if not reading.faults:
+        return []
+    first = reading.faults[0]
+    what = ": ".join(filter(None, [first.column, first.rule]))
+    return [
+        f"{len(reading.faults)} rows will be set aside by ingestion, the first on line "
+        f"{first.line} ({what})"
+    ]
+
+
+def _told(
+    folder: Path,
+    name: str,
+    table: Table,
+    guessed: Guess,
+    reading: Reading,
+    aside: set[int],
+) -> Outcome:
+    """The parts as a small table, what lies where, and what to type next."""
+    labels, warnings = reading.values[guessed.target], _warnings(reading)
+    known, current = sum(label is not None for label in labels), labels.count(None)
+    parts = [(n, *_part(guessed, n)) for n in table.names]
+    wide = max(len(printable(n)) for n in table.names)
+    style = guessed.style
+    lines = [
+        f"{folder} is ready; these are guesses, mend them in {folder / 'config.json'}:",
+        *(f"  {printable(n):{wide}}  {part:8}  {why}".rstrip() for n, part, why in parts),
+        f"  cells parted by {style.delimiter!r}, decimal {style.decimal!r}, {style.encoding}",
+        *(f"  {warning}" for warning in warnings),
+        f"  sourcedata/{name}: {len(table.below) - len(aside)} rows "
+        f"({known - len(aside)} labelled, {current} current clients without a label)",
+        _told_test(aside, known),
+        "next, all at once:",
+        f"  {_command('fullprocess.py', folder)}",
+        "or one by one:",
+        *(f"  {_command(script, folder)}" for script in STAGES),
+        f"the list of clients is then in {folder / 'models' / 'clients_at_risk.csv'}",
+    ]
+    data = {
+        "folder": str(folder),
+        "config": str(folder / "config.json"),
+        "settings": guessed.settings(),
+        "left_out": guessed.left_out,
+        "labelled": known,
+        "current": current,
+        "test_rows": len(aside),
+        "notes": warnings,
+    }
+    return Outcome("\n".join(lines), data)
+
+
+def _part(guessed: Guess, name: str) -> tuple[str, str]:
+    if name == guessed.id:
+        return "client", ""
+    if name == guessed.target:
+        words = ", ".join(f"{word} = {label}" for word, label in guessed.target_values.items())
+        return "target", f"1 left, 0 stayed{f' ({words})' if words else ''}"
+    if name == guessed.date:
+        return "date", ""
+    if name in guessed.features:
+        return "feature", guessed.features[name] + (
+            ", never below 0" if name in guessed.non_negative else ""
+        )
+    return "left out", guessed.left_out[name]
+
+
+def _told_test(aside: set[int], known: int) -> str:
+    if aside:
+        return f"  testdata/testdata.csv: {len(aside)} labelled rows, never trained on"
+    return (
+        f"  testdata/ is empty: {known} labelled rows are too few to set some aside; the score "
+        "will be by cross-validation"
+    )
+
+
+def _command(script: str, folder: Path) -> str:
+    words = [sys.executable, str(HOME / script), "--config", str(folder / "config.json")]
+    return shlex.join(words)

@@ -1,0 +1,99 @@
+"""Ticks of the driver for its tests: in this process, so that imports are paid once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from conftest import Project, client_rows
+
+import apicalls
+import fullprocess
+from risk.artifacts import current_version, locked, sweep, utc_now
+from risk.config import Outcome
+
+# No index is asked what is outdated, and none could answer.
+OFFLINE = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": os.devnull}
+SETTINGS: dict[str, Any] = {"port": 9}
+
+
+def new_project(folder: Path, **settings: Any) -> Project:
+    """A project whose ticks ask nobody: no API at its port, packages looked up already."""
+    folder.mkdir(exist_ok=True)
+    made = Project(folder, **SETTINGS | settings)
+    (folder / "state").mkdir()
+    known = {"status": "known", "measured_at": utc_now(), "outdated": [], "reason": ""}
+    (folder / "state" / "packages.json").write_text(json.dumps(known))
+    made.write("testdata/testdata.csv", client_rows(80, seed=3))
+    return made
+
+
+def look(project: Project) -> Outcome:
+    """What a tick of cron does and says: all of it but the watchdog and the drawing."""
+    line = fullprocess.idle_line(["--config", str(project.folder / "config.json")])
+    if line is not None:
+        return Outcome(line, {"outcome": "idle"}, worked=False)
+    return full_look(project)
+
+
+def full_look(project: Project) -> Outcome:
+    """The tick after its idle look, under the lock."""
+    config = project.config
+    try:
+        with (
+            locked(config, "fullprocess.py", 0),
+            mock.patch.dict(os.environ, OFFLINE),
+            mock.patch.object(apicalls, "PAUSES", ()),
+            mock.patch("reporting.picture", return_value=b"drawn"),  # most of a tick's time
+        ):
+            sweep(config)
+            return fullprocess.recorded(config, serve=False)
+    finally:
+        for handler in logging.getLogger("risk").handlers:
+            handler.close()
+
+
+def outcome(project: Project) -> str:
+    return look(project).data["outcome"]
+
+
+def copy_of(project: Project, folder: Path) -> Project:
+    """The project elsewhere, times of files and all."""
+    shutil.copytree(project.folder, folder, symlinks=True, dirs_exist_ok=True)
+    return _present(folder)
+
+
+def _present(folder: Path) -> Project:
+    """A project whose files are there already."""
+    made = object.__new__(Project)
+    made.folder = folder
+    return made
+
+
+def first_deployed(factory: pytest.TempPathFactory) -> Project:
+    """A project after its first tick, made once per session; copy it before changing it."""
+    template = factory.getbasetemp() / "first-tick-template"
+    if not template.exists():
+        made = new_project(template)
+        made.write("sourcedata/one.csv", client_rows(60, seed=1))
+        made.write("sourcedata/two.csv", client_rows(60, seed=2))
+        assert outcome(made) == "deploy"
+    return _present(template)
+
+
+def version(project: Project) -> int | None:
+    return current_version(project.config)
+
+
+def marker(project: Project) -> dict[str, Any]:
+    return project.json("state/run.json")
+
+
+def listing(project: Project) -> dict[str, Any]:
+    return project.json("models/clients_at_risk.json")

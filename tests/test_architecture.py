@@ -1,0 +1,338 @@
+"""What the layout promises: who imports whom, imports that do nothing, pins, docs that keep up."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.checkout import ROOT, kept_files
+
+GROUND = {"risk.config", "risk.artifacts", "risk.runner"}
+STAGES = {"ingestion", "training", "scoring", "deployment", "diagnostics", "reporting", "apicalls"}
+PACKAGES = {"risk.data": 1, "risk.model": 2, "risk.monitor": 3, "risk.report": 4}
+ENTRIES = {"app": 6, "fullprocess": 6, "wsgi": 7}
+SCRIPTS = sorted(STAGES | {"app", "fullprocess"})
+IDLE = {"os", "sys", "json", "fcntl", "__future__"}
+HEAVY = {"matplotlib", "pandas", "polars", "scipy", "seaborn", "sklearn"}
+LAYOUT = """
+    .ci/run CHANGELOG.md CONTRIBUTING.md LICENSE Makefile README.md apicalls.py app.py config.json
+    cronjob.txt deployment.py diagnostics.py docs/api.md docs/architecture.md docs/configuration.md
+    docs/operations.md environment.yml fullprocess.py fullprocess.sh gunicorn.conf.py ingestion.py
+    practice.json pyproject.toml reporting.py requirements-dev.txt requirements.txt
+    risk/artifacts.py risk/config.py scoring.py testdata/testdata.csv training.py wsgi.py
+""".split()
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Module name -> its syntax tree, for the scripts and the risk package."""
+    files = [*ROOT.glob("*.py"), *ROOT.glob("risk/**/*.py")]
+    found = {}
+    for file in (file for file in files if "." not in file.stem):
+        name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = ast.parse(file.read_bytes())
+    return found
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """(module, name taken from it or "") of every import, those inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def ours(tree: ast.AST) -> set[str]:
+    """The modules of this project that the tree imports."""
+    taken = {f"{module}.{name}" if f"{module}.{name}" in modules() else module
+             for module, name in imports(tree)}
+    return taken & set(modules())
+
+
+def package(module: str) -> str:
+    return "ground" if module in GROUND else ".".join(module.split(".")[:2])
+
+
+def floor(module: str) -> int:
+    if module in STAGES:
+        return 5
+    return 0 if module in GROUND | {"risk"} else ENTRIES.get(module) or PACKAGES[package(module)]
+
+
+def may_import(importer: str, imported: str) -> bool:
+    """Downwards, or inside one package; app takes two of the stages, wsgi app alone."""
+    if importer == "wsgi":
+        return imported == "app"
+    if importer == "app" and imported in STAGES:
+        return imported in {"scoring", "diagnostics"}
+    return floor(imported) < floor(importer) or package(imported) == package(importer)
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "allowed"),
+    [
+        ("training", "risk.model.recipe", True),
+        ("training", "scoring", False),
+        ("risk.data.store", "risk.data.schema", True),
+        ("risk.data.store", "risk.model.terms", False),
+        ("risk.report.clients", "risk.monitor.evidence", True),
+        ("risk.config", "risk.data.schema", False),
+        ("risk.runner", "risk.artifacts", True),
+        ("fullprocess", "reporting", True),
+        ("fullprocess", "app", False),
+        ("app", "scoring", True),
+        ("app", "ingestion", False),
+        ("wsgi", "app", True),
+        ("wsgi", "scoring", False),
+    ],
+)
+def test_the_floors_are_as_drawn(importer, imported, allowed):
+    assert may_import(importer, imported) is allowed
+
+
+def test_every_module_imports_downwards_only():
+    wrong = [f"{importer} imports {imported}" for importer, tree in modules().items()
+             for imported in sorted(ours(tree)) if not may_import(importer, imported)]
+    assert wrong == []
+
+
+def test_no_two_modules_import_each_other():
+    graph = {name: ours(tree) - {name} for name, tree in modules().items()}
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(graph)
+
+
+def test_imports_are_absolute():
+    relative = [name for name, tree in modules().items() for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom) and node.level]
+    assert relative == []
+
+
+def test_the_ground_floor_needs_the_standard_library_alone():
+    foreign = [(name, module) for name in sorted(GROUND) for module, _ in imports(modules()[name])
+               if module.split(".")[0] not in sys.stdlib_module_names | {"risk"}]
+    assert foreign == []
+
+
+def test_the_driver_imports_four_small_modules_before_it_knows_that_there_is_work():
+    top = [node for node in modules()["fullprocess"].body
+           if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {module for node in top for module, _ in imports(node)} <= IDLE
+
+
+@cache
+def definitions(module: str) -> dict[str, ast.AST]:
+    """Functions and classes at the top of a module, by name."""
+    return {node.name: node for node in modules()[module].body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def references(module: str, tree: ast.AST) -> set[tuple[str, str]]:
+    """(module of ours, name) of everything the tree mentions."""
+    aliases: dict[str, tuple[str, str]] = {name: (module, name) for name in definitions(module)}
+    for source, name in imports(modules()[module]):
+        if f"{source}.{name}" in modules():
+            aliases[name] = (f"{source}.{name}", "")
+        elif source in modules():
+            aliases[name or source] = (source, name)
+    found = set()
+    local = {node.id for node in ast.walk(tree)
+             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            source, name = aliases.get(node.value.id, ("", ""))
+            found.add((source, name or node.attr))
+        elif isinstance(node, ast.Name) and node.id in aliases.keys() - local:
+            found.add(aliases[node.id])
+    return {(source, name) for source, name in found if source and name}
+
+
+def reached(module: str, name: str) -> set[tuple[str, str]]:
+    """All that a function mentions, and what that mentions, and so on."""
+    done: set[tuple[str, str]] = set()
+    open_ = {(module, name)}
+    while open_:
+        source, name = open_.pop()
+        done.add((source, name))
+        if name in definitions(source):
+            open_ |= references(source, definitions(source)[name]) - done
+    return done
+
+
+WRITERS = {("risk.artifacts", name) for name in (
+    "write_whole", "write_json", "draft", "make_folder", "copy_file", "locked", "sweep",
+    "build_release", "make_current", "discard", "prune")}
+
+
+def test_a_stage_that_writes_is_seen_to_write():
+    assert reached("training", "train") & WRITERS
+    assert reached("deployment", "stage") >= {
+        ("risk.artifacts", "make_current"), ("risk.artifacts", "draft")}
+
+
+def test_the_api_takes_from_the_stages_only_what_writes_nothing():
+    taken = {pair for pair in references("app", modules()["app"]) if pair[0] in STAGES}
+    writing = {(*pair, writer[1]) for pair in taken for writer in reached(*pair) & WRITERS}
+    assert taken
+    assert writing == set()
+
+
+IMPORT_ALL = """
+import importlib, json, os, sys
+root, names, heavy = sys.argv[1], sys.argv[2].split(), set(sys.argv[3].split())
+sys.argv = ["x", "--bogus"]
+sys.path.insert(0, root)
+effects, loaded, current = [], {}, None
+ACTS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.scandir", "os.utime",
+        "os.truncate", "subprocess.Popen", "os.fork", "os.system", "socket.bind", "socket.connect"}
+def watch(event, details):
+    if event == "open" and not isinstance(details[0], int):
+        path = os.path.abspath(os.fsdecode(details[0]))
+        writes = details[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if writes or path.startswith(root + os.sep) and not path.endswith((".py", ".pyc")):
+            effects.append(f"{current}: open {path}")
+    elif event in ACTS:
+        effects.append(f"{current}: {event} {details[0]}")
+sys.addaudithook(watch)
+for current in names:
+    before = heavy & set(sys.modules)
+    importlib.import_module(current)
+    loaded[current] = sorted((heavy & set(sys.modules)) - before)
+print(json.dumps({"effects": effects, "loaded": loaded}))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What happened while a fresh process imported every module; risk.model.terms comes last."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    names = sorted(modules(), key=lambda name: (name == "risk.model.terms", name))
+    words = [str(ROOT), " ".join(names), " ".join(HEAVY)]
+    done = subprocess.run(
+        [sys.executable, "-B", "-W", "error", "-c", IMPORT_ALL, *words],
+        cwd=elsewhere, env={"PATH": os.environ["PATH"], "HOME": str(elsewhere)}, text=True,
+        capture_output=True, timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(elsewhere.iterdir()) == []
+    return json.loads(done.stdout)
+
+
+def test_importing_any_module_reads_no_file_makes_no_folder_and_parses_no_argument(imported):
+    assert imported["effects"] == []
+
+
+def test_only_the_scikit_learn_classes_load_a_heavy_library_at_import(imported):
+    heavy = {name: found for name, found in imported["loaded"].items() if found}
+    assert set(heavy) == {"risk.model.terms"}
+    assert "sklearn" in heavy["risk.model.terms"]
+
+
+def test_every_file_that_has_to_be_there_is_there():
+    assert [name for name in LAYOUT if not (ROOT / name).is_file()] == []
+
+
+def test_what_is_run_by_name_can_be_executed():
+    assert os.access(ROOT / "fullprocess.sh", os.X_OK)
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_no_file_names_a_folder_of_one_machine():
+    homes = "|".join(["work", "farm", "root", "home"])
+    machine = re.compile(rf"(?:^|[\"'=:`( ])/(?:{homes})/", re.M)
+    found = [f"{name}: {match[0]}" for name in kept_files()
+             for match in machine.finditer((ROOT / name).read_text("utf-8", "replace"))]
+    assert found == []
+
+
+def test_nothing_that_the_pipeline_writes_is_kept_by_git():
+    generated = ("ingesteddata/", "models/", "practicemodels/", "production_deployment/", "state/",
+                 "logs/")
+    assert [name for name in kept_files() if name.startswith(generated)] == []
+
+
+def pins(name: str = "requirements.txt") -> dict[str, str]:
+    """Package -> version; a line that is no exact pin fails."""
+    lines = re.findall(r"^[^#\n-].*", (ROOT / name).read_text(), re.M)
+    found = [re.fullmatch(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.]+)", line) for line in lines]
+    assert all(found), f"{name}: not an exact pin: {lines[found.index(None)]}"
+    return {canonicalize_name(match[1]): match[2] for match in found if match}
+
+
+def test_the_runtime_is_at_most_forty_packages_each_pinned():
+    assert 0 < len(pins()) <= 40
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_nothing_unpinned_comes_in_with_a_pinned_package(name):
+    pinned = pins() | pins(name)
+    needed = {canonicalize_name(need.name) for package in pinned
+              for need in map(Requirement, importlib.metadata.requires(package) or [])
+              if need.marker is None or need.marker.evaluate({"extra": ""})}
+    assert needed <= set(pinned)
+
+
+def test_what_is_installed_is_what_is_pinned():
+    pinned = pins() | pins("requirements-dev.txt")
+    assert {name: importlib.metadata.version(name) for name in pinned} == pinned
+
+
+def test_requirements_name_the_packages_that_the_code_imports():
+    head = "".join(re.findall(r"^#(.*)", (ROOT / "requirements.txt").read_text(), re.M))
+    named = re.search(r"Used directly: (.*?)\.", head)
+    assert named
+    imported = {module.split(".")[0] for tree in modules().values() for module, _ in imports(tree)}
+    foreign = imported - sys.stdlib_module_names - set(modules())
+    owners = importlib.metadata.packages_distributions()
+    direct = {canonicalize_name(owners[name][0]) for name in foreign} | {"gunicorn"}
+    assert {canonicalize_name(name.strip()) for name in named[1].split(",")} == direct
+
+
+def test_conda_users_get_the_same_pins():
+    listed = re.findall(r"^ +- (.*)$", (ROOT / "environment.yml").read_text(), re.M)
+    assert listed == ["conda-forge", "python>=3.11", "pip", "pip:", "-r requirements.txt"]
+
+
+@cache
+def docs() -> str:
+    files = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return "\n".join(file.read_text() for file in files)
+
+
+def make_targets() -> list[str]:
+    return re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.M)
+
+
+@pytest.mark.parametrize("target", [name for name in make_targets() if name != "help"])
+def test_the_docs_tell_every_make_target(target):
+    assert f"make {target}" in docs()
+
+
+def test_the_readme_tells_every_script():
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in SCRIPTS if f"{name}.py" not in readme] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_docs_tell_every_option_of(script):
+    shown = subprocess.run([sys.executable, str(ROOT / f"{script}.py"), "--help"], text=True,
+                           capture_output=True, check=True, cwd="/", timeout=60).stdout
+    options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", shown)) - {"--help"}
+    common = {"--config", "--json", "--verbose"}
+    assert options >= common
+    lines = [line for line in docs().splitlines() if f"{script}.py" in line]
+    missing = {option for option in options - common if not any(option in ln for ln in lines)}
+    assert missing | {option for option in ("--config", "--json") if option not in docs()} == set()

@@ -1,0 +1,39 @@
+"""The demo shows a tick that keeps, one that waits, one that redeploys, and leaves no trace."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import ROOT
+
+from tests.checkout import copy_checkout
+
+
+def test_the_demo_shows_every_kind_of_tick_and_leaves_no_trace(tmp_path: Path) -> None:
+    copied = copy_checkout(tmp_path / "checkout")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(copied / "examples/demo.py")],
+        cwd="/",
+        env={
+            "PATH": os.defpath,
+            "TMPDIR": str(scratch),
+            "PYTHONPYCACHEPREFIX": str(tmp_path / "cache"),
+        },
+        text=True,
+        capture_output=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    said = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert said == ["deployed", "idle:", "kept:", "waited:", "deployed"]
+    assert list(scratch.iterdir()) == []
+    ignored = ["git", "status", "--porcelain", "--ignored"]
+    left = subprocess.run(ignored, cwd=copied, text=True, capture_output=True, check=True)
+    assert left.stdout == ""
+    assert (ROOT / "examples/demo.py").read_text() == (copied / "examples/demo.py").read_text()

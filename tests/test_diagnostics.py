@@ -1,0 +1,350 @@
+"""Diagnostics: predictions, statistics, times, outdated packages, and whether runs are alive."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import pickle
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import HEADER, Project, client_rows
+from driver import OFFLINE, copy_of, first_deployed, new_project
+
+import diagnostics
+from risk.artifacts import locked, utc_now
+
+FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
+
+
+@pytest.fixture
+def deployed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return copy_of(first_deployed(tmp_path_factory), tmp_path)
+
+
+def pickled(project: Project, table: Path) -> Any:
+    model = pickle.loads((project.folder / "production_deployment/trainedmodel.pkl").read_bytes())
+    frame = pd.read_csv(table)
+    return model.predict(frame[FEATURES]), model.predict_proba(frame[FEATURES])[:, 1]
+
+
+# ---------------------------------------------------------------- predictions
+
+
+def test_predictions_are_those_of_the_pickled_model_for_the_test_data(deployed: Project) -> None:
+    classes, risks = pickled(deployed, deployed.folder / "testdata/testdata.csv")
+
+    found = diagnostics.predictions(deployed.config)
+
+    assert found["predictions"] == classes.tolist() and found["rows"] == 80
+    assert found["probabilities"] == pytest.approx(risks.tolist(), abs=1e-12)
+    assert (found["file"], found["model_version"]) == ("testdata", 1)
+
+
+def test_a_file_of_ones_own_is_predicted_with_blanks_and_without_labels(deployed: Project) -> None:
+    rows = [row.rpartition(",")[0] for row in client_rows(9, seed=4)]
+    path = deployed.write("mine.csv", [*rows, "blank,,600,"], header=HEADER.rpartition(",")[0])
+    classes, risks = pickled(deployed, path)
+
+    done = deployed.run("diagnostics.py", "--file", str(path), "--json")
+
+    found = json.loads(done.stdout)
+    assert found["predictions"] == classes.tolist()
+    assert found["probabilities"] == pytest.approx(risks.tolist(), abs=1e-12)
+    assert found["clients"][-1] == "blank"
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    (None, "cannot read {file}: No such file or directory"),
+    ("corporation,lastmonth_activity\na,1\n", "{file}: "),
+    (f"{HEADER}\na,1,2,3,\nb,x,2,3,\n",
+     "{file}: 1 bad rows, the first on line 3: lastmonth_activity not a number (x)"),
+], ids=["absent", "without the model's columns", "with a bad row"])  # fmt: skip
+def test_a_file_that_cannot_be_predicted_is_refused_in_one_line(
+    deployed: Project, content: str | None, said: str
+) -> None:
+    path = deployed.folder / "mine.csv"
+    if content is not None:
+        path.write_text(content)
+
+    done = deployed.run("diagnostics.py", "--file", str(path), check=False)
+
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert said.format(file=path) in done.stderr
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def test_mean_median_deviation_and_missing_are_those_of_pandas(tmp_path: Path) -> None:
+    project = new_project(tmp_path)
+    rows = [*client_rows(40, seed=1), "blank,,7,,1", "half,2.5,1e3,,0", "open,1,1,1,"]
+    project.write("sourcedata/one.csv", rows)
+    project.run("ingestion.py")
+    frame = pd.read_csv(tmp_path / "ingesteddata/finaldata.csv")
+
+    found = diagnostics.statistics(project.config)
+    missing = diagnostics.last_measured(project.config)["missing_percent"]
+
+    assert found["rows"] == 43 and set(found["columns"]) == {*FEATURES, "exited"}
+    for name, column in found["columns"].items():
+        assert column["mean"] == pytest.approx(frame[name].mean(), rel=1e-12)
+        assert column["median"] == frame[name].median()
+        assert column["std"] == pytest.approx(frame[name].std(), rel=1e-12)
+        assert column["count"] == frame[name].count()
+    expected = (frame.isna().mean() * 100).round(4).to_dict()
+    assert missing == pytest.approx(expected) and missing["number_of_employees"] > 4
+
+
+def test_before_the_first_ingestion_nothing_is_known_and_nothing_fails(tmp_path: Path) -> None:
+    config = new_project(tmp_path).config
+
+    assert diagnostics.statistics(config) == {"rows": 0, "measured_at": None, "columns": {}}
+    known = diagnostics.last_measured(config)
+    assert known["timings"] == {"ingestion": None, "training": None}
+    assert known["missing_percent"] == {}
+
+
+# ---------------------------------------------------------------- times
+
+
+def test_the_times_are_those_of_the_last_run_that_had_work_to_do(deployed: Project) -> None:
+    first = diagnostics.last_measured(deployed.config)["timings"]
+    deployed.run("ingestion.py")
+    same = diagnostics.last_measured(deployed.config)["timings"]
+    deployed.run("training.py")
+    trained = diagnostics.last_measured(deployed.config)["timings"]
+
+    assert 0 < first["ingestion"]["seconds"] < 60 and first["ingestion"]["measured_at"][-1] == "Z"
+    assert same == first
+    assert trained["ingestion"] == first["ingestion"] and trained["training"] != first["training"]
+
+
+def test_fresh_times_are_measured_elsewhere_and_change_nothing(deployed: Project) -> None:
+    def state() -> dict[str, tuple[int, int]]:
+        files = sorted(p for p in deployed.folder.rglob("*") if p.is_file())
+        return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in files}
+
+    before = state()
+
+    found = json.loads(deployed.run("diagnostics.py", "--fresh", "--json").stdout)
+
+    assert state() == before
+    assert found.keys() == {"ingestion", "training"}
+    assert all(0.05 < times["seconds"] < 60 for times in found.values())
+
+
+def test_fresh_times_of_data_that_cannot_be_trained_on_say_why(tmp_path: Path) -> None:
+    project = new_project(tmp_path)
+    project.write("sourcedata/one.csv", client_rows(4, seed=1))
+
+    done = project.run("diagnostics.py", "--fresh", check=False)
+
+    assert done.returncode == 1
+    assert "training.py fails on a scratch copy" in done.stderr and "too few" in done.stderr
+
+
+# ---------------------------------------------------------------- packages
+
+
+def answers(probe: int, listed: str) -> Any:
+    """A pip that answers the question for one package, then the one for all."""
+
+    def pip(*words: str) -> subprocess.CompletedProcess[str]:
+        code = probe if words[0] == "index" else 0
+        return subprocess.CompletedProcess(words, code, stdout=listed, stderr="")
+
+    return pip
+
+
+FLASK = {"name": "flask", "version": "2.0", "latest_version": "3.1", "latest_filetype": "wheel"}
+OUTDATED = json.dumps([FLASK])
+
+
+def test_an_index_that_cannot_be_reached_is_unknown_and_never_none(deployed: Project) -> None:
+    (deployed.folder / "state/packages.json").unlink()
+
+    done = deployed.run("diagnostics.py", "--json", **OFFLINE)
+
+    found = json.loads(done.stdout)["packages"]
+    assert found["status"] == "unknown" and found["outdated"] == []
+    assert "cannot be reached" in found["reason"] and found["measured_at"]
+    text = deployed.text("logs/outdated.txt")
+    assert "unknown (the package index cannot be reached" in text and "none" not in text
+    assert deployed.json("state/packages.json") == found
+
+
+def test_outdated_packages_are_named_with_version_latest_and_type(
+    deployed: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (deployed.folder / "state/packages.json").unlink()
+    monkeypatch.setattr(diagnostics, "_pip", answers(0, OUTDATED))
+
+    found = diagnostics.refresh_packages(deployed.config)
+
+    assert found["status"] == "known"
+    assert found["outdated"] == [
+        {"package": "flask", "version": "2.0", "latest": "3.1", "type": "wheel"}
+    ]
+    assert deployed.text("logs/outdated.txt").splitlines()[2].split() == [
+        "flask", "2.0", "3.1", "wheel"]  # fmt: skip
+    assert diagnostics.packages_line(found) == "outdated packages: 1"
+
+
+@pytest.mark.parametrize(("pip", "status", "line"), [
+    (answers(0, "[]"), "known", "outdated packages: 0"),
+    (answers(1, OUTDATED), "unknown", "cannot be reached, or pip is not installed"),
+    (answers(0, ""), "unknown", "pip's answer could not be read"),
+    (answers(0, '[{"nome": 1}]'), "unknown", "pip's answer could not be read"),
+    (answers(0, "7"), "unknown", "pip's answer could not be read"),
+])  # fmt: skip
+def test_what_pip_answers(
+    monkeypatch: pytest.MonkeyPatch, pip: Any, status: str, line: str
+) -> None:
+    monkeypatch.setattr(diagnostics, "_pip", pip)
+
+    found = diagnostics.outdated_packages()
+
+    assert found["status"] == status and line in diagnostics.packages_line(found)
+
+
+def test_a_pip_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnostics, "PIP_SECONDS", 0.01)
+
+    found = diagnostics.outdated_packages()
+
+    assert (found["status"], found["reason"]) == ("unknown", "pip did not answer within 0.01 s")
+
+
+def packages(hours: float, **changed: Any) -> dict[str, Any]:
+    then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours)
+    known = {"status": "known", "measured_at": then.isoformat(), "outdated": [], "reason": ""}
+    return {**known, **changed}
+
+
+@pytest.mark.parametrize(("kept", "asked"), [
+    (packages(1), False),
+    (packages(23.9), False),
+    (packages(24.1), True),
+    (packages(-2), True),
+    (packages(1, measured_at="yesterday"), True),
+    (packages(1, measured_at=7), True),
+    ({"measured_at": utc_now()}, True),
+    ({}, True),
+], ids=["an hour", "a day less", "a day more", "in the future", "no time", "a number", "halved",
+        "damaged"])  # fmt: skip
+def test_the_index_is_asked_at_most_once_a_day(
+    deployed: Project, monkeypatch: pytest.MonkeyPatch, kept: dict[str, Any], asked: bool
+) -> None:
+    (deployed.folder / "state/packages.json").write_text(json.dumps(kept))
+    monkeypatch.setattr(diagnostics, "_pip", answers(0, OUTDATED))
+
+    found = diagnostics.refresh_packages(deployed.config)
+
+    assert bool(found["outdated"]) == asked
+
+
+def test_what_is_known_is_shown_without_asking_anybody(
+    deployed: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnostics, "_pip", None)
+    (deployed.folder / "state/packages.json").unlink()
+
+    packages = diagnostics.last_measured(deployed.config)["packages"]
+
+    assert packages["status"] == "unknown" and packages["measured_at"] is None
+
+
+def test_the_whole_text_has_every_part_with_its_time(deployed: Project) -> None:
+    said = deployed.run("diagnostics.py").stdout
+
+    lines = said.splitlines()
+    predicted = sum(diagnostics.predictions(deployed.config)["predictions"])
+    assert lines[0] == (
+        f"testdata: {predicted} of 80 clients predicted to leave by model version 1"
+    )
+    assert lines[1].startswith("finaldata.csv, 120 rows, measured 20") and lines[1].endswith("Z")
+    assert {line.split()[0] for line in lines[3:8]} == {"corporation", *FEATURES, "exited"}
+    assert lines[8].startswith("ingestion: 0.") and lines[9].startswith("training: ")
+    assert lines[10].startswith("outdated packages as of 20") and lines[10].endswith(": none")
+
+
+def test_without_a_model_the_rest_is_shown(tmp_path: Path) -> None:
+    project = new_project(tmp_path)
+
+    done = project.run("diagnostics.py")
+
+    assert done.stdout.startswith("no predictions: nothing is deployed")
+    assert "training: not run yet" in done.stdout
+
+
+# ---------------------------------------------------------------- is it alive?
+
+
+@pytest.mark.parametrize(("minutes", "word", "code", "said"), [
+    (0, "ok", 0, "0 minutes ago"),
+    (24, "ok", 0, "24 minutes ago"),
+    (26, "late", 1, "26 minutes ago"),
+    (3000, "late", 1, "3000 minutes ago"),
+    (-0.2, "ok", 0, "0 minutes ago"),
+    (-20, "ok", 0, "20 minutes in the future (the clock was set back)"),
+    (-1440, "late", 1, "1440 minutes in the future (the clock was set back)"),
+])  # fmt: skip
+def test_the_status_is_that_of_the_last_good_run(
+    deployed: Project, minutes: float, word: str, code: int, said: str
+) -> None:
+    then = time.time() - 60 * minutes
+    os.utime(deployed.folder / "state/heartbeat", (then, then))
+
+    found = diagnostics.status(deployed.config)
+
+    assert (found.data["state"], found.code) == (word, code)
+    assert found.text == f"{word}: the last good run ended {said}"
+
+
+def test_without_any_good_run_the_status_is_never(tmp_path: Path) -> None:
+    done = new_project(tmp_path).run("diagnostics.py", "--status", check=False)
+
+    assert (done.returncode, done.stdout) == (
+        1, "no run of fullprocess.py has ended well yet\n")  # fmt: skip
+
+
+def edit_marker(project: Project, **changed: Any) -> None:
+    path = project.folder / "state/run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+
+
+def test_a_failure_since_the_last_good_run_is_named(deployed: Project) -> None:
+    failed = {"stage": "training", "error": "no disk", "at": "2026-01-01T00:00:00Z"}
+    edit_marker(deployed, finished=None, failed=failed, started="2026-01-01T00:00:00Z")
+
+    found = diagnostics.status(deployed.config)
+
+    assert found.code == 0
+    assert found.text.endswith("; the run of 2026-01-01T00:00:00Z failed in training: no disk")
+
+
+def test_a_killed_run_is_named_and_one_that_is_going_on_is_no_trouble(deployed: Project) -> None:
+    edit_marker(deployed, finished=None, stage="scoring", started="2026-01-01T00:00:00Z")
+
+    killed = diagnostics.status(deployed.config)
+    with locked(deployed.config, "fullprocess.py", 0):
+        going_on = diagnostics.status(deployed.config)
+
+    assert killed.text.endswith("; the run of 2026-01-01T00:00:00Z was cut off in scoring")
+    assert going_on.data["trouble"] == ""
+    assert "fullprocess.py is running since" in going_on.text
+
+
+def test_the_doctor_and_the_status_do_not_wait_for_a_run(deployed: Project) -> None:
+    with locked(deployed.config, "training.py", 0):
+        status = deployed.run("diagnostics.py", "--status").stdout
+        examined = deployed.run("diagnostics.py", "--doctor", check=False).stdout
+
+    assert "training.py is running since" in status
+    assert "training.py is running since" in examined and "may look damaged" in examined

@@ -1,0 +1,33 @@
+"""The application for gunicorn: `gunicorn wsgi:app`, on the settings that RISK_CONFIG names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+class Application:
+    """A WSGI application that is built at its first use, so that importing it reads no file."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._built: Flask | None = None
+
+    def build(self) -> Flask:
+        with self._lock:
+            if self._built is None:
+                from app import config_path, create_app
+                from risk.config import load
+
+                self._built = create_app(load(config_path()))
+            return self._built
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        return self.build()(environ, start_response)
+
+
+app = Application()
