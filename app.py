@@ -119,7 +119,7 @@ class Api:
                                        "measured_at": summary["measured_at"], "columns": numeric})
 
     def summary(self) -> dict[str, Any]:
-        return read_json(self.config.summary, made_by="ingestion.py")
+        return stage_file(self.config.summary, "ingestion.py", "rows", "measured_at", "columns")
 
     def diagnostics(self) -> Response:
         import diagnostics
@@ -146,7 +146,8 @@ class Api:
         except OSError:
             seen = None
         key = seen and (seen.st_ino, seen.st_mtime_ns, seen.st_size)
-        return self._list.get(key, lambda: read_json(path, made_by="reporting.py"))
+        return self._list.get(
+            key, lambda: stage_file(path, "reporting.py", "clients", "model_version"))
 
     def health(self) -> Response:
         try:
@@ -204,6 +205,15 @@ ROUTES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "/metrics": ("metrics", ("GET",), "numbers for Prometheus"),
     "/openapi.json": ("openapi", ("GET",), "this API as an OpenAPI document"),
 }
+
+
+def stage_file(path: Path, made_by: str, *keys: str) -> dict[str, Any]:
+    """The JSON object that a stage wrote; PipelineError where it is absent, damaged or newer."""
+    found = read_json(path, made_by)
+    if not set(keys) <= set(found) or found.get("format", 1) != 1:
+        raise PipelineError(f"{path} is damaged or of another version of this software; "
+                            f"run {made_by} again")
+    return found
 
 
 def body_of(call: Request) -> bytes:
@@ -427,7 +437,8 @@ class Handler(WSGIRequestHandler):
     def log(self, *_: Any) -> None:
         """Nothing: a caller's text never reaches the log."""
 
-    log_request = log  # werkzeug's parses the address, which may be none
+    def log_request(self, *_: Any) -> None:
+        """Nothing; werkzeug's own parses the address, which may be none."""
 
     def run_wsgi(self) -> None:
         try:

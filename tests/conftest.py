@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -57,7 +58,9 @@ class Project:
     def config(self) -> Config:
         return load(self.folder / "config.json")
 
-    def write(self, name: str, rows: Iterable[str] | bytes, *, header: str = HEADER, old: bool = True) -> Path:
+    def write(
+        self, name: str, rows: Iterable[str] | bytes, *, header: str = HEADER, old: bool = True
+    ) -> Path:
         """Write a CSV (lines below the header, or raw bytes); old: as if an hour had passed since."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,13 +70,25 @@ class Project:
             age(path)
         return path
 
-    def run(self, script: str, *arguments: str, check: bool = True, **environment: str
-            ) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, script: str, *arguments: str, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run one of the scripts from / in a bare environment, warnings as errors."""
         done = subprocess.run(
-            [sys.executable, "-W", "error", str(ROOT / script), "--config", str(self.folder / "config.json"),
-             *arguments],
-            cwd="/", env={"PATH": os.environ["PATH"], **environment}, text=True, capture_output=True, timeout=120,
+            [
+                sys.executable,
+                "-W",
+                "error",
+                str(ROOT / script),
+                "--config",
+                str(self.folder / "config.json"),
+                *arguments,
+            ],
+            cwd="/",
+            env={"PATH": os.environ["PATH"], **environment},
+            text=True,
+            capture_output=True,
+            timeout=120,
         )
         if check and done.returncode:
             raise AssertionError(f"{script} exited {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -100,18 +115,30 @@ def age(path: Path, seconds: float = 3600) -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """Two source files of 60 rows and a test file of 80, nothing run yet."""
-    made = Project(tmp_path)
+    return small_project(tmp_path)
+
+
+def small_project(folder: Path) -> Project:
+    made = Project(folder)
     made.write("sourcedata/one.csv", client_rows(60, seed=1))
     made.write("sourcedata/two.csv", client_rows(60, seed=2))
     made.write("testdata/testdata.csv", client_rows(80, seed=3))
     return made
 
 
+@pytest.fixture(scope="session")
+def deployed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the four scripts were run once; never used itself, only copied."""
+    folder = tmp_path_factory.mktemp("deployed")
+    small_project(folder).pipeline()
+    return folder
+
+
 @pytest.fixture
-def deployed(project: Project) -> Project:
-    """The project with its first release deployed."""
-    project.pipeline()
-    return project
+def deployed(deployed_once: Path, tmp_path: Path) -> Project:
+    """The project with its first release deployed: a copy, since four scripts take 3 s."""
+    shutil.copytree(deployed_once, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return Project(tmp_path)
 
 
 def real_data(*parts: str) -> Path:

@@ -698,7 +698,7 @@ def test_before_the_first_deployment_the_hint_says_what_to_run(tmp_path: Path, p
         ("/clients", "models/clients_at_risk.json", "reporting.py"),
     ],
 )
-@pytest.mark.parametrize("content", [None, "{", "[]"])
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"format": 2}'])
 def test_what_a_stage_has_not_written_is_asked_for_by_name(
     own: Project, path: str, file: str, hint: str, content: str | None
 ) -> None:
@@ -796,6 +796,13 @@ def test_a_wrong_method_is_told_the_right_ones(call: Any) -> None:
     response = call("DELETE", "/clients")
     error(response, 405)
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+def test_slashes_never_redirect(shared: Project) -> None:
+    client = create_app(shared.config).test_client()
+    for path in ("/scoring/", "//scoring"):
+        answer = client.get("/", environ_overrides={"PATH_INFO": path})
+        assert (answer.status_code, answer.get_json()["n"]) == (200, 80)
 
 
 def test_a_fault_of_ours_is_one_json_line_and_a_log_entry(

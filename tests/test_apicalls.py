@@ -132,6 +132,21 @@ def test_without_an_api_the_script_fails_and_the_driver_goes_on(project: Project
     assert found["scoring"]["reason"] == "Connection refused"
 
 
+def test_an_api_that_is_away_is_waited_for_once_and_not_by_every_endpoint(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    once = apicalls._once
+    monkeypatch.setattr(apicalls, "_once", lambda *call: tried.append(call[2]) or once(*call))
+    call(project.config, NOWHERE)
+    assert [place.rpartition("/")[2] for place in tried] == [
+        *["prediction"] * 3,
+        "scoring",
+        "summarystats",
+        "diagnostics",
+    ]
+
+
 def test_the_last_good_answer_outlives_many_failures(project: Project, fake: Any) -> None:
     project.configure(api_url=fake((200, b'{"f1": 0.5}')).url)
     collect(project.config, serve=False)

@@ -102,18 +102,19 @@ def tracer() -> None:
 
 
 @pytest.fixture(scope="module")
-def ready(deployed_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Version 1 is deployed, a model on more rows is trained and scored: version 2 can come."""
     from scoring import score
     from training import train
 
-    folder = tmp_path_factory.mktemp("ready")
-    shutil.copytree(deployed_once, folder, symlinks=True, dirs_exist_ok=True)
-    project = Project(folder)
+    project = Project(tmp_path_factory.mktemp("ready"))
+    project.write("sourcedata/one.csv", client_rows(60, seed=1))
+    project.write("testdata/testdata.csv", client_rows(80, seed=3))
+    project.pipeline()
     project.write("sourcedata/three.csv", client_rows(30, seed=5))
     for stage in (ingest, train, score):
         stage(project.config)
-    return folder
+    return project.folder
 
 
 @pytest.fixture(scope="module")

@@ -250,6 +250,25 @@ def test_a_file_changed_in_place_replaces_its_rows_where_they_stood(own: Project
     assert rows["_replaced"].to_list() == [True, True, False]
 
 
+def test_a_file_that_becomes_a_copy_of_another_gives_its_own_rows_up(own: Project) -> None:
+    own.write("sourcedata/one.csv", [A])
+    own.write("sourcedata/two.csv", [B])
+    own.write("sourcedata/three.csv", [C])
+    ingest(own.config)
+    own.write("sourcedata/one.csv", [B])
+    ingest(own.config)
+    before = content(own)
+    assert final(own) == [C, B]
+    ingest(own.config, again=True)
+    assert content(own) == before
+    own.write("sourcedata/one.csv", ["d,1,1,1,0"])
+    ingest(own.config)
+    assert final(own) == ["d,1,1,1,0", C, B]
+    before = content(own)
+    ingest(own.config, again=True)
+    assert content(own) == before
+
+
 def test_a_file_that_grew_keeps_its_rows_and_gets_the_new_ones(own: Project) -> None:
     own.write("sourcedata/one.csv", [A])
     ingest(own.config)
@@ -779,7 +798,7 @@ def test_a_rebuild_gives_the_bytes_of_the_incremental_way(own: Project) -> None:
     own.write("sourcedata/m_2026-02.csv", [A, B, B])
     ingest(own.config)
     own.write("sourcedata/a_2026-02.csv", [B, C, "x,y,z"])
-    own.write("sourcedata/z_copy.csv", [A, B, B])
+    own.write("sourcedata/a_copy.csv", [A, B, B])
     ingest(own.config)
     own.write("sourcedata/bad.csv", b"no")
     own.write("sourcedata/b.csv", client_rows(9))

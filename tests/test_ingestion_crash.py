@@ -196,6 +196,25 @@ def survives(
     return code == -9
 
 
+@pytest.mark.usefixtures("_traceable")
+def test_every_row_is_on_disk_before_the_state_names_it(tmp_path: Path) -> None:
+    project, _ = scene(tmp_path / "base", "append")
+    assert strace(project, tmp_path / "log", "-e", f"trace={CALLS}") == 0
+    lines = (tmp_path / "log").read_text(errors="replace").splitlines()
+
+    def at(call: str, name: str) -> int:
+        """Where the call names this file of the output folder first."""
+        return next(n for n, line in enumerate(lines) if f" {call}" in line and name in line)
+
+    segment = at("fsync(", "ingesteddata/segments/.draft-")
+    begun = at("rename", "ingesteddata/.draft-intent.json")
+    appended = at("fsync(", "ingesteddata/finaldata.csv>")
+    committed = at("rename", "ingesteddata/.draft-state.json")
+    assert segment < begun < appended < committed
+    assert committed < at("unlink", "ingesteddata/intent.json")
+    assert committed < at("rename", "ingesteddata/.draft-ingestedfiles.txt")
+
+
 # ------------------------------------------------------------ what a power cut may leave
 
 

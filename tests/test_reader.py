@@ -216,9 +216,9 @@ def test_a_file_that_cannot_be_understood_is_refused_with_a_reason(
 
 
 def test_the_hint_never_names_a_column_that_has_a_part_already(tmp_path: Path) -> None:
-    header = "corporation,lastmonth_activity,number_of_employees,exited"
-    found = reading(tmp_path, table("a,1,2,0", header=header))
-    assert "'lastyear_activity' is missing" in found.refused
+    columns = {"features": ["orders_1", "orders_2"]}
+    found = reading(tmp_path, table("a,1,0", header="corporation,orders_1,exited"), columns=columns)
+    assert "'orders_2' is missing" in found.refused
     assert "meant" not in found.refused
 
 

@@ -56,7 +56,7 @@ PIPES = "client|used|left\n" + "".join(
     f"c{at}|{at % 5}|{('1.0', '0.0')[at % 2]}\n" for at in range(22)
 )
 STATUS = "member_no,age,status,note\n" + "".join(
-    f"{900 + at},{20 + at},{('Active', 'Churned', 'Joined')[at % 3]},remark number {at}\n"
+    f"{900 + at},{20 + at}.5,{('Active', 'Churned', 'Joined')[at % 3]},remark number {at}\n"
     for at in range(24)
 )
 MONTHLY = "customer,month,orders,exited\n" + "".join(
@@ -65,8 +65,8 @@ MONTHLY = "customer,month,orders,exited\n" + "".join(
     for month in range(1, 5)
 )
 SIGNUPS = "id,signup_date,exit_date,reason,spend,churn\n" + "".join(
-    f"{at},2025-01-{at % 28 + 1:02d},{'2026-01-01' * (at % 2)},{'price' * (at % 2)},{at * 2},"
-    f"{at % 2}\n"
+    f"{at},2025-01-{at % 28 + 1:02d},{'2026-01-01' * (at % 2)},"
+    f"{('price', 'service')[at // 2 % 2] * (at % 2)},{at * 2},{at % 2}\n"
     for at in range(20, 50)
 )
 UNNAMED = "company,size,gone\n" + "".join(
@@ -141,6 +141,7 @@ GUESSES: dict[str, tuple[str, dict[str, Any]]] = {
             "target": "status",
             "left_out": {"note"},
             "target_values": {"Active": 0, "Churned": 1, "Joined": 0},
+            "non_negative": [],
             "features": {"age": "number"},
         },
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 from risk.artifacts import sha256
 from risk.config import Config, PipelineError
 from risk.data.reader import Reading, read_rows
-from risk.data.schema import schema_of
+from risk.data.schema import Schema, date_in_path, schema_of
+from risk.data.store import today
 
 
 def test_files(config: Config) -> list[Path]:
@@ -19,8 +21,13 @@ def test_files(config: Config) -> list[Path]:
     root = config.test_folder
     if not root.is_dir():
         return []
-    found = (p for p in root.rglob("*") if p.suffix.lower() == ".csv" and p.is_file())
-    return sorted((p for p in found if not p.name.startswith(".")), key=lambda p: p.relative_to(root).as_posix())
+    found = {
+        p.relative_to(root): p
+        for p in root.rglob("*")
+        if p.suffix.lower() == ".csv" and p.is_file()
+    }
+    shown = [below for below in found if not any(part.startswith(".") for part in below.parts)]
+    return [found[below] for below in sorted(shown, key=Path.as_posix)]
 
 
 class TestRows:
@@ -28,22 +35,43 @@ class TestRows:
 
     def __init__(self, config: Config, columns: dict[str, str]) -> None:
         schema = schema_of(config, dict(columns))
-        contents = [(p.relative_to(config.test_folder).as_posix(), p.read_bytes()) for p in test_files(config)]
-        self.sha256 = sha256("".join(f"{name} {sha256(data)}\n" for name, data in contents).encode())
-        readings = [(name, read_rows(data, schema, config.csv, limit=False)) for name, data in contents]
+        contents = [
+            (p.relative_to(config.test_folder).as_posix(), p.read_bytes())
+            for p in test_files(config)
+        ]
+        self.sha256 = sha256(
+            "".join(f"{name} {sha256(data)}\n" for name, data in contents).encode()
+        )
+        readings = [
+            (name, read_rows(data, schema, config.csv, limit=False)) for name, data in contents
+        ]
         for name, reading in readings:
             if reading.refused:
-                raise PipelineError(f"test file {config.shown(config.test_folder)}/{name}: {reading.refused}")
+                raise PipelineError(
+                    f"test file {config.shown(config.test_folder)}/{name}: {reading.refused}"
+                )
         self.files = [name for name, _ in contents]
         self.bad = sum(len(reading.faults) for _, reading in readings)
         self.table = {name: joined(name, (r for _, r in readings)) for name in schema.names}
+        self.mature = [
+            m for name, reading in readings for m in mature_labels(config, schema, name, reading)
+        ]
         self.client, self.target = schema.named("id"), schema.named("target")
 
     def labelled(self) -> tuple[dict[str, list[Any]], np.ndarray]:
-        """(rows with a label, their labels)."""
-        keep = [at for at, label in enumerate(self.table[self.target]) if label is not None]
+        """(rows with a label that may be used today, their labels)."""
+        labels = zip(self.table[self.target], self.mature, strict=True)
+        keep = [at for at, (label, mature) in enumerate(labels) if mature and label is not None]
         rows = {name: [cells[at] for at in keep] for name, cells in self.table.items()}
         return rows, np.array(rows[self.target], dtype=np.int64)
+
+
+def mature_labels(config: Config, schema: Schema, name: str, reading: Reading) -> list[bool]:
+    """Which rows of a test file lie horizon_days back; undated ones always may be judged."""
+    limit = str(today() - datetime.timedelta(days=config.horizon_days))
+    column = schema.named("date")
+    dates = reading.values[column] if column else [date_in_path(name)] * reading.accepted
+    return [not config.horizon_days or date is None or str(date) < limit for date in dates]
 
 
 def joined(name: str, readings: Iterable[Reading]) -> list[Any]:

@@ -128,9 +128,9 @@ def running(config: Config) -> str:
 def trouble(config: Config) -> str:
     """What is wrong with the last run, "" if it ended well or is still going on."""
     marker = read_optional_json(config.run_marker)
-    failed = marker.get("failed")
-    if failed:
-        return f"the run of {marker.get('started')} failed in {failed['stage']}: {failed['error']}"
+    the_run, failed = f"the run of {marker.get('started')}", marker.get("failed")
+    if isinstance(failed, dict):
+        return f"{the_run} failed in {failed.get('stage')}: {failed.get('error')}"
     if marker and not marker.get("finished") and not running(config):
-        return f"the run of {marker.get('started')} was cut off in {marker.get('stage')}"
+        return f"{the_run} was cut off in {marker.get('stage')}"
     return ""

@@ -127,8 +127,11 @@ def statistics(config: Config) -> str:
         return NOT_YET
     rows = store.rows()
     columns = {c.name: describe(rows[c.name], c.kind) for c in store.schema.columns}
+    if not config.summary.exists():
+        raise PipelineError("it is missing; run ingestion.py")
     present = read_optional_json(config.summary)
-    expected = {"tick": store.tick, "rows": rows.height, "columns": columns}
+    known = {"tick": store.tick, "finaldata": store.state["finaldata"]}
+    expected = {**known, "rows": rows.height, "columns": columns}
     if any(present.get(key) != value for key, value in expected.items()):
         raise PipelineError(
             f"it is not that of the rows; delete {config.shown(config.summary)} and run "
@@ -171,7 +174,8 @@ def _measured_again(config: Config, model: portable.Model, found: dict[str, Any]
     if not labels.size or test.sha256 != found.get("test_sha256"):
         return {}
     again = measures(labels, model.probabilities(rows), model.lineage["base_rate"])
-    return json.loads(json.dumps(again))
+    about = {"basis": "test data", "test_files": test.files, "rows_set_aside": test.bad}
+    return json.loads(json.dumps({**again, **about}))
 
 
 # ---------------------------------------------------------------- releases
@@ -302,6 +306,6 @@ def kept_state(config: Config) -> str:
     for path in (config.run_marker, config.deployment_state, config.timings, config.packages):
         if path.exists() and not read_optional_json(path):
             raise PipelineError(
-                f"{config.shown(path)} is damaged; delete it and run fullprocess.py"
+                f"{path.name} is damaged; delete {config.shown(path)} and run fullprocess.py"
             )
     return config.shown(config.state_folder)
