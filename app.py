@@ -30,7 +30,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 import scoring
 from risk.artifacts import current_version, read_json, utc_now
-from risk.config import Config, Outcome, PipelineError, default_config_path
+from risk.config import Config, Outcome, PipelineError, default_config_path, load
 from risk.data.access import (
     MEGABYTE,
     Problem,
@@ -360,6 +360,11 @@ def create_app(config: Config) -> Flask:
     app.register_error_handler(PipelineError, lambda error: failed(unready(error, config)))
     app.register_error_handler(Exception, lambda error: failed(unexpected(error)))
     return app
+
+
+def configured_app() -> Flask:
+    """The application on the settings that RISK_CONFIG names."""
+    return create_app(load(config_path()))
 
 
 class MemoryRequest(Request):

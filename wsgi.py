@@ -20,10 +20,9 @@ class Application:
     def build(self) -> Flask:
         with self._lock:
             if self._built is None:
-                from app import config_path, create_app
-                from risk.config import load
+                from app import configured_app
 
-                self._built = create_app(load(config_path()))
+                self._built = configured_app()
             return self._built
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

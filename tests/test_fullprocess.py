@@ -333,10 +333,22 @@ def test_labels_wait_for_their_horizon_and_are_judged_when_they_mature(tmp_path:
     assert marker(project)["next_maturity"] == 0
 
 
-def test_a_longer_horizon_does_not_make_old_rows_new(started: Project) -> None:
-    started.configure(port=9, horizon_days=30)
+def test_a_longer_horizon_does_not_make_old_rows_new(tmp_path: Path) -> None:
+    today = datetime.datetime.now(datetime.UTC).date()
+    then, date = today - datetime.timedelta(days=2), today - datetime.timedelta(days=5)
+    project = new_project(tmp_path, horizon_days=1)
+    project.write(f"sourcedata/{date}.csv", client_rows(60, seed=1))
+    with (
+        mock.patch("risk.monitor.evidence.today", return_value=then),
+        mock.patch("risk.model.rows.today", return_value=then),
+    ):
+        look(project)
+    project.configure(port=9, horizon_days=4)
 
-    assert look(started).text.splitlines()[0] == "kept: no new labelled rows to judge by"
+    said = look(project)
+
+    # By four days they were not mature then; by the one that counted then they were trained on.
+    assert said.data["evidence"]["unseen"] == said.data["evidence"]["rows"] == 0
 
 
 # ---------------------------------------------------------------- failures

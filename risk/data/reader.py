@@ -12,6 +12,7 @@ from risk.config import Csv
 from risk.data.schema import UNPRINTABLE, Cell, Column, Rule, Schema, is_numeric, printable
 
 MAX_BAD_SHARE, MAX_BAD_ROWS = 0.10, 10
+MAX_COLUMNS = 10_000
 DELIMITERS = ";\t|,"
 UTF8_MARK = b"\xef\xbb\xbf"
 SIGNATURES = {
@@ -135,7 +136,9 @@ def parse_header(lines: list[str], schema: Schema, style: Csv, needed: frozenset
         names = [name.strip() for name in next(csv.reader([lines[at]], dialect(style)))]
     except csv.Error as error:
         raise Refused(f"the header on line {at + 1} cannot be split: {error}") from None
-    repeated = sorted({name for name in names if names.count(name) > 1 and name in schema.names})
+    if len(names) > MAX_COLUMNS:
+        raise Refused(f"the header has {len(names)} columns, more than {MAX_COLUMNS}")
+    repeated = sorted({name for name in schema.names if names.count(name) > 1})
     if repeated:
         raise Refused(f"the header names {repeated[0]!r} twice")
     for column in schema.columns:
