@@ -320,11 +320,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
-    from risk.report.doctor import doctor
-
     if chosen.status:
         return status(config)
     if chosen.doctor:
+        from risk.report.doctor import doctor
+
         return doctor(config)
     if chosen.fresh:
         times = fresh_times(config)

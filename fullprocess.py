@@ -215,8 +215,8 @@ class Run:
         if decision.verdict == "deploy":
             self._redeploy()
         version = current_version(self.config)
-        # A run that was cut off may have deployed without telling anybody.
-        due = ingested.worked or self.journal.completes or self._is_list_stale(version, stand)
+        # A run that was cut off may have told some and not others.
+        due = self.journal.completes or self._is_list_stale(version, stand)
         if version is not None and (due or serve):
             self._tell(serve=serve, anew=due)
         outcome = WORDS[decision.verdict].format(version)

@@ -137,9 +137,12 @@ def test_a_flipped_bit_is_named_and_what_is_said_to_be_typed_mends_it(
 
 def assert_mended_by_obeying(project: Project) -> None:
     for _ in range(4):  # what is mended may show that something else is of an older run
-        for what in damaged(project).values():
+        found = damaged(project)
+        for what in found.values():
             obey(project, what)
-    assert damaged(project) == {}
+        if not found:
+            return
+    raise AssertionError(damaged(project))
 
 
 UNNOTICED = {
@@ -169,7 +172,7 @@ def test_a_torn_file_of_the_state_is_named_and_mended(project: Project, name: st
     assert_mended_by_obeying(project)
 
 
-@pytest.mark.parametrize("at", [0.02, 0.2, 0.4, 0.6, 0.8, 0.98])
+@pytest.mark.parametrize("at", [0.02, 0.3, 0.7, 0.98])
 @pytest.mark.parametrize("file", [
     "model.json",
     "manifest.json",

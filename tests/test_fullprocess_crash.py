@@ -41,10 +41,11 @@ import risk.monitor.journal, risk.monitor.watchdog, risk.report.summary
 apicalls.PAUSES = ()
 for line in sys.stdin:
     sys.argv = ["fullprocess.py", "--config", line.strip()]
+    said = os.open(sys.argv[2] + ".out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     child = os.fork()
     if not child:
-        os.dup2(os.open(sys.argv[2] + ".out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-        os.dup2(1, 2)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
         code = 1
         try:
             fullprocess.main()
@@ -54,6 +55,7 @@ for line in sys.stdin:
         finally:
             sys.stdout.flush()
             os._exit(code)
+    os.close(said)
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
