@@ -89,8 +89,10 @@ def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Out
 
 
 def _opened(config: Config) -> tuple[Store, Found]:
+    """The store as it was committed last; after it was deleted nobody knows which rows are new."""
+    deleted = not config.store_state.exists()
     store = Store.open(config)
-    return store, Found(store.heal())
+    return store, Found(store.heal(), lost_track=deleted and store.tick > 0)
 
 
 def _emptied(config: Config) -> tuple[Store, Found]:

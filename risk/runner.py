@@ -152,11 +152,18 @@ def folders_text(config: Config) -> str:
 
 def start_log(config: Config) -> logging.Logger:
     """A log file of at most 1 MB with four older ones; one line per event."""
+    logging.raiseExceptions = False  # a full disk must not print logging's own traceback
     handler: Any = logging.handlers.RotatingFileHandler(
-        make_folder(config.log_folder) / "fullprocess.log", maxBytes=1_000_000, backupCount=4
+        make_folder(config.log_folder) / "fullprocess.log",
+        maxBytes=1_000_000,
+        backupCount=4,
+        encoding="utf-8",
+        errors="backslashreplace",
     )
     handler.setFormatter(logging.Formatter("%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S"))
     handler.formatter.converter = time.gmtime
+    for old in LOG.handlers:
+        old.close()
     LOG.handlers[:] = [handler]
     LOG.setLevel(logging.INFO)
     LOG.propagate = False

@@ -6,6 +6,7 @@ import datetime
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -731,3 +732,15 @@ def test_the_result_for_a_program_is_json(started: Project) -> None:
 
     assert said["outcome"] == "keep" and said["release"] == 1
     assert {"reason", "evidence", "ingested", "notes"} <= said.keys()
+
+
+def test_rows_that_come_after_the_store_was_deleted_are_judged(deployed: Project) -> None:
+    deployed.configure(port=9)
+    shutil.rmtree(deployed.folder / "ingesteddata")
+    again = deployed.run("fullprocess.py", "--json").stdout
+    assert json.loads(again)["evidence"]["rows"] == 0
+
+    deployed.write("sourcedata/three.csv", client_rows(60, seed=4))
+    judged = json.loads(deployed.run("fullprocess.py", "--json").stdout)
+
+    assert judged["evidence"]["rows"] == 60 and judged["evidence"]["fresh_f1"] > 0.5

@@ -351,7 +351,10 @@ def empty_state() -> dict[str, Any]:
 def read_state(config: Config) -> dict[str, Any]:
     """The committed state; an empty one where nothing was ingested yet."""
     if not config.store_state.exists():
-        return empty_state()
+        # After the store was deleted ticks go on: the deployed model's rows are known by theirs.
+        manifest = read_optional_json(config.production_folder / "current" / "manifest.json")
+        tick = manifest.get("tick")
+        return empty_state() | {"tick": tick if type(tick) is int else 0}
     state = read_optional_json(config.store_state)
     version = state.get("format")
     if type(version) is int and version > FORMAT:
