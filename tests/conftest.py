@@ -61,7 +61,7 @@ class Project:
     def write(
         self, name: str, rows: Iterable[str] | bytes, *, header: str = HEADER, old: bool = True
     ) -> Path:
-        """Write a CSV (lines below the header, or raw bytes); old: as if an hour had passed since."""
+        """Write a CSV (lines below the header, or raw bytes); old: as if an hour had passed."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         raw = rows if isinstance(rows, bytes) else "\n".join([header, *rows, ""]).encode()

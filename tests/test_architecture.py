@@ -201,7 +201,8 @@ def watch(event, details):
     if event == "open" and not isinstance(details[0], int):
         path = os.path.abspath(os.fsdecode(details[0]))
         writes = details[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        if writes or path.startswith(root + os.sep) and not path.endswith((".py", ".pyc")):
+        mine = path.startswith(root + os.sep) and not path.startswith(sys.prefix + os.sep)
+        if writes or mine and not path.endswith((".py", ".pyc")):
             effects.append(f"{current}: open {path}")
     elif event in ACTS:
         effects.append(f"{current}: {event} {details[0]}")

@@ -127,7 +127,7 @@ def test_the_model_says_where_it_comes_from(project: Project) -> None:
 
 def test_the_same_rows_give_the_same_pickle(project: Project) -> None:
     ingest(project.config)
-    train(project.config)
+    project.run("training.py")
     before = project.config.model_pickle.read_bytes()
     project.run("training.py")
     assert project.config.model_pickle.read_bytes() == before
