@@ -68,7 +68,7 @@ def parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
         raise PipelineError(
             f"{config.score} is not the score of {config.model_pickle}; run scoring.py"
         )
-    kept = ("f1", "f1_interval", "n", "basis", "auc", "brier", "test_sha256")
+    kept = ("f1", "f1_interval", "n", "basis", "auc", "auc_interval", "brier", "test_sha256")
     if not set(kept) <= score.keys():
         raise PipelineError(f"{config.score_json} is incomplete; run scoring.py again")
     if number_in(score_raw, config.score, made_by="scoring.py") != score["f1"]:

@@ -1,7 +1,8 @@
 """Shows how the deployed model, the data, the runs and the installed packages are doing.
 
 python diagnostics.py               predictions, statistics, missing values, times, packages
-python diagnostics.py --file FILE   predictions for a CSV of yours
+python diagnostics.py --file FILE   predictions with reasons for a CSV of yours, as CSV
+python diagnostics.py --client NAME one client's risk, reasons and history
 python diagnostics.py --fresh       time ingestion and training now, on a scratch copy
 python diagnostics.py --status      when was the last good run? exit 1 after 25 minutes without
 python diagnostics.py --doctor      check every artifact; exit 1 and what to type if one is damaged
@@ -39,9 +40,20 @@ PIP_SECONDS = 60
 
 def predictions(config: Config, file: Path | None = None) -> dict[str, Any]:
     """The deployed model's 0/1 predictions and risks for a CSV's rows (default: the test data)."""
-    with OpenRelease(config) as release:
-        model, version = portable.parse(release.verified("model.json")), release.version
+    model, version = deployed_model(config)
     table = _table(config, model, file) if file else TestRows(config, model.columns).table
+    return _predicted(config, model, version, table, file)
+
+
+def deployed_model(config: Config) -> tuple[portable.Model, int]:
+    """(the deployed model, its version), verified."""
+    with OpenRelease(config) as release:
+        return portable.parse(release.verified("model.json")), release.version
+
+
+def _predicted(
+    config: Config, model: portable.Model, version: int, table: portable.Table, file: Path | None
+) -> dict[str, Any]:
     risks = model.probabilities(table)
     return {
         "file": str(file) if file else config.shown(config.test_folder),
@@ -51,6 +63,27 @@ def predictions(config: Config, file: Path | None = None) -> dict[str, Any]:
         "probabilities": risks.tolist(),
         "clients": table[config.columns.id],
     }
+
+
+def explain_file(config: Config, file: Path) -> Outcome:
+    """The rows of a CSV with prediction, risk and reasons, as CSV."""
+    from risk.report.story import explained_csv
+
+    model, version = deployed_model(config)
+    table = _table(config, model, file)
+    text = explained_csv(model, table, table[config.columns.id])
+    return Outcome(text, _predicted(config, model, version, table, file))
+
+
+def explain_client(config: Config, client: str) -> Outcome:
+    """One client's risk, reasons and history."""
+    from risk.data.store import stored_rows
+    from risk.report.story import story, story_text
+
+    model, version = deployed_model(config)
+    rows, schema, _ = stored_rows(config)
+    found = story(model, version, rows, schema, client)
+    return Outcome(story_text(found), found)
 
 
 def _table(config: Config, model: portable.Model, file: Path) -> portable.Table:
@@ -311,7 +344,8 @@ def _time_lines(times: dict[str, Any]) -> list[str]:
 
 def options(parser: argparse.ArgumentParser) -> None:
     one = parser.add_mutually_exclusive_group()
-    one.add_argument("--file", type=Path, metavar="FILE", help="predictions for this CSV")
+    one.add_argument("--file", type=Path, metavar="FILE", help="predictions with reasons, as CSV")
+    one.add_argument("--client", metavar="NAME", help="one client's risk, reasons and history")
     one.add_argument(
         "--fresh", action="store_true", help="time ingestion and training on a scratch copy"
     )
@@ -330,19 +364,15 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
         times = fresh_times(config)
         return Outcome("\n".join(["from nothing, as whole scripts:", *_time_lines(times)]), times)
     if chosen.file:
-        found = predictions(config, chosen.file)
-        rows = [
-            f"{client or '':30} {risk:7.1%} {'leaves' if call else 'stays'}"
-            for client, risk, call in zip(
-                found["clients"], found["probabilities"], found["predictions"], strict=True
-            )
-        ]
-        return Outcome("\n".join([_prediction_text(found), *rows]), found)
+        return explain_file(config, chosen.file)
+    if chosen.client is not None:
+        return explain_client(config, chosen.client)
     return diagnose(config)
 
 
 def writes(chosen: argparse.Namespace) -> bool:
-    return not (chosen.file or chosen.fresh or chosen.status or chosen.doctor)
+    reads = (chosen.file, chosen.client is not None, chosen.fresh, chosen.status, chosen.doctor)
+    return not any(reads)
 
 
 if __name__ == "__main__":

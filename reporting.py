@@ -17,6 +17,7 @@ from risk.model import portable
 from risk.model.measures import counts
 from risk.model.rows import refuse_other_features
 from risk.report.clients import client_list, csv_of
+from risk.report.heldout import held_out_risks
 from risk.runner import run
 
 
@@ -29,7 +30,8 @@ def report(config: Config) -> Outcome:
     matrix = confusion_of(config, model, stored)
     write_whole(config.confusion_matrix, picture(matrix, release.version))
     rows, schema, tick = stored_rows(config)
-    listing = client_list(model, release.version, rows, schema, config.columns, tick)
+    held_out = held_out_risks(config, release.manifest, rows, schema)
+    listing = client_list(config, model, release.manifest, rows, schema, tick, held_out)
     write_whole(config.clients_csv, csv_of(listing))
     write_json(config.clients_json, listing)
     found = len(listing["clients"])

@@ -13,11 +13,14 @@ from risk.artifacts import read_bytes, sha256, utc_now, write_json, write_whole
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
 from risk.model import portable
+from risk.model.calibration import auc_interval, calibration, reach
 from risk.model.measures import measures
 from risk.model.rows import refuse_other_features
 from risk.runner import run
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from risk.model.portable import Model
 
 
@@ -40,13 +43,24 @@ def score_of(model: Model, test: TestRows) -> dict[str, Any] | None:
     rows, labels = test.labelled()
     if not labels.size:
         return None
-    found = measures(labels, model.probabilities(rows), base_rate(model))
+    found = judged(labels, model.probabilities(rows), base_rate(model))
     return {
         "basis": "test data",
         **found,
         "test_sha256": test.sha256,
         "test_files": test.files,
         "rows_set_aside": test.bad,
+    }
+
+
+def judged(labels: np.ndarray, risks: np.ndarray, rate: float) -> dict[str, Any]:
+    """Every measure of the risks on the labels: F1 and its like, calibration, and how far a list
+    reaches."""
+    return {
+        **measures(labels, risks, rate),
+        "auc_interval": auc_interval(labels, risks),
+        "calibration": calibration(labels, risks),
+        "reach": reach(labels, risks),
     }
 
 
@@ -124,7 +138,7 @@ def _cross_validated(config: Config, model: Model, test: TestRows) -> dict[str, 
             "run training.py again"
         )
     risk = out_of_fold(config.model, rows.columns, rows.features, rows.labels, rows.clients)
-    found = measures(rows.labels, risk, float(rows.labels.mean()))
+    found = judged(rows.labels, risk, float(rows.labels.mean()))
     return {
         "basis": "cross-validation",
         **found,

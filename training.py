@@ -15,15 +15,17 @@ from risk.runner import run
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
+EXPORT_ROWS = 200_000
+
 
 def train(config: Config) -> Outcome:
     """Fit the recipe and write both forms of the model; nothing is overwritten by a refusal."""
     from risk.model.portable import export
-    from risk.model.recipe import SEED, fit
+    from risk.model.recipe import SEED, fit, sample_of
 
     rows = training_rows(config)
     _refuse_all_missing(rows)
-    fitted = fit(config.model, rows.columns, rows.features, rows.labels)
+    fitted = fit(config.model, rows.columns, rows.features, rows.labels, rows.clients)
     warnings = cautions(rows, fitted)
     dumped = io.BytesIO()
     pickle.dump(fitted, dumped, protocol=5)
@@ -35,7 +37,8 @@ def train(config: Config) -> Outcome:
         "trainedmodel_sha256": sha256(dumped.getvalue()),
         "warnings": warnings,
     }
-    portable = export(fitted, rows.columns, rows.features, lineage)
+    shown = rows.features.iloc[sample_of(len(rows.features), EXPORT_ROWS)]
+    portable = export(fitted, rows.columns, shown, lineage)
     write_whole(config.model_pickle, dumped.getvalue())
     write_whole(config.model_json, portable)
     text = (

@@ -72,6 +72,14 @@ SETTINGS = {
     "allowed_paths": Setting([], "list", "further folders whose files /prediction may read"),
     "max_body_mb": Setting(16, "number", "largest request body, in megabytes", low=0.001),
     "max_rows": Setting(100_000, "whole", "most rows one /prediction call may hold", low=1),
+    "capacity": Setting(
+        0, "whole", "how many clients can be called (0: a tenth of them, at most 50)", low=0
+    ),
+    "contact_cost": Setting(0, "number", "what one call costs", low=0),
+    "client_value": Setting(
+        0, "number", "what keeping a client is worth, where `columns.value` does not say", low=0
+    ),
+    "success_rate": Setting(0.3, "number", "the share of leaving clients that a call keeps", low=0),
     "max_predictions": Setting(8, "whole", "predictions computed at once in one process", low=1),
 }
 COLUMNS = {
@@ -147,6 +155,10 @@ class Config:
     allowed_paths: tuple[Path, ...]
     max_body_mb: float
     max_rows: int
+    capacity: int
+    contact_cost: float
+    client_value: float
+    success_rate: float
     max_predictions: int
 
     @property
@@ -192,6 +204,10 @@ class Config:
     @property
     def clients_csv(self) -> Path:
         return self.model_folder / "clients_at_risk.csv"
+
+    @property
+    def out_of_fold(self) -> Path:
+        return self.model_folder / "out_of_fold.json"
 
     @property
     def clients_json(self) -> Path:
@@ -288,9 +304,7 @@ def load(path: Path | str) -> Config:
     return config
 
 
-_OWN_FIELDS = {
-    f.name for f in fields(Config) if f.name not in ("columns", "csv", "allowed_paths")
-}
+_OWN_FIELDS = {f.name for f in fields(Config) if f.name not in ("columns", "csv", "allowed_paths")}
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -330,7 +344,9 @@ def _folder(raw: dict[str, Any], key: str, root: Path, where: Path) -> Path:
 def _names_folder(value: Any) -> bool:
     """A shell would expand ~, this software does not: a folder of that name is never meant."""
     return (
-        isinstance(value, str) and bool(value.strip()) and "\0" not in value
+        isinstance(value, str)
+        and bool(value.strip())
+        and "\0" not in value
         and not value.startswith("~")
     )
 

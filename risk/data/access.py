@@ -72,8 +72,12 @@ def read_location(config: Config, location: str) -> tuple[str, bytes]:
         if data is not None:
             return config.shown(real), data
     folders = ", ".join(sorted({config.shown(root) for root in roots if root.is_dir()}))
-    raise Problem(404, "no_such_file", f"there is no file {printable(location)!r} that may be read",
-                  f"name a CSV file in one of these folders: {folders}")
+    raise Problem(
+        404,
+        "no_such_file",
+        f"there is no file {printable(location)!r} that may be read",
+        f"name a CSV file in one of these folders: {folders}",
+    )
 
 
 def _content(real: Path, limit: int) -> bytes | None:
@@ -90,8 +94,12 @@ def _content(real: Path, limit: int) -> bytes | None:
     finally:
         os.close(descriptor)
     if len(data) > limit:
-        raise Problem(413, "too_large", f"the file is larger than {limit / MEGABYTE:g} MB",
-                      'split it, or raise "max_body_mb" in config.json')
+        raise Problem(
+            413,
+            "too_large",
+            f"the file is larger than {limit / MEGABYTE:g} MB",
+            'split it, or raise "max_body_mb" in config.json',
+        )
     return data
 
 

@@ -15,8 +15,16 @@ from risk.data.schema import Cell, Column, Rule, Schema, schema_of
 if TYPE_CHECKING:
     from flask import Request
 
-LOCATIONS = ("filename", "filepath", "file", "path", "data_file", "data_path", "dataset_path",
-             "data_file_path")
+LOCATIONS = (
+    "filename",
+    "filepath",
+    "file",
+    "path",
+    "data_file",
+    "data_path",
+    "dataset_path",
+    "data_file_path",
+)
 CSV_TYPES = ("text/csv", "text/plain", "application/csv", "application/octet-stream", "")
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 UNTYPED = (FORM, "text/plain", "")  # what curl -d, browsers and sockets say unless told otherwise
@@ -37,8 +45,12 @@ def asked(call: Request, raw: bytes) -> tuple[str, Any]:
     found = [("file", text) for name in LOCATIONS for text in call.args.getlist(name)]
     found += sent(call, raw)
     if any(one != found[0] for one in found):
-        raise Problem(400, "ambiguous", "the call names more than one data set",
-                      "give one location, or one file, or rows")
+        raise Problem(
+            400,
+            "ambiguous",
+            "the call names more than one data set",
+            "give one location, or one file, or rows",
+        )
     return found[0] if found else ("test", None)
 
 
@@ -58,10 +70,18 @@ def sent(call: Request, raw: bytes) -> list[tuple[str, Any]]:
     if kind == FORM and len(raw) <= MAX_FORM:
         return in_form(call, required=True)
     if kind == FORM:
-        raise Problem(413, "too_large", f"form fields of more than {MAX_FORM} bytes",
-                      "send rows as text/csv or application/json")
-    raise Problem(415, "unsupported_type", f"a body of type {printable(kind)} is not read",
-                  "send text/csv, application/json or multipart/form-data")
+        raise Problem(
+            413,
+            "too_large",
+            f"form fields of more than {MAX_FORM} bytes",
+            "send rows as text/csv or application/json",
+        )
+    raise Problem(
+        415,
+        "unsupported_type",
+        f"a body of type {printable(kind)} is not read",
+        "send text/csv, application/json or multipart/form-data",
+    )
 
 
 def in_form(call: Request, *, required: bool) -> list[tuple[str, Any]]:
@@ -76,8 +96,12 @@ def in_json(raw: bytes) -> list[tuple[str, Any]]:
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise Problem(400, "bad_json", f"the body is not JSON: {printable(str(error))}",
-                      'send {"filename": "..."} or {"rows": [{...}]}') from None
+        raise Problem(
+            400,
+            "bad_json",
+            f"the body is not JSON: {printable(str(error))}",
+            'send {"filename": "..."} or {"rows": [{...}]}',
+        ) from None
     if not isinstance(value, dict):
         return [] if value is None else [("file", value)]
     given = {name: value[name] for name in (*LOCATIONS, "rows") if value.get(name) is not None}
@@ -87,16 +111,24 @@ def in_json(raw: bytes) -> list[tuple[str, Any]]:
 
 
 def _unnamed(names: str) -> Problem:
-    return Problem(400, "unknown_name", f"no data set is named by {printable(names)!r}",
-                   f'name it by "filename" (or {", ".join(LOCATIONS[1:])}) or send "rows"')
+    return Problem(
+        400,
+        "unknown_name",
+        f"no data set is named by {printable(names)!r}",
+        f'name it by "filename" (or {", ".join(LOCATIONS[1:])}) or send "rows"',
+    )
 
 
 def known_names(given: Any, known: tuple[str, ...]) -> None:
     """Problem 400 for a parameter that would be ignored: the answer would not be what was asked."""
     for name in given:
         if name not in known:
-            raise Problem(400, "unknown_parameter", f"there is no parameter {printable(name)!r}",
-                          f"known: {', '.join(known)}")
+            raise Problem(
+                400,
+                "unknown_parameter",
+                f"there is no parameter {printable(name)!r}",
+                f"known: {', '.join(known)}",
+            )
 
 
 # ---------------------------------------------------------------- rows
@@ -105,8 +137,12 @@ def known_names(given: Any, known: tuple[str, ...]) -> None:
 def config_of_model(config: Config, columns: dict[str, str]) -> Config:
     """The config with the model's own features, whatever config.json names by now."""
     kept = tuple(n for n in config.columns.non_negative if n in (*columns, config.columns.value))
-    return replace(config, columns=replace(
-        config.columns, features=tuple(columns), kinds=dict(columns), non_negative=kept))
+    return replace(
+        config,
+        columns=replace(
+            config.columns, features=tuple(columns), kinds=dict(columns), non_negative=kept
+        ),
+    )
 
 
 def prediction_schema(config: Config) -> Schema:
@@ -122,23 +158,42 @@ def csv_table(data: bytes, schema: Schema, config: Config) -> Table:
     # there on), would cost minutes.
     refuse_too_many(data.rstrip(b"\r\n").count(b"\n"), config)
     if len(data.lstrip()[: MAX_HEADER + 1].partition(b"\n")[0]) > MAX_HEADER:
-        raise Problem(422, "unreadable", f"not read: the header is longer than {MAX_HEADER} bytes",
-                      "send a CSV with one row per line")
+        raise Problem(
+            422,
+            "unreadable",
+            f"not read: the header is longer than {MAX_HEADER} bytes",
+            "send a CSV with one row per line",
+        )
     reading = read_rows(data, schema, config.csv, needed=frozenset(), limit=False)
     if reading.refused:
-        raise Problem(422, "unreadable", f"not read: {printable(reading.refused, 500)}",
-                      "send a CSV with a header that names the model's columns: "
-                      + ", ".join(c.name for c in schema.features))
-    refuse_faults([{"line": f.line, "column": printable(f.column), "rule": f.rule,
-                    "value": printable(f.value)} for f in reading.faults], reading.rows)
+        raise Problem(
+            422,
+            "unreadable",
+            f"not read: {printable(reading.refused, 500)}",
+            "send a CSV with a header that names the model's columns: "
+            + ", ".join(c.name for c in schema.features),
+        )
+    refuse_faults(
+        [
+            {
+                "line": f.line,
+                "column": printable(f.column),
+                "rule": f.rule,
+                "value": printable(f.value),
+            }
+            for f in reading.faults
+        ],
+        reading.rows,
+    )
     return filled(reading.values)
 
 
 def json_table(rows: Any, schema: Schema, config: Config) -> Table:
     """The same for a list of {"column": value}; keys that are no column are ignored."""
     if not isinstance(rows, list):
-        raise Problem(422, "bad_rows", '"rows" is not a list',
-                      'send {"rows": [{"column": value, ...}, ...]}')
+        raise Problem(
+            422, "bad_rows", '"rows" is not a list', 'send {"rows": [{"column": value, ...}, ...]}'
+        )
     refuse_too_many(len(rows), config)
     parsers = [(column, schema.parser(column)) for column in schema.columns]
     table: Table = {column.name: [] for column in schema.columns}
@@ -203,14 +258,22 @@ def _plain(value: Any) -> str:
 def refuse_pickle(data: bytes) -> None:
     """Problem 415 for a pickle: opening one runs what its maker wrote into it."""
     if data.startswith(PICKLE):
-        raise Problem(415, "pickle", "this is a pickle; none is ever opened",
-                      "send the rows as CSV or as JSON")
+        raise Problem(
+            415,
+            "pickle",
+            "this is a pickle; none is ever opened",
+            "send the rows as CSV or as JSON",
+        )
 
 
 def refuse_too_many(rows: int, config: Config) -> None:
     if rows > config.max_rows:
-        raise Problem(413, "too_many_rows", f"more than {config.max_rows} rows in one call",
-                      'send them in parts, or raise "max_rows" in config.json')
+        raise Problem(
+            413,
+            "too_many_rows",
+            f"more than {config.max_rows} rows in one call",
+            'send them in parts, or raise "max_rows" in config.json',
+        )
 
 
 def refuse_faults(faults: list[Fault], rows: int) -> None:
@@ -221,9 +284,13 @@ def refuse_faults(faults: list[Fault], rows: int) -> None:
     where, at = next(iter(first.items()))
     cell = f"{first['column']}: {first['rule']}" if first["column"] else first["rule"]
     value = f" ({first['value']})" if first["value"] else ""
-    raise Problem(422, "bad_rows", f"{where} {at}, {cell}{value}",
-                  f"{len(faults)} faults in {rows} rows; correct them or leave those rows out",
-                  faults=faults[:FAULTS_SHOWN])
+    raise Problem(
+        422,
+        "bad_rows",
+        f"{where} {at}, {cell}{value}",
+        f"{len(faults)} faults in {rows} rows; correct them or leave those rows out",
+        faults=faults[:FAULTS_SHOWN],
+    )
 
 
 def filled(table: Table) -> Table:

@@ -11,6 +11,7 @@ import numpy as np
 
 from risk.artifacts import is_sealed, seal
 from risk.config import PipelineError
+from risk.model.parts import checked, contribution, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,20 +20,22 @@ if TYPE_CHECKING:
 FORMAT = 1
 MAX_BYTES = 8_000_000
 AGREEMENT = 1e-12
-OWN = {"number": ("low", "high", "fill"), "blank": (), "level": ("level",)}
-TEXTS = ("kind", "column", "level")
-SELF_CHECK_ROWS = 5
+SELF_CHECK_ROWS = 25
 Table = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A logistic regression over terms; `columns` are its raw features and their kinds."""
+    """A logistic regression over terms; `columns` are its raw features and their kinds.
+
+    profile: what is usual in the training rows, for the words of the reasons.
+    """
 
     columns: dict[str, str]
     intercept: float
     terms: list[dict[str, Any]]
     lineage: dict[str, Any] = field(default_factory=dict)
+    profile: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def log_odds(self, table: Table) -> np.ndarray:
         """The log-odds of an exit for each row. Shape (n,)."""
@@ -40,9 +43,13 @@ class Model:
             return self.intercept + sum(self.contributions(table), np.zeros(rows_of(table)))
 
     def contributions(self, table: Table) -> list[np.ndarray]:
-        """Per term, coefficient x centred value of each row; they and the intercept add up."""
-        raw = {name: numpy_column(table[name], kind) for name, kind in self.columns.items()}
-        return [term["coefficient"] * _value(term, raw[term["column"]]) for term in self.terms]
+        """What each term adds to each row's log-odds; they and the intercept add up."""
+        raw = self.raw(table)
+        return [contribution(term, raw) for term in self.terms]
+
+    def raw(self, table: Table) -> dict[str, np.ndarray]:
+        """The feature columns as arrays: float64 with nan, or str objects with None."""
+        return {name: numpy_column(table[name], kind) for name, kind in self.columns.items()}
 
     def probabilities(self, table: Table) -> np.ndarray:
         """The probability of an exit for each row. Shape (n,)."""
@@ -68,23 +75,13 @@ def numpy_column(values: list[Any], kind: str) -> np.ndarray:
     return column
 
 
-def _value(term: dict[str, Any], column: np.ndarray) -> np.ndarray:
-    match term["kind"]:
-        case "number":
-            filled = np.where(np.isnan(column), term["fill"], column)
-            raw = np.clip(filled, term["low"], term["high"])
-        case "blank":
-            raw = np.isnan(column).astype(np.float64)
-        case _:
-            raw = (column == term["level"]).astype(np.float64)
-    return (raw - term["mean"]) / term["scale"]
-
-
 def export(
     pipeline: Pipeline, columns: dict[str, str], sample: pd.DataFrame, lineage: dict[str, Any]
 ) -> bytes:
     """The pipeline as JSON; refused unless both agree within 1e-12 on every row of the sample."""
     intercept, terms = parts_of(pipeline)
+    from risk.model.reasons import profile_of
+
     model = Model(columns, intercept, terms, lineage)
     table = table_of(sample, columns)
     ours, theirs = model.probabilities(table), pipeline.predict_proba(sample)[:, 1]
@@ -99,6 +96,7 @@ def export(
         "intercept": intercept,
         "terms": terms,
         "lineage": lineage,
+        "profile": profile_of(table, columns),
         "self_check": self_check(model, table),
     }
     raw = (json.dumps(seal(body), indent=1, allow_nan=False) + "\n").encode()
@@ -123,39 +121,27 @@ def _finite_or_none(value: Any) -> Any:
 
 
 def parts_of(pipeline: Pipeline) -> tuple[float, list[dict[str, Any]]]:
-    """(intercept, terms with their coefficients) of a fitted pipeline of either recipe."""
-    regression = pipeline[-1]
-    weights = regression.coef_[0]
-    first = pipeline[0]
-    if hasattr(first, "terms_"):
-        plain = [_term_record(term) for term in first.terms_]
-    else:
-        plain = _raw_terms(first)
-    return float(regression.intercept_[0]), [
-        {**term, "coefficient": float(weight)} for term, weight in zip(plain, weights, strict=True)
-    ]
+    """(intercept, terms as the JSON model holds them) of a fitted pipeline of either recipe."""
+    regression, first = pipeline[-1], pipeline[0]
+    weights, intercept = regression.coef_[0], float(regression.intercept_[0])
+    if not hasattr(first, "terms_"):
+        return intercept, _raw_terms(first, weights)
+    records, at = [], 0
+    for term in first.terms_:
+        width = len(term.names())
+        records.append(term.record(weights[at : at + width]))
+        at += width
+    return intercept, records
 
 
-def _term_record(term: Any) -> dict[str, Any]:
-    shared = {"kind": term.kind, "column": term.column, "mean": term.mean, "scale": term.scale}
-    return shared | {key: getattr(term, key) for key in OWN[term.kind]}
-
-
-def _raw_terms(columns: Any) -> list[dict[str, Any]]:
+def _raw_terms(columns: Any, weights: np.ndarray) -> list[dict[str, Any]]:
     """The original recipe: raw numbers, the median where one is missing, no clipping."""
     _, filler, names = columns.transformers_[0]
-    widest = np.finfo(np.float64).max
+    widest = float(np.finfo(np.float64).max)
+    line = {"kind": "line", "mean": 0.0, "low": -widest, "high": widest}
     return [
-        {
-            "kind": "number",
-            "column": name,
-            "mean": 0.0,
-            "scale": 1.0,
-            "low": -widest,
-            "high": widest,
-            "fill": float(fill),
-        }
-        for name, fill in zip(names, filler.statistics_, strict=True)
+        {**line, "column": name, "fill": float(fill), "slope": float(weight)}
+        for name, fill, weight in zip(names, filler.statistics_, weights, strict=True)
     ]
 
 
@@ -204,25 +190,10 @@ def _checked(body: dict[str, Any]) -> Model:
         or not set(columns.values()) <= {"number", "text"}
     ):
         raise ValueError(columns)
-    terms = [_checked_term(term, columns) for term in body["terms"]]
-    return Model(columns, _number(body["intercept"]), terms, dict(body["lineage"]))
-
-
-def _checked_term(term: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
-    wanted = {"kind", "column", "mean", "scale", "coefficient", *OWN[term["kind"]]}
-    right_kind = (columns[term["column"]] == "text") == (term["kind"] == "level")
-    if set(term) != wanted or not right_kind or not isinstance(term.get("level", ""), str | None):
-        raise ValueError(term)
-    checked = {key: value if key in TEXTS else _number(value) for key, value in term.items()}
-    if checked["scale"] <= 0 or checked.get("low", 0.0) > checked.get("high", 0.0):
-        raise ValueError(term)
-    return checked
-
-
-def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(value)
-    return float(value)
+    terms = [checked(term, columns) for term in body["terms"]]
+    return Model(
+        columns, number(body["intercept"]), terms, dict(body["lineage"]), dict(body["profile"])
+    )
 
 
 def _damaged(what: str) -> PipelineError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 SEED = 0
 FOLDS = 5
+CHUNK_ROWS = 100_000
 MIN_ROWS, MIN_CLASS = 10, 3
 NEARLY_THE_ANSWER = 0.99
 
@@ -26,14 +28,14 @@ def pipeline(recipe: str, columns: dict[str, str]) -> Pipeline:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
 
-    from risk.model.terms import PlainTerms
+    from risk.model.terms import AdditiveTerms
 
     numbers = tuple(name for name, kind in columns.items() if kind == "number")
     texts = tuple(name for name, kind in columns.items() if kind == "text")
     return Pipeline(
         [
-            ("terms", PlainTerms(numbers, texts)),
-            ("regression", LogisticRegression(C=1.0, max_iter=1000)),
+            ("terms", AdditiveTerms(numbers, texts)),
+            ("regression", LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=100)),
         ]
     )
 
@@ -60,34 +62,83 @@ def _original(columns: dict[str, str]) -> Pipeline:
     )
 
 
-def fit(recipe: str, columns: dict[str, str], X: pd.DataFrame, y: np.ndarray) -> Pipeline:
-    """The pipeline fitted on rows with labels y (0 or 1); PipelineError if they are too few."""
+def fit(
+    recipe: str,
+    columns: dict[str, str],
+    X: pd.DataFrame,
+    y: np.ndarray,
+    groups: np.ndarray | None = None,
+) -> Pipeline:
+    """The pipeline fitted on rows with labels y (0 or 1); PipelineError if they are too few.
+
+    groups: each row's client; what is chosen by held-out rows keeps a client's rows together.
+    """
     check_enough(y)
-    fitted = _fitted(recipe, columns, X, y)
+    fitted = _fitted(recipe, columns, X, y, groups)
     if not np.all(np.isfinite([*fitted[-1].coef_[0], *fitted[-1].intercept_])):
         raise PipelineError("the fit did not converge to finite coefficients; nothing was written")
     return fitted
 
 
-def _fitted(recipe: str, columns: dict[str, str], X: pd.DataFrame, y: np.ndarray) -> Pipeline:
+def _fitted(
+    recipe: str,
+    columns: dict[str, str],
+    X: pd.DataFrame,
+    y: np.ndarray,
+    groups: np.ndarray | None,
+) -> Pipeline:
     """The fitted pipeline; that the solver stopped early is for converged() to say."""
     from sklearn.exceptions import ConvergenceWarning
 
     made = pipeline(recipe, columns)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        terms = made[0].fit_transform(X, y)
-        if not np.any(terms.max(axis=0) > terms.min(axis=0)):
+        made[0].fit(X, y, **({} if recipe == "original" else {"groups": groups}))
+        few = sample_of(y.size, CHUNK_ROWS)
+        terms = made[0].transform(X.iloc[few])
+        if not terms.size or not np.any(terms.max(axis=0) > terms.min(axis=0)):
             raise PipelineError(
                 "no feature has two different values; nothing can be learned from them"
             )
         try:
-            made[-1].fit(terms, y)
+            if few.size < y.size and recipe != "original":
+                _fit_in_chunks(made, X, y, terms, y[few])
+            else:
+                made[-1].fit(terms if few.size == y.size else made[0].transform(X), y)
         except ValueError as error:  # liblinear's own limit, for one: no number above 1e30
             raise PipelineError(
                 f"the recipe {recipe!r} cannot be fitted to these rows: {error}"
             ) from None
     return made
+
+
+def _fit_in_chunks(
+    made: Pipeline, X: pd.DataFrame, y: np.ndarray, few: np.ndarray, few_labels: np.ndarray
+) -> None:
+    """Fit the regression on a sample, then by Newton steps over all rows, one chunk in memory.
+
+    It ends at the same weights as a fit on all rows at once, in a fraction of time and memory.
+    """
+    from risk.model.newton import ridge_in_chunks
+
+    regression = made[-1].set_params(C=y.size / few_labels.size).fit(few, few_labels)
+
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for first in range(0, y.size, CHUNK_ROWS):
+            rows = slice(first, first + CHUNK_ROWS)
+            yield made[0].transform(X.iloc[rows]), y[rows]
+
+    start = np.concatenate([regression.intercept_, regression.coef_[0]])
+    weights = ridge_in_chunks(chunks, start)
+    regression.set_params(C=1.0)
+    regression.intercept_, regression.coef_ = weights[:1].copy(), weights[None, 1:].copy()
+
+
+def sample_of(rows: int, most: int) -> np.ndarray:
+    """Seeded positions of at most so many rows, in order."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(SEED).choice(rows, most, replace=False))
 
 
 def converged(fitted: Pipeline) -> bool:
@@ -122,7 +173,7 @@ def out_of_fold(
         known = y[~unseen]
         try:
             check_enough(known)
-            model = _fitted(recipe, columns, X[~unseen], known)
+            model = _fitted(recipe, columns, X[~unseen], known, groups[~unseen])
             risk[unseen] = model.predict_proba(X[unseen])[:, 1]
         except PipelineError:
             risk[unseen] = np.mean(known) if known.size else 0.5

@@ -51,8 +51,12 @@ class Served:
             found = self.model.probabilities(table)
         bad = np.flatnonzero(np.isnan(found))
         if bad.size:
-            raise Problem(422, "bad_rows", f"row {bad[0] + 1}: its numbers are too large together",
-                          "correct the row or leave it out")
+            raise Problem(
+                422,
+                "bad_rows",
+                f"row {bad[0] + 1}: its numbers are too large together",
+                "correct the row or leave it out",
+            )
         return found
 
 

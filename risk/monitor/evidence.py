@@ -75,8 +75,11 @@ def decide(policy: str, known: Evidence) -> Decision:
     if known.deployed is None:
         return _first(known)
     if known.held:
-        return _waiting(HELD, f"version {known.deployed} was chosen by hand and is held; "
-                              "deployment.py --release-hold ends that")
+        return _waiting(
+            HELD,
+            f"version {known.deployed} was chosen by hand and is held; "
+            "deployment.py --release-hold ends that",
+        )
     if policy == "never":
         return Decision(KEEP, 'the policy is "never"', judged=True)
     return _always(known) if policy == "always" else _raw(known)
@@ -105,8 +108,10 @@ def _always(known: Evidence) -> Decision:
 def _nothing_labelled(known: Evidence) -> Decision:
     if known.unlabelled:
         what = numbered(known.unlabelled, "new row")
-        return _waiting(WAIT, f"{what} without a usable label yet; the deployed model is judged "
-                              "when labels come")
+        return _waiting(
+            WAIT,
+            f"{what} without a usable label yet; the deployed model is judged when labels come",
+        )
     return Decision(KEEP, "no new labelled rows to judge by", judged=True)
 
 
@@ -115,13 +120,17 @@ def _raw(known: Evidence) -> Decision:
         return _nothing_labelled(known)
     what = numbered(known.rows, "new labelled row")
     if known.fresh_f1 is None:
-        return _waiting(WAIT, f"{what} without an exit, so that F1 says nothing; judged together "
-                              "with the next ones")
+        return _waiting(
+            WAIT,
+            f"{what} without an exit, so that F1 says nothing; judged together with the next ones",
+        )
     if known.deployed_f1 is None:
         raise ValueError("a deployed model without a score")
     better = known.fresh_f1 >= known.deployed_f1
-    reason = (f"F1 {known.fresh_f1:.3f} on {what} ({numbered(known.exits, 'exit')}) is "
-              f"{'not below' if better else 'below'} the deployed model's {known.deployed_f1:.3f}")
+    reason = (
+        f"F1 {known.fresh_f1:.3f} on {what} ({numbered(known.exits, 'exit')}) is "
+        f"{'not below' if better else 'below'} the deployed model's {known.deployed_f1:.3f}"
+    )
     if better:
         return Decision(KEEP, reason, judged=True)
     if known.trainable:
@@ -141,8 +150,10 @@ def gather(config: Config, judged: Stand, *, held: bool) -> tuple[Evidence, Stan
     """
     evidence, day = Evidence(current_version(config), held), today()
     if not config.finaldata.exists() and not read_state(config)["layout"]:
-        lack = ("no row was ingested yet; put CSV files with labelled rows into "
-                f"{config.shown(config.input_folder)}")
+        lack = (
+            "no row was ingested yet; put CSV files with labelled rows into "
+            f"{config.shown(config.input_folder)}"
+        )
         return replace(evidence, trainable=lack), Stand(0, str(day), config.horizon_days)
     rows, schema, tick = stored_rows(config)
     known = labelled(rows, schema, config.horizon_days, day)
@@ -165,27 +176,30 @@ def _lack(known: pl.DataFrame, schema: Schema) -> str:
     return ""
 
 
-def _of_deployed(config: Config, rows: pl.DataFrame, known: pl.DataFrame, schema: Schema,
-                 judged: Stand) -> dict[str, Any]:
+def _of_deployed(
+    config: Config, rows: pl.DataFrame, known: pl.DataFrame, schema: Schema, judged: Stand
+) -> dict[str, Any]:
     """How the deployed model does on labelled rows that are new to it: fields of Evidence."""
     with OpenRelease(config) as release:
         model, manifest = portable.parse(release.verified("model.json")), release.manifest
     refuse_other_features(config, model.columns)
     trained = Stand(manifest["tick"], manifest["day"], manifest["horizon_days"])
-    unseen = known.filter(_new_since(known, trained))
-    fresh = unseen.filter(_new_since(unseen, judged) & ~unseen["_replaced"])
+    unseen = known.filter(new_since(known, trained))
+    fresh = unseen.filter(new_since(unseen, judged) & ~unseen["_replaced"])
     labels = fresh[schema.named("target")].to_numpy()
     risks = model.probabilities({name: fresh[name].to_list() for name in model.columns})
     exits, last = int((labels == 1).sum()), max(trained.tick, judged.tick)
     return {
-        "deployed_f1": score_to_beat(config, model, manifest), "unseen": unseen.height,
+        "deployed_f1": score_to_beat(config, model, manifest),
+        "unseen": unseen.height,
         "fresh_f1": f1(labels, (risks >= THRESHOLD).astype(int)) if exits else None,
-        "rows": fresh.height, "exits": exits,
+        "rows": fresh.height,
+        "exits": exits,
         "unlabelled": int((rows["_tick"] > last).sum()) - int((known["_tick"] > last).sum()),
     }
 
 
-def _new_since(rows: pl.DataFrame, stand: Stand) -> pl.Series:
+def new_since(rows: pl.DataFrame, stand: Stand) -> pl.Series:
     """Which labelled rows were not there yet, or not mature yet, when the data stood there."""
     late = rows["_tick"] > stand.tick
     if not stand.horizon_days or not stand.day:

@@ -28,10 +28,19 @@ class Journal:
         self.before = earlier_run(config)
         self.notes: list[str] = []
         self.marker: dict[str, Any] = {
-            "format": FORMAT, "started": utc_now(), "finished": None, "failed": None,
-            "stage": "start", "config": config.path.read_bytes().decode().removeprefix("\ufeff"),
-            "release": self.before.get("release"), "held": False, "tick": 0, "next_maturity": 0,
-            "judged": self.before.get("judged"), "outcome": None, "reason": None,
+            "format": FORMAT,
+            "started": utc_now(),
+            "finished": None,
+            "failed": None,
+            "stage": "start",
+            "config": config.path.read_bytes().decode().removeprefix("\ufeff"),
+            "release": self.before.get("release"),
+            "held": False,
+            "tick": 0,
+            "next_maturity": 0,
+            "judged": self.before.get("judged"),
+            "outcome": None,
+            "reason": None,
         }
 
     @property
@@ -89,8 +98,9 @@ def earlier_run(config: Config) -> dict[str, Any]:
     """The marker of the run before; {} where there is none or it is damaged."""
     marker = read_optional_json(config.run_marker)
     if type(marker.get("format")) is int and marker["format"] > FORMAT:
-        raise PipelineError(f"{config.run_marker} was written by a newer version; "
-                            "update the software")
+        raise PipelineError(
+            f"{config.run_marker} was written by a newer version; update the software"
+        )
     return marker
 
 

@@ -1,4 +1,4 @@
-"""The list: current clients by the deployed model's risk, as values, as CSV and as JSON."""
+"""The list: current clients by the deployed model's risk, with reasons, as values, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from risk.artifacts import read_optional_json, utc_now
 from risk.config import Columns, Config
 from risk.data.schema import Schema
 from risk.data.store import current_clients
-from risk.model.portable import Model
+from risk.model.portable import Model, Table, logistic
+from risk.model.reasons import MOST_UP, Reason, reasons, unusual
+from risk.report.calls import band, chosen, unknown_reason, worth
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,41 +22,82 @@ if TYPE_CHECKING:
 NOTES = {
     "unlabelled": "clients whose last row has no label yet",
     "stayed": "no current client is without a label: clients whose last row says that they stayed; "
-    "the model was trained on these rows too",
+    "the model was trained on these rows, so each risk is by a model that did not see the client",
 }
 # What a spreadsheet takes for the beginning of a formula, also in its full-width form.
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+UP_COLUMNS = tuple(f"reason_{n}" for n in range(1, MOST_UP + 1))
 
 
 def client_list(
-    model: Model, version: int, rows: pl.DataFrame, schema: Schema, columns: Columns, tick: int
+    config: Config,
+    model: Model,
+    manifest: dict[str, Any],
+    rows: pl.DataFrame,
+    schema: Schema,
+    tick: int,
+    held_out: dict[int, float],
 ) -> dict[str, Any]:
-    """The ranked list with what it is based on; risks are probabilities of an exit."""
-    current, basis = current_clients(rows, schema)
-    risks = model.probabilities({name: current[name].to_list() for name in model.columns})
-    extra = shown_columns(columns)
-    parts = [current[name].to_list() for name in (columns.id, "_date", *extra.values())]
+    """The ranked list with what it is based on; risks are probabilities of an exit.
+
+    held_out: for clients that the model was trained on, the position of their row and its risk by a
+    model that did not see the client.
+    """
+    current, basis = current_clients(rows.with_row_index("_row"), schema)
+    table: Table = {name: current[name].to_list() for name in model.columns}
+    own = model.probabilities(table).tolist()
+    risks = np.array(
+        [held_out.get(at, risk) for at, risk in zip(current["_row"], own, strict=True)]
+    )
+    extra = shown_columns(config.columns)
+    known = {part: current[name].to_list() for part, name in extra.items()}
+    values = worth(known.get("value", [None] * current.height), config.client_value)
+    called, cut = chosen(config, risks, values)
     clients = [
         {
             "client": client,
-            "risk": round(risk, 6),
+            "risk": round(float(risks[at]), 6),
             "date": str(date or ""),
-            **dict(zip(extra, more, strict=True)),
+            **{part: cells[at] for part, cells in known.items()},
+            "call": bool(called[at]),
         }
-        for risk, client, date, *more in zip(risks.tolist(), *parts, strict=True)
+        for at, (client, date) in enumerate(current.select(config.columns.id, "_date").iter_rows())
     ]
+    average = float(logistic(np.array([model.intercept]))[0])
+    explain(clients, model, table, average, manifest.get("auc_interval"))
     clients.sort(key=lambda c: (-c["risk"], c["client"]))
     return {
         "format": 1,
-        "model_version": version,
+        "model_version": manifest["version"],
         "tick": tick,
         "basis": basis,
         "note": NOTES[basis],
         "scored_at": utc_now(),
         "data_date": max((c["date"] for c in clients), default=""),
+        "average_risk": round(average, 6),
+        "cut": cut,
         "shown": list(extra),
         "clients": [{"rank": rank, **client} for rank, client in enumerate(clients, 1)],
     }
+
+
+def explain(
+    clients: list[dict[str, Any]],
+    model: Model,
+    table: Table,
+    average: float,
+    auc_interval: list[float] | None,
+) -> None:
+    """Give every client its band, its reasons and what is unusual about its row."""
+    told, odd = reasons(model, table), unusual(model, table)
+    for at, client in enumerate(clients):
+        missing = sum(table[name][at] is None for name in model.columns)
+        unknown = unknown_reason(missing, len(model.columns), auc_interval)
+        client["band"] = band(
+            client["risk"], called=client["call"], average=average, unknown=unknown
+        )
+        client["reasons"] = [{"points": r.points, "text": r.text} for r in told[at]]
+        client["notes"] = [*([unknown] if unknown else []), *odd[at]]
 
 
 def shown_columns(columns: Columns) -> dict[str, str]:
@@ -66,11 +111,26 @@ def csv_of(listing: dict[str, Any]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     extra = listing.get("shown", [])
-    writer.writerow(["rank", "client", "risk", "date", "model_version", *extra])
+    head = ["rank", "client", "risk", "date", "model_version", *extra, "band", "call"]
+    writer.writerow([*head, *UP_COLUMNS, "against", "notes"])
     for c in listing["clients"]:
         cells = [c["rank"], c["client"], c["risk"], c["date"], listing["model_version"]]
-        writer.writerow([harmless(cell) for cell in (*cells, *(c[part] for part in extra))])
+        cells += [*(c[part] for part in extra), c["band"], "yes" if c["call"] else "no"]
+        writer.writerow([harmless(cell) for cell in (*cells, *reason_cells(c))])
     return out.getvalue()
+
+
+def reason_cells(client: dict[str, Any]) -> list[str]:
+    """The reasons for, the one against and the notes, each in a cell of its own, words first."""
+    up = [reason_text(r) for r in client["reasons"] if r["points"] > 0]
+    down = [reason_text(r) for r in client["reasons"] if r["points"] < 0]
+    return [*(up + [""] * MOST_UP)[:MOST_UP], *(down or [""])[:1], "; ".join(client["notes"])]
+
+
+def reason_text(reason: dict[str, Any] | Reason) -> str:
+    """`tenure 1 (usually 9 to 55): +19.8 points`."""
+    found = reason if isinstance(reason, dict) else vars(reason)
+    return f"{found['text']}: {found['points']:+.1f} points"
 
 
 def harmless(cell: Any) -> Any:

@@ -30,6 +30,7 @@ from risk.model.measures import measures
 from risk.model.rows import refuse_other_features
 from risk.monitor.journal import running
 from risk.report.clients import client_list, csv_of, read_list
+from risk.report.heldout import held_out_risks
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NOT_YET = "not there yet"
@@ -261,10 +262,11 @@ def listed_clients(config: Config) -> str:
     ):
         raise PipelineError("they are not the same list; run reporting.py")
     with OpenRelease(config) as release:
-        model = portable.parse(release.verified("model.json"))
+        model, manifest = portable.parse(release.verified("model.json")), release.manifest
     refuse_other_features(config, model.columns)
     rows, schema, tick = stored_rows(config)
-    again = client_list(model, version, rows, schema, config.columns, tick)
+    held_out = held_out_risks(config, manifest, rows, schema)
+    again = client_list(config, model, manifest, rows, schema, tick, held_out)
     if any(listing[key] != again[key] for key in ("model_version", "tick", "clients")):
         raise PipelineError(
             "not the list of the deployed model on the present rows; run reporting.py"

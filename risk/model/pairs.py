@@ -1,0 +1,316 @@
+"""Interactions: which regions and products the residuals of the main effects ask for.
+
+For each pair of columns the sums of residuals r = y - p and of h = p (1 - p) over a grid of bins
+are made once; every quadrant and rectangle is then a sum over that grid. A candidate's gain is
+R^2 / H, about the chi-square by which it would lower the deviance; it must pass a threshold that
+grows with the number of candidates looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from risk.model.newton import log_odds_of, ridge
+from risk.model.recipe import sample_of
+from risk.model.terms import (
+    Condition,
+    Curve,
+    Levels,
+    Line,
+    Product,
+    Ramp,
+    Raw,
+    Region,
+    design,
+    filled,
+    thinned,
+)
+
+MIN_CLASS = 100
+MOST_KEYS, MOST_PAIRS_AGAIN = 60, 300
+BINS, EDGES = 24, 12
+ROUNDS, PER_ROUND, MOST_TERMS, EXITS_PER_TERM = 24, 5, 120, 10
+MOST_CONDITIONS = 4
+MARGIN = 3.0
+MIN_ROWS, MIN_SHARE = 20, 0.005
+FEW_LEVEL_ROWS = 50
+ROWS_FOR_MANY, ROWS_FOR_FEW = 50_000, 200_000
+
+
+@dataclass(frozen=True)
+class Key:
+    """One axis of the grid: a number cut into bins, or a level against the others (two bins)."""
+
+    column: str
+    cuts: tuple[float, ...]
+    fill: float
+    level: str | None
+    is_level: bool
+    bins: np.ndarray
+    knots: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        return 2 if self.is_level else len(self.cuts) + 1
+
+    def condition(self, cut: int, above: bool) -> Condition:
+        """Rows in the bins above (or up to) the cut, in words of the raw column."""
+        if self.is_level:
+            return Condition(self.column, "is" if above else "is not", self.level)
+        return Condition(self.column, "at least" if above else "below", self.cuts[cut], self.fill)
+
+    def ramp(self) -> Ramp:
+        return Ramp(self.column, self.knots, self.fill, self.level)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A term that the residuals ask for: its gain above the threshold, its keys, its sides."""
+
+    surplus: float
+    keys: tuple[int, int]
+    sides: tuple[tuple[int, int, bool], ...]
+
+
+def screened(mains: list[Any], raw: Raw, y: np.ndarray) -> list[Any]:
+    """The interactions to add, strongest first; [] with fewer than 100 of a class."""
+    smaller = int(min(np.sum(y == 1), np.sum(y == 0)))
+    if smaller < MIN_CLASS:
+        return []
+    sample = sample_of(y.size, ROWS_FOR_FEW)
+    raw, y = {name: values[sample] for name, values in raw.items()}, y[sample]
+    Z = design(mains, raw)
+    weights = ridge(Z, y)
+    keys = strongest_keys(mains, raw, Z, weights)
+    pairs = [
+        (a, b) for a, b in combinations(range(len(keys)), 2) if keys[a].column != keys[b].column
+    ]
+    if not pairs:
+        return []
+    if len(pairs) > 100 and y.size > ROWS_FOR_MANY:
+        few = sample_of(y.size, ROWS_FOR_MANY)
+        raw, y, Z = {n: v[few] for n, v in raw.items()}, y[few], Z[few]
+        weights = ridge(Z, y, start=weights)
+        keys = strongest_keys(mains, raw, Z, weights)
+        pairs = [
+            (a, b) for a, b in combinations(range(len(keys)), 2) if keys[a].column != keys[b].column
+        ]
+    most = min(MOST_TERMS, smaller // EXITS_PER_TERM)
+    return Search(keys, pairs, raw, y).run(Z, weights, most)
+
+
+def strongest_keys(mains: list[Any], raw: Raw, Z: np.ndarray, weights: np.ndarray) -> list[Key]:
+    """At most 60 keys, those whose main effect varies most over the rows."""
+    found: list[tuple[float, Key]] = []
+    at = 0
+    for term in mains:
+        width = len(term.names())
+        effect = Z[:, at : at + width] * weights[1 + at : 1 + at + width]
+        at += width
+        if isinstance(term, Curve | Line):
+            key = number_key(term, raw)
+            found += [(float(effect.sum(axis=1).var()), key)] if key else []
+        elif isinstance(term, Levels):
+            found += [
+                (float(effect[:, n].var()), level_key(term, level, raw))
+                for n, level in enumerate(term.levels)
+            ]
+    found.sort(key=lambda item: -item[0])
+    return [key for _, key in found[:MOST_KEYS]]
+
+
+def number_key(term: Curve | Line, raw: Raw) -> Key | None:
+    """The number in at most 24 bins of about equal rows; None where there is but one."""
+    values = filled(raw[term.column], term.fill)
+    cuts = np.unique(np.quantile(thinned(values), np.linspace(0, 1, BINS + 1)[1:-1]))
+    cuts = cuts[cuts > values.min()]
+    if not cuts.size:
+        return None
+    knots = term.knots if isinstance(term, Curve) else (float(values.min()), *cuts.tolist())
+    bins = np.searchsorted(cuts, values, side="right")
+    return Key(term.column, tuple(cuts.tolist()), term.fill, None, False, bins, knots)
+
+
+def level_key(term: Levels, level: str | None, raw: Raw) -> Key:
+    bins = (raw[term.column] == level).astype(np.int64)
+    return Key(term.column, (), 0.0, level, True, bins, ())
+
+
+class Search:
+    """Rounds of: look at every pair, take the best few terms, refit, until nothing passes."""
+
+    def __init__(
+        self, keys: list[Key], pairs: list[tuple[int, int]], raw: Raw, y: np.ndarray
+    ) -> None:
+        self.keys, self.pairs, self.raw, self.y = keys, pairs, raw, y
+        self.least = max(MIN_ROWS, MIN_SHARE * y.size)
+        cuts = np.mean([(keys[a].size - 1) * (keys[b].size - 1) for a, b in pairs])
+        self.threshold = 2 * np.log(len(pairs) * cuts) + MARGIN
+        self.side_threshold = 2 * np.log(sum(key.size for key in keys)) + MARGIN
+        self.ramps = [key.ramp().values(raw) for key in keys]
+        self.rows = [self._grid(a, b, None) for a, b in pairs]
+
+    def run(self, Z: np.ndarray, weights: np.ndarray, most: int) -> list[Any]:
+        terms: list[Any] = []
+        for number in range(ROUNDS):
+            r, h = self._residuals(Z, weights)
+            found = self.candidates(r, h)
+            if number == 0:
+                self._keep_promising(found)
+            new = self.best(found, r, h, most - len(terms))
+            if not new:
+                break
+            terms += new
+            Z = np.column_stack([Z, design(new, self.raw)])
+            weights = ridge(Z, self.y, start=np.concatenate([weights, np.zeros(len(new))]))
+        return terms
+
+    def _residuals(self, Z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        risk = 1 / (1 + np.exp(-np.clip(log_odds_of(Z, weights), -30, 30)))
+        return self.y - risk, np.maximum(risk * (1 - risk), 1e-6)
+
+    def _keep_promising(self, found: list[Candidate]) -> None:
+        """Later rounds look at the pairs that came nearest: the others hardly ever rise."""
+        best: dict[tuple[int, int], float] = {}
+        for candidate in found:
+            best[candidate.keys] = max(best.get(candidate.keys, -np.inf), candidate.surplus)
+        order = sorted(range(len(self.pairs)), key=lambda n: -best.get(self.pairs[n], -np.inf))
+        kept = sorted(order[:MOST_PAIRS_AGAIN])
+        self.pairs = [self.pairs[n] for n in kept]
+        self.rows = [self.rows[n] for n in kept]
+
+    def _grid(self, a: int, b: int, weights: np.ndarray | None) -> np.ndarray:
+        """Sums of the weights over the bins of two keys, shape (size of a, size of b)."""
+        one, two = self.keys[a], self.keys[b]
+        cells = one.bins * two.size + two.bins
+        return np.bincount(cells, weights, one.size * two.size).reshape(one.size, two.size)
+
+    def candidates(self, r: np.ndarray, h: np.ndarray) -> list[Candidate]:
+        """The best quadrant, rectangle and product of every pair, whether they pass or not."""
+        found = []
+        for (a, b), rows in zip(self.pairs, self.rows, strict=True):
+            R, H = self._grid(a, b, r), self._grid(a, b, h)
+            found += [best_quadrant(a, b, R, H, rows, self.least, self.threshold)]
+            if min(rows.shape) > 3:
+                found += [best_rectangle(a, b, R, H, rows, self.least, len(self.pairs))]
+            if self._may_multiply(a, b):
+                slope = self.ramps[a] * self.ramps[b]
+                gain = float(r @ slope) ** 2 / max(float(h @ slope**2), 1e-9)
+                found += [Candidate(gain - self.threshold, (a, b), ())]
+        return found
+
+    def _may_multiply(self, a: int, b: int) -> bool:
+        keys = self.keys[a], self.keys[b]
+        rare = any(key.is_level and key.bins.sum() < FEW_LEVEL_ROWS for key in keys)
+        return not rare and not all(key.size == 2 for key in keys)
+
+    def best(self, found: list[Candidate], r: np.ndarray, h: np.ndarray, room: int) -> list[Any]:
+        """At most five terms that pass, each key used once."""
+        taken: list[Any] = []
+        used: set[int] = set()
+        for candidate in sorted(found, key=lambda c: -c.surplus):
+            if candidate.surplus <= 0 or len(taken) >= min(PER_ROUND, room):
+                break
+            if not used & set(candidate.keys):
+                taken.append(self.term(candidate, r, h).centred(self.raw))
+                used |= set(candidate.keys)
+        return taken
+
+    def term(self, candidate: Candidate, r: np.ndarray, h: np.ndarray) -> Any:
+        if not candidate.sides:
+            a, b = candidate.keys
+            return Product(self.keys[a].ramp(), self.keys[b].ramp())
+        sides = list(candidate.sides)
+        inside = np.all([self._side(side) for side in sides], axis=0)
+        while len(sides) < MOST_CONDITIONS:
+            side = self._further(inside, r, h)
+            if side is None:
+                break
+            sides.append(side)
+            inside &= self._side(side)
+        return Region(tuple(self.keys[key].condition(cut, above) for key, cut, above in sides))
+
+    def _side(self, side: tuple[int, int, bool]) -> np.ndarray:
+        key, cut, above = side
+        return (self.keys[key].bins > cut) == above
+
+    def _further(
+        self, inside: np.ndarray, r: np.ndarray, h: np.ndarray
+    ) -> tuple[int, int, bool] | None:
+        """One more condition that raises the region's gain by more than its own threshold."""
+        r, h = r[inside], h[inside]
+        best, side = float(r.sum()) ** 2 / float(h.sum()) + self.side_threshold, None
+        for number, key in enumerate(self.keys):
+            bins = key.bins[inside]
+            below = [np.cumsum(np.bincount(bins, w, key.size))[:-1] for w in (r, h, None)]
+            whole = (r.sum(), h.sum(), len(r))
+            above = [total - part for total, part in zip(whole, below, strict=True)]
+            for is_above, (R, H, rows) in ((False, below), (True, above)):
+                gains = gains_of(R, H, rows, self.least)
+                if gains.max() > best:
+                    best, side = float(gains.max()), (number, int(gains.argmax()), is_above)
+        return side
+
+
+def gains_of(R: np.ndarray, H: np.ndarray, rows: np.ndarray, least: float) -> np.ndarray:
+    """R^2 / H where there are enough rows, else 0."""
+    return np.where(rows >= least, R**2 / np.maximum(H, 1e-9), 0.0)
+
+
+def best_quadrant(
+    a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, least: float, threshold: float
+) -> Candidate:
+    """The strongest quadrant at the pair of cuts whose four quadrants explain most together."""
+    gains = gains_of(quadrants(R), quadrants(H), quadrants(rows), least)
+    whole = np.where((quadrants(rows) >= least).all(axis=0), gains.sum(axis=0), 0.0)
+    i, j = np.unravel_index(int(whole.argmax()), whole.shape)
+    corner = int(gains[:, i, j].argmax())
+    sides = ((a, int(i), corner >= 2), (b, int(j), corner % 2 == 1))
+    return Candidate(float(whole[i, j]) - threshold, (a, b), sides)
+
+
+def quadrants(grid: np.ndarray) -> np.ndarray:
+    """Sums (low low, low high, high low, high high) at each pair of cuts. Shape (4, cuts, cuts)."""
+    c = np.cumsum(np.cumsum(grid, axis=0), axis=1)
+    both, one, two = c[:-1, :-1], c[:-1, -1:], c[-1:, :-1]
+    return np.stack([both, one - both, two - both, c[-1, -1] - one - two + both])
+
+
+def best_rectangle(
+    a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, least: float, pairs: int
+) -> Candidate:
+    """The rectangle, on at most 12 intervals a side, that explains most."""
+    one, two = edges(R.shape[0]), edges(R.shape[1])
+    sums = [rectangles(grid, one, two) for grid in (R, H, rows)]
+    gains = gains_of(sums[0], sums[1], sums[2], least)
+    i, j = np.unravel_index(int(gains.argmax()), gains.shape)
+    sides = (*band(a, one[0][i], one[1][i], R.shape[0]), *band(b, two[0][j], two[1][j], R.shape[1]))
+    surplus = float(gains[i, j]) - 2 * np.log(pairs * gains.size) - MARGIN
+    return Candidate(surplus if sides else -np.inf, (a, b), sides)
+
+
+def edges(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """(first bin, bin after the last) of every interval between at most 13 edges."""
+    at = np.unique(np.linspace(0, size, min(size, EDGES) + 1).round().astype(int))
+    low, high = np.triu_indices(len(at), 1)
+    return at[low], at[high]
+
+
+def rectangles(
+    grid: np.ndarray, one: tuple[np.ndarray, np.ndarray], two: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Sums over every rectangle, by the summed-area table. Shape (intervals, intervals)."""
+    c = np.zeros((grid.shape[0] + 1, grid.shape[1] + 1))
+    c[1:, 1:] = np.cumsum(np.cumsum(grid, axis=0), axis=1)
+    strips = c[one[1]] - c[one[0]]
+    return strips[:, two[1]] - strips[:, two[0]]
+
+
+def band(key: int, low: int, high: int, size: int) -> tuple[tuple[int, int, bool], ...]:
+    """The sides of an interval of bins; none where it reaches the end."""
+    lower = ((key, int(low) - 1, True),) if low > 0 else ()
+    return lower + (((key, int(high) - 1, False),) if high < size else ())

@@ -1,0 +1,247 @@
+"""Why: what each part of a row goes together with, in points and in words that stay the same.
+
+Every term's contribution to the log-odds is exact; base + contributions = log-odds. For people they
+are shown in points: a contribution's share of the distance between the client's risk and that of
+the average client, sigmoid(base), so that the points of all parts add up to that distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from risk.model.parts import columns_of, contribution, holds
+from risk.model.portable import Model, Table, logistic, rows_of
+
+MOST_UP, MOST_DOWN = 3, 1
+LEAST_POINTS = 0.5
+USUAL_LEVELS = 50
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One part of a client's risk: points above (+) or below (-) the average, and its words."""
+
+    points: float
+    text: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Terms that are told as one: all of one column alone, or one region or product."""
+
+    columns: tuple[str, ...]
+    terms: tuple[int, ...]
+
+
+def groups_of(model: Model) -> list[Group]:
+    """The main effects by column, then the interactions, in the model's order."""
+    mains: dict[str, list[int]] = {}
+    joint: list[Group] = []
+    for at, term in enumerate(model.terms):
+        columns = columns_of(term)
+        if len(columns) == 1:
+            mains.setdefault(columns[0], []).append(at)
+        else:
+            joint.append(Group(columns, (at,)))
+    return [*(Group((name,), tuple(terms)) for name, terms in mains.items()), *joint]
+
+
+def points(model: Model, table: Table) -> tuple[list[Group], np.ndarray, np.ndarray]:
+    """(groups, points of each row and group, risk of each row); the points of a row add up to
+    100 (risk - sigmoid(base)). Shapes (n, groups) and (n,)."""
+    groups, raw = groups_of(model), model.raw(table)
+    parts = [sum(contribution(model.terms[at], raw) for at in group.terms) for group in groups]
+    shares = np.column_stack(parts) if parts else np.zeros((rows_of(table), 0))
+    total, base = shares.sum(axis=1), logistic(np.array([model.intercept]))[0]
+    risk = logistic(model.intercept + total)
+    # Where everything cancels, the distance per log-odds is the slope of the logistic at the base.
+    small = np.abs(total) < 1e-9
+    per_unit = np.where(small, base * (1 - base), (risk - base) / np.where(small, 1.0, total))
+    return groups, 100 * shares * per_unit[:, None], risk
+
+
+def reasons(model: Model, table: Table) -> list[list[Reason]]:
+    """For each row the three parts that raise its risk most and the one that lowers it most."""
+    groups, amounts, _ = points(model, table)
+    raw = model.raw(table)
+    return [_of_row(model, groups, amounts[row], _row(raw, row)) for row in range(len(amounts))]
+
+
+def _row(raw: dict[str, np.ndarray], row: int) -> dict[str, np.ndarray]:
+    return {name: values[row : row + 1] for name, values in raw.items()}
+
+
+def _of_row(
+    model: Model, groups: list[Group], amounts: np.ndarray, row: dict[str, np.ndarray]
+) -> list[Reason]:
+    order = np.argsort(-amounts, kind="stable")
+    up = [at for at in order if amounts[at] >= LEAST_POINTS][:MOST_UP]
+    down = [at for at in order[::-1] if amounts[at] <= -LEAST_POINTS][:MOST_DOWN]
+    return [
+        Reason(round(float(amounts[at]), 1), words(model, groups[at], row), groups[at].columns)
+        for at in (*up, *down)
+    ]
+
+
+def words(model: Model, group: Group, row: dict[str, np.ndarray]) -> str:
+    """The row's own values beside the usual ones, or the conditions that it meets or does not."""
+    term = model.terms[group.terms[0]]
+    if term["kind"] == "region":
+        return _region_words(term, row)
+    return " together with ".join(
+        value_words(name, row[name][0], model.profile.get(name, {})) for name in group.columns
+    )
+
+
+def _region_words(term: dict[str, Any], row: dict[str, np.ndarray]) -> str:
+    met = [bool(holds(condition, row)[0]) for condition in term["conditions"]]
+    told = [c for c, held in zip(term["conditions"], met, strict=True) if held == all(met)]
+    limits: dict[str, list[str]] = {}
+    for condition in told:
+        limits.setdefault(condition["column"], []).append(_limit(condition, all(met)))
+    return " and ".join(
+        f"{label(name)} {shown(row[name][0])}{_in_brackets(found)}"
+        for name, found in limits.items()
+    )
+
+
+def _in_brackets(limits: list[str]) -> str:
+    told = " and ".join(filter(None, limits))
+    return f" ({told})" if told else ""
+
+
+def _limit(condition: dict[str, Any], met: bool) -> str:
+    """The side of the limit on which a number lies; a text's own value says it all."""
+    if condition["sign"] in ("is", "is not"):
+        return ""
+    side = "at least" if (condition["sign"] == "at least") == met else "under"
+    return f"{side} {shown(condition['value'])}"
+
+
+def value_words(name: str, value: Any, usual: dict[str, Any]) -> str:
+    """`orders last month 3 (usually 12 to 40)`, `contract monthly (55 % of clients)`."""
+    if "low" in usual:
+        known = f"usually {shown(usual['low'])} to {shown(usual['high'])}"
+    elif "levels" in usual:
+        share = usual["levels"].get("" if value is None else value, 0.0)
+        known = f"{share:.0%} of clients" if share >= 0.005 else "rare"
+    else:
+        known = ""
+    return f"{label(name)} {shown(value)}" + (f" ({known})" if known else "")
+
+
+def label(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def shown(value: Any) -> str:
+    """A cell for people: whole numbers whole, others with three digits that count."""
+    if value is None or value != value:
+        return "missing"
+    if isinstance(value, str):
+        return value
+    if abs(value) >= 1000 or float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def profile_of(table: Table, columns: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """What is usual in the training rows: a number's quartiles and range, a text's shares."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, kind in columns.items():
+        known = [value for value in table[name] if value is not None]
+        if kind == "number":
+            found[name] = _usual_number(np.array(known, dtype=np.float64))
+        else:
+            found[name] = _usual_levels(["" if value is None else value for value in table[name]])
+    return found
+
+
+def _usual_number(values: np.ndarray) -> dict[str, Any]:
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return {}
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], method="nearest")
+    return {
+        "least": float(values.min()),
+        "low": float(low),
+        "median": float(middle),
+        "high": float(high),
+        "most": float(values.max()),
+    }
+
+
+def _usual_levels(texts: list[str]) -> dict[str, Any]:
+    levels, sizes = np.unique(np.array(texts, dtype=object).astype(str), return_counts=True)
+    order = np.argsort(-sizes, kind="stable")[:USUAL_LEVELS]
+    return {"levels": {str(levels[at]): round(float(sizes[at] / len(texts)), 4) for at in order}}
+
+
+def unusual(model: Model, table: Table) -> list[list[str]]:
+    """For each row, its numbers outside the training range and what they are counted as."""
+    raw = model.raw(table)
+    ends = {
+        name: _counted_range(model, name)
+        for name, kind in model.columns.items()
+        if kind == "number"
+    }
+    notes: list[list[str]] = [[] for _ in range(rows_of(table))]
+    for name, limits in ends.items():
+        usual = model.profile.get(name, {})
+        if limits is None or "least" not in usual:
+            continue
+        values = raw[name]
+        for row in np.flatnonzero((values < usual["least"]) | (values > usual["most"])):
+            counted = float(np.clip(values[row], *limits))
+            notes[row].append(
+                f"{label(name)} {shown(values[row])}: unusual value, counted as {shown(counted)}"
+            )
+    return notes
+
+
+def _counted_range(model: Model, name: str) -> tuple[float, float] | None:
+    for term in model.terms:
+        if term["kind"] == "curve" and term["column"] == name:
+            return term["knots"][0], term["knots"][-1]
+        if term["kind"] == "line" and term["column"] == name and abs(term["high"]) < 1e300:
+            return term["low"], term["high"]
+    return None
+
+
+def overview(model: Model) -> list[dict[str, Any]]:
+    """Every group's range of contributions in log-odds, widest first: the model at a glance."""
+    found = []
+    for group in groups_of(model):
+        ends = [_range(model.terms[at]) for at in group.terms]
+        low, high = sum(e[0] for e in ends), sum(e[1] for e in ends)
+        found.append(
+            {
+                "columns": list(group.columns),
+                "low": low,
+                "high": high,
+                "terms": [model.terms[at] for at in group.terms],
+            }
+        )
+    return sorted(found, key=lambda item: item["low"] - item["high"])
+
+
+def _range(term: dict[str, Any]) -> tuple[float, float]:
+    """The least and the most that a term can add."""
+    match term["kind"]:
+        case "line":
+            ends = [term["slope"] * (term[end] - term["mean"]) for end in ("low", "high")]
+        case "curve":
+            ends = term["values"]
+        case "blank":
+            ends = [term["missing"], term["present"]]
+        case "levels":
+            ends = [*term["levels"].values(), term["missing"], term["other"]]
+        case "region":
+            ends = [term["inside"], term["outside"]]
+        case _:
+            ends = [term["slope"] * (end - term["mean"]) for end in (-1.0, 1.0)]
+    return float(min(ends)), float(max(ends))

@@ -1,0 +1,95 @@
+"""Whom to call: where the list is cut, what that is expected to bring, and each client's band."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from risk.config import Config
+
+MOST_BY_DEFAULT, SHARE_BY_DEFAULT = 50, 0.1
+RAISED = 1.5
+HIGH, RAISED_BAND, LOW, UNKNOWN = "high", "raised", "low", "not enough data"
+
+
+@dataclass(frozen=True)
+class Economics:
+    """What a call costs, a kept client is worth, how often a call keeps one who would leave."""
+
+    contact_cost: float
+    client_value: float
+    success_rate: float
+
+    def profit(self, risks: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Expected profit of calling each client, in the currency of the cost. Shape (n,)."""
+        return self.success_rate * risks * values - self.contact_cost
+
+
+def economics_of(config: Config) -> Economics | None:
+    """The economics of the config; None where it names no worth of a client."""
+    if not config.client_value and not config.columns.value:
+        return None
+    return Economics(config.contact_cost, config.client_value, config.success_rate)
+
+
+def capacity_of(config: Config, clients: int) -> int:
+    """How many can be called: as configured, else a tenth of the clients, at most 50."""
+    if config.capacity:
+        return min(config.capacity, clients)
+    return min(MOST_BY_DEFAULT, max(1, round(SHARE_BY_DEFAULT * clients))) if clients else 0
+
+
+def worth(values: list[Any], default: float) -> np.ndarray:
+    """Each client's value, the configured one where it is not known. Shape (n,)."""
+    return np.array([default if value is None else value for value in values], dtype=np.float64)
+
+
+def chosen(
+    config: Config, risks: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """(which clients to call, how that was decided).
+
+    With economics: those whose call is expected to pay, the most profitable first; without: those
+    with the highest risk.
+    """
+    limit, money = capacity_of(config, risks.size), economics_of(config)
+    gain = money.profit(risks, values) if money else risks
+    order = np.lexsort((np.arange(risks.size), -gain))[:limit]
+    if money:
+        limited = bool(config.capacity)
+        paying = np.flatnonzero(gain > 0)
+        order = order[gain[order] > 0] if limited else paying
+    called = np.zeros(risks.size, dtype=bool)
+    called[order] = True
+    cut: dict[str, Any] = {
+        "called": int(called.sum()),
+        "of": int(risks.size),
+        "capacity": config.capacity or None,
+    }
+    if money:
+        at_random = float(np.mean(gain)) * cut["called"] if risks.size else 0.0
+        cut |= {"expected_profit": float(gain[called].sum()), "at_random": at_random}
+    return called, cut
+
+
+def band(risk: float, *, called: bool, average: float, unknown: str) -> str:
+    """The word for a risk: on the call list, at least 1.5 times the average client's, or lower."""
+    if unknown:
+        return UNKNOWN
+    if called:
+        return HIGH
+    return RAISED_BAND if risk >= RAISED * average else LOW
+
+
+def unknown_reason(missing: int, features: int, auc_interval: list[float] | None) -> str:
+    """Why a client cannot be placed, "" if it can."""
+    if auc_interval and auc_interval[0] <= 0.5:
+        return (
+            "the model cannot rank clients yet: its AUC may be anywhere from "
+            f"{auc_interval[0]:.2f} to {auc_interval[1]:.2f}"
+        )
+    if missing * 2 > features:
+        return f"{missing} of {features} values are missing"
+    return ""
