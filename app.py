@@ -14,6 +14,7 @@ import hmac
 import io
 import json
 import logging
+import math
 import os
 import re
 import signal
@@ -49,8 +50,9 @@ from risk.report.clients import csv_of
 from risk.runner import run
 
 LOG = logging.getLogger("risk.api")
-CLIENT_FILTERS = ("top", "min_risk", "q", "format")
+CLIENT_FILTERS = ("top", "min_risk", "q", "owner", "min_value", "page", "per_page", "format")
 MAX_CLIENTS = 1000
+LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut")
 SLOT_SECONDS = 1.0
 RECEIVE_SECONDS = 5.0
 HEADERS = {
@@ -133,10 +135,12 @@ class Api:
         matching = [c for c in listing["clients"] if wanted["keep"](c)][: wanted["top"]]
         if wants_csv(request):
             return csv_answer({**listing, "clients": matching})
-        shown = matching[:MAX_CLIENTS]
-        about = {key: listing.get(key) for key in ("basis", "note", "scored_at", "data_date")}
+        shown = matching[wanted["first"]:wanted["first"] + wanted["per_page"]]
+        about = {key: listing.get(key) for key in LIST_FACTS}
+        pages = -(-len(matching) // wanted["per_page"])
         return answer(listing["model_version"], {
-            **about, "total": len(matching), "shown": len(shown), "clients": shown,
+            **about, "total": len(matching), "page": wanted["page"], "pages": pages,
+            "shown": len(shown), "clients": shown,
         })
 
     def listing(self) -> dict[str, Any]:
@@ -265,19 +269,47 @@ def score_now(served: Served) -> dict[str, Any]:
 
 
 def chosen_clients(given: Any) -> dict[str, Any]:
-    """{"top": how many, "keep": which clients} as the query says; Problem 400 for nonsense."""
-    top, low = given.get("top"), given.get("min_risk")
-    if top is not None and not re.fullmatch("0*[1-9][0-9]{0,8}", top):
-        raise bad_parameter("top", top, "give a whole number of at least 1")
+    """Which clients to keep, how many, and which page of them; Problem 400 for nonsense."""
+    top = counted(given, "top")
+    page, per_page = counted(given, "page") or 1, counted(given, "per_page") or MAX_CLIENTS
+    if per_page > MAX_CLIENTS:
+        raise bad_parameter("per_page", str(per_page), f"give at most {MAX_CLIENTS}")
+    least = bounded(given, "min_risk", 0.0, 1.0, "give a number from 0 to 1")
+    worth = bounded(given, "min_value", -math.inf, math.inf, "give a number")
+    part, owner = given.get("q", "").casefold(), given.get("owner")
+
+    def keep(client: dict[str, Any]) -> bool:
+        return (
+            (least is None or client["risk"] >= least)
+            and (worth is None or (client.get("value") is not None and client["value"] >= worth))
+            and (owner is None or client.get("owner") == owner)
+            and part in str(client["client"]).casefold()
+        )
+
+    return {"top": top, "keep": keep, "page": page, "per_page": per_page,
+            "first": (page - 1) * per_page}
+
+
+def counted(given: Any, name: str) -> int | None:
+    """The parameter as a whole number of at least 1, None without it; Problem 400 if nonsense."""
+    text = given.get(name)
+    if text is not None and not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+        raise bad_parameter(name, text, "give a whole number of at least 1")
+    return None if text is None else int(text)
+
+
+def bounded(given: Any, name: str, low: float, high: float, hint: str) -> float | None:
+    """The parameter as a number in the range, None without it; Problem 400 if nonsense."""
+    text = given.get(name)
+    if text is None:
+        return None
     try:
-        least = 0.0 if low is None else parse_number(low)
+        number = parse_number(text)
     except Rule:
-        least = None
-    if least is None or not 0 <= least <= 1:
-        raise bad_parameter("min_risk", low, "give a number from 0 to 1")
-    part = given.get("q", "").casefold()
-    return {"top": None if top is None else int(top),
-            "keep": lambda c: c["risk"] >= least and part in str(c["client"]).casefold()}
+        number = None
+    if number is None or not low <= number <= high:
+        raise bad_parameter(name, text, hint)
+    return number
 
 
 def wants_csv(call: Request) -> bool:

@@ -13,14 +13,12 @@ from risk.artifacts import read_bytes, sha256, utc_now, write_json, write_whole
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
 from risk.model import portable
-from risk.model.calibration import auc_interval, calibration, reach
-from risk.model.measures import measures
+from risk.model.calibration import judged
 from risk.model.rows import refuse_other_features
+from risk.report.calls import best_profit, economics_of
 from risk.runner import run
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from risk.model.portable import Model
 
 
@@ -53,17 +51,6 @@ def score_of(model: Model, test: TestRows) -> dict[str, Any] | None:
     }
 
 
-def judged(labels: np.ndarray, risks: np.ndarray, rate: float) -> dict[str, Any]:
-    """Every measure of the risks on the labels: F1 and its like, calibration, and how far a list
-    reaches."""
-    return {
-        **measures(labels, risks, rate),
-        "auc_interval": auc_interval(labels, risks),
-        "calibration": calibration(labels, risks),
-        "reach": reach(labels, risks),
-    }
-
-
 def base_rate(model: Model) -> float:
     """The share of exits among the rows that the model was trained on."""
     rate = model.lineage.get("base_rate")
@@ -85,6 +72,9 @@ def score(config: Config) -> Outcome:
         else _with_overlap(config, model, test, found)
     )
     found |= {"trainedmodel_sha256": pickled, "scored_at": utc_now()}
+    money = economics_of(config)
+    if money:
+        found["profit"] = best_profit(found["reach"], found["n"], money)
     text = f"{found['f1']!r}\n"
     write_json(config.score_json, found)
     write_whole(config.log_folder / "latestscore.txt", text)

@@ -47,7 +47,8 @@ def deployed_copy(factory: pytest.TempPathFactory) -> Project:
 
 def list_clients(project: Project, clients: list[dict[str, Any]], version: int = 1) -> None:
     """Write the list as reporting.py does."""
-    ranked = [{"rank": at, "date": "2026-10-31", **c} for at, c in enumerate(clients, 1)]
+    plain = {"date": "2026-10-31", "call": True, "band": "high", "reasons": [], "notes": []}
+    ranked = [{"rank": at, **plain, **c} for at, c in enumerate(clients, 1)]
     listing = {
         "format": 1,
         "model_version": version,

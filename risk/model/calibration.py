@@ -6,11 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from risk.model.measures import Z95, auc
+from risk.model.measures import Z95, auc, measures
 
 BINS, LEAST_IN_BIN = 10, 10
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
 EDGE = 1e-9
+
+
+def judged(y: np.ndarray, p: np.ndarray, base_rate: float) -> dict[str, Any]:
+    """Every measure of the risks p on labels y: F1 and its like, calibration, a list's reach."""
+    return {
+        **measures(y, p, base_rate),
+        "auc_interval": auc_interval(y, p),
+        "calibration": calibration(y, p),
+        "reach": reach(y, p),
+    }
 
 
 def wilson(hits: int, rows: int) -> list[float]:

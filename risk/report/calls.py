@@ -68,10 +68,39 @@ def chosen(
         "of": int(risks.size),
         "capacity": config.capacity or None,
     }
+    cut |= _expected("leavers", risks, called)
     if money:
-        at_random = float(np.mean(gain)) * cut["called"] if risks.size else 0.0
-        cut |= {"expected_profit": float(gain[called].sum()), "at_random": at_random}
+        cut |= _expected("profit", gain, called)
     return called, cut
+
+
+def _expected(what: str, amounts: np.ndarray, called: np.ndarray) -> dict[str, float]:
+    """What calling these is expected to bring, and calling as many at random."""
+    at_random = float(amounts.mean()) * int(called.sum()) if amounts.size else 0.0
+    return {
+        f"expected_{what}": round(float(amounts[called].sum()), 4),
+        f"expected_{what}_at_random": round(at_random, 4),
+    }
+
+
+def best_profit(reached: list[dict[str, Any]], clients: int, money: Economics) -> dict[str, Any]:
+    """The share of clients whose calls bring most, by outcomes: profit per 100 clients.
+
+    reached: what calling each share reached (risk.model.calibration.reach). The 95 % interval is that
+    of the precision; at_random is as many calls to clients drawn by lot.
+    """
+
+    def per_hundred(entry: dict[str, Any], precision: float) -> float:
+        one = money.success_rate * precision * money.client_value - money.contact_cost
+        return round(100 * one * entry["called"] / clients, 4)
+
+    best = max(reached, key=lambda entry: per_hundred(entry, entry["precision"]))
+    return {
+        "share": best["share"],
+        "per_100_clients": per_hundred(best, best["precision"]),
+        "interval": [per_hundred(best, end) for end in best["precision_interval"]],
+        "at_random": per_hundred(best, best["at_random"]["precision"]),
+    }
 
 
 def band(risk: float, *, called: bool, average: float, unknown: str) -> str:

@@ -26,7 +26,7 @@ from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
 from risk.data.store import Store, csv_bytes, describe, stored_rows, write_record
 from risk.model import portable
-from risk.model.measures import measures
+from risk.model.calibration import judged
 from risk.model.rows import refuse_other_features
 from risk.monitor.journal import running
 from risk.report.clients import client_list, csv_of, read_list
@@ -174,7 +174,7 @@ def _measured_again(config: Config, model: portable.Model, found: dict[str, Any]
     rows, labels = test.labelled()
     if not labels.size or test.sha256 != found.get("test_sha256"):
         return {}
-    again = measures(labels, model.probabilities(rows), model.lineage["base_rate"])
+    again = judged(labels, model.probabilities(rows), model.lineage["base_rate"])
     about = {"basis": "test data", "test_files": test.files, "rows_set_aside": test.bad}
     return json.loads(json.dumps({**again, **about}))
 
