@@ -52,7 +52,7 @@ from risk.runner import run
 LOG = logging.getLogger("risk.api")
 CLIENT_FILTERS = ("top", "min_risk", "q", "owner", "min_value", "page", "per_page", "format")
 MAX_CLIENTS = 1000
-LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut")
+LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut", "bands")
 SLOT_SECONDS = 1.0
 RECEIVE_SECONDS = 5.0
 HEADERS = {
@@ -130,12 +130,14 @@ class Api:
 
     def clients(self) -> Response:
         known_names(request.args, CLIENT_FILTERS)
-        wanted = chosen_clients(request.args)
+        wanted, as_csv = chosen_clients(request.args), wants_csv(request)
         listing = self.listing()
+        refuse_absent(request.args, listing.get("shown", []))
         matching = [c for c in listing["clients"] if wanted["keep"](c)][: wanted["top"]]
-        if wants_csv(request):
-            return csv_answer({**listing, "clients": matching})
         shown = matching[wanted["first"]:wanted["first"] + wanted["per_page"]]
+        if as_csv:
+            paged = {"page", "per_page"} & set(request.args)
+            return csv_answer({**listing, "clients": shown if paged else matching})
         about = {key: listing.get(key) for key in LIST_FACTS}
         pages = -(-len(matching) // wanted["per_page"])
         return answer(listing["model_version"], {
@@ -282,12 +284,20 @@ def chosen_clients(given: Any) -> dict[str, Any]:
         return (
             (least is None or client["risk"] >= least)
             and (worth is None or (client.get("value") is not None and client["value"] >= worth))
-            and (owner is None or client.get("owner") == owner)
+            and (owner is None or (client.get("owner") or "") == owner)
             and part in str(client["client"]).casefold()
         )
 
     return {"top": top, "keep": keep, "page": page, "per_page": per_page,
             "first": (page - 1) * per_page}
+
+
+def refuse_absent(given: Any, shown: list[str]) -> None:
+    """Problem 400 for a filter by what the list does not hold: it would find nobody, ever."""
+    for name, part in (("owner", "owner"), ("min_value", "value")):
+        if name in given and part not in shown:
+            raise bad_parameter(name, given[name], f"config.json names no column for it: "
+                                f"columns.{part}; set it and run ingestion.py --rebuild")
 
 
 def counted(given: Any, name: str) -> int | None:

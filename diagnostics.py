@@ -78,11 +78,15 @@ def explain_file(config: Config, file: Path) -> Outcome:
 def explain_client(config: Config, client: str) -> Outcome:
     """One client's risk, reasons and history."""
     from risk.data.store import stored_rows
+    from risk.report.clients import read_list
     from risk.report.story import story, story_text
 
     model, version = deployed_model(config)
-    rows, schema, _ = stored_rows(config)
-    found = story(model, version, rows, schema, client)
+    rows, schema, tick = stored_rows(config)
+    listing = read_list(config)
+    if (listing.get("model_version"), listing.get("tick")) != (version, tick):
+        listing = {}
+    found = story(model, version, rows, schema, client, listing)
     return Outcome(story_text(found), found)
 
 

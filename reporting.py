@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from risk.artifacts import OpenRelease, write_json, write_whole
 from risk.config import Config, Outcome
 from risk.data.holdout import TestRows
 from risk.data.store import stored_rows
 from risk.model import portable
+from risk.model.calibration import reach
 from risk.model.measures import counts
 from risk.model.rows import refuse_other_features
 from risk.report.clients import client_list, csv_of
 from risk.report.heldout import held_out_risks
 from risk.runner import run
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def report(config: Config) -> Outcome:
@@ -27,29 +31,72 @@ def report(config: Config) -> Outcome:
         model = portable.parse(release.verified("model.json"))
         stored = json.loads(release.verified("latestscore.json"))
     refuse_other_features(config, model.columns)
-    matrix = confusion_of(config, model, stored)
+    labels, risks = tested(config, model)
+    matrix = confusion_of(labels, risks, stored)
     write_whole(config.confusion_matrix, picture(matrix, release.version))
     rows, schema, tick = stored_rows(config)
-    held_out = held_out_risks(config, release.manifest, rows, schema)
+    held_out = held_out_risks(config, release.manifest, rows, schema, keep=True)
     listing = client_list(config, model, release.manifest, rows, schema, tick, held_out)
+    listing["cut"]["reach"] = reach_of(listing["cut"], labels, risks)
     write_whole(config.clients_csv, csv_of(listing))
     write_json(config.clients_json, listing)
     found = len(listing["clients"])
     text = (
         f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing['note']})\n"
+        f"{sentence(listing['cut'])}\n"
         f"confusion matrix: {config.shown(config.confusion_matrix)}"
     )
-    about = {"model_version": release.version, "basis": listing["basis"], "confusion": matrix}
+    about = {
+        "model_version": release.version,
+        **{key: listing[key] for key in ("basis", "cut", "bands")},
+        "confusion": matrix,
+    }
     return Outcome(text, {"clients": found, **about})
 
 
-def confusion_of(config: Config, model: portable.Model, stored: dict[str, Any]) -> dict[str, Any]:
-    """The four counts on the test data as they are now; those of the score where there are none."""
+def tested(config: Config, model: portable.Model) -> tuple[np.ndarray, np.ndarray]:
+    """(labels, risks) of the test data as they are now, each of shape (n,)."""
     rows, labels = TestRows(config, model.columns).labelled()
+    return labels, model.probabilities(rows)
+
+
+def reach_of(cut: dict[str, Any], labels: np.ndarray, risks: np.ndarray) -> dict[str, Any] | None:
+    """What calling the same share of the test rows reaches; None without a labelled test row."""
+    if not (labels.size and cut["called"]):
+        return None
+    return reach(labels, risks, (cut["called"] / cut["of"],))[0]
+
+
+def sentence(cut: dict[str, Any]) -> str:
+    """Whom to call, and what that is expected to bring, for a person."""
+    if not cut["called"]:
+        return f"nobody to call: {cut['how']}"
+    lines = [
+        f"{cut['called']:,} of {cut['of']:,} to call: {cut['how']}; "
+        f"{cut['expected_leavers']:.1f} of them are expected to leave, "
+        f"of as many picked at random {cut['expected_leavers_at_random']:.1f}"
+    ]
+    if "expected_profit" in cut:
+        lines.append(
+            f"expected profit of the calls {cut['expected_profit']:,.2f}, "
+            f"of as many at random {cut['expected_profit_at_random']:,.2f}"
+        )
+    if cut["reach"]:
+        share, (low, high) = cut["reach"]["precision"], cut["reach"]["precision_interval"]
+        lines.append(
+            f"of 100 test clients called like this, {100 * share:.0f} left ({100 * low:.0f} to "
+            f"{100 * high:.0f}); of 100 picked at random, "
+            f"{100 * cut['reach']['at_random']['precision']:.0f}"
+        )
+    return "\n".join(lines)
+
+
+def confusion_of(labels: np.ndarray, risks: np.ndarray, stored: dict[str, Any]) -> dict[str, Any]:
+    """The four counts on the test rows; those of the score where there are none."""
     if not labels.size:
         return {**stored, "basis": "training rows, by cross-validation"}
     threshold = stored["threshold"]
-    found = counts(labels, (model.probabilities(rows) >= threshold).astype(int))
+    found = counts(labels, (risks >= threshold).astype(int))
     return {**found, "n": int(labels.size), "threshold": threshold, "basis": "test rows"}
 
 

@@ -519,12 +519,78 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ("?q=nobody", []),
         ("?min_risk=1", []),
         ("?format=json", [1, 2, 3, 4]),
+        ("?owner=Bo", [2]),
+        ("?owner=bo", []),
+        ("?owner=%2BAnn", [1]),
+        ("?owner=", [3]),
+        ("?min_value=1", [2, 4]),
+        ("?min_value=-5.5", [1, 2, 4]),
+        ("?min_value=1e9", []),
+        ("?min_value=0&min_risk=.2", [2]),
+        ("?owner=Bo&q=travel&min_risk=.8&min_value=7&top=1", [2]),
     ],
 )
 def test_the_list_is_filtered(listed: Any, query: str, ranks: list[int]) -> None:
     answer = listed("GET", f"/clients{query}").get_json()
     assert [client["rank"] for client in answer["clients"]] == ranks
     assert answer["total"] == answer["shown"] == len(ranks)
+
+
+@pytest.mark.parametrize(
+    ("query", "ranks", "total", "page", "pages"),
+    [
+        ("?per_page=3", [1, 2, 3], 4, 1, 2),
+        ("?per_page=3&page=2", [4], 4, 2, 2),
+        ("?per_page=3&page=3", [], 4, 3, 2),
+        ("?per_page=3&page=999999999", [], 4, 999999999, 2),
+        ("?page=1", [1, 2, 3, 4], 4, 1, 1),
+        ("?per_page=1000", [1, 2, 3, 4], 4, 1, 1),
+        ("?top=3&per_page=2&page=2", [3], 3, 2, 2),
+        ("?min_value=0&per_page=1&page=2", [4], 2, 2, 2),
+        ("?q=nobody&page=1", [], 0, 1, 0),
+    ],
+)
+def test_the_list_comes_by_page(
+    listed: Any, query: str, ranks: list[int], total: int, page: int, pages: int
+) -> None:
+    answer = listed("GET", f"/clients{query}").get_json()
+    assert [client["rank"] for client in answer["clients"]] == ranks
+    assert (answer["total"], answer["page"], answer["pages"]) == (total, page, pages)
+    assert answer["shown"] == len(ranks)
+    as_csv = listed("GET", f"/clients{query}&format=csv").get_data(as_text=True)
+    assert [int(row["rank"]) for row in csv.DictReader(io.StringIO(as_csv))] == ranks
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("?owner=Bo", "columns.owner"),
+        ("?owner=", "columns.owner"),
+        ("?min_value=1", "columns.value"),
+    ],
+)
+def test_a_filter_by_a_column_that_the_config_does_not_name_is_refused(
+    call: Any, query: str, said: str
+) -> None:
+    assert said in error(call("GET", f"/clients{query}"), 400)["hint"]
+
+
+def test_the_list_that_reporting_makes_comes_whole(own: Project) -> None:
+    own.write("sourcedata/2030-01-31.csv", ["Acme,5,900,40,", "blank,,,4,", "giant,9,900,1e9,"])
+    own.run("ingestion.py")
+    own.run("reporting.py")
+    made = own.json("models/clients_at_risk.json")
+
+    answer = caller(own)("GET", "/clients").get_json()
+
+    for name in (*api.LIST_FACTS, "clients", "model_version"):
+        assert answer[name] == made[name], name
+    schema = DOCUMENT["components"]["schemas"]["Clients"]["properties"]
+    described = schema["clients"]["items"]["properties"]
+    assert {key for client in made["clients"] for key in client} <= set(described)
+    assert set(made["cut"]) <= set(schema["cut"]["properties"])
+    assert set(made["cut"]["reach"]) == set(schema["cut"]["properties"]["reach"]["properties"])
+    assert set(made["bands"]) == set(described["band"]["enum"])
 
 
 def test_the_list_belongs_to_the_model_that_made_it(listed: Any) -> None:
@@ -551,6 +617,18 @@ def test_the_list_belongs_to_the_model_that_made_it(listed: Any) -> None:
         "?format=xml",
         "?format=",
         "?tpo=3",
+        "?min_value=",
+        "?min_value=much",
+        "?min_value=nan",
+        "?min_value=inf",
+        "?page=0",
+        "?page=-1",
+        "?page=",
+        "?page=1.0",
+        "?per_page=0",
+        "?per_page=1001",
+        "?per_page=all",
+        "?page=two&format=csv",
     ],
 )
 def test_a_filter_that_makes_no_sense_is_refused(listed: Any, query: str) -> None:

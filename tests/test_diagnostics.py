@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
 import os
 import pickle
@@ -75,7 +76,45 @@ def test_a_file_that_cannot_be_predicted_is_refused_in_one_line(
     done = deployed.run("diagnostics.py", "--file", str(path), check=False)
 
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
-    assert said.format(file=path) in done.stderr
+    assert said.format(file=path) in done.stderr and done.stdout == ""
+
+
+def test_a_file_is_shown_as_csv_with_reasons_that_pandas_reads_back(deployed: Project) -> None:
+    path = deployed.write("mine.csv", client_rows(9, seed=4))
+    classes, risks = pickled(deployed, path)
+
+    done = deployed.run("diagnostics.py", "--file", str(path))
+
+    found = pd.read_csv(io.StringIO(done.stdout))
+    assert found["client"].tolist() == pd.read_csv(path)["corporation"].tolist()
+    assert found["prediction"].tolist() == classes.tolist()
+    assert found["risk"].tolist() == pytest.approx(risks.tolist(), abs=5.1e-7)
+    assert found["reason_1"].str.contains(r" \(usually .*\): \+[0-9.]+ points$").any()
+
+
+@pytest.mark.parametrize("chosen", [("--file", "sourcedata/one.csv"), ("--client", "client1_3")])
+def test_explaining_waits_for_no_run_and_changes_no_file(
+    deployed: Project, chosen: tuple[str, str]
+) -> None:
+    option, what = chosen
+    what = str(deployed.folder / what) if option == "--file" else what
+    before = {p: p.stat().st_mtime_ns for p in deployed.folder.rglob("*") if "logs" not in p.parts}
+
+    with locked(deployed.config, "training.py", 0):
+        held = {p: p.stat().st_mtime_ns for p in before}
+        done = deployed.run("diagnostics.py", option, what)
+
+    assert "client1_3" in done.stdout
+    assert {p: p.stat().st_mtime_ns for p in before} == held
+
+
+@pytest.mark.parametrize("asked", [("--file", "x.csv"), ("--client", "x")])
+def test_explaining_without_a_model_says_what_to_type(
+    tmp_path: Path, asked: tuple[str, str]
+) -> None:
+    done = new_project(tmp_path).run("diagnostics.py", *asked, check=False)
+
+    assert done.returncode == 1 and done.stderr.startswith("error: nothing is deployed")
 
 
 # ---------------------------------------------------------------- statistics

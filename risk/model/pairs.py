@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from risk.model.newton import log_odds_of, ridge
+from risk.model.portable import logistic
 from risk.model.recipe import sample_of
 from risk.model.terms import (
+    WIDEST,
     Condition,
     Curve,
     Levels,
@@ -38,7 +40,7 @@ MOST_CONDITIONS = 4
 MARGIN = 3.0
 MIN_ROWS, MIN_SHARE = 20, 0.005
 FEW_LEVEL_ROWS = 50
-ROWS_FOR_MANY, ROWS_FOR_FEW = 50_000, 200_000
+ROWS_FOR_MANY, ROWS_FOR_FEW = 50_000, 100_000
 
 
 @dataclass(frozen=True)
@@ -86,21 +88,23 @@ def screened(mains: list[Any], raw: Raw, y: np.ndarray) -> list[Any]:
     Z = design(mains, raw)
     weights = ridge(Z, y)
     keys = strongest_keys(mains, raw, Z, weights)
-    pairs = [
-        (a, b) for a, b in combinations(range(len(keys)), 2) if keys[a].column != keys[b].column
-    ]
-    if not pairs:
-        return []
+    pairs = pairs_of(keys)
     if len(pairs) > 100 and y.size > ROWS_FOR_MANY:
         few = sample_of(y.size, ROWS_FOR_MANY)
         raw, y, Z = {n: v[few] for n, v in raw.items()}, y[few], Z[few]
         weights = ridge(Z, y, start=weights)
         keys = strongest_keys(mains, raw, Z, weights)
-        pairs = [
-            (a, b) for a, b in combinations(range(len(keys)), 2) if keys[a].column != keys[b].column
-        ]
+        pairs = pairs_of(keys)
+    if not pairs:
+        return []
     most = min(MOST_TERMS, smaller // EXITS_PER_TERM)
     return Search(keys, pairs, raw, y).run(Z, weights, most)
+
+
+def pairs_of(keys: list[Key]) -> list[tuple[int, int]]:
+    """The pairs of keys of two different columns, by their places."""
+    places = combinations(range(len(keys)), 2)
+    return [(a, b) for a, b in places if keys[a].column != keys[b].column]
 
 
 def strongest_keys(mains: list[Any], raw: Raw, Z: np.ndarray, weights: np.ndarray) -> list[Key]:
@@ -125,7 +129,7 @@ def strongest_keys(mains: list[Any], raw: Raw, Z: np.ndarray, weights: np.ndarra
 
 def number_key(term: Curve | Line, raw: Raw) -> Key | None:
     """The number in at most 24 bins of about equal rows; None where there is but one."""
-    values = filled(raw[term.column], term.fill)
+    values = np.clip(filled(raw[term.column], term.fill), -WIDEST, WIDEST)
     cuts = np.unique(np.quantile(thinned(values), np.linspace(0, 1, BINS + 1)[1:-1]))
     cuts = cuts[cuts > values.min()]
     if not cuts.size:
@@ -147,7 +151,7 @@ class Search:
         self, keys: list[Key], pairs: list[tuple[int, int]], raw: Raw, y: np.ndarray
     ) -> None:
         self.keys, self.pairs, self.raw, self.y = keys, pairs, raw, y
-        self.least = max(MIN_ROWS, MIN_SHARE * y.size)
+        self.gain = Gain(max(MIN_ROWS, MIN_SHARE * y.size), 1.0 - 2.0 * float(y.mean()))
         cuts = np.mean([(keys[a].size - 1) * (keys[b].size - 1) for a, b in pairs])
         self.threshold = 2 * np.log(len(pairs) * cuts) + MARGIN
         self.side_threshold = 2 * np.log(sum(key.size for key in keys)) + MARGIN
@@ -170,7 +174,7 @@ class Search:
         return terms
 
     def _residuals(self, Z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        risk = 1 / (1 + np.exp(-np.clip(log_odds_of(Z, weights), -30, 30)))
+        risk = logistic(log_odds_of(Z, weights))
         return self.y - risk, np.maximum(risk * (1 - risk), 1e-6)
 
     def _keep_promising(self, found: list[Candidate]) -> None:
@@ -194,9 +198,9 @@ class Search:
         found = []
         for (a, b), rows in zip(self.pairs, self.rows, strict=True):
             R, H = self._grid(a, b, r), self._grid(a, b, h)
-            found += [best_quadrant(a, b, R, H, rows, self.least, self.threshold)]
+            found += [best_quadrant(a, b, R, H, rows, self.gain, self.threshold)]
             if min(rows.shape) > 3:
-                found += [best_rectangle(a, b, R, H, rows, self.least, len(self.pairs))]
+                found += [best_rectangle(a, b, R, H, rows, self.gain, len(self.pairs))]
             if self._may_multiply(a, b):
                 slope = self.ramps[a] * self.ramps[b]
                 gain = float(r @ slope) ** 2 / max(float(h @ slope**2), 1e-9)
@@ -232,7 +236,9 @@ class Search:
                 break
             sides.append(side)
             inside &= self._side(side)
-        return Region(tuple(self.keys[key].condition(cut, above) for key, cut, above in sides))
+        return Region(
+            tuple(self.keys[key].condition(cut, above) for key, cut, above in strictest(sides))
+        )
 
     def _side(self, side: tuple[int, int, bool]) -> np.ndarray:
         key, cut, above = side
@@ -243,30 +249,49 @@ class Search:
     ) -> tuple[int, int, bool] | None:
         """One more condition that raises the region's gain by more than its own threshold."""
         r, h = r[inside], h[inside]
-        best, side = float(r.sum()) ** 2 / float(h.sum()) + self.side_threshold, None
+        now = self.gain(r.sum(), h.sum(), np.array(r.size))
+        best, side = float(now) + self.side_threshold, None
         for number, key in enumerate(self.keys):
             bins = key.bins[inside]
             below = [np.cumsum(np.bincount(bins, w, key.size))[:-1] for w in (r, h, None)]
             whole = (r.sum(), h.sum(), len(r))
             above = [total - part for total, part in zip(whole, below, strict=True)]
             for is_above, (R, H, rows) in ((False, below), (True, above)):
-                gains = gains_of(R, H, rows, self.least)
+                gains = self.gain(R, H, rows)
                 if gains.max() > best:
                     best, side = float(gains.max()), (number, int(gains.argmax()), is_above)
         return side
 
 
-def gains_of(R: np.ndarray, H: np.ndarray, rows: np.ndarray, least: float) -> np.ndarray:
-    """R^2 / H where there are enough rows, else 0."""
-    return np.where(rows >= least, R**2 / np.maximum(H, 1e-9), 0.0)
+@dataclass(frozen=True)
+class Gain:
+    """R^2 / H where there are enough rows, else 0; H is raised where the rarer class is in excess.
+
+    A sum of few rare exits has a longer tail than the normal one: on 12,000 rows of pure noise
+    with 1 % exits the plain R^2 / H took a term in 60 % of runs. With H + skew R / 3 the gain
+    agrees with the tail to third order; skew is 1 - 2 x the share of exits.
+    """
+
+    least: float
+    skew: float
+
+    def __call__(self, R: np.ndarray, H: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        spread = np.maximum(H, 1e-9) + np.maximum(self.skew * R, 0.0) / 3
+        return np.where(rows >= self.least, R**2 / spread, 0.0)
+
+
+def strictest(sides: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
+    """The sides without those that a later one of the same key and direction makes idle."""
+    last = {(key, above): (key, cut, above) for key, cut, above in sides}
+    return list(last.values())
 
 
 def best_quadrant(
-    a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, least: float, threshold: float
+    a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, gain: Gain, threshold: float
 ) -> Candidate:
     """The strongest quadrant at the pair of cuts whose four quadrants explain most together."""
-    gains = gains_of(quadrants(R), quadrants(H), quadrants(rows), least)
-    whole = np.where((quadrants(rows) >= least).all(axis=0), gains.sum(axis=0), 0.0)
+    gains = gain(quadrants(R), quadrants(H), quadrants(rows))
+    whole = np.where((quadrants(rows) >= gain.least).all(axis=0), gains.sum(axis=0), 0.0)
     i, j = np.unravel_index(int(whole.argmax()), whole.shape)
     corner = int(gains[:, i, j].argmax())
     sides = ((a, int(i), corner >= 2), (b, int(j), corner % 2 == 1))
@@ -281,12 +306,12 @@ def quadrants(grid: np.ndarray) -> np.ndarray:
 
 
 def best_rectangle(
-    a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, least: float, pairs: int
+    a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, gain: Gain, pairs: int
 ) -> Candidate:
     """The rectangle, on at most 12 intervals a side, that explains most."""
     one, two = edges(R.shape[0]), edges(R.shape[1])
     sums = [rectangles(grid, one, two) for grid in (R, H, rows)]
-    gains = gains_of(sums[0], sums[1], sums[2], least)
+    gains = gain(*sums)
     i, j = np.unravel_index(int(gains.argmax()), gains.shape)
     sides = (*band(a, one[0][i], one[1][i], R.shape[0]), *band(b, two[0][j], two[1][j], R.shape[1]))
     surplus = float(gains[i, j]) - 2 * np.log(pairs * gains.size) - MARGIN

@@ -7,6 +7,8 @@ the average client, sigmoid(base), so that the points of all parts add up to tha
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,10 @@ from risk.model.portable import Model, Table, logistic, rows_of
 MOST_UP, MOST_DOWN = 3, 1
 LEAST_POINTS = 0.5
 USUAL_LEVELS = 50
+DIGITS, MOST_DIGITS = 3, 17
+NEAR = 0.02  # numbers further apart than this share differ in their first three digits
+LARGEST = 1e304  # a thousand such contributions and their points are finite
+UNCLIPPED = 1e300  # the original recipe's lines end at the largest float
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,16 @@ def points(model: Model, table: Table) -> tuple[list[Group], np.ndarray, np.ndar
     """(groups, points of each row and group, risk of each row); the points of a row add up to
     100 (risk - sigmoid(base)). Shapes (n, groups) and (n,)."""
     groups, raw = groups_of(model), model.raw(table)
-    parts = [sum(contribution(model.terms[at], raw) for at in group.terms) for group in groups]
+    with np.errstate(over="ignore"):  # an infinite contribution is a certain answer
+        parts = [sum(contribution(model.terms[at], raw) for at in group.terms) for group in groups]
     shares = np.column_stack(parts) if parts else np.zeros((rows_of(table), 0))
+    shares = np.clip(shares, -LARGEST, LARGEST)
     total, base = shares.sum(axis=1), logistic(np.array([model.intercept]))[0]
     risk = logistic(model.intercept + total)
     # Where everything cancels, the distance per log-odds is the slope of the logistic at the base.
     small = np.abs(total) < 1e-9
     per_unit = np.where(small, base * (1 - base), (risk - base) / np.where(small, 1.0, total))
-    return groups, 100 * shares * per_unit[:, None], risk
+    return groups, shares * per_unit[:, None] * 100, risk
 
 
 def reasons(model: Model, table: Table) -> list[list[Reason]]:
@@ -100,32 +108,43 @@ def words(model: Model, group: Group, row: dict[str, np.ndarray]) -> str:
 def _region_words(term: dict[str, Any], row: dict[str, np.ndarray]) -> str:
     met = [bool(holds(condition, row)[0]) for condition in term["conditions"]]
     told = [c for c, held in zip(term["conditions"], met, strict=True) if held == all(met)]
-    limits: dict[str, list[str]] = {}
+    by_column: dict[str, list[dict[str, Any]]] = {}
     for condition in told:
-        limits.setdefault(condition["column"], []).append(_limit(condition, all(met)))
+        by_column.setdefault(condition["column"], []).append(condition)
     return " and ".join(
-        f"{label(name)} {shown(row[name][0])}{_in_brackets(found)}"
-        for name, found in limits.items()
+        f"{label(name)} {_beside_limits(row[name][0], conditions, all(met))}"
+        for name, conditions in by_column.items()
     )
 
 
-def _in_brackets(limits: list[str]) -> str:
-    told = " and ".join(filter(None, limits))
-    return f" ({told})" if told else ""
+def _beside_limits(value: Any, conditions: list[dict[str, Any]], met: bool) -> str:
+    """A number and the sides of the limits on which it lies; a text's own value says it all."""
+    limits = [c for c in conditions if c["sign"] in ("at least", "below")]
+    if not limits:
+        return shown(value)
+    digits = _digits_apart(value, [c["value"] for c in limits])
+    sides = [
+        f"{'at least' if (c['sign'] == 'at least') == met else 'under'} {shown(c['value'], digits)}"
+        for c in limits
+    ]
+    counted = "counted as " if value != value else ""
+    return f"{shown(value, digits)} ({counted}{' and '.join(sides)})"
 
 
-def _limit(condition: dict[str, Any], met: bool) -> str:
-    """The side of the limit on which a number lies; a text's own value says it all."""
-    if condition["sign"] in ("is", "is not"):
-        return ""
-    side = "at least" if (condition["sign"] == "at least") == met else "under"
-    return f"{side} {shown(condition['value'])}"
+def _digits_apart(value: float, limits: list[float]) -> int:
+    """As many digits as it takes to tell a value from the limits beside it."""
+    others = [at for at in limits if at != value and math.isclose(at, value, rel_tol=NEAR)]
+    for digits in range(DIGITS, MOST_DIGITS):
+        if all(shown(value, digits) != shown(limit, digits) for limit in others):
+            return digits
+    return MOST_DIGITS
 
 
 def value_words(name: str, value: Any, usual: dict[str, Any]) -> str:
-    """`orders last month 3 (usually 12 to 40)`, `contract monthly (55 % of clients)`."""
+    """`orders last month 3 (usually 12 to 40)`, `contract monthly (55% of clients)`."""
     if "low" in usual:
-        known = f"usually {shown(usual['low'])} to {shown(usual['high'])}"
+        low, high = shown(usual["low"]), shown(usual["high"])
+        known = f"usually {low}" if low == high else f"usually {low} to {high}"
     elif "levels" in usual:
         share = usual["levels"].get("" if value is None else value, 0.0)
         known = f"{share:.0%} of clients" if share >= 0.005 else "rare"
@@ -138,15 +157,19 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def shown(value: Any) -> str:
-    """A cell for people: whole numbers whole, others with three digits that count."""
+def shown(value: Any, digits: int = DIGITS) -> str:
+    """A cell for people: whole numbers whole, others with so many digits that count."""
     if value is None or value != value:
         return "missing"
     if isinstance(value, str):
         return value
-    if abs(value) >= 1000 or float(value).is_integer():
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    size = abs(value)
+    if size and not 1e-4 <= size < 1e15:
+        return f"{value:.{digits}g}"
+    if float(value).is_integer():
+        return f"{int(value):,}"
+    text = f"{value:,.{max(digits - 1 - math.floor(math.log10(size)), 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def profile_of(table: Table, columns: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -176,9 +199,8 @@ def _usual_number(values: np.ndarray) -> dict[str, Any]:
 
 
 def _usual_levels(texts: list[str]) -> dict[str, Any]:
-    levels, sizes = np.unique(np.array(texts, dtype=object).astype(str), return_counts=True)
-    order = np.argsort(-sizes, kind="stable")[:USUAL_LEVELS]
-    return {"levels": {str(levels[at]): round(float(sizes[at] / len(texts)), 4) for at in order}}
+    commonest = sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0]))[:USUAL_LEVELS]
+    return {"levels": {level: round(rows / len(texts), 4) for level, rows in commonest}}
 
 
 def unusual(model: Model, table: Table) -> list[list[str]]:
@@ -207,7 +229,7 @@ def _counted_range(model: Model, name: str) -> tuple[float, float] | None:
     for term in model.terms:
         if term["kind"] == "curve" and term["column"] == name:
             return term["knots"][0], term["knots"][-1]
-        if term["kind"] == "line" and term["column"] == name and abs(term["high"]) < 1e300:
+        if term["kind"] == "line" and term["column"] == name and term["high"] < UNCLIPPED:
             return term["low"], term["high"]
     return None
 
@@ -216,7 +238,7 @@ def overview(model: Model) -> list[dict[str, Any]]:
     """Every group's range of contributions in log-odds, widest first: the model at a glance."""
     found = []
     for group in groups_of(model):
-        ends = [_range(model.terms[at]) for at in group.terms]
+        ends = [_range(model.terms[at], model.profile) for at in group.terms]
         low, high = sum(e[0] for e in ends), sum(e[1] for e in ends)
         found.append(
             {
@@ -229,11 +251,13 @@ def overview(model: Model) -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: item["low"] - item["high"])
 
 
-def _range(term: dict[str, Any]) -> tuple[float, float]:
-    """The least and the most that a term can add."""
+def _range(term: dict[str, Any], profile: dict[str, dict[str, Any]]) -> tuple[float, float]:
+    """The least and the most that a term can add; unclipped lines end with the training range."""
     match term["kind"]:
         case "line":
-            ends = [term["slope"] * (term[end] - term["mean"]) for end in ("low", "high")]
+            usual = profile.get(term["column"], {}) if term["high"] > UNCLIPPED else {}
+            known = (usual.get("least", term["low"]), usual.get("most", term["high"]))
+            ends = [term["slope"] * (end - term["mean"]) for end in (*known, term["fill"])]
         case "curve":
             ends = term["values"]
         case "blank":

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SEED = 0
 FOLDS = 5
 CHUNK_ROWS = 100_000
+CLOSE_SHARE = 1e-8
+STEP_ROWS = 20_000  # the design matrix of so many rows stays in the cache
 MIN_ROWS, MIN_CLASS = 10, 3
 NEARLY_THE_ANSWER = 0.99
 
@@ -124,12 +126,12 @@ def _fit_in_chunks(
     regression = made[-1].set_params(C=y.size / few_labels.size).fit(few, few_labels)
 
     def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for first in range(0, y.size, CHUNK_ROWS):
-            rows = slice(first, first + CHUNK_ROWS)
+        for first in range(0, y.size, STEP_ROWS):
+            rows = slice(first, first + STEP_ROWS)
             yield made[0].transform(X.iloc[rows]), y[rows]
 
     start = np.concatenate([regression.intercept_, regression.coef_[0]])
-    weights = ridge_in_chunks(chunks, start)
+    weights = ridge_in_chunks(chunks, start, close=CLOSE_SHARE * y.size)
     regression.set_params(C=1.0)
     regression.intercept_, regression.coef_ = weights[:1].copy(), weights[None, 1:].copy()
 

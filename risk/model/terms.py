@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 MIN_BLANKS = 5
 FEW_ROWS, FEW_OF_A_CLASS = 200, 50
 ROWS_PER_PIECE, MOST_PIECES = 25, 8
-MOST_LEVELS, LEVEL_ROWS, LEVEL_SHARE = 50, 10, 0.0025
+MOST_LEVELS, LEVEL_ROWS, LEVEL_SHARE = 50, 10, 0.0005
 PIECE_SCALE = 0.25
 TERM_SCALE = 3.0
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
-PLAIN_STRENGTH = 0.1
+PLAIN_STRENGTHS = (0.1, 1.0)
 SAMPLE_ROWS = 30_000
 QUANTILE_ROWS = 200_000
 WIDEST = float(np.finfo(np.float64).max / 4)  # differences of two clipped numbers stay finite
+NARROWEST = float(np.finfo(np.float64).tiny)  # one over a smaller deviation is infinite
 Raw = dict[str, np.ndarray]
 
 
@@ -130,11 +131,9 @@ class Levels:
     scale: float = 1.0
 
     def indicators(self, raw: Raw) -> np.ndarray:
-        values = raw[self.column]
-        each = [(values == level) for level in self.levels]
-        if self.other:
-            each.append(~np.any(each, axis=0))
-        return np.column_stack(each).astype(np.float64)
+        places = {level: at for at, level in enumerate(self.levels)}
+        at = np.array([places.get(text, len(places)) for text in raw[self.column]], dtype=np.intp)
+        return (at[:, None] == np.arange(len(places) + self.other)).astype(np.float64)
 
     def columns(self, raw: Raw) -> np.ndarray:
         return (self.indicators(raw) - np.array(self.means)) * self.scale
@@ -176,8 +175,8 @@ class Curve:
 
     def pieces(self, raw: Raw) -> np.ndarray:
         values = filled(raw[self.column], self.fill)[:, None]
-        start, width = np.array(self.knots[:-1]), np.diff(self.knots)
-        return np.clip((values - start) / width, 0.0, 1.0)
+        start, end = np.array(self.knots[:-1]), np.array(self.knots[1:])
+        return (np.clip(values, start, end) - start) / (end - start)
 
     def columns(self, raw: Raw) -> np.ndarray:
         return (self.pieces(raw) - np.array(self.means)) * np.array(self.scales)
@@ -191,7 +190,7 @@ class Curve:
 
     def names(self) -> list[str]:
         ends = zip(self.knots[:-1], self.knots[1:], strict=True)
-        return [f"{self.column} from {low:g} to {high:g}" for low, high in ends]
+        return [f"{self.column} from {low:.12g} to {high:.12g}" for low, high in ends]
 
     def record(self, weights: np.ndarray) -> dict[str, Any]:
         rises = weights * np.array(self.scales)
@@ -225,7 +224,7 @@ class Condition:
         return kept if self.sign in ("is", "is not") else {**kept, "fill": self.fill}
 
     def __str__(self) -> str:
-        shown = f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
+        shown = f"{self.value:.12g}" if isinstance(self.value, float) else str(self.value)
         return f"{self.column} {self.sign} {shown}"
 
 
@@ -379,7 +378,8 @@ def line_of(name: str, values: np.ndarray) -> Line | None:
     low, high = clip_range(finite)
     line = Line(name, low, high, float(np.clip(np.median(finite), low, high)))
     column = line.columns({name: values})[:, 0]
-    return line if moments(column)[1] > 1e-12 * float(np.abs(column).max()) else None
+    least = max(1e-12 * float(np.abs(column).max()), NARROWEST)
+    return line if moments(column)[1] > least else None
 
 
 def moments(column: np.ndarray) -> tuple[float, float]:
@@ -475,7 +475,7 @@ def curve_of(name: str, values: np.ndarray, pieces: int) -> Curve | None:
 
 
 def frequent_levels(name: str, texts: np.ndarray) -> Levels | None:
-    """The levels with at least 10 rows and .25 %, at most 50; the rest share one column."""
+    """The levels with at least 10 rows and .05 %, at most 50; the rest share one column."""
     found = Counter(texts.tolist())
     least = max(LEVEL_ROWS, LEVEL_SHARE * texts.size)
     order = sorted(found, key=lambda level: (-found[level], level is None, level or ""))
@@ -507,11 +507,13 @@ def best_main_effects(
     """
     from risk.model.recipe import folds
 
-    fold = folds(y, np.arange(y.size) if groups is None else groups)
+    if groups is None or len(set(groups.tolist())) < 2:
+        groups = np.arange(y.size)
+    fold = folds(y, groups)
     options = [held(mains, raw, strength) for strength in STRENGTHS]
     lines = plain_terms(raw, features.numbers, ())
     levels = [term for term in mains if isinstance(term, Levels)]
-    options.append(held([*lines, *levels], raw, PLAIN_STRENGTH))
+    options += [held([*lines, *levels], raw, strength) for strength in PLAIN_STRENGTHS]
     losses = [held_out_loss(design(terms, raw), y, fold) for terms in options]
     return options[int(np.argmin(losses))]
 
@@ -520,11 +522,12 @@ def held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
     """Mean log loss of each row by a ridge fitted without its fold."""
     from risk.model.measures import log_loss
     from risk.model.newton import log_odds_of, ridge
+    from risk.model.portable import logistic
 
     risk = np.empty(y.size)
     weights = None
     for number in np.unique(fold):
         unseen = fold == number
         weights = ridge(Z[~unseen], y[~unseen], start=weights)
-        risk[unseen] = 1 / (1 + np.exp(-log_odds_of(Z[unseen], weights)))
+        risk[unseen] = logistic(log_odds_of(Z[unseen], weights))
     return log_loss(y, risk)

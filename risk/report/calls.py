@@ -49,29 +49,51 @@ def worth(values: list[Any], default: float) -> np.ndarray:
 def chosen(
     config: Config, risks: np.ndarray, values: np.ndarray
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """(which clients to call, how that was decided).
+    """(which clients to call, how that was decided and what it is expected to bring).
 
-    With economics: those whose call is expected to pay, the most profitable first; without: those
-    with the highest risk.
+    risks: the highest first; of equal ones the first is called. With economics: those whose call
+    is expected to pay, the most profitable first; without: those with the highest risk.
     """
-    limit, money = capacity_of(config, risks.size), economics_of(config)
+    money = economics_of(config)
     gain = money.profit(risks, values) if money else risks
-    order = np.lexsort((np.arange(risks.size), -gain))[:limit]
+    order = np.argsort(-gain, kind="stable")[: limit_of(config, risks.size)]
     if money:
-        limited = bool(config.capacity)
-        paying = np.flatnonzero(gain > 0)
-        order = order[gain[order] > 0] if limited else paying
+        order = order[gain[order] > 0]
     called = np.zeros(risks.size, dtype=bool)
     called[order] = True
     cut: dict[str, Any] = {
         "called": int(called.sum()),
         "of": int(risks.size),
         "capacity": config.capacity or None,
+        "how": how_cut(config, int(called.sum()), risks.size),
     }
     cut |= _expected("leavers", risks, called)
     if money:
         cut |= _expected("profit", gain, called)
     return called, cut
+
+
+def limit_of(config: Config, clients: int) -> int:
+    """The most that are called: the capacity, or all where the cost of a call makes the cut.
+
+    Where calls cost nothing every call pays, and a cut by profit would call everybody.
+    """
+    by_profit = economics_of(config) and config.contact_cost and not config.capacity
+    return clients if by_profit else capacity_of(config, clients)
+
+
+def how_cut(config: Config, called: int, clients: int) -> str:
+    """In words, how the list was cut; why nobody is to be called where that is so."""
+    if not clients:
+        return "there is no current client"
+    if not called:
+        return "no call is expected to bring more than it costs"
+    limit = capacity_of(config, clients)
+    if not economics_of(config):
+        return f"the {limit:,} with the highest risk"
+    if limit_of(config, clients) > limit:
+        return "those whose call is expected to bring more than it costs"
+    return f"those whose call is expected to pay most, at most {limit:,}"
 
 
 def _expected(what: str, amounts: np.ndarray, called: np.ndarray) -> dict[str, float]:
@@ -86,8 +108,9 @@ def _expected(what: str, amounts: np.ndarray, called: np.ndarray) -> dict[str, f
 def best_profit(reached: list[dict[str, Any]], clients: int, money: Economics) -> dict[str, Any]:
     """The share of clients whose calls bring most, by outcomes: profit per 100 clients.
 
-    reached: what calling each share reached (risk.model.calibration.reach). The 95 % interval is that
-    of the precision; at_random is as many calls to clients drawn by lot.
+    reached: what calling each share reached (risk.model.calibration.reach). The 95 % interval is
+    that of the precision; at_random is as many calls to clients drawn by lot. Where every share
+    loses money: nobody, 0.
     """
 
     def per_hundred(entry: dict[str, Any], precision: float) -> float:
@@ -95,6 +118,8 @@ def best_profit(reached: list[dict[str, Any]], clients: int, money: Economics) -
         return round(100 * one * entry["called"] / clients, 4)
 
     best = max(reached, key=lambda entry: per_hundred(entry, entry["precision"]))
+    if per_hundred(best, best["precision"]) <= 0:
+        return {"share": 0.0, "per_100_clients": 0.0, "interval": [0.0, 0.0], "at_random": 0.0}
     return {
         "share": best["share"],
         "per_100_clients": per_hundred(best, best["precision"]),
@@ -116,8 +141,8 @@ def unknown_reason(missing: int, features: int, auc_interval: list[float] | None
     """Why a client cannot be placed, "" if it can."""
     if auc_interval and auc_interval[0] <= 0.5:
         return (
-            "the model cannot rank clients yet: its AUC may be anywhere from "
-            f"{auc_interval[0]:.2f} to {auc_interval[1]:.2f}"
+            "the model cannot tell leavers from stayers yet: its AUC lies between "
+            f"{auc_interval[0]:.2f} and {auc_interval[1]:.2f}, and 0.5 is a guess"
         )
     if missing * 2 > features:
         return f"{missing} of {features} values are missing"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,17 @@ from risk.data.schema import Schema
 from risk.data.store import current_clients
 from risk.model.portable import Model, Table, logistic
 from risk.model.reasons import MOST_UP, Reason, reasons, unusual
-from risk.report.calls import band, chosen, unknown_reason, worth
+from risk.report.calls import (
+    HIGH,
+    LOW,
+    RAISED_BAND,
+    UNKNOWN,
+    band,
+    chosen,
+    economics_of,
+    unknown_reason,
+    worth,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,7 +33,8 @@ if TYPE_CHECKING:
 NOTES = {
     "unlabelled": "clients whose last row has no label yet",
     "stayed": "no current client is without a label: clients whose last row says that they stayed; "
-    "the model was trained on these rows, so each risk is by a model that did not see the client",
+    "where the model was trained on that row, the risk is by a model that did not see the client, "
+    "while the points are those of the deployed model",
 }
 # What a spreadsheet takes for the beginning of a formula, also in its full-width form.
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
@@ -44,19 +56,18 @@ def client_list(
     model that did not see the client.
     """
     current, basis = current_clients(rows.with_row_index("_row"), schema)
+    current, risks = by_risk(current, model, held_out, schema.named("id"))
     table: Table = {name: current[name].to_list() for name in model.columns}
-    own = model.probabilities(table).tolist()
-    risks = np.array(
-        [held_out.get(at, risk) for at, risk in zip(current["_row"], own, strict=True)]
-    )
-    extra = shown_columns(config.columns)
-    known = {part: current[name].to_list() for part, name in extra.items()}
+    known = {part: current[name].to_list() for part, name in shown_columns(config.columns).items()}
     values = worth(known.get("value", [None] * current.height), config.client_value)
     called, cut = chosen(config, risks, values)
+    money = economics_of(config)
+    if money:
+        known["profit"] = [round(gain, 4) for gain in money.profit(risks, values).tolist()]
     clients = [
         {
             "client": client,
-            "risk": round(float(risks[at]), 6),
+            "risk": float(risks[at]),
             "date": str(date or ""),
             **{part: cells[at] for part, cells in known.items()},
             "call": bool(called[at]),
@@ -65,7 +76,6 @@ def client_list(
     ]
     average = float(logistic(np.array([model.intercept]))[0])
     explain(clients, model, table, average, manifest.get("auc_interval"))
-    clients.sort(key=lambda c: (-c["risk"], c["client"]))
     return {
         "format": 1,
         "model_version": manifest["version"],
@@ -76,9 +86,36 @@ def client_list(
         "data_date": max((c["date"] for c in clients), default=""),
         "average_risk": round(average, 6),
         "cut": cut,
-        "shown": list(extra),
+        "bands": bands_of(clients),
+        "shown": list(known),
+        "settings": settings_of(config),
         "clients": [{"rank": rank, **client} for rank, client in enumerate(clients, 1)],
     }
+
+
+def settings_of(config: Config) -> list[Any]:
+    """What the list depends on beside model and rows: after a change of these it is another."""
+    money = (config.contact_cost, config.client_value, config.success_rate)
+    return [config.capacity, *money, config.columns.owner, config.columns.value]
+
+
+def by_risk(
+    current: pl.DataFrame, model: Model, held_out: dict[int, float], client: str
+) -> tuple[pl.DataFrame, np.ndarray]:
+    """(the clients, the highest risk first and equal ones by name; their risks to six digits)."""
+    own = model.probabilities({name: current[name].to_list() for name in model.columns}).tolist()
+    risks = [
+        round(held_out.get(at, risk), 6) for at, risk in zip(current["_row"], own, strict=True)
+    ]
+    names = current[client].to_list()
+    order = sorted(range(len(names)), key=lambda at: (-risks[at], names[at]))
+    return current[order], np.array(risks)[order]
+
+
+def bands_of(clients: list[dict[str, Any]]) -> dict[str, int]:
+    """How many clients there are in each band."""
+    found = Counter(client["band"] for client in clients)
+    return {word: found[word] for word in (HIGH, RAISED_BAND, LOW, UNKNOWN)}
 
 
 def explain(
