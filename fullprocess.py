@@ -259,11 +259,12 @@ class Run:
         self._timed("deployment", lambda: deploy(self.config))
 
     def _is_list_stale(self, version: int | None, stand: Stand) -> bool:
-        from risk.report.clients import read_list
+        from risk.report.clients import read_list, settings_of
 
         listing = read_list(self.config)
-        shown = (listing.get("model_version"), listing.get("tick"))
-        return shown != (version, stand.tick) or not self.config.clients_csv.exists()
+        shown = tuple(listing.get(key) for key in ("model_version", "tick", "settings"))
+        present = (version, stand.tick, settings_of(self.config))
+        return shown != present or not self.config.clients_csv.exists()
 
     def _tell(self, *, serve: bool, anew: bool) -> None:
         """Whoever waits for results gets them: the list and the picture, diagnostics, the API."""

@@ -55,8 +55,10 @@ def full_look(project: Project) -> Outcome:
             sweep(config)
             return fullprocess.recorded(config, serve=False)
     finally:
-        for handler in logging.getLogger("risk").handlers:
+        log = logging.getLogger("risk")
+        for handler in list(log.handlers):
             handler.close()
+            log.removeHandler(handler)
 
 
 def outcome(project: Project) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from risk.model import portable, recipe, terms
 from risk.model.portable import Model, Table, logistic
+from risk.model.profile import profile_of, shown
 from risk.model.reasons import (
     LEAST_POINTS,
     MOST_DOWN,
@@ -20,9 +21,7 @@ from risk.model.reasons import (
     label,
     overview,
     points,
-    profile_of,
     reasons,
-    shown,
     unusual,
     value_words,
     words,

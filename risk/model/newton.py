@@ -80,7 +80,7 @@ def minimise(
     weights: np.ndarray,
     close: float = CLOSE,
 ) -> np.ndarray:
-    """Newton steps, halved while they do not lower the objective, until one gains next to nothing."""
+    """Newton steps, halved while they do not lower the objective, until one gains under `close`."""
     hold = np.concatenate([[0.0], np.ones(len(weights) - 1)])
     loss, gradient, hessian = sums_at(weights)
     for _ in range(STEPS):

@@ -11,7 +11,8 @@ import numpy as np
 
 from risk.artifacts import is_sealed, seal
 from risk.config import PipelineError
-from risk.model.parts import checked, contribution, number
+from risk.model.parts import checked, contribution, filled, number
+from risk.model.profile import profile_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,10 +81,9 @@ def export(
 ) -> bytes:
     """The pipeline as JSON; refused unless both agree within 1e-12 on every row of the sample."""
     intercept, terms = parts_of(pipeline)
-    from risk.model.reasons import profile_of
-
-    model = Model(columns, intercept, terms, lineage)
     table = table_of(sample, columns)
+    intercept, terms = centred(intercept, terms, table)
+    model = Model(columns, intercept, terms, lineage)
     ours, theirs = model.probabilities(table), pipeline.predict_proba(sample)[:, 1]
     worst = float(np.abs(ours - theirs).max(initial=0.0))
     if not worst <= AGREEMENT:
@@ -143,6 +143,24 @@ def _raw_terms(columns: Any, weights: np.ndarray) -> list[dict[str, Any]]:
         {**line, "column": name, "fill": float(fill), "slope": float(weight)}
         for name, fill, weight in zip(names, filler.statistics_, weights, strict=True)
     ]
+
+
+def centred(
+    intercept: float, terms: list[dict[str, Any]], table: Table
+) -> tuple[float, list[dict[str, Any]]]:
+    """The same sum with lines about their mean on these rows: the base is then the average client.
+
+    The default recipe's lines have their mean already; the original recipe's are raw.
+    """
+    moved = []
+    for term in terms:
+        if term["kind"] == "line" and term["mean"] == 0.0:
+            values = filled(numpy_column(table[term["column"]], "number"), term["fill"])
+            mean = float(np.clip(values, -1e150, 1e150).mean()) if values.size else 0.0
+            intercept += term["slope"] * mean
+            term = {**term, "mean": mean}
+        moved.append(term)
+    return intercept, moved
 
 
 def table_of(frame: pd.DataFrame, columns: dict[str, str]) -> Table:

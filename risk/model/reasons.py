@@ -8,7 +8,6 @@ the average client, sigmoid(base), so that the points of all parts add up to tha
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,11 @@ import numpy as np
 
 from risk.model.parts import columns_of, contribution, holds
 from risk.model.portable import Model, Table, logistic, rows_of
+from risk.model.profile import DIGITS, shown
 
 MOST_UP, MOST_DOWN = 3, 1
 LEAST_POINTS = 0.5
-USUAL_LEVELS = 50
-DIGITS, MOST_DIGITS = 3, 17
+MOST_DIGITS = 17
 NEAR = 0.02  # numbers further apart than this share differ in their first three digits
 LARGEST = 1e304  # a thousand such contributions and their points are finite
 UNCLIPPED = 1e300  # the original recipe's lines end at the largest float
@@ -142,7 +141,10 @@ def _digits_apart(value: float, limits: list[float]) -> int:
 
 def value_words(name: str, value: Any, usual: dict[str, Any]) -> str:
     """`orders last month 3 (usually 12 to 40)`, `contract monthly (55% of clients)`."""
-    if "low" in usual:
+    share = usual.get("shares", {}).get(shown(value))
+    if share is not None:
+        known = f"{share:.0%} of clients" if share >= 0.005 else "rare"
+    elif "low" in usual:
         low, high = shown(usual["low"]), shown(usual["high"])
         known = f"usually {low}" if low == high else f"usually {low} to {high}"
     elif "levels" in usual:
@@ -156,51 +158,6 @@ def value_words(name: str, value: Any, usual: dict[str, Any]) -> str:
 def label(name: str) -> str:
     return name.replace("_", " ")
 
-
-def shown(value: Any, digits: int = DIGITS) -> str:
-    """A cell for people: whole numbers whole, others with so many digits that count."""
-    if value is None or value != value:
-        return "missing"
-    if isinstance(value, str):
-        return value
-    size = abs(value)
-    if size and not 1e-4 <= size < 1e15:
-        return f"{value:.{digits}g}"
-    if float(value).is_integer():
-        return f"{int(value):,}"
-    text = f"{value:,.{max(digits - 1 - math.floor(math.log10(size)), 0)}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def profile_of(table: Table, columns: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """What is usual in the training rows: a number's quartiles and range, a text's shares."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, kind in columns.items():
-        known = [value for value in table[name] if value is not None]
-        if kind == "number":
-            found[name] = _usual_number(np.array(known, dtype=np.float64))
-        else:
-            found[name] = _usual_levels(["" if value is None else value for value in table[name]])
-    return found
-
-
-def _usual_number(values: np.ndarray) -> dict[str, Any]:
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return {}
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], method="nearest")
-    return {
-        "least": float(values.min()),
-        "low": float(low),
-        "median": float(middle),
-        "high": float(high),
-        "most": float(values.max()),
-    }
-
-
-def _usual_levels(texts: list[str]) -> dict[str, Any]:
-    commonest = sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0]))[:USUAL_LEVELS]
-    return {"levels": {level: round(rows / len(texts), 4) for level, rows in commonest}}
 
 
 def unusual(model: Model, table: Table) -> list[list[str]]:
