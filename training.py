@@ -21,7 +21,8 @@ EXPORT_ROWS = 200_000
 def train(config: Config) -> Outcome:
     """Fit the recipe and write both forms of the model; nothing is overwritten by a refusal."""
     from risk.model.portable import export
-    from risk.model.recipe import SEED, fit, sample_of
+    from risk.model.recipe import fit
+    from risk.model.sampling import SEED, sample_of
 
     rows = training_rows(config)
     _refuse_all_missing(rows)

@@ -19,7 +19,7 @@ from conftest import ROOT, Project, client_rows, real_data
 from ingestion import ingest
 from risk.artifacts import file_sha256
 from risk.config import Config, PipelineError
-from risk.model import portable, recipe
+from risk.model import portable, recipe, sampling
 from risk.model.rows import training_rows
 from training import train
 
@@ -302,7 +302,7 @@ def test_out_of_fold_judges_a_client_by_a_model_that_never_saw_it() -> None:
     clients = np.repeat([f"c{at}" for at in range(40)], 5)
     y = np.repeat(rng.integers(0, 2, 40), 5)
     frame = pd.DataFrame({"name": clients})
-    fold = recipe.folds(y, clients)
+    fold = sampling.folds(y, clients)
     assert pd.Series(fold).groupby(clients).nunique().max() == 1
     assert sorted(set(fold)) == [0, 1, 2, 3, 4]
     risk = recipe.out_of_fold("default", {"name": "text"}, frame, y, clients)
@@ -312,10 +312,10 @@ def test_out_of_fold_judges_a_client_by_a_model_that_never_saw_it() -> None:
 
 def test_folds_are_alike_in_size_and_in_exits() -> None:
     y = np.array([1] * 50 + [0] * 450)
-    fold = recipe.folds(y, np.arange(500))
+    fold = sampling.folds(y, np.arange(500))
     assert np.bincount(fold).tolist() == [100] * 5
     assert np.bincount(fold, weights=y).tolist() == [10] * 5
-    assert (fold == recipe.folds(y, np.arange(500))).all()
+    assert (fold == sampling.folds(y, np.arange(500))).all()
 
 
 def test_out_of_fold_on_the_fewest_rows_still_answers() -> None:

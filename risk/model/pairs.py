@@ -16,7 +16,7 @@ import numpy as np
 
 from risk.model.newton import log_odds_of, ridge
 from risk.model.portable import logistic
-from risk.model.recipe import sample_of
+from risk.model.sampling import sample_of
 from risk.model.terms import (
     WIDEST,
     Condition,

@@ -430,7 +430,7 @@ class AdditiveTerms(Terms):
 
     def fit(self, X: pd.DataFrame, y: Any, groups: Any = None) -> AdditiveTerms:
         from risk.model.pairs import screened
-        from risk.model.recipe import sample_of
+        from risk.model.sampling import sample_of
 
         raw, y = self.raw(X), np.asarray(y)
         self.n_features_in_ = len(self.numbers) + len(self.texts)
@@ -505,7 +505,7 @@ def best_main_effects(
 
     The plain recipe's straight lines take the curves' place where they lose less.
     """
-    from risk.model.recipe import folds
+    from risk.model.sampling import folds
 
     if groups is None or len(set(groups.tolist())) < 2:
         groups = np.arange(y.size)
