@@ -188,7 +188,7 @@ def explainable(X: pd.DataFrame, y: np.ndarray) -> Callable[[pd.DataFrame], np.n
     """interpret's explainable boosting machine as it comes."""
     from interpret.glassbox import ExplainableBoostingClassifier
 
-    model = ExplainableBoostingClassifier(random_state=0, n_jobs=2).fit(X.fillna({}), y)
+    model = ExplainableBoostingClassifier(random_state=0, n_jobs=2).fit(X, y)
     return lambda new: model.predict_proba(new)[:, 1]
 
 

@@ -18,7 +18,8 @@ from sklearn.pipeline import Pipeline
 from risk.artifacts import seal
 from risk.config import PipelineError
 from risk.model import portable, recipe
-from risk.model.terms import MOST_LEVELS, AdditiveTerms, PlainTerms, clip_range
+from risk.model.additive import AdditiveTerms
+from risk.model.terms import MOST_LEVELS, PlainTerms, clip_range
 
 COLUMNS = {
     "orders": "number",

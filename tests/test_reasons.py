@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from risk.model import portable, recipe, terms
+from risk.model import additive, portable, recipe
 from risk.model.portable import Model, Table, logistic
 from risk.model.profile import profile_of, shown
 from risk.model.reasons import (
@@ -475,6 +475,6 @@ def test_the_means_of_the_terms_are_zero_over_the_training_rows(
     learned: tuple[Model, Table],
 ) -> None:
     model, table = learned
-    assert len(table["orders"]) < terms.SAMPLE_ROWS
+    assert len(table["orders"]) < additive.SAMPLE_ROWS
     for part in model.contributions(table):
         assert abs(part.mean()) < 1e-9

@@ -11,9 +11,9 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from risk.model import portable, recipe, terms
+from risk.model import additive, portable, recipe, terms
+from risk.model.additive import AdditiveTerms
 from risk.model.terms import (
-    AdditiveTerms,
     Blank,
     Condition,
     Curve,
@@ -254,15 +254,15 @@ def test_what_decides_keeps_a_clients_rows_in_one_fold(monkeypatch: pytest.Monke
     rng = np.random.default_rng(4)
     clients = objects([f"c{n % 90}" for n in range(600)])
     frame, seen = pd.DataFrame({"x": rng.normal(size=600)}), []
-    real = terms.held_out_loss
+    real = additive.held_out_loss
 
     def watched(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
         seen.append(fold)
         return real(Z, y, fold)
 
-    monkeypatch.setattr(terms, "held_out_loss", watched)
+    monkeypatch.setattr(additive, "held_out_loss", watched)
     fitted_terms(frame, labels(frame["x"].to_numpy()), clients)
-    assert len(seen) == len(terms.STRENGTHS) + len(terms.PLAIN_STRENGTHS)
+    assert len(seen) == len(additive.STRENGTHS) + len(additive.PLAIN_STRENGTHS)
     for fold in seen:
         assert len(set(fold)) == 5
         assert len(set(zip(clients, fold, strict=True))) == 90
@@ -282,8 +282,8 @@ def test_the_loss_of_each_row_is_by_a_fit_without_its_fold() -> None:
     apart, together = np.arange(120) % 5, np.zeros(120, dtype=int)
     together[60:] = 1
     column = np.where(np.arange(120) < 60, 1.0, -1.0)[:, None] * (2 * y - 1)[:, None]
-    assert terms.held_out_loss(column, y, apart) == pytest.approx(np.log(2), abs=0.05)
-    assert terms.held_out_loss(column, y, together) > 1.5
+    assert additive.held_out_loss(column, y, apart) == pytest.approx(np.log(2), abs=0.05)
+    assert additive.held_out_loss(column, y, together) > 1.5
 
 
 # ---------------------------------------------------------------- hard tables

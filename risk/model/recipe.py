@@ -31,7 +31,7 @@ def pipeline(recipe: str, columns: dict[str, str]) -> Pipeline:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
 
-    from risk.model.terms import AdditiveTerms
+    from risk.model.additive import AdditiveTerms
 
     numbers = tuple(name for name, kind in columns.items() if kind == "number")
     texts = tuple(name for name, kind in columns.items() if kind == "text")

@@ -19,14 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_BLANKS = 5
-FEW_ROWS, FEW_OF_A_CLASS = 200, 50
 ROWS_PER_PIECE, MOST_PIECES = 25, 8
 MOST_LEVELS, LEVEL_ROWS, LEVEL_SHARE = 50, 10, 0.0005
 PIECE_SCALE = 0.25
 TERM_SCALE = 3.0
-STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
-PLAIN_STRENGTHS = (0.1, 1.0)
-SAMPLE_ROWS = 30_000
 QUANTILE_ROWS = 200_000
 WIDEST = float(np.finfo(np.float64).max / 4)  # differences of two clipped numbers stay finite
 NARROWEST = float(np.finfo(np.float64).tiny)  # one over a smaller deviation is infinite
@@ -419,34 +415,6 @@ def all_levels(name: str, texts: np.ndarray) -> Levels | None:
     return Levels(name, tuple(levels), other=False)
 
 
-class AdditiveTerms(Terms):
-    """Curves, levels and a few screened interactions: the default recipe.
-
-    fit looks at the labels: it chooses how strongly the ridge holds (five-fold log loss, clients
-    kept together), whether curves beat straight lines there, and which regions and products the
-    residuals ask for. The strength is folded into the columns' scales, so that the regression
-    behind it always has C = 1. Fewer than 200 rows or 50 of a class: the plain terms.
-    """
-
-    def fit(self, X: pd.DataFrame, y: Any, groups: Any = None) -> AdditiveTerms:
-        from risk.model.pairs import screened
-        from risk.model.sampling import sample_of
-
-        raw, y = self.raw(X), np.asarray(y)
-        self.n_features_in_ = len(self.numbers) + len(self.texts)
-        smaller = int(min(np.sum(y == 1), np.sum(y == 0)))
-        if y.size < FEW_ROWS or smaller < FEW_OF_A_CLASS:
-            self.terms_ = plain_terms(raw, self.numbers, self.texts)
-            return self
-        sample = sample_of(y.size, SAMPLE_ROWS)
-        near, known = {name: values[sample] for name, values in raw.items()}, y[sample]
-        mains = main_effects(raw, self.numbers, self.texts, smaller)
-        folded = None if groups is None else np.asarray(groups)[sample]
-        chosen = best_main_effects(mains, near, known, folded, self)
-        self.terms_ = chosen + screened(chosen, raw, y) if chosen else chosen
-        return self
-
-
 def main_effects(
     raw: Raw, numbers: tuple[str, ...], texts: tuple[str, ...], smaller: int
 ) -> list[Any]:
@@ -496,38 +464,3 @@ def held(terms: list[Any], raw: Raw, strength: float) -> list[Any]:
         else:
             found.append(replace(term, scale=term.scale * root))
     return found
-
-
-def best_main_effects(
-    mains: list[Any], raw: Raw, y: np.ndarray, groups: np.ndarray | None, features: Terms
-) -> list[Any]:
-    """The main effects at the strength with the least held-out log loss.
-
-    The plain recipe's straight lines take the curves' place where they lose less.
-    """
-    from risk.model.sampling import folds
-
-    if groups is None or len(set(groups.tolist())) < 2:
-        groups = np.arange(y.size)
-    fold = folds(y, groups)
-    options = [held(mains, raw, strength) for strength in STRENGTHS]
-    lines = plain_terms(raw, features.numbers, ())
-    levels = [term for term in mains if isinstance(term, Levels)]
-    options += [held([*lines, *levels], raw, strength) for strength in PLAIN_STRENGTHS]
-    losses = [held_out_loss(design(terms, raw), y, fold) for terms in options]
-    return options[int(np.argmin(losses))]
-
-
-def held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
-    """Mean log loss of each row by a ridge fitted without its fold."""
-    from risk.model.measures import log_loss
-    from risk.model.newton import log_odds_of, ridge
-    from risk.model.portable import logistic
-
-    risk = np.empty(y.size)
-    weights = None
-    for number in np.unique(fold):
-        unseen = fold == number
-        weights = ridge(Z[~unseen], y[~unseen], start=weights)
-        risk[unseen] = logistic(log_odds_of(Z[unseen], weights))
-    return log_loss(y, risk)

@@ -1,6 +1,6 @@
 """Draws docs/model.png: the curves that the default recipe finds in the example data.
 
-python benchmarks/model_picture.py
+python examples/model_picture.py
 """
 
 from __future__ import annotations
