@@ -33,19 +33,63 @@ from risk.model import portable
 from risk.model.rows import refuse_other_features
 from risk.runner import run
 
+BY_HAND, BACK_BY_HAND, RELEASED = "deployment by hand", "rollback by hand", "release hold"
 
-def deploy(config: Config) -> Outcome:
-    """Publish the trained model, its score, its ingest record and the rows it was trained on."""
+
+def deploy(config: Config, *, hold: bool = False) -> Outcome:
+    """Publish the trained model, its score, its ingest record and the rows it was trained on.
+
+    hold: fullprocess.py is to leave it until the hold is released.
+    """
     sources, lineage = parts(config)
     releases(config)  # a newer software's release among them is refused before anything changes
     former = current_version(config)
     release = build_release(config, sources, lineage)
     make_current(config, release.version)
-    note_deployment(config, current=release.version, former=former, held=is_held(config))
+    held = hold or is_held(config)
+    note_deployment(config, current=release.version, former=former, held=held)
     prune(config, keep={former} if former else set())
     place = config.shown(config.production_folder)
     text = f"deployed version {release.version} (F1 {lineage['f1']:.3f}) in {place}"
+    text += ", held until deployment.py --release-hold" if held else ""
     return Outcome(text, {"version": release.version, "former": former, **lineage})
+
+
+def deploy_by_hand(config: Config) -> Outcome:
+    """Deploy what a person made, and hold it: fullprocess.py would else soon replace it.
+
+    The first deployment is not held: there is nothing that the person chose it above.
+    """
+    return told(config, deploy(config, hold=current_version(config) is not None), BY_HAND)
+
+
+def told(config: Config, outcome: Outcome, action: str) -> Outcome:
+    """The outcome, after it was written into the history and the evidence was begun anew."""
+    from risk.data.store import read_state
+    from risk.monitor.book import disown
+    from risk.monitor.history import Entry, record
+
+    disown(config)
+    now, data = utc_now(), outcome.data
+    record(
+        config,
+        Entry(
+            key=f"{action} {data.get('version')} {now}",
+            at=now,
+            tick=read_state(config)["tick"],
+            policy=config.policy,
+            verdict="by hand",
+            action=action,
+            reason=outcome.text,
+            rows=0,
+            exits=0,
+            before=data.get("former"),
+            after=data.get("version"),
+            evidence=(),
+            details={},
+        ),
+    )
+    return outcome
 
 
 def parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
@@ -171,9 +215,8 @@ def release_hold(config: Config) -> Outcome:
     if not note.get("held") or current is None:
         return Outcome("nothing is held", {"held": False}, worked=False)
     note_deployment(config, current=current, former=former_version(config), held=False)
-    return Outcome(
-        f"version {current} is no longer held; fullprocess.py may deploy again", {"held": False}
-    )
+    text = f"version {current} is no longer held; fullprocess.py may deploy again"
+    return told(config, Outcome(text, {"held": False, "version": current}), RELEASED)
 
 
 def listing(config: Config) -> Outcome:
@@ -219,8 +262,8 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     if chosen.list:
         return listing(config)
     if chosen.rollback is not None:
-        return rollback(config, chosen.rollback or None)
-    return release_hold(config) if chosen.release_hold else deploy(config)
+        return told(config, rollback(config, chosen.rollback or None), BACK_BY_HAND)
+    return release_hold(config) if chosen.release_hold else deploy_by_hand(config)
 
 
 if __name__ == "__main__":

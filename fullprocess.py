@@ -8,6 +8,9 @@ the next one.
     python fullprocess.py                       what cron runs
     python fullprocess.py --now                 look at everything even if nothing seems new
     python fullprocess.py --now --serve         and start the API on a free port for the calls
+    python fullprocess.py --explain             why the last decision was what it was
+    python fullprocess.py --history             every decision so far
+    python fullprocess.py --dry-run             what the next tick would decide
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from risk.config import Config, Outcome
-    from risk.monitor.evidence import Stand
+    from risk.model.portable import Model
     from risk.monitor.journal import Journal
+    from risk.monitor.plain import Looked, Stand
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS = {"keep": "kept", "wait": "waited", "deploy": "deployed version {}", "held": "held"}
@@ -162,6 +166,44 @@ def _known(name: str, seen: list[int] | None, files: dict[str, Any]) -> bool:
 # ---------------------------------------------------------------- a full tick
 
 
+def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
+    """What the command line asks for: a tick, unless it only asks what was or would be decided."""
+    if chosen.history or chosen.explain:
+        return told(config, explain=chosen.explain)
+    return foretold(config) if chosen.dry_run else tick(config, chosen)
+
+
+def told(config: Config, *, explain: bool) -> Outcome:
+    """The history as a table, or why the last tick did what it did."""
+    from risk.config import Outcome
+    from risk.monitor.history import entries, explained, last_decision, table
+
+    if not explain:
+        found = entries(config)
+        return Outcome(table(found) if found else "nothing was decided yet",
+                       {"history": [vars(entry) for entry in found]})
+    last = last_decision(config)
+    text = explained(last) if last else "nothing was decided yet"
+    return Outcome(text, vars(last) if last else {})
+
+
+def foretold(config: Config) -> Outcome:
+    """What the next tick would decide: rows are taken in, nothing else is written."""
+    from deployment import is_held
+    from ingestion import ingest
+    from risk.artifacts import locked
+    from risk.config import Outcome
+    from risk.monitor.journal import Journal
+
+    with locked(config, "fullprocess.py", 0):
+        ingested = ingest(config, patient=True)
+        judged = Journal(config).judged
+        look = decided(config, judged, held=is_held(config), commit=False)
+    verdict, reason = look.decision.verdict, look.decision.reason
+    text = f"would {verdict}: {reason}\n  {ingested.text}".rstrip()
+    return Outcome(text, {"verdict": verdict, "reason": reason, "evidence": look.entry})
+
+
 def tick(config: Config, chosen: argparse.Namespace) -> Outcome:
     """Run one tick under the lock; its outcome in one line, exit code 0 unless a stage failed."""
     from risk.artifacts import locked, sweep
@@ -205,27 +247,54 @@ class Run:
         """Every step of the tick, in order; its outcome."""
         from deployment import is_held
         from risk.artifacts import current_version
-        from risk.monitor.evidence import decide, gather
 
         ingested = self._timed("ingestion", self._ingest)
         self.journal.enter("decision")
         held = is_held(self.config)
-        evidence, stand = gather(self.config, self.journal.judged, held=held)
-        decision = decide(self.config.policy, evidence)
-        if decision.verdict == "deploy":
+        look = decided(self.config, self.journal.judged, held=held)
+        self._remember(look)
+        if look.model is not None:
+            self._replace(look.model)
+        elif look.decision.verdict == "deploy":
             self._redeploy()
         version = current_version(self.config)
+        self._remember(look, version)
+        if look.alarm:
+            self.journal.note(look.alarm)
         # A run that was cut off may have told some and not others.
-        due = self.journal.completes or self._is_list_stale(version, stand)
+        due = self.journal.completes or self._is_list_stale(version, look.stand)
         if version is not None and (due or serve):
             self._tell(serve=serve, anew=due)
+        decision, stand = look.decision, look.stand
         outcome = WORDS[decision.verdict].format(version)
         judged = vars(stand) if decision.judged else vars(self.journal.judged)
         self.journal.close(outcome, decision.reason, judged=judged, release=version, held=held,
                            tick=stand.tick, next_maturity=stand.next_maturity)
         text = "\n  ".join([f"{outcome}: {decision.reason}", *self.journal.notes])
         return _outcome(text, outcome=decision.verdict, reason=decision.reason, release=version,
-                        ingested=ingested.data, evidence=vars(evidence), notes=self.journal.notes)
+                        ingested=ingested.data, evidence=look.entry, notes=self.journal.notes)
+
+    def _remember(self, look: Looked, version: int | None = None) -> None:
+        """Write the look into the history: before anything is deployed, and what became of it."""
+        from risk.artifacts import utc_now
+        from risk.monitor.history import Entry, record
+
+        if look.entry:
+            evidence = tuple(look.entry["evidence"])
+            known = look.entry | {"evidence": evidence, "at": utc_now(), "after": version}
+            record(self.config, Entry(**known))
+
+    def _replace(self, model: Model) -> None:
+        """Deploy the model that the evidence chose."""
+        from deployment import deploy
+        from risk.monitor.book import settle_book
+        from scoring import score
+        from training import publish
+
+        self._timed("training", lambda: publish(self.config, model))
+        self._timed("scoring", lambda: score(self.config))
+        outcome = self._timed("deployment", lambda: deploy(self.config))
+        settle_book(self.config, outcome.data["version"])
 
     def _timed(self, stage: str, step: Callable[[], Outcome]) -> Outcome:
         """Run one stage; keep its lines, and its seconds when it had work to do."""
@@ -257,6 +326,7 @@ class Run:
         self._timed("training", lambda: train(self.config))
         self._timed("scoring", lambda: score(self.config))
         self._timed("deployment", lambda: deploy(self.config))
+        begin_evidence(self.config)
 
     def _is_list_stale(self, version: int | None, stand: Stand) -> bool:
         from risk.report.clients import read_list, settings_of
@@ -278,6 +348,25 @@ class Run:
             found = refresh_packages(self.config)
             self.journal.note(packages_line(found))
         self._timed("apicalls", lambda: collect(self.config, serve=serve))
+
+
+def decided(config: Config, judged: Stand, *, held: bool, commit: bool = True) -> Looked:
+    """The verdict of the configured policy, and what it asks to be deployed."""
+    from risk.artifacts import current_version
+    from risk.monitor.looks import EVIDENCE_POLICIES, looked
+    from risk.monitor.plain import plainly
+
+    if config.policy in EVIDENCE_POLICIES and current_version(config) is not None:
+        return looked(config, held=held, commit=commit)
+    return plainly(config, judged, held=held)
+
+
+def begin_evidence(config: Config) -> None:
+    """After a deployment that the evidence did not choose: the first, or by a plain policy."""
+    from risk.monitor.looks import EVIDENCE_POLICIES, open_evidence
+
+    if config.policy in EVIDENCE_POLICIES:
+        open_evidence(config)
 
 
 def _outcome(text: str, **data: object) -> Outcome:
@@ -305,6 +394,11 @@ def options(parser: argparse.ArgumentParser) -> None:
                         help="look at everything even if nothing seems new")
     parser.add_argument("--serve", action="store_true",
                         help="start the API on a free port for the calls")
+    parser.add_argument("--explain", action="store_true",
+                        help="why the last tick that had something to decide did what it did")
+    parser.add_argument("--history", action="store_true", help="every decision so far")
+    parser.add_argument("--dry-run", action="store_true",
+                        help="take new rows in and decide, but deploy nothing")
     parser.add_argument("--summary", action="store_true", help="end with a summary for a person")
 
 
@@ -315,7 +409,7 @@ def main() -> None:
         return
     from risk.runner import run
 
-    run(tick, __doc__, options=options, writes=lambda _: False)
+    run(stage, __doc__, options=options, writes=lambda _: False)
 
 
 if __name__ == "__main__":

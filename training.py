@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import io
 import pickle
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from risk.artifacts import sha256, utc_now, write_whole
 from risk.config import Config, Outcome, PipelineError
 from risk.model.rows import TrainingRows, training_rows
+from risk.model.sampling import SEED
 from risk.runner import run
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
+
+    from risk.model.portable import Model
 
 EXPORT_ROWS = 200_000
 
@@ -22,7 +26,7 @@ def train(config: Config) -> Outcome:
     """Fit the recipe and write both forms of the model; nothing is overwritten by a refusal."""
     from risk.model.portable import export
     from risk.model.recipe import fit
-    from risk.model.sampling import SEED, sample_of
+    from risk.model.sampling import sample_of
 
     rows = training_rows(config)
     _refuse_all_missing(rows)
@@ -47,6 +51,46 @@ def train(config: Config) -> Outcome:
         f"{config.shown(config.model_pickle)}"
     )
     return Outcome("\n".join([text, *(f"  warning: {w}" for w in warnings)]), lineage)
+
+
+def publish(config: Config, model: Model) -> Outcome:
+    """Write both forms of a model that was chosen among fitted ones, as train() does.
+
+    The pickle is made from the JSON terms; refused unless both agree.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from risk.model.blend import pipeline_of
+    from risk.model.portable import AGREEMENT, packed
+
+    fitted = pipeline_of(model)
+    rows = pd.DataFrame(
+        {
+            name: pd.Series(model.checks[name], dtype=float if kind == "number" else object)
+            for name, kind in model.columns.items()
+        }
+    )
+    apart = np.abs(fitted.predict_proba(rows)[:, 1] - model.probabilities(model.checks))
+    if not float(apart.max(initial=0.0)) <= AGREEMENT:
+        raise PipelineError(f"the pipeline differs from the model by {apart.max():.3g}")
+    dumped = io.BytesIO()
+    pickle.dump(fitted, dumped, protocol=5)
+    lineage = {
+        "seed": SEED,
+        "trained_at": utc_now(),
+        "versions": versions(),
+        "warnings": [],
+        **model.lineage,
+        "trainedmodel_sha256": sha256(dumped.getvalue()),
+    }
+    write_whole(config.model_pickle, dumped.getvalue())
+    write_whole(config.model_json, packed(replace(model, lineage=lineage)))
+    text = (
+        f"made from models of {lineage['rows']} labelled rows ({lineage['exits']} exits): "
+        f"{config.shown(config.model_pickle)}"
+    )
+    return Outcome(text, lineage)
 
 
 def cautions(rows: TrainingRows, fitted: Pipeline) -> list[str]:

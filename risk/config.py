@@ -18,7 +18,7 @@ FOLDERS = {
     "prod_deployment_path": "the deployed release",
 }
 MODELS = ("default", "original")
-POLICIES = ("raw", "always", "never")
+POLICIES = ("fast", "certified", "raw", "always", "never")
 
 
 class PipelineError(Exception):
@@ -61,7 +61,10 @@ SETTINGS = {
         "default", "choice", "`default`, or `original`: the published exercise's recipe", MODELS
     ),
     "policy": Setting(
-        "raw", "choice", "when to redeploy: `raw` (F1 fell), `always`, `never`", POLICIES
+        "fast",
+        "choice",
+        "when to redeploy: `fast` or `certified` by evidence, `raw` (F1 fell), `always`, `never`",
+        POLICIES,
     ),
     "run_limit_minutes": Setting(
         60, "number", "a longer run is ended, with its children", low=0.01
@@ -228,6 +231,10 @@ class Config:
     @property
     def run_marker(self) -> Path:
         return self.state_folder / "run.json"
+
+    @property
+    def evidence(self) -> Path:
+        return self.state_folder / "evidence.json"
 
     @property
     def heartbeat(self) -> Path:

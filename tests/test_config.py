@@ -85,7 +85,7 @@ def test_five_entries_are_enough(tmp_path: Path) -> None:
         "number_of_employees",
     )
     assert config.columns.non_negative == config.columns.features
-    assert (config.horizon_days, config.port, config.policy) == (0, 8000, "raw")
+    assert (config.horizon_days, config.port, config.policy) == (0, 8000, "fast")
 
 
 @pytest.mark.parametrize("name", ["config.json", "practice.json"])
@@ -174,7 +174,7 @@ WRONG = {
         {"model": "forest"},
         "model must be 'default' or 'original', not 'forest'",
     ),
-    "a list for a policy": ({"policy": ["raw"]}, "policy must be 'raw' or 'always' or 'never'"),
+    "a list for a policy": ({"policy": ["raw"]}, "policy must be 'fast' or 'certified' or"),
     "columns in a list": ({"columns": []}, "columns must be an object"),
     "a text for a list": ({"allowed_paths": "/srv"}, "allowed_paths must be a list of texts"),
     "no features": ({"columns": {"features": []}}, "features must be a list of column names"),

@@ -325,7 +325,7 @@ def test_labels_wait_for_their_horizon_and_are_judged_when_they_mature(tmp_path:
         == datetime.datetime.combine(tomorrow, datetime.time(), datetime.UTC).timestamp()
     )
 
-    with mock.patch("risk.monitor.evidence.today", return_value=tomorrow):
+    with mock.patch("risk.monitor.plain.today", return_value=tomorrow):
         matured = full_look(project)
 
     assert (first.data["outcome"], idle) == ("deploy", "idle")
@@ -340,7 +340,7 @@ def test_a_longer_horizon_does_not_make_old_rows_new(tmp_path: Path) -> None:
     project = new_project(tmp_path, horizon_days=1)
     project.write(f"sourcedata/{date}.csv", client_rows(60, seed=1))
     with (
-        mock.patch("risk.monitor.evidence.today", return_value=then),
+        mock.patch("risk.monitor.plain.today", return_value=then),
         mock.patch("risk.model.rows.today", return_value=then),
     ):
         look(project)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +29,8 @@ Table = dict[str, list[Any]]
 class Model:
     """A logistic regression over terms; `columns` are its raw features and their kinds.
 
-    profile: what is usual in the training rows, for the words of the reasons.
+    profile: what is usual in the training rows, for the words of the reasons. checks: the rows that
+    the file's self-check evaluates.
     """
 
     columns: dict[str, str]
@@ -37,11 +38,17 @@ class Model:
     terms: list[dict[str, Any]]
     lineage: dict[str, Any] = field(default_factory=dict)
     profile: dict[str, dict[str, Any]] = field(default_factory=dict)
+    checks: Table = field(default_factory=dict)
 
     def log_odds(self, table: Table) -> np.ndarray:
         """The log-odds of an exit for each row. Shape (n,)."""
+        return self.log_odds_of(self.raw(table), rows_of(table))
+
+    def log_odds_of(self, raw: dict[str, np.ndarray], rows: int) -> np.ndarray:
+        """The same from columns that are arrays already."""
+        parts = (contribution(term, raw) for term in self.terms)
         with np.errstate(over="ignore"):  # an infinite log-odds is a certain answer
-            return self.intercept + sum(self.contributions(table), np.zeros(rows_of(table)))
+            return self.intercept + sum(parts, np.zeros(rows))
 
     def contributions(self, table: Table) -> list[np.ndarray]:
         """What each term adds to each row's log-odds; they and the intercept add up."""
@@ -90,14 +97,19 @@ def export(
         raise PipelineError(
             f"the JSON model differs from the pipeline by {worst:.3g}; nothing was written"
         )
+    return packed(replace(model, profile=profile_of(table, columns), checks=check_rows(table)))
+
+
+def packed(model: Model) -> bytes:
+    """The model as the bytes that parse() takes."""
     body = {
         "format": FORMAT,
-        "columns": columns,
-        "intercept": intercept,
-        "terms": terms,
-        "lineage": lineage,
-        "profile": profile_of(table, columns),
-        "self_check": self_check(model, table),
+        "columns": model.columns,
+        "intercept": model.intercept,
+        "terms": model.terms,
+        "lineage": model.lineage,
+        "profile": model.profile,
+        "self_check": {"rows": model.checks, "log_odds": model.log_odds(model.checks).tolist()},
     }
     raw = (json.dumps(seal(body), indent=1, allow_nan=False) + "\n").encode()
     if len(raw) > MAX_BYTES:
@@ -108,12 +120,11 @@ def export(
     return raw
 
 
-def self_check(model: Model, table: Table) -> dict[str, Any]:
-    """A few rows spread over the table, and the log-odds that every later evaluation must give."""
+def check_rows(table: Table) -> Table:
+    """A few rows spread over the table: every later evaluation must give them what it gives now."""
     n = rows_of(table)
     chosen = sorted({round(at) for at in np.linspace(0, n - 1, min(SELF_CHECK_ROWS, n))})
-    rows = {name: [_finite_or_none(values[at]) for at in chosen] for name, values in table.items()}
-    return {"rows": rows, "log_odds": model.log_odds(rows).tolist()}
+    return {name: [_finite_or_none(values[at]) for at in chosen] for name, values in table.items()}
 
 
 def _finite_or_none(value: Any) -> Any:
@@ -210,7 +221,12 @@ def _checked(body: dict[str, Any]) -> Model:
         raise ValueError(columns)
     terms = [checked(term, columns) for term in body["terms"]]
     return Model(
-        columns, number(body["intercept"]), terms, dict(body["lineage"]), dict(body["profile"])
+        columns,
+        number(body["intercept"]),
+        terms,
+        dict(body["lineage"]),
+        dict(body["profile"]),
+        dict(body["self_check"]["rows"]),
     )
 
 

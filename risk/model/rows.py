@@ -13,6 +13,7 @@ from risk.data.store import labelled, stored_rows, today
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,7 @@ def training_rows(config: Config) -> TrainingRows:
     known = labelled(rows, schema, config.horizon_days, today())
     columns = feature_kinds(schema)
     labels = known[schema.named("target")].to_numpy().astype(np.int64)
-    lineage = {
-        "recipe": config.model,
-        "rows": known.height,
-        "exits": int(labels.sum()),
-        "base_rate": float(labels.mean()) if labels.size else None,
-        "tick": tick,
-        "day": str(today()),
-        "horizon_days": config.horizon_days,
-        "data_sha256": file_sha256(config.finaldata),
-        "last_date": str(known["_date"].max() or ""),
-    }
+    lineage = lineage_of(config, known, schema, tick)
     return TrainingRows(
         pandas_of(known.select(list(columns))),
         labels,
@@ -52,6 +43,23 @@ def training_rows(config: Config) -> TrainingRows:
         columns,
         lineage,
     )
+
+
+def lineage_of(config: Config, known: pl.DataFrame, schema: Schema, tick: int) -> dict[str, Any]:
+    """Where a model comes from that is trained on these labelled rows today."""
+    labels = known[schema.named("target")]
+    exits = int(labels.sum())
+    return {
+        "recipe": config.model,
+        "rows": known.height,
+        "exits": exits,
+        "base_rate": exits / known.height if known.height else None,
+        "tick": tick,
+        "day": str(today()),
+        "horizon_days": config.horizon_days,
+        "data_sha256": file_sha256(config.finaldata),
+        "last_date": str(known["_date"].max() or ""),
+    }
 
 
 def refuse_other_features(config: Config, columns: dict[str, str]) -> None:

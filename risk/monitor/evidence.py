@@ -1,222 +1,497 @@
-"""Should the deployed model be replaced? The evidence on disk, and one decision with its reason."""
+"""Retrain and redeploy? The rule: bets on labelled rows that no model had seen, and what they earn.
+
+Everything here is arithmetic on arrays and one small state. p is the served risk, q a challenger's,
+both fixed before the label y was known; n rows; the models' risks come as log-odds.
+
+    one row's bet     log(1 + k / ((p+q)(2-p-q)) ((p-y)^2 - (q-y)^2))      gains where q was nearer
+    wealth            b[k] = sum of the bets since the last deployment, for each fraction k
+    evidence          E = mean over k of exp b[k]
+    layer             (a, c) of a + c x log-odds: (0, 1), and the one fitted on the newest 300 rows
+    score             of an expert or layer: old / 2 + 2 min(100, n) x its Brier on the rows
+    weights           exp(-score), normalised; a blend is the weighted mean of log-odds
+
+While no challenger is better than the champion, E grows above 1/alpha with a chance of at most
+alpha, however often one looks (Ville's inequality): that is the promise of "certified". "fast" asks
+for less evidence and is measured by replay instead (docs/decisions.md).
+"""
 
 from __future__ import annotations
 
-import datetime
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from risk.artifacts import OpenRelease, current_version
-from risk.config import Config, PipelineError
-from risk.data.holdout import TestRows
-from risk.data.schema import Schema
-from risk.data.store import labelled, mature, next_maturity, read_state, stored_rows, today
-from risk.model import portable
-from risk.model.measures import THRESHOLD, f1
-from risk.model.recipe import check_enough
-from risk.model.rows import refuse_other_features
-
-if TYPE_CHECKING:
-    import polars as pl
-
-KEEP, WAIT, DEPLOY, HELD = "keep", "wait", "deploy", "held"
+FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1.0)
+IDENTITY = (0.0, 1.0)
+LEAST_RISK = 1e-6
+Layer = tuple[float, float]
+Wealth = tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Decision:
-    """The verdict, why, and whether the new rows have been judged by it (else they wait)."""
+class Rule:
+    """The constants, each with its reason in docs/decisions.md."""
 
-    verdict: str
-    reason: str
-    judged: bool
+    alpha: float = 0.05
+    bar: float = 3.0
+    gap: float = 0.01
+    lead: float = 0.005
+    margin: float = 0.001
+    cap: int = 100
+    forget: float = 0.5
+    prior: float = 10.0
+    layer_rows: int = 300
+    former: int = 2
+    least_rows: int = 50
+    least_class: int = 10
+    halves_rows: int = 150
+    grow: float = 1.5
+    grow_step: float = 1 / 6000
+    grow_evidence: float = 0.3
+    grow_share: float = 0.5
+    grow_start: int = 2
+
+
+RULE = Rule()
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a tick knows when it decides.
+class Stakes:
+    """What one challenger has earned against the champion: wealth, and moments of d.
 
-    deployed: the deployed version, None before the first.
-    deployed_f1: its F1 on the test data as they are now.
-    fresh_f1: its F1 on the new labelled rows, which it was neither trained nor judged on before;
-    None where they hold no exit (F1 says nothing then). rows, exits: how many they are.
-    unseen: labelled rows that it was not trained on.
-    unlabelled: new rows whose label is not known, or not mature, yet.
-    trainable: "" if training's minimum is met, else what is missing.
+    d: the champion's squared error minus the challenger's, in each row.
     """
 
-    deployed: int | None
-    held: bool
-    deployed_f1: float | None = None
-    fresh_f1: float | None = None
+    wealth: Wealth = (0.0,) * len(FRACTIONS)
     rows: int = 0
-    exits: int = 0
-    unseen: int = 0
-    unlabelled: int = 0
-    trainable: str = ""
+    total: float = 0.0
+    squares: float = 0.0
+
+    def plus(self, bets: np.ndarray, d: np.ndarray) -> Stakes:
+        """With the bets of more rows, shape (fractions,), and their d, shape (n,)."""
+        wealth = tuple((np.array(self.wealth) + bets).tolist())
+        total, squares = self.total + float(d.sum()), self.squares + float(d @ d)
+        return Stakes(wealth, self.rows + d.size, total, squares)
+
+    @property
+    def log_evidence(self) -> float:
+        return log_mean_exp(np.array(self.wealth))
+
+    def rows_needed(self, limit: float) -> int | None:
+        """About how many rows more until E reaches the limit, None without evidence for it.
+
+        (ln limit - ln E) 2 v / g^2, with mean g and variance v of d; at least 100.
+        """
+        if self.rows < 2 or self.total <= 0:
+            return None
+        mean = self.total / self.rows
+        variance = max(self.squares / self.rows - mean**2, 0.0)
+        missing = max(math.log(limit) - self.log_evidence, 0.0)
+        return max(round(missing * 2 * variance / mean**2), 100)
 
 
 @dataclass(frozen=True)
-class Stand:
-    """How far the data go: the store's tick, the day, the horizon by which labels counted then.
+class Standing:
+    """The small state between two looks.
 
-    next_maturity: seconds since 1970 when the next waiting label may be used, 0 if none waits.
+    experts, own: scores of the experts' layers and of the champion's. stakes: by challenger.
+    looks, deployments: since the first model. rows: labelled rows used; rows_then: at deployment.
+    swaps: deployments that evidence called for ("certified" asks for more after each).
     """
 
-    tick: int
-    day: str
-    horizon_days: int
-    next_maturity: float = 0.0
+    experts: tuple[float, ...] = ()
+    own: tuple[float, ...] = (0.0, 0.0)
+    stakes: dict[str, Stakes] = field(default_factory=dict)
+    looks: int = 0
+    deployments: int = 0
+    rows: int = 0
+    rows_then: int = 0
+    swaps: int = 0
 
 
-def decide(policy: str, known: Evidence) -> Decision:
-    """The verdict of the configured policy: "raw" (F1 fell), "always" or "never"."""
-    if known.deployed is None:
-        return _first(known)
-    if known.held:
-        return _waiting(
-            HELD,
-            f"version {known.deployed} was chosen by hand and is held; "
-            "deployment.py --release-hold ends that",
-        )
-    if policy == "never":
-        return Decision(KEEP, 'the policy is "never"', judged=True)
-    return _always(known) if policy == "always" else _raw(known)
+@dataclass(frozen=True)
+class Batch:
+    """Labelled rows with what each model had said of them beforehand, as log-odds of shape (n,).
+
+    served: the champion as it was served. own: its layers. experts: every expert's layers.
+    challengers: by name. former: former champions by name. crossed: by models each fitted on one
+    half of these very rows and asked about the other; halves: which half a row is in.
+    """
+
+    labels: np.ndarray
+    served: np.ndarray
+    own: list[np.ndarray]
+    experts: list[np.ndarray]
+    challengers: dict[str, np.ndarray]
+    former: dict[str, np.ndarray] = field(default_factory=dict)
+    crossed: np.ndarray | None = None
+    halves: np.ndarray | None = None
 
 
-def _waiting(verdict: str, reason: str) -> Decision:
-    """A verdict after which the new rows are still to be judged."""
-    return Decision(verdict, reason, judged=False)
+@dataclass(frozen=True)
+class Judgement:
+    """What the rows say is to be done: the action, which model, why, and every number behind it.
+
+    action: "none", "swap", "growth", "jump" (to the fit on the newest rows), "back" (to a former
+    champion) or "roll back" (the same by "certified"); target: the model's name.
+    """
+
+    action: str
+    target: str
+    reason: str
+    evidence: tuple[dict[str, Any], ...]
+    details: dict[str, Any]
 
 
-def _first(known: Evidence) -> Decision:
-    if known.trainable:
-        return _waiting(WAIT, f"no model yet: {known.trainable}")
-    return Decision(DEPLOY, "the first model: there was none to compare with", judged=True)
+# ---------------------------------------------------------------- bets
 
 
-def _always(known: Evidence) -> Decision:
-    if not known.unseen:
-        return _nothing_labelled(known)
-    if known.trainable:
-        return _waiting(WAIT, known.trainable)
-    what = numbered(known.unseen, "new labelled row")
-    return Decision(DEPLOY, f'{what}, and the policy is "always"', judged=True)
+def risks(log_odds: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), kept 1e-6 away from 0 and 1. Shape of log_odds."""
+    bound = math.log(1 / LEAST_RISK - 1)
+    return 1 / (1 + np.exp(-np.clip(log_odds, -bound, bound)))
 
 
-def _nothing_labelled(known: Evidence) -> Decision:
-    if known.unlabelled:
-        what = numbered(known.unlabelled, "new row")
-        return _waiting(
-            WAIT,
-            f"{what} without a usable label yet; the deployed model is judged when labels come",
-        )
-    return Decision(KEEP, "no new labelled rows to judge by", judged=True)
+def log_mean_exp(values: np.ndarray) -> float:
+    peak = float(values.max())
+    return peak + math.log(float(np.mean(np.exp(values - peak))))
 
 
-def _raw(known: Evidence) -> Decision:
-    if not known.rows:
-        return _nothing_labelled(known)
-    what = numbered(known.rows, "new labelled row")
-    if known.fresh_f1 is None:
-        return _waiting(
-            WAIT,
-            f"{what} without an exit, so that F1 says nothing; judged together with the next ones",
-        )
-    if known.deployed_f1 is None:
-        raise ValueError("a deployed model without a score")
-    better = known.fresh_f1 >= known.deployed_f1
-    reason = (
-        f"F1 {known.fresh_f1:.3f} on {what} ({numbered(known.exits, 'exit')}) is "
-        f"{'not below' if better else 'below'} the deployed model's {known.deployed_f1:.3f}"
+def bets(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Summed log gains of betting on q against p, for each fraction. Shape (fractions,)."""
+    edge = ((p - y) ** 2 - (q - y) ** 2) / ((p + q) * (2 - p - q))
+    return np.log1p(np.outer(FRACTIONS, edge)).sum(axis=1)
+
+
+def careful_bets(y: np.ndarray, p: np.ndarray, q: np.ndarray, margin: float) -> np.ndarray:
+    """The same where q must be nearer by a margin: d = (p-y)^2 - (q-y)^2 - margin.
+
+    The stake is capped so that no row can cost more than 95 % of the wealth. Shape (fractions,).
+    """
+    d = (p - y) ** 2 - (q - y) ** 2 - margin
+    most_lost = np.abs(p - q) * np.maximum(p + q, 2 - p - q) + margin
+    stake = np.minimum(np.outer(FRACTIONS, 1 / ((p + q) * (2 - p - q))), 0.95 / most_lost)
+    return np.log1p(stake * d).sum(axis=1)
+
+
+def staked(stakes: Stakes, y: np.ndarray, p: np.ndarray, q: np.ndarray) -> Stakes:
+    return stakes.plus(bets(y, p, q), (p - y) ** 2 - (q - y) ** 2)
+
+
+def brier(y: np.ndarray, p: np.ndarray) -> float:
+    return float(np.mean((p - y) ** 2))
+
+
+def gain_in_ranking(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
+    """The upper end of what q may rank better than p: one-sided 95 % of the AUC's difference.
+
+    By DeLong's variance of the paired difference; 1 where a class has fewer than two rows.
+    """
+    exits, stays = y == 1, y == 0
+    if min(exits.sum(), stays.sum()) < 2:
+        return 1.0
+    above = placements(q[exits], q[stays]) - placements(p[exits], p[stays])
+    below = placements(p[stays], p[exits]) - placements(q[stays], q[exits])
+    error = (above.var(ddof=1) / above.size + below.var(ddof=1) / below.size) ** 0.5
+    return float(above.mean() + 1.645 * error)
+
+
+def placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each score the share of the others below it, ties half. Shape of scores."""
+    ordered = np.sort(others)
+    low, high = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
+    return (low + high) / (2 * others.size)
+
+
+# ---------------------------------------------------------------- layers, scores, blends
+
+
+def layer_on(log_odds: np.ndarray, y: np.ndarray, prior: float) -> Layer:
+    """(a, c) of the best a + c x log_odds on these rows; the prior (0, 1) counts as that many."""
+    x = np.clip(log_odds, -15.0, 15.0)
+    found = np.array(IDENTITY)
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-np.clip(found[0] + found[1] * x, -35, 35)))
+        wrong, h = p - y, p * (1 - p)
+        slope = np.array([wrong.sum(), wrong @ x]) + prior * (found - IDENTITY)
+        bend = np.array([[h.sum(), h @ x], [h @ x, h @ x**2]]) + prior * np.eye(2)
+        step = np.linalg.solve(bend, slope)
+        found = found - step
+        if np.abs(step).max() < 1e-8:
+            break
+    return float(found[0]), float(found[1])
+
+
+def layers_on(log_odds: np.ndarray, y: np.ndarray, rule: Rule = RULE) -> tuple[Layer, Layer]:
+    """A model as it is and recalibrated on the newest rows; as it is where these are too few."""
+    return IDENTITY, layer_on(log_odds, y, rule.prior) if y.size >= rule.layer_rows else IDENTITY
+
+
+def levelled(log_odds: np.ndarray, y: np.ndarray, halves: np.ndarray, prior: float) -> np.ndarray:
+    """Log-odds moved to the level of these rows: each half by what the other half shows.
+
+    Rows of one file share an effect of that file; two models put on its level are compared by what
+    they know beyond it.
+    """
+    moved = np.array(log_odds, dtype=np.float64)
+    for half in (0, 1):
+        seen, asked = halves != half, halves == half
+        moved[asked] += level_on(log_odds[seen], y[seen], prior)
+    return moved
+
+
+def level_on(log_odds: np.ndarray, y: np.ndarray, prior: float) -> float:
+    """The a of the best a + log_odds on these rows; the prior 0 counts as that many rows."""
+    a = 0.0
+    for _ in range(30):
+        p = risks(a + log_odds)
+        step = (float((p - y).sum()) + prior * a) / (float((p * (1 - p)).sum()) + prior)
+        a -= step
+        if abs(step) < 1e-8:
+            break
+    return a
+
+
+def rescored(
+    scores: tuple[float, ...], said: list[np.ndarray], y: np.ndarray, rule: Rule
+) -> tuple[float, ...]:
+    """Each score with these rows; rows of a file are alike, so that it counts as 100 at most."""
+    rows = 2 * min(rule.cap, y.size)
+    return tuple(
+        rule.forget * old + rows * brier(y, risks(x)) for old, x in zip(scores, said, strict=True)
     )
-    if better:
-        return Decision(KEEP, reason, judged=True)
-    if known.trainable:
-        return _waiting(WAIT, f"{reason}, but {known.trainable}")
-    return Decision(DEPLOY, reason, judged=True)
 
 
-def numbered(count: int, noun: str) -> str:
-    """1 row, 2,000 rows."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def weights(scores: tuple[float, ...]) -> np.ndarray:
+    """Shares of a blend, summing to 1, by exp(-score). Shape (scores,)."""
+    relative = np.exp(-(np.array(scores) - min(scores)))
+    return relative / relative.sum()
 
 
-def gather(config: Config, judged: Stand, *, held: bool) -> tuple[Evidence, Stand]:
-    """What is known for the decision, and how far the data go now; all from what is on disk.
+def mean_layer(layers: tuple[Layer, ...], scores: tuple[float, ...]) -> Layer:
+    """The blend of one model's layers, which is a layer again."""
+    a, c = weights(scores) @ np.array(layers)
+    return float(a), float(c)
 
-    judged: where the data stood when a verdict was last given on them.
-    """
-    evidence, day = Evidence(current_version(config), held), today()
-    if not config.finaldata.exists() and not read_state(config)["layout"]:
-        lack = (
-            "no row was ingested yet; put CSV files with labelled rows into "
-            f"{config.shown(config.input_folder)}"
+
+# ---------------------------------------------------------------- the guard
+
+
+def missing(rows: int, exits: int, rule: Rule = RULE) -> str:
+    """What the rows still lack to be evidence, "" if they are enough."""
+    lacks = [
+        f"{found:,} of {least} {noun}"
+        for found, least, noun in (
+            (rows, rule.least_rows, "rows"),
+            (exits, rule.least_class, "exits"),
+            (rows - exits, rule.least_class, "stays"),
         )
-        return replace(evidence, trainable=lack), Stand(0, str(day), config.horizon_days)
-    rows, schema, tick = stored_rows(config)
-    known = labelled(rows, schema, config.horizon_days, day)
-    found: dict[str, Any] = {}
-    if evidence.deployed is not None:
-        found = _of_deployed(config, rows, known, schema, judged)
-    waiting = next_maturity(rows, schema, config.horizon_days, day)
-    stand = Stand(tick, str(day), config.horizon_days, _seconds(waiting))
-    return replace(evidence, trainable=_lack(known, schema), **found), stand
+        if found < least
+    ]
+    return ", ".join(lacks)
 
 
-def _lack(known: pl.DataFrame, schema: Schema) -> str:
-    """What training's minimum still lacks, "" if it is met."""
-    try:
-        check_enough(known[schema.named("target")].to_numpy().astype(np.int64))
-    except PipelineError as error:
-        return str(error)
-    if all(known[column.name].n_unique() < 2 for column in schema.features):
-        return "no feature has two different values in the labelled rows"
-    return ""
+# ---------------------------------------------------------------- "fast"
 
 
-def _of_deployed(
-    config: Config, rows: pl.DataFrame, known: pl.DataFrame, schema: Schema, judged: Stand
-) -> dict[str, Any]:
-    """How the deployed model does on labelled rows that are new to it: fields of Evidence."""
-    with OpenRelease(config) as release:
-        model, manifest = portable.parse(release.verified("model.json")), release.manifest
-    refuse_other_features(config, model.columns)
-    trained = Stand(manifest["tick"], manifest["day"], manifest["horizon_days"])
-    unseen = known.filter(new_since(known, trained))
-    fresh = unseen.filter(new_since(unseen, judged) & ~unseen["_replaced"])
-    labels = fresh[schema.named("target")].to_numpy()
-    risks = model.probabilities({name: fresh[name].to_list() for name in model.columns})
-    exits, last = int((labels == 1).sum()), max(trained.tick, judged.tick)
-    return {
-        "deployed_f1": score_to_beat(config, model, manifest),
-        "unseen": unseen.height,
-        "fresh_f1": f1(labels, (risks >= THRESHOLD).astype(int)) if exits else None,
-        "rows": fresh.height,
-        "exits": exits,
-        "unlabelled": int((rows["_tick"] > last).sum()) - int((known["_tick"] > last).sum()),
+def judge(standing: Standing, batch: Batch, rule: Rule = RULE) -> tuple[Standing, Judgement]:
+    """The standing with these rows, and what the rule "fast" does about them."""
+    y, p, q = batch.labels, risks(batch.served), risks(batch.challengers["challenger"])
+    stakes = staked(standing.stakes.get("challenger", Stakes()), y, p, q)
+    after = replace(
+        standing,
+        experts=rescored(standing.experts, batch.experts, y, rule),
+        own=rescored(standing.own, batch.own, y, rule),
+        stakes={"challenger": stakes},
+        looks=standing.looks + 1,
+        rows=standing.rows + y.size,
+    )
+    leaps = [leap for leap in leaps_of(batch, rule) if leap["E"] >= leap["limit"]]
+    ranking = gain_in_ranking(y, p, q)
+    main = {
+        "name": "challenger",
+        "E": math.exp(min(stakes.log_evidence, 700.0)),
+        "limit": rule.bar,
+        "brier": brier(y, q),
+        "brier_served": brier(y, p),
+        "rows_needed": stakes.rows_needed(rule.bar),
     }
+    found = (main, *leaps_of(batch, rule))
+    details = {"rows_since_deployment": stakes.rows, "ranking_gain_at_most": ranking}
+    action, target, reason = _fast_action(after, main, leaps, ranking, rule)
+    return after, Judgement(action, target, reason, found, details)
 
 
-def new_since(rows: pl.DataFrame, stand: Stand) -> pl.Series:
-    """Which labelled rows were not there yet, or not mature yet, when the data stood there."""
-    late = rows["_tick"] > stand.tick
-    if not stand.horizon_days or not stand.day:
-        return late
-    return late | ~mature(rows, stand.horizon_days, datetime.date.fromisoformat(stand.day))
+def leaps_of(batch: Batch, rule: Rule) -> list[dict[str, Any]]:
+    """What these rows alone say for each former champion and for the fit on these rows.
+
+    Both sides are first put on the level of these rows, which the layer follows anyway.
+    """
+    y, halves = batch.labels, batch.halves
+    if halves is None:
+        return []
+    p = risks(levelled(batch.served, y, halves, rule.prior))
+    rivals = dict(batch.former)
+    if batch.crossed is not None and y.size >= rule.halves_rows:
+        rivals["newest rows"] = batch.crossed
+    found = []
+    for name, said in rivals.items():
+        own_level = name == "newest rows"
+        q = risks(said if own_level else levelled(said, y, halves, rule.prior))
+        found.append(
+            {
+                "name": name,
+                "E": math.exp(min(log_mean_exp(bets(y, p, q)), 700.0)),
+                "limit": (1 + len(batch.former)) / rule.alpha,
+                "brier": brier(y, q),
+                "brier_served": brier(y, p),
+                "rows_needed": None,
+            }
+        )
+    return found
 
 
-def score_to_beat(config: Config, model: portable.Model, manifest: dict[str, Any]) -> float:
-    """The deployed model's F1 on the test data as they are now: across other test data F1s do not
-    compare. That of its deployment where there is no labelled test row any more."""
-    test = TestRows(config, model.columns)
-    rows, labels = test.labelled()
-    if test.sha256 == manifest["test_sha256"] or not labels.size:
-        return manifest["f1"]
-    return f1(labels, (model.probabilities(rows) >= THRESHOLD).astype(int))
+def _fast_action(
+    standing: Standing,
+    main: dict[str, Any],
+    leaps: list[dict[str, Any]],
+    ranking: float,
+    rule: Rule,
+) -> tuple[str, str, str]:
+    """(action, target, reason) of "fast"."""
+    leap = _best_leap(leaps, rule)
+    if leap:
+        gain = leap["brier_served"] - leap["brier"]
+        what = "a model of these rows alone" if leap["name"] == "newest rows" else leap["name"]
+        return (
+            "jump" if leap["name"] == "newest rows" else "back",
+            leap["name"],
+            f"on these rows {what} is better by {gain:.3f} Brier, with evidence "
+            f"{leap['E']:,.0f} of the {leap['limit']:.0f} needed",
+        )
+    evidence = f"evidence {main['E']:,.2f} of the {rule.bar:g} needed"
+    if ranking < 0:
+        return "none", "", f"the challenger ranks worse than the deployed model ({evidence})"
+    if main["E"] >= rule.bar:
+        return "swap", "challenger", f"the challenger is better: {evidence}"
+    if _has_grown(standing, main["E"], rule):
+        return (
+            "growth",
+            "challenger",
+            f"the labelled rows grew from {standing.rows_then:,} to {standing.rows:,} and nothing "
+            f"speaks against a model of all of them ({evidence})",
+        )
+    return "none", "", f"{evidence} that the challenger is better; {still_needed(main)}"
 
 
-def _seconds(day: str) -> float:
-    """Midnight UTC of the day in seconds since 1970, 0 for no day."""
-    return datetime.datetime.fromisoformat(f"{day}T00:00:00Z").timestamp() if day else 0.0
+def _best_leap(leaps: list[dict[str, Any]], rule: Rule) -> dict[str, Any] | None:
+    """The model to jump to; the fit on these rows must beat a former champion by a lead."""
+
+    def gain(leap: dict[str, Any]) -> float:
+        lead = rule.lead if leap["name"] == "newest rows" else 0.0
+        return float(leap["brier_served"] - leap["brier"]) - lead
+
+    large = [one for one in leaps if one["brier_served"] - one["brier"] > rule.gap]
+    return max(large, key=gain) if large else None
+
+
+def _has_grown(standing: Standing, evidence: float, rule: Rule) -> bool:
+    """Whether the rows alone promise a better model, and it is not too soon after the last ones.
+
+    A fit on n rows errs by about a constant / n: what 1/n has fallen by is what rows have gained.
+    """
+    then, now = max(standing.rows_then, 1), standing.rows
+    more = now >= rule.grow * then or 1 / then - 1 / now >= rule.grow_step
+    allowed = rule.grow_share * (standing.looks + rule.grow_start)
+    return more and evidence >= rule.grow_evidence and standing.deployments + 1 <= allowed
+
+
+def still_needed(entry: dict[str, Any]) -> str:
+    """How many rows more, for a person."""
+    rows = entry["rows_needed"]
+    if rows is None:
+        return "no evidence for it so far"
+    return f"about {rows:,} rows more ({round(rows / 2.5):,} to {round(rows * 2.5):,})"
+
+
+# ---------------------------------------------------------------- "certified"
+
+
+def judge_certified(
+    standing: Standing, batch: Batch, rule: Rule = RULE
+) -> tuple[Standing, Judgement]:
+    """The same by the rule whose false swaps have a proven limit."""
+    y, p = batch.labels, risks(batch.served)
+    rivals = batch.challengers | batch.former
+    stakes: dict[str, Stakes] = {}
+    found: list[dict[str, Any]] = []
+    for name, said in rivals.items():
+        q = risks(said)
+        one = standing.stakes.get(name, Stakes())
+        gains = careful_bets(y, p, q, rule.margin)
+        stakes[name] = one.plus(gains, (p - y) ** 2 - (q - y) ** 2 - rule.margin)
+        limit = certified_limit(standing.swaps, len(batch.challengers), rule)
+        limit = 1 / rule.alpha if name in batch.former else limit
+        found.append(
+            {
+                "name": name,
+                "E": math.exp(min(stakes[name].log_evidence, 700.0)),
+                "limit": limit,
+                "brier": brier(y, q),
+                "brier_served": brier(y, p),
+                "rows_needed": stakes[name].rows_needed(limit),
+            }
+        )
+    after = replace(
+        standing,
+        own=rescored(standing.own, batch.own, y, rule),
+        stakes=stakes,
+        looks=standing.looks + 1,
+        rows=standing.rows + y.size,
+    )
+    best = max(found, key=lambda one: one["E"] / one["limit"])
+    ranking = gain_in_ranking(y, p, risks(rivals[best["name"]]))
+    action, target, reason = _certified_action(best, ranking, batch)
+    details = {"rows_since_deployment": stakes[best["name"]].rows, "ranking_gain_at_most": ranking}
+    return after, Judgement(action, target, reason, tuple(found), details)
+
+
+def certified_limit(swaps: int, challengers: int, rule: Rule = RULE) -> float:
+    """What E must reach for the next swap: challengers / alpha_j; the alpha_j add up to alpha."""
+    return challengers / (rule.alpha * 6 / (math.pi**2 * (swaps + 1) ** 2))
+
+
+def _certified_action(
+    best: dict[str, Any], ranking: float, batch: Batch
+) -> tuple[str, str, str]:
+    evidence = f"evidence {best['E']:,.2f} of the {best['limit']:,.0f} needed"
+    if best["E"] < best["limit"]:
+        return "none", "", f"{best['name']}: {evidence}; {still_needed(best)}"
+    if ranking < 0:
+        return "none", "", f"{best['name']} ranks worse than the deployed model ({evidence})"
+    action = "roll back" if best["name"] in batch.former else "swap"
+    return action, best["name"], f"{best['name']} is better: {evidence}"
+
+
+# ---------------------------------------------------------------- after a deployment
+
+
+def settled(standing: Standing, action: str) -> Standing:
+    """The standing of a new champion: no bets yet, its layers scored as the challenger's were.
+
+    After a jump both layers begin alike: the rows have said nothing yet of a layer on them.
+    """
+    own = (0.0, 0.0)
+    if standing.experts and action in ("swap", "growth"):
+        plain, recalibrated = standing.experts[0::2], standing.experts[1::2]
+        own = (min(plain), min(recalibrated))
+    return replace(
+        standing,
+        own=own,
+        stakes={},
+        deployments=standing.deployments + 1,
+        rows_then=standing.rows,
+        swaps=standing.swaps + (action in ("swap", "roll back")),
+    )

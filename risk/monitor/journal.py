@@ -10,7 +10,7 @@ from typing import Any
 from risk.artifacts import holder_of, locked, read_optional_json, utc_now, write_json
 from risk.config import Busy, Config, PipelineError
 from risk.data.schema import printable
-from risk.monitor.evidence import Stand
+from risk.monitor.plain import Stand
 from risk.runner import os_error_text, start_log
 
 FORMAT = 1

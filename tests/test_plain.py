@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from risk.monitor.evidence import Decision, Evidence, decide, numbered
+from risk.monitor.plain import Decision, Evidence, decide, numbered
 
 NONE_YET = Evidence(None, False)
 DEPLOYED = Evidence(7, False, deployed_f1=0.561)

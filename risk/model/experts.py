@@ -1,0 +1,217 @@
+"""Models of the same terms under several weightings of the rows: what a decision chooses among.
+
+    all     every labelled row
+    half    a row's weight halves with every look since its label became known
+    last    the newest rows alone
+    last3   the rows of the newest three looks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from risk.model.newton import hessian_of, log_odds_of, minimise, null_weights
+from risk.model.portable import Model
+from risk.model.recipe import pipeline
+from risk.model.sampling import SEED
+from risk.model.terms import (
+    WIDEST,
+    Blank,
+    Condition,
+    Curve,
+    Levels,
+    Line,
+    Product,
+    Ramp,
+    Raw,
+    Region,
+    design,
+    raw_columns,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WEIGHTINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "all": lambda ages: np.ones(ages.size),
+    "half": lambda ages: 0.5 ** ages.astype(np.float64),
+    "last": lambda ages: (ages == 0).astype(np.float64),
+    "last3": lambda ages: (ages < 3).astype(np.float64),
+}
+LEAST_WEIGHT = 1e-4
+CHUNK_ROWS = 100_000
+KINDS = {kind.__name__: kind for kind in (Line, Blank, Levels, Curve, Region, Product)}
+
+
+@dataclass
+class Known:
+    """The labelled rows that may be learned from, and how many looks ago each label came.
+
+    features: the raw columns in pandas; labels, clients, ages: shape (n,), age 0 the newest.
+    """
+
+    recipe: str
+    columns: dict[str, str]
+    features: pd.DataFrame
+    labels: np.ndarray
+    clients: np.ndarray
+    ages: np.ndarray
+
+    @cached_property
+    def raw(self) -> Raw:
+        """The features as the terms take them."""
+        numbers = tuple(name for name, kind in self.columns.items() if kind == "number")
+        texts = tuple(name for name, kind in self.columns.items() if kind == "text")
+        return raw_columns(self.features, numbers, texts)
+
+    def rows(self, chosen: np.ndarray) -> Raw:
+        return {name: values[chosen] for name, values in self.raw.items()}
+
+
+@dataclass
+class Experts:
+    """The models of these rows, each fitted when it is first asked for."""
+
+    known: Known
+    _found: dict[str, Model] = field(default_factory=dict)
+
+    @cached_property
+    def terms(self) -> list[Any]:
+        """The terms that all of them share: found on all rows."""
+        known = self.known
+        if known.recipe == "original":
+            return raw_lines(known.raw)
+        made = pipeline(known.recipe, known.columns)[0]
+        return made.fit(known.features, known.labels, groups=known.clients).terms_
+
+    def model(self, name: str) -> Model:
+        """The model of that weighting."""
+        if name not in self._found:
+            weight = WEIGHTINGS[name](self.known.ages)
+            self._found[name] = self.fitted(self.terms, weight)
+        return self._found[name]
+
+    def fitted(self, terms: list[Any], weight: np.ndarray) -> Model:
+        """The model of these terms on the rows under these weights."""
+        known, chosen = self.known, np.flatnonzero(weight > LEAST_WEIGHT)
+        rows = known.rows(chosen)
+        y, weight = known.labels[chosen], weight[chosen]
+        slopes = fit_original if known.recipe == "original" else ridge_on
+        return model_of(terms, slopes(terms, rows, y, weight), known.columns)
+
+
+def crossed(
+    terms: list[Any], known: Known, newest: np.ndarray, halves: np.ndarray
+) -> np.ndarray | None:
+    """Log-odds of the newest rows, each by a model fitted on the other half of them. Shape (n,).
+
+    terms: found before these rows were. None where a half has but one class.
+    """
+    rows, y = known.rows(newest), known.labels[newest]
+    if any(len(set(y[halves == half].tolist())) < 2 for half in (0, 1)):
+        return None
+    said = np.zeros(y.size)
+    slopes = fit_original if known.recipe == "original" else ridge_on
+    for half in (0, 1):
+        seen, asked = np.flatnonzero(halves != half), np.flatnonzero(halves == half)
+        part = {name: values[seen] for name, values in rows.items()}
+        weights = slopes(terms, part, y[seen], np.ones(seen.size))
+        other = {name: values[asked] for name, values in rows.items()}
+        said[asked] = log_odds_of(design(terms, other), weights)
+    return said
+
+
+def ridge_on(terms: list[Any], raw: Raw, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weights of the terms' columns, intercept first: ridge on weighted rows, by chunks."""
+    starts = range(0, y.size, CHUNK_ROWS)
+    parts = [slice(first, first + CHUNK_ROWS) for first in starts]
+
+    def chunk(part: slice) -> np.ndarray:
+        return design(terms, {name: values[part] for name, values in raw.items()})
+
+    kept = chunk(parts[0]) if len(parts) == 1 else None
+
+    def sums(at: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        found = [
+            weighted_sums(kept if kept is not None else chunk(part), y[part], weight[part], at)
+            for part in parts
+        ]
+        losses, slopes, bends = zip(*found, strict=True)
+        return sum(losses), sum(slopes), sum(bends)  # type: ignore[return-value]
+
+    columns = sum(len(term.names()) for term in terms)
+    share = np.average(y, weights=weight)
+    return minimise(sums, null_weights(np.array([share]), columns))
+
+
+def weighted_sums(
+    Z: np.ndarray, y: np.ndarray, weight: np.ndarray, at: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """(loss, gradient, Hessian) of rows that count by their weights."""
+    eta = log_odds_of(Z, at)
+    small = np.exp(-np.abs(eta))
+    risk = np.where(eta >= 0, 1.0, small) / (1.0 + small)
+    loss = float(weight @ (np.log1p(small) + np.maximum(eta, 0.0) - y * eta))
+    wrong = weight * (risk - y)
+    slope = np.concatenate([[wrong.sum()], wrong @ Z])
+    return loss, slope, hessian_of(Z, np.sqrt(weight * risk * (1.0 - risk)))
+
+
+def raw_lines(raw: Raw) -> list[Any]:
+    """The original recipe's terms: raw numbers, the median where one is missing."""
+    widest = float(np.finfo(np.float64).max)
+    return [
+        Line(name, -widest, widest, float(np.nan_to_num(np.nanmedian(values))))
+        for name, values in raw.items()
+        if np.isfinite(values).any()
+    ]
+
+
+def fit_original(terms: list[Any], raw: Raw, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weights by the original recipe's solver."""
+    from sklearn.linear_model import LogisticRegression
+
+    regression = LogisticRegression(solver="liblinear", random_state=SEED)
+    regression.fit(np.clip(design(terms, raw), -WIDEST, WIDEST), y, sample_weight=weight)
+    return np.concatenate([regression.intercept_, regression.coef_[0]])
+
+
+def model_of(terms: list[Any], weights: np.ndarray, columns: dict[str, str]) -> Model:
+    """The terms with their weights, intercept first, as a model."""
+    records, at = [], 1
+    for term in terms:
+        width = len(term.names())
+        records.append(term.record(weights[at : at + width]))
+        at += width
+    return Model(columns, float(weights[0]), records)
+
+
+# ---------------------------------------------------------------- terms kept between looks
+
+
+def recorded(term: Any) -> dict[str, Any]:
+    """A term as JSON takes it, its scales (how strongly the ridge holds it) with it."""
+    return {"class": type(term).__name__, **asdict(term)}
+
+
+def restored(record: dict[str, Any]) -> Any:
+    """The term that was recorded; KeyError or TypeError if it is none."""
+    values = {key: _frozen(value) for key, value in record.items() if key != "class"}
+    if record["class"] == "Region":
+        values["conditions"] = tuple(Condition(**c) for c in record["conditions"])
+    if record["class"] == "Product":
+        values |= {key: Ramp(**_tuples(record[key])) for key in ("first", "second")}
+    return KINDS[record["class"]](**values)
+
+
+def _tuples(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: _frozen(value) for key, value in record.items()}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

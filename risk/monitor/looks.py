@@ -1,0 +1,588 @@
+"""One tick's look: rows whose labels are new, judged by what was said of them; what to deploy.
+
+Policies "fast" and "certified". All is computed from the committed book and the store alone, so
+that a run cut off anywhere comes to the same verdict again, and no bet is lost or counted twice.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from risk.artifacts import OpenRelease, next_version, sha256
+from risk.config import Config
+from risk.data.holdout import TestRows
+from risk.data.schema import Schema
+from risk.data.store import labelled, mature, next_maturity, stored_rows, today
+from risk.model import portable
+from risk.model.experts import Experts, Known
+from risk.model.portable import Model
+from risk.model.profile import profile_of
+from risk.model.rows import feature_kinds, lineage_of, pandas_of, refuse_other_features
+from risk.model.sampling import sample_of
+from risk.monitor.book import Book, read_book, read_forecasts, write_book
+from risk.monitor.contest import (
+    Contest,
+    Outcome,
+    Said,
+    crowned,
+    forecasts,
+    halves_of,
+    look,
+    opened,
+    refitted,
+)
+from risk.monitor.evidence import RULE, Stakes, bets, brier, missing, risks
+from risk.monitor.plain import (
+    DEPLOY,
+    HELD,
+    KEEP,
+    WAIT,
+    Decision,
+    Looked,
+    Stand,
+    new_since,
+    numbered,
+    seconds_of,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EVIDENCE_POLICIES = ("fast", "certified")
+PROFILE_ROWS = 200_000
+CERTAIN = 1.645  # one-sided 95 %
+LAYER = "layer"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The store as a look sees it: all rows, those with a usable label, and how far they go."""
+
+    rows: pl.DataFrame
+    known: pl.DataFrame
+    schema: Schema
+    stand: Stand
+
+    @property
+    def client(self) -> str:
+        return self.schema.named("id")
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.known[self.schema.named("target")].to_numpy().astype(np.int64)
+
+
+def table_of(config: Config) -> Table:
+    rows, schema, tick = stored_rows(config)
+    day = today()
+    known = labelled(rows, schema, config.horizon_days, day)
+    waiting = next_maturity(rows, schema, config.horizon_days, day)
+    return Table(
+        rows, known, schema, Stand(tick, str(day), config.horizon_days, seconds_of(waiting))
+    )
+
+
+def looked(config: Config, *, held: bool, commit: bool = True) -> Looked:
+    """One look. commit=False: the verdict alone, nothing is written."""
+    table = table_of(config)
+    with OpenRelease(config) as release:
+        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+    refuse_other_features(config, model.columns)
+    if held:
+        why = (
+            f"version {manifest['version']} was chosen by hand and is held; "
+            "deployment.py --release-hold ends that"
+        )
+        return Looked(Decision(HELD, why, judged=False), table.stand)
+    book = current_book(config, table, model, manifest)
+    if is_due(book, manifest):
+        verdict = Decision(book.entry["verdict"], book.entry["reason"], judged=True)
+        return Looked(verdict, table.stand, to_deploy(config, book, table), book.entry)
+    return _judged(config, table, book, manifest, commit=commit)
+
+
+def is_due(book: Book, manifest: dict[str, Any]) -> bool:
+    """Whether the book's last look has something to deploy that is not deployed yet."""
+    return book.due is not None and manifest.get("look") != book.look
+
+
+def current_book(
+    config: Config, table: Table, model: Model, manifest: dict[str, Any]
+) -> Book:
+    """The book on disk; a new one where somebody else has deployed, or the settings are others."""
+    book = read_book(config)
+    if book is None:
+        return new_book(config, table, model, manifest, {})
+    ours = manifest["version"] == book.release or manifest.get("look") == book.look
+    same = book.contest.policy == config.policy and _recipe_of(book) == config.model
+    if ours and same:
+        return book
+    former = dict(book.contest.former)
+    if not ours:
+        former = {book.contest.name: book.contest.champion} | former
+    new = new_book(config, table, model, manifest, former)
+    return new if not ours else replace(new, proven=book.proven)
+
+
+def _recipe_of(book: Book) -> str:
+    return book.contest.champion.lineage.get("recipe", "default")
+
+
+def new_book(
+    config: Config,
+    table: Table,
+    model: Model,
+    manifest: dict[str, Any],
+    former: dict[str, Model],
+) -> Book:
+    """The evidence begun anew about the deployed model, on the rows that it was trained on."""
+    trained = Stand(manifest["tick"], manifest["day"], manifest["horizon_days"])
+    before = table.known.filter(~new_since(table.known, trained))
+    rows = before if before.height else table.known
+    stands = (trained,)
+    experts = Experts(known_of(config, rows, table.schema, stands))
+    name = f"version {manifest['version']}"
+    former = {key: kept for key, kept in former.items() if key != name}
+    kept = dict(list(former.items())[: RULE.former if config.policy == "fast" else 1])
+    contest = opened(config.policy, model, name, experts, kept)
+    # The deployed model is served as it is until a look has seen rows that are new to it.
+    contest = replace(contest, layer=(0.0, 1.0))
+    return Book(
+        look=f"opened {manifest['version']}",
+        contest=contest,
+        release=manifest["version"],
+        ranking=manifest["version"],
+        stands=stands,
+        since=trained,
+        base_rate=model.lineage.get("base_rate") or 0.5,
+    )
+
+
+def known_of(
+    config: Config, rows: pl.DataFrame, schema: Schema, stands: tuple[Stand, ...]
+) -> Known:
+    """Labelled rows as the experts take them."""
+    columns = feature_kinds(schema)
+    labels = rows[schema.named("target")].to_numpy().astype(np.int64)
+    return Known(
+        config.model,
+        columns,
+        pandas_of(rows.select(list(columns))),
+        labels,
+        rows[schema.named("id")].to_numpy(),
+        ages_of(rows, labels, stands),
+    )
+
+
+def ages_of(rows: pl.DataFrame, labels: np.ndarray, stands: tuple[Stand, ...]) -> np.ndarray:
+    """How many looks ago each row's label became usable, 0 the newest. Shape (n,).
+
+    The rows of the first look are aged by their dates, so that a past that was loaded in one go
+    counts as the files that it came in.
+    """
+    at = np.full(rows.height, len(stands), dtype=np.int64)
+    for number in range(len(stands) - 1, -1, -1):
+        at[~new_since(rows, stands[number]).to_numpy()] = number
+    ages = int(at.max(initial=0)) - at
+    first = np.flatnonzero(at == 0)
+    ages[first] += _ages_by_date(rows["_date"].gather(first), labels[first])
+    return ages
+
+
+def _ages_by_date(dates: pl.Series, labels: np.ndarray) -> np.ndarray:
+    """0 for the newest date, 1 for the next, dates with too few rows joined. Shape (n,)."""
+    if dates.null_count() or not labels.size:
+        return np.zeros(labels.size, dtype=np.int64)
+    days = dates.to_physical().to_numpy()
+    ages, age, rows, exits = np.zeros(labels.size, dtype=np.int64), 0, 0, 0
+    for day in np.unique(days)[::-1]:
+        of_day = days == day
+        ages[of_day] = age
+        rows, exits = rows + int(of_day.sum()), exits + int(labels[of_day].sum())
+        if not missing(rows, exits):
+            age, rows, exits = age + 1, 0, 0
+    return ages
+
+
+# ---------------------------------------------------------------- the look
+
+
+def _judged(
+    config: Config, table: Table, book: Book, manifest: dict[str, Any], *, commit: bool
+) -> Looked:
+    fresh = fresh_rows(table, book)
+    labels = table.labels[fresh]
+    lack = missing(labels.size, int(labels.sum()))
+    if lack:
+        if commit:
+            _keep_forecasts(config, table, book)
+        return Looked(_waiting(table, book, labels.size, lack), table.stand)
+    said, told = said_of(config, table, book, fresh)
+    stands = (*book.stands, table.stand)
+    experts = Experts(known_of(config, table.known, table.schema, stands))
+    outcome = look(book.contest, experts, fresh, said)
+    outcome, refused = _guarded(config, book, outcome, experts, fresh)
+    after = _after(config, table, book, outcome, experts, manifest)
+    after, alarm = _against_base_rate(after, book, labels, said["served"], outcome.action)
+    entry = _entry(config, book, after, outcome, labels, refused, told, alarm)
+    after = replace(after, entry=entry)
+    if commit:
+        after = write_book(config, after, _all_forecasts(config, table, book, after))
+    model = to_deploy(config, after, table) if after.due else None
+    decision = Decision(entry["verdict"], entry["reason"], judged=True)
+    return Looked(decision, table.stand, model, entry, alarm)
+
+
+def fresh_rows(table: Table, book: Book) -> np.ndarray:
+    """The labelled rows to be bet on, by their places among the labelled: new, and one of a client
+    and period. Undated ones: one of a client for each champion."""
+    import polars as pl
+
+    known = table.known.with_row_index("_at")
+    late = new_since(table.known, book.stands[-1])
+    new = known.filter(late & ~table.known["_replaced"])
+    since = known.filter(new_since(table.known, book.since) & ~late)
+    bet_on = since.filter(pl.col("_date").is_null())[table.client].unique()
+    new = new.unique([table.client, "_date"], keep="first", maintain_order=True)
+    new = new.filter(pl.col("_date").is_not_null() | ~pl.col(table.client).is_in(bet_on.implode()))
+    return new["_at"].to_numpy().astype(np.int64)
+
+
+def _waiting(table: Table, book: Book, rows: int, lack: str) -> Decision:
+    """The verdict where the rows are too few to be evidence."""
+    if rows:
+        what = numbered(rows, "labelled row")
+        return Decision(WAIT, f"{what} not judged yet, evidence needs {lack}", judged=False)
+    unlabelled = int((table.rows["_tick"] > book.stands[-1].tick).sum())
+    if unlabelled:
+        what = numbered(unlabelled, "new row")
+        why = f"{what} without a label to judge by; judged when labels come"
+        return Decision(WAIT, why, judged=False)
+    return Decision(KEEP, "no new labelled rows to judge by", judged=True)
+
+
+def said_of(
+    config: Config, table: Table, book: Book, fresh: np.ndarray
+) -> tuple[Said, int]:
+    """(what the models said of the rows before their labels were known, of how many it was kept).
+
+    The kept forecasts where the row came without its label and the champion is still the same;
+    else what the models of the last look say now: they too were fixed before the labels came.
+    """
+    columns = feature_kinds(table.schema)
+    rows = table.known[fresh]
+    raw = {name: portable.numpy_column(rows[name].to_list(), columns[name]) for name in columns}
+    said = forecasts(book.contest, raw, fresh.size)
+    kept = read_forecasts(config, book)
+    at, place = matched(rows, table.client, kept, book.contest.name)
+    for name in said.keys() & set(kept.columns):
+        then = kept[name].gather(place).to_numpy()
+        told = np.isfinite(then)
+        said[name][at[told]] = then[told]
+    return said, int(at.size)
+
+
+def matched(
+    rows: pl.DataFrame, client: str, kept: pl.DataFrame, ranking: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """(places of rows, places of their forecasts by this ranking).
+
+    A row's forecast is that of the same client and date; of undated ones the client's earliest.
+    """
+    import polars as pl
+
+    ours = kept.with_row_index("_place").filter(pl.col("ranking") == ranking)
+    ours = ours.unique(["_client", "_date"], keep="first", maintain_order=True)
+    wanted = rows.select(pl.col(client).cast(pl.String).alias("_client"), "_date", "_tick")
+    found = wanted.with_row_index("_at").join(
+        ours.select("_client", "_date", "_place", pl.col("_tick").alias("_told")),
+        on=["_client", "_date"],
+        nulls_equal=True,
+    )
+    found = found.filter(pl.col("_date").is_not_null() | (pl.col("_told") < pl.col("_tick")))
+    return tuple(found[name].to_numpy().astype(np.int64) for name in ("_at", "_place"))  # type: ignore[return-value]
+
+
+# ---------------------------------------------------------------- the guard on the refit
+
+
+def _guarded(
+    config: Config, book: Book, outcome: Outcome, experts: Experts, fresh: np.ndarray
+) -> tuple[Outcome, str]:
+    """The outcome, with the judged model in the refit's place where the refit is refused, and why.
+
+    The refit may not do worse than the champion on the test data, by 95 % confidence. Test data
+    can be older than a change that the new rows show: where the refit is better on these, judged
+    out of fold, with the same confidence, they speak last. Without test data they speak alone.
+    """
+    if outcome.model is None or outcome.judged is None:
+        return outcome, ""
+    champion, refit = book.contest.served, outcome.contest.champion
+    test = TestRows(config, champion.columns)
+    rows, labels = test.labelled()
+    worse = labels.size and _is_worse(
+        labels, champion.probabilities(rows), refit.probabilities(rows)
+    )
+    if labels.size and not worse:
+        return outcome, ""
+    y, p, q = out_of_fold(book.contest, outcome, experts, fresh)
+    if _is_worse(y, q, p) if worse else not _is_worse(y, p, q):
+        return outcome, ""
+    where = "the test data" if worse else "new rows out of fold"
+    new = crowned(outcome.refitted, outcome.judged, outcome.judgement, experts, RULE)
+    return replace(outcome, contest=new, model=new.served), (
+        f"the refit does worse than the deployed model on {where}, so that the model that was "
+        "judged is deployed instead"
+    )
+
+
+def _is_worse(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> bool:
+    """Whether q's Brier score is above p's with 95 % confidence, one-sided."""
+    d = (q - y) ** 2 - (p - y) ** 2
+    error = float(d.std(ddof=1)) / math.sqrt(d.size) if d.size > 1 else math.inf
+    return bool(d.mean() - CERTAIN * error > 0)
+
+
+def out_of_fold(
+    contest: Contest, outcome: Outcome, experts: Experts, fresh: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(labels, the champion's risks, the refit's risks where it did not see the row's half)."""
+    known = experts.known
+    y, halves = known.labels[fresh], halves_of(known.clients[fresh])
+    raw = known.rows(fresh)
+    p, q = risks(contest.served.log_odds_of(raw, fresh.size)), np.zeros(fresh.size)
+    for half in (0, 1):
+        asked = fresh[halves == half]
+        seen = np.ones(known.labels.size, dtype=bool)
+        seen[asked] = False
+        part = Known(
+            known.recipe,
+            known.columns,
+            known.features[seen],
+            known.labels[seen],
+            known.clients[seen],
+            known.ages[seen],
+        )
+        model = refitted(contest, Experts(part), RULE)
+        best = model.challenger if contest.policy == "fast" else model.experts["all"]
+        q[halves == half] = risks(best.log_odds_of(known.rows(asked), asked.size))
+    return y, p, q
+
+
+# ---------------------------------------------------------------- what the look leaves
+
+
+def _after(
+    config: Config,
+    table: Table,
+    book: Book,
+    outcome: Outcome,
+    experts: Experts,
+    manifest: dict[str, Any],
+) -> Book:
+    """The book after the look, before its forecasts."""
+    contest, deploys = outcome.contest, outcome.model is not None
+    crown = outcome.action not in ("none", LAYER)
+    if crown and not contest.champion.checks:
+        learned = np.flatnonzero(experts.known.ages == 0) if outcome.action == "jump" else None
+        champion = _furnished(config, contest.champion, experts, table, learned)
+        contest = replace(contest, champion=champion)
+    version = next_version(config)
+    if outcome.action in ("swap", "growth", "jump"):
+        contest = replace(contest, name=f"version {version}")
+    return replace(
+        book,
+        look=f"{table.stand.tick} {table.stand.day}",
+        contest=contest,
+        release=manifest["version"],
+        ranking=version if crown else book.ranking,
+        stands=(*book.stands, table.stand),
+        since=table.stand if crown else book.since,
+        due=outcome.action if deploys else None,
+    )
+
+
+def _furnished(
+    config: Config, model: Model, experts: Experts, table: Table, learned: np.ndarray | None
+) -> Model:
+    """The model with its lineage, and what is usual in the rows that it was trained on.
+
+    learned: those rows, by their places among the labelled; None for all.
+    """
+    known = experts.known
+    chosen = np.arange(known.labels.size) if learned is None else learned
+    few = chosen[sample_of(chosen.size, PROFILE_ROWS)]
+    rows = portable.table_of(known.features.iloc[few], known.columns)
+    used = table.known[chosen]
+    return replace(
+        model,
+        columns=known.columns,
+        lineage=lineage_of(config, used, table.schema, table.stand.tick),
+        profile=profile_of(rows, known.columns),
+        checks=portable.check_rows(rows),
+    )
+
+
+def to_deploy(config: Config, book: Book, table: Table) -> Model:
+    """The model that the book's last look has to deploy, with the lineage of its release."""
+    contest, action = book.contest, book.due
+    ranking = None if action in ("swap", "growth", "jump") else book.ranking
+    lineage = lineage_of(config, table.known, table.schema, table.stand.tick)
+    own = contest.champion.lineage
+    kept = ("data_sha256", "tick", "day", "horizon_days")
+    layer = {"intercept": contest.layer[0], "slope": contest.layer[1]}
+    mark = {"look": book.look, "action": action, "layer": layer, "ranking": ranking}
+    return replace(
+        contest.served, lineage=own | {key: lineage[key] for key in kept} | mark
+    )
+
+
+def _against_base_rate(
+    after: Book, before: Book, labels: np.ndarray, served: np.ndarray, action: str
+) -> tuple[Book, str]:
+    """The book with the champion's bets against the base rate; a sentence if it loses them."""
+    p, base = risks(served), np.full(labels.size, np.clip(before.base_rate, 1e-6, 1 - 1e-6))
+    d = (base - labels) ** 2 - (p - labels) ** 2
+    better = before.better.plus(bets(labels, base, p), d)
+    worse = before.worse.plus(bets(labels, p, base), -d)
+    limit = math.log(1 / RULE.alpha)
+    proven = before.proven or better.log_evidence >= limit
+    alarm = ""
+    if worse.log_evidence >= limit:
+        alarm = (
+            f"alarm: {before.contest.name} does worse than the share of exits alone (Brier "
+            f"{brier(labels, p):.3f} against {brier(labels, base):.3f} on the new rows)"
+        )
+    if action not in ("none", LAYER):
+        rate = after.contest.champion.lineage.get("base_rate") or before.base_rate
+        return replace(after, better=Stakes(), worse=Stakes(), base_rate=rate, proven=proven), alarm
+    return replace(after, better=better, worse=worse, proven=proven), alarm
+
+
+def _entry(
+    config: Config,
+    book: Book,
+    after: Book,
+    outcome: Outcome,
+    labels: np.ndarray,
+    refused: str,
+    told: int,
+    alarm: str,
+) -> dict[str, Any]:
+    """The look for the history; the version deployed is known only afterwards."""
+    contest = after.contest
+    moved = "the level of its risks is moved to the new rows" if outcome.action == LAYER else ""
+    return {
+        "key": f"look {after.look}",
+        "tick": after.stands[-1].tick,
+        "policy": config.policy,
+        "verdict": KEEP if outcome.action in ("none", LAYER) else DEPLOY,
+        "action": outcome.action,
+        "reason": "; ".join(filter(None, [outcome.judgement.reason, moved, refused, alarm])),
+        "rows": int(labels.size),
+        "exits": int(labels.sum()),
+        "before": book.release,
+        "evidence": list(outcome.judgement.evidence),
+        "details": {
+            **outcome.judgement.details,
+            "ranking": book.contest.name,
+            "layer": list(contest.layer),
+            "scores": list(contest.standing.experts),
+            "forecasts_judged": told,
+            "labelled_rows": contest.standing.rows,
+            "looks": contest.standing.looks,
+            "deployments": contest.standing.deployments,
+            "refit_refused": refused,
+            "alarm": alarm,
+            "provisional": not after.proven,
+            "champion_sha256": _digest(contest.champion),
+        },
+    }
+
+
+def _digest(model: Model) -> str:
+    import json
+
+    return sha256(json.dumps([model.intercept, model.terms], sort_keys=True).encode())
+
+
+# ---------------------------------------------------------------- forecasts
+
+
+def _keep_forecasts(config: Config, table: Table, book: Book) -> None:
+    """Commit forecasts of rows that came without a usable label, where there are new ones."""
+    stored = read_book(config)
+    if stored is None or stored.look != book.look or table.stand.tick > book.forecasted:
+        write_book(config, *_with_forecasts(config, table, book, book))
+
+
+def _all_forecasts(config: Config, table: Table, book: Book, after: Book) -> Any:
+    return _with_forecasts(config, table, book, after)[1]
+
+
+def _with_forecasts(
+    config: Config, table: Table, book: Book, after: Book
+) -> tuple[Book, pl.DataFrame]:
+    """(the book, what is kept of its forecasts and those of the rows that are new to it)."""
+    import polars as pl
+
+    kept = read_forecasts(config, book)
+    open_rows = table.rows.filter(~_is_usable(table))
+    new = open_rows.filter(pl.col("_tick") > book.forecasted)
+    kept, made = (
+        _still_open(frame, table) for frame in (kept, _forecast_rows(after.contest, new, table))
+    )
+    frames = [frame for frame in (kept, made) if frame.height]
+    whole = pl.concat(frames, how="diagonal") if frames else kept
+    return replace(after, forecasted=table.stand.tick), whole
+
+
+def _still_open(told: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """The forecasts whose label is still to come: a label of the same client and date ends them,
+    of undated ones any later label of the client."""
+    import polars as pl
+
+    client, end = pl.col(table.client).cast(pl.String), pl.col("_tick")
+    labels = table.known.select(client.alias("_client"), "_date", end.alias("_end"))
+    ends = labels.group_by("_client", "_date").max()
+    found = told.join(ends, on=["_client", "_date"], how="left", nulls_equal=True)
+    dated, end = pl.col("_date").is_not_null(), pl.col("_end")
+    over = end.is_not_null() & (dated | (end > pl.col("_tick")))
+    return found.filter(~over).drop("_end")
+
+
+def _is_usable(table: Table) -> pl.Series:
+    known = table.rows[table.schema.named("target")].is_not_null()
+    day = datetime.date.fromisoformat(table.stand.day)
+    return known & mature(table.rows, table.stand.horizon_days, day)
+
+
+def _forecast_rows(contest: Contest, rows: pl.DataFrame, table: Table) -> pl.DataFrame:
+    import polars as pl
+
+    columns = feature_kinds(table.schema)
+    raw = {name: portable.numpy_column(rows[name].to_list(), columns[name]) for name in columns}
+    said = forecasts(contest, raw, rows.height)
+    head = rows.select(
+        pl.col(table.client).cast(pl.String).alias("_client"),
+        "_date",
+        "_tick",
+        pl.lit(contest.name).alias("ranking"),
+    )
+    return head.with_columns([pl.Series(name, values) for name, values in said.items()])
+
+
+def open_evidence(config: Config) -> None:
+    """Begin the evidence about a model that was just deployed, and forecast the waiting rows."""
+    table = table_of(config)
+    with OpenRelease(config) as release:
+        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+    book = read_book(config)
+    if book is not None and manifest.get("look") == book.look:
+        return
+    _keep_forecasts(config, table, current_book(config, table, model, manifest))
