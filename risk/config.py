@@ -230,6 +230,14 @@ class Config:
         return self.state_folder / "run.json"
 
     @property
+    def history(self) -> Path:
+        return self.state_folder / "history.sqlite"
+
+    @property
+    def decision(self) -> Path:
+        return self.state_folder / "decision.json"
+
+    @property
     def heartbeat(self) -> Path:
         return self.state_folder / "heartbeat"
 
