@@ -235,6 +235,12 @@ class Config:
     @property
     def evidence(self) -> Path:
         return self.state_folder / "evidence.json"
+    def history(self) -> Path:
+        return self.state_folder / "history.sqlite"
+
+    @property
+    def decision(self) -> Path:
+        return self.state_folder / "decision.json"
 
     @property
     def heartbeat(self) -> Path:

@@ -1,0 +1,420 @@
+"""Every look that had something to decide, with all that was behind it: SQLite in the state folder.
+
+For people: `table` for many entries, `explained` for one.
+
+An entry with four challengers and the usual details weighs 2.1 kB (measured): ten years of daily
+looks 8 MB, of hourly ones 180 MB. Nothing is ever deleted. Recording takes 4 ms, reading 0.15 ms
+an entry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from risk.artifacts import is_sealed, make_folder, seal, write_json
+from risk.config import Config, PipelineError
+from risk.data.schema import printable
+
+if TYPE_CHECKING:
+    import sqlite3
+
+LOG = logging.getLogger("risk")
+FORMAT = 1
+WAIT_SECONDS = 5.0  # a reader for the writer, and the writer for readers
+CHECKED_BYTES = 32_000_000  # forty years of daily looks; checking takes 1 to 2 ms a megabyte
+ATTEMPTS = 100
+WIDTH = 120
+BY_HAND = "by hand"
+JOURNAL = "-journal"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    at TEXT NOT NULL,
+    tick INTEGER NOT NULL,
+    policy TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    action TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    exits INTEGER NOT NULL,
+    before INTEGER,
+    after INTEGER,
+    evidence TEXT NOT NULL,
+    details TEXT NOT NULL,
+    digest TEXT NOT NULL
+)
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One look that had something to decide, or a deployment by hand.
+
+    key: the same look recorded again, after a crash, replaces itself.
+    at: UTC, ends in Z. tick: the store's. rows, exits: the labelled rows judged in this look.
+    verdict: keep, wait, deploy, held or by hand. action: first, none, swap, growth, jump, back,
+    layer, roll back, rollback by hand, deployment by hand or release hold.
+    before, after: the deployed version.
+    evidence: per challenger name, E, limit, brier, brier_served and rows_needed (None: no evidence
+    for it so far; absent: too few rows to say).
+    details: all else behind it; "guards" is shown to people, a list of texts or one text per name.
+    """
+
+    key: str
+    at: str
+    tick: int
+    policy: str
+    verdict: str
+    action: str
+    reason: str
+    rows: int
+    exits: int
+    before: int | None
+    after: int | None
+    evidence: tuple[dict[str, Any], ...]
+    details: dict[str, Any]
+
+
+NAMES = tuple(field.name for field in fields(Entry))
+COLUMNS = (*NAMES, "digest")
+AS_JSON = ("evidence", "details")
+SELECTED = ", ".join(COLUMNS)  # not in quotes: SQLite takes an unknown name in quotes for a text
+
+# ---------------------------------------------------------------- written
+
+
+def record(config: Config, entry: Entry) -> None:
+    """Keep the entry in the history, then as decision.json; the caller holds the project's lock.
+
+    A damaged history is moved aside as it is, and a new one begun. ValueError or TypeError, with
+    nothing written, if a number in the entry is not Python's own or not finite.
+    """
+    import sqlite3
+
+    decision = _sealed(entry)
+    make_folder(config.state_folder)
+    try:
+        _write_or_begin_anew(config.history, decision)
+    except sqlite3.DatabaseError as error:
+        raise _explained_error(config, error) from None
+    # This also syncs the folder: SQLite does not after unlinking the journal, and a power cut that
+    # brings the journal back undoes the commit.
+    write_json(config.decision, decision)
+
+
+def _sealed(entry: Entry) -> dict[str, Any]:
+    """The entry as decision.json holds it; no text of its own can steer a terminal."""
+    plain = {n: printable(v) if isinstance(v, str) else v for n, v in vars(entry).items()}
+    return seal(json.loads(json.dumps({"format": FORMAT, **plain}, allow_nan=False)))
+
+
+def _write_or_begin_anew(path: Path, decision: dict[str, Any]) -> None:
+    import sqlite3
+
+    try:
+        _write(path, decision)
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise
+        aside = _move_aside(path)
+        LOG.warning("%s was damaged (%s); it is now %s", path.name, error, aside.name)
+        _write(path, decision)
+
+
+def _write(path: Path, decision: dict[str, Any]) -> None:
+    """One transaction: the entry comes last, and an earlier one of its key goes."""
+    values = {**decision, **{name: json.dumps(decision[name]) for name in AS_JSON}}
+    with contextlib.closing(_opened(path, "rwc")) as database:
+        database.execute("PRAGMA journal_mode = DELETE")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("BEGIN IMMEDIATE")
+        _check(database, path)
+        database.execute(SCHEMA)
+        database.execute(f"PRAGMA user_version = {FORMAT}")
+        marks = ", ".join(f":{name}" for name in COLUMNS)
+        database.execute(f"INSERT OR REPLACE INTO entries ({SELECTED}) VALUES ({marks})", values)
+        database.execute("COMMIT")
+
+
+def _opened(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection that begins no transaction by itself; closing it undoes an open one."""
+    import sqlite3
+
+    database = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}", uri=True, timeout=WAIT_SECONDS, isolation_level=None
+    )
+    database.text_factory = lambda raw: raw.decode(errors="replace")  # the digest will tell
+    return database
+
+
+def _check(database: sqlite3.Connection, path: Path) -> None:
+    """Refuse a newer format, and pages that contradict one another: they hide entries, and writing
+    among them would destroy more."""
+    import sqlite3
+
+    if database.execute("PRAGMA user_version").fetchone()[0] > FORMAT:
+        raise PipelineError(f"{path.name} was written by a newer version; update the software")
+    if path.stat().st_size > CHECKED_BYTES:
+        return
+    found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        damage = sqlite3.DatabaseError(" ".join(found.split()))
+        damage.sqlite_errorname = "SQLITE_CORRUPT"
+        raise damage
+
+
+def _move_aside(path: Path) -> Path:
+    """The new name of the damaged database; a journal it had is played back or gone by now."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
+    os.rename(path, aside)
+    return aside
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """SQLITE_ERROR: our statements do not fit what is there, so it is no history."""
+    name = error.sqlite_errorname
+    return name == "SQLITE_ERROR" or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+
+
+def _explained_error(config: Config, error: sqlite3.Error) -> PipelineError:
+    path = config.shown(config.history)
+    if _is_damage(error):
+        return _damaged(config, str(error))
+    if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+        return PipelineError(f"{path} has been in use for {WAIT_SECONDS:g} seconds; try again")
+    return PipelineError(f"{path}: {error}; nothing in it has changed, free the cause, try again")
+
+
+def _damaged(config: Config, why: str) -> PipelineError:
+    return PipelineError(
+        f"{config.shown(config.history)} is damaged ({why}); rename it, and the next decision "
+        f"begins a new one (the last decision is in {config.shown(config.decision)})"
+    )
+
+
+# ---------------------------------------------------------------- read
+
+# Where this process copies the database and closes the copy's source, the system drops every lock
+# it holds on that file, those of another thread's reading too.
+_ONE_READER = threading.Lock()
+
+
+def entries(config: Config, last: int | None = None) -> list[Entry]:
+    """The entries, or the last so many, oldest first; [] where there is no history.
+
+    Nothing in the state folder is created or changed. PipelineError if the history is damaged,
+    written by a newer version, or held by its writer for five seconds.
+    """
+    return _selected(config, "", last)
+
+
+def last_decision(config: Config) -> Entry | None:
+    """The last look; None where all was done by hand, or nothing yet."""
+    by_hand = f"verdict = '{BY_HAND}' OR action = 'release hold'"
+    found = _selected(config, f"WHERE NOT ({by_hand})", 1)
+    return found[0] if found else None
+
+
+def _selected(config: Config, where: str, last: int | None) -> list[Entry]:
+    import sqlite3
+
+    if not config.history.exists():
+        return []
+    limit = -1 if last is None else last
+    query = f"SELECT {SELECTED} FROM entries {where} ORDER BY number DESC LIMIT {limit:d}"
+    try:
+        with _ONE_READER:
+            found = _rows(config.history.resolve(), query)  # a link's journal lies at its target
+    except sqlite3.DatabaseError as error:
+        raise _explained_error(config, error) from None
+    return [_entry(config, row) for row in reversed(found)]
+
+
+def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """What the query finds, also where a killed writer has left a journal.
+
+    Such a journal must be played back before anything can be read. That changes the file, for
+    which a reader has neither the task nor, often, the right: it does so in a copy, the next
+    writer in the file. A further attempt means that a writer came in between.
+    """
+    import sqlite3
+
+    for _ in range(ATTEMPTS):
+        try:
+            return _rows_now(path, "ro", query)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                raise
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, path.name)
+            if _copied(path, copy):
+                return _rows_now(copy, "rw", query)
+    raise PipelineError(f"{path.name} changes all the time; try again")
+
+
+def _rows_now(path: Path, mode: str, query: str) -> list[tuple[Any, ...]]:
+    with contextlib.closing(_opened(path, mode)) as database:
+        database.execute("BEGIN")
+        if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+            return []  # the first writer was killed before its commit
+        _check(database, path)
+        return database.execute(query).fetchall()
+
+
+def _copied(path: Path, copy: Path) -> bool:
+    """Whether the copy, with its journal, leads back to the last commit.
+
+    It does if the journal is the same before and after: all pages that were written meanwhile, by
+    a writer or by the playing back, are in it, and are put right in the copy.
+    """
+    journal = Path(f"{path}{JOURNAL}")
+    try:
+        before = journal.read_bytes()
+        shutil.copyfile(path, copy)
+        Path(f"{copy}{JOURNAL}").write_bytes(before)
+        return journal.read_bytes() == before
+    except FileNotFoundError:
+        return False
+
+
+def _entry(config: Config, row: tuple[Any, ...]) -> Entry:
+    kept = {"format": FORMAT, **dict(zip(COLUMNS, row, strict=True))}
+    try:
+        kept |= {name: json.loads(kept[name]) for name in AS_JSON}
+        whole = is_sealed(kept)
+    except (ValueError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise _damaged(config, f"the entry of {printable(str(kept['at']))}")
+    values = {name: kept[name] for name in NAMES}
+    return Entry(**{**values, "evidence": tuple(values["evidence"])})
+
+
+# ---------------------------------------------------------------- shown
+
+
+def table(entries: list[Entry]) -> str:
+    """One line per entry, at most 120 characters wide."""
+    if not entries:
+        return "nothing was decided yet"
+    head = ("when", "what", "version", "rows", "evidence", "why")
+    lines = [(e.at, _what(e), _change(e), f"{e.rows:,}", _leading(e), e.reason) for e in entries]
+    return "\n".join(map(_cut, _aligned([head, *lines], right={3})))
+
+
+def _what(entry: Entry) -> str:
+    """wait; deploy, swap; rollback by hand."""
+    if entry.action == "none":
+        return entry.verdict
+    if entry.verdict == BY_HAND:
+        return entry.action
+    return f"{entry.verdict}, {entry.action}"
+
+
+def _change(entry: Entry) -> str:
+    if entry.before == entry.after or entry.before is None:
+        return "-" if entry.after is None else str(entry.after)
+    return f"{entry.before} -> {'-' if entry.after is None else entry.after}"
+
+
+def _leading(entry: Entry) -> str:
+    """The challenger that is nearest to its limit."""
+    if not entry.evidence:
+        return ""
+    lead = max(entry.evidence, key=lambda one: one["E"] / one["limit"])
+    return f"{printable(lead['name'])} {_number(lead['E'])} of {_number(lead['limit'])}"
+
+
+def _number(value: float) -> str:
+    """Two decimals; 3e+12 where they say nothing any more."""
+    return f"{value:,.2f}" if abs(value) < 1e6 else f"{value:.0e}"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3].rstrip()}..."
+
+
+def _aligned(rows: list[tuple[str, ...]], right: set[int]) -> list[str]:
+    """The rows as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def explained(entry: Entry) -> str:
+    """Why this look did what it did: the reason, each challenger's evidence, guards, versions."""
+    judged = f"{entry.rows:,} labelled rows, {entry.exits:,} exits"
+    parts = [
+        f"{entry.at}: {_what(entry)} (policy {entry.policy}, {judged})\n{entry.reason}",
+        "\n".join(_challengers(entry.evidence)),
+        "\n".join(f"guard: {text}" for text in _guards(entry.details.get("guards"))),
+        _versions(entry),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _challengers(evidence: tuple[dict[str, Any], ...]) -> list[str]:
+    if not evidence:
+        return []
+    head = ("challenger", "E", "limit", "Brier", "served", "rows still needed")
+    lines = [
+        (
+            printable(one["name"]),
+            _number(one["E"]),
+            _number(one["limit"]),
+            _brier(one.get("brier")),
+            _brier(one.get("brier_served")),
+            _needed(one),
+        )
+        for one in evidence
+    ]
+    return _aligned([head, *lines], right={1, 2, 3, 4})
+
+
+def _brier(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _needed(one: dict[str, Any]) -> str:
+    """The forecast's own spread, a factor of 2.5 either way, is part of it."""
+    if one["E"] >= one["limit"]:
+        return "none: the limit is reached"
+    if "rows_needed" not in one:
+        return "too few rows to say"
+    rows = one["rows_needed"]
+    if rows is None:
+        return "no evidence for it so far"
+    return f"about {rows:,.0f} ({rows / 2.5:,.0f} to {2.5 * rows:,.0f})"
+
+
+def _guards(guards: Any) -> list[str]:
+    if isinstance(guards, dict):
+        guards = [f"{name}: {text}" for name, text in guards.items()]
+    return [printable(str(text)) for text in guards or ()]
+
+
+def _versions(entry: Entry) -> str:
+    if entry.after is None:
+        return "no version is deployed"
+    if entry.before is None:
+        return f"version {entry.after} is the first"
+    if entry.before == entry.after:
+        return f"version {entry.after} stays"
+    return f"version {entry.after} took the place of version {entry.before}"
