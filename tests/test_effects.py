@@ -140,6 +140,15 @@ def test_a_line_without_anything_usual_is_shown_at_its_ends_or_not_at_all() -> N
     assert [(e["value"], e["effect"]) for e in found["staff"]["effects"]] == [(5, 0)]
 
 
+def test_a_clipped_line_ends_where_it_is_clipped() -> None:
+    clipped = line("orders", 1.0) | {"low": 1.0, "high": 8.0}
+    usual = {"least": 0.0, "low": 2.0, "median": 3.0, "high": 7.0, "most": 900.0}
+
+    found = overview(hand_made(clipped, profile={"orders": usual}))[0]["effects"]
+
+    assert [e["value"] for e in found] == [1, 2, 3, 7, 8]
+
+
 # ---------------------------------------------------------------- for a person
 
 
