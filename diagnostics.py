@@ -1,8 +1,9 @@
 """Shows how the deployed model, the data, the runs and the installed packages are doing.
 
-python diagnostics.py               predictions, statistics, missing values, times, packages
+python diagnostics.py               predictions, statistics, missing values, times, packages, calls
 python diagnostics.py --file FILE   predictions with reasons for a CSV of yours, as CSV
 python diagnostics.py --client NAME one client's risk, reasons and history
+python diagnostics.py --model       what each value adds to the risk, by the deployed model
 python diagnostics.py --fresh       time ingestion and training now, on a scratch copy
 python diagnostics.py --status      when was the last good run? exit 1 after 25 minutes without
 python diagnostics.py --doctor      check every artifact; exit 1 and what to type if one is damaged
@@ -75,6 +76,20 @@ def explain_file(config: Config, file: Path) -> Outcome:
     return Outcome(text, _predicted(config, model, version, table, file))
 
 
+def explain_model(config: Config) -> Outcome:
+    """Each column's effects by value, the widest range first, and those of columns together."""
+    from risk.model.effects import overview, overview_text
+
+    model, version = deployed_model(config)
+    about = {"model_version": version, **{k: model.lineage[k] for k in ("recipe", "rows", "exits")}}
+    head = (
+        f"model version {version} ({about['recipe']}), trained on {about['rows']:,} rows, "
+        f"{about['exits']:,} of them exits"
+    )
+    found = overview(model)
+    return Outcome(f"{head}\n{overview_text(model, found)}", {**about, "effects": found})
+
+
 def explain_client(config: Config, client: str) -> Outcome:
     """One client's risk, reasons and history."""
     from risk.data.store import stored_rows
@@ -105,6 +120,39 @@ def _table(config: Config, model: portable.Model, file: Path) -> portable.Table:
             f"{f.column or 'the line'} {f.rule} ({f.value}); mend them and ask again"
         )
     return reading.values
+
+
+# ---------------------------------------------------------------- what calls reach
+
+
+def calls_reach(config: Config) -> dict[str, Any] | None:
+    """What calling the riskiest clients reached by outcomes: the deployed model's at 5 to 50 %, the
+    list's at its own cut, and the most profitable share where a worth is configured."""
+    from risk.report.calls import best_profit, mean_economics
+    from risk.report.clients import read_list
+
+    with OpenRelease(config) as release:
+        score = json.loads(release.verified("latestscore.json"))
+    if not score.get("reach"):  # deployed by an earlier version of this software
+        return None
+    listing, money = read_list(config), mean_economics(config)
+    own = listing.get("model_version") == release.version
+    return {
+        **{key: score[key] for key in ("basis", "n", "reach")},
+        "list": listing.get("cut", {}).get("reach") if own else None,
+        "profit": best_profit(score["reach"], score["n"], money) if money else None,
+    }
+
+
+def _reach_lines(found: dict[str, Any] | None) -> list[str]:
+    from risk.report.calls import best_profit_words, reach_table
+
+    if not found:
+        return []
+    basis = "test rows" if found["basis"] == "test data" else "training rows, by cross-validation"
+    head = f"what calls reach, by {found['n']} {basis} (95 % intervals)"
+    profit = [f"  {best_profit_words(found['profit'])}"] if found["profit"] else []
+    return [head, *reach_table(found["reach"], found["list"]), *profit]
 
 
 # ---------------------------------------------------------------- what was measured
@@ -299,18 +347,20 @@ def diagnose(config: Config) -> Outcome:
     known, stats = last_measured(config), statistics(config)
     try:
         predicted: dict[str, Any] | None = predictions(config)
-        head = _prediction_text(predicted)
+        head, reached = _prediction_text(predicted), calls_reach(config)
     except PipelineError as error:
-        predicted, head = None, f"no predictions: {error}"
+        predicted, head, reached = None, f"no predictions: {error}", None
     text = "\n".join(
         [
             head,
             _table_text(stats, known),
             *_time_lines(known["timings"]),
             packages_text(known["packages"]),
+            *_reach_lines(reached),
         ]
     )
-    return Outcome(text, {"predictions": predicted, "statistics": stats, **known})
+    data = {"predictions": predicted, "statistics": stats, **known, "calls": reached}
+    return Outcome(text, data)
 
 
 def _prediction_text(found: dict[str, Any] | None) -> str:
@@ -350,6 +400,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     one = parser.add_mutually_exclusive_group()
     one.add_argument("--file", type=Path, metavar="FILE", help="predictions with reasons, as CSV")
     one.add_argument("--client", metavar="NAME", help="one client's risk, reasons and history")
+    one.add_argument("--model", action="store_true", help="what each value adds to the risk")
     one.add_argument(
         "--fresh", action="store_true", help="time ingestion and training on a scratch copy"
     )
@@ -371,12 +422,14 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
         return explain_file(config, chosen.file)
     if chosen.client is not None:
         return explain_client(config, chosen.client)
+    if chosen.model:
+        return explain_model(config)
     return diagnose(config)
 
 
 def writes(chosen: argparse.Namespace) -> bool:
-    reads = (chosen.file, chosen.client is not None, chosen.fresh, chosen.status, chosen.doctor)
-    return not any(reads)
+    reads = ("file", "model", "fresh", "status", "doctor")
+    return chosen.client is None and not any(getattr(chosen, name) for name in reads)
 
 
 if __name__ == "__main__":

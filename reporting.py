@@ -17,6 +17,7 @@ from risk.model import portable
 from risk.model.calibration import reach
 from risk.model.measures import counts
 from risk.model.rows import refuse_other_features
+from risk.report.calls import Economics, mean_economics, profit_of, profit_words
 from risk.report.clients import client_list, csv_of
 from risk.report.heldout import held_out_risks
 from risk.runner import run
@@ -37,7 +38,7 @@ def report(config: Config) -> Outcome:
     rows, schema, tick = stored_rows(config)
     held_out = held_out_risks(config, release.manifest, rows, schema, keep=True)
     listing = client_list(config, model, release.manifest, rows, schema, tick, held_out)
-    listing["cut"]["reach"] = reach_of(listing["cut"], labels, risks)
+    listing["cut"]["reach"] = reach_of(listing["cut"], labels, risks, mean_economics(config))
     write_whole(config.clients_csv, csv_of(listing))
     write_json(config.clients_json, listing)
     found = len(listing["clients"])
@@ -60,11 +61,14 @@ def tested(config: Config, model: portable.Model) -> tuple[np.ndarray, np.ndarra
     return labels, model.probabilities(rows)
 
 
-def reach_of(cut: dict[str, Any], labels: np.ndarray, risks: np.ndarray) -> dict[str, Any] | None:
+def reach_of(
+    cut: dict[str, Any], labels: np.ndarray, risks: np.ndarray, money: Economics | None
+) -> dict[str, Any] | None:
     """What calling the same share of the test rows reaches; None without a labelled test row."""
     if not (labels.size and cut["called"]):
         return None
-    return reach(labels, risks, (cut["called"] / cut["of"],))[0]
+    found = reach(labels, risks, (cut["called"] / cut["of"],))[0]
+    return found | ({"profit": profit_of(found, labels.size, money)} if money else {})
 
 
 def sentence(cut: dict[str, Any]) -> str:
@@ -82,13 +86,27 @@ def sentence(cut: dict[str, Any]) -> str:
             f"of as many at random {cut['expected_profit_at_random']:,.2f}"
         )
     if cut["reach"]:
-        share, (low, high) = cut["reach"]["precision"], cut["reach"]["precision_interval"]
-        lines.append(
-            f"of 100 test clients called like this, {100 * share:.0f} left ({100 * low:.0f} to "
-            f"{100 * high:.0f}); of 100 picked at random, "
-            f"{100 * cut['reach']['at_random']['precision']:.0f}"
-        )
+        lines += reach_lines(cut["reach"])
     return "\n".join(lines)
+
+
+def reach_lines(found: dict[str, Any]) -> list[str]:
+    """What calls like these reached among the test clients, for a person."""
+    share, (low, high) = found["precision"], found["precision_interval"]
+    text = (
+        f"of 100 test clients called like this, {100 * share:.0f} left ({100 * low:.0f} to "
+        f"{100 * high:.0f}); of 100 picked at random, "
+        f"{100 * found['at_random']['precision']:.0f}"
+    )
+    if found["recall"] is not None:
+        low, high = found["recall_interval"]
+        text += (
+            f"; of 100 who left, {100 * found['recall']:.0f} were called ({100 * low:.0f} to "
+            f"{100 * high:.0f}), at random {100 * found['at_random']['recall']:.0f}"
+        )
+    if "profit" in found:
+        return [text, f"by the test clients' outcomes such calls {profit_words(found['profit'])}"]
+    return [text]
 
 
 def confusion_of(labels: np.ndarray, risks: np.ndarray, stored: dict[str, Any]) -> dict[str, Any]:

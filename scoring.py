@@ -7,16 +7,15 @@ then says `"basis": "cross-validation"`.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from risk.artifacts import read_bytes, read_optional_json, sha256, utc_now, write_json, write_whole
+from risk.artifacts import read_bytes, sha256, utc_now, write_json, write_whole
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
 from risk.model import portable
 from risk.model.calibration import judged
 from risk.model.rows import refuse_other_features
-from risk.report.calls import Economics, best_profit, economics_of
+from risk.report.calls import best_profit, best_profit_words, mean_economics
 from risk.runner import run
 
 if TYPE_CHECKING:
@@ -73,24 +72,15 @@ def score(config: Config) -> Outcome:
         else _with_overlap(config, model, test, found)
     )
     found |= {"trainedmodel_sha256": pickled, "scored_at": utc_now()}
-    money = _economics(config)
+    money = mean_economics(config)
     if money:
         found["profit"] = best_profit(found["reach"], found["n"], money)
     text = f"{found['f1']!r}\n"
     write_json(config.score_json, found)
     write_whole(config.log_folder / "latestscore.txt", text)
     write_whole(config.score, text)
-    return Outcome(sentence(found), found)
-
-
-def _economics(config: Config) -> Economics | None:
-    """The economics with the mean of the value column where no worth of a client is configured."""
-    money = economics_of(config)
-    if money is None or money.client_value:
-        return money
-    columns = read_optional_json(config.summary).get("columns", {})
-    mean = columns.get(config.columns.value, {}).get("mean")
-    return replace(money, client_value=mean) if mean else None
+    lines = [sentence(found), *([best_profit_words(found["profit"])] if money else [])]
+    return Outcome("\n".join(lines), found)
 
 
 def sentence(found: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import HEADER, Project, client_rows
@@ -92,29 +93,117 @@ def test_a_file_is_shown_as_csv_with_reasons_that_pandas_reads_back(deployed: Pr
     assert found["reason_1"].str.contains(r" \(usually .*\): \+[0-9.]+ points$").any()
 
 
-@pytest.mark.parametrize("chosen", [("--file", "sourcedata/one.csv"), ("--client", "client1_3")])
+@pytest.mark.parametrize(("option", "said"), [
+    (("--file", "{}/sourcedata/one.csv"), "client1_3"), (("--client", "client1_3"), "client1_3"),
+    (("--model",), "model version 1"),
+])  # fmt: skip
 def test_explaining_waits_for_no_run_and_changes_no_file(
-    deployed: Project, chosen: tuple[str, str]
+    deployed: Project, option: tuple[str, ...], said: str
 ) -> None:
-    option, what = chosen
-    what = str(deployed.folder / what) if option == "--file" else what
+    option = tuple(word.format(deployed.folder) for word in option)
     before = {p: p.stat().st_mtime_ns for p in deployed.folder.rglob("*") if "logs" not in p.parts}
 
     with locked(deployed.config, "training.py", 0):
         held = {p: p.stat().st_mtime_ns for p in before}
-        done = deployed.run("diagnostics.py", option, what)
+        done = deployed.run("diagnostics.py", *option)
 
-    assert "client1_3" in done.stdout
+    assert said in done.stdout
     assert {p: p.stat().st_mtime_ns for p in before} == held
 
 
-@pytest.mark.parametrize("asked", [("--file", "x.csv"), ("--client", "x")])
+@pytest.mark.parametrize("asked", [("--file", "x.csv"), ("--client", "x"), ("--model",)])
 def test_explaining_without_a_model_says_what_to_type(
     tmp_path: Path, asked: tuple[str, str]
 ) -> None:
     done = new_project(tmp_path).run("diagnostics.py", *asked, check=False)
 
     assert done.returncode == 1 and done.stderr.startswith("error: nothing is deployed")
+
+
+def test_the_deployed_model_is_shown_by_column_with_every_effect(deployed: Project) -> None:
+    lineage = deployed.json("production_deployment/manifest.json")
+
+    said = deployed.run("diagnostics.py", "--model").stdout
+    found = json.loads(deployed.run("diagnostics.py", "--model", "--json").stdout)
+
+    lines = said.splitlines()
+    assert lines[0] == (
+        f"model version 1 (default), trained on 120 rows, {found['exits']} of them exits"
+    )
+    assert (found["model_version"], found["rows"]) == (1, lineage["rows"])
+    heads = [" ".join(item["columns"]).replace("_", " ") for item in found["effects"]]
+    assert {*heads} == {name.replace("_", " ") for name in FEATURES}
+    assert [line.split(" (")[0] for line in lines if " (usually " in line] == heads
+    widths = [item["high"] - item["low"] for item in found["effects"]]
+    assert widths == sorted(widths, reverse=True) and widths[0] > 1
+    shown = [line for line in lines if line.startswith("   ")]
+    entries = [entry for item in found["effects"] for entry in item["effects"]]
+    assert shown == [f"  {round(e['effect'], 2) + 0.0:+6.2f}  {e['risk']:4.0%}  {e['text']}"
+                     for e in entries]  # fmt: skip
+
+
+def test_the_effects_of_a_client_add_up_to_the_risk(deployed: Project) -> None:
+    """What --model shows is what a prediction is made of, here at the model's own values."""
+    found = json.loads(deployed.run("diagnostics.py", "--model", "--json").stdout)
+    chosen = {item["columns"][0]: item["effects"][1] for item in found["effects"]}
+    row = ",".join(repr(chosen[name]["value"]) for name in FEATURES)
+    path = deployed.write("mine.csv", [f"a,{row},"])
+
+    (risk,) = diagnostics.predictions(deployed.config, path)["probabilities"]
+
+    model, _ = diagnostics.deployed_model(deployed.config)
+    total = model.intercept + sum(entry["effect"] for entry in chosen.values())
+    assert np.log(risk / (1 - risk)) == pytest.approx(total, abs=1e-9)
+
+
+# ---------------------------------------------------------------- what calls reach
+
+
+def calls_lines(project: Project) -> list[str]:
+    lines = project.run("diagnostics.py").stdout.splitlines()
+    return lines[next(n for n, text in enumerate(lines) if text.startswith("what calls reach")) :]
+
+
+def test_what_calls_reach_is_shown_at_every_share_and_at_the_lists_own_cut(
+    deployed: Project,
+) -> None:
+    score = deployed.json("production_deployment/latestscore.json")
+    deployed.configure(port=9, capacity=3)
+    deployed.run("reporting.py")
+
+    found = json.loads(deployed.run("diagnostics.py", "--json").stdout)["calls"]
+    lines = calls_lines(deployed)
+
+    own = deployed.json("models/clients_at_risk.json")["cut"]["reach"]
+    assert found == {"basis": "test data", "n": 80, "reach": score["reach"], "list": own,
+                     "profit": None}  # fmt: skip
+    assert lines[0] == "what calls reach, by 80 test rows (95 % intervals)"
+    shares = [text.split("  ")[1] for text in lines[2:]]
+    assert shares == [f"{own['share']:.1%} (the list)", "5%", "10%", "20%", "30%", "50%",
+                      "at random"]  # fmt: skip
+    half, (low, high) = score["reach"][-1], score["reach"][-1]["lift_interval"]
+    assert lines[-2].endswith(f"{half['lift']:.1f} ({low:.1f} to {high:.1f})")
+
+
+def test_the_best_profit_is_by_the_economics_of_now(deployed: Project) -> None:
+    deployed.configure(port=9, contact_cost=30, client_value=200, success_rate=0.25)
+
+    found = diagnostics.calls_reach(deployed.config)
+
+    assert found is not None
+    best = {e["share"]: e for e in found["reach"]}[found["profit"]["share"]]
+    earned = 100 * (0.25 * 200 * best["left"] - 30 * best["called"]) / 80
+    assert found["profit"]["per_100_clients"] == pytest.approx(earned)
+    assert calls_lines(deployed)[-1].startswith("  most profitable: calls to the riskiest ")
+
+
+def test_the_list_of_another_model_is_no_cut_of_this_one(deployed: Project) -> None:
+    path = deployed.folder / "models/clients_at_risk.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_version": 2}))
+
+    found = diagnostics.calls_reach(deployed.config)
+
+    assert found is not None and found["list"] is None
 
 
 # ---------------------------------------------------------------- statistics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from typing import Any
 
@@ -19,7 +18,6 @@ from risk.model.reasons import (
     MOST_UP,
     groups_of,
     label,
-    overview,
     points,
     reasons,
     unusual,
@@ -422,53 +420,6 @@ def test_two_unusual_values_give_two_notes_and_unclipped_lines_none() -> None:
         "orders 11: unusual value, counted as 9",
         "x y -1: unusual value, counted as 0",
     ]
-
-
-# ---------------------------------------------------------------- the model at a glance
-
-
-def check_overview(model: Model, table: Table) -> None:
-    raw, contributions = overview(model), model.contributions(table)
-    for item in raw:
-        own = sum(
-            part
-            for term, part in zip(model.terms, contributions, strict=True)
-            if term in item["terms"]
-        )
-        assert item["low"] - 1e-9 <= np.min(own) and np.max(own) <= item["high"] + 1e-9
-    widths = [item["high"] - item["low"] for item in raw]
-    assert widths == sorted(widths, reverse=True)
-    assert sum(len(item["terms"]) for item in raw) == len(model.terms)
-    assert json.loads(json.dumps(raw, allow_nan=False)) == raw
-
-
-def test_the_overview_holds_every_rows_contribution(learned: tuple[Model, Table]) -> None:
-    model, table = learned
-    check_overview(model, table)
-    strange = {n: [None, *values[:9]] for n, values in table.items()}
-    strange |= {"orders": [*[1e300] * 5, *[-np.inf] * 5], "city": ["new"] * 10}
-    check_overview(model, strange)
-
-
-def test_the_overview_of_the_original_recipe_ends_with_the_training_range() -> None:
-    frame, y = made(500, 3)
-    frame = frame[["orders", "staff", "x_y"]]
-    model = json_model("original", frame, y)
-    check_overview(model, portable.table_of(frame, model.columns))
-    orders = next(item for item in overview(model) if item["columns"] == ["orders"])
-    slope, usual = orders["terms"][0]["slope"], model.profile["orders"]
-    assert orders["high"] - orders["low"] == pytest.approx(
-        abs(slope) * (usual["most"] - usual["least"])
-    )
-
-
-def test_a_products_range_is_reached_at_its_corners() -> None:
-    ramp = {"column": "orders", "knots": [0.0, 1.0], "fill": 0.0}
-    term = {"kind": "product", "first": ramp, "second": ramp | {"column": "staff"}}
-    model = hand_made(term | {"mean": 0.2, "slope": -2.0})
-    corners = {n: [None] * 2 for n in COLUMNS} | {"orders": [0.0, 1.0], "staff": [1.0, 1.0]}
-    found = overview(model)[0]
-    assert (found["high"], found["low"]) == pytest.approx(tuple(model.contributions(corners)[0]))
 
 
 def test_the_means_of_the_terms_are_zero_over_the_training_rows(

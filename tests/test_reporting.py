@@ -25,6 +25,7 @@ from risk.model import portable
 from risk.report.clients import csv_of, harmless, settings_of
 from risk.report.doctor import is_whole_png
 from risk.report.figures import share_text
+from risk.report.summary import first_clients
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
@@ -371,6 +372,7 @@ def test_the_list_has_band_call_points_and_reasons_in_csv_as_in_json(deployed: P
     notes = {client["client"]: client["notes"] for client in clients}
     bands = {client["client"]: client["band"] for client in clients}
     assert notes["blank"] == ["2 of 3 values are missing"]
+    assert not any(client["call"] for client in clients if client["client"] == "blank")
     assert bands.pop("blank") == "not enough data"
     assert notes["giant"][-1].startswith(
         "number of employees 9,999,999: unusual value, counted as ")  # fmt: skip
@@ -408,6 +410,34 @@ def test_a_model_that_cannot_rank_places_nobody_and_says_why(deployed: Project) 
         f"the model cannot tell leavers from stayers yet: its AUC lies between {low:.2f} and "
         f"{high:.2f}, and 0.5 is a guess"
     }
+    assert {line["call"] for line in found} == {"no"}
+    risks = [float(line["risk"]) for line in found]
+    assert risks == sorted(risks, reverse=True) and risks[0] > risks[-1]
+    listing = deployed.json("models/clients_at_risk.json")
+    why = f"{found[0]['notes']}; the list is in the order of risk all the same"
+    assert (listing["cut"]["called"], listing["cut"]["how"]) == (0, why)
+    assert f"nobody to call: {why}" in reporting.report(deployed.config).text
+    assert first_clients(deployed.config) == [f"nobody: {why}"]
+
+
+def test_a_client_of_few_values_keeps_its_rank_and_is_not_called(deployed: Project) -> None:
+    deployed.configure(port=9, capacity=4)
+    rows = [row[:-1] for row in client_rows(20, seed=8, prefix="now")]
+
+    found = listed(deployed, [*rows, "riskiest,1,,,"])
+
+    by_name = {line["client"]: line for line in found}
+    blank = by_name["riskiest"]
+    assert int(blank["rank"]) <= 4 and blank["call"] == "no"
+    assert blank["band"] == "not enough data"
+    assert blank["notes"].startswith("2 of 3 values are missing")
+    others = [line for line in found if line is not blank]
+    assert [line["call"] for line in others] == ["yes"] * 4 + ["no"] * 16
+    assert {line["band"] == "high" for line in found if line["call"] == "yes"} == {True}
+    cut = deployed.json("models/clients_at_risk.json")["cut"]
+    assert cut["how"] == "the 4 with the highest risk; 1 without enough data left out"
+    names = [line.split()[-1] for line in first_clients(deployed.config)]
+    assert names == [line["client"] for line in others[:4]]
 
 
 @pytest.mark.parametrize(("capacity", "calls"), [(0, 2), (1, 1), (7, 7), (500, 20)])
@@ -443,6 +473,11 @@ def test_the_cut_says_what_the_same_share_of_the_test_rows_reaches(deployed: Pro
     assert found["recall"] == left / test["exited"].sum()
     low, high = found["precision_interval"]
     assert low < found["precision"] < high and found["at_random"]["recall"] == 0.25
+    (low, high), recall = found["recall_interval"], found["recall"]
+    assert (
+        f"of 100 who left, {100 * recall:.0f} were called ({100 * low:.0f} to {100 * high:.0f}), "
+        "at random 25"
+    ) in reporting.report(deployed.config).text
     (deployed.folder / "testdata/testdata.csv").unlink()
     reporting.report(deployed.config)
     assert deployed.json("models/clients_at_risk.json")["cut"]["reach"] is None
@@ -460,6 +495,10 @@ def test_money_makes_the_cut_and_each_client_has_its_profit(deployed: Project) -
     total = sum(profit for profit in profits if profit > 0)
     assert 0 < total and f"expected profit of the calls {total:,.2f}, of as many at " in said
     assert list(found[0])[5:8] == ["profit", "band", "call"]
+    reached = deployed.json("models/clients_at_risk.json")["cut"]["reach"]
+    earned = 100 * (0.25 * 200 * reached["left"] - 30 * reached["called"]) / 80
+    assert reached["profit"]["per_100_clients"] == pytest.approx(earned)
+    assert f"such calls earn {earned:,.2f} per 100 clients (95 % " in said
 
 
 def test_where_no_call_pays_nobody_is_called_and_the_report_says_so(deployed: Project) -> None:
@@ -498,9 +537,10 @@ def test_the_score_says_what_a_list_reaches_how_sure_that_is_and_what_it_earns(
 ) -> None:
     deployed.configure(port=9, contact_cost=30, client_value=200, success_rate=0.25)
 
-    deployed.run("scoring.py")
+    said = deployed.run("scoring.py").stdout
 
     score = deployed.json("models/latestscore.json")
+    assert said.splitlines()[1].startswith("most profitable: calls to the riskiest ")
     low, high = score["auc_interval"]
     assert 0.5 < low < score["auc"] < high < 1
     assert [entry["share"] for entry in score["reach"]] == [0.05, 0.1, 0.2, 0.3, 0.5]

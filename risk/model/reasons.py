@@ -107,13 +107,18 @@ def words(model: Model, group: Group, row: dict[str, np.ndarray]) -> str:
 def _region_words(term: dict[str, Any], row: dict[str, np.ndarray]) -> str:
     met = [bool(holds(condition, row)[0]) for condition in term["conditions"]]
     told = [c for c, held in zip(term["conditions"], met, strict=True) if held == all(met)]
-    by_column: dict[str, list[dict[str, Any]]] = {}
-    for condition in told:
-        by_column.setdefault(condition["column"], []).append(condition)
     return " and ".join(
         f"{label(name)} {_beside_limits(row[name][0], conditions, all(met))}"
-        for name, conditions in by_column.items()
+        for name, conditions in by_column(told).items()
     )
+
+
+def by_column(conditions: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """A region's conditions by the column that they ask for, in their order."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for condition in conditions:
+        found.setdefault(condition["column"], []).append(condition)
+    return found
 
 
 def _beside_limits(value: Any, conditions: list[dict[str, Any]], met: bool) -> str:
@@ -121,7 +126,7 @@ def _beside_limits(value: Any, conditions: list[dict[str, Any]], met: bool) -> s
     limits = [c for c in conditions if c["sign"] in ("at least", "below")]
     if not limits:
         return shown(value)
-    digits = _digits_apart(value, [c["value"] for c in limits])
+    digits = digits_apart(value, [c["value"] for c in limits])
     sides = [
         f"{'at least' if (c['sign'] == 'at least') == met else 'under'} {shown(c['value'], digits)}"
         for c in limits
@@ -130,7 +135,7 @@ def _beside_limits(value: Any, conditions: list[dict[str, Any]], met: bool) -> s
     return f"{shown(value, digits)} ({counted}{' and '.join(sides)})"
 
 
-def _digits_apart(value: float, limits: list[float]) -> int:
+def digits_apart(value: float, limits: list[float]) -> int:
     """As many digits as it takes to tell a value from the limits beside it."""
     others = [at for at in limits if at != value and math.isclose(at, value, rel_tol=NEAR)]
     for digits in range(DIGITS, MOST_DIGITS):
@@ -143,21 +148,23 @@ def value_words(name: str, value: Any, usual: dict[str, Any]) -> str:
     """`orders last month 3 (usually 12 to 40)`, `contract monthly (55% of clients)`."""
     share = usual.get("shares", {}).get(shown(value))
     if share is not None:
-        known = f"{share:.0%} of clients" if share >= 0.005 else "rare"
+        known = share_words(share)
     elif "low" in usual:
         low, high = shown(usual["low"]), shown(usual["high"])
         known = f"usually {low}" if low == high else f"usually {low} to {high}"
     elif "levels" in usual:
-        share = usual["levels"].get("" if value is None else value, 0.0)
-        known = f"{share:.0%} of clients" if share >= 0.005 else "rare"
+        known = share_words(usual["levels"].get("" if value is None else value, 0.0))
     else:
         known = ""
     return f"{label(name)} {shown(value)}" + (f" ({known})" if known else "")
 
 
+def share_words(share: float) -> str:
+    return f"{share:.0%} of clients" if share >= 0.005 else "rare"
+
+
 def label(name: str) -> str:
     return name.replace("_", " ")
-
 
 
 def unusual(model: Model, table: Table) -> list[list[str]]:
@@ -189,40 +196,3 @@ def _counted_range(model: Model, name: str) -> tuple[float, float] | None:
         if term["kind"] == "line" and term["column"] == name and term["high"] < UNCLIPPED:
             return term["low"], term["high"]
     return None
-
-
-def overview(model: Model) -> list[dict[str, Any]]:
-    """Every group's range of contributions in log-odds, widest first: the model at a glance."""
-    found = []
-    for group in groups_of(model):
-        ends = [_range(model.terms[at], model.profile) for at in group.terms]
-        low, high = sum(e[0] for e in ends), sum(e[1] for e in ends)
-        found.append(
-            {
-                "columns": list(group.columns),
-                "low": low,
-                "high": high,
-                "terms": [model.terms[at] for at in group.terms],
-            }
-        )
-    return sorted(found, key=lambda item: item["low"] - item["high"])
-
-
-def _range(term: dict[str, Any], profile: dict[str, dict[str, Any]]) -> tuple[float, float]:
-    """The least and the most that a term can add; unclipped lines end with the training range."""
-    match term["kind"]:
-        case "line":
-            usual = profile.get(term["column"], {}) if term["high"] > UNCLIPPED else {}
-            known = (usual.get("least", term["low"]), usual.get("most", term["high"]))
-            ends = [term["slope"] * (end - term["mean"]) for end in (*known, term["fill"])]
-        case "curve":
-            ends = term["values"]
-        case "blank":
-            ends = [term["missing"], term["present"]]
-        case "levels":
-            ends = [*term["levels"].values(), term["missing"], term["other"]]
-        case "region":
-            ends = [term["inside"], term["outside"]]
-        case _:
-            ends = [term["slope"] * (end - term["mean"]) for end in (-1.0, 1.0)]
-    return float(min(ends)), float(max(ends))

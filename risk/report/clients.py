@@ -60,7 +60,8 @@ def client_list(
     table: Table = {name: current[name].to_list() for name in model.columns}
     known = {part: current[name].to_list() for part, name in shown_columns(config.columns).items()}
     values = worth(known.get("value", [None] * current.height), config.client_value)
-    called, cut = chosen(config, risks, values)
+    unknown = unknown_reasons(model, table, manifest.get("auc_interval"))
+    called, cut = chosen(config, risks, values, unknown)
     money = economics_of(config)
     if money:
         known["profit"] = [round(gain, 4) for gain in money.profit(risks, values).tolist()]
@@ -75,7 +76,7 @@ def client_list(
         for at, (client, date) in enumerate(current.select(config.columns.id, "_date").iter_rows())
     ]
     average = float(logistic(np.array([model.intercept]))[0])
-    explain(clients, model, table, average, manifest.get("auc_interval"))
+    explain(clients, model, table, average, unknown)
     return {
         "format": 1,
         "model_version": manifest["version"],
@@ -118,23 +119,23 @@ def bands_of(clients: list[dict[str, Any]]) -> dict[str, int]:
     return {word: found[word] for word in (HIGH, RAISED_BAND, LOW, UNKNOWN)}
 
 
+def unknown_reasons(model: Model, table: Table, auc_interval: list[float] | None) -> list[str]:
+    """Why each client cannot be placed, "" where it can."""
+    missing = np.sum([[value is None for value in table[name]] for name in model.columns], axis=0)
+    return [unknown_reason(int(n), len(model.columns), auc_interval) for n in missing]
+
+
 def explain(
-    clients: list[dict[str, Any]],
-    model: Model,
-    table: Table,
-    average: float,
-    auc_interval: list[float] | None,
+    clients: list[dict[str, Any]], model: Model, table: Table, average: float, unknown: list[str]
 ) -> None:
     """Give every client its band, its reasons and what is unusual about its row."""
     told, odd = reasons(model, table), unusual(model, table)
     for at, client in enumerate(clients):
-        missing = sum(table[name][at] is None for name in model.columns)
-        unknown = unknown_reason(missing, len(model.columns), auc_interval)
         client["band"] = band(
-            client["risk"], called=client["call"], average=average, unknown=unknown
+            client["risk"], called=client["call"], average=average, unknown=unknown[at]
         )
         client["reasons"] = [{"points": r.points, "text": r.text} for r in told[at]]
-        client["notes"] = [*([unknown] if unknown else []), *odd[at]]
+        client["notes"] = [*([unknown[at]] if unknown[at] else []), *odd[at]]
 
 
 def shown_columns(columns: Columns) -> dict[str, str]:

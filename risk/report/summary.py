@@ -35,9 +35,11 @@ def summary(config: Config, outcome: Outcome, score: str, releases: str) -> str:
 
 
 def first_clients(config: Config) -> list[str]:
-    clients = read_list(config).get("clients", [])[:SHOWN_CLIENTS]
+    """The first ones on the call list, or why nobody is on it."""
+    listing = read_list(config)
+    clients = [c for c in listing.get("clients", []) if c.get("call")][:SHOWN_CLIENTS]
     return [f"{c['rank']:>3}  {c['risk']:4.0%}  {c['client']}" for c in clients] or [
-        "nobody: no row is of a current client"
+        f"nobody: {listing.get('cut', {}).get('how', 'there is no list yet')}"
     ]
 
 
