@@ -108,6 +108,15 @@ def test_a_client_that_left_is_told_as_one(deployed: Project) -> None:
     assert done.text.splitlines()[-1].endswith("  left")
 
 
+def test_a_client_of_few_values_is_told_why_it_is_not_called(deployed: Project) -> None:
+    come(deployed, ["Acme,5,,,", "other,80,900,40,"], "sourcedata/2030-01-31.csv")
+
+    text = diagnostics.explain_client(deployed.config, "Acme").text
+
+    assert "on the list: not enough data, not to be called" in text
+    assert "note: 2 of 3 values are missing" in text
+
+
 def test_a_label_supersedes_the_unlabelled_row_of_its_date_in_the_history(
     deployed: Project,
 ) -> None:

@@ -68,6 +68,7 @@ def story(
     ]
     average = float(logistic(np.array([model.intercept]))[0])
     listed = _listed(listing, client)
+    notes = listed.pop("notes") if listed else found[-1]["notes"]  # why there is not enough data
     return {
         "client": client,
         "model_version": version,
@@ -77,6 +78,7 @@ def story(
         "history": history,
         **found[-1],
         "risk": listed["risk"] if listed else found[-1]["risk"],
+        "notes": notes,
     }
 
 
@@ -103,7 +105,7 @@ def _nearest(names: pl.Series, asked: str) -> str:
 def _listed(listing: dict[str, Any], client: str) -> dict[str, Any] | None:
     """The client's place on the list, None where it has none."""
     clients = listing.get("clients", [])
-    facts = ("rank", "risk", "band", "call")
+    facts = ("rank", "risk", "band", "call", "notes")
     return next(
         (
             {key: c[key] for key in facts} | {"of": len(clients)}
