@@ -235,6 +235,8 @@ class Config:
     @property
     def evidence(self) -> Path:
         return self.state_folder / "evidence.json"
+
+    @property
     def history(self) -> Path:
         return self.state_folder / "history.sqlite"
 
