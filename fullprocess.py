@@ -11,6 +11,7 @@ the next one.
     python fullprocess.py --explain             why the last decision was what it was
     python fullprocess.py --history             every decision so far
     python fullprocess.py --dry-run             what the next tick would decide
+    python fullprocess.py --replay FOLDER       what each policy would have done with dated files
 """
 
 from __future__ import annotations
@@ -168,6 +169,9 @@ def _known(name: str, seen: list[int] | None, files: dict[str, Any]) -> bool:
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     """What the command line asks for: a tick, unless it only asks what was or would be decided."""
+    if chosen.replay:
+        return replayed(config, chosen.replay, chosen.policy or ["fast", "certified"],
+                        chosen.label_delay)
     if chosen.history or chosen.explain:
         return told(config, explain=chosen.explain)
     return foretold(config) if chosen.dry_run else tick(config, chosen)
@@ -185,6 +189,34 @@ def told(config: Config, *, explain: bool) -> Outcome:
     last = last_decision(config)
     text = explained(last) if last else "nothing was decided yet"
     return Outcome(text, vars(last) if last else {})
+
+
+def replayed(config: Config, folder: str, policies: list[str], delay: int) -> Outcome:
+    """What each policy would have done with the dated files of a folder, on a scratch copy."""
+    import tempfile
+    from dataclasses import replace
+    from pathlib import Path
+
+    from ingestion import ingest
+    from risk.artifacts import write_whole
+    from risk.config import Outcome
+    from risk.report import replayed as shown
+    from risk.report.figures import png
+
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = replace(config, input_folder=Path(folder).resolve(),
+                       output_folder=Path(scratch) / "ingesteddata",
+                       state_folder=Path(scratch) / "state")
+        read = ingest(copy)
+        stream = shown.stream_in(copy)
+        walks = shown.walks_of(stream, policies, delay)
+    target = config.model_folder / "replay"
+    write_whole(target / "replay.csv", shown.csv_of(stream, walks))
+    for walk in walks[-len(policies):]:
+        write_whole(target / f"{walk.policy}.png", png(shown.chart(stream, walk, walks, delay)))
+    text = (f"{read.text}\n\n{shown.table(walks, delay)}\n\n"
+            f"every period: {config.shown(target)}/replay.csv, a chart for each policy beside it")
+    return Outcome(text, {"policies": {walk.policy: shown.figures_of(walk) for walk in walks}})
 
 
 def foretold(config: Config) -> Outcome:
@@ -389,6 +421,14 @@ def summarised(config: Config, outcome: Outcome) -> str:
     return summary(config, outcome, score, listing(config).text)
 
 
+def whole(text: str) -> int:
+    """A number of files from 0; ValueError for anything else."""
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--now", action="store_true",
                         help="look at everything even if nothing seems new")
@@ -399,6 +439,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--history", action="store_true", help="every decision so far")
     parser.add_argument("--dry-run", action="store_true",
                         help="take new rows in and decide, but deploy nothing")
+    parser.add_argument("--replay", metavar="FOLDER",
+                        help="walk through a folder of dated files as if each tick were then")
+    parser.add_argument("--policy", nargs="+", choices=("fast", "certified"),
+                        help="the policies to replay (default: both)")
+    parser.add_argument("--label-delay", type=whole, default=0, metavar="N",
+                        help="a row's label comes N files later (default: 0, with the row)")
     parser.add_argument("--summary", action="store_true", help="end with a summary for a person")
 
 
