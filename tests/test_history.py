@@ -208,7 +208,7 @@ def challenger(name: str = "challenger", **values: Any) -> dict[str, Any]:
 
 
 def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
-    nearer = (challenger(E=2.0), challenger("last file", E=30.0, limit=40.0))
+    nearer = (challenger("last file", E=30.0, limit=60.0), challenger(E=2.9))
     far = (challenger(E=2.5e9),)
     shown = table(
         [
@@ -225,7 +225,7 @@ def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
         "when                  what              version   rows  evidence                  why",
         "2026-01-01T07:00:00Z  deploy, first     1            0                            "
         "The first.",
-        "2026-01-27T07:00:00Z  wait              3        1,230  last file 30.00 of 40.00  "
+        "2026-01-27T07:00:00Z  wait              3        1,230  challenger 2.90 of 3.00   "
         "Not yet.",
         "2026-01-03T07:00:00Z  deploy, swap      3 -> 4       2  challenger 2e+09 of 3.00  "
         "Enough.",

@@ -266,7 +266,7 @@ def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 
 def _rows_now(path: Path, mode: str, query: str) -> list[tuple[Any, ...]]:
     with contextlib.closing(_opened(path, mode)) as database:
-        database.execute("BEGIN")
+        database.execute("BEGIN")  # what is checked is what is read
         if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
             return []  # the first writer was killed before its commit
         _check(database, path)
