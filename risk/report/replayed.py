@@ -12,7 +12,7 @@ from risk.config import Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.store import labelled, stored_rows, today
 from risk.model.rows import feature_kinds, pandas_of
-from risk.monitor.replay import NAIVE, ORACLE, Stream, Walk, naive, oracle, walked
+from risk.monitor.replay import NAIVE, ORACLE, Stream, Walk, lag_of, naive, oracle, walked
 from risk.report.figures import INK, MUTED, RED
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def chart(stream: Stream, walk: Walk, walks: list[Walk], delay: int) -> Figure:
     for one in others:
         _line(above, one, COLOURS[one.policy], 1.4)
     _line(above, walk, RED, 2.4)
-    _deployments(above, walk)
+    _deployments(above, walk, lag_of(delay))
     _gains(below, walk, others)
     _dress(figure, above, below, stream, walk, walks, delay)
     return figure
@@ -151,12 +151,11 @@ def _line(axes: Any, walk: Walk, colour: str, width: float) -> None:
     axes.plot(periods, values, color=colour, lw=width, label=walk.policy, zorder=width)
 
 
-def _deployments(axes: Any, walk: Walk) -> None:
+def _deployments(axes: Any, walk: Walk, lag: int) -> None:
     """A mark where what was deployed first served."""
     for kind, mark in MARKS.items():
         at = [p for p, action, _ in walk.deployments if action == kind]
-        first = [min((q for q in walk.served if q > p), default=None) for p in at]
-        shown = [p for p in first if p is not None]
+        shown = [p + lag for p in at if p + lag in walk.served]
         if shown:
             heights = [walk.served[p] for p in shown]
             axes.plot(
