@@ -6,10 +6,10 @@ VENV = .venv/bin/python
 SHELL = /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve cron demo test lint types bench clean runtime development
+.PHONY: help run serve cron demo example test lint types bench bench-decisions clean runtime development
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 run: runtime ## the whole pipeline on what lies in sourcedata/, with a summary
 	@$(VENV) fullprocess.py --now --serve --summary
@@ -24,6 +24,9 @@ cron: ## the crontab line of this checkout; INSTALL=1 adds it to your crontab
 demo: runtime ## on a copy: a tick that keeps the model, one that waits, one that redeploys
 	@$(VENV) examples/demo.py
 
+example: development ## real customers over a year: what each policy would have served them
+	@$(VENV) examples/replay_customers.py
+
 test: lint types ## ruff, mypy and every test; ARGS="-k word" goes to pytest
 	@$(VENV) -m pytest $(ARGS)
 
@@ -37,6 +40,9 @@ bench: runtime ## every benchmark in benchmarks/
 	@found=; for script in benchmarks/*.py; do \
 	[ -e "$$script" ] || continue; found=yes; echo "== $$script"; $(VENV) "$$script" || exit; done; \
 	[ "$$found" ] || echo 'there is no benchmark in benchmarks/ yet'
+
+bench-decisions: runtime ## the decision's benchmark in full (an hour); REAL=folder adds the real streams
+	@$(VENV) benchmarks/decisions.py --full $(if $(REAL),--real $(REAL))
 
 clean: ## remove .venv, caches and logs; data, models, releases and state stay
 	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis logs practicemodels/logs

@@ -195,5 +195,6 @@ def _dress(
     below.set_xticks(list(shown), [stream.names[p] for p in shown], rotation=35, ha="right")
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)
+        axes.set_axisbelow(True)
         axes.grid(axis="y", color="#e5e7eb", lw=0.8)
         axes.tick_params(colors=MUTED, labelsize=9)
