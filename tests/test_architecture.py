@@ -222,6 +222,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict:
     last = [
         "risk.model.terms", "risk.model.pairs", "risk.model.additive", "risk.model.experts",
         "risk.monitor.contest", "risk.monitor.book", "risk.monitor.looks", "risk.monitor.replay",
+        "risk.report.replayed",
     ]
     names = [*sorted(set(modules()) - set(last)), *last]
     words = [str(ROOT), " ".join(names), " ".join(HEAVY)]
