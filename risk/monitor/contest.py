@@ -91,7 +91,8 @@ def opened(
     """A contest about a champion that was just deployed, however it came there."""
     rows = experts.known.labels.size
     new = Contest(policy, champion, name, Standing(rows=rows, rows_then=rows), former=former)
-    return refitted(new, experts, RULE)
+    # Served as it is until a look has seen rows that are new to it.
+    return replace(refitted(new, experts, RULE), layer=IDENTITY)
 
 
 def blend_of(

@@ -150,8 +150,6 @@ def new_book(
     former = {key: kept for key, kept in former.items() if key != name}
     kept = dict(list(former.items())[: RULE.former if config.policy == "fast" else 1])
     contest = opened(config.policy, model, name, experts, kept)
-    # The deployed model is served as it is until a look has seen rows that are new to it.
-    contest = replace(contest, layer=(0.0, 1.0))
     return Book(
         look=f"opened {manifest['version']}",
         contest=contest,
