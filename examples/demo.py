@@ -54,23 +54,31 @@ def tick(folder: Path, title: str) -> None:
 
 
 def start(folder: Path) -> None:
-    """A project of its own: settings, test data, three months of labelled rows."""
+    """A project of its own: settings, test data, three months and a half of labelled rows."""
     (folder / "config.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
     (folder / "testdata").mkdir()
     test_data = (ROOT / "testdata" / "testdata.csv").read_bytes()
     (folder / "testdata" / "testdata.csv").write_bytes(test_data)
     for date in STABLE:
         add(folder, date, month(date))
+    add(folder, "2026-08-15", august()[0])
+
+
+def august() -> tuple[list[str], list[str]]:
+    """The lines of August's file in two halves, each with the header."""
+    header, *rows = month("2026-08-31")
+    middle = len(rows) // 2
+    return [header, *rows[:middle]], [header, *rows[middle:]]
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="risk-demo-") as scratch:
         folder = Path(scratch)
         start(folder)
-        tick(folder, "Three months with labels, no model yet: the first is trained and deployed.")
+        tick(folder, "Labelled rows and no model yet: the first is trained and deployed.")
         tick(folder, "Ten minutes later nothing has changed: the tick ends at once.")
-        add(folder, "2026-08-31", month("2026-08-31"))
-        tick(folder, "August is like the months before: the deployed model is as good, and stays.")
+        add(folder, "2026-08-31", august()[1])
+        tick(folder, "More of the same world: nothing is better than the deployed model; it stays.")
         header, *rows = month("2026-10-31")
         add(folder, "2026-09-15", [header, *(row for row in rows if row.endswith(","))])
         tick(folder, "Clients without a label: listed by risk, the model waits to be judged.")
