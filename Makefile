@@ -28,7 +28,7 @@ example: development ## real customers over a year: what each policy would have 
 	@$(VENV) examples/replay_customers.py
 
 test: lint types ## ruff, mypy and every test; ARGS="-k word" goes to pytest
-	@$(VENV) -m pytest $(ARGS)
+	@$(VENV) -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: development ## ruff alone
 	@$(VENV) -m ruff check .
