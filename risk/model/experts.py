@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from risk.config import PipelineError
 from risk.model.newton import hessian_of, log_odds_of, minimise, null_weights
 from risk.model.portable import Model
 from risk.model.recipe import pipeline
@@ -84,9 +86,9 @@ class Experts:
     def terms(self) -> list[Any]:
         """The terms that all of them share: found on all rows."""
         known = self.known
+        made = pipeline(known.recipe, known.columns)[0]
         if known.recipe == "original":
             return raw_lines(known.raw)
-        made = pipeline(known.recipe, known.columns)[0]
         return made.fit(known.features, known.labels, groups=known.clients).terms_
 
     def model(self, name: str) -> Model:
@@ -173,11 +175,19 @@ def raw_lines(raw: Raw) -> list[Any]:
 
 
 def fit_original(terms: list[Any], raw: Raw, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weights by the original recipe's solver."""
+    """Weights by the original recipe's solver; it may stop early, as it does in training."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     regression = LogisticRegression(solver="liblinear", random_state=SEED)
-    regression.fit(np.clip(design(terms, raw), -WIDEST, WIDEST), y, sample_weight=weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            regression.fit(np.clip(design(terms, raw), -WIDEST, WIDEST), y, sample_weight=weight)
+        except ValueError as error:  # liblinear's own limit, for one: no number above 1e30
+            raise PipelineError(
+                f"the recipe 'original' cannot be fitted to these rows: {error}"
+            ) from None
     return np.concatenate([regression.intercept_, regression.coef_[0]])
 
 
