@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from risk.config import PipelineError
 from risk.model.newton import hessian_of, log_odds_of, minimise, null_weights
-from risk.model.portable import Model
+from risk.model.portable import Model, centred
 from risk.model.recipe import pipeline
 from risk.model.sampling import SEED
 from risk.model.terms import (
@@ -103,8 +103,13 @@ class Experts:
         known, chosen = self.known, np.flatnonzero(weight > LEAST_WEIGHT)
         rows = known.rows(chosen)
         y, weight = known.labels[chosen], weight[chosen]
-        slopes = fit_original if known.recipe == "original" else ridge_on
-        return model_of(terms, slopes(terms, rows, y, weight), known.columns)
+        if known.recipe != "original":
+            return model_of(terms, ridge_on(terms, rows, y, weight), known.columns)
+        model = model_of(terms, fit_original(terms, rows, y, weight), known.columns)
+        # About the mean of all rows, whatever the weights: then experts still have common terms.
+        table = {name: values.tolist() for name, values in known.raw.items()}
+        intercept, lines = centred(model.intercept, model.terms, table)
+        return replace(model, intercept=intercept, terms=lines)
 
 
 def crossed(

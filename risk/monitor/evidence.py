@@ -179,7 +179,8 @@ def careful_bets(y: np.ndarray, p: np.ndarray, q: np.ndarray, margin: float) -> 
     """
     d = (p - y) ** 2 - (q - y) ** 2 - margin
     most_lost = np.abs(p - q) * np.maximum(p + q, 2 - p - q) + margin
-    stake = np.minimum(np.outer(FRACTIONS, 1 / ((p + q) * (2 - p - q))), 0.95 / most_lost)
+    highest = 0.95 / np.maximum(most_lost, LEAST_RISK)
+    stake = np.minimum(np.outer(FRACTIONS, 1 / ((p + q) * (2 - p - q))), highest)
     return np.log1p(stake * d).sum(axis=1)
 
 
