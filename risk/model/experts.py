@@ -8,15 +8,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from risk.config import PipelineError
 from risk.model.newton import hessian_of, log_odds_of, minimise, null_weights
-from risk.model.portable import Model
+from risk.model.portable import Model, centred
 from risk.model.recipe import pipeline
 from risk.model.sampling import SEED
 from risk.model.terms import (
@@ -84,9 +86,9 @@ class Experts:
     def terms(self) -> list[Any]:
         """The terms that all of them share: found on all rows."""
         known = self.known
+        made = pipeline(known.recipe, known.columns)[0]
         if known.recipe == "original":
             return raw_lines(known.raw)
-        made = pipeline(known.recipe, known.columns)[0]
         return made.fit(known.features, known.labels, groups=known.clients).terms_
 
     def model(self, name: str) -> Model:
@@ -101,8 +103,13 @@ class Experts:
         known, chosen = self.known, np.flatnonzero(weight > LEAST_WEIGHT)
         rows = known.rows(chosen)
         y, weight = known.labels[chosen], weight[chosen]
-        slopes = fit_original if known.recipe == "original" else ridge_on
-        return model_of(terms, slopes(terms, rows, y, weight), known.columns)
+        if known.recipe != "original":
+            return model_of(terms, ridge_on(terms, rows, y, weight), known.columns)
+        model = model_of(terms, fit_original(terms, rows, y, weight), known.columns)
+        # About the mean of all rows, whatever the weights: then experts still have common terms.
+        table = {name: values.tolist() for name, values in known.raw.items()}
+        intercept, lines = centred(model.intercept, model.terms, table)
+        return replace(model, intercept=intercept, terms=lines)
 
 
 def crossed(
@@ -173,11 +180,19 @@ def raw_lines(raw: Raw) -> list[Any]:
 
 
 def fit_original(terms: list[Any], raw: Raw, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weights by the original recipe's solver."""
+    """Weights by the original recipe's solver; it may stop early, as it does in training."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     regression = LogisticRegression(solver="liblinear", random_state=SEED)
-    regression.fit(np.clip(design(terms, raw), -WIDEST, WIDEST), y, sample_weight=weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            regression.fit(np.clip(design(terms, raw), -WIDEST, WIDEST), y, sample_weight=weight)
+        except ValueError as error:  # liblinear's own limit, for one: no number above 1e30
+            raise PipelineError(
+                f"the recipe 'original' cannot be fitted to these rows: {error}"
+            ) from None
     return np.concatenate([regression.intercept_, regression.coef_[0]])
 
 

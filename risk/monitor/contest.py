@@ -16,6 +16,7 @@ from risk.model.experts import Experts, crossed
 from risk.model.portable import Model
 from risk.monitor.evidence import (
     IDENTITY,
+    NEWEST,
     RULE,
     Batch,
     Judgement,
@@ -35,7 +36,6 @@ Said = dict[str, np.ndarray]
 FAST_EXPERTS = ("all", "half")
 CERTIFIED = {"all past": "all", "last file": "last", "last three files": "last3"}
 RECALIBRATED = "recalibrated"
-NEWEST = "newest rows"
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,21 @@ class Outcome:
 
 
 def opened(
-    policy: str, champion: Model, name: str, experts: Experts, former: dict[str, Model]
+    policy: str,
+    champion: Model,
+    name: str,
+    experts: Experts,
+    former: dict[str, Model],
+    rule: Rule = RULE,
 ) -> Contest:
-    """A contest about a champion that was just deployed, however it came there."""
+    """A contest about a champion that was just deployed, however it came there.
+
+    It is served as it is until a look has seen rows that are new to it: on the rows that it was
+    fitted to, a layer would take back what the ridge holds.
+    """
     rows = experts.known.labels.size
     new = Contest(policy, champion, name, Standing(rows=rows, rows_then=rows), former=former)
-    # Served as it is until a look has seen rows that are new to it.
-    return replace(refitted(new, experts, RULE), layer=IDENTITY)
+    return replace(refitted(new, experts, rule), layer=IDENTITY)
 
 
 def blend_of(
@@ -209,8 +217,11 @@ def crowned(
     contest: Contest, model: Model, judgement: Judgement, experts: Experts, rule: Rule
 ) -> Contest:
     """The contest with a new champion; the old one joins the former ones."""
-    former = {contest.name: contest.champion} | contest.former
-    former = {name: kept for name, kept in former.items() if name != judgement.target}
+    former = {contest.name: contest.champion} | {
+        name: model
+        for name, model in contest.former.items()
+        if name not in (contest.name, judgement.target)
+    }
     kept = dict(list(former.items())[: rule.former if contest.policy == "fast" else 1])
     standing = settled(contest.standing, judgement.action)
     new = replace(contest, champion=model, layer=IDENTITY, former=kept, standing=standing)

@@ -6,7 +6,8 @@ both fixed before the label y was known; n rows; the models' risks come as log-o
     one row's bet     log(1 + k / ((p+q)(2-p-q)) ((p-y)^2 - (q-y)^2))      gains where q was nearer
     wealth            b[k] = sum of the bets since the last deployment, for each fraction k
     evidence          E = mean over k of exp b[k]
-    layer             (a, c) of a + c x log-odds: (0, 1), and the one fitted on the newest 300 rows
+    layer             (a, c) of a + c x log-odds: (0, 1), and the one fitted on the newest looks'
+                      rows, at least 300, held to (0, 1) as by a prior of precision 10
     score             of an expert or layer: old / 2 + 2 min(100, n) x its Brier on the rows
     weights           exp(-score), normalised; a blend is the weighted mean of log-odds
 
@@ -25,7 +26,11 @@ import numpy as np
 
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 IDENTITY = (0.0, 1.0)
+NEWEST = "newest rows"
 LEAST_RISK = 1e-6
+WIDEST = 15.0  # log-odds beyond are counted as that when a layer or a level is fitted
+LEAST_SLOPE = 0.05
+NEWTON_STEPS, SETTLED = 50, 1e-8
 Layer = tuple[float, float]
 Wealth = tuple[float, ...]
 
@@ -61,7 +66,8 @@ RULE = Rule()
 class Stakes:
     """What one challenger has earned against the champion: wealth, and moments of d.
 
-    d: the champion's squared error minus the challenger's, in each row.
+    d: the champion's squared error minus the challenger's (and minus the margin, where one is
+    asked for), in each row.
     """
 
     wealth: Wealth = (0.0,) * len(FRACTIONS)
@@ -135,7 +141,8 @@ class Judgement:
     """What the rows say is to be done: the action, which model, why, and every number behind it.
 
     action: "none", "swap", "growth", "jump" (to the fit on the newest rows), "back" (to a former
-    champion) or "roll back" (the same by "certified"); target: the model's name.
+    champion) or "roll back" (the same by "certified"); target: the model's name. evidence: of each
+    model, as compared() has it, with the rows still needed where bets add up over looks.
     """
 
     action: str
@@ -172,12 +179,20 @@ def careful_bets(y: np.ndarray, p: np.ndarray, q: np.ndarray, margin: float) -> 
     """
     d = (p - y) ** 2 - (q - y) ** 2 - margin
     most_lost = np.abs(p - q) * np.maximum(p + q, 2 - p - q) + margin
-    stake = np.minimum(np.outer(FRACTIONS, 1 / ((p + q) * (2 - p - q))), 0.95 / most_lost)
+    highest = 0.95 / np.maximum(most_lost, LEAST_RISK)
+    stake = np.minimum(np.outer(FRACTIONS, 1 / ((p + q) * (2 - p - q))), highest)
     return np.log1p(stake * d).sum(axis=1)
 
 
 def staked(stakes: Stakes, y: np.ndarray, p: np.ndarray, q: np.ndarray) -> Stakes:
     return stakes.plus(bets(y, p, q), (p - y) ** 2 - (q - y) ** 2)
+
+
+def carefully_staked(
+    stakes: Stakes, y: np.ndarray, p: np.ndarray, q: np.ndarray, rule: Rule
+) -> Stakes:
+    gains = careful_bets(y, p, q, rule.margin)
+    return stakes.plus(gains, (p - y) ** 2 - (q - y) ** 2 - rule.margin)
 
 
 def brier(y: np.ndarray, p: np.ndarray) -> float:
@@ -209,19 +224,47 @@ def placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def layer_on(log_odds: np.ndarray, y: np.ndarray, prior: float) -> Layer:
-    """(a, c) of the best a + c x log_odds on these rows; the prior (0, 1) counts as that many."""
-    x = np.clip(log_odds, -15.0, 15.0)
-    found = np.array(IDENTITY)
-    for _ in range(30):
-        p = 1 / (1 + np.exp(-np.clip(found[0] + found[1] * x, -35, 35)))
-        wrong, h = p - y, p * (1 - p)
-        slope = np.array([wrong.sum(), wrong @ x]) + prior * (found - IDENTITY)
-        bend = np.array([[h.sum(), h @ x], [h @ x, h @ x**2]]) + prior * np.eye(2)
-        step = np.linalg.solve(bend, slope)
-        found = found - step
-        if np.abs(step).max() < 1e-8:
+    """(a, c) of the best a + c x log_odds on these rows; both are held to (0, 1) by the prior.
+
+    A layer moves levels and keeps the ranking: c is at least .05.
+    """
+    x = np.clip(log_odds, -WIDEST, WIDEST)
+    a, c = held_fit(np.column_stack([np.ones(x.size), x]), np.zeros(x.size), y, IDENTITY, prior)
+    if c < LEAST_SLOPE:
+        return level_on(LEAST_SLOPE * x, y, prior), LEAST_SLOPE
+    return float(a), float(c)
+
+
+def held_fit(
+    columns: np.ndarray, offset: np.ndarray, y: np.ndarray, centre: tuple[float, ...], prior: float
+) -> np.ndarray:
+    """The w with the least log loss of offset + columns @ w, plus prior / 2 x |w - centre|^2.
+
+    Newton steps, halved while they do not lower it: whole ones never settle where many risks are
+    near 0 or 1 and wrong, as they are after the world has changed. Shape of centre.
+    """
+
+    def at(w: np.ndarray) -> tuple[float, np.ndarray]:
+        eta, away = offset + columns @ w, w - centre
+        small = np.exp(-np.abs(eta))
+        risk = np.where(eta >= 0, 1.0, small) / (1.0 + small)
+        loss = float(np.sum(np.log1p(small) + np.maximum(eta, 0.0) - y * eta))
+        slope = columns.T @ (risk - y) + prior * away
+        bend = (columns.T * (risk * (1.0 - risk))) @ columns + prior * np.eye(away.size)
+        return loss + prior / 2 * float(away @ away), np.linalg.solve(bend, slope)
+
+    w = np.array(centre)
+    loss, step = at(w)
+    for _ in range(NEWTON_STEPS):
+        tried, next_step = at(w - step)
+        while tried > loss * (1 + 1e-12) and np.abs(step).max() > SETTLED:
+            step = step / 2
+            tried, next_step = at(w - step)
+        w, loss = w - step, tried
+        if np.abs(step).max() < SETTLED:
             break
-    return float(found[0]), float(found[1])
+        step = next_step
+    return w
 
 
 def layers_on(log_odds: np.ndarray, y: np.ndarray, rule: Rule = RULE) -> tuple[Layer, Layer]:
@@ -243,15 +286,9 @@ def levelled(log_odds: np.ndarray, y: np.ndarray, halves: np.ndarray, prior: flo
 
 
 def level_on(log_odds: np.ndarray, y: np.ndarray, prior: float) -> float:
-    """The a of the best a + log_odds on these rows; the prior 0 counts as that many rows."""
-    a = 0.0
-    for _ in range(30):
-        p = risks(a + log_odds)
-        step = (float((p - y).sum()) + prior * a) / (float((p * (1 - p)).sum()) + prior)
-        a -= step
-        if abs(step) < 1e-8:
-            break
-    return a
+    """The a of the best a + log_odds on these rows, held to 0 by the prior."""
+    x = np.clip(log_odds, -WIDEST, WIDEST)
+    return float(held_fit(np.ones((x.size, 1)), x, y, (0.0,), prior)[0])
 
 
 def rescored(
@@ -308,48 +345,46 @@ def judge(standing: Standing, batch: Batch, rule: Rule = RULE) -> tuple[Standing
         looks=standing.looks + 1,
         rows=standing.rows + y.size,
     )
-    leaps = [leap for leap in leaps_of(batch, rule) if leap["E"] >= leap["limit"]]
-    ranking = gain_in_ranking(y, p, q)
-    main = {
-        "name": "challenger",
-        "E": math.exp(min(stakes.log_evidence, 700.0)),
-        "limit": rule.bar,
+    main = compared("challenger", stakes.log_evidence, rule.bar, y, p, q)
+    main["rows_needed"] = stakes.rows_needed(rule.bar)
+    leaps, ranking = leaps_of(batch, rule), gain_in_ranking(y, p, q)
+    action, target, reason = _fast_action(after, main, leaps, ranking, rule)
+    details = {"rows_since_deployment": stakes.rows, "ranking_gain_at_most": ranking}
+    return after, Judgement(action, target, reason, (main, *leaps), details)
+
+
+def compared(
+    name: str, log_evidence: float, limit: float, y: np.ndarray, p: np.ndarray, q: np.ndarray
+) -> dict[str, Any]:
+    """One model against the champion, in numbers: E and what it must reach, Brier of both here."""
+    return {
+        "name": name,
+        "E": math.exp(min(log_evidence, 700.0)),
+        "limit": limit,
         "brier": brier(y, q),
         "brier_served": brier(y, p),
-        "rows_needed": stakes.rows_needed(rule.bar),
     }
-    found = (main, *leaps_of(batch, rule))
-    details = {"rows_since_deployment": stakes.rows, "ranking_gain_at_most": ranking}
-    action, target, reason = _fast_action(after, main, leaps, ranking, rule)
-    return after, Judgement(action, target, reason, found, details)
 
 
 def leaps_of(batch: Batch, rule: Rule) -> list[dict[str, Any]]:
     """What these rows alone say for each former champion and for the fit on these rows.
 
-    Both sides are first put on the level of these rows, which the layer follows anyway.
+    Both sides are first put on the level of these rows, which the layer follows anyway; the fit on
+    these rows is there already.
     """
     y, halves = batch.labels, batch.halves
     if halves is None:
         return []
     p = risks(levelled(batch.served, y, halves, rule.prior))
-    rivals = dict(batch.former)
+    rivals = {
+        name: levelled(said, y, halves, rule.prior) for name, said in batch.former.items()
+    }
     if batch.crossed is not None and y.size >= rule.halves_rows:
-        rivals["newest rows"] = batch.crossed
-    found = []
+        rivals[NEWEST] = batch.crossed
+    limit, found = (1 + len(batch.former)) / rule.alpha, []
     for name, said in rivals.items():
-        own_level = name == "newest rows"
-        q = risks(said if own_level else levelled(said, y, halves, rule.prior))
-        found.append(
-            {
-                "name": name,
-                "E": math.exp(min(log_mean_exp(bets(y, p, q)), 700.0)),
-                "limit": (1 + len(batch.former)) / rule.alpha,
-                "brier": brier(y, q),
-                "brier_served": brier(y, p),
-                "rows_needed": None,
-            }
-        )
+        q = risks(said)
+        found.append(compared(name, log_mean_exp(bets(y, p, q)), limit, y, p, q))
     return found
 
 
@@ -364,9 +399,9 @@ def _fast_action(
     leap = _best_leap(leaps, rule)
     if leap:
         gain = leap["brier_served"] - leap["brier"]
-        what = "a model of these rows alone" if leap["name"] == "newest rows" else leap["name"]
+        what = "a model of these rows alone" if leap["name"] == NEWEST else leap["name"]
         return (
-            "jump" if leap["name"] == "newest rows" else "back",
+            "jump" if leap["name"] == NEWEST else "back",
             leap["name"],
             f"on these rows {what} is better by {gain:.3f} Brier, with evidence "
             f"{leap['E']:,.0f} of the {leap['limit']:.0f} needed",
@@ -387,14 +422,16 @@ def _fast_action(
 
 
 def _best_leap(leaps: list[dict[str, Any]], rule: Rule) -> dict[str, Any] | None:
-    """The model to jump to; the fit on these rows must beat a former champion by a lead."""
+    """The model to jump to, if one has the evidence and gains enough to be worth it.
+
+    The fit on these rows must beat a former champion by a lead.
+    """
 
     def gain(leap: dict[str, Any]) -> float:
-        lead = rule.lead if leap["name"] == "newest rows" else 0.0
-        return float(leap["brier_served"] - leap["brier"]) - lead
+        return float(leap["brier_served"] - leap["brier"])
 
-    large = [one for one in leaps if one["brier_served"] - one["brier"] > rule.gap]
-    return max(large, key=gain) if large else None
+    sure = [one for one in leaps if one["E"] >= one["limit"] and gain(one) > rule.gap]
+    return max(sure, key=lambda one: gain(one) - rule.lead * (one["name"] == NEWEST), default=None)
 
 
 def _has_grown(standing: Standing, evidence: float, rule: Rule) -> bool:
@@ -429,21 +466,11 @@ def judge_certified(
     found: list[dict[str, Any]] = []
     for name, said in rivals.items():
         q = risks(said)
-        one = standing.stakes.get(name, Stakes())
-        gains = careful_bets(y, p, q, rule.margin)
-        stakes[name] = one.plus(gains, (p - y) ** 2 - (q - y) ** 2 - rule.margin)
         limit = certified_limit(standing.swaps, len(batch.challengers), rule)
         limit = 1 / rule.alpha if name in batch.former else limit
-        found.append(
-            {
-                "name": name,
-                "E": math.exp(min(stakes[name].log_evidence, 700.0)),
-                "limit": limit,
-                "brier": brier(y, q),
-                "brier_served": brier(y, p),
-                "rows_needed": stakes[name].rows_needed(limit),
-            }
-        )
+        stakes[name] = one = carefully_staked(standing.stakes.get(name, Stakes()), y, p, q, rule)
+        entry = compared(name, one.log_evidence, limit, y, p, q)
+        found.append(entry | {"rows_needed": one.rows_needed(limit)})
     after = replace(
         standing,
         own=rescored(standing.own, batch.own, y, rule),

@@ -7,7 +7,8 @@ Models are fitted once per tick and shared by all policies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -109,8 +110,8 @@ class Walk:
 
     @property
     def mean(self) -> float:
-        """The mean over periods of the Brier served."""
-        return float(np.mean(list(self.served.values())))
+        """The mean over periods of the Brier served; nan where there was none."""
+        return float(np.mean(list(self.served.values()))) if self.served else math.nan
 
     def serve(self, stream: Stream, period: int, log_odds: np.ndarray) -> None:
         if period < len(stream.names):
@@ -128,7 +129,7 @@ def walked(stream: Stream, policy: str, delay: int, rule: Rule = RULE) -> Walk:
     """The walk of a policy by evidence, "fast" or "certified"."""
     lag, walk, looks = lag_of(delay), Walk(policy), [stream.first()]
     experts = stream.experts(looks)
-    contest = opened(policy, experts.model("all"), "version 1", experts, {})
+    contest = opened(policy, experts.model("all"), "version 1", experts, {}, rule)
     said: dict[int, tuple[str, Said]] = {}
     _forecast(stream, contest, looks[0] + lag, said, walk)
     waiting: list[int] = []
@@ -181,14 +182,8 @@ def _looked(
         walk.deployments.append((looks[-1], outcome.action, outcome.judgement.reason))
     new = outcome.contest
     if outcome.action in ("swap", "growth", "jump"):
-        new = _renamed(new, f"version {len(walk.deployments) + 1}")
+        new = replace(new, name=f"version {len(walk.deployments) + 1}")
     return new
-
-
-def _renamed(contest: Contest, name: str) -> Contest:
-    from dataclasses import replace
-
-    return replace(contest, name=name)
 
 
 def _said_of(
@@ -226,8 +221,9 @@ def naive(stream: Stream, policy: str, delay: int) -> Walk:
         looks.append(period)
         if policy != "never":
             old, model = model, _naive_model(stream, policy, looks, model)
-            walk.deployments.append((period, "retrained", policy))
-            walk.wrong += _was_wrong(stream, old, model, period)
+            if model is not old:
+                walk.deployments.append((period, "retrained", policy))
+                walk.wrong += _was_wrong(stream, old, model, period)
         if _in(stream, period + lag):
             walk.serve(stream, period + lag, stream.said(model, period + lag))
     return walk

@@ -1,0 +1,90 @@
+"""Rows with numbers, blanks and texts, and the terms of every kind that there is, for the tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from risk.model.experts import Experts, Known
+from risk.model.portable import Model, table_of
+from risk.model.terms import Blank, Condition, Curve, Levels, Line, Product, Ramp, Raw, Region
+
+COLUMNS = {"orders": "number", "revenue": "number", "branch": "text", "city": "text"}
+
+
+def mixed(n: int, seed: int = 0, *, shift: float = 0.0) -> tuple[pd.DataFrame, np.ndarray]:
+    """(rows, labels): orders are often blank, branch now and then; revenue and city decide most."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "orders": rng.poisson(3, n).astype(float),
+            "revenue": rng.lognormal(2, 1, n),
+            "branch": rng.choice(["north", "south", 'é, "west"'], n),
+            "city": rng.choice([f"c{at}" for at in range(6)], n),
+        }
+    )
+    frame.loc[rng.random(n) < 0.2, "orders"] = np.nan
+    frame["branch"] = frame["branch"].astype(object).where(rng.random(n) > 0.2, None)
+    frame["city"] = frame["city"].astype(object)
+    few = frame["orders"].isna() | (frame["orders"] < 3)
+    score = 1.5 * few - np.log(frame["revenue"]) / 2 + (frame["city"] == "c1") + shift
+    return frame, (rng.random(n) < 1 / (1 + np.exp(-score.to_numpy()))).astype(np.int64)
+
+
+def strange() -> pd.DataFrame:
+    """Rows with infinities, huge and tiny numbers, blanks, unseen levels and empty texts."""
+    odd = [np.inf, -np.inf, 1e300, -1e300, 1.7e308, 5e-324, 0.0, -0.0, np.nan, 3.0]
+    frame = pd.DataFrame([(a, b) for a in odd for b in odd], columns=["orders", "revenue"])
+    texts = ["north", "unseen", None, "", 'é, "west"', "c1", np.nan]
+    frame["branch"] = pd.Series([texts[at % 7] for at in range(100)], dtype=object)
+    frame["city"] = pd.Series([texts[at % 5 + 2] for at in range(100)], dtype=object)
+    return frame
+
+
+def known_of(
+    n: int, seed: int = 0, ages: np.ndarray | None = None, *, recipe: str = "default"
+) -> Known:
+    """Mixed rows of as many clients; all of the newest look unless ages are given."""
+    frame, y = mixed(n, seed)
+    columns = dict(COLUMNS)
+    if recipe == "original":
+        columns = {name: kind for name, kind in columns.items() if kind == "number"}
+    ages = np.zeros(n, dtype=np.int64) if ages is None else ages
+    clients = np.array([f"c{at}" for at in range(n)], dtype=object)
+    return Known(recipe, columns, frame[list(columns)], y, clients, ages)
+
+
+def every_kind(raw: Raw) -> list[Any]:
+    """A term of every kind, with every kind of condition and ramp, centred on these rows."""
+    curve = Curve("revenue", (0.5, 3.0, 7.0, 20.0, 60.0), 7.0)
+    regions = [
+        (Condition("orders", "at least", 2.0, 3.0), Condition("revenue", "below", 9.0, 7.0)),
+        (Condition("branch", "is", "north"), Condition("orders", "below", 4.0, 3.0)),
+        (Condition("city", "is not", "c1"), Condition("branch", "is", None)),
+    ]
+    ramps = Ramp("orders", (0.0, 2.0, 5.0, 9.0), 3.0), Ramp("revenue", (1.0, 7.0, 30.0), 7.0)
+    return [
+        Line("orders", 0.0, 8.0, 3.0).centred(raw),
+        Line("revenue", 0.5, 70.0, 7.0).centred(raw),
+        Blank("orders", 0.2, 2.5),
+        Levels("branch", ("north", "south", 'é, "west"', None), False).centred(raw),
+        Levels("city", ("c0", "c1", "c2"), True, scale=0.5).centred(raw),
+        curve.centred(raw, 0.3),
+        *(Region(conditions).centred(raw) for conditions in regions),
+        Product(*ramps).centred(raw),
+        Product(ramps[0], Ramp("city", level="c2")).centred(raw),
+        Product(Ramp("branch", level=None), ramps[1]).centred(raw),
+    ]
+
+
+def fitted(n: int = 600, seed: int = 0) -> Model:
+    """A model with every kind of term, fitted to mixed rows."""
+    known = known_of(n, seed)
+    return Experts(known).fitted(every_kind(known.raw), np.ones(n))
+
+
+def tables() -> list[dict[str, list[Any]]]:
+    """Ordinary and strange rows as a model takes them."""
+    return [table_of(frame, COLUMNS) for frame in (mixed(400, seed=9)[0], strange())]
