@@ -404,9 +404,9 @@ def _fast_action(
             "jump" if leap["name"] == NEWEST else "back",
             leap["name"],
             f"on these rows {what} is better by {gain:.3f} Brier, with evidence "
-            f"{leap['E']:,.0f} of the {leap['limit']:.0f} needed",
+            f"{amount(leap['E'])} of the {leap['limit']:.0f} needed",
         )
-    evidence = f"evidence {main['E']:,.2f} of the {rule.bar:g} needed"
+    evidence = f"evidence {amount(main['E'])} of the {rule.bar:g} needed"
     if ranking < 0:
         return "none", "", f"the challenger ranks worse than the deployed model ({evidence})"
     if main["E"] >= rule.bar:
@@ -443,6 +443,11 @@ def _has_grown(standing: Standing, evidence: float, rule: Rule) -> bool:
     more = now >= rule.grow * then or 1 / then - 1 / now >= rule.grow_step
     allowed = rule.grow_share * (standing.looks + rule.grow_start)
     return more and evidence >= rule.grow_evidence and standing.deployments + 1 <= allowed
+
+
+def amount(evidence: float) -> str:
+    """Evidence for a person: beyond a million no digit says anything."""
+    return "over a million" if evidence > 1e6 else f"{evidence:,.2f}"
 
 
 def still_needed(entry: dict[str, Any]) -> str:
@@ -493,7 +498,7 @@ def certified_limit(swaps: int, challengers: int, rule: Rule = RULE) -> float:
 def _certified_action(
     best: dict[str, Any], ranking: float, batch: Batch
 ) -> tuple[str, str, str]:
-    evidence = f"evidence {best['E']:,.2f} of the {best['limit']:,.0f} needed"
+    evidence = f"evidence {amount(best['E'])} of the {best['limit']:,.0f} needed"
     if best["E"] < best["limit"]:
         return "none", "", f"{best['name']}: {evidence}; {still_needed(best)}"
     if ranking < 0:
