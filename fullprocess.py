@@ -281,16 +281,13 @@ class Run:
         from risk.artifacts import current_version
 
         ingested = self._timed("ingestion", self._ingest)
-        self.journal.enter("decision")
+        self._mend_history()
         held = is_held(self.config)
-        look = decided(self.config, self.journal.judged, held=held)
-        self._remember(look)
-        if look.model is not None:
-            self._replace(look.model)
-        elif look.decision.verdict == "deploy":
-            self._redeploy()
+        look = self._look(held=held)
+        if look.completes:
+            later = self._look(held=held)
+            look = later if later.entry else look
         version = current_version(self.config)
-        self._remember(look, version)
         if look.alarm:
             self.journal.note(look.alarm)
         # A run that was cut off may have told some and not others.
@@ -306,6 +303,36 @@ class Run:
         return _outcome(text, outcome=decision.verdict, reason=decision.reason, release=version,
                         ingested=ingested.data, evidence=look.entry, notes=self.journal.notes)
 
+    def _look(self, *, held: bool) -> Looked:
+        """Decide, and do what was decided; in the history before and after, settled at the end."""
+        from risk.artifacts import current_version
+        from risk.monitor.book import settle_book
+
+        self.journal.enter("decision")
+        look = decided(self.config, self.journal.judged, held=held)
+        self._remember(look)
+        if look.model is not None:
+            self._replace(look.model)
+        elif look.decision.verdict == "deploy" and not look.completes:
+            self._redeploy()
+        version = current_version(self.config)
+        self._remember(look, version)
+        if look.entry and version is not None:
+            settle_book(self.config, look.entry["key"], version)
+        return look
+
+    def _mend_history(self) -> None:
+        """Note the version that a run deployed which was cut off before it could."""
+        from dataclasses import replace
+
+        from risk.artifacts import current_version
+        from risk.monitor.history import entries, record
+
+        version = current_version(self.config)
+        for last in entries(self.config, 1) if self.journal.completes else []:
+            if last.after is None and version not in (None, last.before):
+                record(self.config, replace(last, after=version))
+
     def _remember(self, look: Looked, version: int | None = None) -> None:
         """Write the look into the history: before anything is deployed, and what became of it."""
         from risk.artifacts import utc_now
@@ -319,14 +346,12 @@ class Run:
     def _replace(self, model: Model) -> None:
         """Deploy the model that the evidence chose."""
         from deployment import deploy
-        from risk.monitor.book import settle_book
         from scoring import score
         from training import publish
 
         self._timed("training", lambda: publish(self.config, model))
         self._timed("scoring", lambda: score(self.config))
-        outcome = self._timed("deployment", lambda: deploy(self.config))
-        settle_book(self.config, outcome.data["version"])
+        self._timed("deployment", lambda: deploy(self.config))
 
     def _timed(self, stage: str, step: Callable[[], Outcome]) -> Outcome:
         """Run one stage; keep its lines, and its seconds when it had work to do."""

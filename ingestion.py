@@ -428,6 +428,9 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     if chosen.forget is not None:
         return forget(config, chosen.forget)
     if chosen.erase is not None:
+        from risk.monitor.book import forget_client
+
+        forget_client(config, chosen.erase.strip(" \t"))
         return erase(config, chosen.erase)
     return ingest(config, again=chosen.rebuild)
 

@@ -79,9 +79,9 @@ def publish(config: Config, model: Model) -> Outcome:
     lineage = {
         "seed": SEED,
         "trained_at": utc_now(),
-        "versions": versions(),
         "warnings": [],
         **model.lineage,
+        "versions": versions(),
         "trainedmodel_sha256": sha256(dumped.getvalue()),
     }
     write_whole(config.model_pickle, dumped.getvalue())

@@ -207,7 +207,9 @@ def check_end(done: subprocess.CompletedProcess[str], effect: str) -> None:
     if done.returncode:
         assert re.fullmatch(
             r"error: .*(No space left|Input/output error).*; no file is half-written, free the "
-            r"cause and run again\n",
+            r"cause and run again\n"
+            r"|error: state/history.sqlite: (database or disk is full|disk I/O error); nothing in "
+            r"it has changed, free the cause, try again\n",
             done.stderr,
         ), done.stderr
 

@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 KEPT_STANDS = 40  # an older row's weight is below 1e-12
+NAME = "version "
+NEW_RANKINGS = ("swap", "growth", "jump")
 
 
 @dataclass(frozen=True)
 class Book:
     """What the next look starts from.
 
-    look: the last one's name. release: the version that was current when it was written. due:
-    what that look has to deploy, None if nothing. ranking: the version that first had the
-    champion's ranking. stands: where the data stood at each look, oldest first. since: the same at
-    the champion's deployment. forecasted: the store's tick up to which unlabelled rows have
-    forecasts. better, worse: the champion's bets against the base rate, and the base rate's
+    look: the last one's name. release: the version that was current when it was written. recipe:
+    the experts'. due: the action of a look that is not settled, that is deployed and in the
+    history, yet; None once it is. stands: where the data stood at each look, oldest first. since:
+    the same at the champion's deployment. forecasted: the store's tick up to which unlabelled rows
+    have forecasts. better, worse: the champion's bets against the base rate, and the base rate's
     against it. proven: whether any champion has beaten the base rate. entry: the last look as the
     history has it.
     """
@@ -41,7 +43,7 @@ class Book:
     look: str
     contest: Contest
     release: int
-    ranking: int
+    recipe: str
     stands: tuple[Stand, ...]
     since: Stand
     due: str | None = None
@@ -52,6 +54,11 @@ class Book:
     worse: Stakes = field(default_factory=Stakes)
     proven: bool = False
     entry: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ranking(self) -> int:
+        """The version that first had the champion's ranking."""
+        return int(self.contest.name.removeprefix(NAME))
 
 
 def read_book(config: Config) -> Book | None:
@@ -79,12 +86,19 @@ def write_book(config: Config, book: Book, forecasts: pl.DataFrame) -> Book:
     return named
 
 
-def settle_book(config: Config, version: int) -> None:
-    """Note that what the book's last look had to deploy is deployed as this version."""
+def settle_book(config: Config, key: str, version: int) -> None:
+    """Note that what the look of this entry decided is done, and this version deployed.
+
+    It may have another number than the look foresaw: one that is cut off leaves its own unused.
+    """
     book = read_book(config)
-    if book is not None:
-        body = _body_of(replace(book, due=None, release=version))
-        write_json(config.evidence, seal({"format": FORMAT, **body}))
+    if book is None or book.due is None or book.entry["key"] != key:
+        return
+    contest = book.contest
+    if book.due in NEW_RANKINGS:
+        contest = replace(contest, name=f"{NAME}{version}")
+    body = _body_of(replace(book, contest=contest, due=None, release=version))
+    write_json(config.evidence, seal({"format": FORMAT, **body}))
 
 
 def disown(config: Config) -> None:
@@ -95,25 +109,45 @@ def disown(config: Config) -> None:
         write_json(config.evidence, seal({"format": FORMAT, **body}))
 
 
-def _write_forecasts(config: Config, book: Book, forecasts: pl.DataFrame) -> str | None:
-    import io
+def forget_client(config: Config, client: str) -> None:
+    """Take one client out of the kept forecasts, for good."""
+    import polars as pl
 
+    for path in sorted(config.state_folder.glob("forecasts-*.parquet")):
+        try:
+            told = pl.read_parquet(path)
+        except pl.exceptions.PolarsError:
+            path.unlink()
+            continue
+        others = told.filter(pl.col("_client") != client)
+        if others.height < told.height:
+            write_whole(path, _parquet(others))
+
+
+def _write_forecasts(config: Config, book: Book, forecasts: pl.DataFrame) -> str | None:
     if not forecasts.height:
         return None
-    out = io.BytesIO()
-    forecasts.write_parquet(out, compression="zstd")
     today = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
     name = f"forecasts-{book.forecasted}-{today}.parquet"
-    write_whole(config.state_folder / name, out.getvalue())
+    write_whole(config.state_folder / name, _parquet(forecasts))
     return name
 
 
+def _parquet(frame: pl.DataFrame) -> bytes:
+    import io
+
+    out = io.BytesIO()
+    frame.write_parquet(out, compression="zstd")
+    return out.getvalue()
+
+
 def read_forecasts(config: Config, book: Book) -> pl.DataFrame:
-    """What was said of rows without a label: _client, _date, _tick, ranking, and the log-odds."""
+    """What was said of rows without a label: _client, _date, _tick, champion (its digest), and
+    the log-odds."""
     import polars as pl
 
     empty = pl.DataFrame(
-        schema={"_client": pl.String, "_date": pl.Date, "_tick": pl.Int64, "ranking": pl.String}
+        schema={"_client": pl.String, "_date": pl.Date, "_tick": pl.Int64, "champion": pl.String}
     )
     if book.forecasts is None:
         return empty

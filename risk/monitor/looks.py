@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from risk.artifacts import OpenRelease, next_version, sha256
+from risk.artifacts import OpenRelease, file_sha256, next_version, sha256
 from risk.config import Config
 from risk.data.holdout import TestRows
 from risk.data.schema import Schema
@@ -24,7 +24,7 @@ from risk.model.portable import Model
 from risk.model.profile import profile_of
 from risk.model.rows import feature_kinds, lineage_of, pandas_of, refuse_other_features
 from risk.model.sampling import sample_of
-from risk.monitor.book import Book, read_book, read_forecasts, write_book
+from risk.monitor.book import NAME, NEW_RANKINGS, Book, read_book, read_forecasts, write_book
 from risk.monitor.contest import (
     Contest,
     Outcome,
@@ -57,6 +57,8 @@ EVIDENCE_POLICIES = ("fast", "certified")
 PROFILE_ROWS = 200_000
 CERTAIN = 1.645  # one-sided 95 %
 LAYER = "layer"
+# How many of the newest looks a model learned from, where not from all.
+LEARNED = {"newest rows": 1, "last file": 1, "last three files": 3}
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,18 @@ def looked(config: Config, *, held: bool, commit: bool = True) -> Looked:
         )
         return Looked(Decision(HELD, why, judged=False), table.stand)
     book = current_book(config, table, model, manifest)
-    if is_due(book, manifest):
-        verdict = Decision(book.entry["verdict"], book.entry["reason"], judged=True)
-        return Looked(verdict, table.stand, to_deploy(config, book, table), book.entry)
+    if book.due is not None:
+        return _completed(config, table, book, manifest)
     return _judged(config, table, book, manifest, commit=commit)
 
 
-def is_due(book: Book, manifest: dict[str, Any]) -> bool:
-    """Whether the book's last look has something to deploy that is not deployed yet."""
-    return book.due is not None and manifest.get("look") != book.look
+def _completed(config: Config, table: Table, book: Book, manifest: dict[str, Any]) -> Looked:
+    """The book's last look, with what is not deployed of it yet."""
+    entry, decided = book.entry, book.due != "none" and manifest.get("look") != book.look
+    verdict = Decision(entry["verdict"], entry["reason"], judged=True)
+    model = to_deploy(config, book) if decided else None
+    alarm = entry["details"]["alarm"]
+    return Looked(verdict, table.stand, model, entry, alarm, completes=True)
 
 
 def current_book(
@@ -117,20 +122,19 @@ def current_book(
     """The book on disk; a new one where somebody else has deployed, or the settings are others."""
     book = read_book(config)
     if book is None:
-        return new_book(config, table, model, manifest, {})
+        return new_book(config, table, model, manifest, {}, ())
     ours = manifest["version"] == book.release or manifest.get("look") == book.look
-    same = book.contest.policy == config.policy and _recipe_of(book) == config.model
-    if ours and same:
+    same = book.contest.policy == config.policy and book.recipe == config.model
+    # A store that was deleted and filled again counts its ticks from the deployed model's.
+    same_store = book.stands[-1].tick <= table.stand.tick
+    if ours and same_store and (same or book.due is not None):
         return book
     former = dict(book.contest.former)
     if not ours:
         former = {book.contest.name: book.contest.champion} | former
-    new = new_book(config, table, model, manifest, former)
+    judged = book.stands[-1:] if same_store else ()
+    new = new_book(config, table, model, manifest, former, judged)
     return new if not ours else replace(new, proven=book.proven)
-
-
-def _recipe_of(book: Book) -> str:
-    return book.contest.champion.lineage.get("recipe", "default")
 
 
 def new_book(
@@ -139,24 +143,34 @@ def new_book(
     model: Model,
     manifest: dict[str, Any],
     former: dict[str, Model],
+    judged: tuple[Stand, ...],
 ) -> Book:
-    """The evidence begun anew about the deployed model, on the rows that it was trained on."""
+    """The evidence begun anew about the deployed model, on rows that are not bet on any more.
+
+    Those are the rows that it was trained on, and the rows up to the last look, if any: the former
+    champions may have been trained on them.
+    """
     trained = Stand(manifest["tick"], manifest["day"], manifest["horizon_days"])
-    before = table.known.filter(~new_since(table.known, trained))
-    rows = before if before.height else table.known
-    stands = (trained,)
-    experts = Experts(known_of(config, rows, table.schema, stands))
-    name = f"version {manifest['version']}"
-    former = {key: kept for key, kept in former.items() if key != name}
-    kept = dict(list(former.items())[: RULE.former if config.policy == "fast" else 1])
+    start = max((trained, *judged), key=lambda stand: (stand.tick, stand.day))
+    rows = table.known.filter(~new_since(table.known, start))
+    if not rows.height:
+        rows, start = table.known, table.stand
+    experts = Experts(known_of(config, rows, table.schema, (start,)))
+    name = f"{NAME}{manifest.get('ranking') or manifest['version']}"
+    alike = {
+        key: kept
+        for key, kept in former.items()
+        if key != name and kept.columns == model.columns
+    }
+    kept = dict(list(alike.items())[: RULE.former if config.policy == "fast" else 1])
     contest = opened(config.policy, model, name, experts, kept)
     return Book(
-        look=f"opened {manifest['version']}",
+        look=f"opened {manifest['version']} {config.policy} {config.model}",
         contest=contest,
         release=manifest["version"],
-        ranking=manifest["version"],
-        stands=stands,
-        since=trained,
+        recipe=config.model,
+        stands=(start,),
+        since=start,
         base_rate=model.lineage.get("base_rate") or 0.5,
     )
 
@@ -231,24 +245,23 @@ def _judged(
     after = replace(after, entry=entry)
     if commit:
         after = write_book(config, after, _all_forecasts(config, table, book, after))
-    model = to_deploy(config, after, table) if after.due else None
+    model = to_deploy(config, after) if outcome.model is not None else None
     decision = Decision(entry["verdict"], entry["reason"], judged=True)
     return Looked(decision, table.stand, model, entry, alarm)
 
 
 def fresh_rows(table: Table, book: Book) -> np.ndarray:
     """The labelled rows to be bet on, by their places among the labelled: new, and one of a client
-    and period. Undated ones: one of a client for each champion."""
+    and date that no look has seen. Undated ones: one of a client for each champion."""
     import polars as pl
 
-    known = table.known.with_row_index("_at")
+    known, pair = table.known.with_row_index("_at"), [table.client, "_date"]
     late = new_since(table.known, book.stands[-1])
-    new = known.filter(late & ~table.known["_replaced"])
-    since = known.filter(new_since(table.known, book.since) & ~late)
-    bet_on = since.filter(pl.col("_date").is_null())[table.client].unique()
-    new = new.unique([table.client, "_date"], keep="first", maintain_order=True)
-    new = new.filter(pl.col("_date").is_not_null() | ~pl.col(table.client).is_in(bet_on.implode()))
-    return new["_at"].to_numpy().astype(np.int64)
+    new = known.filter(late & ~table.known["_replaced"]).unique(pair, keep="first")
+    dated = pl.col("_date").is_not_null()
+    seen = known.filter(~late, dated | pl.lit(new_since(table.known, book.since)))
+    new = new.join(seen.select(pair), on=pair, how="anti", nulls_equal=True)
+    return new["_at"].sort().to_numpy().astype(np.int64)
 
 
 def _waiting(table: Table, book: Book, rows: int, lack: str) -> Decision:
@@ -256,7 +269,7 @@ def _waiting(table: Table, book: Book, rows: int, lack: str) -> Decision:
     if rows:
         what = numbered(rows, "labelled row")
         return Decision(WAIT, f"{what} not judged yet, evidence needs {lack}", judged=False)
-    unlabelled = int((table.rows["_tick"] > book.stands[-1].tick).sum())
+    unlabelled = int((~_is_usable(table) & (table.rows["_tick"] > book.stands[-1].tick)).sum())
     if unlabelled:
         what = numbered(unlabelled, "new row")
         why = f"{what} without a label to judge by; judged when labels come"
@@ -277,7 +290,7 @@ def said_of(
     raw = {name: portable.numpy_column(rows[name].to_list(), columns[name]) for name in columns}
     said = forecasts(book.contest, raw, fresh.size)
     kept = read_forecasts(config, book)
-    at, place = matched(rows, table.client, kept, book.contest.name)
+    at, place = matched(rows, table.client, kept, _digest(book.contest.champion))
     for name in said.keys() & set(kept.columns):
         then = kept[name].gather(place).to_numpy()
         told = np.isfinite(then)
@@ -286,15 +299,15 @@ def said_of(
 
 
 def matched(
-    rows: pl.DataFrame, client: str, kept: pl.DataFrame, ranking: str
+    rows: pl.DataFrame, client: str, kept: pl.DataFrame, champion: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(places of rows, places of their forecasts by this ranking).
+    """(places of rows, places of their forecasts under this champion).
 
     A row's forecast is that of the same client and date; of undated ones the client's earliest.
     """
     import polars as pl
 
-    ours = kept.with_row_index("_place").filter(pl.col("ranking") == ranking)
+    ours = kept.with_row_index("_place").filter(pl.col("champion") == champion)
     ours = ours.unique(["_client", "_date"], keep="first", maintain_order=True)
     wanted = rows.select(pl.col(client).cast(pl.String).alias("_client"), "_date", "_tick")
     found = wanted.with_row_index("_at").join(
@@ -384,36 +397,41 @@ def _after(
     manifest: dict[str, Any],
 ) -> Book:
     """The book after the look, before its forecasts."""
-    contest, deploys = outcome.contest, outcome.model is not None
+    contest, stand = outcome.contest, table.stand
     crown = outcome.action not in ("none", LAYER)
     if crown and not contest.champion.checks:
-        learned = np.flatnonzero(experts.known.ages == 0) if outcome.action == "jump" else None
+        learned = learned_from(outcome, experts.known.ages)
         champion = _furnished(config, contest.champion, experts, table, learned)
         contest = replace(contest, champion=champion)
-    version = next_version(config)
-    if outcome.action in ("swap", "growth", "jump"):
-        contest = replace(contest, name=f"version {version}")
+    if outcome.action in NEW_RANKINGS:
+        contest = replace(contest, name=f"{NAME}{next_version(config)}")
     return replace(
         book,
-        look=f"{table.stand.tick} {table.stand.day}",
+        look=f"{stand.tick} {stand.day} {stand.horizon_days}",
         contest=contest,
         release=manifest["version"],
-        ranking=version if crown else book.ranking,
-        stands=(*book.stands, table.stand),
-        since=table.stand if crown else book.since,
-        due=outcome.action if deploys else None,
+        stands=(*book.stands, stand),
+        since=stand if crown else book.since,
+        due=outcome.action,
     )
 
 
+def learned_from(outcome: Outcome, ages: np.ndarray) -> np.ndarray:
+    """The rows that the new champion was trained on, by their places among the labelled."""
+    newest = int(outcome.contest.champion is outcome.judged)  # it was there before these rows
+    looks = LEARNED.get(outcome.judgement.target, int(ages.max(initial=0)) + 1)
+    found = np.flatnonzero((ages >= newest) & (ages < newest + looks))
+    return found if found.size else np.arange(ages.size)
+
+
 def _furnished(
-    config: Config, model: Model, experts: Experts, table: Table, learned: np.ndarray | None
+    config: Config, model: Model, experts: Experts, table: Table, chosen: np.ndarray
 ) -> Model:
     """The model with its lineage, and what is usual in the rows that it was trained on.
 
-    learned: those rows, by their places among the labelled; None for all.
+    chosen: those rows, by their places among the labelled.
     """
     known = experts.known
-    chosen = np.arange(known.labels.size) if learned is None else learned
     few = chosen[sample_of(chosen.size, PROFILE_ROWS)]
     rows = portable.table_of(known.features.iloc[few], known.columns)
     used = table.known[chosen]
@@ -426,18 +444,21 @@ def _furnished(
     )
 
 
-def to_deploy(config: Config, book: Book, table: Table) -> Model:
+def to_deploy(config: Config, book: Book) -> Model:
     """The model that the book's last look has to deploy, with the lineage of its release."""
-    contest, action = book.contest, book.due
-    ranking = None if action in ("swap", "growth", "jump") else book.ranking
-    lineage = lineage_of(config, table.known, table.schema, table.stand.tick)
-    own = contest.champion.lineage
-    kept = ("data_sha256", "tick", "day", "horizon_days")
-    layer = {"intercept": contest.layer[0], "slope": contest.layer[1]}
-    mark = {"look": book.look, "action": action, "layer": layer, "ranking": ranking}
-    return replace(
-        contest.served, lineage=own | {key: lineage[key] for key in kept} | mark
-    )
+    contest, action, stand = book.contest, book.due, book.stands[-1]
+    lineage = {
+        # The release holds the rows as they are now; the models know those up to their look.
+        "data_sha256": file_sha256(config.finaldata),
+        "tick": stand.tick,
+        "day": stand.day,
+        "horizon_days": stand.horizon_days,
+        "look": book.look,
+        "action": action,
+        "layer": {"intercept": contest.layer[0], "slope": contest.layer[1]},
+        "ranking": None if action in NEW_RANKINGS else book.ranking,
+    }
+    return replace(contest.served, lineage=contest.champion.lineage | lineage)
 
 
 def _against_base_rate(
@@ -484,7 +505,7 @@ def _entry(
         "reason": "; ".join(filter(None, [outcome.judgement.reason, moved, refused, alarm])),
         "rows": int(labels.size),
         "exits": int(labels.sum()),
-        "before": book.release,
+        "before": after.release,
         "evidence": list(outcome.judgement.evidence),
         "details": {
             **outcome.judgement.details,
@@ -532,12 +553,21 @@ def _with_forecasts(
     kept = read_forecasts(config, book)
     open_rows = table.rows.filter(~_is_usable(table))
     new = open_rows.filter(pl.col("_tick") > book.forecasted)
+    kept = _still_there(kept, open_rows, table.client)
     kept, made = (
         _still_open(frame, table) for frame in (kept, _forecast_rows(after.contest, new, table))
     )
     frames = [frame for frame in (kept, made) if frame.height]
     whole = pl.concat(frames, how="diagonal") if frames else kept
     return replace(after, forecasted=table.stand.tick), whole
+
+
+def _still_there(told: pl.DataFrame, open_rows: pl.DataFrame, client: str) -> pl.DataFrame:
+    """Without those of rows that were taken out of the store."""
+    import polars as pl
+
+    pairs = open_rows.select(pl.col(client).cast(pl.String).alias("_client"), "_date")
+    return told.join(pairs.unique(), on=["_client", "_date"], how="semi", nulls_equal=True)
 
 
 def _still_open(told: pl.DataFrame, table: Table) -> pl.DataFrame:
@@ -570,7 +600,7 @@ def _forecast_rows(contest: Contest, rows: pl.DataFrame, table: Table) -> pl.Dat
         pl.col(table.client).cast(pl.String).alias("_client"),
         "_date",
         "_tick",
-        pl.lit(contest.name).alias("ranking"),
+        pl.lit(_digest(contest.champion)).alias("champion"),
     )
     return head.with_columns([pl.Series(name, values) for name, values in said.items()])
 

@@ -76,7 +76,8 @@ class Looked:
 
     model: to be deployed, None if nothing (or if it is still to be trained). entry: for the
     history, {} if there was nothing to decide. alarm: a sentence where the deployed model does
-    worse than the base rate, else "".
+    worse than the base rate, else "". completes: this is an earlier look, of a run that was cut
+    off before all that it decided was done; rows that came since are still to be looked at.
     """
 
     decision: Decision
@@ -84,6 +85,7 @@ class Looked:
     model: portable.Model | None = None
     entry: dict[str, Any] = field(default_factory=dict)
     alarm: str = ""
+    completes: bool = False
 
 
 def plainly(config: Config, judged: Stand, *, held: bool) -> Looked:
