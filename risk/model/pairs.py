@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from risk.model.newton import log_odds_of, ridge
+from risk.model.newton import ROUGHLY, log_odds_of, ridge
 from risk.model.portable import logistic
 from risk.model.sampling import sample_of
 from risk.model.terms import (
@@ -86,13 +86,13 @@ def screened(mains: list[Any], raw: Raw, y: np.ndarray) -> list[Any]:
     sample = sample_of(y.size, ROWS_FOR_FEW)
     raw, y = {name: values[sample] for name, values in raw.items()}, y[sample]
     Z = design(mains, raw)
-    weights = ridge(Z, y)
+    weights = ridge(Z, y, close=ROUGHLY)
     keys = strongest_keys(mains, raw, Z, weights)
     pairs = pairs_of(keys)
     if len(pairs) > 100 and y.size > ROWS_FOR_MANY:
         few = sample_of(y.size, ROWS_FOR_MANY)
         raw, y, Z = {n: v[few] for n, v in raw.items()}, y[few], Z[few]
-        weights = ridge(Z, y, start=weights)
+        weights = ridge(Z, y, weights, ROUGHLY)
         keys = strongest_keys(mains, raw, Z, weights)
         pairs = pairs_of(keys)
     if not pairs:
@@ -170,7 +170,8 @@ class Search:
                 break
             terms += new
             Z = np.column_stack([Z, design(new, self.raw)])
-            weights = ridge(Z, self.y, start=np.concatenate([weights, np.zeros(len(new))]))
+            start = np.concatenate([weights, np.zeros(len(new))])
+            weights = ridge(Z, self.y, start, ROUGHLY)
         return terms
 
     def _residuals(self, Z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
