@@ -10,7 +10,7 @@ import numpy as np
 
 STEPS = 30
 CLOSE = 1e-6
-ROUGHLY = 1e-2  # close enough to choose by: what is left to gain then is near 1e-4
+ROUGHLY = 1e-5
 THREADS = 2
 PART_ROWS = 4_000
 BLOCK_ROWS = 1000
@@ -59,6 +59,11 @@ def ridge(
         start = null_weights(y, Z.shape[1])
     slices = [slice(first, first + PART_ROWS) for first in range(0, len(y), PART_ROWS)]
     return ridge_in_chunks([partial(_rows, Z, y, rows) for rows in slices], start, close)
+
+
+def ridge_roughly(Z: np.ndarray, y: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+    """The ridge to choose by: a step or two fewer, mean log loss within about 1e-9 of the least."""
+    return ridge(Z, y, start, close=ROUGHLY * len(y))
 
 
 def _rows(Z: np.ndarray, y: np.ndarray, rows: slice) -> Chunk:

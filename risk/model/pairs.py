@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from risk.model.newton import ROUGHLY, log_odds_of, ridge
+from risk.model.newton import log_odds_of, ridge_roughly
 from risk.model.portable import logistic
 from risk.model.sampling import sample_of
 from risk.model.terms import (
@@ -86,13 +86,13 @@ def screened(mains: list[Any], raw: Raw, y: np.ndarray) -> list[Any]:
     sample = sample_of(y.size, ROWS_FOR_FEW)
     raw, y = {name: values[sample] for name, values in raw.items()}, y[sample]
     Z = design(mains, raw)
-    weights = ridge(Z, y, close=ROUGHLY)
+    weights = ridge_roughly(Z, y)
     keys = strongest_keys(mains, raw, Z, weights)
     pairs = pairs_of(keys)
     if len(pairs) > 100 and y.size > ROWS_FOR_MANY:
         few = sample_of(y.size, ROWS_FOR_MANY)
         raw, y, Z = {n: v[few] for n, v in raw.items()}, y[few], Z[few]
-        weights = ridge(Z, y, weights, ROUGHLY)
+        weights = ridge_roughly(Z, y, weights)
         keys = strongest_keys(mains, raw, Z, weights)
         pairs = pairs_of(keys)
     if not pairs:
@@ -160,6 +160,8 @@ class Search:
 
     def run(self, Z: np.ndarray, weights: np.ndarray, most: int) -> list[Any]:
         terms: list[Any] = []
+        columns = np.empty((Z.shape[1] + most, len(Z)))  # new ones are put behind, nothing copied
+        columns[: Z.shape[1]] = Z.T
         for number in range(ROUNDS):
             r, h = self._residuals(Z, weights)
             found = self.candidates(r, h)
@@ -169,9 +171,10 @@ class Search:
             if not new:
                 break
             terms += new
-            Z = np.column_stack([Z, design(new, self.raw)])
-            start = np.concatenate([weights, np.zeros(len(new))])
-            weights = ridge(Z, self.y, start, ROUGHLY)
+            known, all_known = Z.shape[1], Z.shape[1] + len(new)
+            columns[known:all_known] = design(new, self.raw).T
+            Z = columns[:all_known].T
+            weights = ridge_roughly(Z, self.y, np.append(weights, np.zeros(len(new))))
         return terms
 
     def _residuals(self, Z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 100_000
 CLOSE_SHARE = 2e-7  # of the rarer class's rows
-STEP_ROWS = 10_000  # the design matrix of so many rows stays in the cache
+STEP_ROWS = 20_000  # the design matrix of so many rows stays in the cache
 MIN_ROWS, MIN_CLASS = 10, 3
 NEARLY_THE_ANSWER = 0.99
 
@@ -143,10 +143,10 @@ def _fit_in_chunks(
 
 def _weights_of_sample(few: np.ndarray, few_labels: np.ndarray, rows: int) -> np.ndarray:
     """The fit of a sample, held as weakly in proportion as one of all rows would be."""
-    from risk.model.newton import ROUGHLY, ridge
+    from risk.model.newton import ridge_roughly
 
     root = np.sqrt(rows / few_labels.size)
-    weights = ridge(few * root, few_labels, close=ROUGHLY)
+    weights = ridge_roughly(few * root, few_labels)
     return np.concatenate([weights[:1], weights[1:] * root])
 
 

@@ -323,15 +323,15 @@ Term = Line | Blank | Levels | Curve | Region | Product
 
 
 def design(terms: list[Any], raw: Raw) -> np.ndarray:
-    """The design matrix, shape (n, columns of all terms)."""
+    """The design matrix, shape (n, columns of all terms), each column in one piece of memory."""
     rows = len(next(iter(raw.values()), ()))
-    found = np.empty((rows, sum(len(term.names()) for term in terms)))
+    found = np.empty((sum(len(term.names()) for term in terms), rows))
     at = 0
     for term in terms:
-        columns = term.columns(raw)
-        found[:, at : at + columns.shape[1]] = columns
-        at += columns.shape[1]
-    return found
+        columns = term.columns(raw).T
+        found[at : at + len(columns)] = columns
+        at += len(columns)
+    return found.T
 
 
 class Terms(TransformerMixin, BaseEstimator):
