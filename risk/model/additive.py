@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.model.measures import log_loss
-from risk.model.newton import log_odds_of, ridge_roughly
+from risk.model.newton import log_odds_of, ridge
 from risk.model.pairs import screened
 from risk.model.portable import logistic
 from risk.model.sampling import folds, sample_of
@@ -71,6 +71,6 @@ def held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
     weights = None
     for number in np.unique(fold):
         unseen = fold == number
-        weights = ridge_roughly(Z[~unseen], y[~unseen], weights)
+        weights = ridge(Z[~unseen], y[~unseen], weights)
         risk[unseen] = logistic(log_odds_of(Z[unseen], weights))
     return log_loss(y, risk)

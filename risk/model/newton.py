@@ -10,7 +10,6 @@ import numpy as np
 
 STEPS = 30
 CLOSE = 1e-6
-ROUGHLY = 1e-5
 THREADS = 2
 PART_ROWS = 4_000
 BLOCK_ROWS = 1000
@@ -51,19 +50,21 @@ def hessian_of(Z: np.ndarray, roots: np.ndarray) -> np.ndarray:
     return total
 
 
-def ridge(
-    Z: np.ndarray, y: np.ndarray, start: np.ndarray | None = None, close: float = CLOSE
-) -> np.ndarray:
+def ridge(Z: np.ndarray, y: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
     """Weights, intercept first, that minimise summed log loss + |slopes|^2 / 2."""
     if start is None or len(start) != Z.shape[1] + 1:
         start = null_weights(y, Z.shape[1])
     slices = [slice(first, first + PART_ROWS) for first in range(0, len(y), PART_ROWS)]
-    return ridge_in_chunks([partial(_rows, Z, y, rows) for rows in slices], start, close)
+    return ridge_in_chunks([partial(_rows, Z, y, rows) for rows in slices], start, closeness(y))
 
 
-def ridge_roughly(Z: np.ndarray, y: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
-    """The ridge to choose by: a step or two fewer, mean log loss within about 1e-9 of the least."""
-    return ridge(Z, y, start, close=ROUGHLY * len(y))
+def closeness(y: np.ndarray) -> float:
+    """The gain in log loss under which a fit to these labels takes its last step.
+
+    What that step leaves is about the gain's square over the rows of the rarer class: 1e-12 of
+    log loss for each of them, which moves a weight by some 1e-6.
+    """
+    return CLOSE * max(1, min(np.sum(y == 1), np.sum(y == 0)))
 
 
 def _rows(Z: np.ndarray, y: np.ndarray, rows: slice) -> Chunk:
@@ -77,13 +78,9 @@ def null_weights(y: np.ndarray, columns: int) -> np.ndarray:
 
 
 def ridge_in_chunks(
-    chunks: Sequence[Callable[[], Chunk]], start: np.ndarray, close: float = CLOSE
+    chunks: Sequence[Callable[[], Chunk]], start: np.ndarray, close: float
 ) -> np.ndarray:
-    """The same for rows in chunks, made anew for each step: memory is that of two chunks.
-
-    close: the last step gains less than this; what is then left to gain is about its square over
-    the rows of the rarer class.
-    """
+    """The same for rows in chunks, made anew for each step: memory is that of two chunks."""
     with ThreadPoolExecutor(THREADS) as pool:  # numpy lets go of the interpreter while it works
         each = pool.map if len(chunks) > 1 else map
 
@@ -103,9 +100,7 @@ def added(one: Sums, two: Sums) -> Sums:
 
 
 def minimise(
-    sums_at: Callable[[np.ndarray], Sums],
-    weights: np.ndarray,
-    close: float = CLOSE,
+    sums_at: Callable[[np.ndarray], Sums], weights: np.ndarray, close: float
 ) -> np.ndarray:
     """Newton steps, halved while they do not lower the objective, until one gains under `close`."""
     hold = np.concatenate([[0.0], np.ones(len(weights) - 1)])

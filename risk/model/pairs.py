@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from risk.model.newton import log_odds_of, ridge_roughly
+from risk.model.newton import log_odds_of, ridge
 from risk.model.portable import logistic
 from risk.model.sampling import sample_of
 from risk.model.terms import (
@@ -86,13 +86,13 @@ def screened(mains: list[Any], raw: Raw, y: np.ndarray) -> list[Any]:
     sample = sample_of(y.size, ROWS_FOR_FEW)
     raw, y = {name: values[sample] for name, values in raw.items()}, y[sample]
     Z = design(mains, raw)
-    weights = ridge_roughly(Z, y)
+    weights = ridge(Z, y)
     keys = strongest_keys(mains, raw, Z, weights)
     pairs = pairs_of(keys)
     if len(pairs) > 100 and y.size > ROWS_FOR_MANY:
         few = sample_of(y.size, ROWS_FOR_MANY)
         raw, y, Z = {n: v[few] for n, v in raw.items()}, y[few], Z[few]
-        weights = ridge_roughly(Z, y, weights)
+        weights = ridge(Z, y, weights)
         keys = strongest_keys(mains, raw, Z, weights)
         pairs = pairs_of(keys)
     if not pairs:
@@ -174,7 +174,7 @@ class Search:
             known, all_known = Z.shape[1], Z.shape[1] + len(new)
             columns[known:all_known] = design(new, self.raw).T
             Z = columns[:all_known].T
-            weights = ridge_roughly(Z, self.y, np.append(weights, np.zeros(len(new))))
+            weights = ridge(Z, self.y, np.append(weights, np.zeros(len(new))))
         return terms
 
     def _residuals(self, Z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
+    from risk.model.terms import Raw
+
 CHUNK_ROWS = 100_000
-CLOSE_SHARE = 2e-7  # of the rarer class's rows
+START_ROWS = 200_000
 STEP_ROWS = 20_000  # the design matrix of so many rows stays in the cache
 MIN_ROWS, MIN_CLASS = 10, 3
 NEARLY_THE_ANSWER = 0.99
@@ -108,7 +110,7 @@ def _fitted(
             )
         try:
             if few.size < y.size and recipe != "original":
-                _fit_in_chunks(made, X, y, terms, y[few])
+                _fit_in_chunks(made, X, y)
             else:
                 made[-1].fit(terms if few.size == y.size else made[0].transform(X), y)
         except ValueError as error:  # liblinear's own limit, for one: no number above 1e30
@@ -118,36 +120,40 @@ def _fitted(
     return made
 
 
-def _fit_in_chunks(
-    made: Pipeline, X: pd.DataFrame, y: np.ndarray, few: np.ndarray, few_labels: np.ndarray
-) -> None:
+def _fit_in_chunks(made: Pipeline, X: pd.DataFrame, y: np.ndarray) -> None:
     """Fit the regression by Newton steps over all rows, from a sample's fit, chunks in memory.
 
-    It ends at the same weights as a fit on all rows at once, in a fraction of time and memory.
+    It ends at the same weights as a fit on all rows at once, in a fraction of time and memory: on
+    1,000,000 rows a fifth of them come so near that two looks at all are enough.
     """
-    from risk.model.newton import ridge_in_chunks
-    from risk.model.terms import design
+    from risk.model.newton import null_weights
 
-    raw = made[0].raw(X)
-
-    def chunk(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        return design(made[0].terms_, {name: column[rows] for name, column in raw.items()}), y[rows]
-
-    slices = [slice(first, first + STEP_ROWS) for first in range(0, y.size, STEP_ROWS)]
-    close = CLOSE_SHARE * min(np.sum(y == 1), np.sum(y == 0))
-    start = _weights_of_sample(few, few_labels, y.size)
-    weights = ridge_in_chunks([partial(chunk, rows) for rows in slices], start, close)
-    regression = made[-1].fit(few[:2], [0, 1])  # for scikit-learn's attributes alone
+    terms, raw = made[0].terms_, made[0].raw(X)
+    start = null_weights(y, made[0].get_feature_names_out().size)
+    few = sample_of(y.size, min(START_ROWS, y.size // 4))
+    if enough(y[few]):
+        near = {name: column[few] for name, column in raw.items()}
+        start = _weights(terms, near, y[few], start, np.sqrt(y.size / few.size))
+    weights = _weights(terms, raw, y, start)
+    regression = made[-1].fit(np.zeros((2, weights.size - 1)), [0, 1])  # for its attributes alone
     regression.intercept_, regression.coef_ = weights[:1].copy(), weights[None, 1:].copy()
 
 
-def _weights_of_sample(few: np.ndarray, few_labels: np.ndarray, rows: int) -> np.ndarray:
-    """The fit of a sample, held as weakly in proportion as one of all rows would be."""
-    from risk.model.newton import ridge_roughly
+def _weights(
+    terms: list[Any], raw: Raw, y: np.ndarray, start: np.ndarray, root: float = 1.0
+) -> np.ndarray:
+    """The ridge's weights on these rows; held more weakly, by root squared, on a sample."""
+    from risk.model.newton import closeness, ridge_in_chunks
+    from risk.model.terms import design
 
-    root = np.sqrt(rows / few_labels.size)
-    weights = ridge_roughly(few * root, few_labels)
-    return np.concatenate([weights[:1], weights[1:] * root])
+    def chunk(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        Z = design(terms, {name: column[rows] for name, column in raw.items()})
+        return np.multiply(Z, root, out=Z), y[rows]
+
+    slices = [slice(first, first + STEP_ROWS) for first in range(0, y.size, STEP_ROWS)]
+    scale = np.append(1.0, np.full(start.size - 1, root))
+    chunks = [partial(chunk, rows) for rows in slices]
+    return scale * ridge_in_chunks(chunks, start / scale, closeness(y))
 
 
 def converged(fitted: Pipeline) -> bool:
