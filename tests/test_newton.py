@@ -23,8 +23,8 @@ def rows(n: int, columns: int, seed: int = 0, rate: float = 0.4) -> tuple[np.nda
     return Z, (rng.random(n) < 1 / (1 + np.exp(-eta))).astype(np.int64)
 
 
-def published(Z: np.ndarray, y: np.ndarray) -> np.ndarray:
-    fitted = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-10, max_iter=200).fit(Z, y)
+def published(Z: np.ndarray, y: np.ndarray, C: float = 1.0) -> np.ndarray:
+    fitted = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-10, max_iter=200).fit(Z, y)
     return np.concatenate([fitted.intercept_, fitted.coef_[0]])
 
 
@@ -150,15 +150,29 @@ def test_a_fit_over_many_rows_equals_the_whole_fit(monkeypatch: pytest.MonkeyPat
     assert parts.classes_.tolist() == [0, 1] and parts[-1].n_features_in_ == exact.size - 1
 
 
-def test_exits_that_no_sample_meets_are_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_samples_fit_is_held_as_weakly_in_proportion_as_one_of_all_rows() -> None:
+    X, y = table(900)
+    made = recipe.fit("default", KINDS, X, y)
+    Z = made[0].transform(X)
+    start = newton.null_weights(y, Z.shape[1])
+    found = recipe._weights(made[0].terms_, made[0].raw(X), y, start, root=2.0)
+    assert np.abs(found - published(Z, y, C=4.0)).max() < 1e-6
+
+
+@pytest.mark.parametrize("exits", [4, 12, 20, 150])
+def test_exits_that_no_sample_meets_are_learned_from(
+    monkeypatch: pytest.MonkeyPatch, exits: int
+) -> None:
     X, _ = table(3500)
     in_parts(monkeypatch)
     y = np.zeros(3500, dtype=np.int64)
-    unseen = np.setdiff1d(np.arange(3500), sample_of(3500, recipe.CHUNK_ROWS))
-    y[unseen[np.argsort(-X["a"].to_numpy()[unseen])[:20]]] = 1
+    monkeypatch.setattr(recipe, "START_ROWS", 500)
+    unseen = np.setdiff1d(np.arange(3500), sample_of(3500, recipe.START_ROWS))
+    y[unseen[np.argsort(-X["a"].to_numpy()[unseen])[:exits]]] = 1
     fitted = recipe.fit("default", KINDS, X, y)
     exact = published(fitted[0].transform(X), y)
-    assert np.abs(np.append(fitted[-1].intercept_, fitted[-1].coef_[0]) - exact).max() < 1e-6
+    found = np.append(fitted[-1].intercept_, fitted[-1].coef_[0])
+    assert found == pytest.approx(exact, rel=1e-6, abs=1e-6)
 
 
 def test_a_fit_has_one_blas_thread_and_gives_the_others_back(
