@@ -20,7 +20,17 @@ from risk.model.pairs import (
     screened,
     strictest,
 )
-from risk.model.terms import Condition, Curve, Product, Ramp, Raw, Region, held, main_effects
+from risk.model.terms import (
+    Condition,
+    Curve,
+    Product,
+    Ramp,
+    Raw,
+    Region,
+    design,
+    held,
+    main_effects,
+)
 
 
 def numbers(n: int, columns: int, seed: int) -> Raw:
@@ -365,3 +375,24 @@ def test_a_round_uses_each_column_once_and_takes_five_terms_at_most() -> None:
     for one in rounds:
         used = [part.column for t in one if isinstance(t, Product) for part in (t.first, t.second)]
         assert len(used) == len(set(used))
+
+
+def test_each_refit_sees_the_main_effects_and_every_term_so_far(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = numbers(3000, 6, seed=12)
+    y = labels(raw["x0"] * raw["x1"] + 0.7 * raw["x0"] * raw["x2"] + raw["x3"], seed=12)
+    mains = held(main_effects(raw, tuple(raw), (), 1000), raw, 0.1)
+    seen = []
+
+    def watched(Z: np.ndarray, *rest: Any) -> np.ndarray:
+        seen.append(Z.copy())
+        return real(Z, *rest)
+
+    real = pairs.ridge
+    monkeypatch.setattr(pairs, "ridge", watched)
+    whole = design([*mains, *screened(mains, raw, y)], raw)
+    assert len(seen) > 2
+    for Z in seen:
+        assert np.array_equal(Z, whole[:, : Z.shape[1]])
+    assert seen[-1].shape == whole.shape

@@ -73,6 +73,16 @@ def test_a_curve_meets_the_largest_and_smallest_numbers_without_a_warning(
     assert pieces[1].tolist() == [1.0] * (len(knots) - 1) and not pieces[0].any()
 
 
+def test_a_curves_columns_are_its_pieces_about_their_means_at_their_scales() -> None:
+    knots, means, scales = (0.0, 10.0, 30.0, 31.0), (0.3, 0.2, 0.1), (2.0, 3.0, 0.7)
+    values = np.append(np.random.default_rng(0).normal(15, 20, 500), [NAN, np.inf, -np.inf])
+    start, end = np.array(knots[:-1]), np.array(knots[1:])
+    known = np.where(np.isnan(values), 5.0, values)[:, None]
+    pieces = (np.clip(known, start, end) - start) / (end - start)
+    found = Curve("x", knots, 5.0, means, scales).columns({"x": values})
+    assert np.array_equal(found, (pieces - np.array(means)) * np.array(scales))
+
+
 def test_the_knots_are_quantiles_of_the_middle_98_in_100() -> None:
     values = np.append(np.arange(1000.0), [1e9, NAN, np.inf])
     curve = curve_of("x", values, 4)
@@ -392,3 +402,14 @@ def test_no_rows_have_a_design_of_no_rows() -> None:
         Levels("t", ("a", None), True, (0.1,) * 3),
     ]
     assert terms.design(found, raw).shape == (0, 4) and terms.design([], raw).shape == (0, 0)
+
+
+def test_a_design_has_the_columns_of_its_terms_side_by_side() -> None:
+    raw: Raw = {"x": np.arange(20.0), "t": objects(["a", "b", None, "c"] * 5)}
+    found = [
+        Curve("x", (0.0, 5.0, 19.0), 5.0, (0.5, 0.4), (1.0, 2.0)),
+        Levels("t", ("a", None), True, (0.1,) * 3),
+        Line("x", 1.0, 18.0, 5.0),
+    ]
+    expected = np.column_stack([term.columns(raw) for term in found])
+    assert np.array_equal(terms.design(found, raw), expected)

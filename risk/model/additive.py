@@ -71,6 +71,6 @@ def held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
     weights = None
     for number in np.unique(fold):
         unseen = fold == number
-        weights = ridge(Z[~unseen], y[~unseen], start=weights)
+        weights = ridge(Z[~unseen], y[~unseen], weights)
         risk[unseen] = logistic(log_odds_of(Z[unseen], weights))
     return log_loss(y, risk)

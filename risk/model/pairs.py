@@ -92,7 +92,7 @@ def screened(mains: list[Any], raw: Raw, y: np.ndarray) -> list[Any]:
     if len(pairs) > 100 and y.size > ROWS_FOR_MANY:
         few = sample_of(y.size, ROWS_FOR_MANY)
         raw, y, Z = {n: v[few] for n, v in raw.items()}, y[few], Z[few]
-        weights = ridge(Z, y, start=weights)
+        weights = ridge(Z, y, weights)
         keys = strongest_keys(mains, raw, Z, weights)
         pairs = pairs_of(keys)
     if not pairs:
@@ -160,6 +160,8 @@ class Search:
 
     def run(self, Z: np.ndarray, weights: np.ndarray, most: int) -> list[Any]:
         terms: list[Any] = []
+        columns = np.empty((Z.shape[1] + most, len(Z)))  # new ones are put behind, nothing copied
+        columns[: Z.shape[1]] = Z.T
         for number in range(ROUNDS):
             r, h = self._residuals(Z, weights)
             found = self.candidates(r, h)
@@ -169,8 +171,10 @@ class Search:
             if not new:
                 break
             terms += new
-            Z = np.column_stack([Z, design(new, self.raw)])
-            weights = ridge(Z, self.y, start=np.concatenate([weights, np.zeros(len(new))]))
+            known, all_known = Z.shape[1], Z.shape[1] + len(new)
+            columns[known:all_known] = design(new, self.raw).T
+            Z = columns[:all_known].T
+            weights = ridge(Z, self.y, np.append(weights, np.zeros(len(new))))
         return terms
 
     def _residuals(self, Z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
-
 import numpy as np
 
 SEED = 0
@@ -33,10 +30,3 @@ def folds(y: np.ndarray, groups: np.ndarray) -> np.ndarray:
     dealt = np.empty(len(clients), dtype=np.int64)
     dealt[order] = np.arange(len(clients)) % FOLDS
     return dealt[at]
-
-
-def batched(items: Iterable[int], size: int) -> Iterator[list[int]]:
-    """The items in lists of at most so many."""
-    left = iter(items)
-    while some := list(islice(left, size)):
-        yield some

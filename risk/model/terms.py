@@ -170,12 +170,24 @@ class Curve:
     scales: tuple[float, ...] = ()
 
     def pieces(self, raw: Raw) -> np.ndarray:
-        values = filled(raw[self.column], self.fill)[:, None]
-        start, end = np.array(self.knots[:-1]), np.array(self.knots[1:])
-        return (np.clip(values, start, end) - start) / (end - start)
+        return self.rises(raw).T
+
+    def rises(self, raw: Raw) -> np.ndarray:
+        """The pieces, one in each row: numpy is four times as fast along rows that are long."""
+        values = filled(raw[self.column], self.fill)
+        found = np.empty((len(self.knots) - 1, values.size))
+        for piece, start, end in zip(found, self.knots[:-1], self.knots[1:], strict=True):
+            np.clip(values, start, end, out=piece)
+            piece -= start
+            piece /= end - start
+        return found
 
     def columns(self, raw: Raw) -> np.ndarray:
-        return (self.pieces(raw) - np.array(self.means)) * np.array(self.scales)
+        found = self.rises(raw)
+        for piece, mean, scale in zip(found, self.means, self.scales, strict=True):
+            piece -= mean
+            piece *= scale
+        return found.T
 
     def centred(self, raw: Raw, strength: float) -> Curve:
         pieces = self.pieces(raw)
@@ -311,9 +323,15 @@ Term = Line | Blank | Levels | Curve | Region | Product
 
 
 def design(terms: list[Any], raw: Raw) -> np.ndarray:
-    """The design matrix, shape (n, columns of all terms)."""
+    """The design matrix, shape (n, columns of all terms), each column in one piece of memory."""
     rows = len(next(iter(raw.values()), ()))
-    return np.column_stack([term.columns(raw) for term in terms]) if terms else np.zeros((rows, 0))
+    found = np.empty((sum(len(term.names()) for term in terms), rows))
+    at = 0
+    for term in terms:
+        columns = term.columns(raw).T
+        found[at : at + len(columns)] = columns
+        at += len(columns)
+    return found.T
 
 
 class Terms(TransformerMixin, BaseEstimator):
