@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.config import PipelineError
-from risk.model.newton import hessian_of, log_odds_of, minimise, null_weights
+from risk.model.newton import CLOSE, hessian_of, log_odds_of, minimise, null_weights
 from risk.model.portable import Model, centred
 from risk.model.recipe import pipeline
 from risk.model.sampling import SEED
@@ -153,7 +153,8 @@ def ridge_on(terms: list[Any], raw: Raw, y: np.ndarray, weight: np.ndarray) -> n
 
     columns = sum(len(term.names()) for term in terms)
     share = np.average(y, weights=weight)
-    return minimise(sums, null_weights(np.array([share]), columns))
+    close = CLOSE * max(1.0, float(min(weight @ y, weight @ (1 - y))))
+    return minimise(sums, null_weights(np.array([share]), columns), close)
 
 
 def weighted_sums(
