@@ -330,6 +330,8 @@ def test_the_fit_on_the_newest_rows_is_asked_only_where_there_are_enough(
 
     names = [one["name"] for one in outcome.judgement.evidence]
     assert names == ["challenger", "version 3", "version 2"] + [NEWEST] * named
+    assert outcome.judgement.details["rows_since_deployment"] == rows
+    assert outcome.contest.standing.rows == third.labels.size  # those not bet on are learned from
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -368,12 +370,17 @@ def test_without_a_deployment_only_the_layer_moves(fast: Contest, third: Known) 
     assert outcome.contest.former == fast.former
 
 
-def test_a_layer_that_stays_is_nothing_to_deploy(fast: Contest, third: Known) -> None:
-    settled = decided(fast, fast, verdict("none"), Experts(third), RULE).contest
+@pytest.mark.parametrize(("away", "action"), [(0.0, "none"), (0.019, "none"), (0.03, "layer")])
+def test_a_layer_that_hardly_moves_is_nothing_to_deploy(
+    fast: Contest, third: Known, away: float, action: str
+) -> None:
+    a, c = decided(fast, fast, verdict("none"), Experts(third), RULE).contest.layer
+    before = replace(fast, layer=(a + away, c))
 
-    outcome = decided(settled, settled, verdict("none"), Experts(third), RULE)
+    outcome = decided(before, before, verdict("none"), Experts(third), RULE)
 
-    assert (outcome.action, outcome.model) == ("none", None)
+    assert outcome.action == action and (outcome.model is None) == (action == "none")
+    assert outcome.contest.layer == ((a, c) if action == "layer" else before.layer)
 
 
 def test_certified_serves_its_champion_as_it_was_proven(certified: Contest, third: Known) -> None:

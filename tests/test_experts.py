@@ -160,6 +160,17 @@ def test_all_rows_alike_is_what_training_fits(n: int) -> None:
     assert amounts(ours) == pytest.approx(amounts(Model(COLUMNS, intercept, terms)), abs=1e-6)
 
 
+def test_the_terms_are_found_with_all_rows_of_a_client_in_one_fold() -> None:
+    few = known_of(260, seed=10)
+    known = taken(few, np.repeat(np.arange(260), 4))  # in folds of rows, each would be known before
+
+    ours = Experts(known).terms
+
+    fit = recipe.fit("default", COLUMNS, known.features, known.labels, known.clients)
+    rows_apart = recipe.fit("default", COLUMNS, known.features, known.labels)
+    assert ours == fit[0].terms_ != rows_apart[0].terms_
+
+
 def test_all_rows_alike_is_what_training_fits_by_the_original_recipe() -> None:
     known = known_of(400, seed=5, recipe="original")
     pipeline = recipe.fit("original", NUMBERS, known.features, known.labels)

@@ -234,12 +234,17 @@ def test_periods_that_are_too_small_are_judged_together() -> None:
     assert [int(np.sum(experts.known.ages == age)) for age in range(3)] == [160, 60, 160]
 
 
-def test_the_rule_says_what_is_too_small() -> None:
-    whole = stream((160, 20, 20, 20))
+def test_the_rule_of_a_walk_is_its_own_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, rule = stream((160, 20, 20, 20)), replace(RULE, least_rows=20, least_class=1)
+    given: list[Any] = []
+    monkeypatch.setattr(
+        replay, "opened", lambda *said, real=replay.opened: given.append(said) or real(*said)
+    )
 
-    walk = walked(whole, "fast", 0, replace(RULE, least_rows=20, least_class=1))
+    walk = walked(whole, "fast", 0, rule)
 
     assert sorted(walk.reasons) == [1, 2, 3]
+    assert given[0][-1] is rule
 
 
 def test_the_first_model_waits_for_trainings_minimum() -> None:
