@@ -20,6 +20,7 @@ from ingestion import ingest
 from risk import artifacts
 from risk.artifacts import OpenRelease, current_version, releases, seal
 from risk.config import PipelineError
+from risk.monitor.history import entries
 
 PARTS = [
     "finaldata.csv",
@@ -226,6 +227,49 @@ def test_the_hold_lasts_until_it_is_released(deployed: Project) -> None:
     assert not deployment.is_held(deployed.config)
     assert deployment.former_version(deployed.config) == 1
     assert deployed.run("deployment.py", "--release-hold").stdout == "nothing is held\n"
+
+
+def test_a_first_deployment_by_hand_is_not_held_and_is_in_the_history(deployed: Project) -> None:
+    assert not deployment.is_held(deployed.config)
+    (entry,) = entries(deployed.config)
+    assert (entry.verdict, entry.action) == ("by hand", "deployment by hand")
+    assert (entry.before, entry.after, entry.tick) == (None, 1, 1)
+    assert entry.reason.startswith("deployed version 1 (F1 0.")
+
+
+def test_a_deployment_by_hand_over_a_release_is_held_and_in_the_history(
+    deployed: Project,
+) -> None:
+    grow(deployed, 7)
+
+    said = deployed.run("deployment.py").stdout
+
+    assert said.endswith("in production_deployment, held until deployment.py --release-hold\n")
+    assert deployment.is_held(deployed.config)
+    assert "current, held" in deployed.run("deployment.py", "--list").stdout
+    last = entries(deployed.config)[-1]
+    assert (last.action, last.before, last.after, last.tick) == ("deployment by hand", 1, 2, 2)
+    assert last.reason == said.rstrip("\n")
+
+
+def test_rollback_and_release_are_in_the_history_with_their_versions(deployed: Project) -> None:
+    deploy_again(deployed, 1)
+    for arguments in (["--rollback"], ["--release-hold"], ["--release-hold"], ["--list"]):
+        deployed.run("deployment.py", *arguments)
+
+    found = [(e.verdict, e.action, e.before, e.after) for e in entries(deployed.config)[1:]]
+
+    assert found == [
+        ("by hand", "rollback by hand", 2, 1),
+        ("by hand", "release hold", None, 1),
+    ]
+
+
+def test_what_is_refused_is_not_in_the_history(deployed: Project) -> None:
+    for arguments in (["--rollback", "7"], ["--rollback"]):
+        assert deployed.run("deployment.py", *arguments, check=False).returncode == 1
+
+    assert len(entries(deployed.config)) == 1
 
 
 def test_rows_that_are_gone_are_said_to_be(deployed: Project) -> None:
