@@ -29,6 +29,7 @@ from risk.monitor.contest import (
     Contest,
     Outcome,
     Said,
+    chosen,
     crowned,
     forecasts,
     halves_of,
@@ -36,7 +37,7 @@ from risk.monitor.contest import (
     opened,
     refitted,
 )
-from risk.monitor.evidence import RULE, Stakes, bets, brier, missing, risks
+from risk.monitor.evidence import RULE, Judgement, Stakes, bets, brier, missing, risks
 from risk.monitor.plain import (
     DEPLOY,
     HELD,
@@ -333,7 +334,7 @@ def _guarded(
     """
     if outcome.model is None or outcome.judged is None:
         return outcome, ""
-    champion, refit = book.contest.served, outcome.contest.champion
+    champion, refit = book.contest.served, outcome.contest.served
     test = TestRows(config, champion.columns)
     rows, labels = test.labelled()
     worse = labels.size and _is_worse(
@@ -379,8 +380,10 @@ def out_of_fold(
             known.clients[seen],
             known.ages[seen],
         )
-        model = refitted(contest, Experts(part), RULE)
-        best = model.challenger if contest.policy == "fast" else model.experts["all"]
+        half_known = Experts(part)
+        scored = replace(contest, standing=outcome.refitted.standing)
+        without = refitted(scored, half_known, RULE)
+        best, _ = chosen(without, contest, outcome.judgement, half_known)
         q[halves == half] = risks(best.log_odds_of(known.rows(asked), asked.size))
     return y, p, q
 
@@ -517,11 +520,24 @@ def _entry(
             "looks": contest.standing.looks,
             "deployments": contest.standing.deployments,
             "refit_refused": refused,
+            "guards": _guards(labels, outcome.judgement, refused),
             "alarm": alarm,
             "provisional": not after.proven,
             "champion_sha256": _digest(contest.champion),
         },
     }
+
+
+def _guards(labels: np.ndarray, judgement: Judgement, refused: str) -> list[str]:
+    """What could have blocked the look, for a person."""
+    exits = int(labels.sum())
+    rows = (
+        f"{labels.size:,} new labelled rows ({RULE.least_rows} needed), {exits:,} exits and "
+        f"{labels.size - exits:,} stays ({RULE.least_class} of each needed)"
+    )
+    at_most = judgement.details["ranking_gain_at_most"]
+    ranking = f"ranking: the challenger's AUC is above the deployed one's by at most {at_most:.3f}"
+    return [rows, ranking, *([refused] if refused else [])]
 
 
 def _digest(model: Model) -> str:
