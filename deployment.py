@@ -259,11 +259,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
-    from risk.monitor.book import read_book
+    from risk.monitor.book import read_body
 
     if chosen.list:
         return listing(config)
-    read_book(config)  # a newer software's evidence is refused before anything changes
+    read_body(config)  # a newer software's evidence is refused before anything changes
     if chosen.rollback is not None:
         return told(config, rollback(config, chosen.rollback or None), BACK_BY_HAND)
     return release_hold(config) if chosen.release_hold else deploy_by_hand(config)

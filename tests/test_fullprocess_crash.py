@@ -106,6 +106,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
     made = {"first": first}
     for name in ("keep", "redeploy"):
         made[name] = copy_of(first_deployed(tmp_path_factory), folder / name)
+    made["keep"].configure(port=9, policy="certified")
     made["keep"].write("sourcedata/three.csv", client_rows(60, seed=24))
     made["redeploy"].write("sourcedata/three.csv", client_rows(60, seed=5, flip=True))
     made["redeploy"].write("sourcedata/two.csv", client_rows(61, seed=2))

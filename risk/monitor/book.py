@@ -2,6 +2,9 @@
 
 The file is the moment at which a look counts: what it decided, what is to be deployed and what the
 models said of rows whose labels are still to come are all in it, or none of it is.
+
+Models are imported where they are needed: deployment.py notes here what a person did, and would
+take ten times as long under the lock.
 """
 
 from __future__ import annotations
@@ -12,19 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 from risk.artifacts import is_sealed, read_optional_json, seal, write_json, write_whole
 from risk.config import Config, PipelineError
-from risk.model.experts import recorded, restored
-from risk.model.portable import Model
-from risk.monitor.contest import Contest
-from risk.monitor.evidence import Stakes, Standing
-from risk.monitor.plain import Stand
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from risk.monitor.contest import Contest
+    from risk.monitor.evidence import Stakes
+    from risk.monitor.plain import Stand
 
 FORMAT = 1
 KEPT_STANDS = 40  # an older row's weight is below 1e-12
 NAME = "version "
 NEW_RANKINGS = ("swap", "growth", "jump")
+
+
+def _no_stakes() -> Stakes:
+    from risk.monitor.evidence import Stakes
+
+    return Stakes()
 
 
 @dataclass(frozen=True)
@@ -50,8 +58,8 @@ class Book:
     forecasted: int = 0
     forecasts: str | None = None
     base_rate: float = 0.5
-    better: Stakes = field(default_factory=Stakes)
-    worse: Stakes = field(default_factory=Stakes)
+    better: Stakes = field(default_factory=_no_stakes)
+    worse: Stakes = field(default_factory=_no_stakes)
     proven: bool = False
     entry: dict[str, Any] = field(default_factory=dict)
 
@@ -63,17 +71,21 @@ class Book:
 
 def read_book(config: Config) -> Book | None:
     """The book; None where there is none, or it is damaged: the evidence then begins anew."""
+    body = read_body(config)
+    try:
+        return _book_in(body) if body else None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def read_body(config: Config) -> dict[str, Any]:
+    """The book as JSON has it, {} where there is none or it is damaged; a newer one is refused."""
     body = read_optional_json(config.evidence)
     if type(body.get("format")) is int and body["format"] > FORMAT:
         raise PipelineError(
             f"{config.evidence} was written by a newer version; update the software"
         )
-    if not body or not is_sealed(body):
-        return None
-    try:
-        return _book_in(body)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
+    return body if body and is_sealed(body) else {}
 
 
 def write_book(config: Config, book: Book, forecasts: pl.DataFrame) -> Book:
@@ -91,22 +103,19 @@ def settle_book(config: Config, key: str, version: int) -> None:
 
     It may have another number than the look foresaw: one that is cut off leaves its own unused.
     """
-    book = read_book(config)
-    if book is None or book.due is None or book.entry["key"] != key:
+    body = read_body(config)
+    if body.get("due") is None or body["entry"]["key"] != key:
         return
-    contest = book.contest
-    if book.due in NEW_RANKINGS:
-        contest = replace(contest, name=f"{NAME}{version}")
-    body = _body_of(replace(book, contest=contest, due=None, release=version))
-    write_json(config.evidence, seal({"format": FORMAT, **body}))
+    if body["due"] in NEW_RANKINGS:
+        body["contest"]["name"] = f"{NAME}{version}"
+    write_json(config.evidence, seal(body | {"due": None, "release": version}))
 
 
 def disown(config: Config) -> None:
     """Note that somebody deployed by hand: the next look begins the evidence anew."""
-    book = read_book(config)
-    if book is not None:
-        body = _body_of(replace(book, due=None, release=-1, look="by hand"))
-        write_json(config.evidence, seal({"format": FORMAT, **body}))
+    body = read_body(config)
+    if body:
+        write_json(config.evidence, seal(body | {"due": None, "release": -1, "look": "by hand"}))
 
 
 def forget_client(config: Config, client: str) -> None:
@@ -168,6 +177,8 @@ def _body_of(book: Book) -> dict[str, Any]:
 
 
 def _contest_body(contest: Contest) -> dict[str, Any]:
+    from risk.model.experts import recorded
+
     return {
         **{key: getattr(contest, key) for key in ("policy", "name", "layer", "own", "layers")},
         "champion": asdict(contest.champion),
@@ -179,6 +190,8 @@ def _contest_body(contest: Contest) -> dict[str, Any]:
 
 
 def _book_in(body: dict[str, Any]) -> Book:
+    from risk.monitor.plain import Stand
+
     kept = {key: value for key, value in body.items() if key not in ("format", "digest")}
     kept["stands"] = tuple(Stand(**stand) for stand in body["stands"])
     kept["since"] = Stand(**body["since"])
@@ -187,6 +200,11 @@ def _book_in(body: dict[str, Any]) -> Book:
 
 
 def _contest_in(body: dict[str, Any]) -> Contest:
+    from risk.model.experts import restored
+    from risk.model.portable import Model
+    from risk.monitor.contest import Contest
+    from risk.monitor.evidence import Standing
+
     standing = dict(body["standing"])
     standing["experts"], standing["own"] = tuple(standing["experts"]), tuple(standing["own"])
     standing["stakes"] = {name: _stakes_in(one) for name, one in standing["stakes"].items()}
@@ -209,4 +227,6 @@ def _layers_in(pair: list[list[float]]) -> Any:
 
 
 def _stakes_in(body: dict[str, Any]) -> Stakes:
+    from risk.monitor.evidence import Stakes
+
     return Stakes(**{**body, "wealth": tuple(body["wealth"])})
