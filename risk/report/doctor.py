@@ -304,8 +304,12 @@ def api_answers(config: Config) -> str:
 
 
 def kept_state(config: Config) -> str:
-    """What the runs keep between them; all of it can be made anew."""
-    for path in (config.run_marker, config.deployment_state, config.timings, config.packages):
+    """What the runs keep between them; all but the history can be made anew."""
+    from risk.monitor.history import entries
+
+    entries(config, 1)  # it names a damaged file and what to do
+    kept = (config.run_marker, config.deployment_state, config.timings, config.packages)
+    for path in (*kept, config.decision, config.evidence):
         if path.exists() and not read_optional_json(path):
             raise PipelineError(
                 f"{path.name} is damaged; delete {config.shown(path)} and run fullprocess.py"
