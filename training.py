@@ -6,7 +6,7 @@ import argparse
 import io
 import pickle
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from risk.artifacts import sha256, utc_now, write_whole
 from risk.config import Config, Outcome, PipelineError
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
     from risk.model.portable import Model
 
-EXPORT_ROWS = 200_000
-
 
 def train(config: Config) -> Outcome:
     """Fit the recipe and write both forms of the model; nothing is overwritten by a refusal."""
     from risk.model.portable import export
+    from risk.model.profile import SHOWN_ROWS
     from risk.model.recipe import fit
     from risk.model.sampling import sample_of
 
@@ -32,19 +31,11 @@ def train(config: Config) -> Outcome:
     _refuse_all_missing(rows)
     fitted = fit(config.model, rows.columns, rows.features, rows.labels, rows.clients)
     warnings = cautions(rows, fitted)
-    dumped = io.BytesIO()
-    pickle.dump(fitted, dumped, protocol=5)
-    lineage = {
-        **rows.lineage,
-        "seed": SEED,
-        "trained_at": utc_now(),
-        "versions": versions(),
-        "trainedmodel_sha256": sha256(dumped.getvalue()),
-        "warnings": warnings,
-    }
-    shown = rows.features.iloc[sample_of(len(rows.features), EXPORT_ROWS)]
+    pickled = pickled_form(fitted)
+    lineage = {**rows.lineage, "trained_at": utc_now(), "warnings": warnings} | marks(pickled)
+    shown = rows.features.iloc[sample_of(len(rows.features), SHOWN_ROWS)]
     portable = export(fitted, rows.columns, shown, lineage)
-    write_whole(config.model_pickle, dumped.getvalue())
+    write_whole(config.model_pickle, pickled)
     write_whole(config.model_json, portable)
     text = (
         f"trained on {rows.lineage['rows']} labelled rows ({rows.lineage['exits']} exits): "
@@ -74,23 +65,26 @@ def publish(config: Config, model: Model) -> Outcome:
     apart = np.abs(fitted.predict_proba(rows)[:, 1] - model.probabilities(model.checks))
     if not float(apart.max(initial=0.0)) <= AGREEMENT:
         raise PipelineError(f"the pipeline differs from the model by {apart.max():.3g}")
-    dumped = io.BytesIO()
-    pickle.dump(fitted, dumped, protocol=5)
-    lineage = {
-        "seed": SEED,
-        "trained_at": utc_now(),
-        "warnings": [],
-        **model.lineage,
-        "versions": versions(),
-        "trainedmodel_sha256": sha256(dumped.getvalue()),
-    }
-    write_whole(config.model_pickle, dumped.getvalue())
+    pickled = pickled_form(fitted)
+    lineage = {"trained_at": utc_now(), "warnings": [], **model.lineage} | marks(pickled)
+    write_whole(config.model_pickle, pickled)
     write_whole(config.model_json, packed(replace(model, lineage=lineage)))
     text = (
         f"made from models of {lineage['rows']} labelled rows ({lineage['exits']} exits): "
         f"{config.shown(config.model_pickle)}"
     )
     return Outcome(text, lineage)
+
+
+def pickled_form(fitted: Pipeline) -> bytes:
+    dumped = io.BytesIO()
+    pickle.dump(fitted, dumped, protocol=5)
+    return dumped.getvalue()
+
+
+def marks(pickled: bytes) -> dict[str, Any]:
+    """What belongs to this very pickle: its digest, and what made it."""
+    return {"seed": SEED, "versions": versions(), "trainedmodel_sha256": sha256(pickled)}
 
 
 def cautions(rows: TrainingRows, fitted: Pipeline) -> list[str]:

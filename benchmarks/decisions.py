@@ -235,7 +235,7 @@ def undone(seed: int) -> int | None:
 def _shuffled(stream: Stream, seed: int) -> Model:
     """A model of the past's rows with their labels in another order."""
     rows = np.flatnonzero(stream.periods <= PAST)
-    known = stream._known(rows, np.zeros(rows.size, dtype=np.int64))
+    known = stream.whole.part(rows)
     known.labels = np.random.default_rng(seed).permutation(known.labels)
     return Experts(known).model("all")
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from risk.model.measures import auc
+from risk.model.measures import auc, placements
 from risk.monitor import evidence
 from risk.monitor.evidence import (
     FRACTIONS,
@@ -38,7 +38,6 @@ from risk.monitor.evidence import (
     log_mean_exp,
     mean_layer,
     missing,
-    placements,
     rescored,
     risks,
     settled,

@@ -25,7 +25,6 @@ from risk.model.experts import (
     recorded,
     restored,
     ridge_on,
-    weighted_sums,
 )
 from risk.model.newton import sums
 from risk.model.portable import Model, table_of
@@ -89,7 +88,7 @@ def test_weighted_sums_of_ones_are_the_plain_ones() -> None:
     at = np.random.default_rng(0).normal(0, 0.3, Z.shape[1] + 1)
 
     plain = sums(Z, known.labels, at)
-    weighed = weighted_sums(Z, known.labels, np.full(200, 2.5), at)
+    weighed = sums(Z, known.labels, at, np.full(200, 2.5))
 
     for ours, theirs in zip(weighed, plain, strict=True):
         assert ours == pytest.approx(2.5 * np.asarray(theirs), rel=1e-12)
@@ -100,12 +99,12 @@ def test_the_weighted_gradient_is_the_slope_of_the_weighted_loss() -> None:
     Z = design(every_kind(known.raw), known.raw)
     rng = np.random.default_rng(1)
     at, weight = rng.normal(0, 0.3, Z.shape[1] + 1), rng.random(120)
-    _, slope, bend = weighted_sums(Z, known.labels, weight, at)
+    _, slope, bend = sums(Z, known.labels, at, weight)
 
     for place in range(at.size):
         step = np.zeros(at.size)
         step[place] = 1e-5
-        up, down = (weighted_sums(Z, known.labels, weight, at + s) for s in (step, -step))
+        up, down = (sums(Z, known.labels, at + s, weight) for s in (step, -step))
         assert (up[0] - down[0]) / 2e-5 == pytest.approx(slope[place], abs=1e-5)
         assert (up[1] - down[1]) / 2e-5 == pytest.approx(bend[place], abs=1e-5)
 
@@ -237,6 +236,7 @@ def test_chunks_end_at_the_weights_of_one_piece(
     whole = ridge_on(terms, known.raw, known.labels, weight)
 
     monkeypatch.setattr(experts, "CHUNK_ROWS", size)
+    monkeypatch.setattr(experts, "STEP_ROWS", size)
 
     assert ridge_on(terms, known.raw, known.labels, weight) == pytest.approx(whole, abs=1e-9)
 

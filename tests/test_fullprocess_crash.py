@@ -17,84 +17,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT, Project, client_rows
 from driver import OFFLINE, copy_of, first_deployed, new_project
+from warm import Driver, warm_driver
 
 FULL = bool(os.environ.get("RISK_FULL_CRASH"))
 SEED, KILLS, BATCHES = 20260131, 12, 13 if FULL else 1
 CALLS = {"rename": 45, "fsync": 90, "symlink": 10, "unlink": 12, "mkdir": 4, "ftruncate": 2}
 SAMPLES = [("rename", 4), ("rename", 19), ("fsync", 31), ("symlink", 1)]
 
-# Imports take two thirds of a tick: this process has paid for them, and forks for each tick.
-WARM = """
-import os, sys
-sys.path.insert(0, {root!r})
-import polars, pandas, sklearn.linear_model, sklearn.pipeline, seaborn, requests
-import matplotlib.figure, matplotlib.backends.backend_agg
-import apicalls, deployment, diagnostics, fullprocess, ingestion, reporting, scoring, training
-import risk.monitor.journal, risk.monitor.watchdog, risk.report.summary
-apicalls.PAUSES = ()
-for line in sys.stdin:
-    sys.argv = ["fullprocess.py", "--config", line.strip()]
-    said = os.open(sys.argv[2] + ".out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    child = os.fork()
-    if not child:
-        os.dup2(said, 1)
-        os.dup2(said, 2)
-        code = 1
-        try:
-            fullprocess.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-    os.close(said)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@dataclass
-class Driver:
-    """Runs the real driver on a project's config, and may kill it."""
-
-    warm: subprocess.Popen[str]
-
-    def tick(self, project: Project, kill_after: float | None = None) -> tuple[int, str]:
-        """(exit code, output) of one tick, killed after so many seconds if it takes as long."""
-        assert self.warm.stdin and self.warm.stdout
-        config = project.folder / "config.json"
-        self.warm.stdin.write(f"{config}\n")
-        self.warm.stdin.flush()
-        child = int(self.warm.stdout.readline())
-        if kill_after is not None:
-            time.sleep(kill_after)
-            try:
-                os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        code = int(self.warm.stdout.readline())
-        return code, Path(f"{config}.out").read_text()
-
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[Driver]:
-    command = [sys.executable, "-c", WARM.format(root=str(ROOT))]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"PATH": os.environ["PATH"], **OFFLINE},
-    ) as warm:
-        yield Driver(warm)
+    with warm_driver(draws=True) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

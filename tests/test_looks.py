@@ -316,6 +316,20 @@ def test_labels_that_come_later_are_judged_by_what_was_said_when_the_rows_came(
     assert not list((started.folder / "state").glob("forecasts-*"))  # nothing is open any more
 
 
+def test_a_row_is_forecast_once_also_when_it_comes_with_labels_that_are_judged(
+    certified: Project,
+) -> None:
+    waiting = unlabelled(clients(40, 51, prefix="open"))
+
+    tick(certified, "2026-02-28", [*clients(60, 52), *waiting])
+    first = read_forecasts(certified.config, book(certified))
+    tick(certified, "2026-03-28", clients(60, 53))
+    second = read_forecasts(certified.config, book(certified))
+
+    assert (first.height, book(certified).contest.standing.looks) == (40, 2)
+    assert second.equals(first)
+
+
 def test_without_a_date_the_clients_next_labelled_row_is_judged_by_what_was_said_before(
     certified: Project,
 ) -> None:
@@ -352,7 +366,7 @@ def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_m
 
     later = today + datetime.timedelta(days=4)
     with (
-        mock.patch("risk.monitor.looks.today", return_value=later),
+        mock.patch("risk.monitor.plain.today", return_value=later),
         mock.patch.object(risk.monitor.looks, "look", spy),
     ):
         matured = full_look(project)

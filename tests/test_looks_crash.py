@@ -5,7 +5,6 @@ RISK_FULL_CRASH=1 cuts every case at every place and at each rename of a file; w
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -13,13 +12,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT, Project
 from driver import OFFLINE, copy_of, look, version
+from warm import Driver, Place, warm_driver
 from world import action, clients, give, history, settings, tick, world
 
 FULL = bool(os.environ.get("RISK_FULL_CRASH"))
@@ -42,83 +41,11 @@ PLACES = [
 ]
 SAMPLES = {"jump": range(len(PLACES)), "none": (1, 2, 3, 10), "layer": (1, 6, 7, 8)}
 
-# Imports take two thirds of a tick: this process has paid for them, and forks for each tick.
-WARM = """
-import importlib, json, os, signal, sys
-sys.path.insert(0, {root!r})
-import polars, pandas, sklearn.linear_model, sklearn.pipeline, requests
-import apicalls, deployment, diagnostics, fullprocess, ingestion, reporting, scoring, training
-import risk.monitor.journal, risk.monitor.watchdog, risk.monitor.looks
-apicalls.PAUSES = ()
-reporting.picture = lambda *_: b"drawn"
-
-def die():
-    sys.stdout.flush()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def cut(place, when, number):
-    module, name = place.rpartition(".")[::2]
-    module = importlib.import_module(module)
-    real, calls = getattr(module, name), []
-    def cutting(*given, **named):
-        calls.append(1)
-        if when == "before" and len(calls) == number:
-            die()
-        found = real(*given, **named)
-        if when == "after" and len(calls) == number:
-            die()
-        return found
-    setattr(module, name, cutting)
-
-for line in sys.stdin:
-    config, place = json.loads(line)
-    sys.argv = ["fullprocess.py", "--config", config]
-    said = os.open(config + ".out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    child = os.fork()
-    if not child:
-        os.dup2(said, 1)
-        os.dup2(said, 2)
-        code = 1
-        try:
-            if place:
-                cut(*place)
-            fullprocess.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-    os.close(said)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-Place = tuple[str, str, int]
-
-
-@dataclass
-class Driver:
-    """Runs the real driver, and may kill it at a place."""
-
-    warm: subprocess.Popen[str]
-
-    def tick(self, project: Project, place: Place | None = None) -> tuple[int, str]:
-        """(exit code, output) of one tick."""
-        assert self.warm.stdin and self.warm.stdout
-        config = str(project.folder / "config.json")
-        self.warm.stdin.write(json.dumps([config, place]) + "\n")
-        self.warm.stdin.flush()
-        code = int(self.warm.stdout.readline())
-        return code, Path(f"{config}.out").read_text()
-
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[Driver]:
-    command = [sys.executable, "-c", WARM.format(root=str(ROOT))]
-    environment = {"PATH": os.environ["PATH"], "OPENBLAS_NUM_THREADS": "1", **OFFLINE}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as warm:
-        yield Driver(warm)
+    with warm_driver(draws=False) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -608,11 +608,18 @@ def mature(rows: pl.DataFrame, horizon_days: int, day: datetime.date) -> pl.Seri
     return (rows["_date"] < limit).fill_null(True)
 
 
+def usable_labels(
+    rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date
+) -> pl.Series:
+    """Which rows have a label that may be used on the day."""
+    return rows[schema.named("target")].is_not_null() & mature(rows, horizon_days, day)
+
+
 def labelled(
     rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date
 ) -> pl.DataFrame:
     """The rows that may be trained on or judged on the day."""
-    return rows.filter(rows[schema.named("target")].is_not_null() & mature(rows, horizon_days, day))
+    return rows.filter(usable_labels(rows, schema, horizon_days, day))
 
 
 def next_maturity(rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date) -> str:

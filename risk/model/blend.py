@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from risk.model.portable import Model
+from risk.model.portable import Model, by_kind
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -100,9 +100,7 @@ def pipeline_of(model: Model) -> Pipeline:
 
     from risk.model.additive import AdditiveTerms
 
-    numbers = tuple(name for name, kind in model.columns.items() if kind == "number")
-    texts = tuple(name for name, kind in model.columns.items() if kind == "text")
-    first, last = AdditiveTerms(numbers, texts), LogisticRegression()
+    first, last = AdditiveTerms(*by_kind(model.columns)), LogisticRegression()
     intercept, found, slopes = model.intercept, [], []
     for record in model.terms:
         term, constant, parts = _restored(record)

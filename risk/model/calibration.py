@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from risk.model.measures import Z95, auc, measures
+from risk.model.measures import Z95, auc, measures, placements
 
 BINS, LEAST_IN_BIN = 10, 10
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
@@ -47,17 +47,10 @@ def auc_interval(y: np.ndarray, score: np.ndarray) -> list[float] | None:
     if area in (0.0, 1.0):
         far = min(1.0, 3.0 / min(exits.size, stays.size))
         return [1.0 - far, 1.0] if area else [0.0, far]
-    above, below = _placements(exits, stays), 1.0 - _placements(stays, exits)
+    above, below = placements(exits, stays), 1.0 - placements(stays, exits)
     error = (above.var(ddof=1) / exits.size + below.var(ddof=1) / stays.size) ** 0.5
     centre, reach = np.log(area / (1 - area)), Z95 * error / (area * (1 - area))
     return [float(1 / (1 + np.exp(-(centre + side * reach)))) for side in (-1, 1)]
-
-
-def _placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For each score the share of the others below it, ties half. Shape of scores."""
-    ordered = np.sort(others)
-    low, high = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
-    return (low + high) / (2 * others.size)
 
 
 def calibration(y: np.ndarray, p: np.ndarray) -> dict[str, Any]:

@@ -11,15 +11,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from risk.config import PipelineError
-from risk.model.newton import CLOSE, hessian_of, log_odds_of, minimise, null_weights
-from risk.model.portable import Model, centred
-from risk.model.recipe import pipeline
+from risk.model.newton import Chunk, closeness, log_odds_of, null_weights, ridge_in_chunks
+from risk.model.portable import Model, by_kind, centred, records_of
+from risk.model.recipe import CHUNK_ROWS, STEP_ROWS, pipeline
 from risk.model.sampling import SEED
 from risk.model.terms import (
     WIDEST,
@@ -46,7 +46,6 @@ WEIGHTINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "last3": lambda ages: (ages < 3).astype(np.float64),
 }
 LEAST_WEIGHT = 1e-4
-CHUNK_ROWS = 100_000
 KINDS = {kind.__name__: kind for kind in (Line, Blank, Levels, Curve, Region, Product)}
 
 
@@ -67,12 +66,20 @@ class Known:
     @cached_property
     def raw(self) -> Raw:
         """The features as the terms take them."""
-        numbers = tuple(name for name, kind in self.columns.items() if kind == "number")
-        texts = tuple(name for name, kind in self.columns.items() if kind == "text")
-        return raw_columns(self.features, numbers, texts)
+        return raw_columns(self.features, *by_kind(self.columns))
 
     def rows(self, chosen: np.ndarray) -> Raw:
         return {name: values[chosen] for name, values in self.raw.items()}
+
+    def part(self, chosen: np.ndarray) -> Known:
+        """These rows alone, by their places or a mask."""
+        return replace(
+            self,
+            features=self.features.iloc[chosen],
+            labels=self.labels[chosen],
+            clients=self.clients[chosen],
+            ages=self.ages[chosen],
+        )
 
 
 @dataclass
@@ -143,40 +150,20 @@ def crossed(
 
 
 def ridge_on(terms: list[Any], raw: Raw, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weights of the terms' columns, intercept first: ridge on weighted rows, by chunks."""
-    starts = range(0, y.size, CHUNK_ROWS)
-    parts = [slice(first, first + CHUNK_ROWS) for first in starts]
+    """Weights of the terms' columns, intercept first: ridge on rows that count by `weight`."""
 
-    def chunk(part: slice) -> np.ndarray:
-        return design(terms, {name: values[part] for name, values in raw.items()})
+    def chunk(rows: slice) -> Chunk:
+        part = {name: values[rows] for name, values in raw.items()}
+        return design(terms, part), y[rows], weight[rows]
 
-    kept = chunk(parts[0]) if len(parts) == 1 else None
-
-    def sums(at: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        found = [
-            weighted_sums(kept if kept is not None else chunk(part), y[part], weight[part], at)
-            for part in parts
-        ]
-        losses, slopes, bends = zip(*found, strict=True)
-        return sum(losses), sum(slopes), sum(bends)  # type: ignore[return-value]
-
+    chunks = [
+        partial(chunk, slice(first, first + STEP_ROWS)) for first in range(0, y.size, STEP_ROWS)
+    ]
+    if y.size <= CHUNK_ROWS:  # the design matrix of so many rows is kept between the steps
+        chunks = [partial(tuple, made()) for made in chunks]
     columns = sum(len(term.names()) for term in terms)
-    share = np.average(y, weights=weight)
-    close = CLOSE * max(1.0, float(min(weight @ y, weight @ (1 - y))))
-    return minimise(sums, null_weights(np.array([share]), columns), close)
-
-
-def weighted_sums(
-    Z: np.ndarray, y: np.ndarray, weight: np.ndarray, at: np.ndarray
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """(loss, gradient, Hessian) of rows that count by their weights."""
-    eta = log_odds_of(Z, at)
-    small = np.exp(-np.abs(eta))
-    risk = np.where(eta >= 0, 1.0, small) / (1.0 + small)
-    loss = float(weight @ (np.log1p(small) + np.maximum(eta, 0.0) - y * eta))
-    wrong = weight * (risk - y)
-    slope = np.concatenate([[wrong.sum()], wrong @ Z])
-    return loss, slope, hessian_of(Z, np.sqrt(weight * risk * (1.0 - risk)))
+    start = null_weights(np.array([np.average(y, weights=weight)]), columns)
+    return ridge_in_chunks(chunks, start, closeness(y, weight))
 
 
 def raw_lines(raw: Raw) -> list[Any]:
@@ -208,12 +195,7 @@ def fit_original(terms: list[Any], raw: Raw, y: np.ndarray, weight: np.ndarray) 
 
 def model_of(terms: list[Any], weights: np.ndarray, columns: dict[str, str]) -> Model:
     """The terms with their weights, intercept first, as a model."""
-    records, at = [], 1
-    for term in terms:
-        width = len(term.names())
-        records.append(term.record(weights[at : at + width]))
-        at += width
-    return Model(columns, float(weights[0]), records)
+    return Model(columns, float(weights[0]), records_of(terms, weights[1:]))
 
 
 # ---------------------------------------------------------------- terms kept between looks

@@ -8,6 +8,7 @@ import numpy as np
 
 THRESHOLD = 0.5
 Z95 = 1.959963984540054
+ONE_SIDED = 1.645  # the normal quantile of a one-sided 95 %
 EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -54,6 +55,13 @@ def auc(y: np.ndarray, score: np.ndarray) -> float | None:
     _, at, sizes = np.unique(score, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[at]
     return float((ranks[y == 1].sum() - exits * (exits + 1) / 2) / (exits * (y.size - exits)))
+
+
+def placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each score the share of the others below it, ties half: DeLong's. Shape of scores."""
+    ordered = np.sort(others)
+    low, high = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
+    return (low + high) / (2 * others.size)
 
 
 def brier(y: np.ndarray, p: np.ndarray) -> float:

@@ -13,7 +13,7 @@ CLOSE = 1e-6
 THREADS = 2
 PART_ROWS = 4_000
 BLOCK_ROWS = 1000
-Chunk = tuple[np.ndarray, np.ndarray]
+Chunk = tuple[np.ndarray, ...]  # design matrix, labels, and how often rows count, if not once
 Sums = tuple[float, np.ndarray, np.ndarray]
 
 
@@ -22,15 +22,22 @@ def log_odds_of(Z: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return weights[0] + Z @ weights[1:]
 
 
-def sums(Z: np.ndarray, y: np.ndarray, weights: np.ndarray) -> Sums:
-    """(loss, gradient, Hessian) of these rows alone: those of several chunks add up."""
+def sums(
+    Z: np.ndarray, y: np.ndarray, weights: np.ndarray, counts: np.ndarray | None = None
+) -> Sums:
+    """(loss, gradient, Hessian) of these rows alone: those of several chunks add up.
+
+    counts: how often each row counts, once where None. Shape (n,).
+    """
     eta = log_odds_of(Z, weights)
     small = np.exp(-np.abs(eta))
     risk = np.where(eta >= 0, 1.0, small) / (1.0 + small)
-    loss = float(np.sum(np.log1p(small) + np.maximum(eta, 0.0) - y * eta))
-    wrong = risk - y
+    losses = np.log1p(small) + np.maximum(eta, 0.0) - y * eta
+    wrong, bend = risk - y, risk * (1.0 - risk)
+    if counts is not None:
+        losses, wrong, bend = counts * losses, counts * wrong, counts * bend
     gradient = np.concatenate([[wrong.sum()], wrong @ Z])
-    return loss, gradient, hessian_of(Z, np.sqrt(risk * (1.0 - risk)))
+    return float(losses.sum()), gradient, hessian_of(Z, np.sqrt(bend))
 
 
 def hessian_of(Z: np.ndarray, roots: np.ndarray) -> np.ndarray:
@@ -58,13 +65,14 @@ def ridge(Z: np.ndarray, y: np.ndarray, start: np.ndarray | None = None) -> np.n
     return ridge_in_chunks([partial(_rows, Z, y, rows) for rows in slices], start, closeness(y))
 
 
-def closeness(y: np.ndarray) -> float:
+def closeness(y: np.ndarray, counts: np.ndarray | None = None) -> float:
     """The gain in log loss under which a fit to these labels takes its last step.
 
     What that step leaves is about the gain's square over the rows of the rarer class: 1e-12 of
     log loss for each of them, which moves a weight by some 1e-6.
     """
-    return CLOSE * max(1, min(np.sum(y == 1), np.sum(y == 0)))
+    exits, rows = (y.sum(), y.size) if counts is None else (counts @ y, counts.sum())
+    return CLOSE * max(1.0, float(min(exits, rows - exits)))
 
 
 def _rows(Z: np.ndarray, y: np.ndarray, rows: slice) -> Chunk:
@@ -91,8 +99,8 @@ def ridge_in_chunks(
 
 
 def sums_of(chunk: Chunk, weights: np.ndarray) -> Sums:
-    Z, y = chunk
-    return sums(Z, y, weights)
+    Z, y, *counts = chunk
+    return sums(Z, y, weights, *counts)
 
 
 def added(one: Sums, two: Sums) -> Sums:

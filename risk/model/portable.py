@@ -64,6 +64,12 @@ class Model:
         return logistic(self.log_odds(table))
 
 
+def by_kind(columns: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(the numbers, the texts) among the columns."""
+    numbers = tuple(name for name, kind in columns.items() if kind == "number")
+    return numbers, tuple(name for name, kind in columns.items() if kind == "text")
+
+
 def rows_of(table: Table) -> int:
     return len(next(iter(table.values()), []))
 
@@ -137,12 +143,17 @@ def parts_of(pipeline: Pipeline) -> tuple[float, list[dict[str, Any]]]:
     weights, intercept = regression.coef_[0], float(regression.intercept_[0])
     if not hasattr(first, "terms_"):
         return intercept, _raw_terms(first, weights)
+    return intercept, records_of(first.terms_, weights)
+
+
+def records_of(terms: list[Any], weights: np.ndarray) -> list[dict[str, Any]]:
+    """The terms as the JSON model holds them; weights: of all their columns."""
     records, at = [], 0
-    for term in first.terms_:
+    for term in terms:
         width = len(term.names())
         records.append(term.record(weights[at : at + width]))
         at += width
-    return intercept, records
+    return records
 
 
 def _raw_terms(columns: Any, weights: np.ndarray) -> list[dict[str, Any]]:

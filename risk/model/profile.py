@@ -10,6 +10,7 @@ import numpy as np
 
 Table = dict[str, list[Any]]
 USUAL_LEVELS = 50
+SHOWN_ROWS = 200_000  # of more, so many sampled rows say what is usual
 DIGITS = 3
 
 

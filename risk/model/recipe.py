@@ -32,12 +32,11 @@ def pipeline(recipe: str, columns: dict[str, str]) -> Pipeline:
     from sklearn.pipeline import Pipeline
 
     from risk.model.additive import AdditiveTerms
+    from risk.model.portable import by_kind
 
-    numbers = tuple(name for name, kind in columns.items() if kind == "number")
-    texts = tuple(name for name, kind in columns.items() if kind == "text")
     return Pipeline(
         [
-            ("terms", AdditiveTerms(numbers, texts)),
+            ("terms", AdditiveTerms(*by_kind(columns))),
             (
                 "regression",
                 LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=100, tol=1e-8),

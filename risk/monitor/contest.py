@@ -218,8 +218,8 @@ def crowned(
 ) -> Contest:
     """The contest with a new champion; the old one joins the former ones."""
     former = {contest.name: contest.champion} | {
-        name: model
-        for name, model in contest.former.items()
+        name: earlier
+        for name, earlier in contest.former.items()
         if name not in (contest.name, judgement.target)
     }
     kept = dict(list(former.items())[: rule.former if contest.policy == "fast" else 1])

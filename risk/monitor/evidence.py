@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from risk.model.measures import ONE_SIDED, brier, placements
+
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 IDENTITY = (0.0, 1.0)
 NEWEST = "newest rows"
@@ -195,10 +197,6 @@ def carefully_staked(
     return stakes.plus(gains, (p - y) ** 2 - (q - y) ** 2 - rule.margin)
 
 
-def brier(y: np.ndarray, p: np.ndarray) -> float:
-    return float(np.mean((p - y) ** 2))
-
-
 def gain_in_ranking(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
     """The upper end of what q may rank better than p: one-sided 95 % of the AUC's difference.
 
@@ -210,14 +208,7 @@ def gain_in_ranking(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
     above = placements(q[exits], q[stays]) - placements(p[exits], p[stays])
     below = placements(p[stays], p[exits]) - placements(q[stays], q[exits])
     error = (above.var(ddof=1) / above.size + below.var(ddof=1) / below.size) ** 0.5
-    return float(above.mean() + 1.645 * error)
-
-
-def placements(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For each score the share of the others below it, ties half. Shape of scores."""
-    ordered = np.sort(others)
-    low, high = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
-    return (low + high) / (2 * others.size)
+    return float(above.mean() + ONE_SIDED * error)
 
 
 # ---------------------------------------------------------------- layers, scores, blends

@@ -6,9 +6,8 @@ that a run cut off anywhere comes to the same verdict again, and no bet is lost 
 
 from __future__ import annotations
 
-import datetime
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +16,11 @@ from risk.artifacts import OpenRelease, file_sha256, next_version, sha256
 from risk.config import Config
 from risk.data.holdout import TestRows
 from risk.data.schema import Schema
-from risk.data.store import labelled, mature, next_maturity, stored_rows, today
 from risk.model import portable
 from risk.model.experts import Experts, Known
+from risk.model.measures import ONE_SIDED, brier
 from risk.model.portable import Model
-from risk.model.profile import profile_of
+from risk.model.profile import SHOWN_ROWS, profile_of
 from risk.model.rows import feature_kinds, lineage_of, pandas_of, refuse_other_features
 from risk.model.sampling import sample_of
 from risk.monitor.book import NAME, NEW_RANKINGS, Book, read_book, read_forecasts, write_book
@@ -37,57 +36,28 @@ from risk.monitor.contest import (
     opened,
     refitted,
 )
-from risk.monitor.evidence import RULE, Judgement, Stakes, bets, brier, missing, risks
+from risk.monitor.evidence import RULE, Judgement, Stakes, bets, missing, risks
 from risk.monitor.plain import (
     DEPLOY,
-    HELD,
     KEEP,
     WAIT,
     Decision,
     Looked,
     Stand,
+    Table,
+    held_by_hand,
     new_since,
     numbered,
-    seconds_of,
+    table_of,
 )
 
 if TYPE_CHECKING:
     import polars as pl
 
 EVIDENCE_POLICIES = ("fast", "certified")
-PROFILE_ROWS = 200_000
-CERTAIN = 1.645  # one-sided 95 %
 LAYER = "layer"
 # How many of the newest looks a model learned from, where not from all.
 LEARNED = {"newest rows": 1, "last file": 1, "last three files": 3}
-
-
-@dataclass(frozen=True)
-class Table:
-    """The store as a look sees it: all rows, those with a usable label, and how far they go."""
-
-    rows: pl.DataFrame
-    known: pl.DataFrame
-    schema: Schema
-    stand: Stand
-
-    @property
-    def client(self) -> str:
-        return self.schema.named("id")
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.known[self.schema.named("target")].to_numpy().astype(np.int64)
-
-
-def table_of(config: Config) -> Table:
-    rows, schema, tick = stored_rows(config)
-    day = today()
-    known = labelled(rows, schema, config.horizon_days, day)
-    waiting = next_maturity(rows, schema, config.horizon_days, day)
-    return Table(
-        rows, known, schema, Stand(tick, str(day), config.horizon_days, seconds_of(waiting))
-    )
 
 
 def looked(config: Config, *, held: bool, commit: bool = True) -> Looked:
@@ -97,11 +67,7 @@ def looked(config: Config, *, held: bool, commit: bool = True) -> Looked:
         model, manifest = portable.parse(release.verified("model.json")), release.manifest
     refuse_other_features(config, model.columns)
     if held:
-        why = (
-            f"version {manifest['version']} was chosen by hand and is held; "
-            "deployment.py --release-hold ends that"
-        )
-        return Looked(Decision(HELD, why, judged=False), table.stand)
+        return Looked(held_by_hand(manifest["version"]), table.stand)
     book = current_book(config, table, model, manifest)
     if book.due is not None:
         return _completed(config, table, book, manifest)
@@ -245,7 +211,7 @@ def _judged(
     entry = _entry(config, book, after, outcome, labels, refused, told, alarm)
     after = replace(after, entry=entry)
     if commit:
-        after = write_book(config, after, _all_forecasts(config, table, book, after))
+        after = write_book(config, *_with_forecasts(config, table, book, after))
     model = to_deploy(config, after) if outcome.model is not None else None
     decision = Decision(entry["verdict"], entry["reason"], judged=True)
     return Looked(decision, table.stand, model, entry, alarm)
@@ -270,7 +236,7 @@ def _waiting(table: Table, book: Book, rows: int, lack: str) -> Decision:
     if rows:
         what = numbered(rows, "labelled row")
         return Decision(WAIT, f"{what} not judged yet, evidence needs {lack}", judged=False)
-    unlabelled = int((~_is_usable(table) & (table.rows["_tick"] > book.stands[-1].tick)).sum())
+    unlabelled = int((~table.usable & (table.rows["_tick"] > book.stands[-1].tick)).sum())
     if unlabelled:
         what = numbered(unlabelled, "new row")
         why = f"{what} without a label to judge by; judged when labels come"
@@ -286,10 +252,8 @@ def said_of(
     The kept forecasts where the row came without its label and the champion is still the same;
     else what the models of the last look say now: they too were fixed before the labels came.
     """
-    columns = feature_kinds(table.schema)
     rows = table.known[fresh]
-    raw = {name: portable.numpy_column(rows[name].to_list(), columns[name]) for name in columns}
-    said = forecasts(book.contest, raw, fresh.size)
+    said = forecasts(book.contest, raw_of(rows, book.contest.champion), fresh.size)
     kept = read_forecasts(config, book)
     at, place = matched(rows, table.client, kept, _digest(book.contest.champion))
     for name in said.keys() & set(kept.columns):
@@ -297,6 +261,11 @@ def said_of(
         told = np.isfinite(then)
         said[name][at[told]] = then[told]
     return said, int(at.size)
+
+
+def raw_of(rows: pl.DataFrame, model: Model) -> dict[str, np.ndarray]:
+    """The columns of stored rows as the model takes them."""
+    return model.raw({name: rows[name].to_list() for name in model.columns})
 
 
 def matched(
@@ -357,7 +326,7 @@ def _is_worse(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> bool:
     """Whether q's Brier score is above p's with 95 % confidence, one-sided."""
     d = (q - y) ** 2 - (p - y) ** 2
     error = float(d.std(ddof=1)) / math.sqrt(d.size) if d.size > 1 else math.inf
-    return bool(d.mean() - CERTAIN * error > 0)
+    return bool(d.mean() - ONE_SIDED * error > 0)
 
 
 def out_of_fold(
@@ -370,20 +339,12 @@ def out_of_fold(
     p, q = risks(contest.served.log_odds_of(raw, fresh.size)), np.zeros(fresh.size)
     for half in (0, 1):
         asked = fresh[halves == half]
-        seen = np.ones(known.labels.size, dtype=bool)
-        seen[asked] = False
-        part = Known(
-            known.recipe,
-            known.columns,
-            known.features[seen],
-            known.labels[seen],
-            known.clients[seen],
-            known.ages[seen],
-        )
-        half_known = Experts(part)
+        seen = np.setdiff1d(np.arange(known.labels.size), asked)
+        others = Experts(known.part(seen))
         scored = replace(contest, standing=outcome.refitted.standing)
-        without = refitted(scored, half_known, RULE)
-        best, _ = chosen(without, contest, outcome.judgement, half_known)
+        best, _ = chosen(
+            refitted(scored, others, RULE), contest, outcome.judgement, others
+        )
         q[halves == half] = risks(best.log_odds_of(known.rows(asked), asked.size))
     return y, p, q
 
@@ -435,7 +396,7 @@ def _furnished(
     chosen: those rows, by their places among the labelled.
     """
     known = experts.known
-    few = chosen[sample_of(chosen.size, PROFILE_ROWS)]
+    few = chosen[sample_of(chosen.size, SHOWN_ROWS)]
     rows = portable.table_of(known.features.iloc[few], known.columns)
     used = table.known[chosen]
     return replace(
@@ -556,10 +517,6 @@ def _keep_forecasts(config: Config, table: Table, book: Book) -> None:
         write_book(config, *_with_forecasts(config, table, book, book))
 
 
-def _all_forecasts(config: Config, table: Table, book: Book, after: Book) -> Any:
-    return _with_forecasts(config, table, book, after)[1]
-
-
 def _with_forecasts(
     config: Config, table: Table, book: Book, after: Book
 ) -> tuple[Book, pl.DataFrame]:
@@ -567,7 +524,7 @@ def _with_forecasts(
     import polars as pl
 
     kept = read_forecasts(config, book)
-    open_rows = table.rows.filter(~_is_usable(table))
+    open_rows = table.rows.filter(~table.usable)
     new = open_rows.filter(pl.col("_tick") > book.forecasted)
     kept = _still_there(kept, open_rows, table.client)
     kept, made = (
@@ -600,18 +557,10 @@ def _still_open(told: pl.DataFrame, table: Table) -> pl.DataFrame:
     return found.filter(~over).drop("_end")
 
 
-def _is_usable(table: Table) -> pl.Series:
-    known = table.rows[table.schema.named("target")].is_not_null()
-    day = datetime.date.fromisoformat(table.stand.day)
-    return known & mature(table.rows, table.stand.horizon_days, day)
-
-
 def _forecast_rows(contest: Contest, rows: pl.DataFrame, table: Table) -> pl.DataFrame:
     import polars as pl
 
-    columns = feature_kinds(table.schema)
-    raw = {name: portable.numpy_column(rows[name].to_list(), columns[name]) for name in columns}
-    said = forecasts(contest, raw, rows.height)
+    said = forecasts(contest, raw_of(rows, contest.champion), rows.height)
     head = rows.select(
         pl.col(table.client).cast(pl.String).alias("_client"),
         "_date",

@@ -12,7 +12,7 @@ from risk.artifacts import OpenRelease, current_version
 from risk.config import Config, PipelineError
 from risk.data.holdout import TestRows
 from risk.data.schema import Schema
-from risk.data.store import labelled, mature, next_maturity, read_state, stored_rows, today
+from risk.data.store import mature, next_maturity, read_state, stored_rows, today, usable_labels
 from risk.model import portable
 from risk.model.measures import THRESHOLD, f1
 from risk.model.recipe import check_enough
@@ -71,6 +71,34 @@ class Stand:
 
 
 @dataclass(frozen=True)
+class Table:
+    """The store as a look sees it: all rows, which have a usable label, those, how far they go."""
+
+    rows: pl.DataFrame
+    usable: pl.Series
+    known: pl.DataFrame
+    schema: Schema
+    stand: Stand
+
+    @property
+    def client(self) -> str:
+        return self.schema.named("id")
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.known[self.schema.named("target")].to_numpy().astype(np.int64)
+
+
+def table_of(config: Config) -> Table:
+    rows, schema, tick = stored_rows(config)
+    day, horizon = today(), config.horizon_days
+    usable = usable_labels(rows, schema, horizon, day)
+    waiting = next_maturity(rows, schema, horizon, day)
+    stand = Stand(tick, str(day), horizon, seconds_of(waiting))
+    return Table(rows, usable, rows.filter(usable), schema, stand)
+
+
+@dataclass(frozen=True)
 class Looked:
     """What a look came to: the verdict, how far the data go, and what is to be deployed.
 
@@ -121,14 +149,17 @@ def decide(policy: str, known: Evidence) -> Decision:
     if known.deployed is None:
         return _first(known)
     if known.held:
-        return _waiting(
-            HELD,
-            f"version {known.deployed} was chosen by hand and is held; "
-            "deployment.py --release-hold ends that",
-        )
+        return held_by_hand(known.deployed)
     if policy == "never":
         return Decision(KEEP, 'the policy is "never"', judged=True)
     return _always(known) if policy == "always" else _raw(known)
+
+
+def held_by_hand(version: int) -> Decision:
+    return _waiting(
+        HELD,
+        f"version {version} was chosen by hand and is held; deployment.py --release-hold ends that",
+    )
 
 
 def _waiting(verdict: str, reason: str) -> Decision:
@@ -194,21 +225,18 @@ def gather(config: Config, judged: Stand, *, held: bool) -> tuple[Evidence, Stan
 
     judged: where the data stood when a verdict was last given on them.
     """
-    evidence, day = Evidence(current_version(config), held), today()
+    evidence = Evidence(current_version(config), held)
     if not config.finaldata.exists() and not read_state(config)["layout"]:
         lack = (
             "no row was ingested yet; put CSV files with labelled rows into "
             f"{config.shown(config.input_folder)}"
         )
-        return replace(evidence, trainable=lack), Stand(0, str(day), config.horizon_days)
-    rows, schema, tick = stored_rows(config)
-    known = labelled(rows, schema, config.horizon_days, day)
+        return replace(evidence, trainable=lack), Stand(0, str(today()), config.horizon_days)
+    table = table_of(config)
     found: dict[str, Any] = {}
     if evidence.deployed is not None:
-        found = _of_deployed(config, rows, known, schema, judged)
-    waiting = next_maturity(rows, schema, config.horizon_days, day)
-    stand = Stand(tick, str(day), config.horizon_days, seconds_of(waiting))
-    return replace(evidence, trainable=_lack(known, schema), **found), stand
+        found = _of_deployed(config, table, judged)
+    return replace(evidence, trainable=_lack(table.known, table.schema), **found), table.stand
 
 
 def _lack(known: pl.DataFrame, schema: Schema) -> str:
@@ -222,13 +250,12 @@ def _lack(known: pl.DataFrame, schema: Schema) -> str:
     return ""
 
 
-def _of_deployed(
-    config: Config, rows: pl.DataFrame, known: pl.DataFrame, schema: Schema, judged: Stand
-) -> dict[str, Any]:
+def _of_deployed(config: Config, table: Table, judged: Stand) -> dict[str, Any]:
     """How the deployed model does on labelled rows that are new to it: fields of Evidence."""
     with OpenRelease(config) as release:
         model, manifest = portable.parse(release.verified("model.json")), release.manifest
     refuse_other_features(config, model.columns)
+    rows, known, schema = table.rows, table.known, table.schema
     trained = Stand(manifest["tick"], manifest["day"], manifest["horizon_days"])
     unseen = known.filter(new_since(known, trained))
     fresh = unseen.filter(new_since(unseen, judged) & ~unseen["_replaced"])

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from risk.model.experts import Experts, Known
+from risk.model.measures import brier
 from risk.model.portable import Model
 from risk.model.recipe import enough
 from risk.monitor.contest import Contest, Said, forecasts, look, opened
-from risk.monitor.evidence import RULE, Rule, brier, missing, risks
+from risk.monitor.evidence import RULE, Rule, missing, risks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,16 +46,9 @@ class Stream:
 
     @cached_property
     def whole(self) -> Known:
-        return self._known(np.arange(self.labels.size), np.zeros(self.labels.size, dtype=np.int64))
-
-    def _known(self, rows: np.ndarray, ages: np.ndarray) -> Known:
+        ages = np.zeros(self.labels.size, dtype=np.int64)
         return Known(
-            self.recipe,
-            self.columns,
-            self.features.iloc[rows],
-            self.labels[rows],
-            self.clients[rows],
-            ages,
+            self.recipe, self.columns, self.features, self.labels, self.clients, ages
         )
 
     def experts(self, looks: list[int]) -> Experts:
@@ -63,18 +57,14 @@ class Stream:
         if key not in self._experts:
             rows = np.flatnonzero(self.periods <= looks[-1])
             ages = len(looks) - 1 - np.searchsorted(looks, self.periods[rows])
-            self._experts[key] = Experts(self._known(rows, ages))
+            self._experts[key] = Experts(replace(self.whole.part(rows), ages=ages))
         return self._experts[key]
 
     def last_file(self, period: int) -> Experts:
         """Fits on one period alone."""
-        rows = np.flatnonzero(self.periods == period)
-        return self.experts_of(rows)
-
-    def experts_of(self, rows: np.ndarray) -> Experts:
-        key = (-1, int(rows[0]), int(rows[-1]))
+        key, rows = (-1, period), self.rows(period)
         if key not in self._experts:
-            self._experts[key] = Experts(self._known(rows, np.zeros(rows.size, dtype=np.int64)))
+            self._experts[key] = Experts(self.whole.part(rows))
         return self._experts[key]
 
     def rows(self, period: int) -> np.ndarray:
@@ -113,10 +103,11 @@ class Walk:
         """The mean over periods of the Brier served; nan where there was none."""
         return float(np.mean(list(self.served.values()))) if self.served else math.nan
 
-    def serve(self, stream: Stream, period: int, log_odds: np.ndarray) -> None:
+    def serve(self, stream: Stream, period: int, model: Model) -> None:
+        """Note how the model does on the period, if there is one."""
         if period < len(stream.names):
             y = stream.labels[stream.rows(period)]
-            self.served[period] = brier(y, risks(log_odds))
+            self.served[period] = brier(y, risks(stream.said(model, period)))
             self.versions[period] = len(self.deployments) + 1
 
 
@@ -156,7 +147,7 @@ def _forecast(
         rows = stream.rows(period)
         found = forecasts(contest, stream.whole.rows(rows), rows.size)
         said[period] = contest.name, found
-        walk.serve(stream, period, found["served"])
+        walk.serve(stream, period, contest.served)
 
 
 def _looked(
@@ -214,8 +205,7 @@ def naive(stream: Stream, policy: str, delay: int) -> Walk:
     """The walk of one of the rules that everybody knows."""
     lag, walk, first = lag_of(delay), Walk(policy), stream.first()
     model = stream.experts([first]).model("all")
-    if _in(stream, first + lag):
-        walk.serve(stream, first + lag, stream.said(model, first + lag))
+    walk.serve(stream, first + lag, model)
     looks = [first]
     for period in range(first + 1, len(stream.names)):
         looks.append(period)
@@ -224,13 +214,8 @@ def naive(stream: Stream, policy: str, delay: int) -> Walk:
             if model is not old:
                 walk.deployments.append((period, "retrained", policy))
                 walk.wrong += _was_wrong(stream, old, model, period)
-        if _in(stream, period + lag):
-            walk.serve(stream, period + lag, stream.said(model, period + lag))
+        walk.serve(stream, period + lag, model)
     return walk
-
-
-def _in(stream: Stream, period: int) -> bool:
-    return period < len(stream.names)
 
 
 def _naive_model(stream: Stream, policy: str, looks: list[int], old: Model) -> Model:
