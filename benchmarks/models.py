@@ -310,6 +310,8 @@ def main() -> None:
     print("| table | model | AUC (to boosted) | Brier (to boosted) | log loss | slope | fit s |")
     print("|---|---|---|---|---|---|---|")
     wanted = tables(2 if chosen.quick else chosen.splits, chosen.quick)
+    if chosen.only and not set(chosen.only) <= set(wanted):
+        parser.error(f"--only takes some of: {', '.join(wanted)}")
     found = [
         compare(name, pairs, known)
         for name, pairs in wanted.items()
