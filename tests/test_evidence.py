@@ -459,13 +459,13 @@ def entry(name: str, E: float, gain: float = 0.05, limit: float = 60.0) -> dict[
 
 YOUNG = Standing(looks=3, rows=1000, rows_then=900)
 GROWN = Standing(looks=3, rows=1350, rows_then=900)
-STRONG, WEAK, POOR = 5.0, 1.0, 0.1
+STRONG, WEAK, POOR = 15.0, 1.0, 0.1
 FIT, FORMER = entry(NEWEST, 80), entry("version 2", 90)
 FAST = [
     # standing, E of the challenger, its gain in ranking at most, leaps -> action, target
     (YOUNG, WEAK, 0.1, [], "none", ""),
-    (YOUNG, 2.999, 0.1, [], "none", ""),
-    (YOUNG, 3.0, 0.1, [], "swap", "challenger"),
+    (YOUNG, 9.999, 0.1, [], "none", ""),
+    (YOUNG, 10.0, 0.1, [], "swap", "challenger"),
     (YOUNG, STRONG, 0.0, [], "swap", "challenger"),
     (YOUNG, STRONG, -0.001, [], "none", ""),
     (GROWN, WEAK, 0.1, [], "growth", "challenger"),
@@ -496,7 +496,7 @@ FAST = [
 def test_what_fast_does(
     standing: Standing, E: float, ranking: float, leaps: list[Any], action: str, target: str
 ) -> None:
-    main = entry("challenger", E, limit=3.0) | {"rows_needed": 200}
+    main = entry("challenger", E, limit=RULE.bar) | {"rows_needed": 200}
 
     found = evidence._fast_action(standing, main, leaps, ranking, RULE)
 
@@ -561,7 +561,7 @@ def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
     assert main["E"] == pytest.approx(math.exp(stakes.log_evidence))
     assert main["brier"] == pytest.approx(np.mean((q - y) ** 2))
     assert main["brier_served"] == pytest.approx(np.mean((p - y) ** 2))
-    assert (main["limit"], main["rows_needed"]) == (3.0, stakes.rows_needed(3.0))
+    assert (main["limit"], main["rows_needed"]) == (RULE.bar, stakes.rows_needed(RULE.bar))
     assert judgement.details == {
         "rows_since_deployment": 270, "ranking_gain_at_most": gain_in_ranking(y, p, q),
     }
@@ -771,7 +771,7 @@ def test_evidence_against_an_equal_champion_passes_one_over_alpha_in_at_most_alp
     highest = most_evidence(bets, 1000, 13, 0.5)
 
     assert 0.005 < np.mean(highest >= math.log(1 / RULE.alpha)) <= RULE.alpha
-    assert 0.1 < np.mean(highest >= math.log(RULE.bar)) <= 1 / RULE.bar
+    assert 0.02 < np.mean(highest >= math.log(RULE.bar)) <= 1 / RULE.bar
 
 
 def test_evidence_against_a_right_champion_passes_far_less_often() -> None:

@@ -42,7 +42,7 @@ class Rule:
     """The constants, each with its reason in docs/decisions.md."""
 
     alpha: float = 0.05
-    bar: float = 3.0
+    bar: float = 10.0
     gap: float = 0.01
     lead: float = 0.005
     margin: float = 0.001

@@ -88,6 +88,7 @@ class Walk:
     """What one policy did: Brier served by period, versions, deployments (period, action, reason).
 
     wrong: deployments whose model did worse on the next two periods than the one it replaced.
+    replaced: for each deployment what was served before and what from then on.
     """
 
     policy: str
@@ -97,6 +98,7 @@ class Walk:
     wrong: int = 0
     layers: int = 0
     reasons: dict[int, str] = field(default_factory=dict)
+    replaced: list[tuple[Model, Model]] = field(default_factory=list)
 
     @property
     def mean(self) -> float:
@@ -171,6 +173,7 @@ def _looked(
     elif outcome.action != "none":
         walk.wrong += _was_wrong(stream, contest.served, outcome.contest.served, looks[-1])
         walk.deployments.append((looks[-1], outcome.action, outcome.judgement.reason))
+        walk.replaced.append((contest.served, outcome.contest.served))
     new = outcome.contest
     if outcome.action in ("swap", "growth", "jump"):
         new = replace(new, name=f"version {len(walk.deployments) + 1}")
