@@ -1,4 +1,4 @@
-"""Lists of made-up clients in the form that reporting.py writes, from a seed, for the pages' tests."""
+"""Lists of made-up clients in the form that reporting.py writes, from a seed."""
 
 from __future__ import annotations
 
