@@ -7,16 +7,23 @@ import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from risk.artifacts import current_version, read_optional_json
 from risk.config import Config, PipelineError
+from risk.data.schema import Schema
+from risk.data.store import stored_rows
 from risk.model.served import Remembered, Served
+from risk.monitor.contacts import as_json, states_of
 from risk.monitor.journal import LATE_MINUTES, trouble
 from risk.report import states
 from risk.report.drawing import top_of
 from risk.report.states import Instead, State
 from risk.report.wording import age, ago, day, stamp
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Desk:
@@ -29,7 +36,7 @@ class Desk:
         listing: Callable[[], dict[str, Any]],
     ) -> None:
         self.config, self.served, self._listing = config, served, listing
-        self._top = Remembered()
+        self._top, self._clients, self._rows = Remembered(), Remembered(), Remembered()
         self._files: dict[Path, Remembered] = {}
 
     @property
@@ -38,13 +45,17 @@ class Desk:
 
     def file(self, path: Path) -> dict[str, Any]:
         """The JSON object in the file, {} where there is none; read again after a change."""
+        held = self._files.setdefault(path, Remembered())
+        return held.get(self.stamp_of(path), lambda: read_optional_json(path))
+
+    @staticmethod
+    def stamp_of(path: Path) -> tuple[int, int, int] | None:
+        """What a change of the file changes; None where it is absent."""
         try:
             seen = os.stat(path)
         except OSError:
-            return {}
-        held = self._files.setdefault(path, Remembered())
-        key = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
-        return held.get(key, lambda: read_optional_json(path))
+            return None
+        return seen.st_ino, seen.st_mtime_ns, seen.st_size
 
     def listing(self) -> dict[str, Any]:
         """The list; Instead where there is none to show, with the reason."""
@@ -75,11 +86,31 @@ class Desk:
 
     def outcomes(self) -> dict[str, Any]:
         """What came of earlier lists, {} where nothing is known."""
-        return self.file(self.config.model_folder / "outcomes.json")
+        return self.file(self.config.outcomes)
 
     def clients(self) -> list[dict[str, Any]]:
         """The clients of the list with their contact state as it is now."""
-        return self.listing()["clients"]
+        listing = self.listing()
+        key = (listing, self.stamp_of(self.config.ledger), self.now.date())
+        return self._clients.get(key, lambda: with_contacts(self.config, listing["clients"]))
+
+    def client(self, name: str) -> dict[str, Any] | None:
+        """The client of this name on the list, None where it is not there."""
+        return next((c for c in self.clients() if c["client"] == name), None)
+
+    @staticmethod
+    def client_address(name: str) -> str:
+        """The address of the client's page, below the root."""
+        return f"client?{urlencode({'name': name})}"
+
+    def rows(self) -> tuple[pl.DataFrame, Schema] | None:
+        """(the ingested rows, their schema); None while an ingestion is changing them."""
+        key = self.stamp_of(self.config.store_state)
+        try:
+            rows, schema, _ = self._rows.get(key, lambda: stored_rows(self.config))
+        except PipelineError:
+            return None
+        return rows, schema
 
     def top(self) -> int:
         """The upper end of the scale that all curves of the list share, in percent."""
@@ -139,6 +170,20 @@ def damaged(config: Config, error: PipelineError) -> State:
     """The state of an artifact that cannot be read; paths as seen from the project's folder."""
     what, _, hint = str(error).replace(f"{config.root}/", "").partition("; ")
     return states.damaged(what, f"Or: {hint}." if hint else "")
+
+
+def with_contacts(config: Config, clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The clients with their contact state of now; as the list has it where notes are damaged."""
+    try:
+        now = states_of(config)
+    except PipelineError:
+        return clients
+    return [
+        {**client, "contact": as_json(now.get(client["client"]))}
+        if client.get("contact") or client["client"] in now
+        else client
+        for client in clients
+    ]
 
 
 def data_date(listing: dict[str, Any]) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Request, Response, g, render_template, request
 from werkzeug.datastructures import MultiDict
@@ -35,17 +36,19 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Page:
-    """One page: its address, its template, its word in the navigation, and what it shows."""
+    """One page: address, template, word in the navigation, what it shows, the page that it is
+    under in the navigation."""
 
     path: str
     template: str
     label: str
     view: Callable[[Desk, MultiDict[str, str]], Values]
+    under: str = ""
 
 
 PAGES = (
     Page("/", "today.html", "Today", today.view),
-    Page("/client", "client.html", "", client.view),
+    Page("/client", "client.html", "", client.view, under="/"),
     Page("/states", "states.html", "", lambda desk, _: {"examples": states.examples()}),
 )
 
@@ -97,15 +100,18 @@ class Pages:
 
     def drawn(self, template: str, path: str, values: Values) -> Response:
         """The template, with what every page has: navigation, stamp of the last run, foot."""
-        run, late = ("", False) if values.get("state") else self.desk.run_stamp()
+        alone = "state" in values  # a state says all there is to know, to a stranger too
+        run, late = ("", False) if alone else self.desk.run_stamp()
+        basis = [] if alone else self.desk.basis()
         shell = {
             "pages": [page for page in PAGES if page.label],
             "path": path,
+            "under": next((page.under for page in PAGES if page.path == path), ""),
             "root": f"{request.script_root}/",
-            "style": f"static/page.css?v={style_version()}",
+            "style": style_address(", ".join(basis)),
             "run": run,
             "late": late,
-            "basis": [] if values.get("state") else self.desk.basis(),
+            "basis": basis,
             "milliseconds": lambda: max(round(1000 * (time.perf_counter() - g.began)), 1),
         }
         response = Response(render_template(template, **shell, **values))
@@ -163,11 +169,24 @@ def static(name: str) -> Response:
     """The stylesheet or the icon; kept by the browser, since a change changes the address."""
     if name not in STATIC:
         raise Problem(404, "not_found", "there is no such file", "GET / lists the endpoints")
-    response = Response((HOME / "static" / name).read_bytes(), content_type=STATIC[name])
+    raw = (HOME / "static" / name).read_bytes()
+    if name == "page.css":
+        raw += printed_foot(request.args.get("foot", "")).encode()
+    response = Response(raw, content_type=STATIC[name])
     response.headers["Cache-Control"] = "private, max-age=86400"
     return response
 
 
-def style_version() -> str:
-    """What changes when the stylesheet does."""
-    return f"{(HOME / 'static' / 'page.css').stat().st_mtime_ns:x}"[-10:]
+def printed_foot(text: str) -> str:
+    """The rule that puts the text at the foot of every printed page; no rule but this one.
+
+    Only a stylesheet can, and without inline styles it has to come with the one that there is.
+    """
+    plain = re.sub(r"[^\w :,.]", "", text)[:200]
+    return f'@page {{ @bottom-left {{ content: "{plain}"; font: 8pt sans-serif; }} }}\n'
+
+
+def style_address(foot: str) -> str:
+    """The stylesheet with this foot on prints, at an address that changes when it does."""
+    changed = (HOME / "static" / "page.css").stat().st_mtime_ns
+    return f"static/page.css?{urlencode({'v': f'{changed:x}'[-10:], 'foot': foot})}"

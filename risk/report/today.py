@@ -28,12 +28,12 @@ from risk.report.wording import (
     whole,
 )
 
-PER_PAGE, SHOWN_CHANGES, MOST_OWNERS = 50, 6, 40
+PER_PAGE, MOST_ROWS, SHOWN_CHANGES, MOST_OWNERS = 50, 1000, 6, 12
 CALL, ALL, OPEN, NOBODY = "call", "all", "open", "-"
 BANDS = {CALL: "call list", RAISED_BAND: "raised", LOW: "low", UNKNOWN: UNKNOWN, ALL: "all"}
 CONTACTS = (OPEN, "contacted", "snoozed", "not at risk", "left")
 SORTS = ("rank", "client", "change", "contact", "value")
-NAMES = ("q", "band", "owner", "contact", "sort", "page")
+NAMES = ("q", "band", "owner", "contact", "sort", "page", "rows")
 Client = dict[str, Any]
 Listing = dict[str, Any]
 
@@ -48,6 +48,7 @@ class Query:
     contact: str = ""
     sort: str = "rank"
     page: int = 1
+    rows: int = PER_PAGE
 
     def address(self, **changed: Any) -> str:
         """The query of an address that asks for this with a change, without what is usual."""
@@ -57,7 +58,7 @@ class Query:
 
     @property
     def filtered(self) -> bool:
-        return replace(self, sort="rank", page=1) != Query()
+        return replace(self, sort="rank", page=1, rows=PER_PAGE) != Query()
 
 
 def asked(args: MultiDict[str, str]) -> Query:
@@ -73,7 +74,8 @@ def asked(args: MultiDict[str, str]) -> Query:
         owner=args.get("owner", ""),
         contact=args.get("contact", ""),
         sort=args.get("sort") or "rank",
-        page=_page(args.get("page") or "1"),
+        page=_whole("page", args.get("page") or "1"),
+        rows=min(_whole("rows", args.get("rows") or str(PER_PAGE)), MOST_ROWS),
     )
     for name, value, choices in (
         ("band", found.band, tuple(BANDS)),
@@ -85,9 +87,9 @@ def asked(args: MultiDict[str, str]) -> Query:
     return found
 
 
-def _page(text: str) -> int:
+def _whole(name: str, text: str) -> int:
     if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
-        raise _bad("page", text, "give a whole number of at least 1")
+        raise _bad(name, text, "give a whole number of at least 1")
     return int(text)
 
 
@@ -146,9 +148,9 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
     if not clients:
         raise Instead(states.nothing_to_score(listing["note"]))
     found = chosen(clients, query)
-    pages = max(-(-len(found) // PER_PAGE), 1)
-    first = (min(query.page, pages) - 1) * PER_PAGE
-    shown = found[first : first + PER_PAGE]
+    pages = max(-(-len(found) // query.rows), 1)
+    first = (min(query.page, pages) - 1) * query.rows
+    shown = found[first : first + query.rows]
     new = frozenset(listing.get("new") or ())
     return {
         "heading": heading(listing, clients),
@@ -167,6 +169,7 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         "found": len(found),
         "first": first,
         "page": min(query.page, pages),
+        "most": MOST_ROWS,
         "page_count": pages,
         "changed": changed(listing, desk.now.date()),
         "trust": trust(desk.outcomes(), listing),
@@ -215,7 +218,7 @@ def facts(listing: Listing, clients: list[Client], today: date) -> list[Fact]:
         Fact("On the list", f"{called(listing):,}", _called_note(listing, clients)),
         *_changes(listing, then),
         Fact(
-            "Average client's risk",
+            "Average client’s risk",
             "unknown" if average is None else f"{whole(average)} %",
             f"beside the list {spread}" if spread else "",
         ),
@@ -283,8 +286,8 @@ def row(client: Client, query: Query, new: frozenset[str], top: int, today: date
         move=moved(change),
         split=split(change),
         new=client["client"] in new,
-        up=[worded(r["text"]) for r in reasons if r["points"] > 0],
-        down=[worded(r["text"]) for r in reasons if r["points"] < 0],
+        up=[worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] > 0],
+        down=[worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] < 0],
         note="" if reasons and client["band"] != UNKNOWN else (client.get("notes") or [""])[0],
         spark=spark(history, top) if history else "",
         spark_words=_curve_words(history),
@@ -300,10 +303,13 @@ def _about(client: Client) -> str:
     return ", ".join(filter(None, [client.get("owner"), worth]))
 
 
-def worded(reason: str) -> tuple[str, str]:
-    """(what was found, what is usual): `orders 3 (usually 12 to 40)` cut at the bracket."""
+def worded(reason: str, at: int = 0) -> tuple[str, str]:
+    """(what was found, what is usual): `orders 3 (usually 12 to 40)` cut at the bracket.
+
+    "usually" is said once, in the first reason of a row.
+    """
     found, bracket, usual = reason.partition(" (")
-    return found, f"{bracket}{usual}"
+    return found, f"{bracket}{usual.removeprefix('usually ') if at else usual}"
 
 
 def _curve_words(history: list[int | None]) -> str:
@@ -402,7 +408,7 @@ def trust(outcomes: dict[str, Any], listing: Listing) -> dict[str, Any]:
     """Whether the lists were right: by outcomes where there are enough, and by the test rows."""
     reach = (listing.get("cut") or {}).get("reach")
     told = (outcomes.get("all") or {}).get("sentence", "") if outcomes.get("enough") else ""
-    why = outcomes.get("why") or "No outcome of a listed client is known yet."
+    why = (outcomes.get("why") or "no outcome of a listed client is known yet").rstrip(".") + "."
     return {
         "sentence": f"{told[:1].upper()}{told[1:]}." if told else "",
         "basis": _followed(outcomes) if told else "",
@@ -452,10 +458,9 @@ def overdue(days: list[date], today: date) -> str:
         return ""
     usual = median((later - one).days for one, later in zip(days, days[1:], strict=False))
     late = (today - days[-1]).days
-    missing = int(late // usual) - 1
     if late <= 2.5 * usual:
         return ""
-    return f"A file came every {usual:.0f} days; about {missing:,} are missing."
+    return f"A file came every {usual:.0f} days; {late // usual:,.0f} are missing."
 
 
 # ---------------------------------------------------------------- CSV and the way back
