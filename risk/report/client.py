@@ -58,7 +58,7 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         "facts": facts(listed, listing, signs, today) if listed else [],
         "signs": signs,
         "chart": chart(past, signs.average, today),
-        "told": [told_line(*entry, today) for entry in reversed(past)],
+        "told": [told_line(one, told, today) for one, told in reversed(past)],
         "move": move_of(listed, listing, today),
         "calls": calls(past, rows, desk.config.columns.target, notes_of(desk, name), today),
         "notes": [note_line(one, today) for one in reversed(notes_of(desk, name))],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, replace
 from datetime import date
 from statistics import median
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from werkzeug.datastructures import MultiDict
 
@@ -475,13 +476,7 @@ def csv_text(desk: Desk, args: MultiDict[str, str]) -> str:
 def back(to: str, form: MultiDict[str, str]) -> str:
     """Where a sent form leads to: the list that it was sent from, else the client's page."""
     if to.startswith("?"):
-        pairs: MultiDict[str, str] = MultiDict(_pairs(to))
-        return asked(pairs).address()
+        with contextlib.suppress(Problem):
+            return asked(MultiDict(parse_qsl(to.removeprefix("?")))).address()
     return f"client?{urlencode({'name': form.get('name', '')})}#contact"
-
-
-def _pairs(query: str) -> list[tuple[str, str]]:
-    from urllib.parse import parse_qsl
-
-    return parse_qsl(query.removeprefix("?"))
 
