@@ -172,8 +172,8 @@ def facts(listed: Client, listing: dict[str, Any], signs: Signs, today: date) ->
     strongest = next((sign for sign in signs.lines if sign.points > 0), None)
     if strongest:
         note = f"{strongest.usual}; " if strongest.usual else ""
-        value = strongest.own or strongest.name
-        found.append(Fact(strongest.name, value, f"{note}the strongest sign, {strongest.told}"))
+        name, value = (strongest.name, strongest.own) if strongest.own else ("Sign", strongest.name)
+        found.append(Fact(name, value, f"{note}the strongest sign, {strongest.told}"))
     when = contact_when(contact, today)
     return [*found, Fact("Contact", state_of(listed), when or "nobody has noted a contact")]
 

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from werkzeug.datastructures import MultiDict
 
+from risk.artifacts import current_version
 from risk.data.access import Problem, printable
 from risk.report import states
 from risk.report.calls import HIGH, LOW, RAISED_BAND, UNKNOWN
@@ -445,7 +446,9 @@ def banners(desk: Desk, listing: Listing) -> list[State]:
     rhythm = overdue(desk.snapshot_days(), desk.now.date())
     if rhythm:
         found.append(states.stale(when, data_age(listing, desk.now), rhythm))
-    broken = desk.broken()
+    broken, deployed = desk.broken(), current_version(desk.config)
+    if deployed and deployed != listing["model_version"]:
+        found.append(states.other_model(listing["model_version"], deployed))
     return [*([broken] if broken else []), *found, *desk.provisional()]
 
 
