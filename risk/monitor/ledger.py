@@ -67,6 +67,8 @@ CREATE TABLE IF NOT EXISTS contacts (
 """,
     "CREATE INDEX IF NOT EXISTS contacts_of_client ON contacts (client, at)",
 )
+SCORE = "scoring, client, date, risk, rank, band, called, former, chain, shift, first, reasons"
+CONTACT = "client, state, at, until, by_whom, note"
 TOLD = ("client", "date", "risk", "rank", "band", "call", "reasons")
 
 
@@ -101,6 +103,11 @@ class Scoring:
 
 
 SCORING = tuple(field.name for field in fields(Scoring))
+PROBES = (
+    f"SELECT {', '.join(SCORING)} FROM scorings LIMIT 0",
+    f"SELECT {SCORE} FROM scores LIMIT 0",
+    f"SELECT {CONTACT}, number, source FROM contacts LIMIT 0",
+)
 
 
 class Score(NamedTuple):
@@ -208,7 +215,13 @@ def ledger(config: Config) -> Database:
 def change(config: Config, made: Callable[[sqlite3.Connection], Any]) -> Any:
     """What the change returns, made in one transaction and on disk."""
     make_folder(config.state_folder)
-    result = ledger(config).write(made)
+
+    def probed(database: sqlite3.Connection) -> Any:
+        for probe in PROBES:  # tables of other columns are damage too, whatever the change touches
+            database.execute(probe)
+        return made(database)
+
+    result = ledger(config).write(probed)
     sync_folder(config.state_folder)  # a power cut may not bring the journal back
     return result
 
@@ -240,7 +253,8 @@ def record(
         marks = ", ".join("?" * len(SCORING))
         values = [getattr(scoring, name) for name in SCORING]
         database.execute(f"INSERT INTO scorings ({', '.join(SCORING)}) VALUES ({marks})", values)
-        database.executemany(f"INSERT INTO scores VALUES ({', '.join('?' * 12)})", rows)
+        marks = ", ".join("?" * SCORE.count(",")) + ", ?"
+        database.executemany(f"INSERT INTO scores ({SCORE}) VALUES ({marks})", rows)
         _prune(database, scoring, config.score_log_days)
 
     change(config, kept)
