@@ -140,7 +140,7 @@ def treated(known: pl.DataFrame, first: dict[str, str], arrived: dict[int, str])
 
     now = utc_now()
     marks = [
-        first.get(client, now) < (arrived.get(tick) or now)
+        client in first and first[client] < (arrived.get(tick) or now)
         for client, tick in zip(known["client"], known["arrived"], strict=True)
     ]
     return known.with_columns(pl.Series("contacted", marks, pl.Boolean))
