@@ -15,6 +15,7 @@ from conftest import Project, client_rows
 from driver import copy_of, first_deployed
 
 import reporting
+from deployment import deploy
 from ingestion import ingest
 from risk.artifacts import releases
 from risk.data.store import stored_rows
@@ -35,6 +36,8 @@ from risk.monitor.outcomes import (
 from risk.report.changes import percent
 from risk.report.clients import csv_of
 from risk.report.doctor import listed_clients
+from scoring import score
+from training import train
 
 FEATURES = ("lastmonth_activity", "lastyear_activity", "number_of_employees")
 SEED = 5
@@ -62,8 +65,8 @@ def told(project: Project, *files: tuple[str, list[str]]) -> dict[str, Any]:
 
 
 def retrained(project: Project) -> None:
-    for script in ("training.py", "scoring.py", "deployment.py"):
-        project.run(script)
+    for stage in (train, score, deploy):
+        stage(project.config)
 
 
 def found(project: Project) -> dict[str, Any]:
@@ -229,6 +232,20 @@ def test_only_what_was_said_before_its_label_counts(deployed: Project) -> None:
     assert outcomes["contacted"] is None and outcomes["not_contacted"] == every
 
 
+def test_a_client_whom_a_later_list_called_before_the_label_was_listed(deployed: Project) -> None:
+    deployed.configure(port=9, capacity=1, least_outcomes=10)
+    january, labels = current(12, seed=35)
+    first = told(deployed, ("2030-01-31", january))["clients"]
+    known = {row.partition(",")[0]: row for row in labels}
+    later = told(deployed, ("2030-01-31 one", [known.pop(first[0]["client"])]))["clients"]
+    assert [later[0]["client"], later[0]["call"]] == [first[1]["client"], True]
+
+    told(deployed, ("2030-01-31 others", list(known.values())))
+
+    every = found(deployed)["all"]
+    assert (every["n"], every["listed"]["n"], every["not_listed"]["n"]) == (12, 2, 10)
+
+
 def test_nothing_is_claimed_before_enough_outcomes(deployed: Project) -> None:
     january, labels = current(29, seed=31)
     told(deployed, ("2030-01-31", january))
@@ -289,7 +306,8 @@ def test_a_client_who_was_called_is_reported_apart(deployed: Project) -> None:
 
 
 def frames(said: list[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Any:
-    """joined() of words (client, date, scoring, tick) and labels (client, date, arrived, left)."""
+    """joined() of words (client, date, scoring, tick; in scoring 2 called) and of labels (client,
+    date, arrived, left)."""
     text, number = pl.String, pl.Int64
     words = pl.DataFrame(
         said,
@@ -301,32 +319,35 @@ def frames(said: list[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Any:
         schema={"client": text, "date": text, "arrived": number, "left": number},
         orient="row",
     )
+    words = words.with_columns((pl.col("scoring") == 2).cast(number).alias("called"))
     outcome, waiting = joined(words, known)
-    return outcome.select("client", "date", "scoring", "left").rows(), waiting
+    return outcome.select("client", "date", "scoring", "called", "left").rows(), waiting
 
 
 @pytest.mark.parametrize(
     ("said", "labels", "known", "waiting"),
     [
         ([("a", "d1", 1, 1)], [], [], 1),
-        ([("a", "d1", 1, 1)], [("a", "d1", 2, 1)], [("a", "d1", 1, 1)], 0),
+        ([("a", "d1", 1, 1)], [("a", "d1", 2, 1)], [("a", "d1", 1, 0, 1)], 0),
         ([("a", "d1", 1, 2)], [("a", "d1", 2, 1)], [], 1),  # said when the label was there
         ([("a", "d1", 1, 1)], [("a", "d2", 2, 1), ("b", "d1", 2, 1)], [], 1),
-        ([("a", "d1", 1, 1), ("a", "d1", 2, 2)], [("a", "d1", 3, 0)], [("a", "d1", 1, 0)], 0),
+        ([("a", "d1", 1, 1), ("a", "d1", 2, 2)], [("a", "d1", 3, 0)], [("a", "d1", 1, 1, 0)], 0),
+        ([("a", "d1", 1, 1), ("a", "d1", 2, 3)], [("a", "d1", 3, 0)], [("a", "d1", 1, 0, 0)], 1),
         (
             [("a", "d1", 1, 1), ("a", "d2", 2, 2)],
             [("a", "d1", 3, 0), ("a", "d2", 3, 1)],
-            [("a", "d1", 1, 0), ("a", "d2", 2, 1)],
+            [("a", "d1", 1, 0, 0), ("a", "d2", 2, 1, 1)],
             0,
         ),
         (
             [("a", "", 1, 1), ("a", "", 2, 2), ("a", "", 3, 3), ("a", "", 4, 4), ("a", "", 5, 6)],
             [("a", "", 3, 0), ("a", "", 5, 1)],
-            [("a", "", 1, 0), ("a", "", 3, 1)],
+            [("a", "", 1, 1, 0), ("a", "", 3, 0, 1)],
             1,
         ),
     ],
-    ids=["open", "came", "not before", "others", "the first word", "two dates", "undated"],
+    ids=["open", "came", "not before", "others", "called later", "called too late", "two dates",
+         "undated"],  # fmt: skip
 )
 def test_the_first_word_before_a_label_is_what_counts(
     said: list[Any], labels: list[Any], known: list[Any], waiting: int
