@@ -162,6 +162,32 @@ def test_where_the_old_model_is_gone_the_split_is_not_known(deployed: Project) -
         assert (client["change"]["data"], client["change"]["model"]) == (None, None)
 
 
+def test_of_clients_who_stayed_only_a_row_the_old_model_had_not_seen_is_scored_by_it(
+    deployed: Project,
+) -> None:
+    before = by_name(told(deployed))
+    old_model = portable.parse((releases(deployed.config)[-1].folder / "model.json").read_bytes())
+    stayed = sorted(before)[:3]
+    more = [f"{stayed[0]},17,900,30,0", *client_rows(40, seed=36)]
+    deployed.write("sourcedata/three.csv", more)
+    two = deployed.text("sourcedata/two.csv").splitlines()[1:]
+    deployed.write("sourcedata/two.csv", [*two, "another,1,600,30,1"])  # replaced: all seen
+    ingest(deployed.config)
+    retrained(deployed)
+
+    told(deployed)
+
+    new_row, old_row = (told_of(deployed.config, name)[-1] for name in stayed[:2])
+    by_old = old_model.probabilities({
+        "lastmonth_activity": [17.0], "lastyear_activity": [900.0], "number_of_employees": [30.0],
+    })[0]  # fmt: skip
+    assert all(name.startswith("client1_") for name in stayed)
+    assert new_row.data == pytest.approx(by_old - before[stayed[0]]["risk"], abs=2e-6)
+    assert old_row.data == 0.0 and old_row.model != 0.0
+    of_replaced = next(name for name in before if name.startswith("client2_"))
+    assert told_of(deployed.config, of_replaced)[-1].data is None
+
+
 def test_who_is_new_on_the_call_list_and_what_became_of_those_off_it(deployed: Project) -> None:
     deployed.configure(port=9, capacity=4)
     rows = ["a,0,900,30,", "b,1,900,30,", "c,2,900,30,", "d,3,900,30,", "e,170,900,30,"]
