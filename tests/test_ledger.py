@@ -433,6 +433,24 @@ def test_threads_of_one_process_read_and_write_beside_a_left_journal(told: Confi
     assert failed == [] and len(states_of(told)) == 61
 
 
+def test_a_thread_does_not_read_while_another_of_its_process_writes(told: Config) -> None:
+    """Reading may copy the file, and closing the copy's source drops the writer's locks."""
+    begun, go = threading.Event(), threading.Event()
+    writing = threading.Thread(
+        target=ledger.change, args=(told, lambda _: (begun.set(), go.wait(60)))
+    )
+    reading = threading.Thread(target=scorings, args=(told,))
+    writing.start()
+    assert begun.wait(60)
+    reading.start()
+    reading.join(0.3)
+    waited = reading.is_alive()
+    go.set()
+    for thread in (writing, reading):
+        thread.join()
+    assert waited
+
+
 WRITING = """
 import os, sqlite3, sys
 sys.path[:0] = [{root!r}, {root!r} + "/tests"]
