@@ -18,7 +18,7 @@ from risk.data.reader import Fault, read_rows
 from risk.data.schema import TEXT, UNPRINTABLE, UNSAFE, Column, Rule, Schema, parse_date, printable
 from risk.data.sources import YOUNG_SECONDS
 from risk.data.store import client_digest
-from risk.monitor.ledger import change, ledger
+from risk.monitor.ledger import CONTACT, change, ledger
 
 if TYPE_CHECKING:
     import sqlite3
@@ -37,10 +37,7 @@ COLUMNS = ("client", "state", "until", "at")
 SCHEMA = Schema(
     (Column("client", "id", TEXT), *(Column(name, "feature", TEXT) for name in COLUMNS[1:]))
 )
-KEPT = ("client", "state", "at", "until", "by_whom", "note")
-INSERT = (
-    f"INSERT OR IGNORE INTO contacts ({', '.join(KEPT)}, source) VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
+INSERT = f"INSERT OR IGNORE INTO contacts ({CONTACT}, source) VALUES (?, ?, ?, ?, ?, ?, ?)"
 SHOWN_FAULTS = 5
 
 
@@ -286,7 +283,7 @@ def states_of(config: Config, day: str | None = None) -> dict[str, Contact]:
     day = day or utc_now()[:10]
     # Of a group's columns SQLite gives those of the row that has the maximum.
     query = (
-        f"SELECT {', '.join(KEPT)}, max(at || printf('%012d', number)) FROM contacts "
+        f"SELECT {CONTACT}, max(at || printf('%012d', number)) FROM contacts "
         "GROUP BY client ORDER BY client"
     )
     newest = (Contact(*row[:6]) for row in ledger(config).read(query))
@@ -300,7 +297,7 @@ def _holds(contact: Contact, day: str) -> bool:
 
 def contacts_of(config: Config, client: str) -> list[Contact]:
     """Every note on one client, the oldest first."""
-    query = f"SELECT {', '.join(KEPT)} FROM contacts WHERE client = ? ORDER BY at, number"
+    query = f"SELECT {CONTACT} FROM contacts WHERE client = ? ORDER BY at, number"
     return [Contact(*row) for row in ledger(config).read(query, (client,))]
 
 

@@ -67,6 +67,8 @@ CREATE TABLE IF NOT EXISTS contacts (
 """,
     "CREATE INDEX IF NOT EXISTS contacts_of_client ON contacts (client, at)",
 )
+SCORE = "scoring, client, date, risk, rank, band, called, former, chain, shift, first, reasons"
+CONTACT = "client, state, at, until, by_whom, note"
 TOLD = ("client", "date", "risk", "rank", "band", "call", "reasons")
 
 
@@ -101,6 +103,11 @@ class Scoring:
 
 
 SCORING = tuple(field.name for field in fields(Scoring))
+PROBES = (
+    f"SELECT {', '.join(SCORING)} FROM scorings LIMIT 0",
+    f"SELECT {SCORE} FROM scores LIMIT 0",
+    f"SELECT {CONTACT}, number, source FROM contacts LIMIT 0",
+)
 
 
 class Score(NamedTuple):
@@ -208,7 +215,13 @@ def ledger(config: Config) -> Database:
 def change(config: Config, made: Callable[[sqlite3.Connection], Any]) -> Any:
     """What the change returns, made in one transaction and on disk."""
     make_folder(config.state_folder)
-    result = ledger(config).write(made)
+
+    def probed(database: sqlite3.Connection) -> Any:
+        for probe in PROBES:  # tables of other columns are damage too, whatever the change touches
+            database.execute(probe)
+        return made(database)
+
+    result = ledger(config).write(probed)
     sync_folder(config.state_folder)  # a power cut may not bring the journal back
     return result
 
@@ -240,7 +253,8 @@ def record(
         marks = ", ".join("?" * len(SCORING))
         values = [getattr(scoring, name) for name in SCORING]
         database.execute(f"INSERT INTO scorings ({', '.join(SCORING)}) VALUES ({marks})", values)
-        database.executemany(f"INSERT INTO scores VALUES ({', '.join('?' * 12)})", rows)
+        marks = ", ".join("?" * SCORE.count(",")) + ", ?"
+        database.executemany(f"INSERT INTO scores ({SCORE}) VALUES ({marks})", rows)
         _prune(database, scoring, config.score_log_days)
 
     change(config, kept)
@@ -278,13 +292,12 @@ def _cells(
 
 
 def _prune(database: sqlite3.Connection, last: Scoring, days: int) -> None:
-    """Drop the scorings that are older than so many days, but never the last."""
+    """Drop the scorings that are so many days older than the last."""
     moment = datetime.datetime.fromisoformat(last.at) - datetime.timedelta(days=days)
-    limit = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-    old = "FROM scorings WHERE at < ? AND number < ?"
-    values = (limit, last.number)
-    database.execute(f"DELETE FROM scores WHERE scoring IN (SELECT number {old})", values)
-    database.execute(f"DELETE {old}", values)
+    limit = (moment.strftime("%Y-%m-%dT%H:%M:%SZ"),)
+    old = "FROM scorings WHERE at < ?"
+    database.execute(f"DELETE FROM scores WHERE scoring IN (SELECT number {old})", limit)
+    database.execute(f"DELETE {old}", limit)
 
 
 def forget_client(config: Config, client: str) -> list[str]:
@@ -299,7 +312,7 @@ def forget_client(config: Config, client: str) -> list[str]:
             )
 
         if change(config, gone):
-            ledger(config).compact()
+            ledger(config).compact()  # not every SQLite overwrites what it deletes
             sync_folder(config.state_folder)
     asides = config.state_folder.glob(f"{config.ledger.stem}.damaged-*")
     return sorted(config.shown(path) for path in asides)
