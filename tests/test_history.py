@@ -27,7 +27,7 @@ from conftest import ROOT, Project
 
 from risk.artifacts import is_sealed
 from risk.config import Config, PipelineError
-from risk.monitor import history
+from risk.monitor import database, history
 from risk.monitor.history import Entry, entries, explained, last_decision, record, table
 
 SEED = 6
@@ -442,7 +442,7 @@ def test_a_reader_waits_for_the_writer(config: Config) -> None:
         started = time.monotonic()
         ending.start()
         assert entries(config) == made
-        assert 0.3 < time.monotonic() - started < history.WAIT_SECONDS
+        assert 0.3 < time.monotonic() - started < database.WAIT_SECONDS
         ending.join()
 
 
@@ -461,7 +461,7 @@ def test_nobody_waits_for_ever(
     made = recorded(config, 1)
     with (
         held(config, *statements),
-        mock.patch.object(history, "WAIT_SECONDS", 0.3),
+        mock.patch.object(database, "WAIT_SECONDS", 0.3),
         pytest.raises(PipelineError, match=r"history\.sqlite has been in use for 0\.3 seconds; tr"),
     ):
         use(config)
@@ -612,14 +612,14 @@ def test_a_history_elsewhere_behind_a_link_is_read_with_its_journal(
 
 def test_a_history_that_never_rests_is_given_up(half_written: Config) -> None:
     with (
-        mock.patch.object(history, "_copied", return_value=False),
+        mock.patch.object(database, "_copied", return_value=False),
         pytest.raises(PipelineError, match=r"^history\.sqlite changes all the time; try again$"),
     ):
         entries(half_written)
 
 
 def test_a_copy_made_while_a_writer_comes_in_is_made_again(half_written: Config) -> None:
-    copied, turns = history._copied, []
+    copied, turns = database._copied, []
 
     def disturbed(path: Path, copy: Path) -> bool:
         turns.append(copied(path, copy))
@@ -628,7 +628,7 @@ def test_a_copy_made_while_a_writer_comes_in_is_made_again(half_written: Config)
             return False
         return turns[-1]
 
-    with mock.patch.object(history, "_copied", disturbed):
+    with mock.patch.object(database, "_copied", disturbed):
         assert entries(half_written) == [*TWENTY, entry(20)]
     assert turns == [True]
 
@@ -644,8 +644,8 @@ def test_a_copy_counts_only_if_the_journal_is_the_same_after_it(
             copyfile(source, target)
             change()
 
-        with mock.patch.object(history.shutil, "copyfile", disturbed):
-            return history._copied(half_written.history, copy)
+        with mock.patch.object(database.shutil, "copyfile", disturbed):
+            return database._copied(half_written.history, copy)
 
     assert then(lambda: None)
     assert not then(lambda: journal.write_bytes(whole[:-1] + b"?"))

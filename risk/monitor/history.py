@@ -9,33 +9,18 @@ an entry.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import os
-import shutil
-import tempfile
-import threading
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from risk.artifacts import is_sealed, make_folder, seal, write_json
-from risk.config import Config, PipelineError
+from risk.config import Config
 from risk.data.schema import printable
+from risk.monitor.database import Database
 
-if TYPE_CHECKING:
-    import sqlite3
-
-LOG = logging.getLogger("risk")
 FORMAT = 1
-WAIT_SECONDS = 5.0  # a reader for the writer, and the writer for readers
-CHECKED_BYTES = 32_000_000  # forty years of daily looks; checking takes 1 to 2 ms a megabyte
-ATTEMPTS = 100
 WIDTH = 120
 BY_HAND = "by hand"
-JOURNAL = "-journal"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY,
@@ -100,14 +85,13 @@ def record(config: Config, entry: Entry) -> None:
     A damaged history is moved aside as it is, and a new one begun. ValueError or TypeError, with
     nothing written, if a number in the entry is not Python's own or not finite.
     """
-    import sqlite3
-
     decision = _sealed(entry)
+    values = {**decision, **{name: json.dumps(decision[name]) for name in AS_JSON}}
+    marks = ", ".join(f":{name}" for name in COLUMNS)
+    statement = f"INSERT OR REPLACE INTO entries ({SELECTED}) VALUES ({marks})"
     make_folder(config.state_folder)
-    try:
-        _write_or_begin_anew(config.history, decision)
-    except sqlite3.DatabaseError as error:
-        raise _explained_error(config, error) from None
+    # The entry comes last, and an earlier one of its key goes.
+    _history(config).write(lambda database: database.execute(statement, values))
     # This also syncs the folder: SQLite does not after unlinking the journal, and a power cut that
     # brings the journal back undoes the commit.
     write_json(config.decision, decision)
@@ -119,96 +103,18 @@ def _sealed(entry: Entry) -> dict[str, Any]:
     return seal(json.loads(json.dumps({"format": FORMAT, **plain}, allow_nan=False)))
 
 
-def _write_or_begin_anew(path: Path, decision: dict[str, Any]) -> None:
-    import sqlite3
-
-    try:
-        _write(path, decision)
-    except sqlite3.DatabaseError as error:
-        if not _is_damage(error):
-            raise
-        aside = _move_aside(path)
-        LOG.warning("%s was damaged (%s); it is now %s", path.name, error, aside.name)
-        _write(path, decision)
-
-
-def _write(path: Path, decision: dict[str, Any]) -> None:
-    """One transaction: the entry comes last, and an earlier one of its key goes."""
-    values = {**decision, **{name: json.dumps(decision[name]) for name in AS_JSON}}
-    with contextlib.closing(_opened(path, "rwc")) as database:
-        database.execute("PRAGMA journal_mode = DELETE")
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("BEGIN IMMEDIATE")
-        _check(database, path)
-        database.execute(SCHEMA)
-        database.execute(f"PRAGMA user_version = {FORMAT}")
-        marks = ", ".join(f":{name}" for name in COLUMNS)
-        database.execute(f"INSERT OR REPLACE INTO entries ({SELECTED}) VALUES ({marks})", values)
-        database.execute("COMMIT")
-
-
-def _opened(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection that begins no transaction by itself; closing it undoes an open one."""
-    import sqlite3
-
-    database = sqlite3.connect(
-        f"{path.as_uri()}?mode={mode}", uri=True, timeout=WAIT_SECONDS, isolation_level=None
-    )
-    database.text_factory = lambda raw: raw.decode(errors="replace")  # the digest will tell
-    return database
-
-
-def _check(database: sqlite3.Connection, path: Path) -> None:
-    """Refuse a newer format, and pages that contradict one another: they hide entries, and writing
-    among them would destroy more."""
-    import sqlite3
-
-    if database.execute("PRAGMA user_version").fetchone()[0] > FORMAT:
-        raise PipelineError(f"{path.name} was written by a newer version; update the software")
-    if path.stat().st_size > CHECKED_BYTES:
-        return
-    found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    if found != "ok":
-        damage = sqlite3.DatabaseError(" ".join(found.split()))
-        damage.sqlite_errorname = "SQLITE_CORRUPT"
-        raise damage
-
-
-def _move_aside(path: Path) -> Path:
-    """The new name of the damaged database; a journal it had is played back or gone by now."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
-    os.rename(path, aside)
-    return aside
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    """SQLITE_ERROR: our statements do not fit what is there, so it is no history."""
-    name = error.sqlite_errorname
-    return name == "SQLITE_ERROR" or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
-
-
-def _explained_error(config: Config, error: sqlite3.Error) -> PipelineError:
-    path = config.shown(config.history)
-    if _is_damage(error):
-        return _damaged(config, str(error))
-    if error.sqlite_errorname.startswith("SQLITE_BUSY"):
-        return PipelineError(f"{path} has been in use for {WAIT_SECONDS:g} seconds; try again")
-    return PipelineError(f"{path}: {error}; nothing in it has changed, free the cause, try again")
-
-
-def _damaged(config: Config, why: str) -> PipelineError:
-    return PipelineError(
-        f"{config.shown(config.history)} is damaged ({why}); rename it, and the next decision "
-        f"begins a new one (the last decision is in {config.shown(config.decision)})"
+def _history(config: Config) -> Database:
+    return Database(
+        path=config.history,
+        format=FORMAT,
+        tables=(SCHEMA,),
+        shown=config.shown(config.history),
+        cure="rename it, and the next decision begins a new one (the last decision is in "
+        f"{config.shown(config.decision)})",
     )
 
 
 # ---------------------------------------------------------------- read
-
-# Where this process copies the database and closes the copy's source, the system drops every lock
-# it holds on that file, those of another thread's reading too.
-_ONE_READER = threading.Lock()
 
 
 def entries(config: Config, last: int | None = None) -> list[Entry]:
@@ -228,65 +134,9 @@ def last_decision(config: Config) -> Entry | None:
 
 
 def _selected(config: Config, where: str, last: int | None) -> list[Entry]:
-    import sqlite3
-
-    if not config.history.exists():
-        return []
     limit = -1 if last is None else last
     query = f"SELECT {SELECTED} FROM entries {where} ORDER BY number DESC LIMIT {limit:d}"
-    try:
-        with _ONE_READER:
-            found = _rows(config.history.resolve(), query)  # a link's journal lies at its target
-    except sqlite3.DatabaseError as error:
-        raise _explained_error(config, error) from None
-    return [_entry(config, row) for row in reversed(found)]
-
-
-def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    """What the query finds, also where a killed writer has left a journal.
-
-    Such a journal must be played back before anything can be read. That changes the file, for
-    which a reader has neither the task nor, often, the right: it does so in a copy, the next
-    writer in the file. A further attempt means that a writer came in between.
-    """
-    import sqlite3
-
-    for _ in range(ATTEMPTS):
-        try:
-            return _rows_now(path, "ro", query)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
-                raise
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder, path.name)
-            if _copied(path, copy):
-                return _rows_now(copy, "rw", query)
-    raise PipelineError(f"{path.name} changes all the time; try again")
-
-
-def _rows_now(path: Path, mode: str, query: str) -> list[tuple[Any, ...]]:
-    with contextlib.closing(_opened(path, mode)) as database:
-        database.execute("BEGIN")  # what is checked is what is read
-        if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
-            return []  # the first writer was killed before its commit
-        _check(database, path)
-        return database.execute(query).fetchall()
-
-
-def _copied(path: Path, copy: Path) -> bool:
-    """Whether the copy, with its journal, leads back to the last commit.
-
-    It does if the journal is the same before and after: all pages that were written meanwhile, by
-    a writer or by the playing back, are in it, and are put right in the copy.
-    """
-    journal = Path(f"{path}{JOURNAL}")
-    try:
-        before = journal.read_bytes()
-        shutil.copyfile(path, copy)
-        Path(f"{copy}{JOURNAL}").write_bytes(before)
-        return journal.read_bytes() == before
-    except FileNotFoundError:
-        return False
+    return [_entry(config, row) for row in reversed(_history(config).read(query))]
 
 
 def _entry(config: Config, row: tuple[Any, ...]) -> Entry:
@@ -297,7 +147,7 @@ def _entry(config: Config, row: tuple[Any, ...]) -> Entry:
     except (ValueError, TypeError, RecursionError):
         whole = False
     if not whole:
-        raise _damaged(config, f"the entry of {printable(str(kept['at']))}")
+        raise _history(config).damaged(f"the entry of {printable(str(kept['at']))}")
     values = {name: kept[name] for name in NAMES}
     return Entry(**{**values, "evidence": tuple(values["evidence"])})
 

@@ -1,0 +1,241 @@
+"""One SQLite file as this project keeps them: whole through kill -9, damage and a full disk.
+
+A rollback journal and full sync, so that a commit is on disk when it is told; readers create no
+file. What is damaged is moved aside as it is by the next writer, and a new file begun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from risk.config import PipelineError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+LOG = logging.getLogger("risk")
+WAIT_SECONDS = 5.0  # a reader for the writer, and the writer for readers
+CHECKED_BYTES = 32_000_000  # forty years of daily looks; checking takes 1 to 2 ms a megabyte
+ATTEMPTS = 100
+JOURNAL = "-journal"
+Row = tuple[Any, ...]
+T = TypeVar("T")
+
+# Where this process copies a database and closes the copy's source, the system drops every lock it
+# holds on that file, those of another thread's reading or writing too.
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A file of these tables; `shown` and `cure` are for people who read that it is damaged.
+
+    checked: whether readers, too, look for pages that contradict one another, which hide rows.
+    """
+
+    path: Path
+    format: int
+    tables: tuple[str, ...]
+    shown: str
+    cure: str
+    checked: bool = True
+
+    # ------------------------------------------------------------ written
+
+    def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """What the change returns, made in one transaction; a damaged file is moved aside.
+
+        The folder is not synced after it, and SQLite does not after unlinking the journal: do so,
+        since a power cut that brings the journal back undoes the commit.
+        """
+        import sqlite3
+
+        try:
+            with _ONE_AT_A_TIME:
+                return self._write_or_begin_anew(change)
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from None
+
+    def _write_or_begin_anew(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        import sqlite3
+
+        try:
+            return self._write(change)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+        with _alone_in(self.path.parent):  # another process may have begun anew meanwhile
+            try:
+                return self._write(change)
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                aside = _move_aside(self.path)
+                LOG.warning("%s was damaged (%s); it is now %s", self.path.name, error, aside.name)
+            return self._write(change)
+
+    def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        with contextlib.closing(_opened(self.path, "rwc")) as database:
+            database.execute("PRAGMA journal_mode = DELETE")
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute("BEGIN IMMEDIATE")
+            self._check(database, whole=True)
+            for table in self.tables:
+                database.execute(table)
+            database.execute(f"PRAGMA user_version = {self.format}")
+            result = change(database)
+            database.execute("COMMIT")
+        return result
+
+    def compact(self) -> None:
+        """Write the file anew, so that nothing deleted can be found in it."""
+        import sqlite3
+
+        try:
+            with _ONE_AT_A_TIME, contextlib.closing(_opened(self.path, "rw")) as database:
+                database.execute("PRAGMA synchronous = FULL")
+                database.execute("VACUUM")
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from None
+
+    def _check(self, database: sqlite3.Connection, *, whole: bool) -> None:
+        """Refuse a newer format, and pages that contradict one another: they hide rows, and
+        writing among them would destroy more."""
+        import sqlite3
+
+        if database.execute("PRAGMA user_version").fetchone()[0] > self.format:
+            name = self.path.name
+            raise PipelineError(f"{name} was written by a newer version; update the software")
+        if not whole or self.path.stat().st_size > CHECKED_BYTES:
+            return
+        found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            damage = sqlite3.DatabaseError(" ".join(found.split()))
+            damage.sqlite_errorname = "SQLITE_CORRUPT"
+            raise damage
+
+    # ------------------------------------------------------------ read
+
+    def read(self, query: str, values: tuple[Any, ...] = ()) -> list[Row]:
+        """What the query finds; [] where there is no file. Nothing in the folder is changed.
+
+        PipelineError if the file is damaged, written by a newer version, or held by a writer for
+        five seconds.
+        """
+        import sqlite3
+
+        if not self.path.exists():
+            return []
+        try:
+            with _ONE_AT_A_TIME:
+                return self._rows(self.path.resolve(), query, values)  # a link's journal: at target
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from None
+
+    def _rows(self, path: Path, query: str, values: tuple[Any, ...]) -> list[Row]:
+        """What the query finds, also where a killed writer has left a journal.
+
+        Such a journal must be played back before anything can be read. That changes the file, for
+        which a reader has neither the task nor, often, the right: it does so in a copy, the next
+        writer in the file. A further attempt means that a writer came in between.
+        """
+        import sqlite3
+
+        for _ in range(ATTEMPTS):
+            try:
+                return self._rows_now(path, "ro", query, values)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                    raise
+            with tempfile.TemporaryDirectory() as folder:
+                copy = Path(folder, path.name)
+                if _copied(path, copy):
+                    return self._rows_now(copy, "rw", query, values)
+        raise PipelineError(f"{path.name} changes all the time; try again")
+
+    def _rows_now(self, path: Path, mode: str, query: str, values: tuple[Any, ...]) -> list[Row]:
+        with contextlib.closing(_opened(path, mode)) as database:
+            database.execute("BEGIN")  # what is checked is what is read
+            if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+                return []  # the first writer was killed before its commit
+            self._check(database, whole=self.checked)
+            return database.execute(query, values).fetchall()
+
+    # ------------------------------------------------------------ errors
+
+    def _explained(self, error: sqlite3.Error) -> PipelineError:
+        if is_damage(error):
+            return self.damaged(str(error))
+        if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            return PipelineError(
+                f"{self.shown} has been in use for {WAIT_SECONDS:g} seconds; try again"
+            )
+        return PipelineError(
+            f"{self.shown}: {error}; nothing in it has changed, free the cause, try again"
+        )
+
+    def damaged(self, why: str) -> PipelineError:
+        return PipelineError(f"{self.shown} is damaged ({why}); {self.cure}")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """SQLITE_ERROR: our statements do not fit what is there, so it is no file of ours."""
+    name = error.sqlite_errorname
+    return name == "SQLITE_ERROR" or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+
+
+def _opened(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection that begins no transaction by itself; closing it undoes an open one."""
+    import sqlite3
+
+    database = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}", uri=True, timeout=WAIT_SECONDS, isolation_level=None
+    )
+    database.text_factory = lambda raw: raw.decode(errors="replace")  # damage, which digests tell
+    return database
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time moves a damaged file aside; else the second moves the new one."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _move_aside(path: Path) -> Path:
+    """The new name of the damaged database; a journal it had is played back or gone by now."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
+    os.rename(path, aside)
+    return aside
+
+
+def _copied(path: Path, copy: Path) -> bool:
+    """Whether the copy, with its journal, leads back to the last commit.
+
+    It does if the journal is the same before and after: all pages that were written meanwhile, by
+    a writer or by the playing back, are in it, and are put right in the copy.
+    """
+    journal = Path(f"{path}{JOURNAL}")
+    try:
+        before = journal.read_bytes()
+        shutil.copyfile(path, copy)
+        Path(f"{copy}{JOURNAL}").write_bytes(before)
+        return journal.read_bytes() == before
+    except FileNotFoundError:
+        return False
