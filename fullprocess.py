@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from risk.monitor.plain import Looked, Stand
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-WORDS = {"keep": "kept", "wait": "waited", "deploy": "deployed version {}", "held": "held"}
+WORDS = {"keep": "kept", "wait": "waited", "deploy": "deployed version {}", "held": "held",
+         "fault": "held by a data fault"}
 
 
 def idle_line(arguments: list[str]) -> str | None:
@@ -232,7 +233,8 @@ def foretold(config: Config) -> Outcome:
         judged = Journal(config).judged
         look = decided(config, judged, held=is_held(config), commit=False)
     verdict, reason = look.decision.verdict, look.decision.reason
-    text = f"would {verdict}: {reason}\n  {ingested.text}".rstrip()
+    words = {"held": "would be held", "fault": "would be held by a data fault"}
+    text = f"{words.get(verdict, f'would {verdict}')}: {reason}\n  {ingested.text}".rstrip()
     return Outcome(text, {"verdict": verdict, "reason": reason, "evidence": look.entry})
 
 
@@ -282,6 +284,7 @@ class Run:
 
         ingested = self._timed("ingestion", self._ingest)
         self._mend_history()
+        self._watch()
         held = is_held(self.config)
         look = self._look(held=held)
         if look.completes:
@@ -290,6 +293,8 @@ class Run:
         version = current_version(self.config)
         if look.alarm:
             self.journal.note(look.alarm)
+        held = self._note_faults(look)
+        self._watch()
         # A run that was cut off may have told some and not others.
         due = self.journal.completes or self._is_list_stale(version, look.stand)
         if version is not None and (due or serve):
@@ -302,6 +307,30 @@ class Run:
         text = "\n  ".join([f"{outcome}: {decision.reason}", *self.journal.notes])
         return _outcome(text, outcome=decision.verdict, reason=decision.reason, release=version,
                         ingested=ingested.data, evidence=look.entry, notes=self.journal.notes)
+
+    def _watch(self) -> None:
+        """Let the watch look at what is new; its alerts in the log, its table in the history."""
+        from risk.artifacts import current_version
+        from risk.monitor.history import record_watch
+        from risk.monitor.watch import keep, watched
+
+        if current_version(self.config) is None:
+            return
+        self.journal.enter("watch")
+        seen, body = watched(self.config)
+        if body is None:
+            return
+        record_watch(self.config, seen.tick, seen.version, seen.at, seen.rows)
+        keep(self.config, body)
+        for text in seen.alerts:
+            self.journal.note(f"alert: {text}")
+
+    def _note_faults(self, look: Looked) -> bool:
+        """Note which data faults hold the deployment; whether anything holds it now."""
+        from deployment import hold_of, note_faults
+
+        note_faults(self.config, look.faults)
+        return bool(hold_of(self.config))
 
     def _look(self, *, held: bool) -> Looked:
         """Decide, and do what was decided; in the history before and after, settled at the end."""
@@ -412,10 +441,13 @@ def decided(config: Config, judged: Stand, *, held: bool, commit: bool = True) -
     from risk.artifacts import current_version
     from risk.monitor.looks import EVIDENCE_POLICIES, looked
     from risk.monitor.plain import plainly
+    from risk.monitor.watch import fault_since
 
-    if config.policy in EVIDENCE_POLICIES and current_version(config) is not None:
+    version = current_version(config)
+    if config.policy in EVIDENCE_POLICIES and version is not None:
         return looked(config, held=held, commit=commit)
-    return plainly(config, judged, held=held)
+    fault = None if version is None or held else fault_since(config, judged)
+    return fault or plainly(config, judged, held=held)
 
 
 def begin_evidence(config: Config) -> None:

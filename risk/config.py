@@ -245,6 +245,10 @@ class Config:
         return self.state_folder / "decision.json"
 
     @property
+    def watch(self) -> Path:
+        return self.state_folder / "watch.json"
+
+    @property
     def heartbeat(self) -> Path:
         return self.state_folder / "heartbeat"
 

@@ -50,6 +50,7 @@ from risk.monitor.plain import (
     numbered,
     table_of,
 )
+from risk.monitor.watch import fault_look, raw_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -71,6 +72,9 @@ def looked(config: Config, *, held: bool, commit: bool = True) -> Looked:
     book = current_book(config, table, model, manifest)
     if book.due is not None:
         return _completed(config, table, book, manifest)
+    fault = fault_look(config, table.stand, book.stands[-1].tick)
+    if fault is not None:
+        return fault
     return _judged(config, table, book, manifest, commit=commit)
 
 
@@ -261,11 +265,6 @@ def said_of(
         told = np.isfinite(then)
         said[name][at[told]] = then[told]
     return said, int(at.size)
-
-
-def raw_of(rows: pl.DataFrame, model: Model) -> dict[str, np.ndarray]:
-    """The columns of stored rows as the model takes them."""
-    return model.raw({name: rows[name].to_list() for name in model.columns})
 
 
 def matched(
