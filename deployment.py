@@ -36,6 +36,7 @@ from risk.monitor import watch
 from risk.monitor.faults import Fault
 from risk.runner import run
 
+PICKLE = "trainedmodel_sha256"
 BY_HAND, BACK_BY_HAND, RELEASED = "deployment by hand", "rollback by hand", "release hold"
 
 
@@ -99,6 +100,7 @@ def parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
     """(release file -> its content, lineage), each read once and checked to belong together."""
     pickled = read_bytes(config.model_pickle, made_by="training.py")
     model_raw = read_bytes(config.model_json, made_by="training.py")
+    reference = read_bytes(config.model_reference, made_by="training.py")
     score_raw = read_bytes(config.score, made_by="scoring.py")
     score_json = read_bytes(config.score_json, made_by="scoring.py")
     score = json_in(score_json, config.score_json, made_by="scoring.py")
@@ -106,14 +108,19 @@ def parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
     model = portable.parse(model_raw)
     refuse_other_features(config, model.columns)
     digest = sha256(pickled)
-    if model.lineage.get("trainedmodel_sha256") != digest:
+    if model.lineage.get(PICKLE) != digest:
         raise PipelineError(
             f"{config.model_pickle} and {config.model_json.name} are of different "
             "trainings; run training.py and scoring.py again"
         )
-    if score.get("trainedmodel_sha256") != digest:
+    if score.get(PICKLE) != digest:
         raise PipelineError(
             f"{config.score} is not the score of {config.model_pickle}; run scoring.py"
+        )
+    if json_in(reference, config.model_reference, made_by="training.py").get(PICKLE) != digest:
+        raise PipelineError(
+            f"{config.model_pickle} and {config.model_reference.name} are of different "
+            "trainings; run training.py and scoring.py again"
         )
     kept = ("f1", "f1_interval", "n", "basis", "auc", "auc_interval", "brier", "test_sha256")
     if not set(kept) <= score.keys():
@@ -132,7 +139,7 @@ def parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
         "latestscore.json": score_json,
         "ingestedfiles.txt": record,
         "finaldata.csv": config.finaldata,
-        watch.NAME: watch.reference_bytes(config, model),
+        watch.NAME: reference,
     }, lineage
 
 

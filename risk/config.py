@@ -193,6 +193,10 @@ class Config:
         return self.model_folder / "trainedmodel.pkl"
 
     @property
+    def model_reference(self) -> Path:
+        return self.model_folder / "reference.json"
+
+    @property
     def model_json(self) -> Path:
         return self.model_folder / "model.json"
 

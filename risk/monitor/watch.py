@@ -53,18 +53,22 @@ def reference_bytes(config: Config, model: Model) -> bytes:
     A version that only moves the level of its risks keeps the reference of its ranking: what was
     seen since goes on counting.
     """
-    kept = _of_same_ranking(config, model)
-    if kept is not None:
-        return kept
+    body = _of_same_ranking(config, model) or _reference(config, model)
+    marks = {"format": FORMAT, "trainedmodel_sha256": model.lineage["trainedmodel_sha256"]}
+    return json.dumps(body | marks, sort_keys=True).encode()
+
+
+def _reference(config: Config, model: Model) -> dict[str, Any]:
     rows, schema, _ = stored_rows(config)
     rows = rows.filter(rows["_tick"] <= model.lineage["tick"])
-    body = {"format": FORMAT, "drift": _drift_part(model, rows, schema, model.lineage)}
     sampled = rows[sample_of(rows.height, SHOWN_ROWS)]
-    body["faults"] = fault_reference(raw_of(sampled, model), model.columns, _groups(sampled))
-    return json.dumps(body, sort_keys=True).encode()
+    return {
+        "drift": _drift_part(model, rows, schema, model.lineage),
+        "faults": fault_reference(raw_of(sampled, model), model.columns, _groups(sampled)),
+    }
 
 
-def _of_same_ranking(config: Config, model: Model) -> bytes | None:
+def _of_same_ranking(config: Config, model: Model) -> dict[str, Any] | None:
     """The deployed release's reference, where the model ranks as its model does."""
     ranking = model.lineage.get("ranking")
     if ranking is None:
@@ -72,7 +76,7 @@ def _of_same_ranking(config: Config, model: Model) -> bytes | None:
     try:
         with OpenRelease(config) as release:
             same = ranking_of(release.manifest) == ranking and NAME in release.manifest["files"]
-            return release.verified(NAME) if same else None
+            return json.loads(release.verified(NAME)) if same else None
     except PipelineError:
         return None
 
@@ -84,6 +88,7 @@ def _drift_part(
     import datetime
 
     rows = newest(rows, REFERENCE_ROWS)
+    rows = rows[sample_of(rows.height, SHOWN_ROWS)]
     day = datetime.date.fromisoformat(lineage["day"])
     usable = usable_labels(rows, schema, lineage["horizon_days"], day).to_numpy()
     labels = rows[schema.named("target")].cast(float).to_numpy()
