@@ -41,7 +41,7 @@ SHARES = {
     "labels": 0.1,
 }
 FIRST_STAKE = 1 / 12  # the first look counts as a month
-LEAST_EFFECT = 0.05
+LEAST_EFFECT = 0.04
 LEAST_LOOKS = 2
 LEARNED_ROWS = 300
 EFFECT = "Jensen-Shannon distance"
