@@ -28,6 +28,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from risk.model.calibration import wilson
 from risk.monitor import drift
 from risk.monitor.reference import reference_of
 
@@ -255,13 +256,6 @@ def yearly(runs: dict[int, int], worlds: list[tuple[str, int]], seed: int) -> No
         f"{poisson(whole[2])[0] / whole[0]:.3f} to {poisson(whole[2])[1] / whole[0]:.3f}); "
         f"{whole[3]} years with evidence over the limit"
     )
-
-
-def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share."""
-    middle = (k + z * z / 2) / (n + z * z)
-    half = z * math.sqrt(k * (n - k) / n + z * z / 4) / (n + z * z)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def poisson(k: int, z: float = 1.96) -> tuple[float, float]:
