@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from risk.config import PipelineError
 from risk.monitor import reference as references
 from risk.monitor import urns
 from risk.monitor.reference import GROUPS, LEAST_ROWS, UNKNOWN
@@ -41,7 +42,7 @@ SHARES = {
     "labels": 0.1,
 }
 FIRST_STAKE = 1 / 12  # the first look counts as a month
-LEAST_EFFECT = 0.05
+LEAST_EFFECT = 0.04
 LEAST_LOOKS = 2
 LEARNED_ROWS = 300
 EFFECT = "Jensen-Shannon distance"
@@ -118,12 +119,15 @@ class Block:
 class Watch:
     """The state between two looks, in the order of what panel_of(reference) watches.
 
-    seen, shape (U, K), and recent, shape (2, U, K): the block's counts, whole and fading.
-    log_wealth, shape (J, T). then_seen, then_evidence: of the block before. risks: sums of the
-    labelled rows' risks. lasting: looks with significance in a row. learned: the label
-    reference that the first labelled rows become where the release has none.
+    of: checksum of the reference. seen, shape (U, K), and recent, shape (2, U, K): the block's
+    counts, whole and fading. log_wealth, shape (J, T). then_seen, then_evidence: of the block
+    before. risks, shape (3, 4): sums of the labelled rows' risks by quarter, fading in two ways
+    likewise, and of the block before.
+    lasting: looks with significance in a row. learned: the label reference that the first
+    labelled rows become where the release has none.
     """
 
+    of: int
     last: str | None
     rows: Block
     labels: Block
@@ -132,7 +136,7 @@ class Watch:
     log_wealth: np.ndarray
     then_seen: np.ndarray
     then_evidence: np.ndarray
-    risks: tuple[float, float]
+    risks: np.ndarray
     lasting: np.ndarray
     since: tuple[str | None, ...]
     learned: np.ndarray
@@ -173,6 +177,8 @@ class Panel:
 
 def panel_of(reference: dict[str, Any], learned: np.ndarray | None = None) -> Panel:
     """The panel of a reference; learned: the first labelled rows' stays and exits, (4, 2)."""
+    if reference["format"] > references.FORMAT:
+        raise PipelineError("the release's reference is of a newer version; update the software")
     columns = sorted(reference["columns"].items())
     exits, labels = _label_start(reference, learned)
     tests = [("risk", "risk"), *((column["kind"], name) for name, column in columns)]
@@ -305,8 +311,8 @@ def _row_counts(codes: np.ndarray, panel: Panel) -> np.ndarray:
 
 def _label_counts(
     counts: Counts, reference: dict[str, Any], panel: Panel
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """(the urns' new balls of exits and labels, the quarters' counts, the sum of the risks)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(the urns' new balls of exits and labels, the quarters' counts, their sums of risks)."""
     found = np.zeros(panel.start.shape)
     cuts = reference["labels"]["cuts"]
     each = np.ones(counts.rows)
@@ -365,6 +371,7 @@ def begun(reference: dict[str, Any]) -> Watch:
     panel = panel_of(reference)
     tests = len(panel.tests)
     return Watch(
+        of=references.checksum(reference),
         last=None,
         rows=_new_block(),
         labels=_new_block(),
@@ -373,7 +380,7 @@ def begun(reference: dict[str, Any]) -> Watch:
         log_wealth=np.full((ALTERNATIVES, tests), urns.LEAST_LOG),
         then_seen=np.zeros(panel.start.shape),
         then_evidence=np.full(tests, urns.LEAST_LOG),
-        risks=(0.0, 0.0),
+        risks=np.zeros((len(HALF_LIVES) + 1, GROUPS)),
         lasting=np.zeros(tests, dtype=np.int64),
         since=(None,) * tests,
         learned=np.zeros((GROUPS, 2)),
@@ -383,7 +390,12 @@ def begun(reference: dict[str, Any]) -> Watch:
 def look(
     watch: Watch, reference: dict[str, Any], counts: Counts | None, when: str
 ) -> tuple[Watch, list[Row]]:
-    """The watch after these rows, and the table, worst first; counts of None: the table alone."""
+    """The watch after these rows, and the table, worst first; counts of None: the table alone.
+
+    A watch of another reference begins anew. when: as "2024-05-31T10:00Z".
+    """
+    if watch.of != references.checksum(reference):
+        watch = begun(reference)
     if counts is not None and counts.rows:
         watch = noted(watch, reference, panel_of(reference, watch.learned), counts, when)
     return watch, table(watch, reference, panel_of(reference, watch.learned))
@@ -404,7 +416,7 @@ def noted(
         last=max(watch.last or when, when),
         log_wealth=urns.grown(watch.log_wealth, stakes, ratios),
         seen=watch.seen + added,
-        recent=_faded(watch.recent, added),
+        recent=_faded(watch.recent, added, added.sum(axis=1)),
     )
     return _with_verdicts(watch, panel, added, when)
 
@@ -444,14 +456,20 @@ def _with_labels(
     if reference["labels"]["counts"] is None and watch.learned.sum() < LEARNED_ROWS:
         added[len(added) - 2 * GROUPS - (reference["exits"] is None) :] = 0.0
         learned = watch.learned + quarters
-        return replace(watch, learned=learned, learned_risks=watch.learned_risks + risks), added
-    return replace(watch, risks=(watch.risks[0] + risks, watch.risks[1])), added
+        return replace(
+            watch, learned=learned, learned_risks=watch.learned_risks + float(risks.sum())
+        ), added
+    fading = _faded(watch.risks[:2, :, None], risks[:, None], quarters.sum(axis=1))[:, :, 0]
+    return replace(watch, risks=np.concatenate([fading, watch.risks[2:]])), added
 
 
 def _closed(watch: Watch, panel: Panel, tests: np.ndarray) -> Watch:
     """The watch at the beginning of a block for these tests; what it had comes before it."""
     urns_of = tests[panel.test_of]
-    risks = (0.0, watch.risks[0]) if tests[-1] else watch.risks
+    risks = watch.risks
+    if tests[-1]:
+        risks = np.zeros_like(risks)
+        risks[2] = watch.risks[_memory(watch)[-2]]
     return replace(
         watch,
         seen=np.where(urns_of[:, None], 0.0, watch.seen),
@@ -463,14 +481,19 @@ def _closed(watch: Watch, panel: Panel, tests: np.ndarray) -> Watch:
     )
 
 
+def _memory(watch: Watch) -> np.ndarray:
+    """Which half-life the alternative has that has earned most. Shape (T,)."""
+    return np.asarray(MEMORY[watch.log_wealth.argmax(axis=0)])
+
+
 def _newest(watch: Watch, panel: Panel) -> np.ndarray:
-    """The fading counts of the alternative that has earned most. Shape (U, K)."""
-    best = MEMORY[watch.log_wealth.argmax(axis=0)][panel.test_of]
-    return np.asarray(np.where((best == 0)[:, None], watch.recent[0], watch.recent[1]))
+    """The fading counts of that alternative. Shape (U, K)."""
+    fast = (_memory(watch) == 0)[panel.test_of]
+    return np.asarray(np.where(fast[:, None], watch.recent[0], watch.recent[1]))
 
 
-def _faded(recent: np.ndarray, added: np.ndarray) -> np.ndarray:
-    rows = added.sum(axis=1)
+def _faded(recent: np.ndarray, added: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Sums of each half-life, shape (2, U, K), after so many more rows of each urn, shape (U,)."""
     fade = 0.5 ** (rows[None, :] / np.array(HALF_LIVES)[:, None])
     return np.round(recent * fade[:, :, None] + added, 4)
 
@@ -526,12 +549,14 @@ def _significant(shown: Shown, panel: Panel) -> np.ndarray:
 
 
 def states_of(watch: Watch, panel: Panel, shown: Shown) -> list[str]:
-    """Each test's state."""
+    """Each test's state. Labelled rows that become the reference are data, but too few."""
     significant = _significant(shown, panel)
     firm = (watch.lasting >= LEAST_LOOKS) & (shown.effect >= LEAST_EFFECT)
     state = np.where(significant, np.where(firm, "alert", "watching"), "steady")
     state = np.where((shown.rows < LEAST_ROWS) | ~panel.ready(), "too few rows", state)
-    return [str(one) for one in np.where(shown.rows == 0, "no data", state)]
+    learning = panel.labelled() & ~panel.ready() & (watch.learned.sum() > 0)
+    nothing = (shown.rows == 0) | (panel.per_test(panel.start.sum(axis=1)) == 0)
+    return [str(one) for one in np.where(nothing & ~learning, "no data", state)]
 
 
 def table(watch: Watch, reference: dict[str, Any], panel: Panel) -> list[Row]:
@@ -584,9 +609,10 @@ def _mean_risks(
 ) -> tuple[float, float]:
     """The labelled rows' mean risk, of the reference and now."""
     then = reference["labels"]["risks"] or watch.learned_risks
-    now = watch.risks[int(shown.before[at])]
-    rows = panel.start[panel.test_of == at].sum() - GROUPS  # a half more in each bin
-    return then / max(rows, 1.0), now / max(float(shown.rows[at]), 1.0)
+    now = watch.risks[2 if shown.before[at] else int(_memory(watch)[at])].sum()
+    here = panel.test_of == at
+    rows = panel.start[here].sum() - GROUPS  # a half more in each bin
+    return then / max(rows, 1.0), float(now) / max(float(shown.counts[here].sum()), 1.0)
 
 
 # ---------------------------------------------------------------- as JSON
@@ -601,18 +627,18 @@ def body_of(watch: Watch) -> dict[str, Any]:
             body[name] = {**vars(value), "bits": packed}
         else:
             body[name] = value.tolist() if isinstance(value, np.ndarray) else value
-    return body | {"since": list(watch.since), "risks": list(watch.risks)}
+    return body | {"since": list(watch.since)}
 
 
 def watch_in(body: dict[str, Any]) -> Watch:
-    """The watch that body_of() wrote; ValueError where it is of a newer format."""
-    if body["format"] != FORMAT:
-        raise ValueError(f"a watch of format {body['format']}")
+    """The watch that body_of() wrote; PipelineError where it is of a newer format."""
+    if body["format"] > FORMAT:
+        raise PipelineError("the watch was written by a newer version; update the software")
     kept = {name: value for name, value in body.items() if name != "format"}
     for name in ("rows", "labels"):
         bits = zlib.decompress(base64.b64decode(body[name]["bits"]))
         kept[name] = Block(**body[name] | {"bits": np.frombuffer(bits, dtype=np.uint8)})
-    for name in ("seen", "recent", "log_wealth", "then_seen", "then_evidence", "learned"):
+    for name in ("seen", "recent", "log_wealth", "then_seen", "then_evidence", "risks", "learned"):
         kept[name] = np.array(body[name], dtype=np.float64)
     kept["lasting"] = np.array(body["lasting"], dtype=np.int64)
-    return Watch(**kept | {"since": tuple(body["since"]), "risks": tuple(body["risks"])})
+    return Watch(**kept | {"since": tuple(body["since"])})
