@@ -1,4 +1,4 @@
-"""The watch in the pipeline: the reference in the release, its state, its table, and data faults."""
+"""The watch in the pipeline: the reference in the release, its state and table, and data faults."""
 
 from __future__ import annotations
 

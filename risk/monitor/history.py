@@ -68,8 +68,9 @@ class Entry:
 
     key: the same look recorded again, after a crash, replaces itself.
     at: UTC, ends in Z. tick: the store's. rows, exits: the labelled rows judged in this look.
-    verdict: keep, wait, deploy, held, fault or by hand. action: first, none, swap, growth, jump, back,
-    layer, roll back, rollback by hand, deployment by hand or release hold.
+    verdict: keep, wait, deploy, held, fault (of the data) or by hand.
+    action: first, none, swap, growth, jump, back, layer, roll back, rollback by hand, deployment by
+    hand or release hold.
     before, after: the deployed version.
     evidence: per challenger name, E, limit, brier, brier_served and rows_needed (None: no evidence
     for it so far; absent: too few rows to say).
