@@ -84,6 +84,7 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
     )
     same = (
         marker["format"] == 1 and marker["finished"] and marker["config"] == text
+        and _seen_contacts(root, settings) == marker.get("contacts")
         and not (marker["next_maturity"] and now >= marker["next_maturity"])
         and marker["release"] == _release(production) and marker["held"] == _held(state)
         and (marker["release"] is None or _listed(models))
@@ -142,6 +143,11 @@ def _seen(path: str) -> list[int] | None:
     except FileNotFoundError:
         return None
     return [found.st_size, found.st_mtime_ns]
+
+
+def _seen_contacts(root: str, settings: dict[str, Any]) -> list[int] | None:
+    path = settings.get("contacts_path")
+    return _seen(_folder(root, path)) if path else None
 
 
 def _csv_files(folder: str) -> Iterator[tuple[str, list[int] | None]]:
@@ -283,6 +289,7 @@ class Run:
         from risk.artifacts import current_version
 
         ingested = self._timed("ingestion", self._ingest)
+        contacts = self._contacts()
         self._mend_history()
         self._watch()
         held = is_held(self.config)
@@ -303,7 +310,8 @@ class Run:
         outcome = WORDS[decision.verdict].format(version)
         judged = vars(stand) if decision.judged else vars(self.journal.judged)
         self.journal.close(outcome, decision.reason, judged=judged, release=version, held=held,
-                           tick=stand.tick, next_maturity=stand.next_maturity)
+                           tick=stand.tick, next_maturity=stand.next_maturity,
+                           contacts=contacts)
         text = "\n  ".join([f"{outcome}: {decision.reason}", *self.journal.notes])
         return _outcome(text, outcome=decision.verdict, reason=decision.reason, release=version,
                         ingested=ingested.data, evidence=look.entry, notes=self.journal.notes)
@@ -403,6 +411,15 @@ class Run:
         if not outcome.worked:
             self.journal.note("\n".join(outcome.data["notes"]))
         return outcome
+
+    def _contacts(self) -> list[int] | None:
+        """Take new contacts in; what of their file need not be looked at again."""
+        from risk.monitor.contacts import take
+
+        self.journal.enter("contacts")
+        taken = take(self.config)
+        self.journal.note("\n".join(taken.notes))
+        return taken.seen
 
     def _redeploy(self) -> None:
         from deployment import deploy

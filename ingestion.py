@@ -16,7 +16,7 @@ import csv
 import io
 import json
 import os
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -428,11 +428,23 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     if chosen.forget is not None:
         return forget(config, chosen.forget)
     if chosen.erase is not None:
-        from risk.monitor.book import forget_client
-
-        forget_client(config, chosen.erase.strip(" \t"))
-        return erase(config, chosen.erase)
+        return erase_everywhere(config, chosen.erase)
     return ingest(config, again=chosen.rebuild)
+
+
+def erase_everywhere(config: Config, client: str) -> Outcome:
+    """Take one client out of what is kept beside the rows, then out of the rows.
+
+    After a crash in between the store still has the rows and asks again.
+    """
+    from risk.monitor import book, ledger
+
+    name = client.strip(" \t")
+    book.forget_client(config, name)
+    asides = ledger.forget_client(config, name) if name else []
+    outcome = erase(config, client)
+    note = f"May still name it: {', '.join(asides)}; delete what you no longer need."
+    return replace(outcome, text=f"{outcome.text}\n  {note}") if asides else outcome
 
 
 def before(chosen: argparse.Namespace) -> Outcome | None:

@@ -1,6 +1,8 @@
 """Makes confusion_matrix.png and the list of current clients by risk, from the deployed model.
 
-clients_at_risk.csv is for people, clients_at_risk.json the same for the API.
+clients_at_risk.csv is for people, clients_at_risk.json the same for the API, with each client's
+change since the last snapshot. state/clients.sqlite keeps what the list says; outcomes.json has
+what came of it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,12 @@ from risk.model import portable
 from risk.model.calibration import reach
 from risk.model.measures import counts
 from risk.model.rows import refuse_other_features
+from risk.monitor.contacts import take
+from risk.monitor.ledger import mend
+from risk.monitor.outcomes import outcomes_of
 from risk.report.calls import Economics, mean_economics, profit_of, profit_words
-from risk.report.clients import client_list, csv_of
+from risk.report.changes import add_changes, keep, present_of
+from risk.report.clients import client_list, csv_of, json_of
 from risk.report.heldout import held_out_risks
 from risk.runner import run
 
@@ -39,20 +45,31 @@ def report(config: Config) -> Outcome:
     held_out = held_out_risks(config, release.manifest, rows, schema, keep=True)
     listing = client_list(config, model, release.manifest, rows, schema, tick, held_out)
     listing["cut"]["reach"] = reach_of(listing["cut"], labels, risks, mean_economics(config))
+    mend(config)
+    taken = take(config)
+    present = present_of(config, listing, release.manifest, rows, schema)
+    add_changes(config, listing, present, rows, schema)
     write_whole(config.clients_csv, csv_of(listing))
-    write_json(config.clients_json, listing)
+    write_whole(config.clients_json, json_of(listing))
+    keep(config, present, listing)
+    outcomes = outcomes_of(config, (rows, schema, tick))
+    write_json(config.outcomes, outcomes)
     found = len(listing["clients"])
-    text = (
-        f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing['note']})\n"
-        f"{sentence(listing['cut'])}\n"
-        f"confusion matrix: {config.shown(config.confusion_matrix)}"
-    )
+    lines = [
+        f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing['note']})",
+        sentence(listing["cut"]),
+        *change_lines(listing),
+        f"outcomes: {outcomes['all']['sentence'] if outcomes['enough'] else outcomes['why']}",
+        f"confusion matrix: {config.shown(config.confusion_matrix)}",
+        *taken.notes,
+    ]
     about = {
         "model_version": release.version,
         **{key: listing[key] for key in ("basis", "cut", "bands")},
         "confusion": matrix,
+        "contacts": {"taken": taken.taken, "notes": taken.notes},
     }
-    return Outcome(text, {"clients": found, **about})
+    return Outcome("\n".join(lines), {"clients": found, **about})
 
 
 def tested(config: Config, model: portable.Model) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +105,17 @@ def sentence(cut: dict[str, Any]) -> str:
     if cut["reach"]:
         lines += reach_lines(cut["reach"])
     return "\n".join(lines)
+
+
+def change_lines(listing: dict[str, Any]) -> list[str]:
+    """Who is new on the call list and who is off it, for a person."""
+    if not listing["since"]:
+        return []
+    left = sum(one["became"] == "left" for one in listing["off"])
+    return [
+        f"since {listing['since']}: {len(listing['new']):,} new on the call list, "
+        f"{len(listing['off']):,} off it, {left:,} of them left"
+    ]
 
 
 def reach_lines(found: dict[str, Any]) -> list[str]:

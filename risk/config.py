@@ -83,6 +83,13 @@ SETTINGS = {
         0, "number", "what keeping a client is worth, where `columns.value` does not say", low=0
     ),
     "success_rate": Setting(0.3, "number", "the share of leaving clients that a call keeps", low=0),
+    "score_log_days": Setting(
+        400, "whole", "how long it is kept what the list told each client", low=1, high=36500
+    ),
+    "least_outcomes": Setting(
+        30, "whole", "fewer outcomes than these claim nothing about the list", low=10
+    ),
+    "contacts_path": Setting("", "text", "a CSV of contacted clients, see docs/clients.md"),
     "max_predictions": Setting(8, "whole", "predictions computed at once in one process", low=1),
 }
 COLUMNS = {
@@ -162,6 +169,9 @@ class Config:
     contact_cost: float
     client_value: float
     success_rate: float
+    score_log_days: int
+    least_outcomes: int
+    contacts_path: Path | None
     max_predictions: int
 
     @property
@@ -221,6 +231,10 @@ class Config:
         return self.model_folder / "clients_at_risk.json"
 
     @property
+    def outcomes(self) -> Path:
+        return self.model_folder / "outcomes.json"
+
+    @property
     def confusion_matrix(self) -> Path:
         return self.model_folder / "confusion_matrix.png"
 
@@ -251,6 +265,10 @@ class Config:
     @property
     def watch(self) -> Path:
         return self.state_folder / "watch.json"
+
+    @property
+    def ledger(self) -> Path:
+        return self.state_folder / "clients.sqlite"
 
     @property
     def heartbeat(self) -> Path:
@@ -321,13 +339,15 @@ def load(path: Path | str) -> Config:
         columns=_columns(plain["columns"], path),
         csv=_csv(plain["csv"], path),
         allowed_paths=tuple(resolve(root, text) for text in plain["allowed_paths"]),
+        contacts_path=_contacts(plain["contacts_path"], root, path),
         **{key: plain[key] for key in SETTINGS if key in _OWN_FIELDS},
     )
     _apart(config)
     return config
 
 
-_OWN_FIELDS = {f.name for f in fields(Config) if f.name not in ("columns", "csv", "allowed_paths")}
+_READ = ("columns", "csv", "allowed_paths", "contacts_path")
+_OWN_FIELDS = {f.name for f in fields(Config) if f.name not in _READ}
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -372,6 +392,13 @@ def _names_folder(value: Any) -> bool:
         and "\0" not in value
         and not value.startswith("~")
     )
+
+
+def _contacts(text: str, root: Path, where: Path) -> Path | None:
+    """The CSV of contacts; None where there is none."""
+    if text and not _names_folder(text):
+        raise PipelineError(f"{where}: contacts_path must be a file's path, not {text!r}")
+    return resolve(root, text) if text else None
 
 
 def _value(raw: dict[str, Any], key: str, setting: Setting, where: str) -> Any:
@@ -531,6 +558,13 @@ def _apart(config: Config) -> None:
             f"{config.path}: test_data_path and input_folder_path lie in each other; the model "
             "would be tested on what it was trained on"
         )
+    contacts = config.contacts_path
+    for name, folder in sources.items():
+        if contacts and contacts.is_relative_to(folder):
+            raise PipelineError(
+                f"{config.path}: contacts_path lies in {name}, whose files are read as clients' "
+                "rows; put it elsewhere"
+            )
     if config.production_folder in (config.output_folder, config.model_folder):
         raise PipelineError(
             f"{config.path}: prod_deployment_path must be a folder of its own: it shows files of "

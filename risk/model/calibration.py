@@ -23,8 +23,8 @@ def judged(y: np.ndarray, p: np.ndarray, base_rate: float) -> dict[str, Any]:
     }
 
 
-def wilson(hits: int, rows: int) -> list[float]:
-    """A 95 % interval of a share; [0, 1] without rows."""
+def wilson(hits: float, rows: float) -> list[float]:
+    """A 95 % interval of a share; [0, 1] without rows. Rows that count as fewer may be a part."""
     if not rows:
         return [0.0, 1.0]
     share, shrink = hits / rows, 1 + Z95**2 / rows

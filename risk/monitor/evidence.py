@@ -416,7 +416,7 @@ def _fast_action(
 
 
 def bar_of(standing: Standing, rule: Rule = RULE) -> float:
-    """What a swap must reach: less after each swap or jump, since it has shown that this world moves.
+    """What a swap must reach: less after each swap or jump, which show that this world moves.
 
     The whole again where it would be too soon after the last deployments.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -174,6 +175,14 @@ def reason_text(reason: dict[str, Any] | Reason) -> str:
 def harmless(cell: Any) -> Any:
     """A text that no spreadsheet runs; numbers stay numbers."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def json_of(listing: dict[str, Any]) -> str:
+    """The list as JSON, a client a line: a third of the size that indenting gives."""
+    about = {key: value for key, value in listing.items() if key != "clients"}
+    lines = (json.dumps(client, allow_nan=False) for client in listing["clients"])
+    head = json.dumps(about, indent=1, allow_nan=False).removesuffix("\n}")
+    return head + ',\n "clients": [\n' + ",\n".join(lines) + "\n ]\n}\n"
 
 
 def read_list(config: Config) -> dict[str, Any]:

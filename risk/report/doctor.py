@@ -30,6 +30,7 @@ from risk.model import portable
 from risk.model.calibration import judged
 from risk.model.rows import refuse_other_features
 from risk.monitor.journal import running
+from risk.report.changes import ADDED
 from risk.report.clients import client_list, csv_of, read_list
 from risk.report.heldout import held_out_risks
 
@@ -270,7 +271,9 @@ def listed_clients(config: Config) -> str:
     rows, schema, tick = stored_rows(config)
     held_out = held_out_risks(config, manifest, rows, schema)
     again = client_list(config, model, manifest, rows, schema, tick, held_out)
-    if any(listing[key] != again[key] for key in ("model_version", "tick", "clients")):
+    told = [{k: v for k, v in c.items() if k not in ADDED} for c in listing["clients"]]
+    shown = {**listing, "clients": told}
+    if any(shown[key] != again[key] for key in ("model_version", "tick", "clients")):
         raise PipelineError(
             "not the list of the deployed model on the present rows; run reporting.py"
         )
@@ -309,8 +312,10 @@ def api_answers(config: Config) -> str:
 def kept_state(config: Config) -> str:
     """What the runs keep between them; all but the history can be made anew."""
     from risk.monitor.history import entries
+    from risk.monitor.ledger import scorings
 
     entries(config, 1)  # it names a damaged file and what to do
+    scorings(config)
     kept = (config.run_marker, config.deployment_state, config.timings, config.packages)
     for path in (*kept, config.decision, config.evidence, config.watch):
         if path.exists() and not read_optional_json(path):
