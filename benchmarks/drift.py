@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from risk.model.calibration import wilson
 from risk.monitor import drift
+from risk.monitor.panel import panel_of
 from risk.monitor.reference import reference_of
 
 SEED, TUNING_SEED = 7_000, 1_000
@@ -208,7 +209,7 @@ def false_alerts(ticks: Ticks, rows: int, world: str, seed: int) -> tuple[int, i
     people = min(ticks.rows * ticks.month, 20_000)
     z = None if world == "independent" else rng.standard_normal((people, LATENT))
     reference = made_reference(rows, z if world == "recurring" else None, rng)
-    panel, watch = drift.panel_of(reference), drift.begun(reference)
+    panel, watch = panel_of(reference), drift.begun(reference)
     on = np.zeros(len(panel.tests), dtype=bool)
     ever, begun, names = on.copy(), 0, []
     for at, counts in enumerate(looks_of(reference, ticks, z, rng)):
@@ -272,7 +273,7 @@ def rows_until(change: Change, rows: int, before: int, size: int, seed: int) -> 
     """Rows after the change until its line alerts; inf if 12,000 do not suffice."""
     rng = np.random.default_rng(seed)
     reference = made_reference(rows, None, rng)
-    panel, watch = drift.panel_of(reference), drift.begun(reference)
+    panel, watch = panel_of(reference), drift.begun(reference)
     line = [name for _, name in panel.tests].index(change.line)
     ticks = Ticks(size, 3650)
     parts = [(NOTHING, before), (change, MOST_ROWS // 6), (change, MOST_ROWS - MOST_ROWS // 6)]

@@ -14,7 +14,9 @@ import pytest
 
 from risk.config import PipelineError
 from risk.monitor import drift
+from risk.monitor.block import counted_once, new_block
 from risk.monitor.drift import Counts, Row, Watch, begun, body_of, counts_of, look, watch_in
+from risk.monitor.panel import BUDGET, LABELLED, panel_of
 from risk.monitor.reference import UNKNOWN, reference_of
 from tests.checkout import ROOT
 
@@ -219,7 +221,7 @@ def test_rows_without_labels_say_nothing_of_labels(reference: dict[str, Any]) ->
     raw, risks, _ = clients_of(200, 3)
     counts = counts_of(raw, reference, risks, None)
     table = look(begun(reference), reference, counts, day(0))[1]
-    assert {row.state for row in table if row.kind in drift.LABELLED} == {"no data"}
+    assert {row.state for row in table if row.kind in LABELLED} == {"no data"}
     assert named(table, "risk").n == 200
 
 
@@ -244,7 +246,7 @@ def test_a_tiny_reference_is_too_few_rows() -> None:
     raw, risks, labels = clients_of(20, 2)
     tiny = reference_of(raw, KINDS, risks, labels, held_out=risks)
     table = watched(tiny, looks=3, shift=9.0)[1]
-    assert {row.state for row in table if row.kind not in drift.LABELLED} == {"too few rows"}
+    assert {row.state for row in table if row.kind not in LABELLED} == {"too few rows"}
 
 
 def test_without_held_out_risks_the_first_300_labelled_rows_are_the_reference() -> None:
@@ -385,20 +387,20 @@ def test_a_client_counts_once_in_a_block(reference: dict[str, Any]) -> None:
 
 
 def test_a_block_ends_when_most_clients_are_known_ones() -> None:
-    block = drift._new_block()
+    block = new_block()
     first, again = np.arange(100), np.arange(50, 250)
-    block, counted, began = drift.counted_once(block, first)
+    block, counted, began = counted_once(block, first)
     assert (int(counted.sum()), began, block.clients) == (100, True, 100)
-    block, counted, began = drift.counted_once(block, again)
+    block, counted, began = counted_once(block, again)
     assert (int(counted.sum()), began, block.clients) == (150, False, 250)
-    block, counted, began = drift.counted_once(block, again)
+    block, counted, began = counted_once(block, again)
     assert (int(counted.sum()), began, block.clients) == (200, True, 200)
 
 
 def test_rows_without_a_client_all_count() -> None:
-    block, unknown = drift._new_block(), np.full(60, UNKNOWN)
+    block, unknown = new_block(), np.full(60, UNKNOWN)
     for _ in range(3):
-        block, counted, _ = drift.counted_once(block, unknown)
+        block, counted, _ = counted_once(block, unknown)
         assert counted.all()
     assert block.clients == 180
 
@@ -481,8 +483,8 @@ def test_the_numbers_of_a_sentence_are_those_of_the_rows(reference: dict[str, An
 
 
 def test_the_budget_adds_up_to_one_alert_a_year(reference: dict[str, Any]) -> None:
-    panel = drift.panel_of(reference)
-    assert panel.budget.sum() == pytest.approx(drift.BUDGET) == pytest.approx(1.0)
+    panel = panel_of(reference)
+    assert panel.budget.sum() == pytest.approx(BUDGET) == pytest.approx(1.0)
     assert panel.prior.sum(axis=0).tolist() == pytest.approx([1.0] * len(panel.tests))
     stakes = [drift._stake(day(at), day(at + 1)) for at in range(365)]
     assert sum(stakes) == pytest.approx(1, abs=0.01)
@@ -497,7 +499,7 @@ def test_evidence_does_not_grow_on_the_mean_while_nothing_is_wrong() -> None:
         new = {name: values[100:] for name, values in raw.items()}
         own = reference_of(old, KINDS, risks[:100], labels[:100], held_out=risks[:100])
         counts = counts_of(new, own, risks[100:], labels[100:])
-        watch = drift.noted(begun(own), own, drift.panel_of(own), counts, day(0))
+        watch = drift.noted(begun(own), own, panel_of(own), counts, day(0))
         wealth.append(np.exp(watch.log_wealth).sum(axis=0))
     assert 0.5 < np.mean(wealth) * 12 < 1.25
     assert np.mean(wealth, axis=0).max() * 12 < 2
