@@ -190,6 +190,20 @@ def test_an_alert_takes_two_looks(reference: dict[str, Any]) -> None:
     assert named(table, "usage").state == "alert"
 
 
+def test_a_few_rows_of_the_next_month_do_not_confirm_the_month_before(
+    reference: dict[str, Any],
+) -> None:
+    raw, risks, labels = clients_of(600, 10, shift=1.0)
+    who = [f"c{at}" for at in range(600)]
+    counts = counts_of(raw, reference, risks, labels, clients=who)
+    watch, table = look(begun(reference), reference, counts, day(0))
+    assert named(table, "usage").state == "watching"
+    watch, table = look(watch, reference, counts[np.arange(40)], day(30))
+    assert (named(table, "usage").state, named(table, "usage").n) == ("watching", 600)
+    table = look(watch, reference, counts[np.arange(40, 600)], day(31))[1]
+    assert named(table, "usage").state == "alert"
+
+
 def test_a_look_without_counts_changes_nothing(reference: dict[str, Any]) -> None:
     watch, table = watched(reference, looks=3, west=0.3)
     same, shown = look(watch, reference, None, day(9))

@@ -335,7 +335,8 @@ def _with_verdicts(watch: Watch, panel: Panel, added: np.ndarray, when: str) -> 
     came = panel.per_test(added.sum(axis=1)) > 0
     shown = shown_of(watch, panel)
     significant = _significant(shown, panel)
-    lasting = np.where(came, np.where(significant, watch.lasting + 1, 0), watch.lasting)
+    told = came & ~shown.before  # what an earlier block showed is not shown again by fewer rows
+    lasting = np.where(told, np.where(significant, watch.lasting + 1, 0), watch.lasting)
     since = tuple(
         (then or when) if evidence >= 0 else None
         for then, evidence in zip(watch.since, shown.log_evidence.tolist(), strict=True)
