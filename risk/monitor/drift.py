@@ -94,11 +94,10 @@ class Watch:
     """The state between two looks, in the order of what panel_of(reference) watches.
 
     of: checksum of the reference. seen, shape (U, K), and recent, shape (2, U, K): the block's
-    counts, whole and fading. log_wealth, shape (J, T). then_seen (newest), then_evidence, then_rows: of the block
-    before. risks, shape (3, 4): sums of the labelled rows' risks by quarter, fading in two ways
-    likewise, and of the block before.
-    lasting: looks with significance in a row. learned: the label reference that the first
-    labelled rows become where the release has none.
+    counts, whole and fading. log_wealth, shape (J, T). then_seen (the newest), then_evidence,
+    then_rows: of the block before. risks, shape (3, 4): sums of the labelled rows' risks by
+    quarter, fading likewise, and of the block before. lasting: looks with significance in a row.
+    learned: what the first labelled rows are as label reference, where the release has none.
     """
 
     of: int
