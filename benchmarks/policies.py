@@ -1,0 +1,196 @@
+"""Our policies beside the ones that everybody knows: false swaps, reaction, regret, processor time.
+
+    python benchmarks/policies.py               a few runs of each scenario (about 3 minutes)
+    python benchmarks/policies.py --full        everything that docs/policies.md shows (40 minutes)
+    python benchmarks/policies.py --only WORD   the scenarios whose name has the word
+    python benchmarks/policies.py --last-file   the known rules retrain on the last file alone
+
+The worlds are made up, so that what is true is known: a swap is *wrong* (where nothing calls for
+one: *false*) if the new model is in truth no better than the old one in the next two files that it
+serves. The known rules retrain on all past rows when they fire. The dummies (never, always, the
+base rate) are always printed. Nothing of ours was tuned to these runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.beside.walks import NEVER, POLICIES, Worth, walk_of, worths
+from benchmarks.beside.worlds import YEAR, Scenario, World
+from benchmarks.decisions import interval, wilson
+from risk.monitor.replay import lag_of
+
+SMALL = {"rows": 5, "files": 300, "recipe": "original", "change": (80, 160)}
+LARGE = {"rows": 100_000, "first": 100_000, "files": 6, "recipe": "original", "change": (2, 3)}
+SCENARIOS = (
+    Scenario("nothing changes", "stationary", files=YEAR, quiet=True),
+    Scenario("harmless shift", "harmless shift", files=YEAR, quiet=True),
+    Scenario("nothing changes, 5 rows", "stationary", quiet=True, **SMALL),
+    Scenario("nothing changes, 100,000 rows", "stationary", quiet=True, **LARGE),
+    Scenario("abrupt", "abrupt"),
+    Scenario("gradual", "gradual"),
+    Scenario("recurring", "recurring"),
+    Scenario("prior shift", "prior shift"),
+    Scenario("abrupt, labels 3 files later", "abrupt", delay=3),
+    Scenario("abrupt, 70 % never labelled", "abrupt", labelled=0.3),
+    Scenario("abrupt, 5 rows", "abrupt", **SMALL),
+    Scenario("abrupt, 100,000 rows", "abrupt", **LARGE),
+    Scenario("a column x1000 in one file", "stationary", fault="x1000"),
+    Scenario("a column stuck for 3 files", "stationary", fault="stuck"),
+)
+FIRST_SEED = 401
+Z95 = 1.96
+Found = list[dict[str, Worth]]
+
+
+def runs_of(scenario: Scenario, full: bool, smoke: bool) -> int:
+    if smoke or scenario.rows == LARGE["rows"]:
+        return 4 if full else 1
+    if scenario.rows == SMALL["rows"]:
+        return 20 if full else 1
+    if scenario.quiet:
+        return 60 if full else 3
+    return 20 if full else 2
+
+
+def shortened(scenario: Scenario) -> Scenario:
+    """The scenario for the quickest of runs."""
+    rows = min(scenario.rows, 200)
+    return replace(scenario, files=5, rows=rows, first=200, change=(2, 3))
+
+
+def run(scenario: Scenario, last_file: bool, seed: int) -> dict[str, Worth]:
+    return worths(World(scenario, seed), last_file)
+
+
+# ---------------------------------------------------------------- rates and medians
+
+
+def poisson(events: int, looks: int) -> str:
+    """Events per 1,000 looks with a 95 % interval (Byar's), as if looks were independent."""
+    low, high = (
+        m * (1 - 1 / (9 * m) + sign * Z95 / (3 * m**0.5)) ** 3 if m else 0.0
+        for m, sign in ((events, -1), (events + 1, 1))
+    )
+    rate, low, high = (1000 * value / looks for value in (events, low, high))
+    return f"{rate:.1f} ({low:.1f} to {high:.1f})"
+
+
+def rows_to_swap(world: World, one: Worth) -> float:
+    """Rows that came from the change until another model served; inf if none did."""
+    since = [period for period in one.periods if period >= world.change]
+    lag = lag_of(world.scenario.delay)
+    files = min(since) + lag - world.change if since else np.inf
+    return files * world.scenario.rows
+
+
+def rows_to_half(world: World, one: Worth, never: Worth) -> float:
+    """Rows from the change until what is served costs half of what never swapping does."""
+    for file in sorted(one.served):
+        if file > world.change and one.served[file] <= never.served[file] / 2:
+            return float((file - world.change) * world.scenario.rows)
+    return np.inf
+
+
+def median(values: Iterable[float]) -> str:
+    """The median, and how many never came."""
+    known = np.array(list(values))
+    middle = np.quantile(known, 0.5, method="higher") if known.size else np.inf
+    never = int(np.isinf(known).sum())
+    shown = "never" if np.isinf(middle) else f"{middle:,.0f}"
+    return shown + (f" ({never} of {known.size} never)" if never else "")
+
+
+def regret(found: Found, policy: str) -> np.ndarray:
+    """The mean Brier score served minus the oracle's, of each run."""
+    return np.array([one[policy].brier - one["oracle"].brier for one in found])
+
+
+# ---------------------------------------------------------------- tables
+
+
+def row(*cells: str) -> None:
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def show(scenario: Scenario, found: Found, worlds: list[World]) -> None:
+    """One scenario's table."""
+    print(f"\n{scenario.name}: {len(found)} runs, seeds {worlds[0].seed} to {worlds[-1].seed}, "
+          f"{scenario.files} files of {scenario.rows:,} rows, recipe {scenario.recipe}; mean Brier "
+          f"of the oracle {np.mean([one['oracle'].brier for one in found]):.4f}\n")
+    columns = ["policy", "regret", "swaps a run", "wrong of them"]
+    if scenario.quiet:
+        columns += ["swaps per 1,000 looks", "false per 1,000 looks", "runs with a false one"]
+    elif scenario.kind == "abrupt":
+        columns += ["rows to a swap", "rows to half the loss"]
+    row(*columns)
+    row(*["---"] * len(columns))
+    for policy in POLICIES[:-1]:
+        row(*cells(scenario, found, worlds, policy))
+
+
+def cells(scenario: Scenario, found: Found, worlds: list[World], policy: str) -> list[str]:
+    some = [one[policy] for one in found]
+    swaps = sum(len(one.gains) for one in some)
+    false = [sum(gain <= 0 for gain in one.gains) for one in some]
+    shown = [policy, interval(regret(found, policy)), f"{swaps / len(some):.1f}",
+             wilson(sum(false), swaps) if swaps else "-"]
+    if scenario.quiet:
+        looks = sum(one.looks for one in some)
+        runs = wilson(sum(map(bool, false)), len(some))
+        return [*shown, poisson(swaps, looks), poisson(sum(false), looks), runs]
+    if scenario.kind == "abrupt":
+        both = list(zip(worlds, some, found, strict=True))
+        shown += [median(rows_to_swap(world, one) for world, one, _ in both),
+                  median(rows_to_half(world, one, all_[NEVER]) for world, one, all_ in both)]
+    return shown
+
+
+def processor_time(scenario: Scenario) -> None:
+    """Seconds of processor time a look, each policy by itself (fits are shared in the tables)."""
+    print(f"\nseconds of processor time a look, {scenario.name}, seed {FIRST_SEED}, "
+          f"{scenario.files} files of {scenario.rows:,} rows, recipe {scenario.recipe}\n")
+    row("policy", "seconds")
+    row("---", "---")
+    for policy in POLICIES[:-1]:
+        world = World(scenario, FIRST_SEED)
+        world.stream.experts([world.stream.first()]).model("all")
+        began = time.process_time()
+        walk_of(world, policy)
+        row(policy, f"{(time.process_time() - began) / scenario.files:.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--smoke", action="store_true", help="one tiny run of each scenario")
+    parser.add_argument("--only", default="", metavar="WORD")
+    parser.add_argument("--last-file", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2)
+    chosen = parser.parse_args()
+    scenarios = [one for one in SCENARIOS if chosen.only in one.name]
+    with ProcessPoolExecutor(chosen.jobs) as pool:
+        for scenario in scenarios:
+            runs = runs_of(scenario, chosen.full, chosen.smoke)
+            scenario = shortened(scenario) if chosen.smoke else scenario
+            seeds = range(FIRST_SEED, FIRST_SEED + runs)
+            found = list(pool.map(partial(run, scenario, chosen.last_file), seeds))
+            show(scenario, found, [World(scenario, seed) for seed in seeds])
+    for scenario in scenarios:
+        if scenario.name == "abrupt" or (chosen.full and scenario.name.startswith("abrupt, 100")):
+            processor_time(shortened(scenario) if chosen.smoke else scenario)
+
+
+if __name__ == "__main__":
+    main()
