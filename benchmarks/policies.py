@@ -50,18 +50,19 @@ SCENARIOS = (
     Scenario("a column stuck for 3 files", "stationary", fault="stuck"),
 )
 FIRST_SEED = 401
+WORTH_A_WORD = 0.001  # Brier
 Z95 = 1.96
 Found = list[dict[str, Worth]]
 
 
 def runs_of(scenario: Scenario, full: bool, smoke: bool) -> int:
     if smoke or scenario.rows == LARGE["rows"]:
-        return 4 if full else 1
+        return 3 if full else 1
     if scenario.rows == SMALL["rows"]:
-        return 20 if full else 1
+        return 16 if full else 1
     if scenario.quiet:
-        return 60 if full else 3
-    return 20 if full else 2
+        return 32 if full else 2
+    return 16 if full else 2
 
 
 def shortened(scenario: Scenario) -> Scenario:
@@ -85,6 +86,14 @@ def poisson(events: int, looks: int) -> str:
     )
     rate, low, high = (1000 * value / looks for value in (events, low, high))
     return f"{rate:.1f} ({low:.1f} to {high:.1f})"
+
+
+def share(hits: int, runs: int) -> str:
+    return wilson(hits, runs).replace("(-", "(") if runs else "-"
+
+
+def mean(values: np.ndarray) -> str:
+    return interval(values) if values.size > 1 else f"{values[0]:+.5f}"
 
 
 def rows_to_swap(world: World, one: Worth) -> float:
@@ -131,7 +140,8 @@ def show(scenario: Scenario, found: Found, worlds: list[World]) -> None:
           f"of the oracle {np.mean([one['oracle'].brier for one in found]):.4f}\n")
     columns = ["policy", "regret", "swaps a run", "wrong of them"]
     if scenario.quiet:
-        columns += ["swaps per 1,000 looks", "false per 1,000 looks", "runs with a false one"]
+        columns += ["swaps per 1,000 looks", "false per 1,000 looks", "runs with a false one",
+                    f"runs with one worse by over {WORTH_A_WORD}"]
     elif scenario.kind == "abrupt":
         columns += ["rows to a swap", "rows to half the loss"]
     row(*columns)
@@ -144,17 +154,27 @@ def cells(scenario: Scenario, found: Found, worlds: list[World], policy: str) ->
     some = [one[policy] for one in found]
     swaps = sum(len(one.gains) for one in some)
     false = [sum(gain <= 0 for gain in one.gains) for one in some]
-    shown = [policy, interval(regret(found, policy)), f"{swaps / len(some):.1f}",
-             wilson(sum(false), swaps) if swaps else "-"]
+    shown = [policy, mean(regret(found, policy)), f"{swaps / len(some):.1f}",
+             share(sum(false), swaps)]
     if scenario.quiet:
         looks = sum(one.looks for one in some)
-        runs = wilson(sum(map(bool, false)), len(some))
-        return [*shown, poisson(swaps, looks), poisson(sum(false), looks), runs]
+        worse = sum(min(one.gains, default=0) < -WORTH_A_WORD for one in some)
+        return [*shown, poisson(swaps, looks), poisson(sum(false), looks),
+                share(sum(map(bool, false)), len(some)), share(worse, len(some))]
     if scenario.kind == "abrupt":
         both = list(zip(worlds, some, found, strict=True))
         shown += [median(rows_to_swap(world, one) for world, one, _ in both),
                   median(rows_to_half(world, one, all_[NEVER]) for world, one, all_ in both)]
     return shown
+
+
+def overview(results: dict[str, Found]) -> None:
+    """The regret of every policy in every scenario, in Brier points (1/10,000)."""
+    print("\nmean regret in 1/10,000 Brier\n")
+    row("policy", *results)
+    row(*["---"] * (1 + len(results)))
+    for policy in POLICIES[:-1]:
+        row(policy, *(f"{1e4 * regret(found, policy).mean():+.0f}" for found in results.values()))
 
 
 def processor_time(scenario: Scenario) -> None:
@@ -180,6 +200,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     chosen = parser.parse_args()
     scenarios = [one for one in SCENARIOS if chosen.only in one.name]
+    results: dict[str, Found] = {}
     with ProcessPoolExecutor(chosen.jobs) as pool:
         for scenario in scenarios:
             runs = runs_of(scenario, chosen.full, chosen.smoke)
@@ -187,6 +208,8 @@ def main() -> None:
             seeds = range(FIRST_SEED, FIRST_SEED + runs)
             found = list(pool.map(partial(run, scenario, chosen.last_file), seeds))
             show(scenario, found, [World(scenario, seed) for seed in seeds])
+            results[scenario.name] = found
+    overview(results)
     for scenario in scenarios:
         if scenario.name == "abrupt" or (chosen.full and scenario.name.startswith("abrupt, 100")):
             processor_time(shortened(scenario) if chosen.smoke else scenario)

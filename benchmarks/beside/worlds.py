@@ -21,7 +21,7 @@ from risk.monitor.replay import Stream
 NAMES = [f"x{n}" for n in range(FEATURES)]
 YEAR = 52
 SEASON = 0.7  # standard deviations that the features move by, there and back within a year
-FRESH = 2000
+FRESH = 10_000
 STUCK_FILES = 3
 BEYOND = 5
 
