@@ -68,7 +68,7 @@ def runs_of(scenario: Scenario, full: bool, smoke: bool) -> int:
 def shortened(scenario: Scenario) -> Scenario:
     """The scenario for the quickest of runs."""
     rows = min(scenario.rows, 200)
-    return replace(scenario, files=5, rows=rows, first=200, change=(2, 3))
+    return replace(scenario, files=3, rows=rows, first=200, change=(1, 2))
 
 
 def run(scenario: Scenario, last_file: bool, seed: int) -> dict[str, Worth]:

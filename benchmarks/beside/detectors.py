@@ -45,7 +45,7 @@ def psi(old: np.ndarray, new: np.ndarray) -> float:
 
 def below_two_deviations(value: float, history: list[float]) -> bool:
     """Whether a score is under the mean of the earlier ones by two standard deviations."""
-    return value < np.mean(history) - 2 * np.std(history)
+    return bool(value < np.mean(history) - 2 * np.std(history))
 
 
 def below_the_fence(value: float, history: list[float]) -> bool:
