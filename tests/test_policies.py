@@ -38,10 +38,10 @@ from tests.checkout import ROOT
 QUICK = Scenario("abrupt", "abrupt", files=5, first=300, change=(2, 3), recipe="original")
 
 
-def errors(seed: int) -> list[float]:
-    """A thousand errors with a rate of .2, then a thousand with .4."""
+def errors(seed: int, rows: int = 1000, low: float = 0.2, high: float = 0.4) -> list[float]:
+    """So many errors at the low rate, then as many at the high one."""
     random = np.random.default_rng(seed)
-    return np.concatenate([random.random(1000) < 0.2, random.random(1000) < 0.4]).tolist()
+    return np.concatenate([random.random(rows) < low, random.random(rows) < high]).tolist()
 
 
 def first_fired(detector: Adwin | PageHinkley, values: list[float]) -> int | None:
@@ -59,6 +59,16 @@ def test_adwin_and_page_hinkley_fire_where_those_of_river_do(
              for detector in (Adwin(), PageHinkley(), PageHinkley(10.0))]
 
     assert found == [adwin, page_hinkley, with_threshold_10]
+
+
+@pytest.mark.parametrize(
+    ("seed", "rows", "low", "high", "river_says"),
+    [(2, 300, 0.1, 0.5, 358), (5, 300, 0.1, 0.5, 359), (5, 30, 0.02, 0.98, None)],
+)
+def test_adwin_asked_at_every_row_fires_where_that_of_river_does(
+    seed: int, rows: int, low: float, high: float, river_says: int | None
+) -> None:
+    assert first_fired(Adwin(clock=1), errors(seed, rows, low, high)) == river_says
 
 
 @pytest.mark.parametrize("detector", [Adwin(), PageHinkley()])
