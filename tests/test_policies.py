@@ -22,9 +22,13 @@ from benchmarks.beside.walks import (
     NEVER,
     POLICIES,
     RULES,
+    Challenged,
     Outlying,
     RawF1,
     Seen,
+    challenged,
+    held_out,
+    seen_at,
     walk_of,
     worth,
     worths,
@@ -166,6 +170,41 @@ def test_rules_on_errors_fire_when_errors_rise_and_begin_anew_with_a_model(name:
     assert [rule.fires(good), rule.fires(bad)] == [False, True]
     rule.begin(0.5)
     assert not rule.fires(bad)
+
+
+@pytest.mark.parametrize(("gain", "swaps"), [(-9.0, 5), (1.0, 0)])
+def test_a_challenger_must_win_by_its_share(
+    gain: float, swaps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RULES, "asked", lambda: Challenged(0.0, gain))
+
+    assert len(walk_of(World(QUICK, 7), "asked").deployments) == swaps
+
+
+def test_a_challenger_is_fitted_to_no_row_that_it_is_judged_on() -> None:
+    found = []
+    for flipped in (False, True):
+        world = World(QUICK, 7)
+        old = world.stream.experts([0]).model("all")
+        now = seen_at(world, old, 3, world.stream.rows(0))
+        out = held_out(world, now)
+        world.stream.labels[out] ^= flipped
+        found.append(challenged(world, Challenged(0.0, -9.0), [0, 1, 2, 3], now, old))
+
+    assert out.size == 60
+    assert found[0] == found[1] != old
+
+
+def test_features_are_compared_with_the_newest_file_that_has_come() -> None:
+    late = World(Scenario(**(vars(QUICK) | {"delay": 3})), 7)
+    soon = World(QUICK, 7)
+    newest = []
+    for world in (soon, late):
+        model = world.stream.experts([0]).model("all")
+        newest.append(seen_at(world, model, 1, world.stream.rows(0)).newest)
+
+    assert np.array_equal(newest[0], soon.parts[1][0])
+    assert np.array_equal(newest[1], late.parts[3][0])
 
 
 def test_labels_come_at_the_true_rates() -> None:

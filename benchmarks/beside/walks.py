@@ -212,17 +212,21 @@ def challenged(
 
     Its terms are those found at the look before: half of the time of finding them anew.
     """
-    random = np.random.default_rng([world.seed, 6, seen.period])
-    mixed = random.permutation(seen.rows.size)
-    out = mixed[: max(round(HELD_OUT * mixed.size), 1)]
-    experts = world.stream.experts(looks)
+    out, stream = held_out(world, seen), world.stream
+    experts = stream.experts(looks)
     weight = np.ones(experts.known.labels.size)
-    weight[seen.rows[out]] = 0
-    new = experts.fitted(world.stream.experts(looks[:-1]).terms, weight)
-    said = risks(new.log_odds_of(world.stream.whole.rows(seen.rows[out]), out.size))
-    y = seen.labels[out]
-    better = brier(y, said) < (1 - rule.gain) * brier(y, seen.risks[out])
-    return new if better else old
+    weight[out] = 0
+    new = experts.fitted(stream.experts(looks[:-1]).terms, weight)
+    raw, y = stream.whole.rows(out), stream.labels[out]
+    scores = [brier(y, risks(model.log_odds_of(raw, out.size))) for model in (new, old)]
+    return new if scores[0] < (1 - rule.gain) * scores[1] else old
+
+
+def held_out(world: World, seen: Seen) -> np.ndarray:
+    """The places of 30 % of the new rows, at least one, by a seeded lot."""
+    random = np.random.default_rng([world.seed, 6, seen.period])
+    mixed = random.permutation(seen.rows)
+    return mixed[: max(round(HELD_OUT * mixed.size), 1)]
 
 
 def test_f1(world: World, model: Model) -> float:
