@@ -1,7 +1,7 @@
 """Our policies beside the ones that everybody knows: false swaps, reaction, regret, processor time.
 
     python benchmarks/policies.py               a few runs of each scenario (about 3 minutes)
-    python benchmarks/policies.py --full        everything that docs/policies.md shows (40 minutes)
+    python benchmarks/policies.py --full        all that docs/policies.md shows (half an hour)
     python benchmarks/policies.py --only WORD   the scenarios whose name has the word
     python benchmarks/policies.py --last-file   the known rules retrain on the last file alone
 
@@ -18,9 +18,10 @@ import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,8 +32,10 @@ from benchmarks.beside.worlds import YEAR, Scenario, World
 from benchmarks.decisions import interval, wilson
 from risk.monitor.replay import lag_of
 
-SMALL = {"rows": 5, "files": 300, "recipe": "original", "change": (80, 160)}
-LARGE = {"rows": 100_000, "first": 100_000, "files": 6, "recipe": "original", "change": (2, 3)}
+SMALL: dict[str, Any] = {"rows": 5, "files": 300, "recipe": "original", "change": (80, 160)}
+LARGE: dict[str, Any] = {
+    "rows": 100_000, "first": 100_000, "files": 6, "recipe": "original", "change": (2, 3)
+}
 SCENARIOS = (
     Scenario("nothing changes", "stationary", files=YEAR, quiet=True),
     Scenario("harmless shift", "harmless shift", files=YEAR, quiet=True),
@@ -52,7 +55,41 @@ SCENARIOS = (
 FIRST_SEED = 401
 WORTH_A_WORD = 0.001  # Brier
 Z95 = 1.96
-Found = list[dict[str, Worth]]
+DRIFTS = ("abrupt", "gradual", "recurring", "prior shift")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A scenario's runs: the worlds, and what each policy was worth in each of them."""
+
+    scenario: Scenario
+    worlds: list[World]
+    found: list[dict[str, Worth]]
+
+    def of(self, policy: str) -> list[Worth]:
+        return [one[policy] for one in self.found]
+
+    def regret(self, policy: str) -> np.ndarray:
+        """The mean Brier score served minus the oracle's, of each run."""
+        return np.array([one[policy].brier - one["oracle"].brier for one in self.found])
+
+    def false(self, policy: str) -> list[int]:
+        """How many swaps of each run went to a model that is in truth no better."""
+        return [sum(gain <= 0 for gain in one.gains) for one in self.of(policy)]
+
+    def swaps(self, policy: str) -> int:
+        return sum(len(one.gains) for one in self.of(policy))
+
+    def looks(self, policy: str) -> int:
+        return sum(one.looks for one in self.of(policy))
+
+    def rows_to_swap(self, policy: str) -> str:
+        pairs = zip(self.worlds, self.of(policy), strict=True)
+        return median(rows_to_swap(world, one) for world, one in pairs)
+
+    def rows_to_half(self, policy: str) -> str:
+        both = zip(self.worlds, self.of(policy), self.of(NEVER), strict=True)
+        return median(rows_to_half(world, one, never) for world, one, never in both)
 
 
 def runs_of(scenario: Scenario, full: bool, smoke: bool) -> int:
@@ -121,11 +158,6 @@ def median(values: Iterable[float]) -> str:
     return shown + (f" ({never} of {known.size} never)" if never else "")
 
 
-def regret(found: Found, policy: str) -> np.ndarray:
-    """The mean Brier score served minus the oracle's, of each run."""
-    return np.array([one[policy].brier - one["oracle"].brier for one in found])
-
-
 # ---------------------------------------------------------------- tables
 
 
@@ -133,62 +165,84 @@ def row(*cells: str) -> None:
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def show(scenario: Scenario, found: Found, worlds: list[World]) -> None:
+def table(columns: list[str], rows: Iterable[list[str]]) -> None:
+    row(*columns)
+    row(*["---"] * len(columns))
+    for cells in rows:
+        row(*cells)
+
+
+def show(ran: Ran) -> None:
     """One scenario's table."""
-    print(f"\n{scenario.name}: {len(found)} runs, seeds {worlds[0].seed} to {worlds[-1].seed}, "
+    scenario, worlds = ran.scenario, ran.worlds
+    best = np.mean([one["oracle"].brier for one in ran.found])
+    print(f"\n{scenario.name}: {len(worlds)} runs, seeds {worlds[0].seed} to {worlds[-1].seed}, "
           f"{scenario.files} files of {scenario.rows:,} rows, recipe {scenario.recipe}; mean Brier "
-          f"of the oracle {np.mean([one['oracle'].brier for one in found]):.4f}\n")
+          f"of the oracle {best:.4f}\n")
     columns = ["policy", "regret", "swaps a run", "wrong of them"]
     if scenario.quiet:
         columns += ["swaps per 1,000 looks", "false per 1,000 looks", "runs with a false one",
                     f"runs with one worse by over {WORTH_A_WORD}"]
     elif scenario.kind == "abrupt":
         columns += ["rows to a swap", "rows to half the loss"]
-    row(*columns)
-    row(*["---"] * len(columns))
-    for policy in POLICIES[:-1]:
-        row(*cells(scenario, found, worlds, policy))
+    table(columns, (cells_of(ran, policy) for policy in POLICIES[:-1]))
 
 
-def cells(scenario: Scenario, found: Found, worlds: list[World], policy: str) -> list[str]:
-    some = [one[policy] for one in found]
-    swaps = sum(len(one.gains) for one in some)
-    false = [sum(gain <= 0 for gain in one.gains) for one in some]
-    shown = [policy, mean(regret(found, policy)), f"{swaps / len(some):.1f}",
-             share(sum(false), swaps)]
-    if scenario.quiet:
-        looks = sum(one.looks for one in some)
-        worse = sum(min(one.gains, default=0) < -WORTH_A_WORD for one in some)
+def cells_of(ran: Ran, policy: str) -> list[str]:
+    swaps, false, runs = ran.swaps(policy), ran.false(policy), len(ran.found)
+    shown = [policy, mean(ran.regret(policy)), f"{swaps / runs:.1f}", share(sum(false), swaps)]
+    if ran.scenario.quiet:
+        looks = ran.looks(policy)
+        worse = sum(min(one.gains, default=0) < -WORTH_A_WORD for one in ran.of(policy))
         return [*shown, poisson(swaps, looks), poisson(sum(false), looks),
-                share(sum(map(bool, false)), len(some)), share(worse, len(some))]
-    if scenario.kind == "abrupt":
-        both = list(zip(worlds, some, found, strict=True))
-        shown += [median(rows_to_swap(world, one) for world, one, _ in both),
-                  median(rows_to_half(world, one, all_[NEVER]) for world, one, all_ in both)]
+                share(sum(map(bool, false)), runs), share(worse, runs)]
+    if ran.scenario.kind == "abrupt":
+        return [*shown, ran.rows_to_swap(policy), ran.rows_to_half(policy)]
     return shown
 
 
-def overview(results: dict[str, Found]) -> None:
-    """The regret of every policy in every scenario, in Brier points (1/10,000)."""
+def overview(results: dict[str, Ran]) -> None:
+    """Every policy in every scenario: regret; and what docs/policies.md shows first."""
     print("\nmean regret in 1/10,000 Brier\n")
-    row("policy", *results)
-    row(*["---"] * (1 + len(results)))
-    for policy in POLICIES[:-1]:
-        row(policy, *(f"{1e4 * regret(found, policy).mean():+.0f}" for found in results.values()))
+    table(["policy", *results],
+          ([policy, *(f"{1e4 * ran.regret(policy).mean():+.0f}" for ran in results.values())]
+           for policy in POLICIES[:-1]))
+    if set(DRIFTS) | {"nothing changes", "harmless shift"} <= set(results):
+        print()
+        table(["policy", "nothing changes: false per 1,000 looks", "years with one",
+               "harmless shift: false per 1,000 looks", "years with one",
+               "abrupt: rows to a swap", "to half the loss", "four drifts: swaps a run",
+               "wrong of them"],
+              ([policy, *in_short(results, policy)] for policy in POLICIES[:-1]))
+
+
+def in_short(results: dict[str, Ran], policy: str) -> list[str]:
+    shown = []
+    for name in ("nothing changes", "harmless shift"):
+        false = results[name].false(policy)
+        shown += [poisson(sum(false), results[name].looks(policy)),
+                  share(sum(map(bool, false)), len(false))]
+    drifts = [results[name] for name in DRIFTS]
+    swaps, runs = sum(ran.swaps(policy) for ran in drifts), sum(len(ran.found) for ran in drifts)
+    abrupt = results["abrupt"]
+    return [*shown, abrupt.rows_to_swap(policy), abrupt.rows_to_half(policy),
+            f"{swaps / runs:.1f}", share(sum(sum(ran.false(policy)) for ran in drifts), swaps)]
 
 
 def processor_time(scenario: Scenario) -> None:
     """Seconds of processor time a look, each policy by itself (fits are shared in the tables)."""
     print(f"\nseconds of processor time a look, {scenario.name}, seed {FIRST_SEED}, "
           f"{scenario.files} files of {scenario.rows:,} rows, recipe {scenario.recipe}\n")
-    row("policy", "seconds")
-    row("---", "---")
-    for policy in POLICIES[:-1]:
-        world = World(scenario, FIRST_SEED)
-        world.stream.experts([world.stream.first()]).model("all")
-        began = time.process_time()
-        walk_of(world, policy)
-        row(policy, f"{(time.process_time() - began) / scenario.files:.3f}")
+    table(["policy", "seconds"],
+          ([policy, f"{seconds_of(scenario, policy):.3f}"] for policy in POLICIES[:-1]))
+
+
+def seconds_of(scenario: Scenario, policy: str) -> float:
+    world = World(scenario, FIRST_SEED)
+    world.stream.experts([world.stream.first()]).model("all")
+    began = time.process_time()
+    walk_of(world, policy)
+    return (time.process_time() - began) / scenario.files
 
 
 def main() -> None:
@@ -200,15 +254,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     chosen = parser.parse_args()
     scenarios = [one for one in SCENARIOS if chosen.only in one.name]
-    results: dict[str, Found] = {}
+    results: dict[str, Ran] = {}
     with ProcessPoolExecutor(chosen.jobs) as pool:
         for scenario in scenarios:
             runs = runs_of(scenario, chosen.full, chosen.smoke)
             scenario = shortened(scenario) if chosen.smoke else scenario
             seeds = range(FIRST_SEED, FIRST_SEED + runs)
             found = list(pool.map(partial(run, scenario, chosen.last_file), seeds))
-            show(scenario, found, [World(scenario, seed) for seed in seeds])
-            results[scenario.name] = found
+            results[scenario.name] = Ran(scenario, [World(scenario, n) for n in seeds], found)
+            show(results[scenario.name])
     overview(results)
     for scenario in scenarios:
         if scenario.name == "abrupt" or (chosen.full and scenario.name.startswith("abrupt, 100")):

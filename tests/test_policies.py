@@ -304,5 +304,5 @@ def test_the_benchmark_runs_every_scenario_with_every_policy() -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     tables = done.stdout.count("| policy |")
-    assert tables == 14 + 2  # the scenarios, an overview, the processor's time
+    assert tables == 14 + 3  # the scenarios, two overviews, the processor's time
     assert all(done.stdout.count(f"| {policy} |") == tables for policy in POLICIES[:-1])
