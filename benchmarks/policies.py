@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.beside.walks import NEVER, POLICIES, Worth, walk_of, worths
+from benchmarks.beside.walks import NEVER, OURS, POLICIES, Worth, walk_of, worths
 from benchmarks.beside.worlds import YEAR, Scenario, World
 from benchmarks.decisions import interval, wilson
 from risk.monitor.replay import lag_of
@@ -186,6 +187,18 @@ def show(ran: Ran) -> None:
     elif scenario.kind == "abrupt":
         columns += ["rows to a swap", "rows to half the loss"]
     table(columns, (cells_of(ran, policy) for policy in POLICIES[:-1]))
+    print()
+    for policy in OURS:
+        print(f"{policy}: {by_action(ran.of(policy)) or 'no swap'}")
+
+
+def by_action(some: list[Worth]) -> str:
+    """How many swaps there were by what they are called, and how many of them were wrong."""
+    all_, wrong = Counter[str](), Counter[str]()
+    for one in some:
+        all_.update(one.actions)
+        wrong.update(name for name, gain in zip(one.actions, one.gains, strict=True) if gain <= 0)
+    return ", ".join(f"{name} {count} ({wrong[name]} wrong)" for name, count in all_.items())
 
 
 def cells_of(ran: Ran, policy: str) -> list[str]:

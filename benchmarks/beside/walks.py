@@ -269,7 +269,8 @@ class Worth:
     """What a policy's walk was worth in truth.
 
     brier: the mean that its models cost, over files. gains: of each deployment, in the next two
-    files that it serves; periods: the looks that decided them. looks: how often it could decide.
+    files that it serves; periods: the looks that decided them; actions: how it calls them (ours
+    tell a swap from growth, a jump and the way back). looks: how often it could decide.
     served: what its model cost above the best possible, by file.
     """
 
@@ -278,6 +279,7 @@ class Worth:
     periods: list[int]
     gains: list[float]
     served: dict[int, float]
+    actions: list[str] = field(default_factory=list)
 
 
 def worths(world: World, last_file: bool = False) -> dict[str, Worth]:
@@ -304,6 +306,7 @@ def worth(world: World, walk: Walk) -> Worth:
         for period, (old, new) in zip(periods, walk.replaced, strict=True)
     ]
     first = world.stream.first()
-    one = Worth(0.0, world.files - 1 - first, periods, gains, served)
+    actions = [action for _, action, _ in walk.deployments]
+    one = Worth(0.0, world.files - 1 - first, periods, gains, served, actions)
     one.brier = float(np.mean(list(costs(world, one).values())))
     return one
