@@ -351,7 +351,8 @@ def test_the_truth_lies_in_the_band_as_often_as_it_says(a):
 
 
 def test_the_benchmark_runs():
-    done = subprocess.run([sys.executable, str(ROOT / "benchmarks/expected.py"), "--smoke"],
+    done = subprocess.run([sys.executable, "-W", "error", str(ROOT / "benchmarks/expected.py"),
+                           "--smoke"],
                           text=True, capture_output=True, timeout=120, cwd="/")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
