@@ -30,7 +30,7 @@ from risk.monitor.expected import Expected, expected, level_of, line_of
 
 MEASURES = ("exits", "found", "precision", "recall", "f1", "auc", "brier")
 SIZES = (30, 200, 2000)
-RUNS, SMOKE_RUNS = 400, 3
+RUNS, SMOKE_RUNS = 400, 1
 TEST_ROWS, PAST_FILES, PAST_ROWS, CALLED = 500, 8, 200, 0.2
 THIN = 0.1
 

@@ -135,19 +135,19 @@ def _measured(calibration: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | No
     errors = [(f["interval"][1] - f["interval"][0]) / (2 * Z95) for f in found if f]
     if not min(errors) > 0:
         return None
-    both = _correlation(calibration.get("bins", [])) * errors[0] * errors[1]
-    covariance = np.array([[errors[0] ** 2, both], [both, errors[1] ** 2]])
-    return np.array([f["value"] for f in found if f]), covariance
+    line = np.array([f["value"] for f in found if f])
+    both = _correlation(calibration.get("bins", []), line) * errors[0] * errors[1]
+    return line, np.array([[errors[0] ** 2, both], [both, errors[1] ** 2]])
 
 
-def _correlation(bins: list[dict[str, Any]]) -> float:
+def _correlation(bins: list[dict[str, Any]], line: np.ndarray) -> float:
     """The correlation of intercept and slope: the score keeps their intervals alone, but its
     groups of rows with their mean risks give back the information matrix up to a factor."""
     if len(bins) < 2:
         return 0.0
-    risk = np.clip([part["risk"] for part in bins], 1e-6, 1 - 1e-6)
-    weight = np.array([part["n"] for part in bins]) * risk * (1 - risk)
-    z = _log_odds(risk)
+    z = _log_odds(np.array([part["risk"] for part in bins]))
+    q = logistic(line[0] + line[1] * z)
+    weight = np.array([part["n"] for part in bins]) * q * (1 - q)
     one, mixed, square = (float(np.sum(weight * z**power)) for power in (0, 1, 2))
     return float(np.clip(-mixed / max((one * square) ** 0.5, 1e-12), -0.99, 0.99))
 
