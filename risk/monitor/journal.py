@@ -14,6 +14,7 @@ from risk.monitor.plain import Stand
 from risk.runner import os_error_text, start_log
 
 FORMAT = 1
+LATE_MINUTES = 25  # cron ticks every 10: two are missing by then
 
 
 class Journal:
