@@ -162,8 +162,9 @@ def _history(config: Config) -> Database:
 def entries(config: Config, last: int | None = None, skip: int = 0) -> list[Entry]:
     """The entries, or the last so many, oldest first; [] where there is no history.
 
-    skip: so many of the newest are left out. Nothing in the state folder is created or changed. PipelineError if the history is damaged,
-    written by a newer version, or held by its writer for five seconds.
+    skip: so many of the newest are left out. Nothing in the state folder is created or changed.
+    PipelineError if the history is damaged, written by a newer version, or held by its writer for
+    five seconds.
     """
     return _selected(config, "", last, skip)
 

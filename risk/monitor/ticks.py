@@ -57,5 +57,3 @@ def _kind(raw: bytes, slot: int) -> int:
 def _round_at(at: int, last: int) -> int:
     """The round of the newest slot at this place of the ring, up to the last slot."""
     return (last - (last - at) % SLOTS) // SLOTS % ROUNDS
-
-

@@ -1,4 +1,4 @@
-"""The page Decisions: every look that had something to decide, what it was based on, the releases."""
+"""The page Decisions: every look that had something to decide, what was behind it, releases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from risk.report.shapes import Chart, Scale, Seen, chart, scale, shown
 from risk.report.states import State
 from risk.report.wording import age, counted, stamp
 
-PER_PAGE = 50
+PER_PAGE, NEAR = 50, 0.3
 QUIET = ("keep", "wait")
 # Action -> what it is called; a verdict without an action is called by its own word.
 WORDS = {
@@ -82,12 +82,17 @@ def asked(args: MultiDict[str, str]) -> int:
     """The page that the address asks for; Problem 400 names what it does not know."""
     for name in args:
         if name != "page":
-            raise Problem(400, "bad_parameter", f"{printable(name)!r} is unknown here",
-                          "the page knows page")
+            raise Problem(
+                400, "bad_parameter", f"{printable(name)!r} is unknown here", "the page knows page"
+            )
     text = args.get("page") or "1"
     if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
-        raise Problem(400, "bad_parameter", f"page is {printable(text)!r}",
-                      "give a whole number of at least 1")
+        raise Problem(
+            400,
+            "bad_parameter",
+            f"page is {printable(text)!r}",
+            "give a whole number of at least 1",
+        )
     return int(text)
 
 
@@ -110,10 +115,9 @@ def heading(desk: Desk, last: Entry | None, found: int, damage: State | None) ->
     lead = leading(last)
     if lead is None:
         return f"Model {version} stays"
-    near = lead["E"] / lead["limit"]
-    how = "is near the limit" if near >= 0.3 else "is near the limit: none"
-    return (f"Model {version} stays: the challenger {how}" if near >= 0.3
-            else f"Model {version} stays: no challenger is near its limit")
+    if lead["E"] >= NEAR * lead["limit"]:
+        return f"Model {version} stays, and {printable(lead['name'])} is near its limit"
+    return f"Model {version} stays: no challenger is near its limit"
 
 
 def _took_over(last: Entry) -> str:
@@ -135,10 +139,16 @@ def about_last(last: Entry, now: datetime) -> dict[str, str]:
     lead = leading(last)
     told = ""
     if lead:
-        told = (f"The best challenger, “{printable(lead['name'])}”, has E = {shown(lead['E'])}; it "
-                f"takes {shown(lead['limit'])}.")
-    return {"when": stamp(last.at), "age": age(last.at, now), "lead": told,
-            "needed": needed(lead) if lead else ""}
+        told = (
+            f"The best challenger, “{printable(lead['name'])}”, has E = {shown(lead['E'])}; it "
+            f"takes {shown(lead['limit'])}."
+        )
+    return {
+        "when": stamp(last.at),
+        "age": age(last.at, now),
+        "lead": told,
+        "needed": needed(lead) if lead else "",
+    }
 
 
 def needed(one: dict[str, Any]) -> str:
@@ -150,8 +160,16 @@ def needed(one: dict[str, Any]) -> str:
     rows = one["rows_needed"]
     if rows is None:
         return "There is no evidence for it so far."
-    return (f"At this pace that is about {rows:,.0f} more rows with outcomes "
-            f"({rows / 2.5:,.0f} to {2.5 * rows:,.0f}).")
+    return (
+        f"At this pace that is about {roughly(rows)} more rows with outcomes "
+        f"({roughly(rows / 2.5)} to {roughly(2.5 * rows)})."
+    )
+
+
+def roughly(number: float) -> str:
+    """Two digits of it: the guess has no more."""
+    least = 10 ** max(len(f"{number:.0f}") - 2, 0)
+    return f"{round(number / least) * least:,}"
 
 
 def damaged(desk: Desk, error: PipelineError) -> State:
@@ -216,12 +234,16 @@ def files_by_tick(desk: Desk) -> dict[int, list[tuple[str, str]]]:
 def looks_of(
     kept: Sequence[Entry], files: dict[int, list[tuple[str, str]]], now: datetime
 ) -> list[Look]:
-    """The entries, given oldest first, as looks, newest first; with the files since the one before."""
+    """The entries, oldest first, as looks, newest first, with the files since the one before."""
     widest = max((one["limit"] for e in kept for one in e.evidence), default=10.0)
     ticks = [0, *(entry.tick for entry in kept)]
     return [
-        _look(entry, [one for tick in range(before + 1, entry.tick + 1)
-                      for one in files.get(tick, [])], widest, now)
+        _look(
+            entry,
+            [one for tick in range(before + 1, entry.tick + 1) for one in files.get(tick, [])],
+            widest,
+            now,
+        )
         for entry, before in zip(kept, ticks, strict=False)
     ][::-1]
 
@@ -277,8 +299,11 @@ def change_of(entry: Entry) -> str:
 
 def _challenger(one: dict[str, Any]) -> dict[str, str]:
     return {
-        "name": printable(one["name"]), "own": shown(one["E"]), "limit": shown(one["limit"]),
-        "brier": _brier(one.get("brier")), "served": _brier(one.get("brier_served")),
+        "name": printable(one["name"]),
+        "own": shown(one["E"]),
+        "limit": shown(one["limit"]),
+        "brier": _brier(one.get("brier")),
+        "served": _brier(one.get("brier_served")),
         "needed": needed(one),
     }
 
@@ -314,15 +339,25 @@ def grouped(looks: list[Look], newest: bool) -> list[Look | list[Look]]:
 
 def charted(kept: Sequence[Entry], today: date) -> Chart | None:
     """The evidence of these looks, oldest first; looks without any are left out."""
-    return chart([
-        Seen(
-            stamp(entry.at, today).rpartition(" ")[0].rpartition(" ")[0],
-            {printable(one["name"]): (one["E"], one["limit"]) for one in entry.evidence},
-            "" if entry.before == entry.after or entry.after is None else f"model {entry.after}",
-        )
-        for entry in kept
-        if entry.evidence or entry.before != entry.after
-    ])
+    return chart(
+        [
+            Seen(
+                stamp(entry.at, today).rpartition(" ")[0].rpartition(" ")[0],
+                {printable(one["name"]): (one["E"], one["limit"]) for one in entry.evidence},
+                _mark(entry),
+            )
+            for entry in kept
+            if entry.evidence or entry.before != entry.after
+        ]
+    )
+
+
+def _mark(entry: Entry) -> str:
+    """Words where another model was deployed, "" where none was."""
+    if entry.before == entry.after or entry.after is None:
+        return ""
+    older = entry.before is not None and entry.after < entry.before
+    return f"back to {entry.after}" if older else f"model {entry.after}"
 
 
 def chart_words(kept: Sequence[Entry]) -> str:
@@ -333,8 +368,10 @@ def chart_words(kept: Sequence[Entry]) -> str:
     lead = leading(judged[-1])
     assert lead
     changes = sum(entry.before != entry.after for entry in judged)
-    return (f"Evidence on a log axis over {counted(len(judged), 'look')}, {changes} of which changed "
-            f"the model. The last one’s best stands at {shown(lead['E'])} of {shown(lead['limit'])}")
+    return (
+        f"Evidence on a log axis over {counted(len(judged), 'look')}, {changes} of which changed "
+        f"the model. The last one’s best stands at {shown(lead['E'])} of {shown(lead['limit'])}"
+    )
 
 
 # ---------------------------------------------------------------- releases
@@ -343,19 +380,36 @@ def chart_words(kept: Sequence[Entry]) -> str:
 def released(desk: Desk, kept: Sequence[Entry]) -> list[dict[str, str]]:
     """The kept releases, newest first."""
     current, past = current_version(desk.config), former(desk)
+    why = {
+        entry.after: WORDS.get(entry.action, "")
+        for entry in kept
+        if entry.after != entry.before and entry.action not in SHAPES
+    }
     undone = {e.before for e in kept if e.action in ("roll back", "rollback by hand", "back")}
     lines = []
     for release in reversed(releases(desk.config)):
         m, version = release.manifest, release.version
-        state = ("served" if version == current else "former" if version == past else
-                 "taken back" if version in undone else "replaced")
-        lines.append({
-            "version": str(version), "at": stamp(m["deployed_at"]), "state": state,
-            "why": WORDS.get(m.get("action") or "", "by hand or first"),
-            "rows": f"{m['rows']:,}", "f1": f"{m['f1']:.3f}",
-            "digest": m["files"]["model.json"][:8],
-            "data": m["files"]["finaldata.csv"][:8],
-        })
+        state = (
+            "served"
+            if version == current
+            else "former"
+            if version == past
+            else "taken back"
+            if version in undone
+            else "replaced"
+        )
+        lines.append(
+            {
+                "version": str(version),
+                "at": stamp(m["deployed_at"]),
+                "state": state,
+                "why": why.get(version) or WORDS.get(m.get("action") or "", "–"),
+                "rows": f"{m['rows']:,}",
+                "f1": f"{m['f1']:.3f}",
+                "digest": m["files"]["model.json"][:8],
+                "data": m["files"]["finaldata.csv"][:8],
+            }
+        )
     return lines
 
 

@@ -139,16 +139,23 @@ def chart(looks: Sequence[Seen]) -> Chart | None:
         Line(name, STYLES[min(at, len(STYLES) - 1)], *_line(name, looks, eras, x, y))
         for at, name in enumerate(names)
     ]
-    limits = [(at, next(iter(look.evidence.values()))[1])
-              for at, look in enumerate(looks) if look.evidence]
+    limits = [
+        (at, next(iter(look.evidence.values()))[1])
+        for at, look in enumerate(looks)
+        if look.evidence
+    ]
     return Chart(
         [(y(10.0**power), f"{10.0**power:,g}") for power in _powers(int(low), int(high))],
         spread(lines),
         _stairs(limits, each, x, y),
         (x(limits[-1][0]), y(limits[-1][1]) - 6, f"limit {limits[-1][1]:,.0f}"),
         clear([(x(at), look.change) for at, look in enumerate(looks) if look.change]),
-        [(x(at), y(own)) for at, look in enumerate(looks)
-         for own, limit in look.evidence.values() if own >= limit],
+        [
+            (x(at), y(own))
+            for at, look in enumerate(looks)
+            for own, limit in look.evidence.values()
+            if own >= limit
+        ],
         clear([(x(at), look.day) for at, look in enumerate(looks)]),
     )
 
@@ -208,7 +215,7 @@ def shown(value: float) -> str:
     """Evidence for people: 0.31, 3.1, 74, 1,391; 3e+12 where digits say nothing any more."""
     if value >= 1e6:
         return f"{value:.0e}"
-    digits = 2 if value < 1 else 1 if value < 20 else 0
+    digits = 0 if value == round(value) else 2 if value < 1 else 1 if value < 20 else 0
     return f"{value:,.{digits}f}"
 
 
@@ -253,8 +260,12 @@ class Strip:
 
 def hour_word(found: Sequence[int]) -> str:
     """The word of an hour by what became of its ticks: the worst of them, "" for none expected."""
-    for kind, word in ((ticks.BROKEN, FAILED), (ticks.NONE, MISSING), (ticks.WORKED, OK),
-                       (ticks.IDLE, IDLE)):
+    for kind, word in (
+        (ticks.BROKEN, FAILED),
+        (ticks.NONE, MISSING),
+        (ticks.WORKED, OK),
+        (ticks.IDLE, IDLE),
+    ):
         if kind in found:
             return word
     return NONE

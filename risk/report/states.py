@@ -81,7 +81,7 @@ def cannot_tell(known: int, least: int, waiting: int) -> State:
         "no outcomes yet",
         "No outcomes yet: we cannot tell how good the lists are.",
         f"{told}{wait}. A client counts who was on a list before the outcome was known.",
-        "Nothing to do: outcomes come with the files. Until then no accuracy of the lists is shown.",
+        "Nothing to do: outcomes come with the files. Until then no accuracy is claimed.",
     )
 
 

@@ -16,8 +16,8 @@ from risk.report.wording import counted, day, stamp, whole
 
 SHOWN_NAMES = 6
 CAVEAT = (
-    "You choose whom to call, so that a difference may be your choice and not the call. Only clients "
-    "left uncalled by lot would tell: leave out a part of the list that a coin chooses."
+    "You choose whom to call, so that a difference may be your choice and not the call. Only "
+    "clients left uncalled by lot would tell: leave out a part of the list that a coin chooses."
 )
 Claims = dict[str, Any]
 
@@ -28,7 +28,7 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
     enough = bool(outcomes.get("enough"))
     score = desk.release().score if not enough else _score(desk)
     claims = outcomes if enough else of_test(score)
-    group = claims.get("all")
+    group: Claims = claims.get("all") or {}
     return {
         "enough": enough,
         "banners": [] if enough else [untold(outcomes)],
@@ -40,7 +40,7 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         "sentences": sentences(group, listed=enough),
         "nobody": nobody(group),
         "reach": [reached(one) for one in claims.get("reach") or []],
-        "leavers": (group or {}).get("left", 0),
+        "leavers": group.get("left", 0),
         "calibration": calibration(claims.get("calibration")),
         "brier": brier(claims.get("brier")),
         "wrong": wrong(outcomes, desk.now.date()) if enough else [],
@@ -85,12 +85,20 @@ def lead(outcomes: Claims) -> list[tuple[str, bool]]:
     group, (first, last) = outcomes["all"], (outcomes.get("from"), outcomes.get("to"))
     span = f" of {day(first)} to {day(last)}" if first and last else ""
     listed = group["listed"]
-    told = [(f"{group['left']:,} of all {group['n']:,}", True),
-            (f" listings{span} left, of {counted(group['clients'], 'client')}.", False)]
+    told = [
+        (f"{group['left']:,} of all {group['n']:,}", True),
+        (f" listings{span} left, of {counted(group['clients'], 'client')}.", False),
+    ]
     if listed["n"]:
-        told = [(f"{listed['left']:,} of {listed['n']:,}", True),
-                (f" listings on the call list left ({interval(listed['interval'])} of 100, 95 % "
-                 "interval), against ", False), *told]
+        told = [
+            (f"{listed['left']:,} of {listed['n']:,}", True),
+            (
+                f" listings on the call list left ({interval(listed['interval'])} of 100, 95 % "
+                "interval), against ",
+                False,
+            ),
+            *told,
+        ]
     known = f" Outcomes known on {stamp(outcomes['made_at'])}"
     return [*told, (f"{known}; {outcomes.get('waiting', 0):,} still wait for theirs.", False)]
 
@@ -105,24 +113,31 @@ def interval(ends: list[float] | None) -> str:
 
 def of_test(score: dict[str, Any]) -> Claims:
     """The score in the form of outcomes: "listed" is who was said to be at the threshold or up."""
-    counts = [score.get(k) for k in ("true_positive", "false_positive", "false_negative",
-                                     "true_negative")]
+    counts = [
+        score.get(k) for k in ("true_positive", "false_positive", "false_negative", "true_negative")
+    ]
     if None in counts:
         return {}
     hits, alarms, missed, rightly = map(int, counts)  # type: ignore[arg-type]
     left, n = hits + missed, hits + alarms + missed + rightly
     return {
         "all": {
-            "n": n, "left": left,
+            "n": n,
+            "left": left,
             "listed": _share(hits, hits + alarms),
             "not_listed": _share(missed, missed + rightly),
             "at_random": _share(left, n),
-            "hits": hits, "false_alarms": alarms, "misses": missed, "rightly_not_listed": rightly,
+            "hits": hits,
+            "false_alarms": alarms,
+            "misses": missed,
+            "rightly_not_listed": rightly,
         },
         "reach": score.get("reach"),
         "calibration": score.get("calibration"),
-        "brier": {"value": score.get("brier"),
-                  "base_rate": (score.get("base_rate") or {}).get("brier")},
+        "brier": {
+            "value": score.get("brier"),
+            "base_rate": (score.get("base_rate") or {}).get("brier"),
+        },
     }
 
 
@@ -131,7 +146,9 @@ def _share(left: int, n: int) -> dict[str, Any]:
 
 
 def basis_words(score: dict[str, Any]) -> str:
-    return "test data" if score.get("basis") == "test data" else "training rows, by cross-validation"
+    return (
+        "test data" if score.get("basis") == "test data" else "training rows, by cross-validation"
+    )
 
 
 def test_lead(score: dict[str, Any]) -> list[tuple[str, bool]]:
@@ -150,8 +167,9 @@ def tested(score: dict[str, Any]) -> str:
     area = score.get("auc_interval")
     within = f" ({100 * area[0]:.0f} to {100 * area[1]:.0f})" if area else ""
     return (
-        f"On {score['n']:,} rows of the {basis_words(score)}: of 100 pairs of a client who left and "
-        f"one who stayed, the one who left had the higher risk in {100 * score['auc']:.0f}{within}. "
+        f"On {score['n']:,} rows of the {basis_words(score)}: of 100 pairs of a client who left "
+        "and one who stayed, the one who left had the higher risk in "
+        f"{100 * score['auc']:.0f}{within}. "
         f"F1 {score['f1']:.2f}."
     )
 
@@ -170,38 +188,52 @@ class Squares:
     rest: str
 
 
-def squares(group: Claims | None) -> list[Squares]:
+def squares(group: Claims) -> list[Squares]:
     """The two waffles; one without rows is left out."""
     if not group:
         return []
-    return [_squares(word, group[key]) for word, key in
-            (("Listed", "listed"), ("Not listed", "not_listed")) if group[key]["n"]]
+    return [
+        _squares(word, group[key])
+        for word, key in (("Listed", "listed"), ("Not listed", "not_listed"))
+        if group[key]["n"]
+    ]
 
 
 def _squares(word: str, part: Claims) -> Squares:
     percent = whole(part["share"])
-    says = f"{part['left']:,} of {part['n']:,} left, {percent} of 100 ({interval(part['interval'])})"
+    within = interval(part["interval"])
+    says = f"{part['left']:,} of {part['n']:,} left, {percent} of 100 ({within})"
     return Squares(word, says, percent, *waffle(percent))
 
 
-def sentences(group: Claims | None, *, listed: bool) -> list[tuple[str, str, str]]:
+def sentences(group: Claims, *, listed: bool) -> list[tuple[str, str, str]]:
     """The confusion matrix as four sentences: (how many, what they are, what that was)."""
     if not group:
         return []
     on, off = ("listed", "not listed") if listed else ("said to leave", "said to stay")
     return [
         (f"{group['hits']:,}", f"{on} and left", "A call was worth it." if listed else "Right."),
-        (f"{group['false_alarms']:,}", f"{on} and stayed",
-         "A false alarm, or the call helped." if listed else "A false alarm."),
-        (f"{group['misses']:,}", f"{off} and left",
-         "Missed: the list is too short for all, or the risk was told too low."
-         if listed else "Missed."),
-        (f"{group['rightly_not_listed']:,}", f"{off} and stayed",
-         "Rightly left alone." if listed else "Right."),
+        (
+            f"{group['false_alarms']:,}",
+            f"{on} and stayed",
+            "A false alarm, or the call helped." if listed else "A false alarm.",
+        ),
+        (
+            f"{group['misses']:,}",
+            f"{off} and left",
+            "Missed: the list is too short for all, or the risk was told too low."
+            if listed
+            else "Missed.",
+        ),
+        (
+            f"{group['rightly_not_listed']:,}",
+            f"{off} and stayed",
+            "Rightly left alone." if listed else "Right.",
+        ),
     ]
 
 
-def nobody(group: Claims | None) -> str:
+def nobody(group: Claims) -> str:
     """What saying the same of everybody would be right for: the trap of accuracy."""
     if not group or not group["n"]:
         return ""
@@ -249,16 +281,26 @@ def calibration(found: Claims | None) -> dict[str, Any] | None:
     bins = [_bin(one) for one in found["bins"]]
     touching = sum(one.touches for one in bins)
     dots: list[Dot] = calibration_dots(found["bins"])
-    return {"bins": bins, "dots": dots, "answer": answer(touching, len(bins)),
-            "slope": slope(found.get("slope")),
-            "says": f"{touching} of {len(bins)} intervals touch the diagonal"}
+    return {
+        "bins": bins,
+        "dots": dots,
+        "answer": answer(touching, len(bins)),
+        "slope": slope(found.get("slope")),
+        "says": f"{touching} of {len(bins)} intervals touch the diagonal",
+    }
 
 
 def _bin(one: dict[str, Any]) -> Bin:
     low, high = one["interval"]
     left = round(one["left"] * one["n"])
-    return Bin(whole(one["risk"]), one["n"], left, whole(one["left"]), interval(one["interval"]),
-               low <= one["risk"] <= high)
+    return Bin(
+        whole(one["risk"]),
+        one["n"],
+        left,
+        whole(one["left"]),
+        interval(one["interval"]),
+        low <= one["risk"] <= high,
+    )
 
 
 def answer(touching: int, groups: int) -> str:
@@ -300,10 +342,16 @@ def wrong(outcomes: Claims, today: date) -> list[dict[str, Any]]:
     """The last misses and the last false alarms by name."""
     group = outcomes["all"]
     return [
-        {"title": "Left, and not on the list", "of": group["misses"],
-         "names": [_named(one, today) for one in outcomes["misses"][:SHOWN_NAMES]]},
-        {"title": "Listed, and stayed", "of": group["false_alarms"],
-         "names": [_named(one, today) for one in outcomes["false_alarms"][:SHOWN_NAMES]]},
+        {
+            "title": "Left, and not on the list",
+            "of": group["misses"],
+            "names": [_named(one, today) for one in outcomes["misses"][:SHOWN_NAMES]],
+        },
+        {
+            "title": "Listed, and stayed",
+            "of": group["false_alarms"],
+            "names": [_named(one, today) for one in outcomes["false_alarms"][:SHOWN_NAMES]],
+        },
     ]
 
 
@@ -314,7 +362,7 @@ def _named(one: dict[str, Any], today: date) -> dict[str, Any]:
         "when": day(when, today),
         "said": f"{whole(one['risk'])} %",
         "rank": f"{one['rank']:,} of {one['of']:,}",
-        "called": "called" if one["contacted"] else "not called",
+        "called": "contacted" if one["contacted"] else "not contacted",
     }
 
 
@@ -323,19 +371,31 @@ def _named(one: dict[str, Any], today: date) -> dict[str, Any]:
 
 def calls(outcomes: Claims) -> dict[str, Any]:
     """Those of the list who were contacted beside those who were not, and what that cannot say."""
-    parts = [(word, (outcomes.get(key) or {}).get("listed") or {"n": 0})
-             for word, key in (("contacted", "contacted"), ("not contacted", "not_contacted"))]
+    parts = [
+        (word, (outcomes.get(key) or {}).get("listed") or {"n": 0})
+        for word, key in (("contacted", "contacted"), ("not contacted", "not_contacted"))
+    ]
     lines = [_called(word, part) for word, part in parts if part["n"]]
     caveat = outcomes.get("caveat") or ""
     note = f"{caveat[:1].upper()}{caveat[1:]}. {CAVEAT}" if caveat else CAVEAT
-    return {"lines": lines, "answer": _told_apart([part for _, part in parts]), "note": note,
-            "n": sum(part["n"] for _, part in parts)}
+    return {
+        "lines": lines,
+        "answer": _told_apart([part for _, part in parts]),
+        "note": note,
+        "n": sum(part["n"] for _, part in parts),
+    }
 
 
 def _called(word: str, part: dict[str, Any]) -> dict[str, Any]:
     low, high = part["interval"]
-    return {"word": word, "count": f"{part['left']:,} of {part['n']:,}", "share": whole(part["share"]),
-            "low": whole(low), "high": whole(high), "interval": interval(part["interval"])}
+    return {
+        "word": word,
+        "count": f"{part['left']:,} of {part['n']:,}",
+        "share": whole(part["share"]),
+        "low": whole(low),
+        "high": whole(high),
+        "interval": interval(part["interval"]),
+    }
 
 
 def _told_apart(parts: list[dict[str, Any]]) -> str:
