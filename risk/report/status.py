@@ -39,8 +39,10 @@ from risk.report.wording import MONTHS, age, ago, counted, day, enumerated, stam
 
 DAYS, HOUR_TICKS = 7, 6
 MOST_LINES, SHOWN_RULES, SHOWN_FILES = 20_000, 8, 12
+SHOWN_DRIFT, TOLD = 8, ("alert", "watching")
 TAIL_BYTES, TAIL_LINES = 8_000, 20
-HARMLESS = 0.04  # a drift below this distance is no alert, see docs/watch.md
+BAR_UNITS = 400  # the drift bar ends at .25; its stroke is at .04, see docs/watch.md
+LEAST_MISSING = 0.05  # percent: less is shown as 0.0
 PACKAGES = ("numpy", "polars", "scikit-learn", "pandas", "flask", "matplotlib")
 STAGES = ("ingestion", "training", "scoring", "deployment", "reporting", "apicalls")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -62,6 +64,7 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         "failure": failure(last_failure(marker), now),
         "data": data_card(desk),
         "drift": drift,
+        "shown_drift": max(SHOWN_DRIFT, sum(one["state"] in TOLD for one in drift)),
         "watched": watched(seen, now),
         "times": times(desk.file(desk.config.timings)),
         "versions": versions(desk.file(desk.config.packages), now),
@@ -125,11 +128,11 @@ def lead(
     if marker.get("finished"):
         began, ended = (datetime.fromisoformat(marker[k]) for k in ("started", "finished"))
         took = counted(max(round((ended - began).total_seconds()), 1), "second")
-        reason = f"{marker.get('outcome')}: {marker.get('reason')}"
+        reason = printable(str(marker.get("reason") or ""))
         found.append(
             (
                 f" The last run with something to do was {stamp(marker['finished'])} "
-                f"({age(marker['finished'], now)}) and took {took}. It {printable(reason)}.",
+                f"({age(marker['finished'], now)}) and took {took}. Its outcome, “{marker.get('outcome')}”: {reason}.",
                 False,
             )
         )
@@ -308,7 +311,7 @@ def _refused(entry: dict[str, Any]) -> dict[str, str]:
 def missing(columns: dict[str, Any], features: Sequence[str]) -> str:
     """Which features lack how much, the most first; "" where none does."""
     shares = {name: columns.get(name, {}).get("missing_percent") or 0 for name in features}
-    worst = sorted((name for name in shares if shares[name]), key=lambda n: -shares[n])
+    worst = sorted((name for name in shares if shares[name] >= LEAST_MISSING), key=lambda n: -shares[n])
     return enumerated([f"{printable(name)} {shares[name]:.1f} %" for name in worst[:5]])
 
 
@@ -374,7 +377,7 @@ def drifted(row: dict[str, Any]) -> dict[str, Any]:
         "name": printable(row["name"]),
         "state": row["state"],
         "effect": f"{row['effect']:.3f}" if known else "",
-        "bar": min(round(250 * row["effect"]), 100) if known else 0,
+        "bar": min(round(BAR_UNITS * row["effect"]), 100) if known else 0,
         "p": f"{row['p']:.2g}" if known else "",
         "n": f"{row['n']:,}",
         "since": day(row["since"][:10]) if row["since"] and row["state"] != "steady" else "",
