@@ -292,13 +292,12 @@ def _cells(
 
 
 def _prune(database: sqlite3.Connection, last: Scoring, days: int) -> None:
-    """Drop the scorings that are older than so many days, but never the last."""
+    """Drop the scorings that are so many days older than the last."""
     moment = datetime.datetime.fromisoformat(last.at) - datetime.timedelta(days=days)
-    limit = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-    old = "FROM scorings WHERE at < ? AND number < ?"
-    values = (limit, last.number)
-    database.execute(f"DELETE FROM scores WHERE scoring IN (SELECT number {old})", values)
-    database.execute(f"DELETE {old}", values)
+    limit = (moment.strftime("%Y-%m-%dT%H:%M:%SZ"),)
+    old = "FROM scorings WHERE at < ?"
+    database.execute(f"DELETE FROM scores WHERE scoring IN (SELECT number {old})", limit)
+    database.execute(f"DELETE {old}", limit)
 
 
 def forget_client(config: Config, client: str) -> list[str]:
@@ -313,7 +312,7 @@ def forget_client(config: Config, client: str) -> list[str]:
             )
 
         if change(config, gone):
-            ledger(config).compact()
+            ledger(config).compact()  # not every SQLite overwrites what it deletes
             sync_folder(config.state_folder)
     asides = config.state_folder.glob(f"{config.ledger.stem}.damaged-*")
     return sorted(config.shown(path) for path in asides)

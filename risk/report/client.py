@@ -58,7 +58,7 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         "facts": facts(listed, listing, signs, today) if listed else [],
         "signs": signs,
         "chart": chart(past, signs.average, today),
-        "told": [told_line(*entry, today) for entry in reversed(past)],
+        "told": [told_line(one, told, today) for one, told in reversed(past)],
         "move": move_of(listed, listing, today),
         "calls": calls(past, rows, desk.config.columns.target, notes_of(desk, name), today),
         "notes": [note_line(one, today) for one in reversed(notes_of(desk, name))],
@@ -172,8 +172,8 @@ def facts(listed: Client, listing: dict[str, Any], signs: Signs, today: date) ->
     strongest = next((sign for sign in signs.lines if sign.points > 0), None)
     if strongest:
         note = f"{strongest.usual}; " if strongest.usual else ""
-        value = strongest.own or strongest.name
-        found.append(Fact(strongest.name, value, f"{note}the strongest sign, {strongest.told}"))
+        name, value = (strongest.name, strongest.own) if strongest.own else ("Sign", strongest.name)
+        found.append(Fact(name, value, f"{note}the strongest sign, {strongest.told}"))
     when = contact_when(contact, today)
     return [*found, Fact("Contact", state_of(listed), when or "nobody has noted a contact")]
 

@@ -133,8 +133,13 @@ class Desk:
         return None
 
     def provisional(self) -> list[State]:
-        """Whether the deployed model still has to prove itself."""
-        return []
+        """Whether the deployed model still has to prove itself; none where that is not known."""
+        decision = self.file(self.config.decision)
+        version = current_version(self.config)
+        unproven = (decision.get("details") or {}).get("provisional")
+        if version is None or not (unproven or decision.get("action") == "first"):
+            return []
+        return [states.provisional(version, UNPROVEN)]
 
     def trouble(self) -> str:
         """What is wrong with the last run, "" if nothing."""
@@ -163,6 +168,10 @@ class Desk:
         return found
 
 
+UNPROVEN = (
+    "No outcome that came after a forecast has shown yet that the forecasts are better than the "
+    "share of leavers alone."
+)
 LEAST = "a first model needs at least 50 rows with an outcome, 10 of each kind."
 
 

@@ -55,11 +55,20 @@ def provisional(version: int, why: str) -> State:
     )
 
 
+def other_model(listed: int, deployed: int) -> State:
+    return State(
+        "list of another model",
+        f"The list is by model {listed}; deployed is model {deployed}.",
+        "It holds for the rows of its date. A client's reasons are the deployed model's.",
+        "Type `python reporting.py`, or wait for the next run.",
+    )
+
+
 def nothing_to_score(note: str) -> State:
     return State(
         "nothing to score",
         "No clients to score.",
-        f"Every client's last row says that the client has left ({note}).",
+        f"Every client’s last row says that the client has left ({note}).",
         "Add a file with present clients, their outcome left empty.",
     )
 
@@ -229,6 +238,7 @@ def examples() -> list[State]:
         no_model(26, 6, why),
         no_list(),
         provisional(16, "It was deployed for the rows that it adds, not yet on evidence."),
+        other_model(16, 17),
         nothing_to_score("clients whose last row says that they stayed"),
         no_outcomes("The first list is too young: a client counts once its outcome is known."),
         cannot_tell(12, 30, 410),

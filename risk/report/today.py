@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, replace
 from datetime import date
 from statistics import median
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from werkzeug.datastructures import MultiDict
 
+from risk.artifacts import current_version
 from risk.data.access import Problem, printable
 from risk.report import states
 from risk.report.calls import HIGH, LOW, RAISED_BAND, UNKNOWN
@@ -444,7 +446,9 @@ def banners(desk: Desk, listing: Listing) -> list[State]:
     rhythm = overdue(desk.snapshot_days(), desk.now.date())
     if rhythm:
         found.append(states.stale(when, data_age(listing, desk.now), rhythm))
-    broken = desk.broken()
+    broken, deployed = desk.broken(), current_version(desk.config)
+    if deployed and deployed != listing["model_version"]:
+        found.append(states.other_model(listing["model_version"], deployed))
     return [*([broken] if broken else []), *found, *desk.provisional()]
 
 
@@ -475,13 +479,7 @@ def csv_text(desk: Desk, args: MultiDict[str, str]) -> str:
 def back(to: str, form: MultiDict[str, str]) -> str:
     """Where a sent form leads to: the list that it was sent from, else the client's page."""
     if to.startswith("?"):
-        pairs: MultiDict[str, str] = MultiDict(_pairs(to))
-        return asked(pairs).address()
+        with contextlib.suppress(Problem):
+            return asked(MultiDict(parse_qsl(to.removeprefix("?")))).address()
     return f"client?{urlencode({'name': form.get('name', '')})}#contact"
-
-
-def _pairs(query: str) -> list[tuple[str, str]]:
-    from urllib.parse import parse_qsl
-
-    return parse_qsl(query.removeprefix("?"))
 
