@@ -162,6 +162,14 @@ def _reach_lines(found: dict[str, Any] | None) -> list[str]:
     return [head, *reach_table(found["reach"], found["list"]), *profit]
 
 
+def _expected_lines(config: Config) -> list[str]:
+    """What the present list is expected to reach, as the last report had it."""
+    from risk.report.clients import read_list
+
+    found = read_list(config).get("expected")
+    return [found["sentence"]] if found else []
+
+
 # ---------------------------------------------------------------- what was measured
 
 
@@ -365,6 +373,7 @@ def diagnose(config: Config) -> Outcome:
             *_time_lines(known["timings"]),
             packages_text(known["packages"]),
             *_reach_lines(reached),
+            *_expected_lines(config),
         ]
     )
     data = {"predictions": predicted, "statistics": stats, **known, "calls": reached}

@@ -25,6 +25,7 @@ from risk.monitor.outcomes import outcomes_of
 from risk.report.calls import Economics, mean_economics, profit_of, profit_words
 from risk.report.changes import add_changes, keep, present_of
 from risk.report.clients import client_list, csv_of, json_of
+from risk.report.expectation import expectation_of
 from risk.report.heldout import held_out_risks
 from risk.runner import run
 
@@ -45,6 +46,7 @@ def report(config: Config) -> Outcome:
     held_out = held_out_risks(config, release.manifest, rows, schema, keep=True)
     listing = client_list(config, model, release.manifest, rows, schema, tick, held_out)
     listing["cut"]["reach"] = reach_of(listing["cut"], labels, risks, mean_economics(config))
+    listing["expected"] = expectation_of(config, listing, stored)
     mend(config)
     taken = take(config)
     present = present_of(config, listing, release.manifest, rows, schema)
@@ -58,6 +60,7 @@ def report(config: Config) -> Outcome:
     lines = [
         f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing['note']})",
         sentence(listing["cut"]),
+        *([listing["expected"]["sentence"]] if listing["expected"] else []),
         *change_lines(listing),
         f"outcomes: {outcomes['all']['sentence'] if outcomes['enough'] else outcomes['why']}",
         f"confusion matrix: {config.shown(config.confusion_matrix)}",

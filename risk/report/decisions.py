@@ -71,10 +71,10 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
 
 
 RULES = {
-    "fast": "Evidence starts at 1 after every deployment. A challenger takes over when its line "
-    "crosses its own limit: 10 for the challenger, more for a jump.",
-    "certified": "Evidence starts at 1 after every deployment, and the next limit is higher: "
-    "however often we look, a model that is no worse is replaced with a chance of at most 5 %.",
+    "fast": "A challenger takes over when its line reaches the limit. Rings are of one look’s rows "
+    "alone: a model of just these rows, or a former one, which takes over at a limit of its own.",
+    "certified": "After each swap the next limit is higher: however often we look, a model that is "
+    "no worse is replaced with a chance of at most 5 %.",
 }
 
 
@@ -110,7 +110,7 @@ def heading(desk: Desk, last: Entry | None, found: int, damage: State | None) ->
     if held:
         why = "by hand" if held is True else "by a data fault"
         return f"Model {version} is held {why}"
-    if last.after == version and last.before != version:
+    if last.after == version and last.before != version and last.action != "layer":
         return f"Model {version} {_took_over(last)}"
     lead = leading(last)
     if lead is None:
@@ -123,7 +123,7 @@ def heading(desk: Desk, last: Entry | None, found: int, damage: State | None) ->
 def _took_over(last: Entry) -> str:
     if last.before is None:
         return "is the first"
-    why = {"growth": "it has learned from many more rows", "layer": "the level of its risks moved"}
+    why = {"growth": "it has learned from many more rows"}
     return f"took over from {last.before}: {why.get(last.action, 'it predicts better')}"
 
 
@@ -156,7 +156,7 @@ def needed(one: dict[str, Any]) -> str:
     if one["E"] >= one["limit"]:
         return "The limit is reached."
     if "rows_needed" not in one:
-        return "Too few rows to say how many more it takes."
+        return "By the rows of this look alone."
     rows = one["rows_needed"]
     if rows is None:
         return "There is no evidence for it so far."
@@ -223,6 +223,11 @@ class Look:
     quiet: bool
 
 
+def sentence(text: str) -> str:
+    """With a capital at its beginning; what begins with a column's name stays as it is."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def files_by_tick(desk: Desk) -> dict[int, list[tuple[str, str]]]:
     """Tick -> (file, the beginning of its digest) of the files that the store took in then."""
     found: dict[int, list[tuple[str, str]]] = {}
@@ -258,7 +263,7 @@ def _look(entry: Entry, files: list[tuple[str, str]], widest: float, now: dateti
         shape=shape,
         alert=shape in ("back", "held"),
         change=change_of(entry),
-        reason=f"{entry.reason[:1].upper()}{entry.reason[1:]}",
+        reason=sentence(entry.reason) if entry.verdict != "fault" else entry.reason,
         own=shown(lead["E"]) if lead else "",
         limit=shown(lead["limit"]) if lead else "",
         lead=printable(lead["name"]) if lead else "",
@@ -280,6 +285,8 @@ def verdict_of(entry: Entry) -> tuple[str, str]:
         return "data fault", "held"
     if entry.action in SHAPES:
         return WORDS[entry.action], SHAPES[entry.action]
+    if entry.action == "layer":
+        return WORDS[entry.action], "keep"
     if entry.verdict == BY_HAND:
         return WORDS.get(entry.action, entry.action), "hand"
     if entry.action == "none" or not WORDS.get(entry.action):
@@ -289,7 +296,7 @@ def verdict_of(entry: Entry) -> tuple[str, str]:
 
 def change_of(entry: Entry) -> str:
     """`2 → 3`, `3 stays`, `3 is held`."""
-    if entry.after is None or entry.before == entry.after:
+    if entry.after is None or entry.before == entry.after or entry.action == "release hold":
         version = entry.after or entry.before
         return f"{version} stays" if version else "no model"
     if entry.before is None:
@@ -343,18 +350,30 @@ def charted(kept: Sequence[Entry], today: date) -> Chart | None:
         [
             Seen(
                 stamp(entry.at, today).rpartition(" ")[0].rpartition(" ")[0],
-                {printable(one["name"]): (one["E"], one["limit"]) for one in entry.evidence},
+                {printable(o["name"]): (o["E"], o["limit"]) for o in entry.evidence if since_mark(o)},
+            {
+                printable(o["name"]): (o["E"], o["limit"])
+                for o in entry.evidence
+                if not since_mark(o)
+            },
                 _mark(entry),
             )
             for entry in kept
-            if entry.evidence or entry.before != entry.after
+            if entry.evidence or _mark(entry)
         ]
     )
 
 
+def since_mark(one: dict[str, Any]) -> bool:
+    """Whether it is of all rows since the evidence began; else of this look's rows alone."""
+    return "rows_needed" in one
+
+
 def _mark(entry: Entry) -> str:
-    """Words where another model was deployed, "" where none was."""
-    if entry.before == entry.after or entry.after is None:
+    """Words where the evidence began anew, "" where it goes on: also where the level moved."""
+    if entry.action == "release hold":
+        return "hold released"
+    if entry.action in ("layer", "none") or entry.after is None:
         return ""
     older = entry.before is not None and entry.after < entry.before
     return f"back to {entry.after}" if older else f"model {entry.after}"

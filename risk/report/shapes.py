@@ -76,14 +76,16 @@ def scale(evidence: float, limit: float, widest: float) -> Scale:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the chart needs of a look: the day in words, E and limit by name, what it changed.
+    """What the chart needs of a look: the day in words, what it bet, what it began anew.
 
-    change: words on the mark where another model was deployed, "" where none was.
+    evidence: (E, limit) by name, of all rows since the last mark. alone: of this look's rows only.
+    mark: words where the evidence began anew, "" where it goes on.
     """
 
     day: str
     evidence: dict[str, tuple[float, float]]
-    change: str
+    alone: dict[str, tuple[float, float]]
+    mark: str
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """The evidence of several looks on a log axis."""
+    """The evidence of several looks on a log axis; alone: of the rows of one look each."""
 
     grid: list[tuple[float, str]]
     lines: list[Line]
@@ -106,6 +108,7 @@ class Chart:
     limit_label: tuple[float, float, str] | None
     marks: list[tuple[float, str]]
     crossings: list[tuple[float, float]]
+    alone: list[tuple[float, float, str]]
     days: list[tuple[float, str]]
 
 
@@ -115,11 +118,12 @@ STYLES = ("s-ink", "s-soft", "s-ink dash", "s-soft dash", "s-ink dots", "s-soft 
 
 
 def chart(looks: Sequence[Seen]) -> Chart | None:
-    """The evidence of the looks, oldest first; it starts at 1 after every change of the model.
+    """The evidence of the looks, oldest first; it starts at 1 after every mark.
 
     None where no look has any. The limit is that of the first challenger of each look.
     """
-    told = [value for look in looks for pair in look.evidence.values() for value in pair]
+    bets = [{**look.evidence, **look.alone} for look in looks]
+    told = [value for one in bets for pair in one.values() for value in pair]
     if not told:
         return None
     low = min(-1.0, math.floor(math.log10(max(min(told), LEAST_E))))
@@ -148,13 +152,15 @@ def chart(looks: Sequence[Seen]) -> Chart | None:
         [(y(10.0**power), f"{10.0**power:,g}") for power in _powers(int(low), int(high))],
         spread(lines),
         _stairs(limits, each, x, y),
-        (x(limits[-1][0]), y(limits[-1][1]) - 6, f"limit {limits[-1][1]:,.0f}"),
-        clear([(x(at), look.change) for at, look in enumerate(looks) if look.change]),
+        (x(limits[-1][0]), y(limits[-1][1]) - 6, f"limit {shown(limits[-1][1])}")
+        if limits
+        else None,
+        clear([(x(at), look.mark) for at, look in enumerate(looks) if look.mark]),
+        [(x(at), y(own)) for at, one in enumerate(bets) for own, top in one.values() if own >= top],
         [
-            (x(at), y(own))
+            (x(at), y(own), f"{name} {shown(own)} of {shown(top)}")
             for at, look in enumerate(looks)
-            for own, limit in look.evidence.values()
-            if own >= limit
+            for name, (own, top) in look.alone.items()
         ],
         clear([(x(at), look.day) for at, look in enumerate(looks)]),
     )
@@ -166,7 +172,7 @@ def _powers(low: int, high: int) -> range:
 
 def _eras(looks: Sequence[Seen]) -> list[tuple[int, int]]:
     """(first, last) places of the looks between two changes; the look that changed ends its era."""
-    ends = [at for at, look in enumerate(looks) if look.change] + [len(looks) - 1]
+    ends = [at for at, look in enumerate(looks) if look.mark] + [len(looks) - 1]
     starts = [0, *(end for end in ends[:-1])]
     return [pair for pair in zip(starts, ends, strict=True) if pair[0] <= pair[1]]
 
@@ -183,7 +189,7 @@ def _line(
     end: tuple[float, float, str] | None = None
     for era, (first, last) in enumerate(eras):
         # The look that deployed is the next era's start, where evidence is 1.
-        begins = era > 0 or bool(looks[first].change)
+        begins = era > 0 or bool(looks[first].mark)
         points = [(first, 1.0)] if begins else []
         inside = range(first + 1 if era else first, last + 1)
         points += [(at, looks[at].evidence[name][0]) for at in inside if name in looks[at].evidence]
@@ -191,7 +197,7 @@ def _line(
             continue
         path += "M" + "L".join(f"{x(at):g} {y(value):g}" for at, value in points)
         path += "h0" if len(points) == 1 else ""
-        if last == len(looks) - 1 and not looks[last].change:
+        if last == len(looks) - 1 and not looks[last].mark:
             at, value = points[-1]
             end = (x(at) + 8, y(value) + 4, f"{name} {shown(value)}")
     return path, end
@@ -244,7 +250,7 @@ def clear(labels: list[tuple[float, str]]) -> list[tuple[float, str]]:
 
 # ---------------------------------------------------------------- the strip of ticks
 
-HOUR = 22  # units for an hour of the strip
+HOUR = 20  # units for an hour of the strip
 NONE, IDLE, OK, FAILED, MISSING = "", "idle", "ok", "failed", "missing"
 
 
@@ -276,7 +282,7 @@ def hours(words: Sequence[str]) -> Strip:
 
     def marks(word: str, shape: str) -> str:
         places = [at for at, one in enumerate(words) if one == word]
-        return "".join(f"M{HOUR * at + 11} 10{shape}" for at in places)
+        return "".join(f"M{HOUR * at + 10} 10{shape}" for at in places)
 
     return Strip(
         marks(OK, "m-6-6h12v12h-12z"),

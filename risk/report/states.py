@@ -129,7 +129,7 @@ def held_by_fault(sentence: str, file: str) -> State:
     return State(
         "held by a data fault",
         "Nothing is judged or deployed: a data fault.",
-        f"{sentence[:1].upper()}{sentence[1:]}.",
+        f"{sentence}.",
         f"If the file is wrong, put the right one in its place, or type `python ingestion.py "
         f"--forget {file}`. If the world is like that now, type `python deployment.py "
         "--release-hold`.",

@@ -400,14 +400,14 @@ def times(found: dict[str, Any]) -> list[dict[str, str]]:
                 "stage": stage.capitalize(),
                 "seconds": seconds(last["seconds"]),
                 "curve": seconds_curve(past),
-                "words": f"{counted(len(past), 'run')}, at most {seconds(max(past))}",
+                "words": f"{counted(len(past), 'run')}, up to {seconds(max(past))}",
             }
         )
     return told
 
 
 def seconds(number: float) -> str:
-    return f"{number:.2f} s" if number < 10 else f"{number:.0f} s"
+    return f"{number:.2f}\u00a0s" if number < 10 else f"{number:.0f}\u00a0s"
 
 
 def versions(found: dict[str, Any], now: datetime) -> dict[str, Any]:
