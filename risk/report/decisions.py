@@ -116,7 +116,7 @@ def heading(desk: Desk, last: Entry | None, found: int, damage: State | None) ->
     if lead is None:
         return f"Model {version} stays"
     if lead["E"] >= NEAR * lead["limit"]:
-        return f"Model {version} stays, and {printable(lead['name'])} is near its limit"
+        return f"Model {version} stays, and {named(lead)} is near its limit"
     return f"Model {version} stays: no challenger is near its limit"
 
 
@@ -139,16 +139,19 @@ def about_last(last: Entry, now: datetime) -> dict[str, str]:
     lead = leading(last)
     told = ""
     if lead:
-        told = (
-            f"The best challenger, “{printable(lead['name'])}”, has E = {shown(lead['E'])}; it "
-            f"takes {shown(lead['limit'])}."
-        )
+        told = f"Nearest to its limit is {named(lead)}: E = {shown(lead['E'])}, and it takes "
+        told += f"{shown(lead['limit'])}."
     return {
         "when": stamp(last.at),
         "age": age(last.at, now),
         "lead": told,
         "needed": needed(lead) if lead else "",
     }
+
+
+def named(one: dict[str, Any]) -> str:
+    """The challenger's name in a sentence."""
+    return "the challenger" if one["name"] == "challenger" else f"“{printable(one['name'])}”"
 
 
 def needed(one: dict[str, Any]) -> str:
@@ -350,12 +353,16 @@ def charted(kept: Sequence[Entry], today: date) -> Chart | None:
         [
             Seen(
                 stamp(entry.at, today).rpartition(" ")[0].rpartition(" ")[0],
-                {printable(o["name"]): (o["E"], o["limit"]) for o in entry.evidence if since_mark(o)},
-            {
-                printable(o["name"]): (o["E"], o["limit"])
-                for o in entry.evidence
-                if not since_mark(o)
-            },
+                {
+                    printable(o["name"]): (o["E"], o["limit"])
+                    for o in entry.evidence
+                    if since_mark(o)
+                },
+                {
+                    printable(o["name"]): (o["E"], o["limit"])
+                    for o in entry.evidence
+                    if not since_mark(o)
+                },
                 _mark(entry),
             )
             for entry in kept

@@ -113,7 +113,7 @@ class Chart:
 
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1180, 330, 56, 170, 30, 30
-LABEL_WIDTH, LINE_HEIGHT = 92.0, 15.0
+LETTER, LINE_HEIGHT = 7.2, 15.0
 STYLES = ("s-ink", "s-soft", "s-ink dash", "s-soft dash", "s-ink dots", "s-soft dots")
 
 
@@ -242,9 +242,10 @@ def clear(labels: list[tuple[float, str]]) -> list[tuple[float, str]]:
     found: list[tuple[float, str]] = []
     free = math.inf
     for at, text in reversed(labels):
-        told = free - at >= LABEL_WIDTH
+        half = LETTER * len(text) / 2
+        told = at + half <= free
         found.append((at, text if told else ""))
-        free = at if told else free
+        free = at - half - LETTER if told else free
     return found[::-1]
 
 

@@ -128,14 +128,10 @@ def lead(
     if marker.get("finished"):
         began, ended = (datetime.fromisoformat(marker[k]) for k in ("started", "finished"))
         took = counted(max(round((ended - began).total_seconds()), 1), "second")
+        when = f"{stamp(marker['finished'])} ({age(marker['finished'], now)})"
         reason = printable(str(marker.get("reason") or ""))
-        found.append(
-            (
-                f" The last run with something to do was {stamp(marker['finished'])} "
-                f"({age(marker['finished'], now)}) and took {took}. Its outcome, “{marker.get('outcome')}”: {reason}.",
-                False,
-            )
-        )
+        words = f" The last run with something to do was {when} and took {took}. Its outcome, "
+        found.append((f"{words}“{marker.get('outcome')}”: {reason}.", False))
     if busy:
         found.append((f" {busy[:1].upper()}{busy[1:]}.", False))
     return found
@@ -311,7 +307,9 @@ def _refused(entry: dict[str, Any]) -> dict[str, str]:
 def missing(columns: dict[str, Any], features: Sequence[str]) -> str:
     """Which features lack how much, the most first; "" where none does."""
     shares = {name: columns.get(name, {}).get("missing_percent") or 0 for name in features}
-    worst = sorted((name for name in shares if shares[name] >= LEAST_MISSING), key=lambda n: -shares[n])
+    worst = sorted(
+        (name for name in shares if shares[name] >= LEAST_MISSING), key=lambda n: -shares[n]
+    )
     return enumerated([f"{printable(name)} {shares[name]:.1f} %" for name in worst[:5]])
 
 
