@@ -417,7 +417,7 @@ def versions(found: dict[str, Any], now: datetime) -> dict[str, Any]:
         for name in PACKAGES
         if (version := _version(name))
     ]
-    others = sorted(name for name in newer if name not in dict((n, v) for n, v, _ in told))
+    others = sorted(name for name in newer if not any(name == shown for shown, _, _ in told))
     when = found.get("measured_at")
     return {
         "lines": [("Python", platform.python_version(), ""), *told],
