@@ -118,6 +118,8 @@ PAST = (
 
 
 def write_past(project: Project, *entries: Entry) -> None:
+    """These entries and no others."""
+    project.config.history.unlink(missing_ok=True)
     for one in entries or PAST:
         record(project.config, one)
 
