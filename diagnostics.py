@@ -29,11 +29,10 @@ from risk.data.reader import read_rows
 from risk.data.schema import schema_of
 from risk.model import portable
 from risk.model.measures import THRESHOLD
-from risk.monitor.journal import running, trouble
+from risk.monitor.journal import LATE_MINUTES, running, trouble
 from risk.monitor.watch import last_seen, table_text
 from risk.runner import run
 
-LATE_MINUTES = 25
 PACKAGE_HOURS = 24
 PIP_SECONDS = 60
 

@@ -275,6 +275,10 @@ class Config:
         return self.state_folder / "heartbeat"
 
     @property
+    def ticks(self) -> Path:
+        return self.state_folder / "ticks"
+
+    @property
     def deployment_state(self) -> Path:
         return self.state_folder / "deployment.json"
 
