@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from risk.config import Config
+from risk.config import Config, PipelineError
 from risk.data.schema import printable
 from risk.data.store import COUNTS, read_state
 from risk.model.calibration import SHARES, reach
@@ -37,6 +37,7 @@ NOT_FOR = (
     "For clients unlike those it was trained on, or after a change that the new data do not show.",
     "To judge calls: a client who was called and stayed may be a success and no false alarm.",
 )
+PROVISIONAL = "Provisional: no model has proved yet that it beats the plain share of exits."
 RECIPES = {
     "default": "logistic regression on curves, levels and joint terms (docs/model.md)",
     "original": "logistic regression on the raw columns",
@@ -53,7 +54,7 @@ def card_of(
     tested: tuple[np.ndarray, np.ndarray],
 ) -> dict[str, Any]:
     """All that the report says; tested: labels and risks of the test data as they are now."""
-    entry = last_decision(config)
+    entry, undecided = last_look(config)
     labels, risks = tested
     return {
         **today(listing, manifest),
@@ -62,13 +63,14 @@ def card_of(
         "trust": trust(outcomes, score, listing["cut"]["reach"]),
         "curves": curves(labels, risks) if labels.size else None,
         "no_curves": no_curves(labels),
-        "area": _area(score) if score["basis"] == "test data" else "",
+        "area": area_words(score) if score["basis"] == "test data" else "",
         "judged": calibrated(outcomes, score),
         "reached": reached(outcomes, score, labels, risks),
         "effects": effects(model),
         "model": model_card(manifest, score),
         "not_for": NOT_FOR,
         "decision": decision(entry),
+        "undecided": undecided,
         "data": data_card(config),
         "alerts": alerts(last_seen(config)),
     }
@@ -116,7 +118,7 @@ def today(listing: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
         "stamp": f"{dated}, model version {listing['model_version']} "
         f"(deployed {day(manifest['deployed_at'])}). Made {moment(listing['scored_at'])}.",
         "made_at": listing["scored_at"],
-        "basis": listing["note"],
+        "basis": f"Listed: {listing['note']}.",
         "facts": [on_the_list(listing), new_on_the_list(listing), expected(listing), mean(listing)],
     }
 
@@ -153,7 +155,8 @@ def expected(listing: dict[str, Any]) -> dict[str, str]:
 
 def mean(listing: dict[str, Any]) -> dict[str, str]:
     value = f"{100 * listing['average_risk']:.0f} %"
-    return {"name": "Average client's risk", "value": value, "note": "one who is average in everything"}
+    note = "one who is average in everything"
+    return {"name": "Average client's risk", "value": value, "note": note}
 
 
 def calls(listing: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +185,22 @@ def change_words(client: dict[str, Any], since: str | None) -> tuple[str, str]:
     return word, f"data {signed(change['data'])}, model {signed(change['model'])}"
 
 
+def signs(client: dict[str, Any], *, up: bool) -> list[str]:
+    """The signs of one direction; what is odd about the row comes after those that raise."""
+    found = [r["text"] for r in client["reasons"] if r["points"] and (r["points"] > 0) == up]
+    return [*found, *(client["notes"] if up else ())]
+
+
+def about_words(client: dict[str, Any]) -> str:
+    """Who looks after the client and whether somebody has called, where that is known."""
+    contact = client.get("contact") or {}
+    words = [str(client["owner"])] if client.get("owner") else []
+    if contact:
+        when = f"until {day(contact['until'])}" if contact.get("until") else day(contact["at"])
+        words.append(f"{contact['state']} {when}")
+    return ", ".join(words)
+
+
 def changed(listing: dict[str, Any]) -> dict[str, Any]:
     """Who is new on the list with risk, who is off it and what became of them, who moved most."""
     risks = {client["client"]: client["risk"] for client in listing["clients"]}
@@ -191,6 +210,10 @@ def changed(listing: dict[str, Any]) -> dict[str, Any]:
         "off": listing["off"],
         "moves": listing["moves"],
     }
+
+
+def off_word(one: dict[str, Any]) -> str:
+    return "passed by others" if one["became"] == "open" else one["became"]
 
 
 # ---------------------------------------------------------------- can it be trusted
@@ -264,13 +287,19 @@ def _of_hundred(who: str, listed: float, drawn: float) -> str:
 
 
 def _area(score: dict[str, Any]) -> str:
+    return f"; {area_words(score)}" if area_words(score) else ""
+
+
+def area_words(score: dict[str, Any]) -> str:
+    """`AUC 0.85 (0.83 to 0.87)`, "" where there is none."""
     if score.get("auc") is None:
         return ""
-    return f"; AUC {score['auc']:.2f}" + (
-        f" ({score['auc_interval'][0]:.2f} to {score['auc_interval'][1]:.2f})"
-        if score.get("auc_interval")
-        else ""
-    )
+    return f"AUC {within(score['auc'], score.get('auc_interval'))}"
+
+
+def within(value: float, interval: list[float] | None) -> str:
+    """`0.85 (0.83 to 0.87)`."""
+    return f"{value:.2f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
 
 
 def no_curves(labels: np.ndarray) -> str:
@@ -342,6 +371,10 @@ def _usual(model: Model, columns: list[str]) -> list[float] | None:
     return [usual["low"], usual["high"]] if "low" in usual else None
 
 
+def range_words(column: dict[str, Any]) -> str:
+    return f"{100 * column['low']:.0f} to {100 * column['high']:.0f} %"
+
+
 def model_card(manifest: dict[str, Any], score: dict[str, Any]) -> list[tuple[str, str]]:
     """(what, value) of the deployed model, for a table."""
     recipe = RECIPES.get(manifest["recipe"], manifest["recipe"])
@@ -358,6 +391,15 @@ def model_card(manifest: dict[str, Any], score: dict[str, Any]) -> list[tuple[st
         ("Judged", f"F1 {score['f1']:.3f}{_area(score)}, Brier {score['brier']:.3f} on "
                    f"{basis_of(score)}"),
     ]  # fmt: skip
+
+
+def last_look(config: Config) -> tuple[Entry | None, str]:
+    """(the last look, "") or (None, why there is none): a damaged history keeps no list back."""
+    try:
+        entry = last_decision(config)
+    except PipelineError as error:
+        return None, str(error)
+    return entry, "" if entry else "Nothing was decided yet."
 
 
 def decision(entry: Entry | None) -> dict[str, Any] | None:
@@ -388,11 +430,15 @@ def data_card(config: Config) -> dict[str, Any]:
         key=lambda entry: (entry["tick"], entry["file"]),
         reverse=True,
     )
+    sums = {key: sum(entry[key] for entry in files) for key in COUNTS}
+    word = "file" if len(files) == 1 else "files"
     return {
+        "sentence": f"{sums['rows']:,} rows, {len(files):,} {word} = {sums['accepted']:,} accepted + {sums['duplicates']:,} duplicates + "
+        f"{sums['quarantined']:,} set aside",
         "files": [
             {key: entry[key] for key in ("file", "verdict", "reason", *COUNTS)} for entry in files
         ],
-        **{key: sum(entry[key] for entry in files) for key in COUNTS},
+        **sums,
         "reasons": set_aside(config, files),
     }
 
@@ -415,6 +461,12 @@ def set_aside(config: Config, files: list[dict[str, Any]]) -> list[dict[str, Any
         {"column": column, "rule": rule, "rows": rows, "first": first[column, rule]}
         for (column, rule), rows in common
     ]
+
+
+def fault_words(one: dict[str, Any]) -> str:
+    where = f"{one['column']}: " if one["column"] else ""
+    first = f" (first in {one['first']})" if one["first"] else ""
+    return f"{one['rows']:,} × {where}{one['rule']}{first}"
 
 
 def _quarantined(config: Config, entry: dict[str, Any]) -> list[dict[str, Any]]:
@@ -441,3 +493,10 @@ def alerts(seen: dict[str, Any]) -> dict[str, Any]:
         "lines": [f"{row['state']}: {row['name']}: {row['sentence']}" for row in told],
     }
 
+
+def quiet(watch: dict[str, Any]) -> str:
+    if watch["measured_at"] is None:
+        return "Has not looked yet."
+    if not watch["watched"]:
+        return "Nothing new to compare with what the model was built on."
+    return f"{watch['watched']:,} things watched, nothing moved (looked {watch['measured_at']})."

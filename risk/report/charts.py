@@ -9,19 +9,26 @@ from typing import Any
 
 import numpy as np
 
+from risk.report.card import within
 from risk.report.figures import GREY, INK, MUTED, PALE, RED
 
 MOST_BARS = 5
+LEFT = 21  # points from the frame to the axis' words
 
 
-def titled(axes: Any, title: str, basis: str) -> None:
-    """The title and its basis above the axes, from the left edge on."""
-    axes.annotate(
-        title, (0, 1), (0, 13), "axes fraction", "offset points", fontsize=7.5, fontweight="bold"
-    )
-    axes.annotate(
-        basis, (0, 1), (0, 4.5), "axes fraction", "offset points", fontsize=6, color=MUTED
-    )
+def titled(axes: Any, title: str, basis: str, left: float = 0) -> None:
+    """The title and its basis above the axes; left: points left of their edge."""
+    for text, up, look in (
+        (title, 13, {"fontsize": 7.5, "fontweight": "bold"}),
+        (basis, 4.5, {"fontsize": 6, "color": MUTED}),
+    ):
+        axes.annotate(text, (0, 1), (-left, up), "axes fraction", "offset points", **look)
+
+
+def noted(axes: Any, text: str) -> None:
+    """A number with its interval in the lower right corner, the interval below."""
+    told = text.replace(" (", "\n(", 1)
+    axes.text(0.97, 0.03, told, fontsize=6.5, ha="right", va="bottom", linespacing=1.3)
 
 
 def empty(axes: Any, why: str) -> None:
@@ -48,34 +55,37 @@ def percents(axes: Any, across: str, up: str) -> None:
 
 def roc(axes: Any, found: dict[str, Any] | None, why: str, area: str) -> None:
     """Leavers found against stayers called for nothing, with its band."""
-    titled(axes, "Finding leavers (ROC)", _basis(found, area))
+    titled(axes, "Finding leavers (ROC)", _basis(found), LEFT)
     if found is None:
         return empty(axes, f"Not drawn: {why}.")
     _curve(axes, found["grid"], found["roc"])
     axes.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=(0, (3, 2)))
     axes.text(0.64, 0.56, "by lot", color=MUTED, fontsize=6.5)
+    noted(axes, area)
     percents(axes, "of 100 who stayed, called", "of 100 who left, called")
 
 
 def precision_recall(axes: Any, found: dict[str, Any] | None, why: str) -> None:
     """How many of the called left, against how many of the leavers are called."""
-    titled(axes, "Precision and recall", _basis(found, ""))
+    titled(axes, "Precision and recall", _basis(found), LEFT)
     if found is None:
         return empty(axes, f"Not drawn: {why}.")
-    _curve(axes, found["grid"], found["precision"])
+    own = found["precision"]
+    # At no leaver called there is nothing to be a share of.
+    _curve(axes, found["grid"][1:], {key: ends and ends[1:] for key, ends in own.items()})
     rate = found["exits"] / found["n"]
     axes.axhline(rate, color=MUTED, lw=0.9, ls=(0, (3, 2)))
-    low = rate < 0.5
-    place = {"va": "bottom" if low else "top", "ha": "left" if low else "left"}
-    axes.text(0.03, rate + (0.015 if low else -0.02), "by lot", color=MUTED, fontsize=6.5, **place)
+    above = rate < 0.1
+    y, side = (rate + 0.015, "bottom") if above else (rate - 0.02, "top")
+    axes.text(0.03, y, "by lot", color=MUTED, fontsize=6.5, va=side)
     percents(axes, "of 100 who left, called", "of 100 called, left")
 
 
-def _basis(found: dict[str, Any] | None, area: str) -> str:
+def _basis(found: dict[str, Any] | None) -> str:
     if found is None:
         return "test data"
     band = "" if found["roc"]["low"] else "; too few for a band"
-    return f"{found['n']:,} test rows{area}{band}"
+    return f"{found['n']:,} test rows, {found['exits']:,} left{band}"
 
 
 def _curve(axes: Any, grid: list[float], curve: dict[str, Any]) -> None:
@@ -86,7 +96,7 @@ def _curve(axes: Any, grid: list[float], curve: dict[str, Any]) -> None:
 
 def calibration(axes: Any, found: dict[str, Any] | None) -> None:
     """The risk that was said and the share that left, with intervals."""
-    titled(axes, "Do the percentages hold?", _slope(found))
+    titled(axes, "Do the percentages hold?", found["basis"] if found else "no labels", LEFT)
     if found is None:
         return empty(axes, "Not drawn: no row with a label.")
     bins = found["bins"]
@@ -96,23 +106,15 @@ def calibration(axes: Any, found: dict[str, Any] | None) -> None:
     axes.vlines(at, low, high, color=RED, lw=1.1)
     axes.plot(at, [one["left"] for one in bins], "o", color=RED, ms=3.2, clip_on=False)
     axes.text(0.05, 0.9, "said too little", color=MUTED, fontsize=6.5)
-    axes.text(0.95, 0.06, "said too much", color=MUTED, fontsize=6.5, ha="right")
+    axes.text(0.97, 0.25, "said too much", color=MUTED, fontsize=6.5, ha="right")
+    if found["slope"]:
+        noted(axes, f"slope {within(found['slope']['value'], found['slope']['interval'])}")
     percents(axes, "risk we said, %", "of 100 like this, left")
-
-
-def _slope(found: dict[str, Any] | None) -> str:
-    if found is None:
-        return "no labels"
-    slope = found["slope"]
-    if not slope:
-        return found["basis"]
-    low, high = slope["interval"]
-    return f"{found['basis']}; slope {slope['value']:.2f} ({low:.2f} to {high:.2f})"
 
 
 def reach(axes: Any, found: dict[str, Any] | None) -> None:
     """The share of the leavers that a list of each length reaches, with intervals."""
-    titled(axes, "What a longer list reaches", found["basis"] if found else "no leaver known")
+    titled(axes, "What a longer list reaches", found["basis"] if found else "no leaver known", LEFT)
     if found is None:
         return empty(axes, "Not drawn: nobody whose outcome is known left.")
     steps = found["steps"]
@@ -194,9 +196,7 @@ def bars_of(column: dict[str, Any]) -> list[dict[str, Any]]:
     return [*found[: MOST_BARS - 2], *found[-2:]]
 
 
-def _effect_bars(
-    axes: Any, column: dict[str, Any], average: float, top: float, fit: Any
-) -> None:
+def _effect_bars(axes: Any, column: dict[str, Any], average: float, top: float, fit: Any) -> None:
     shown = bars_of(column)
     at = np.arange(len(shown))
     moved = np.array([one["risk"] for one in shown]) - average

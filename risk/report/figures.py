@@ -121,6 +121,8 @@ def svg(figure: Figure) -> str:
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Ids of groups would be there twice where two figures share a page; nothing refers to them.
+    text = re.sub(r' id="[A-Za-z][\w.]*_\d+"', "", text)
     return text[text.index("<svg") :].replace(f"'{FONT}'", "system-ui, sans-serif")
 
 

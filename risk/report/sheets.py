@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from risk.report import charts
-from risk.report.card import change_words, day, moment, signed
+from risk.report.card import (
+    PROVISIONAL,
+    about_words,
+    change_words,
+    day,
+    fault_words,
+    off_word,
+    quiet,
+    range_words,
+    signed,
+    signs,
+)
 from risk.report.figures import GREY, INK, MUTED, RED, pdf, style
 from risk.report.typeset import (
     HEIGHT,
@@ -29,8 +40,8 @@ SMALL, TEXT = 6.5, 7.5
 STEP = SMALL * POINT * 1.32
 # Where the list's columns begin, and how wide they are.
 RANK, NAME, RISK, SINCE, WHY = 14.0, 21.0, 66.0, 96.0, 121.0
-NAME_WIDE, RISK_WIDE, SINCE_WIDE, WHY_WIDE = 43.0, 26.0, 22.0, 75.0
-CHANGES, CHANGES_HIGH = 6, 44.0
+NAME_WIDE, RISK_WIDE, SINCE_WIDE = 43.0, 26.0, 22.0
+CHANGES, CHANGES_HIGH = 6, 43.5
 BANDS = {
     "high": (RED, "#ffffff"),
     "raised": ("#ffd9a8", "#4a2f00"),
@@ -80,16 +91,15 @@ def today_sheet(card: dict[str, Any]) -> tuple[Sheet, list[dict[str, Any]]]:
     sheet.text(MARGIN, 17, "Clients at risk", TEXT, bold=True)
     sheet.text(MARGIN, 27, card["headline"], 18, bold=True)
     y = sheet.block(MARGIN, 33, card["stamp"], INNER, 8, most=2, colour=MUTED)
-    basis = card["basis"][:1].upper() + card["basis"][1:] + "."
-    y = sheet.block(MARGIN, y, f"Ranked are {basis[:1].lower()}{basis[1:]}", INNER, 7,
-                    most=3, colour=MUTED)  # fmt: skip
+    y = sheet.block(MARGIN, y, card["basis"], INNER, 7, most=3, colour=MUTED)
     y = facts(sheet, y, card["facts"])
     calls = card["calls"]
     sheet.text(MARGIN, y + 6, calls["title"], 11, bold=True)
     y = sheet.block(MARGIN, y + 10.5, f"{calls['how']} {legend(card)}", INNER, 7,
                     most=3, colour=MUTED)  # fmt: skip
     y = list_head(sheet, y + 2, card)
-    floor = FOOT - CHANGES_HIGH - 14
+    high = CHANGES_HIGH if card["changed"]["since"] else 14.0
+    floor = FOOT - high - 12
     y, left = list_rows(sheet, y, calls["clients"], floor - 4, card)
     if left:
         sheet.text(NAME, y + 1, f"and {len(left):,} more, from page 3 on", TEXT, colour=MUTED)
@@ -132,8 +142,9 @@ def facts(sheet: Sheet, y: float, found: list[dict[str, str]]) -> float:
 
 def list_head(sheet: Sheet, y: float, card: dict[str, Any]) -> float:
     since = card["calls"]["since"]
-    heads = {RANK: "#", NAME: "Client", RISK: "Risk", WHY: "Why"}
-    heads[SINCE] = f"Since {day(since)}" if since else "Since last time"
+    heads = {RANK: "#", NAME: "Client", RISK: "Risk", WHY if since else SINCE: "Why"}
+    if since:
+        heads[SINCE] = f"Since {day(since)}"
     for x, text in heads.items():
         sheet.text(x, y, text, 6, bold=True, colour=MUTED)
     sheet.rule(y + 1.6, colour=MUTED)
@@ -145,7 +156,7 @@ def list_rows(
 ) -> tuple[float, list[dict[str, Any]]]:
     """(where the next row would begin, the clients for whom there was no room above the floor)."""
     for at, client in enumerate(clients):
-        lines = Lines(client)
+        lines = Lines(client, WHY if card["calls"]["since"] else SINCE)
         if y + lines.high > floor:
             return y, clients[at:]
         list_row(sheet, y, client, lines, card)
@@ -157,29 +168,15 @@ def list_rows(
 class Lines:
     """A client's texts, broken to the columns; `high`: of the row, in millimetres."""
 
-    def __init__(self, client: dict[str, Any]) -> None:
+    def __init__(self, client: dict[str, Any], why: float) -> None:
+        wide = WIDTH - MARGIN - why - 3
+        self.why = why
         self.name = broken(client["client"], NAME_WIDE, TEXT, 2, bold=True)
         self.about = about_words(client)
-        self.up = broken(signs(client, up=True), WHY_WIDE - 3, SMALL, 3)
-        self.down = broken(signs(client, up=False), WHY_WIDE - 3, SMALL, 1)
+        self.up = broken("; ".join(signs(client, up=True)), wide, SMALL, 3)
+        self.down = broken("; ".join(signs(client, up=False)), wide, SMALL, 1)
         left = len(self.name) + bool(self.about)
         self.high = max(left, len(self.up) + len(self.down), 2) * STEP + 2.6
-
-
-def signs(client: dict[str, Any], *, up: bool) -> str:
-    """The signs of one direction in one line; what is odd about the row after those that raise."""
-    found = [r["text"] for r in client["reasons"] if (r["points"] > 0) == up and r["points"]]
-    return "; ".join([*found, *(client["notes"] if up else ())])
-
-
-def about_words(client: dict[str, Any]) -> str:
-    """Who looks after the client and whether somebody has called, where that is known."""
-    contact = client.get("contact") or {}
-    words = [str(client["owner"])] if client.get("owner") else []
-    if contact:
-        when = f"until {day(contact['until'])}" if contact.get("until") else day(contact["at"])
-        words.append(f"{contact['state']} {when}")
-    return ", ".join(words)
 
 
 def list_row(
@@ -192,14 +189,14 @@ def list_row(
         foot = y + len(lines.name) * STEP
         sheet.text(NAME, foot, lines.about, SMALL, colour=MUTED, width=NAME_WIDE)
     risk_cell(sheet, y, client, card["calls"]["average"])
-    since_cell(sheet, y, client, card["calls"]["since"])
+    if card["calls"]["since"]:
+        since_cell(sheet, y, client, card["calls"]["since"])
     for at, line in enumerate([*lines.up, *lines.down]):
         up = at < len(lines.up)
         if at in (0, len(lines.up)):
             arrow, colour = ("↑", RED) if up else ("↓", MUTED)
-            sheet.text(WHY, y + at * STEP, arrow, SMALL, colour=colour)
-        sheet.text(WHY + 3, y + at * STEP, line, SMALL, width=WHY_WIDE - 2,
-                   colour=INK if up else MUTED)  # fmt: skip
+            sheet.text(lines.why, y + at * STEP, arrow, SMALL, colour=colour)
+        sheet.text(lines.why + 3, y + at * STEP, line, SMALL, colour=INK if up else MUTED)
 
 
 def risk_cell(sheet: Sheet, y: float, client: dict[str, Any], average: float) -> None:
@@ -222,12 +219,12 @@ def since_cell(sheet: Sheet, y: float, client: dict[str, Any], since: str | None
     sheet.text(SINCE, y + STEP, split, 5.8, colour=MUTED, width=SINCE_WIDE)
     past = client.get("history") or []
     if len(past) > 1:
-        spark(sheet, SINCE, y + STEP + 3.0, past)
+        spark(sheet, SINCE + 10, y, past)
 
 
 def spark(sheet: Sheet, x: float, y: float, past: list[int | None]) -> None:
     """Steps from left to right on one scale for all, 0 to 100 %; a gap is a gap."""
-    wide, high = SINCE_WIDE - 3, 2.2
+    wide, high = SINCE_WIDE - 11, 2.6
     step = wide / 11
     run: list[tuple[float, float]] = []
     for at, risk in enumerate([*past, None]):
@@ -264,10 +261,6 @@ def changes(sheet: Sheet, y: float, found: dict[str, Any]) -> float:
     for at, (title, head, rows) in enumerate(tables):
         change_table(sheet, MARGIN + at * (wide + 6), y + 10.5, wide, title, head, rows)
     return y + CHANGES_HIGH
-
-
-def off_word(one: dict[str, Any]) -> str:
-    return "passed by others" if one["became"] == "open" else one["became"]
 
 
 def move_words(one: dict[str, Any]) -> str:
@@ -329,16 +322,16 @@ def trust_sheet(card: dict[str, Any]) -> Sheet:
 def waffles(sheet: Sheet, trust: dict[str, Any]) -> None:
     for x, share, colour, word in (
         (WIDTH - MARGIN - 48, trust["listed"], RED, "listed"),
-        (WIDTH - MARGIN - 22, trust["at_random"], MUTED, "at random"),
+        (WIDTH - MARGIN - 22, trust["at_random"], MUTED, "by lot"),
     ):
         charts.waffle(sheet.axes(x, 16, 22, 22), share, colour)
-        sheet.text(x, 41.5, f"{word}: {100 * share:.0f} of 100 left", 5.8, colour=MUTED)
+        sheet.text(x, 41.5, f"{word}: {100 * share:.0f} of 100", 5.8, colour=MUTED)
 
 
 def judged(sheet: Sheet, y: float, card: dict[str, Any]) -> None:
     """Four charts beside each other."""
     sheet.rule(y - 11)
-    wide, apart = 34.5, INNER / 4
+    wide, apart = 33.5, INNER / 4
     axes = [sheet.axes(MARGIN + 8 + at * (apart + 1), y, wide, 38) for at in range(4)]
     charts.calibration(axes[0], card["judged"])
     charts.reach(axes[1], card["reached"])
@@ -352,28 +345,25 @@ def learned(sheet: Sheet, y: float, card: dict[str, Any]) -> None:
     sheet.rule(y - 5)
     sheet.text(MARGIN, y, "What the model has learned", 9, bold=True)
     told = (
-        f"Risk of a client that is average in all else ({100 * average:.0f} %, the line), by "
-        "value; grey: the usual half. Goes together with, need not cause."
+        f"Risk by value of a client average in all else ({100 * average:.0f} %, the line); grey: "
+        "the usual half. Signs, not causes."
     )
     sheet.text(MARGIN + 52, y, told, SMALL, colour=MUTED, width=INNER - 52)
     shown = found[:8]
-    top, apart, wide = charts.ceiling(shown, average), INNER / 4, 37.0
-    high = 22.0 if len(shown) > 4 else 59.0
+    across = 4 if len(shown) > 4 else max(len(shown), 2)
+    top, apart = charts.ceiling(shown, average), INNER / across
+    wide, high = apart - 8.5, 22.0 if len(shown) > 4 else 55.0
 
     def fit(text: str, share: float, size: float, bold: bool) -> str:
         return fitted(text, share * wide, size, bold)
 
     for at, column in enumerate(shown):
-        x = MARGIN + 6.5 + (at % 4) * (apart + 0.6)
-        axes = sheet.axes(x, y + 9.5 + (at // 4) * 37, wide, high)
+        x = MARGIN + 6.5 + (at % across) * (apart + 0.6)
+        axes = sheet.axes(x, y + 9.5 + (at // across) * 37, wide, high)
         charts.effect(axes, column, average, top, fit)
     rest = [f"{one['name']} ({range_words(one)})" for one in found[8:]]
     text = f"Less: {', '.join(rest)}." if rest else ""
     sheet.block(MARGIN, y + 77, text, INNER, SMALL, most=2, colour=MUTED)
-
-
-def range_words(column: dict[str, Any]) -> str:
-    return f"{100 * column['low']:.0f} to {100 * column['high']:.0f} %"
 
 
 def pairs(
@@ -399,8 +389,7 @@ def decision_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[st
     sheet.text(x, y, "Last decision", 9, bold=True)
     found = card["decision"]
     if found is None:
-        sheet.text(x, y + 5.5, "Nothing was decided yet.", SMALL, colour=MUTED)
-        y += 9
+        y = sheet.block(x, y + 5.5, card["undecided"], wide, SMALL, most=4, colour=MUTED) + 2
     else:
         rows = [("When", found["at"]), ("What", found["what"]), ("Judged", found["judged"])]
         y = pairs(sheet, x, y + 5.5, wide, [*rows, ("Why", found["reason"])], most=5)
@@ -417,29 +406,14 @@ def decision_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[st
     if not watch["lines"]:
         sheet.block(x, y, quiet(watch), wide, SMALL, most=2, colour=MUTED)
     for line in watch["lines"][:4]:
-        if y < FOOT - 6:
-            y = sheet.block(x, y, line, wide, SMALL, most=2) + 0.6
-
-
-PROVISIONAL = "Provisional: no model has proved yet that it beats the plain share of exits."
-
-
-def quiet(watch: dict[str, Any]) -> str:
-    if watch["measured_at"] is None:
-        return "Has not looked yet."
-    if not watch["watched"]:
-        return "Nothing new to compare with what the model was built on."
-    return f"{watch['watched']:,} things watched, nothing moved (looked {watch['measured_at']})."
+        if y < FOOT - 8:
+            y = sheet.block(x, y, line, wide, SMALL, most=3) + 0.6
 
 
 def data_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[str, Any]) -> None:
     data = card["data"]
     sheet.text(x, y, "Data card", 9, bold=True)
-    sums = (
-        f"{data['rows']:,} rows in {len(data['files']):,} files = {data['accepted']:,} accepted + "
-        f"{data['duplicates']:,} duplicates + {data['quarantined']:,} set aside"
-    )
-    y = sheet.block(x, y + 5.5, sums, wide, SMALL, most=3) + 1.5
+    y = sheet.block(x, y + 5.5, data["sentence"], wide, SMALL, most=3) + 1.5
     for text, at in (("newest files", 0), ("rows", 1), ("set aside", 2)):
         place = x if not at else x + wide - (2 - at) * 15
         sheet.text(place, y, text, 5.8, colour=MUTED, align="right" if at else "left")
@@ -461,9 +435,3 @@ def data_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[str, A
     for one in data["reasons"]:
         if y < FOOT - 6:
             y = sheet.block(x, y, fault_words(one), wide, SMALL, most=2) + 0.4
-
-
-def fault_words(one: dict[str, Any]) -> str:
-    where = f"{one['column']}: " if one["column"] else ""
-    first = f" (first in {one['first']})" if one["first"] else ""
-    return f"{one['rows']:,} × {where}{one['rule']}{first}"

@@ -161,18 +161,14 @@ class Sheet:
         from matplotlib.patches import Rectangle
 
         place = (x / WIDTH, 1 - (y + height) / HEIGHT)
-        self.figure.add_artist(
-            Rectangle(place, width / WIDTH, height / HEIGHT, color=colour, lw=0)
-        )
+        self.figure.add_artist(Rectangle(place, width / WIDTH, height / HEIGHT, color=colour, lw=0))
 
     def line(self, points: list[tuple[float, float]], colour: str, thick: float = 0.8) -> None:
         from matplotlib.lines import Line2D
 
         xs, ys = zip(*points, strict=True)
         self.figure.add_artist(
-            Line2D(
-                [x / WIDTH for x in xs], [1 - y / HEIGHT for y in ys], color=colour, lw=thick
-            )
+            Line2D([x / WIDTH for x in xs], [1 - y / HEIGHT for y in ys], color=colour, lw=thick)
         )
 
     def axes(self, x: float, y: float, width: float, height: float) -> Any:
