@@ -239,6 +239,14 @@ class Config:
         return self.model_folder / "confusion_matrix.png"
 
     @property
+    def report_html(self) -> Path:
+        return self.model_folder / "report.html"
+
+    @property
+    def report_pdf(self) -> Path:
+        return self.model_folder / "report.pdf"
+
+    @property
     def api_returns(self) -> Path:
         return self.model_folder / "apireturns.txt"
 
