@@ -29,11 +29,10 @@ from risk.data.reader import read_rows
 from risk.data.schema import schema_of
 from risk.model import portable
 from risk.model.measures import THRESHOLD
-from risk.monitor.journal import running, trouble
+from risk.monitor.journal import LATE_SECONDS, running, trouble
 from risk.monitor.watch import last_seen, table_text
 from risk.runner import run
 
-LATE_MINUTES = 25
 PACKAGE_HOURS = 24
 PIP_SECONDS = 60
 
@@ -327,7 +326,7 @@ def status(config: Config) -> Outcome:
     else:
         # A little ahead is another machine's clock. More is a clock that was set back: the next
         # run mends it, and until then nobody knows.
-        word = "ok" if abs(minutes) <= LATE_MINUTES else "late"
+        word = "ok" if abs(minutes) <= LATE_SECONDS / 60 else "late"
         text = f"{word}: the last good run ended {_ago(minutes)}"
     said = "; ".join([text, *filter(None, [wrong, busy])])
     data = {"state": word, "minutes": minutes, "trouble": wrong, "running": busy}

@@ -14,6 +14,7 @@ from risk.monitor.plain import Stand
 from risk.runner import os_error_text, start_log
 
 FORMAT = 1
+LATE_SECONDS = 25 * 60  # two and a half ticks of cron
 
 
 class Journal:
@@ -26,6 +27,7 @@ class Journal:
     def __init__(self, config: Config) -> None:
         self.config, self.log = config, start_log(config)
         self.before = earlier_run(config)
+        self.last_good = last_good_run(config)
         self.notes: list[str] = []
         self.marker: dict[str, Any] = {
             "format": FORMAT,
@@ -38,6 +40,7 @@ class Journal:
             "held": False,
             "tick": 0,
             "next_maturity": 0,
+            "next_mail": 0,
             "judged": self.before.get("judged"),
             "outcome": None,
             "reason": None,
@@ -79,6 +82,11 @@ class Journal:
         self.config.heartbeat.touch()
         self.log.info("%s", one_line(f"{outcome}: {reason}"))
 
+    def await_mail(self, at: float) -> None:
+        """From then on a tick is not idle: something is to be sent. 0: never."""
+        with contextlib.suppress(OSError):  # the run is over; a full disk may have ended it
+            self._write(next_mail=at)
+
     def fail(self, error: Exception) -> str:
         """The run ended here: marker and log say so. The stage and what went wrong, in one line."""
         why = os_error_text(error) if isinstance(error, OSError) else str(error)
@@ -102,6 +110,14 @@ def earlier_run(config: Config) -> dict[str, Any]:
             f"{config.run_marker} was written by a newer version; update the software"
         )
     return marker
+
+
+def last_good_run(config: Config) -> float | None:
+    """When a run last ended well, seconds of the epoch; None before the first."""
+    try:
+        return config.heartbeat.stat().st_mtime
+    except OSError:
+        return None
 
 
 def one_line(text: str) -> str:
