@@ -53,7 +53,7 @@ def mail_server(certificate: Path | None = None, *, asks: bool = False) -> Itera
     """A server on a free port; certificate: offers STARTTLS; asks: for a user and PASSWORD."""
     box = Mailbox()
 
-    def knows(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+    def knows(_server: Any, _session: Any, _envelope: Any, _how: str, data: Any) -> AuthResult:
         good = data.password == PASSWORD.encode()
         box.users += [data.login.decode()] if good else []
         return AuthResult(success=good, handled=False)
@@ -63,7 +63,7 @@ def mail_server(certificate: Path | None = None, *, asks: bool = False) -> Itera
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, certificate.with_suffix(".key"))
         options |= {"tls_context": context, "require_starttls": True}
-    options |= {"auth_required": asks, "auth_require_tls": False}
+    options |= {"auth_required": asks and bool(certificate), "auth_require_tls": bool(certificate)}
     box.port = closed_port()  # its own check that it has started wants a number
     controller = Controller(box, hostname="127.0.0.1", port=box.port, **options)
     controller.start()

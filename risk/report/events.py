@@ -95,13 +95,14 @@ def _watch_alerts(config: Config) -> list[Event]:
 
 
 def _base_rate(config: Config) -> list[Event]:
-    """The alarm of the last look that judged; of a version that is still deployed."""
-    for entry in reversed(entries(config, LOOKED_BACK)):
-        if entry.verdict in JUDGED or entry.verdict == BY_HAND and entry.after != entry.before:
-            alarm = entry.details.get("alarm") if entry.after == current_version(config) else ""
-            text = str(alarm or "").removeprefix("alarm: ")
-            return [Event("worse_than_base_rate", "model", text)] if text else []
-    return []
+    """The alarm of the last look that judged, where the version it judged is still deployed."""
+    version = current_version(config)
+    judged = [entry for entry in entries(config, LOOKED_BACK) if entry.verdict in JUDGED]
+    last = judged[-1] if judged else None
+    if last is None or not last.before == last.after == version:
+        return []
+    text = str(last.details.get("alarm") or "").removeprefix("alarm: ")
+    return [Event("worse_than_base_rate", "model", text)] if text else []
 
 
 # ---------------------------------------------------------------- what happened

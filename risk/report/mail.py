@@ -70,7 +70,7 @@ def send(mail: Mail, secrets: Secrets, message: EmailMessage, seconds: float = S
                 server.login(secrets.user, secrets.password)
             refused = server.send_message(message)
     except smtplib.SMTPException as error:
-        raise _refusal(error, mail, secrets) from None
+        raise _refusal(error, mail, secrets, seconds) from None
     except ssl.SSLCertVerificationError as error:
         raise Undelivered(
             f"the certificate of {mail.host} is refused: {error.verify_message}; a certificate of "
@@ -83,7 +83,7 @@ def send(mail: Mail, secrets: Secrets, message: EmailMessage, seconds: float = S
     except socket.gaierror:
         raise Undelivered(f"there is no host {mail.host}, or no network", again=True) from None
     except TimeoutError:
-        raise Undelivered(f"no answer from {where} within {seconds:g} s", again=True) from None
+        raise _silence(where, seconds) from None
     except OSError as error:
         raise Undelivered(f"{where}: {error.strerror or error}", again=True) from None
     return f"refused by {mail.host}: {', '.join(sorted(refused))}" if refused else ""
@@ -105,7 +105,13 @@ def _connected(mail: Mail, seconds: float) -> smtplib.SMTP:
     return server
 
 
-def _refusal(error: smtplib.SMTPException, mail: Mail, secrets: Secrets) -> Undelivered:
+def _silence(where: str, seconds: float) -> Undelivered:
+    return Undelivered(f"no answer from {where} within {seconds:g} s", again=True)
+
+
+def _refusal(
+    error: smtplib.SMTPException, mail: Mail, secrets: Secrets, seconds: float
+) -> Undelivered:
     """What the server would not do, and whether it may in a moment."""
     where = f"{mail.host}:{mail.port}"
     match error:
@@ -116,6 +122,8 @@ def _refusal(error: smtplib.SMTPException, mail: Mail, secrets: Secrets) -> Unde
             return Undelivered(f"{where} offers no STARTTLS; see mail.tls and mail.port")
         case smtplib.SMTPNotSupportedError():
             return Undelivered(f"{where}: {printable(str(error))}")
+        case smtplib.SMTPServerDisconnected() if isinstance(error.__context__, TimeoutError):
+            return _silence(where, seconds)
         case smtplib.SMTPRecipientsRefused():
             codes = [code for code, _ in error.recipients.values()]
             names = ", ".join(sorted(error.recipients))
