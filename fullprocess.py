@@ -277,13 +277,15 @@ def recorded(config: Config, *, serve: bool) -> Outcome:
 
     What there is to tell people is sent at the very end: nothing waits for a mail server.
     """
+    from risk import progress
     from risk.config import PipelineError
     from risk.monitor.journal import Journal
 
     journal = Journal(config)
     try:
-        journal.open()
-        outcome = Run(config, journal).all(serve=serve)
+        with progress.shown("start"):
+            journal.open()
+            outcome = Run(config, journal).all(serve=serve)
     except (PipelineError, OSError) as error:
         why = journal.fail(error)
         alert(config, journal)

@@ -7,11 +7,12 @@ import fcntl
 import sys
 from typing import Any
 
+from risk import progress
 from risk.artifacts import holder_of, locked, read_optional_json, utc_now, write_json
 from risk.config import Busy, Config, PipelineError
 from risk.data.schema import printable
 from risk.monitor.plain import Stand
-from risk.runner import os_error_text, start_log
+from risk.runner import os_error_text, start_log, usual_seconds
 
 FORMAT = 1
 LATE_SECONDS = 25 * 60  # two and a half ticks of cron
@@ -68,6 +69,7 @@ class Journal:
             self.note(f"the run of {started} {how} in {stage}; this one completes it")
 
     def enter(self, stage: str) -> None:
+        progress.begin(stage, usual_seconds(self.config, stage))
         self._write(stage=stage)
 
     def note(self, text: str) -> None:
