@@ -266,6 +266,11 @@ def test_another_failure_takes_the_place_of_the_first() -> None:
     assert list(known["run_failed"]) == ["training"]
 
 
+def known_since(days: float) -> dict[str, str]:
+    moment = stamp(time.time() - days * DAY)
+    return {"since": moment, "told": moment, "text": "it moved"}
+
+
 # ---------------------------------------------------------------- receivers that fail
 
 
@@ -331,6 +336,32 @@ def test_a_state_of_a_newer_version_sends_nothing_and_fails_no_run(
     assert full_look(project).code == 0
     assert state(project) == {"format": 2} and hook.calls == []
     assert "alerts.json was written by a newer version" in log(project)
+
+
+def test_a_failure_is_told_though_the_history_cannot_be_read(project: Project, hook: Hook) -> None:
+    tells(project, None, hook)
+    changed_state(project, lasting={"watch": {"region": known_since(0)}})
+    for name in ("history.sqlite", "clients.sqlite"):
+        (project.folder / "state" / name).write_bytes(b"no database " * 100)
+    broken(project)
+    fail(project)
+
+    assert hook.events == ["run_failed"]
+    assert list(state(project)["lasting"]) == ["watch", "run_failed"]
+    assert "not all could be told: " in log(project)
+
+
+def test_a_digest_whose_list_is_gone_holds_up_no_other_message(
+    project: Project, hook: Hook
+) -> None:
+    tells(project, None, hook)
+    digest_is_due(project)
+    broken(project)
+    (project.folder / "models/clients_at_risk.json").write_text('{"data_date": "2026-01-01"}')
+    fail(project)
+
+    assert hook.events == ["run_failed"]
+    assert "what it is made of cannot be read" in log(project)
 
 
 def test_a_damaged_state_begins_anew_without_repeating_the_past(

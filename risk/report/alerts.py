@@ -7,11 +7,12 @@ name is kept with the messages.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from risk.artifacts import sha256
-from risk.config import Config
+from risk.config import Config, PipelineError
 from risk.data.schema import printable
 from risk.monitor.journal import Journal
 from risk.monitor.ledger import scorings
@@ -21,6 +22,7 @@ from risk.report.events import (
     ONE_AT_A_TIME,
     TITLES,
     Event,
+    failure,
     happened,
     keys_before,
     lasting,
@@ -62,22 +64,48 @@ def tell(config: Config, journal: Journal, secrets: Secrets) -> float:
 
 
 def planned(config: Config, journal: Journal, state: State, now: float) -> State:
-    """The state with everything that is to be sent now among what waits."""
-    known = state.get("lasting", {})
-    told = set(state["told"]) if state else keys_before(config, journal)
-    knows = not state or "run_failed" in known
-    fresh, keys = happened(config, journal, told, knows=knows)
-    messages, after = news(known, lasting(config, journal), now)
-    added = [waiting_of(config, one, now) for one in (*messages, *messages_of(fresh))]
-    digest, done = due_digest(config, state, now)
+    """The state with everything that is to be sent now among what waits.
+
+    Where what is on disk cannot be read, that the run failed is told all the same, and the rest
+    when it can.
+    """
+    known, told = state.get("lasting", {}), state.get("told", [])
+    present, kinds = failure(journal), ["run_failed"]
+    fresh: list[Event] = []
+    try:
+        fresh, told = _happened(config, journal, state)
+        present, kinds = [*present, *lasting(config)], list(TITLES)
+    except PipelineError as error:
+        journal.log.warning("not all could be told: %s", error)
+    messages, after = news(known, present, now, kinds)
+    found = [waiting_of(config, one, now) for one in (*messages, *messages_of(fresh))]
+    digest, done = _due_digest(config, journal, state, now)
     return {
         "format": FORMAT,
         "lasting": after,
-        "told": keys,
+        "told": told,
         "digests": done,
-        "waiting": still_to_go(config, [*state.get("waiting", []), *added, *digest]),
+        "waiting": still_to_go(config, [*state.get("waiting", []), *found, *digest]),
         "sent": state.get("sent", []),
     }
+
+
+def _happened(config: Config, journal: Journal, state: State) -> tuple[list[Event], list[str]]:
+    """What happened since the last run; nothing of before there was a state."""
+    told = set(state["told"]) if state else keys_before(config, journal)
+    knows = not state or "run_failed" in state["lasting"]
+    return happened(config, journal, told, knows=knows)
+
+
+def _due_digest(
+    config: Config, journal: Journal, state: State, now: float
+) -> tuple[list[Waiting], State]:
+    """The digest, if one is due and the list's past can be read; else it stays due."""
+    try:
+        return due_digest(config, state, now)
+    except PipelineError as error:
+        journal.log.warning("no digest could be made: %s", error)
+        return [], state.get("digests", {"day": "", "scoring": None})
 
 
 def next_due(config: Config, state: State, now: float) -> float:
@@ -101,15 +129,19 @@ class Message:
     events: tuple[Event, ...]
 
 
-def news(known: State, present: list[Event], now: float) -> tuple[list[Message], State]:
+def news(
+    known: State, present: list[Event], now: float, kinds: Sequence[str] = tuple(TITLES)
+) -> tuple[list[Message], State]:
     """(what to say of what lasts, what is known to last from now on).
 
-    known: kind -> key -> since, told, text. It is told as it begins, again after a day, and when it
-    is over; where one failure takes the place of another no end is told.
+    known: kind -> key -> since, told, text. kinds: those that are looked at, the others stay.
+    It is told as it begins, again after a day, and when it is over; where one failure takes the
+    place of another no end is told.
     """
     messages: list[Message] = []
-    after: State = {}
-    for kind, titles in TITLES.items():
+    after: State = {kind: found for kind, found in known.items() if kind not in kinds}
+    for kind in kinds:
+        titles = TITLES[kind]
         before, here = known.get(kind, {}), {e.key: e for e in present if e.kind == kind}
         begun = [event for key, event in here.items() if key not in before]
         due = [here[key] for key in here if key in before and _is_due(before[key]["told"], now)]

@@ -51,12 +51,13 @@ HAPPENED = {
 ONE_AT_A_TIME = ("run_failed",)  # another error takes the place of the first
 
 
-def lasting(config: Config, journal: Journal) -> list[Event]:
-    """What is wrong now, in the order of TITLES; from disk, so that a failed run tells it too."""
-    return [*_failure(journal), *_faults(config), *_watch_alerts(config), *_base_rate(config)]
+def lasting(config: Config) -> list[Event]:
+    """What is wrong beside the run itself; from disk, so that a failed run tells it too."""
+    return [*_faults(config), *_watch_alerts(config), *_base_rate(config)]
 
 
-def _failure(journal: Journal) -> list[Event]:
+def failure(journal: Journal) -> list[Event]:
+    """How this run failed, [] if it did not."""
     failed = journal.marker["failed"]
     if not failed:
         return []

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from risk.artifacts import current_version, read_optional_json
-from risk.config import Config
+from risk.config import Config, PipelineError
 from risk.monitor.ledger import scores_in, scorings
 from risk.report.changes import newly_called
 from risk.report.clients import read_list
@@ -92,7 +92,11 @@ def body_of(config: Config, entry: Waiting, said: Content) -> bytes:
 
 def dispatch(config: Config, secrets: Secrets, entry: Waiting, channel: str) -> str:
     """Send one message by one channel; what is to be noted beside, "" if nothing. Undelivered."""
-    said = content(config, entry)
+    try:
+        said = content(config, entry)
+    except (PipelineError, KeyError, TypeError) as error:
+        why = f"what it is made of cannot be read ({error}); see diagnostics.py --doctor"
+        raise Undelivered(why, channel=False) from None
     if channel == WEBHOOK:
         post(config.webhook_url, body_of(config, entry, said), entry["id"], secrets.webhook)
         return ""
