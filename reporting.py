@@ -12,6 +12,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from risk import progress
 from risk.artifacts import OpenRelease, write_json, write_whole
 from risk.config import Config, Outcome
 from risk.data.holdout import TestRows
@@ -47,6 +48,7 @@ def report(config: Config) -> Outcome:
     matrix = confusion_of(labels, risks, stored)
     write_whole(config.confusion_matrix, picture(matrix, release.version))
     rows, schema, tick = stored_rows(config)
+    progress.tell(f"{rows.height:,} rows")
     held_out = held_out_risks(config, release.manifest, rows, schema, keep=True)
     listing = client_list(config, model, release.manifest, rows, schema, tick, held_out)
     listing["cut"]["reach"] = reach_of(listing["cut"], labels, risks, mean_economics(config))
