@@ -55,7 +55,8 @@ from risk.runner import run
 LOG = logging.getLogger("risk.api")
 CLIENT_FILTERS = ("top", "min_risk", "q", "owner", "min_value", "page", "per_page", "format")
 MAX_CLIENTS = 1000
-LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut", "bands")
+LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut", "bands",
+              "expected")
 SLOT_SECONDS = 1.0
 RECEIVE_SECONDS = 5.0
 HEADERS = {

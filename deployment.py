@@ -3,7 +3,8 @@
 python deployment.py                        deploy what training.py and scoring.py made
 python deployment.py --list                 the kept releases
 python deployment.py --rollback [VERSION]   back to the former (or that) one, and hold it
-python deployment.py --release-hold         let fullprocess.py deploy again
+python deployment.py --release-hold         let fullprocess.py deploy again, and take the values of
+                                            a data fault as they are
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ from risk.artifacts import (
 from risk.config import Config, Outcome, PipelineError
 from risk.model import portable
 from risk.model.rows import refuse_other_features
+from risk.monitor import watch
+from risk.monitor.faults import Fault
 from risk.runner import run
 
+PICKLE = "trainedmodel_sha256"
 BY_HAND, BACK_BY_HAND, RELEASED = "deployment by hand", "rollback by hand", "release hold"
 
 
@@ -96,6 +100,7 @@ def parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
     """(release file -> its content, lineage), each read once and checked to belong together."""
     pickled = read_bytes(config.model_pickle, made_by="training.py")
     model_raw = read_bytes(config.model_json, made_by="training.py")
+    reference = read_bytes(config.model_reference, made_by="training.py")
     score_raw = read_bytes(config.score, made_by="scoring.py")
     score_json = read_bytes(config.score_json, made_by="scoring.py")
     score = json_in(score_json, config.score_json, made_by="scoring.py")
@@ -103,14 +108,19 @@ def parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
     model = portable.parse(model_raw)
     refuse_other_features(config, model.columns)
     digest = sha256(pickled)
-    if model.lineage.get("trainedmodel_sha256") != digest:
+    if model.lineage.get(PICKLE) != digest:
         raise PipelineError(
             f"{config.model_pickle} and {config.model_json.name} are of different "
             "trainings; run training.py and scoring.py again"
         )
-    if score.get("trainedmodel_sha256") != digest:
+    if score.get(PICKLE) != digest:
         raise PipelineError(
             f"{config.score} is not the score of {config.model_pickle}; run scoring.py"
+        )
+    if json_in(reference, config.model_reference, made_by="training.py").get(PICKLE) != digest:
+        raise PipelineError(
+            f"{config.model_pickle} and {config.model_reference.name} are of different "
+            "trainings; run training.py and scoring.py again"
         )
     kept = ("f1", "f1_interval", "n", "basis", "auc", "auc_interval", "brier", "test_sha256")
     if not set(kept) <= score.keys():
@@ -129,19 +139,42 @@ def parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
         "latestscore.json": score_json,
         "ingestedfiles.txt": record,
         "finaldata.csv": config.finaldata,
+        watch.NAME: reference,
     }, lineage
 
 
-def note_deployment(config: Config, *, current: int, former: int | None, held: bool) -> None:
-    write_json(
-        config.deployment_state,
-        {"format": 1, "current": current, "former": former, "held": held, "at": utc_now()},
-    )
+def note_deployment(
+    config: Config,
+    *,
+    current: int,
+    former: int | None,
+    held: bool,
+    accepted: dict[str, Any] | None = None,
+) -> None:
+    """Write what is deployed; accepted: data faults taken as they are, None for those so far."""
+    if accepted is None:
+        accepted = read_optional_json(config.deployment_state).get("accepted") or {}
+    note = {"format": 1, "current": current, "former": former, "held": held, "at": utc_now()}
+    write_json(config.deployment_state, note | ({"accepted": accepted} if accepted else {}))
 
 
 def is_held(config: Config) -> bool:
     """Whether a version chosen by hand is to stay."""
-    return bool(read_optional_json(config.deployment_state).get("held"))
+    return hold_of(config) is True
+
+
+def hold_of(config: Config) -> bool | str:
+    """What holds the deployed version: True for a person, "data fault", False for nothing."""
+    return read_optional_json(config.deployment_state).get("held") or False
+
+
+def note_faults(config: Config, faults: tuple[Fault, ...]) -> None:
+    """Note which data faults hold the deployed version now, if any; a hold by hand stays."""
+    note = read_optional_json(config.deployment_state)
+    held = {"held": watch.FAULT_HOLD} if faults else {"held": False}
+    now = {**note, **held, "faults": [watch.mark_of(fault) for fault in faults]}
+    if note and note.get("held") is not True and note != now and (faults or note.get("faults")):
+        write_json(config.deployment_state, now)
 
 
 def former_version(config: Config) -> int | None:
@@ -214,8 +247,14 @@ def release_hold(config: Config) -> Outcome:
     note, current = read_optional_json(config.deployment_state), current_version(config)
     if not note.get("held") or current is None:
         return Outcome("nothing is held", {"held": False}, worked=False)
-    note_deployment(config, current=current, former=former_version(config), held=False)
+    accepted = watch.accepting(config, note.get("faults", []))
+    note_deployment(
+        config, current=current, former=former_version(config), held=False, accepted=accepted
+    )
     text = f"version {current} is no longer held; fullprocess.py may deploy again"
+    if note["held"] == watch.FAULT_HOLD:
+        names = sorted({name for _, columns in note["faults"] for name in columns})
+        text += f"; the new values of {', '.join(names)} are taken as they are"
     return told(config, Outcome(text, {"held": False, "version": current}), RELEASED)
 
 

@@ -4,6 +4,7 @@ python diagnostics.py               predictions, statistics, missing values, tim
 python diagnostics.py --file FILE   predictions with reasons for a CSV of yours, as CSV
 python diagnostics.py --client NAME one client's risk, reasons and history
 python diagnostics.py --model       what each value adds to the risk, by the deployed model
+python diagnostics.py --drift       has the world moved since the deployment? worst first
 python diagnostics.py --fresh       time ingestion and training now, on a scratch copy
 python diagnostics.py --status      when was the last good run? exit 1 after 25 minutes without
 python diagnostics.py --doctor      check every artifact; exit 1 and what to type if one is damaged
@@ -29,6 +30,7 @@ from risk.data.schema import schema_of
 from risk.model import portable
 from risk.model.measures import THRESHOLD
 from risk.monitor.journal import LATE_MINUTES, running, trouble
+from risk.monitor.watch import last_seen, table_text
 from risk.runner import run
 
 PACKAGE_HOURS = 24
@@ -87,6 +89,12 @@ def explain_model(config: Config) -> Outcome:
     )
     found = overview(model)
     return Outcome(f"{head}\n{overview_text(model, found)}", {**about, "effects": found})
+
+
+def explain_drift(config: Config) -> Outcome:
+    """The watch's table as of its last look, worst first; nothing is computed."""
+    seen = last_seen(config)
+    return Outcome(table_text(seen), seen)
 
 
 def explain_client(config: Config, client: str) -> Outcome:
@@ -154,6 +162,14 @@ def _reach_lines(found: dict[str, Any] | None) -> list[str]:
     return [head, *reach_table(found["reach"], found["list"]), *profit]
 
 
+def _expected_lines(config: Config) -> list[str]:
+    """What the present list is expected to reach, as the last report had it."""
+    from risk.report.clients import read_list
+
+    found = read_list(config).get("expected")
+    return [found["sentence"]] if found else []
+
+
 # ---------------------------------------------------------------- what was measured
 
 
@@ -172,6 +188,7 @@ def last_measured(config: Config) -> dict[str, Any]:
         "missing_percent": {n: c["missing_percent"] for n, c in summary.get("columns", {}).items()},
         "missing_measured_at": summary.get("measured_at"),
         "packages": packages or never,
+        "drift": last_seen(config),
     }
 
 
@@ -356,6 +373,7 @@ def diagnose(config: Config) -> Outcome:
             *_time_lines(known["timings"]),
             packages_text(known["packages"]),
             *_reach_lines(reached),
+            *_expected_lines(config),
         ]
     )
     data = {"predictions": predicted, "statistics": stats, **known, "calls": reached}
@@ -399,6 +417,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     one = parser.add_mutually_exclusive_group()
     one.add_argument("--file", type=Path, metavar="FILE", help="predictions with reasons, as CSV")
     one.add_argument("--client", metavar="NAME", help="one client's risk, reasons and history")
+    one.add_argument(
+        "--drift", action="store_true", help="has the world moved since the deployment"
+    )
     one.add_argument("--model", action="store_true", help="what each value adds to the risk")
     one.add_argument(
         "--fresh", action="store_true", help="time ingestion and training on a scratch copy"
@@ -423,11 +444,13 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
         return explain_client(config, chosen.client)
     if chosen.model:
         return explain_model(config)
+    if chosen.drift:
+        return explain_drift(config)
     return diagnose(config)
 
 
 def writes(chosen: argparse.Namespace) -> bool:
-    reads = ("file", "model", "fresh", "status", "doctor")
+    reads = ("file", "model", "drift", "fresh", "status", "doctor")
     return chosen.client is None and not any(getattr(chosen, name) for name in reads)
 
 

@@ -12,6 +12,7 @@ the next one.
     python fullprocess.py --history             every decision so far
     python fullprocess.py --dry-run             what the next tick would decide
     python fullprocess.py --replay FOLDER       what each policy would have done with dated files
+    python fullprocess.py --test-alerts         send one test mail and webhook
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from risk.monitor.journal import Journal
     from risk.monitor.plain import Looked, Stand
 
+LATE_SECONDS = 25 * 60  # as risk.monitor.journal has it
 HERE = os.path.dirname(os.path.abspath(__file__))
-WORDS = {"keep": "kept", "wait": "waited", "deploy": "deployed version {}", "held": "held"}
+WORDS = {"keep": "kept", "wait": "waited", "deploy": "deployed version {}", "held": "held",
+         "fault": "held by a data fault"}
 
 
 def idle_line(arguments: list[str]) -> str | None:
@@ -85,6 +88,7 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
         marker["format"] == 1 and marker["finished"] and marker["config"] == text
         and _seen_contacts(root, settings) == marker.get("contacts")
         and not (marker["next_maturity"] and now >= marker["next_maturity"])
+        and not (marker.get("next_mail") and _is_to_tell(marker["next_mail"], state, now))
         and marker["release"] == _release(production) and marker["held"] == _held(state)
         and (marker["release"] is None or _listed(models))
         and _stored(inputs, output, marker["tick"])
@@ -92,7 +96,27 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
     if not same:
         return None
     os.utime(os.path.join(state, "heartbeat"))
+    _note_idle(os.path.join(state, "ticks"), int(now // 600))
     return f"idle: nothing new since {marker['finished']}"
+
+
+def _note_idle(path: str, slot: int) -> None:
+    """One byte in the ring of risk.monitor.ticks, unless another tick of these ten minutes has."""
+    try:
+        ring = os.open(path, os.O_RDWR)
+        place, turn = 1 + slot % 1152, slot // 1152 % 64
+        known = os.pread(ring, 1, place)
+        if known < b"@" or known[0] % 64 != turn:
+            os.pwrite(ring, bytes([64 + turn]), place)
+        os.close(ring)
+    except OSError:  # a note for people: without it the tick is as good
+        pass
+
+
+def _is_to_tell(next_mail: float, state: str, now: float) -> bool:
+    """Whether a message is due; also that there was silence, which only a run can tell."""
+    silence = now - os.stat(os.path.join(state, "heartbeat")).st_mtime
+    return now >= next_mail or silence > LATE_SECONDS
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -178,6 +202,8 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     if chosen.replay:
         return replayed(config, chosen.replay, chosen.policy or ["fast", "certified"],
                         chosen.label_delay)
+    if chosen.test_alerts:
+        return alerts_tried(config)
     if chosen.history or chosen.explain:
         return told(config, explain=chosen.explain)
     return foretold(config) if chosen.dry_run else tick(config, chosen)
@@ -238,7 +264,8 @@ def foretold(config: Config) -> Outcome:
         judged = Journal(config).judged
         look = decided(config, judged, held=is_held(config), commit=False)
     verdict, reason = look.decision.verdict, look.decision.reason
-    text = f"would {verdict}: {reason}\n  {ingested.text}".rstrip()
+    words = {"held": "would be held", "fault": "would be held by a data fault"}
+    text = f"{words.get(verdict, f'would {verdict}')}: {reason}\n  {ingested.text}".rstrip()
     return Outcome(text, {"verdict": verdict, "reason": reason, "evidence": look.entry})
 
 
@@ -260,19 +287,61 @@ def tick(config: Config, chosen: argparse.Namespace) -> Outcome:
 
 
 def recorded(config: Config, *, serve: bool) -> Outcome:
-    """The run between the opening and the closing of its marker, in the log whatever happens."""
+    """The run between the opening and the closing of its marker, in the log whatever happens.
+
+    What there is to tell people is sent at the very end: nothing waits for a mail server.
+    """
+    from risk import progress
     from risk.config import PipelineError
     from risk.monitor.journal import Journal
 
     journal = Journal(config)
     try:
-        journal.open()
-        return Run(config, journal).all(serve=serve)
+        with progress.shown("start"):
+            journal.open()
+            outcome = Run(config, journal).all(serve=serve)
     except (PipelineError, OSError) as error:
-        raise PipelineError(journal.fail(error)) from error
+        why = journal.fail(error)
+        alert(config, journal)
+        raise PipelineError(why) from error
     except Exception as error:
         journal.fail(error)
+        alert(config, journal)
         raise
+    alert(config, journal)
+    return outcome
+
+
+def alert(config: Config, journal: Journal) -> None:
+    """Tell people what is new; whatever goes wrong with that is in the log and fails no run."""
+    import time
+
+    from risk.config import PipelineError
+    from risk.report.alerts import is_wanted, tell
+    from risk.report.letters import secrets_in
+
+    if not is_wanted(config):
+        return
+    due = time.time() + 3600
+    try:
+        due = tell(config, journal, secrets_in(os.environ))
+    except (PipelineError, OSError) as error:
+        journal.log.error("nothing could be sent: %s", error)
+    except Exception:
+        journal.log.exception("nothing could be sent")
+    journal.await_mail(due)
+
+
+def alerts_tried(config: Config) -> Outcome:
+    """What became of one test message by each way that the config names."""
+    from risk.config import Outcome, PipelineError
+    from risk.report.alerts import is_wanted
+    from risk.report.letters import secrets_in, tried
+
+    if not is_wanted(config):
+        raise PipelineError(f"{config.path}: neither mail nor webhook_url is set; docs/alerts.md")
+    lines, worked = tried(config, secrets_in(os.environ))
+    return Outcome("\n".join(lines), {"sent": worked, "lines": lines}, code=0 if worked else 1)
 
 
 class Run:
@@ -289,6 +358,7 @@ class Run:
         ingested = self._timed("ingestion", self._ingest)
         contacts = self._contacts()
         self._mend_history()
+        self._watch()
         held = is_held(self.config)
         look = self._look(held=held)
         if look.completes:
@@ -297,6 +367,8 @@ class Run:
         version = current_version(self.config)
         if look.alarm:
             self.journal.note(look.alarm)
+        held = self._note_faults(look)
+        self._watch()
         # A run that was cut off may have told some and not others.
         due = self.journal.completes or self._is_list_stale(version, look.stand)
         if version is not None and (due or serve):
@@ -306,10 +378,42 @@ class Run:
         judged = vars(stand) if decision.judged else vars(self.journal.judged)
         self.journal.close(outcome, decision.reason, judged=judged, release=version, held=held,
                            tick=stand.tick, next_maturity=stand.next_maturity,
-                           contacts=contacts)
+                           contacts=contacts, next_mail=self._mail_at_once())
         text = "\n  ".join([f"{outcome}: {decision.reason}", *self.journal.notes])
         return _outcome(text, outcome=decision.verdict, reason=decision.reason, release=version,
                         ingested=ingested.data, evidence=look.entry, notes=self.journal.notes)
+
+    def _mail_at_once(self) -> float:
+        """Until what there is to tell is sent, no tick is idle: this run may be killed before."""
+        import time
+
+        from risk.report.alerts import is_wanted
+
+        return time.time() if is_wanted(self.config) else 0
+
+    def _watch(self) -> None:
+        """Let the watch look at what is new; its alerts in the log, its table in the history."""
+        from risk.artifacts import current_version
+        from risk.monitor.history import record_watch
+        from risk.monitor.watch import keep, watched
+
+        if current_version(self.config) is None:
+            return
+        self.journal.enter("watch")
+        seen, body = watched(self.config)
+        if body is None:
+            return
+        record_watch(self.config, seen.tick, seen.version, seen.at, seen.rows)
+        keep(self.config, body)
+        for text in seen.alerts:
+            self.journal.note(f"alert: {text}")
+
+    def _note_faults(self, look: Looked) -> bool:
+        """Note which data faults hold the deployment; whether anything holds it now."""
+        from deployment import hold_of, note_faults
+
+        note_faults(self.config, look.faults)
+        return bool(hold_of(self.config))
 
     def _look(self, *, held: bool) -> Looked:
         """Decide, and do what was decided; in the history before and after, settled at the end."""
@@ -429,10 +533,13 @@ def decided(config: Config, judged: Stand, *, held: bool, commit: bool = True) -
     from risk.artifacts import current_version
     from risk.monitor.looks import EVIDENCE_POLICIES, looked
     from risk.monitor.plain import plainly
+    from risk.monitor.watch import fault_since
 
-    if config.policy in EVIDENCE_POLICIES and current_version(config) is not None:
+    version = current_version(config)
+    if config.policy in EVIDENCE_POLICIES and version is not None:
         return looked(config, held=held, commit=commit)
-    return plainly(config, judged, held=held)
+    fault = None if version is None or held else fault_since(config, judged)
+    return fault or plainly(config, judged, held=held)
 
 
 def begin_evidence(config: Config) -> None:
@@ -487,6 +594,8 @@ def options(parser: argparse.ArgumentParser) -> None:
                         help="the policies to replay (default: both)")
     parser.add_argument("--label-delay", type=whole, default=0, metavar="N",
                         help="a row's label comes N files later (default: 0, with the row)")
+    parser.add_argument("--test-alerts", action="store_true",
+                        help="send one test mail and webhook, and say what became of them")
     parser.add_argument("--summary", action="store_true", help="end with a summary for a person")
 
 

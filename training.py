@@ -8,6 +8,7 @@ import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from risk import progress
 from risk.artifacts import sha256, utc_now, write_whole
 from risk.config import Config, Outcome, PipelineError
 from risk.model.rows import TrainingRows, training_rows
@@ -29,14 +30,14 @@ def train(config: Config) -> Outcome:
 
     rows = training_rows(config)
     _refuse_all_missing(rows)
+    progress.tell(f"{rows.lineage['rows']:,} labelled rows")
     fitted = fit(config.model, rows.columns, rows.features, rows.labels, rows.clients)
     warnings = cautions(rows, fitted)
     pickled = pickled_form(fitted)
     lineage = {**rows.lineage, "trained_at": utc_now(), "warnings": warnings} | marks(pickled)
     shown = rows.features.iloc[sample_of(len(rows.features), SHOWN_ROWS)]
     portable = export(fitted, rows.columns, shown, lineage)
-    write_whole(config.model_pickle, pickled)
-    write_whole(config.model_json, portable)
+    _write(config, pickled, portable)
     text = (
         f"trained on {rows.lineage['rows']} labelled rows ({rows.lineage['exits']} exits): "
         f"{config.shown(config.model_pickle)}"
@@ -67,13 +68,22 @@ def publish(config: Config, model: Model) -> Outcome:
         raise PipelineError(f"the pipeline differs from the model by {apart.max():.3g}")
     pickled = pickled_form(fitted)
     lineage = {"trained_at": utc_now(), "warnings": [], **model.lineage} | marks(pickled)
-    write_whole(config.model_pickle, pickled)
-    write_whole(config.model_json, packed(replace(model, lineage=lineage)))
+    _write(config, pickled, packed(replace(model, lineage=lineage)))
     text = (
         f"made from models of {lineage['rows']} labelled rows ({lineage['exits']} exits): "
         f"{config.shown(config.model_pickle)}"
     )
     return Outcome(text, lineage)
+
+
+def _write(config: Config, pickled: bytes, portable: bytes) -> None:
+    """Both forms, and what the watch compares new rows with; the JSON last: it names the others."""
+    from risk.model.portable import parse
+    from risk.monitor.watch import reference_bytes
+
+    write_whole(config.model_reference, reference_bytes(config, parse(portable)))
+    write_whole(config.model_pickle, pickled)
+    write_whole(config.model_json, portable)
 
 
 def pickled_form(fitted: Pipeline) -> bytes:

@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from risk import progress
 from risk.artifacts import locked, make_folder, read_optional_json, sweep, utc_now, write_json
 from risk.config import FOLDERS, Config, Outcome, PipelineError, default_config_path, load
 
 LOG = logging.getLogger("risk")
 WAIT_SECONDS = 10.0
+KEPT_TIMES = 12
 Stage = Callable[[Config, argparse.Namespace], Outcome]
 
 
@@ -104,16 +106,26 @@ def _configured(stage: Stage, chosen: argparse.Namespace, writes: bool, name: st
 def _locked_stage(stage: Stage, config: Config, chosen: argparse.Namespace, name: str) -> Outcome:
     with locked(config, name, WAIT_SECONDS):
         sweep(config)
+        own = name.removesuffix(".py")
         started = time.perf_counter()
-        outcome = stage(config, chosen)
+        with progress.shown(own, usual_seconds(config, own)):
+            outcome = stage(config, chosen)
         if outcome.worked:
-            record_time(config, name.removesuffix(".py"), time.perf_counter() - started)
+            record_time(config, own, time.perf_counter() - started)
         return outcome
 
 
+def usual_seconds(config: Config, stage: str) -> float:
+    """How long the stage took when it last had work to do, 0 if that is not known."""
+    known = read_optional_json(config.timings).get(stage)
+    return known["seconds"] if isinstance(known, dict) else 0
+
+
 def record_time(config: Config, stage: str, seconds: float) -> None:
-    """Keep how long the stage last took when it had work to do; diagnostics shows it."""
+    """Keep how long the stage took the last times when it had work to do; people are shown it."""
     times = read_optional_json(config.timings)
+    recent: dict[str, list[float]] = times.setdefault("recent", {})
+    recent[stage] = [*recent.get(stage, []), round(seconds, 3)][-KEPT_TIMES:]
     times[stage] = {"seconds": round(seconds, 6), "measured_at": utc_now()}
     write_json(config.timings, times)
 

@@ -70,7 +70,10 @@ def test_a_release_holds_all_parts_and_their_digests(deployed: Project) -> None:
         name: hashlib.sha256((production(deployed) / name).read_bytes()).hexdigest()
         for name in PARTS
     }
+    kept = (production(deployed) / "current" / "reference.json").read_bytes()
+    found["reference.json"] = hashlib.sha256(kept).hexdigest()
     assert manifest["files"] == found
+    assert kept == (deployed.folder / "models" / "reference.json").read_bytes()
     sources = {
         "trainedmodel.pkl": "models",
         "model.json": "models",

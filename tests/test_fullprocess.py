@@ -409,7 +409,7 @@ def full_disk(project: Project) -> Callable[[], None]:
 
 FAILURES = [
     ("ingestion", no_input_folder, "the input folder", 1),
-    ("decision", damaged_release, "is damaged: model.json does not match its digest", 1),
+    ("watch", damaged_release, "is damaged: model.json does not match its digest", 1),
     ("decision", damaged_test_file, "test file testdata/more.csv", 1),
     ("training", models_is_a_file, "models", 1),
     ("scoring", in_the_way("models/latestscore.json"), "latestscore.json: Is a directory", 1),

@@ -29,6 +29,7 @@ from risk.model.measures import ONE_SIDED, brier, placements
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 IDENTITY = (0.0, 1.0)
 NEWEST = "newest rows"
+MOVES = ("swap", "roll back", "jump", "back")
 LEAST_RISK = 1e-6
 WIDEST = 15.0  # log-odds beyond are counted as that when a layer or a level is fitted
 LEAST_SLOPE = 0.05
@@ -42,7 +43,7 @@ class Rule:
     """The constants, each with its reason in docs/decisions.md."""
 
     alpha: float = 0.05
-    bar: float = 10.0
+    bars: tuple[float, ...] = (10.0, 3.0, 1.0)
     gap: float = 0.01
     lead: float = 0.005
     margin: float = 0.001
@@ -106,7 +107,8 @@ class Standing:
 
     experts, own: scores of the experts' layers and of the champion's. stakes: by challenger.
     looks, deployments: since the first model. rows: labelled rows used; rows_then: at deployment.
-    swaps: deployments that evidence called for ("certified" asks for more after each).
+    swaps: deployments that evidence called for, jumps among them ("certified" asks for more after
+    each, "fast" for less).
     """
 
     experts: tuple[float, ...] = ()
@@ -336,8 +338,9 @@ def judge(standing: Standing, batch: Batch, rule: Rule = RULE) -> tuple[Standing
         looks=standing.looks + 1,
         rows=standing.rows + y.size,
     )
-    main = compared("challenger", stakes.log_evidence, rule.bar, y, p, q)
-    main["rows_needed"] = stakes.rows_needed(rule.bar)
+    bar = bar_of(after, rule)
+    main = compared("challenger", stakes.log_evidence, bar, y, p, q)
+    main["rows_needed"] = stakes.rows_needed(bar)
     leaps, ranking = leaps_of(batch, rule), gain_in_ranking(y, p, q)
     action, target, reason = _fast_action(after, main, leaps, ranking, rule)
     details = {"rows_since_deployment": stakes.rows, "ranking_gain_at_most": ranking}
@@ -397,10 +400,10 @@ def _fast_action(
             f"on these rows {what} is better by {gain:.3f} Brier, with evidence "
             f"{amount(leap['E'])} of the {leap['limit']:.0f} needed",
         )
-    evidence = f"evidence {amount(main['E'])} of the {rule.bar:g} needed"
+    evidence = f"evidence {amount(main['E'])} of the {main['limit']:g} needed"
     if ranking < 0:
         return "none", "", f"the challenger ranks worse than the deployed model ({evidence})"
-    if main["E"] >= rule.bar:
+    if main["E"] >= main["limit"]:
         return "swap", "challenger", f"the challenger is better: {evidence}"
     if _has_grown(standing, main["E"], rule):
         return (
@@ -410,6 +413,20 @@ def _fast_action(
             f"speaks against a model of all of them ({evidence})",
         )
     return "none", "", f"{evidence} that the challenger is better; {still_needed(main)}"
+
+
+def bar_of(standing: Standing, rule: Rule = RULE) -> float:
+    """What a swap must reach: less after each swap or jump, which show that this world moves.
+
+    The whole again where it would be too soon after the last deployments.
+    """
+    moves = 0 if _is_too_soon(standing, rule) else standing.swaps
+    return rule.bars[min(moves, len(rule.bars) - 1)]
+
+
+def _is_too_soon(standing: Standing, rule: Rule) -> bool:
+    """Whether more than half of the looks would have deployed."""
+    return standing.deployments + 1 > rule.grow_share * (standing.looks + rule.grow_start)
 
 
 def _best_leap(leaps: list[dict[str, Any]], rule: Rule) -> dict[str, Any] | None:
@@ -432,8 +449,7 @@ def _has_grown(standing: Standing, evidence: float, rule: Rule) -> bool:
     """
     then, now = max(standing.rows_then, 1), standing.rows
     more = now >= rule.grow * then or 1 / then - 1 / now >= rule.grow_step
-    allowed = rule.grow_share * (standing.looks + rule.grow_start)
-    return more and evidence >= rule.grow_evidence and standing.deployments + 1 <= allowed
+    return more and evidence >= rule.grow_evidence and not _is_too_soon(standing, rule)
 
 
 def amount(evidence: float) -> str:
@@ -516,5 +532,5 @@ def settled(standing: Standing, action: str) -> Standing:
         stakes={},
         deployments=standing.deployments + 1,
         rows_then=standing.rows,
-        swaps=standing.swaps + (action in ("swap", "roll back")),
+        swaps=standing.swaps + (action in MOVES),
     )

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from risk.artifacts import is_sealed, make_folder, seal, write_json
+from risk.artifacts import is_sealed, make_folder, seal, sync_folder, write_json
 from risk.config import Config
 from risk.data.schema import printable
 from risk.monitor.database import Database
+
+if TYPE_CHECKING:
+    from risk.monitor.drift import Row
 
 FORMAT = 1
 WIDTH = 120
@@ -40,6 +43,23 @@ CREATE TABLE IF NOT EXISTS entries (
     digest TEXT NOT NULL
 )
 """
+WATCH_SCHEMA = """
+CREATE TABLE IF NOT EXISTS watched (
+    tick INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    at TEXT NOT NULL,
+    state TEXT NOT NULL,
+    effect REAL NOT NULL,
+    effect_name TEXT NOT NULL,
+    p REAL NOT NULL,
+    n INTEGER NOT NULL,
+    since TEXT,
+    sentence TEXT NOT NULL,
+    PRIMARY KEY (tick, version, kind, name)
+)
+"""
 
 
 @dataclass(frozen=True)
@@ -48,8 +68,9 @@ class Entry:
 
     key: the same look recorded again, after a crash, replaces itself.
     at: UTC, ends in Z. tick: the store's. rows, exits: the labelled rows judged in this look.
-    verdict: keep, wait, deploy, held or by hand. action: first, none, swap, growth, jump, back,
-    layer, roll back, rollback by hand, deployment by hand or release hold.
+    verdict: keep, wait, deploy, held, fault (of the data) or by hand.
+    action: first, none, swap, growth, jump, back, layer, roll back, rollback by hand, deployment by
+    hand or release hold.
     before, after: the deployed version.
     evidence: per challenger name, E, limit, brier, brier_served and rows_needed (None: no evidence
     for it so far; absent: too few rows to say).
@@ -73,6 +94,10 @@ class Entry:
 
 NAMES = tuple(field.name for field in fields(Entry))
 COLUMNS = (*NAMES, "digest")
+WATCHED = (
+    "tick", "version", "kind", "name", "at", "state", "effect", "effect_name", "p", "n", "since",
+    "sentence",
+)
 AS_JSON = ("evidence", "details")
 SELECTED = ", ".join(COLUMNS)  # not in quotes: SQLite takes an unknown name in quotes for a text
 
@@ -97,17 +122,34 @@ def record(config: Config, entry: Entry) -> None:
     write_json(config.decision, decision)
 
 
+def record_watch(config: Config, tick: int, version: int, at: str, rows: list[Row]) -> None:
+    """Keep one look of the watch: a row for each thing watched, the same look again replaces it.
+
+    30 columns weigh 13 kB a look (measured): ten years of daily looks 48 MB.
+    """
+    about = {"tick": tick, "version": version, "at": at}
+    values = [_plain(row) | about for row in rows]
+    marks = ", ".join(f":{name}" for name in WATCHED)
+    statement = f"INSERT OR REPLACE INTO watched ({', '.join(WATCHED)}) VALUES ({marks})"
+    make_folder(config.state_folder)
+    _history(config).write(lambda database: database.executemany(statement, values))
+    sync_folder(config.state_folder)
+
+
 def _sealed(entry: Entry) -> dict[str, Any]:
     """The entry as decision.json holds it; no text of its own can steer a terminal."""
-    plain = {n: printable(v) if isinstance(v, str) else v for n, v in vars(entry).items()}
-    return seal(json.loads(json.dumps({"format": FORMAT, **plain}, allow_nan=False)))
+    return seal(json.loads(json.dumps({"format": FORMAT, **_plain(entry)}, allow_nan=False)))
+
+
+def _plain(record: Entry | Row) -> dict[str, Any]:
+    return {n: printable(v) if isinstance(v, str) else v for n, v in vars(record).items()}
 
 
 def _history(config: Config) -> Database:
     return Database(
         path=config.history,
         format=FORMAT,
-        tables=(SCHEMA,),
+        tables=(SCHEMA, WATCH_SCHEMA),
         shown=config.shown(config.history),
         cure="rename it, and the next decision begins a new one (the last decision is in "
         f"{config.shown(config.decision)})",
@@ -117,13 +159,20 @@ def _history(config: Config) -> Database:
 # ---------------------------------------------------------------- read
 
 
-def entries(config: Config, last: int | None = None) -> list[Entry]:
+def entries(config: Config, last: int | None = None, skip: int = 0) -> list[Entry]:
     """The entries, or the last so many, oldest first; [] where there is no history.
 
-    Nothing in the state folder is created or changed. PipelineError if the history is damaged,
-    written by a newer version, or held by its writer for five seconds.
+    skip: so many of the newest are left out. Nothing in the state folder is created or changed.
+    PipelineError if the history is damaged, written by a newer version, or held by its writer for
+    five seconds.
     """
-    return _selected(config, "", last)
+    return _selected(config, "", last, skip)
+
+
+def counted(config: Config) -> int:
+    """How many entries there are."""
+    found = _history(config).read("SELECT COUNT(*) FROM entries")
+    return int(found[0][0]) if found else 0
 
 
 def last_decision(config: Config) -> Entry | None:
@@ -133,9 +182,9 @@ def last_decision(config: Config) -> Entry | None:
     return found[0] if found else None
 
 
-def _selected(config: Config, where: str, last: int | None) -> list[Entry]:
-    limit = -1 if last is None else last
-    query = f"SELECT {SELECTED} FROM entries {where} ORDER BY number DESC LIMIT {limit:d}"
+def _selected(config: Config, where: str, last: int | None, skip: int = 0) -> list[Entry]:
+    limit = f"LIMIT {-1 if last is None else last:d} OFFSET {skip:d}"
+    query = f"SELECT {SELECTED} FROM entries {where} ORDER BY number DESC {limit}"
     return [_entry(config, row) for row in reversed(_history(config).read(query))]
 
 
@@ -167,7 +216,7 @@ def table(entries: list[Entry]) -> str:
 def _what(entry: Entry) -> str:
     """wait; deploy, swap; rollback by hand."""
     if entry.action == "none":
-        return entry.verdict
+        return "data fault" if entry.verdict == "fault" else entry.verdict
     if entry.verdict == BY_HAND:
         return entry.action
     return f"{entry.verdict}, {entry.action}"

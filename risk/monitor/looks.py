@@ -37,6 +37,7 @@ from risk.monitor.contest import (
     refitted,
 )
 from risk.monitor.evidence import RULE, Judgement, Stakes, bets, missing, risks
+from risk.monitor.expected import level_of
 from risk.monitor.plain import (
     DEPLOY,
     KEEP,
@@ -50,6 +51,7 @@ from risk.monitor.plain import (
     numbered,
     table_of,
 )
+from risk.monitor.watch import fault_look, raw_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -71,6 +73,9 @@ def looked(config: Config, *, held: bool, commit: bool = True) -> Looked:
     book = current_book(config, table, model, manifest)
     if book.due is not None:
         return _completed(config, table, book, manifest)
+    fault = fault_look(config, table.stand, book.stands[-1].tick)
+    if fault is not None:
+        return fault
     return _judged(config, table, book, manifest, commit=commit)
 
 
@@ -209,6 +214,7 @@ def _judged(
     after = _after(config, table, book, outcome, experts, manifest)
     after, alarm = _against_base_rate(after, book, labels, said["served"], outcome.action)
     entry = _entry(config, book, after, outcome, labels, refused, told, alarm)
+    entry["details"]["level"] = level_of(risks(said["served"]), labels)
     after = replace(after, entry=entry)
     if commit:
         after = write_book(config, *_with_forecasts(config, table, book, after))
@@ -261,11 +267,6 @@ def said_of(
         told = np.isfinite(then)
         said[name][at[told]] = then[told]
     return said, int(at.size)
-
-
-def raw_of(rows: pl.DataFrame, model: Model) -> dict[str, np.ndarray]:
-    """The columns of stored rows as the model takes them."""
-    return model.raw({name: rows[name].to_list() for name in model.columns})
 
 
 def matched(

@@ -21,7 +21,9 @@ from risk.model.rows import refuse_other_features
 if TYPE_CHECKING:
     import polars as pl
 
-KEEP, WAIT, DEPLOY, HELD = "keep", "wait", "deploy", "held"
+    from risk.monitor.faults import Fault
+
+KEEP, WAIT, DEPLOY, HELD, FAULT = "keep", "wait", "deploy", "held", "fault"
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class Looked:
     history, {} if there was nothing to decide. alarm: a sentence where the deployed model does
     worse than the base rate, else "". completes: this is an earlier look, of a run that was cut
     off before all that it decided was done; rows that came since are still to be looked at.
+    faults: those that hold everything until they are mended.
     """
 
     decision: Decision
@@ -114,6 +117,7 @@ class Looked:
     entry: dict[str, Any] = field(default_factory=dict)
     alarm: str = ""
     completes: bool = False
+    faults: tuple[Fault, ...] = ()
 
 
 def plainly(config: Config, judged: Stand, *, held: bool) -> Looked:
@@ -160,6 +164,20 @@ def held_by_hand(version: int) -> Decision:
         HELD,
         f"version {version} was chosen by hand and is held; deployment.py --release-hold ends that",
     )
+
+
+def held_by_fault(config: Config, stand: Stand, faults: tuple[Fault, ...]) -> Looked:
+    """The look where new rows cannot be what they say: nothing is judged by them."""
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    reason = (
+        f"{faults[0].sentence}{more}; nothing is judged or deployed until the file is mended, or "
+        "deployment.py --release-hold takes its values as they are"
+    )
+    decision = _waiting(FAULT, reason)
+    known = Evidence(current_version(config), held=False)
+    entry = _entry(config, known, stand, decision) | {"key": f"fault {stand.tick}"}
+    details = {"faults": [vars(fault) | {"columns": list(fault.columns)} for fault in faults]}
+    return Looked(decision, stand, entry=entry | {"details": details}, faults=faults)
 
 
 def _waiting(verdict: str, reason: str) -> Decision:

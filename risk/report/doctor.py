@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from risk.artifacts import (
+    RELEASE_FILES,
     OpenRelease,
     current_version,
     file_sha256,
@@ -150,7 +151,9 @@ def trained_model(config: Config) -> str:
     if not config.model_json.exists() and not config.model_pickle.exists():
         return NOT_YET
     model = portable.parse(config.model_json.read_bytes())
-    if model.lineage.get("trainedmodel_sha256") != file_sha256(config.model_pickle):
+    reference = read_json(config.model_reference, "training.py")
+    digests = {reference.get("trainedmodel_sha256"), file_sha256(config.model_pickle)}
+    if digests != {model.lineage.get("trainedmodel_sha256")}:
         raise PipelineError("they do not belong together; run training.py and scoring.py")
     return f"trained {model.lineage['trained_at']} on {model.lineage['rows']} rows"
 
@@ -196,7 +199,7 @@ def deployed_release(config: Config) -> str:
                 ):
                     release.verified(name)
             portable.parse(release.verified("model.json"))
-        _check_links(config, [*release.manifest["files"], "manifest.json"])
+        _check_links(config, [*RELEASE_FILES, "manifest.json"])
     except PipelineError as error:
         what = str(error).partition("; ")[0]
         raise PipelineError(f"{what}; {_redeployed_by(config)}") from None
@@ -314,7 +317,7 @@ def kept_state(config: Config) -> str:
     entries(config, 1)  # it names a damaged file and what to do
     scorings(config)
     kept = (config.run_marker, config.deployment_state, config.timings, config.packages)
-    for path in (*kept, config.decision, config.evidence):
+    for path in (*kept, config.decision, config.evidence, config.watch, config.alerts):
         if path.exists() and not read_optional_json(path):
             raise PipelineError(
                 f"{path.name} is damaged; delete {config.shown(path)} and run fullprocess.py"

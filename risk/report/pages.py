@@ -20,7 +20,7 @@ from werkzeug.datastructures import MultiDict
 
 from risk.config import HOME
 from risk.data.access import Problem
-from risk.report import client, states, today
+from risk.report import client, decisions, states, status, today, trust
 from risk.report.desk import Desk
 from risk.report.states import Instead, State
 
@@ -48,6 +48,9 @@ class Page:
 
 PAGES = (
     Page("/", "today.html", "Today", today.view),
+    Page("/trust", "trust.html", "Trust", trust.view),
+    Page("/decisions", "decisions.html", "Decisions", decisions.view),
+    Page("/status", "status.html", "Status", status.view),
     Page("/client", "client.html", "", client.view, under="/"),
     Page("/states", "states.html", "", lambda desk, _: {"examples": states.examples()}),
 )

@@ -82,6 +82,82 @@ def no_outcomes(why: str) -> State:
     )
 
 
+def cannot_tell(known: int, least: int, waiting: int) -> State:
+    """Too few outcomes to say how good the lists are."""
+    told = f"{known:,} of the {least:,} that it takes are known" if least else "None is known"
+    wait = f"; {waiting:,} clients of earlier lists wait for theirs" if waiting else ""
+    return State(
+        "no outcomes yet",
+        "No outcomes yet: we cannot tell how good the lists are.",
+        f"{told}{wait}. A client counts who was on a list before the outcome was known.",
+        "Nothing to do: outcomes come with the files. Until then no accuracy is claimed.",
+    )
+
+
+def no_decision() -> State:
+    return State(
+        "no decision yet",
+        "No decision yet.",
+        "No look has had anything to decide: that takes labelled rows for a first model, and new "
+        "ones after it.",
+        "Put files with outcomes into the input folder; then type `make run`, or wait for the "
+        "next run.",
+    )
+
+
+def history_damaged(path: str, why: str) -> State:
+    return State(
+        "history damaged",
+        "The history of decisions cannot be read.",
+        f"{why[:1].upper()}{why[1:]}.",
+        f"Type `mv {path} {path}.old`: the next decision begins a new history. The last decision "
+        "and the releases below are kept elsewhere and hold.",
+        alert=True,
+    )
+
+
+def held_by_hand(version: int | None, since: str) -> State:
+    return State(
+        "held by hand",
+        f"Model {version} is held by hand.",
+        f"Somebody chose it {since}; no run replaces it.",
+        "When evidence may decide again, type `python deployment.py --release-hold`.",
+    )
+
+
+def held_by_fault(sentence: str, file: str) -> State:
+    return State(
+        "held by a data fault",
+        "Nothing is judged or deployed: a data fault.",
+        f"{sentence}.",
+        f"If the file is wrong, put the right one in its place, or type `python ingestion.py "
+        f"--forget {file}`. If the world is like that now, type `python deployment.py "
+        "--release-hold`.",
+        alert=True,
+    )
+
+
+def never_run() -> State:
+    return State(
+        "never run",
+        "No run has ended well yet.",
+        "Cron’s line is not set up, or every run so far failed.",
+        "Type `python fullprocess.py --now` to see what happens, and `make cron` for cron’s line.",
+        alert=True,
+    )
+
+
+def late(ago: str) -> State:
+    return State(
+        "late",
+        f"Late: the last good run was {ago}.",
+        "A run is expected every 10 minutes; at least two are missing.",
+        "Type `crontab -l` to see whether cron’s line is there, and `python fullprocess.py --now` "
+        "to see what happens.",
+        alert=True,
+    )
+
+
 def one_snapshot() -> State:
     return State(
         "only one snapshot",
@@ -165,6 +241,13 @@ def examples() -> list[State]:
         other_model(16, 17),
         nothing_to_score("clients whose last row says that they stayed"),
         no_outcomes("The first list is too young: a client counts once its outcome is known."),
+        cannot_tell(12, 30, 410),
+        no_decision(),
+        history_damaged("state/history.sqlite", "file is not a database"),
+        held_by_hand(15, "on 24 Nov 2026 09:30 UTC"),
+        held_by_fault("orders: the values are about 1,000 times as large as before", "orders.csv"),
+        never_run(),
+        late("2 hours ago"),
         one_snapshot(),
         no_hits("band high, name with “quilon”", link),
         stale("3 Nov 2026", "21 days ago", "A file came every 7 days; at least two are missing."),

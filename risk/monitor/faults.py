@@ -1,0 +1,540 @@
+"""Data faults by name, from the raw columns of one file and what was usual in the files before.
+
+A fault is what a mistaken export does and customers do not: a column in another unit or with its
+sign flipped, stuck at one value, suddenly blank, filled in with a value from nowhere, two columns
+swapped, the values of a text renamed. Ordinary drift is none: a mean that moves by a standard
+deviation, a season that scales by 1.5, growth, other shares. So a share must be far from the usual
+one (odds beyond four times, and a tenth) before chance is asked about, and chance must then be
+below e^-11 by Chernoff's bound, P(share >= s) <= exp(-n KL(s, p)), which holds for five rows as for
+many. A column that is constant in a file by its nature (a month, a campaign) is known as such where
+the reference was told which file each row came from.
+
+Not found: a unit changed in a part of the rows only, by a factor below 6, or below a column's own
+spread; two swapped columns that were alike; texts that changed places among themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from risk.model.calibration import wilson
+from risk.model.profile import shown
+
+FORMAT = 1
+LEAST_ROWS = 5  # fewer cannot tell a fault from chance
+LEAST_REFERENCE = 20
+SURPRISE = 11.0  # nats: a chance below 1.7e-5 for each question asked
+FACTOR, FLOOR = 4.0, 0.1  # how far a share may drift: its odds by that factor, at least a tenth
+BLANKS_HOLD = 0.3  # so much more of a column blank holds a deployment
+FILLED = 0.2  # the least share of rows with one value from nowhere
+RENAMED, PARTLY = 0.9, 0.5  # shares of rows whose text is none of the known ones
+OTHER_UNIT = math.log(6.0)  # less is growth or a season
+IN_SPREADS = 1.5  # and the move is at least so many standard deviations on the log scale
+NOISE = 5.0  # standard errors of a median, on top
+COLLAPSE = 0.5  # a shift (not a factor) narrows the spread on the log scale
+ONE_SIDED = 0.1
+OTHER_PLACE, SAME_PLACE = 0.5, 0.25  # distances of distributions; one deviation's shift is .38
+CONSTANT_FILES = 0.2
+MAX_BYTES = 900
+GRID = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
+LOG_GRID = (0.05, 0.16, 0.5, 0.84, 0.95)
+COMMONEST = 4
+UNITS = {
+    7.0: "as days to weeks",
+    10.0: "a decimal place",
+    12.0: "as a year to a month",
+    24.0: "as hours to days",
+    30.0: "as days to months",
+    52.0: "as a year to a week",
+    60.0: "as minutes to hours",
+    100.0: "as cents to dollars or per cent to shares",
+    365.0: "as days to years",
+    1e3: "as ones to thousands",
+    3600.0: "as seconds to hours",
+    1e6: "as ones to millions",
+}
+WHERE = "<where>"  # the file's place in a sentence
+Raw = dict[str, np.ndarray]
+Usual = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: its kind, the columns, the file, a sentence, the rows behind it.
+
+    kind: "blank", "stuck", "filler", "unit", "sign", "swapped", "renamed" or "inverted". holds:
+    sure enough to hold a deployment.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    file: str
+    sentence: str
+    n: int
+    holds: bool
+
+
+# ---------------------------------------------------------------- what is usual
+
+
+def fault_reference(
+    raw: Raw, kinds: dict[str, str], files: np.ndarray | None = None
+) -> dict[str, Any]:
+    """What faults_of() compares with, at most 1 kB a column, for JSON.
+
+    kinds: "number" or "text" by column. files: which file each row came from, shape (n,); with it
+    what moves from file to file anyway is not taken for a fault.
+    """
+    columns = {}
+    for name, kind in kinds.items():
+        usual = _usual_number(raw[name]) if kind == "number" else _usual_text(raw[name])
+        if files is not None and usual["rows"]:
+            usual |= _between(raw[name], files, usual)
+        columns[name] = usual | {"kind": kind}
+    return {"format": FORMAT, "columns": columns}
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    """The values that are not blank; a number that is not finite counts as blank."""
+    if values.dtype == object:
+        return values[np.array([value is not None for value in values], dtype=bool)]
+    return values[np.isfinite(values)]
+
+
+def _usual_number(values: np.ndarray) -> Usual:
+    known = np.sort(_known(values))
+    usual: Usual = {"rows": int(values.size), "known": int(known.size)}
+    if not known.size:
+        return usual
+    different, sizes = np.unique(known, return_counts=True)
+    top = np.argsort(-sizes, kind="stable")[:COMMONEST]
+    points = np.unique(np.quantile(known, GRID, method="nearest"))
+    usual |= {
+        "distinct": int(different.size),
+        "common": [[_short(different[i]), _share(sizes[i] / known.size)] for i in top],
+        "points": [_short(point) for point in points],
+        "below": [_share(s) for s in np.searchsorted(known, points, "left") / known.size],
+        "upto": [_share(s) for s in np.searchsorted(known, points, "right") / known.size],
+        "zero": _share(float(np.mean(known == 0))),
+    }
+    sizes_of = _logs(known)
+    if sizes_of.size:
+        usual["logs"] = [_short(q) for q in np.quantile(sizes_of, LOG_GRID)]
+        usual["nonzero"] = int(sizes_of.size)
+        usual["negative"] = _share(float(np.mean(known[known != 0] < 0)))
+    return usual
+
+
+def _usual_text(values: np.ndarray) -> Usual:
+    known = _known(values)
+    usual: Usual = {"rows": int(values.size), "known": int(known.size)}
+    if not known.size:
+        return usual
+    levels = sorted(Counter(known.tolist()).items(), key=lambda item: (-item[1], item[0]))
+    shares = [[level, _share(rows / known.size)] for level, rows in levels]
+    kept: list[list[Any]] = []
+    room = MAX_BYTES
+    for level in shares:
+        room -= len(json.dumps(level)) + 2
+        if room < 0:
+            break
+        kept.append(level)
+    once = sum(rows == 1 for _, rows in levels) / known.size
+    return usual | {"distinct": len(levels), "common": kept, "once": _share(once)}
+
+
+def _between(values: np.ndarray, files: np.ndarray, usual: Usual) -> Usual:
+    """What moves from file to file: the blanks, a number's scale, files of one value alone."""
+    parts = [values[files == file] for file in np.unique(files)]
+    found: Usual = {"files": len(parts)}
+    blanks = [1 - _known(part).size / part.size for part in parts if part.size >= LEAST_ROWS]
+    if blanks:
+        found["blank_file"] = _share(float(np.quantile(blanks, 0.9)))
+    constant = sum(part.size for part in parts if _known(part).size > 1 and _is_constant(part))
+    found["constant"] = bool(constant / values.size >= CONSTANT_FILES)
+    if "logs" in usual:
+        logs = [_logs(_known(part)) for part in parts]
+        moves = [abs(np.median(x) - usual["logs"][2]) for x in logs if x.size >= LEAST_ROWS]
+        found["moves"] = _short(np.quantile(moves, 0.9)) if moves else 0.0
+    return found
+
+
+def _is_constant(values: np.ndarray) -> bool:
+    known = _known(values)
+    return bool((known == known[0]).all())
+
+
+def _logs(known: np.ndarray) -> np.ndarray:
+    """ln of the size of the values that are not 0."""
+    return np.log(np.abs(known[known != 0]))
+
+
+def _short(value: Any) -> float:
+    """So many digits that whole numbers up to 9,999,999,999 stay whole."""
+    return float(f"{float(value):.10g}")
+
+
+def _share(value: float) -> float:
+    return float(f"{value:.6f}")
+
+
+# ---------------------------------------------------------------- chance
+
+
+def eased(share: float) -> float:
+    """The share that ordinary drift may reach: odds times four, and a tenth where there is room."""
+    odds = FACTOR * share / (FACTOR * share + 1 - share)
+    return max(odds, min(share + FLOOR, 1 - (1 - share) / FACTOR))
+
+
+def surprise(share: float, limit: float, n: int) -> float:
+    """-ln of Chernoff's bound on finding such a share among n rows where it is `limit`."""
+    if share <= limit:
+        return 0.0
+    if limit <= 0:
+        return math.inf
+    rest = (1 - share) * math.log((1 - share) / (1 - limit)) if share < 1 else 0.0
+    return n * (share * math.log(share / limit) + rest)
+
+
+def _most(share: float, rows: int) -> float:
+    """The largest share that so many rows of the reference leave possible, drift included."""
+    return eased(wilson(round(share * rows), rows)[1])
+
+
+def distance(values: np.ndarray, usual: Usual) -> float:
+    """Kolmogorov's distance of the values from the usual distribution, at its stored points."""
+    return max(abs(found - was) for found, was in _placed(values, usual))
+
+
+def _placed(values: np.ndarray, usual: Usual) -> Iterator[tuple[float, float]]:
+    """(share in the values, usual share) below and up to each stored point."""
+    ordered = np.sort(values)
+    for side, key in (("left", "below"), ("right", "upto")):
+        shares = np.searchsorted(ordered, usual["points"], side) / values.size  # type: ignore[call-overload]
+        yield from zip(shares.tolist(), usual[key], strict=True)
+
+
+def _unlike(values: np.ndarray, usual: Usual) -> float:
+    """The largest surprise of a share below or above a stored point."""
+    n, rows = values.size, usual["known"]
+    pairs = list(_placed(values, usual))
+    return max(
+        max(surprise(a, _most(b, rows), n), surprise(1 - a, _most(1 - b, rows), n))
+        for a, b in pairs
+    )
+
+
+# ---------------------------------------------------------------- faults
+
+
+def faults_of(raw: Raw, reference: dict[str, Any], *, file: str = "") -> list[Fault]:
+    """The faults of a file, the columns in the reference's order, at most one for each column.
+
+    raw: columns as Model.raw has them; one that is absent counts as blank. Nothing is said of a
+    file of fewer than 5 rows, nor of a column that the reference knows from fewer than 20.
+    """
+    rows = max((values.size for values in raw.values()), default=0)
+    if rows < LEAST_ROWS:
+        return []
+    columns = {name: usual for name, usual in reference["columns"].items() if _judged(usual)}
+    known = {n: _known(raw[n]) if n in raw else np.empty(0) for n in columns}
+    told = {n: fault for n in columns if (fault := _blank(n, known[n].size, rows, columns[n]))}
+    rest = [n for n in columns if n not in told and known[n].size >= LEAST_ROWS]
+    rest = [n for n in rest if columns[n]["distinct"] > 1]
+    for fault in _swapped({n: known[n] for n in rest}, columns):
+        told |= dict.fromkeys(fault.columns, fault)
+    for name in rest:
+        checks = NUMBER_CHECKS if columns[name]["kind"] == "number" else TEXT_CHECKS
+        found = (check(name, known[name], columns[name]) for check in checks)
+        fault = None if name in told else next((f for f in found if f), None)
+        if fault:
+            told[name] = fault
+    return [_in_file(fault, file) for fault in dict.fromkeys(told[n] for n in columns if n in told)]
+
+
+def _judged(usual: Usual) -> bool:
+    return bool(usual["known"] >= LEAST_REFERENCE)
+
+
+def _in_file(fault: Fault, file: str) -> Fault:
+    where = f"since {file}" if file else "in this file"
+    return replace(fault, file=file, sentence=fault.sentence.replace(WHERE, where))
+
+
+def _fault(kind: str, columns: tuple[str, ...], words: str, n: int, holds: bool = True) -> Fault:
+    """A fault whose sentence still lacks the file, where it says WHERE."""
+    return Fault(kind, columns, "", f"{' and '.join(columns)}: {words}", n, holds)
+
+
+def _quoted(text: Any) -> str:
+    return f'"{text[:30]}"' if isinstance(text, str) else shown(text)
+
+
+def _percent(share: float) -> str:
+    """Whole per cent; never 0 or 100 for a share that is neither."""
+    if 0 < share < 0.01:
+        return "less than 1 %"
+    return f"{min(round(100 * share), 99) if share < 1 else 100} %"
+
+
+def _blank(name: str, known: int, rows: int, usual: Usual) -> Fault | None:
+    """Far more blanks than usual, or nothing but blanks."""
+    share, was = 1 - known / rows, 1 - usual["known"] / usual["rows"]
+    limit = _most(max(was, usual.get("blank_file", 0.0)), usual["rows"])
+    if surprise(share, limit, rows) < SURPRISE:
+        return None
+    what = (
+        f"all {rows:,} rows are blank"
+        if not known
+        else f"{_percent(share)} of {rows:,} rows are blank"
+    )
+    words = (
+        f"{what} {WHERE}, usually {_percent(was)}; look whether the export lost the column, "
+        "then replace the file"
+    )
+    return _fault("blank", (name,), words, rows, share >= was + BLANKS_HOLD)
+
+
+def _stuck(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+    """One value in every row, where there used to be several."""
+    if usual.get("constant") or not _is_constant(known):
+        return None
+    value = known[0]
+    was = _usual_share(value, usual)
+    if surprise(1.0, _most(was, usual["known"]), known.size) < SURPRISE:
+        return None
+    words = (
+        f"every one of {known.size:,} rows says {_quoted(value)} {WHERE}, usually "
+        f"{_percent(was)} {'or fewer ' if was else ''}do; look whether the export writes a "
+        "default, then replace the file"
+    )
+    return _fault("stuck", (name,), words, known.size)
+
+
+def _usual_share(value: Any, usual: Usual) -> float:
+    """The value's usual share; for one that is not listed, at most the least that is."""
+    listed = dict(usual["common"])
+    if value in listed:
+        return float(listed[value])
+    return 0.0 if len(listed) == usual["distinct"] else float(usual["common"][-1][1])
+
+
+def _filler(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+    """One value from nowhere in many rows: far outside the range, or 0 where none ever was."""
+    least, most = usual["points"][0], usual["points"][-1]
+    far = (known > 2 * most - least) | (known < 2 * least - most)
+    odd = known[far | (known == 0)] if usual["zero"] == 0 else known[far]
+    if not odd.size:
+        return None
+    different, sizes = np.unique(odd, return_counts=True)
+    value, share = float(different[sizes.argmax()]), float(sizes.max() / known.size)
+    if share < FILLED or not _in_range(known[(known != value) & (known != 0)], usual):
+        return None
+    if surprise(share, _most(0.0, usual["known"]), known.size) < SURPRISE:
+        return None
+    words = (
+        f"{_percent(share)} of {known.size:,} rows say {_quoted(value)} {WHERE}, which no row did "
+        "before; if it stands for a missing value, leave the cell empty and replace the file"
+    )
+    return _fault("filler", (name,), words, known.size, value != 0)
+
+
+def _in_range(others: np.ndarray, usual: Usual) -> bool:
+    """Whether most other values are where they were: else it is no filler, all have moved."""
+    within = (others >= usual["points"][0]) & (others <= usual["points"][-1])
+    return bool(others.size and within.mean() >= 0.5)
+
+
+def _unit(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+    """The sizes of the values all multiplied: a move on the log scale that keeps its spread."""
+    logs = _logs(known)
+    if "logs" not in usual or logs.size < LEAST_ROWS or usual["nonzero"] < LEAST_REFERENCE:
+        return None
+    spread, move = _spread(usual["logs"]), float(np.median(logs)) - usual["logs"][2]
+    error = NOISE * max(spread, 0.1) * (1 / logs.size + 1 / usual["nonzero"]) ** 0.5
+    least = max(OTHER_UNIT, IN_SPREADS * spread, 2 * usual.get("moves", 0.0))
+    if abs(move) - error < least or _collapsed(logs, spread):
+        return None
+    now, was = np.median(known[known != 0]), math.exp(usual["logs"][2])
+    words = (
+        f"the values are {_times(move)} {WHERE} ({shown(abs(float(now)))} in the middle of "
+        f"{logs.size:,} rows, usually {shown(was)}); look whether the export changed the unit, "
+        "then replace the file"
+    )
+    return _fault("unit", (name,), words, logs.size)
+
+
+def _spread(logs: list[float]) -> float:
+    """A standard deviation on the log scale, by the wider of two pairs of quantiles."""
+    return max((logs[3] - logs[1]) / 2, (logs[4] - logs[0]) / 3.3)
+
+
+def _collapsed(logs: np.ndarray, spread: float) -> bool:
+    """Whether the spread shrank as it does under an added amount, never under a factor."""
+    found = _spread(np.quantile(logs, LOG_GRID).tolist())
+    slack = COLLAPSE * min(1.0, (logs.size / 20) ** 0.5)
+    return bool(found + 0.02 < slack * spread)
+
+
+def _times(move: float) -> str:
+    """The factor in words, by a usual one where one is near."""
+    size = abs(move)
+    near = min(UNITS, key=lambda unit: abs(math.log(unit) - size))
+    named = abs(math.log(near) - size) < math.log(1.35)
+    factor, why = (near, f", {UNITS[near]}") if named else (float(f"{math.exp(size):.2g}"), "")
+    much = "as large" if move > 0 else "smaller"
+    times = f"about {shown(factor)} times {much}"
+    return f"{times} as before{why}" if move > 0 else f"{times} than before{why}"
+
+
+def _sign(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+    """The sign flipped in a column that used to have one sign."""
+    nonzero = known[known != 0]
+    if "logs" not in usual or nonzero.size < LEAST_ROWS:
+        return None
+    was, share = usual["negative"], float(np.mean(nonzero < 0))
+    was, share, now = (was, share, "negative") if was < 0.5 else (1 - was, 1 - share, "positive")
+    flipped = was <= ONE_SIDED and share >= 1 - 2 * ONE_SIDED
+    if not flipped or surprise(share, _most(was, usual["nonzero"]), nonzero.size) < SURPRISE:
+        return None
+    if distance(-known, usual) > OTHER_PLACE + known.size**-0.5:
+        return None
+    words = (
+        f"{_percent(share)} of {nonzero.size:,} values are {now} {WHERE}, usually "
+        f"{_percent(was)}; look whether the export flipped the sign, then replace the file"
+    )
+    return _fault("sign", (name,), words, nonzero.size)
+
+
+def _renumbered(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+    """A yes-or-no column in other numbers: a value that always was there gone, another come."""
+    if usual["distinct"] != 2:
+        return None
+    strange = ~np.isin(known, [value for value, _ in usual["common"]])
+    gone = [(v, share) for v, share in usual["common"] if not (known == v).any()]
+    if not strange.any() or not gone:
+        return None
+    if surprise(1.0, _most(1 - max(s for _, s in gone), usual["known"]), known.size) < SURPRISE:
+        return None
+    return _fault("renamed", (name,), _other_values(known[strange], known.size, usual), known.size)
+
+
+def _renamed(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+    """Texts that are none of the known ones in nearly all rows; a report alone from half of them.
+
+    One new text alone is not judged here: that is "stuck", or a new product.
+    """
+    strange = _strange(known, usual)
+    share = float(strange.mean())
+    if usual.get("constant") or share < PARTLY:
+        return None
+    if surprise(share, _most(_unlisted(usual), usual["known"]), known.size) < SURPRISE:
+        return None
+    holds = share >= RENAMED and len(set(known[strange].tolist())) > 1
+    words = _other_values(known[strange], known.size, usual)
+    return _fault("renamed", (name,), words, known.size, holds)
+
+
+def _strange(texts: np.ndarray, usual: Usual) -> np.ndarray:
+    """Which texts are none of the listed ones; none where new ones are the rule. Shape (n,)."""
+    if _unlisted(usual) >= 0.5:  # names, numbers of contracts
+        return np.zeros(texts.size, dtype=bool)
+    listed = {level for level, _ in usual["common"]}
+    return np.array([text not in listed for text in texts], dtype=bool)
+
+
+def _unlisted(usual: Usual) -> float:
+    """The share of rows to expect outside the list: known to be, and not seen so far (the share of
+    texts seen once: Good and Turing's estimate)."""
+    return min(1.0, 1 - sum(share for _, share in usual["common"]) + float(usual["once"]))
+
+
+def _other_values(strange: np.ndarray, rows: int, usual: Usual) -> str:
+    now = [value for value, _ in sorted(Counter(strange.tolist()).items(), key=lambda i: -i[1])]
+    was = [value for value, _ in usual["common"]]
+    folded = {str(value).strip().casefold() for value in was}
+    same = all(str(value).strip().casefold() in folded for value in now)
+    how = ", the same but for capitals and spaces" if same else ""
+    return (
+        f"{_percent(strange.size / rows)} of {rows:,} rows have values never seen before "
+        f"{WHERE} ({_some(now)}; usually {_some(was)}){how}; look whether the export renamed "
+        "them, then replace the file"
+    )
+
+
+def _some(values: list[Any]) -> str:
+    text = ", ".join(_quoted(value) for value in values[:3])
+    return f"{text} and {len(values) - 3} more" if len(values) > 3 else text
+
+
+def _inverted(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+    """Yes and no changed places, as far as the shares can tell: told, never held."""
+    if usual["distinct"] != 2:
+        return None
+    value, was = usual["common"][1]
+    share = float(np.mean(known == value))
+    if abs(share + was - 1) > SAME_PLACE or was > 0.25 or share < 0.75:
+        return None
+    if surprise(share, _most(was, usual["known"]), known.size) < SURPRISE:
+        return None
+    words = (
+        f"{_percent(share)} of {known.size:,} rows say {_quoted(value)} {WHERE}, usually "
+        f"{_percent(was)}; look whether the export changed the two values' meaning"
+    )
+    return _fault("inverted", (name,), words, known.size, False)
+
+
+Check = Callable[[str, np.ndarray, Usual], Fault | None]
+NUMBER_CHECKS: tuple[Check, ...] = (_renumbered, _stuck, _filler, _unit, _sign, _inverted)
+TEXT_CHECKS: tuple[Check, ...] = (_stuck, _renamed, _inverted)
+
+
+# ---------------------------------------------------------------- swapped columns
+
+
+def _swapped(known: Raw, columns: dict[str, Usual]) -> Iterator[Fault]:
+    """Pairs of columns that have changed places; a column is in one pair at most."""
+    moved = [name for name in known if _has_left(known[name], columns[name])]
+    free = list(moved)
+    for one in moved:
+        for other in moved:
+            if one in free and other in free and one != other:
+                if _in_place_of(one, other, known, columns):
+                    free = [name for name in free if name not in (one, other)]
+                    yield _swap(one, other, known)
+
+
+def _has_left(values: np.ndarray, usual: Usual) -> bool:
+    """Whether a column is no longer where it used to be, beyond what drift does."""
+    if usual["kind"] == "text":
+        return bool(_strange(values, usual).mean() >= OTHER_PLACE)
+    return distance(values, usual) >= OTHER_PLACE and _unlike(values, usual) >= SURPRISE
+
+
+def _in_place_of(one: str, other: str, known: Raw, columns: dict[str, Usual]) -> bool:
+    """Whether each of the two has the distribution that the other used to have."""
+    if columns[one]["kind"] != columns[other]["kind"]:
+        return False
+    pairs = ((known[one], columns[other]), (known[other], columns[one]))
+    if columns[one]["kind"] == "text":
+        return all(
+            _strange(values, usual).mean() <= _unlisted(usual) + SAME_PLACE
+            for values, usual in pairs
+        )
+    return all(distance(x, usual) <= SAME_PLACE + x.size**-0.5 for x, usual in pairs)
+
+
+def _swap(one: str, other: str, known: Raw) -> Fault:
+    words = (
+        f"each has the values that the other used to have {WHERE}; look whether the export "
+        "swapped the two columns, then replace the file"
+    )
+    return _fault("swapped", (one, other), words, int(min(known[one].size, known[other].size)))
