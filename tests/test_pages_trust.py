@@ -72,8 +72,9 @@ def test_the_two_waffles_are_named_with_their_counts(told: Any) -> None:
 
 
 def test_the_trap_of_accuracy_is_named() -> None:
-    assert "“nobody leaves” would be right for 69 of 100" in trust.nobody(group(112, 180, 1190, 4021))
-    assert "“everybody leaves” would be right for 80 of 100" in trust.nobody(group(9, 10, 71, 90))
+    few, many = group(112, 180, 1190, 4021), group(9, 10, 71, 90)
+    assert "“nobody leaves” would be right for 69 of 100" in trust.nobody(few)
+    assert "“everybody leaves” would be right for 80 of 100" in trust.nobody(many)
 
 
 def test_reach_stands_beside_chance(told: Any) -> None:

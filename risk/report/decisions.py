@@ -12,7 +12,8 @@ from werkzeug.datastructures import MultiDict
 
 from risk.artifacts import current_version, releases
 from risk.config import PipelineError
-from risk.data.access import Problem, printable
+from risk.data.access import Problem
+from risk.data.schema import printable
 from risk.monitor import history
 from risk.monitor.history import BY_HAND, Entry
 from risk.report import states

@@ -16,7 +16,7 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from risk.config import Config
-from risk.data.access import printable
+from risk.data.schema import printable
 from risk.monitor import ticks
 from risk.monitor.journal import LATE_MINUTES, last_failure, running
 from risk.monitor.watch import last_seen
