@@ -12,6 +12,7 @@ the next one.
     python fullprocess.py --history             every decision so far
     python fullprocess.py --dry-run             what the next tick would decide
     python fullprocess.py --replay FOLDER       what each policy would have done with dated files
+    python fullprocess.py --test-alerts         send one test mail and webhook
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from risk.monitor.journal import Journal
     from risk.monitor.plain import Looked, Stand
 
+LATE_SECONDS = 25 * 60  # as risk.monitor.journal has it
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS = {"keep": "kept", "wait": "waited", "deploy": "deployed version {}", "held": "held",
          "fault": "held by a data fault"}
@@ -86,6 +88,7 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
         marker["format"] == 1 and marker["finished"] and marker["config"] == text
         and _seen_contacts(root, settings) == marker.get("contacts")
         and not (marker["next_maturity"] and now >= marker["next_maturity"])
+        and not (marker.get("next_mail") and _is_to_tell(marker["next_mail"], state, now))
         and marker["release"] == _release(production) and marker["held"] == _held(state)
         and (marker["release"] is None or _listed(models))
         and _stored(inputs, output, marker["tick"])
@@ -108,6 +111,12 @@ def _note_idle(path: str, slot: int) -> None:
         os.close(ring)
     except OSError:  # a note for people: without it the tick is as good
         pass
+
+
+def _is_to_tell(next_mail: float, state: str, now: float) -> bool:
+    """Whether a message is due; also that there was silence, which only a run can tell."""
+    silence = now - os.stat(os.path.join(state, "heartbeat")).st_mtime
+    return now >= next_mail or silence > LATE_SECONDS
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -193,6 +202,8 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     if chosen.replay:
         return replayed(config, chosen.replay, chosen.policy or ["fast", "certified"],
                         chosen.label_delay)
+    if chosen.test_alerts:
+        return alerts_tried(config)
     if chosen.history or chosen.explain:
         return told(config, explain=chosen.explain)
     return foretold(config) if chosen.dry_run else tick(config, chosen)
@@ -276,19 +287,61 @@ def tick(config: Config, chosen: argparse.Namespace) -> Outcome:
 
 
 def recorded(config: Config, *, serve: bool) -> Outcome:
-    """The run between the opening and the closing of its marker, in the log whatever happens."""
+    """The run between the opening and the closing of its marker, in the log whatever happens.
+
+    What there is to tell people is sent at the very end: nothing waits for a mail server.
+    """
+    from risk import progress
     from risk.config import PipelineError
     from risk.monitor.journal import Journal
 
     journal = Journal(config)
     try:
-        journal.open()
-        return Run(config, journal).all(serve=serve)
+        with progress.shown("start"):
+            journal.open()
+            outcome = Run(config, journal).all(serve=serve)
     except (PipelineError, OSError) as error:
-        raise PipelineError(journal.fail(error)) from error
+        why = journal.fail(error)
+        alert(config, journal)
+        raise PipelineError(why) from error
     except Exception as error:
         journal.fail(error)
+        alert(config, journal)
         raise
+    alert(config, journal)
+    return outcome
+
+
+def alert(config: Config, journal: Journal) -> None:
+    """Tell people what is new; whatever goes wrong with that is in the log and fails no run."""
+    import time
+
+    from risk.config import PipelineError
+    from risk.report.alerts import is_wanted, tell
+    from risk.report.letters import secrets_in
+
+    if not is_wanted(config):
+        return
+    due = time.time() + 3600
+    try:
+        due = tell(config, journal, secrets_in(os.environ))
+    except (PipelineError, OSError) as error:
+        journal.log.error("nothing could be sent: %s", error)
+    except Exception:
+        journal.log.exception("nothing could be sent")
+    journal.await_mail(due)
+
+
+def alerts_tried(config: Config) -> Outcome:
+    """What became of one test message by each way that the config names."""
+    from risk.config import Outcome, PipelineError
+    from risk.report.alerts import is_wanted
+    from risk.report.letters import secrets_in, tried
+
+    if not is_wanted(config):
+        raise PipelineError(f"{config.path}: neither mail nor webhook_url is set; docs/alerts.md")
+    lines, worked = tried(config, secrets_in(os.environ))
+    return Outcome("\n".join(lines), {"sent": worked, "lines": lines}, code=0 if worked else 1)
 
 
 class Run:
@@ -325,10 +378,18 @@ class Run:
         judged = vars(stand) if decision.judged else vars(self.journal.judged)
         self.journal.close(outcome, decision.reason, judged=judged, release=version, held=held,
                            tick=stand.tick, next_maturity=stand.next_maturity,
-                           contacts=contacts)
+                           contacts=contacts, next_mail=self._mail_at_once())
         text = "\n  ".join([f"{outcome}: {decision.reason}", *self.journal.notes])
         return _outcome(text, outcome=decision.verdict, reason=decision.reason, release=version,
                         ingested=ingested.data, evidence=look.entry, notes=self.journal.notes)
+
+    def _mail_at_once(self) -> float:
+        """Until what there is to tell is sent, no tick is idle: this run may be killed before."""
+        import time
+
+        from risk.report.alerts import is_wanted
+
+        return time.time() if is_wanted(self.config) else 0
 
     def _watch(self) -> None:
         """Let the watch look at what is new; its alerts in the log, its table in the history."""
@@ -533,6 +594,8 @@ def options(parser: argparse.ArgumentParser) -> None:
                         help="the policies to replay (default: both)")
     parser.add_argument("--label-delay", type=whole, default=0, metavar="N",
                         help="a row's label comes N files later (default: 0, with the row)")
+    parser.add_argument("--test-alerts", action="store_true",
+                        help="send one test mail and webhook, and say what became of them")
     parser.add_argument("--summary", action="store_true", help="end with a summary for a person")
 
 

@@ -20,6 +20,7 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from risk import progress
 from risk.artifacts import make_folder, read_optional_json, sha256, utc_now, write_whole
 from risk.config import Config, Outcome, PipelineError
 from risk.data.reader import Reading, numeric_counts, read_rows
@@ -82,8 +83,7 @@ def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Out
         if file in store.files and store.files[file]["sha256"] != digest
     }
     _settle_kinds(store, found, contents)
-    for file in sorted(contents, key=lambda file: _order(found.former.get(file), file)):
-        _take(store, found, *contents[file])
+    _take_all(store, found, contents)
     _commit(store, found, again=again)
     return _outcome(config, store, found)
 
@@ -198,6 +198,19 @@ def _settle_kinds(store: Store, found: Found, contents: Contents) -> None:
     if texts:
         found.notes.append(f"taken as texts, not numbers: {', '.join(texts)}")
     store.schema = schema_of(store.config, inferred)
+
+
+def _take_all(store: Store, found: Found, contents: Contents) -> None:
+    """Take each file; old slots first. A person who waits sees how far it has come, by bytes."""
+    done, size = 0, sum(len(data) for _, data, _ in contents.values())
+    order = sorted(contents, key=lambda file: _order(found.former.get(file), file))
+    for at, file in enumerate(order, 1):
+        rows = sum(entry["rows"] for entry in found.looked)
+        text = f"file {at:,} of {len(order):,}, {rows:,} rows"
+        progress.tell(text, done / size if size else 0)
+        _take(store, found, *contents[file])
+        done += len(contents[file][1])
+    progress.tell("writing")
 
 
 def _take(store: Store, found: Found, source: Source, data: bytes, digest: str) -> None:

@@ -8,6 +8,7 @@ import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from risk import progress
 from risk.artifacts import sha256, utc_now, write_whole
 from risk.config import Config, Outcome, PipelineError
 from risk.model.rows import TrainingRows, training_rows
@@ -29,6 +30,7 @@ def train(config: Config) -> Outcome:
 
     rows = training_rows(config)
     _refuse_all_missing(rows)
+    progress.tell(f"{rows.lineage['rows']:,} labelled rows")
     fitted = fit(config.model, rows.columns, rows.features, rows.labels, rows.clients)
     warnings = cautions(rows, fitted)
     pickled = pickled_form(fitted)

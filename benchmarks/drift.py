@@ -2,7 +2,7 @@
 
     python benchmarks/drift.py --smoke    seconds: that it runs
     python benchmarks/drift.py            fewer runs (two minutes)
-    python benchmarks/drift.py --full     as in docs/watch.md (about ten minutes)
+    python benchmarks/drift.py --full     as in docs/watch.md (several times as long)
     python benchmarks/drift.py --tune     other seeds: the ones on which the constants were chosen
 
 Made-up clients with eight columns (four numbers, four texts; ties, rare levels, missing values), a

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 HOME = Path(__file__).resolve().parent.parent
 
@@ -91,6 +93,9 @@ SETTINGS = {
     ),
     "contacts_path": Setting("", "text", "a CSV of contacted clients, see docs/clients.md"),
     "max_predictions": Setting(8, "whole", "predictions computed at once in one process", low=1),
+    "public_url": Setting("", "text", "where people reach the pages; the link in what is sent"),
+    "mail": Setting({}, "object", "who is written to, and by which server; see docs/alerts.md"),
+    "webhook_url": Setting("", "text", "a web address that is told too, see docs/alerts.md"),
 }
 COLUMNS = {
     "id": Setting("corporation", "text", "who the client is; never empty"),
@@ -116,6 +121,17 @@ CSV = {
     "encoding": Setting("utf-8", "text", "as Python names it"),
     "decimal": Setting(".", "text", "the decimal sign, `.` or `,`"),
 }
+TLS = ("starttls", "tls", "none")
+MAIL = {
+    "host": Setting("", "text", "the mail server (SMTP); empty: no mail"),
+    "port": Setting(587, "whole", "its port", low=1, high=65535),
+    "tls": Setting("starttls", "choice", "`starttls`, `tls` from the start, or `none`", TLS),
+    "from": Setting("", "text", "the address that the mail is from"),
+    "to": Setting([], "list", "who gets the digest of the call list"),
+    "operators": Setting([], "list", "who is told what needs an operator"),
+    "hour": Setting(7, "whole", "the hour of the digest, UTC", low=0, high=23),
+    "names": Setting(True, "flag", "whether clients are named in what is sent"),
+}
 
 
 @dataclass(frozen=True)
@@ -138,6 +154,20 @@ class Csv:
     delimiter: str
     encoding: str
     decimal: str
+
+
+@dataclass(frozen=True)
+class Mail:
+    """Who is written to, and by which server (no host: nobody); user and password are elsewhere."""
+
+    host: str
+    port: int
+    tls: str
+    sender: str
+    to: tuple[str, ...]
+    operators: tuple[str, ...]
+    hour: int
+    names: bool
 
 
 @dataclass(frozen=True)
@@ -173,6 +203,9 @@ class Config:
     least_outcomes: int
     contacts_path: Path | None
     max_predictions: int
+    public_url: str
+    mail: Mail
+    webhook_url: str
 
     @property
     def finaldata(self) -> Path:
@@ -239,6 +272,14 @@ class Config:
         return self.model_folder / "confusion_matrix.png"
 
     @property
+    def report_html(self) -> Path:
+        return self.model_folder / "report.html"
+
+    @property
+    def report_pdf(self) -> Path:
+        return self.model_folder / "report.pdf"
+
+    @property
     def api_returns(self) -> Path:
         return self.model_folder / "apireturns.txt"
 
@@ -269,6 +310,10 @@ class Config:
     @property
     def ledger(self) -> Path:
         return self.state_folder / "clients.sqlite"
+
+    @property
+    def alerts(self) -> Path:
+        return self.state_folder / "alerts.json"
 
     @property
     def heartbeat(self) -> Path:
@@ -344,13 +389,19 @@ def load(path: Path | str) -> Config:
         csv=_csv(plain["csv"], path),
         allowed_paths=tuple(resolve(root, text) for text in plain["allowed_paths"]),
         contacts_path=_contacts(plain["contacts_path"], root, path),
+        mail=_mail(plain["mail"], path),
+        public_url=_web_address("public_url", plain["public_url"], path),
+        webhook_url=_web_address("webhook_url", plain["webhook_url"], path),
         **{key: plain[key] for key in SETTINGS if key in _OWN_FIELDS},
     )
     _apart(config)
     return config
 
 
-_READ = ("columns", "csv", "allowed_paths", "contacts_path")
+_READ = (
+    *("columns", "csv", "allowed_paths", "contacts_path"),
+    *("mail", "public_url", "webhook_url"),
+)
 _OWN_FIELDS = {f.name for f in fields(Config) if f.name not in _READ}
 
 
@@ -420,6 +471,7 @@ _KINDS = {
     "object": "an object {...}",
     "whole": "a whole number",
     "number": "a number",
+    "flag": "true or false",
     "list": "a list of texts",
     "features": 'a list of column names, or {"name": "number" or "text"}',
 }
@@ -433,6 +485,8 @@ def _fits(value: Any, setting: Setting) -> bool:
             return isinstance(value, str)
         case "choice":
             return value in setting.choices
+        case "flag":
+            return isinstance(value, bool)
         case "object":
             return isinstance(value, dict)
         case "list":
@@ -544,6 +598,43 @@ def _csv(raw: dict[str, Any], path: Path) -> Csv:
             "save the files as utf-8"
         )
     return csv
+
+
+def _mail(raw: dict[str, Any], path: Path) -> Mail:
+    where = f"{path}: mail"
+    _known(raw, list(MAIL), where)
+    values = {key: _value(raw, key, setting, where) for key, setting in MAIL.items()}
+    sender, to, operators = values.pop("from"), values.pop("to"), values.pop("operators")
+    mail = Mail(sender=sender, to=tuple(to), operators=tuple(operators), **values)
+    for address in (*([sender] if sender else []), *to, *operators):
+        if not _ADDRESS.fullmatch(address):
+            raise PipelineError(f"{where}: {address!r} is no address; write it as name@example.com")
+    if mail.host and not _HOST.fullmatch(mail.host):
+        raise PipelineError(f"{where}.host must be a server's name alone, not {mail.host!r}")
+    if mail.host and not (sender and (to or operators)):
+        raise PipelineError(f"{where}: a host needs `from`, and `to` or `operators`, beside it")
+    return mail
+
+
+# One address and nothing that could begin another, a display name or a header.
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
+_HOST = re.compile(r"[A-Za-z0-9.:_-]+")
+
+
+def _web_address(key: str, text: str, path: Path) -> str:
+    """The address; without user and password, which would be shown wherever it is."""
+    try:
+        parts = urlsplit(text)
+        plain = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+        usable = bool(plain) and text.isascii() and parts.port != 0 and not parts.fragment
+    except ValueError:
+        usable = False
+    if text and not (usable and text.isprintable() and " " not in text):
+        raise PipelineError(
+            f"{path}: {key} must be an address as https://example.com/path, without a user in it, "
+            f"not {text!r}"
+        )
+    return text
 
 
 def _apart(config: Config) -> None:

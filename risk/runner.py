@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from risk import progress
 from risk.artifacts import locked, make_folder, read_optional_json, sweep, utc_now, write_json
 from risk.config import FOLDERS, Config, Outcome, PipelineError, default_config_path, load
 
@@ -105,11 +106,19 @@ def _configured(stage: Stage, chosen: argparse.Namespace, writes: bool, name: st
 def _locked_stage(stage: Stage, config: Config, chosen: argparse.Namespace, name: str) -> Outcome:
     with locked(config, name, WAIT_SECONDS):
         sweep(config)
+        own = name.removesuffix(".py")
         started = time.perf_counter()
-        outcome = stage(config, chosen)
+        with progress.shown(own, usual_seconds(config, own)):
+            outcome = stage(config, chosen)
         if outcome.worked:
-            record_time(config, name.removesuffix(".py"), time.perf_counter() - started)
+            record_time(config, own, time.perf_counter() - started)
         return outcome
+
+
+def usual_seconds(config: Config, stage: str) -> float:
+    """How long the stage took when it last had work to do, 0 if that is not known."""
+    known = read_optional_json(config.timings).get(stage)
+    return known["seconds"] if isinstance(known, dict) else 0
 
 
 def record_time(config: Config, stage: str, seconds: float) -> None:

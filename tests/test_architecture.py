@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from tests.checkout import ROOT, kept_files
 
-GROUND = {"risk.config", "risk.artifacts", "risk.runner"}
+GROUND = {"risk.config", "risk.artifacts", "risk.progress", "risk.runner"}
 STAGES = {"ingestion", "training", "scoring", "deployment", "diagnostics", "reporting", "apicalls"}
 PACKAGES = {"risk.data": 1, "risk.model": 2, "risk.monitor": 3, "risk.report": 4}
 ENTRIES = {"app": 6, "fullprocess": 6, "wsgi": 7}

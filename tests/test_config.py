@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import FIVE, ROOT
 
-from risk.config import COLUMNS, CSV, FOLDERS, RESERVED, SETTINGS, PipelineError, load
+from risk.config import COLUMNS, CSV, FOLDERS, MAIL, RESERVED, SETTINGS, PipelineError, load
 
 DOC = (ROOT / "docs/configuration.md").read_text()
 
@@ -40,8 +40,9 @@ def documented(heading: str) -> dict[str, str]:
         ("Settings", SETTINGS),
         ("Columns", COLUMNS),
         ("Files", CSV),
+        ("Mail", MAIL),
     ],
-    ids=["settings", "columns", "csv"],
+    ids=["settings", "columns", "csv", "mail"],
 )
 def test_the_document_names_every_key_with_its_default_and_no_other(
     heading: str, settings: dict
@@ -64,9 +65,9 @@ def test_every_example_in_the_document_is_a_config(tmp_path: Path, at: int) -> N
 
 
 def test_the_document_has_its_examples() -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
     assert json.loads(EXAMPLES[0]) == FIVE
-    assert json.loads(EXAMPLES[4]) == json.loads((ROOT / "practice.json").read_text())
+    assert json.loads(EXAMPLES[5]) == json.loads((ROOT / "practice.json").read_text())
 
 
 # ------------------------------------------------------------ what is read
@@ -236,6 +237,29 @@ WRONG = {
     "two commas": ({"csv": {"decimal": ","}}, "decimal must be '.' or ','"),
     "an unknown encoding": ({"csv": {"encoding": "utf-9"}}, "'utf-9' is unknown"),
     "a wide encoding": ({"csv": {"encoding": "utf-16"}}, "not a superset of ASCII"),
+    "an unknown entry of mail": ({"mail": {"user": "x"}}, "mail: unknown entry 'user'"),
+    "a mail without a sender": (
+        {"mail": {"host": "h", "to": ["a@b.c"]}},
+        "mail: a host needs `from`, and `to` or `operators`",
+    ),
+    "a mail to nobody": ({"mail": {"host": "h", "from": "a@b.c"}}, "mail: a host needs `from`"),
+    "an address that adds a header": (
+        {"mail": {"to": ["a@b.c\nBcc: d@e.f"]}},
+        r"'a@b.c\\nBcc: d@e.f' is no address",
+    ),
+    "a name beside an address": ({"mail": {"from": "Ann <a@b.c>"}}, "'Ann <a@b.c>' is no address"),
+    "a server with a path": (
+        {"mail": {"host": "smtp://h", "from": "a@b.c", "to": ["a@b.c"]}},
+        "mail.host must be a server's name alone",
+    ),
+    "an unknown kind of TLS": ({"mail": {"tls": "ssl"}}, "tls must be 'starttls' or 'tls' or"),
+    "an hour of 24": ({"mail": {"hour": 24}}, "hour must be a whole number from 0 to 23"),
+    "a word for a yes": ({"mail": {"names": "no"}}, "names must be true or false"),
+    "a webhook to a file": ({"webhook_url": "file:///x"}, "webhook_url must be an address"),
+    "a webhook with a user": ({"webhook_url": "https://a:b@c/"}, "without a user in it"),
+    "a webhook that splits": ({"webhook_url": "http://a/\r\nX: y"}, "webhook_url must be"),
+    "a webhook to a port that is none": ({"webhook_url": "http://a:99999/"}, "webhook_url must"),
+    "a page without a host": ({"public_url": "https:///x"}, "public_url must be an address"),
     "the output in the input": (
         {"output_folder_path": "sourcedata/out"},
         "may not lie in input_folder_path",

@@ -31,7 +31,7 @@ FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
 NOW = "sourcedata/2030-01-31.csv"
 LIST_HEADER = (
-    "rank,client,risk,date,model_version,band,call,reason_1,reason_2,reason_3,against,notes"
+    "rank,client,risk,date,model_version,band,call,reason_1,reason_2,reason_3,against,notes,change"
 )
 
 

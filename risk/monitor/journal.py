@@ -8,15 +8,17 @@ import sys
 import time
 from typing import Any
 
+from risk import progress
 from risk.artifacts import holder_of, locked, read_optional_json, utc_now, write_json
 from risk.config import Busy, Config, PipelineError
 from risk.data.schema import printable
 from risk.monitor import ticks
 from risk.monitor.plain import Stand
-from risk.runner import os_error_text, start_log
+from risk.runner import os_error_text, start_log, usual_seconds
 
 FORMAT = 1
 LATE_MINUTES = 25  # cron ticks every 10: two are missing by then
+LATE_SECONDS = 60 * LATE_MINUTES
 
 
 class Journal:
@@ -29,6 +31,7 @@ class Journal:
     def __init__(self, config: Config) -> None:
         self.config, self.log = config, start_log(config)
         self.before = earlier_run(config)
+        self.last_good = last_good_run(config)
         self.notes: list[str] = []
         self.began = time.time()
         self.marker: dict[str, Any] = {
@@ -42,6 +45,7 @@ class Journal:
             "held": False,
             "tick": 0,
             "next_maturity": 0,
+            "next_mail": 0,
             "judged": self.before.get("judged"),
             "outcome": None,
             "reason": None,
@@ -72,6 +76,7 @@ class Journal:
             self.note(f"the run of {started} {how} in {stage}; this one completes it")
 
     def enter(self, stage: str) -> None:
+        progress.begin(stage, usual_seconds(self.config, stage))
         self._write(stage=stage)
 
     def note(self, text: str) -> None:
@@ -88,6 +93,11 @@ class Journal:
         self.config.heartbeat.touch()
         self._tick(ticks.WORKED)
         self.log.info("%s", one_line(f"{outcome}: {reason}"))
+
+    def await_mail(self, at: float) -> None:
+        """From then on a tick is not idle: something is to be sent. 0: never."""
+        with contextlib.suppress(OSError):  # the run is over; a full disk may have ended it
+            self._write(next_mail=at)
 
     def fail(self, error: Exception) -> str:
         """The run ended here: marker and log say so. The stage and what went wrong, in one line."""
@@ -128,6 +138,14 @@ def last_failure(before: dict[str, Any]) -> dict[str, Any] | None:
     if not isinstance(known, dict) or "over" in known:
         return {**failed, "runs": 1}
     return {**known, "runs": known.get("runs", 1) + 1}
+
+
+def last_good_run(config: Config) -> float | None:
+    """When a run last ended well, seconds of the epoch; None before the first."""
+    try:
+        return config.heartbeat.stat().st_mtime
+    except OSError:
+        return None
 
 
 def one_line(text: str) -> str:

@@ -1,8 +1,8 @@
 """What each client was told at each scoring: clients.sqlite, so that a move can be split exactly.
 
 A scoring is one writing of the list; a list that says the same again is not kept twice. Scores lie
-in the order of scorings, so that recording appends and pruning cuts off: 10,000 clients take 0.1 s
-however long the log is, and one client's history is a look-up per scoring.
+in the order of scorings, so that recording appends and pruning cuts off: 10,000 clients take 0.2 s
+however long the log is, and one client's history 0.02 ms a scoring.
 """
 
 from __future__ import annotations

@@ -73,6 +73,7 @@ def client_list(
             "date": str(date or ""),
             **{part: cells[at] for part, cells in known.items()},
             "call": bool(called[at]),
+            **({"value_at_risk": round(risks[at] * values[at], 4)} if money else {}),
         }
         for at, (client, date) in enumerate(current.select(config.columns.id, "_date").iter_rows())
     ]
@@ -151,11 +152,15 @@ def csv_of(listing: dict[str, Any]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     extra = listing.get("shown", [])
     head = ["rank", "client", "risk", "date", "model_version", *extra, "band", "call"]
-    writer.writerow([*head, *UP_COLUMNS, "against", "notes"])
+    worth_known = "profit" in extra
+    last = ["change", *(["value_at_risk"] if worth_known else [])]
+    writer.writerow([*head, *UP_COLUMNS, "against", "notes", *last])
     for c in listing["clients"]:
         cells = [c["rank"], c["client"], c["risk"], c["date"], listing["model_version"]]
         cells += [*(c[part] for part in extra), c["band"], "yes" if c["call"] else "no"]
-        writer.writerow([harmless(cell) for cell in (*cells, *reason_cells(c))])
+        cells += [*reason_cells(c), (c.get("change") or {}).get("points")]
+        cells += [c.get("value_at_risk")] if worth_known else []
+        writer.writerow([harmless(cell) for cell in cells])
     return out.getvalue()
 
 

@@ -317,7 +317,7 @@ def kept_state(config: Config) -> str:
     entries(config, 1)  # it names a damaged file and what to do
     scorings(config)
     kept = (config.run_marker, config.deployment_state, config.timings, config.packages)
-    for path in (*kept, config.decision, config.evidence, config.watch):
+    for path in (*kept, config.decision, config.evidence, config.watch, config.alerts):
         if path.exists() and not read_optional_json(path):
             raise PipelineError(
                 f"{path.name} is damaged; delete {config.shown(path)} and run fullprocess.py"
