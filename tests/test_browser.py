@@ -148,7 +148,6 @@ WORLDS: dict[str, Any] = {
     "damaged history": lambda project: project.config.history.write_bytes(b"no database" * 99),
     "never run": lambda project: project.config.heartbeat.unlink(missing_ok=True),
     "late": late,
-    "token": world,
     "token": lambda project: write_list(project, clients(20, 5)),
 }
 

@@ -287,6 +287,19 @@ def test_versions_say_which_newer_ones_are_out() -> None:
     assert {note for _, _, note in unknown["lines"]} == {""}
 
 
+def test_what_was_sent_is_listed_newest_first_and_what_waits_is_counted(own: Project) -> None:
+    days = [f"2026-11-{at:02d}T07:00:00Z" for at in range(1, 21)]
+    sent = [{"id": day, "event": "run_failed", "by": "mail", "at": day} for day in days]
+    own.config.alerts.write_text(json.dumps({"format": 1, "sent": sent, "waiting": [{}, {}]}))
+    text = page_of(own)
+    assert text.index("20 Nov") < text.index("13 Nov") and "12 Nov" not in text
+    assert "2 still to go." in text and "run failed mail" in text
+
+
+def test_that_nobody_is_told_is_said(own: Project) -> None:
+    assert "Nobody is told: neither mail nor a webhook is set" in page_of(own)
+
+
 def test_the_end_of_the_log_is_shown_as_it_is(own: Project) -> None:
     own.config.log_folder.mkdir(exist_ok=True)
     path = own.config.log_folder / "fullprocess.log"

@@ -21,6 +21,7 @@ from risk.monitor import ticks
 from risk.monitor.journal import LATE_MINUTES, last_failure, running
 from risk.monitor.watch import last_seen
 from risk.report import states
+from risk.report.alerts import is_wanted
 from risk.report.decisions import held
 from risk.report.desk import Desk, data_date
 from risk.report.shapes import (
@@ -39,6 +40,7 @@ from risk.report.wording import MONTHS, age, ago, counted, day, enumerated, stam
 
 DAYS, HOUR_TICKS = 7, 6
 MOST_LINES, SHOWN_RULES, SHOWN_FILES = 20_000, 8, 12
+SHOWN_SENT = 8
 SHOWN_DRIFT, TOLD = 8, ("alert", "watching")
 TAIL_BYTES, TAIL_LINES = 8_000, 20
 BAR_UNITS = 400  # the drift bar ends at .25; its stroke is at .04, see docs/watch.md
@@ -69,6 +71,7 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         "times": times(desk.file(desk.config.timings)),
         "versions": versions(desk.file(desk.config.packages), now),
         "disk": disk(desk.config.state_folder),
+        "sent": sent(desk),
         "tail": tail(desk.config.log_folder / "fullprocess.log"),
     }
 
@@ -444,6 +447,21 @@ def disk(folder: Path) -> dict[str, Any]:
     share = found.used / max(found.used + found.free, 1)
     free = f"{found.free / 1e9:,.1f} of {found.total / 1e9:,.1f} GB free"
     return {"words": f"{free}, {100 * share:.0f} % used", "full": share > 0.9}
+
+
+def sent(desk: Desk) -> dict[str, Any]:
+    """The last messages that went out, newest first, and how many still wait."""
+    state, now = desk.file(desk.config.alerts), desk.now
+    told = [
+        {
+            "at": stamp(one["at"], now.date()),
+            "by": one["by"],
+            "what": printable(one["event"].replace("_", " ")),
+        }
+        for one in state.get("sent", [])[: -SHOWN_SENT - 1 : -1]
+    ]
+    waiting = len(state.get("waiting", []))
+    return {"lines": told, "waiting": waiting, "wanted": is_wanted(desk.config)}
 
 
 def tail(path: Path) -> str:
