@@ -199,8 +199,8 @@ def test_the_counts_add_up_and_reasons_have_file_and_line(own: Project) -> None:
     assert "16 rows read = 12 accepted + 1 duplicates + 3 set aside." in text
     assert "In all 3 files: 136 = 132 + 1 + 3" in text
     assert "3 rows set aside in all files" in text
-    assert "2 lastmonth_activity not a number new.csv:14" in text
-    assert "1 number_of_employees below 0 new.csv:16" in text
+    assert "2 lastmonth_activity not a number new.csv line 14" in text
+    assert "1 number_of_employees below 0 new.csv line 16" in text
     assert re.search(r"new\.csv 16 12 1 3 [0-9a-f]{8} ", text)
 
 
