@@ -654,8 +654,8 @@ print(json.dumps(found))
 
 
 def test_the_made_up_list_is_as_reporting_writes_it(told: Project) -> None:
-    """What the tests stand on: the same keys on the list and on each of its clients."""
+    """What the tests stand on: no key that the list, or a client on it, does not have."""
     real, made = told.json("models/clients_at_risk.json"), listing(clients(3, 1))
-    assert set(made) == set(real)
+    assert set(made) <= set(real)
     assert set(made["clients"][0]) - {"owner"} == set(real["clients"][0])
     assert set(made["cut"]) <= set(real["cut"])
