@@ -296,7 +296,8 @@ def trust(card: dict[str, Any]) -> str:
     ]  # fmt: skip
     pictures = "\n".join(figure_of(draw, said, 56, 60, frame) for said, draw in drawn)
     return (
-        f'<h2 id="trust">Can I trust it?</h2>\n<p><b>{text(found["headline"])}.</b> {prose(found["text"])}</p>'
+        f'<h2 id="trust">Can I trust it?</h2>\n<p><b>{text(found["headline"])}.</b> '
+        f"{prose(found['text'])}</p>"
         f'\n<p class="muted">{prose(found["why"])}</p>\n<div class="waffles">{shown}</div>\n'
         f'<div class="charts">{pictures}</div>\n<p class="muted small">Bands and lines are 95 % '
         "intervals, each for its own point.</p>\n" + reach_table(card["reached"])
@@ -404,7 +405,7 @@ def decision_card(card: dict[str, Any]) -> str:
         told = pairs([*rows, ("Why", found["reason"])])
         if found["evidence"]:
             shown = [
-                [name(one["name"]), f"{one['E']:,.2f}", f"{one['limit']:,.2f}"]
+                [name(one["name"]), text(one["E"]), text(one["limit"])]
                 for one in found["evidence"]
             ]
             told += short_table("Evidence", ["Challenger", "Evidence", "Limit"], shown)
