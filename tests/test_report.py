@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import json
 import re
 import subprocess
@@ -27,12 +26,12 @@ from risk.report.card import card_of
 from risk.report.document import MOST_CLIENTS, html_of
 from risk.report.figures import style
 from risk.report.sheets import MOST_PAGES, pages_of, pdf_of
-from risk.report.typeset import HEIGHT, WIDTH
+from risk.report.typeset import HEIGHT, NO_GLYPH, WIDTH, broken, fitted, width_of
 
 HOSTILE = [
-    "<script>alert(1)</script>", "$x_1^2$ \\frac{a}{b}", "株式会社テスト", "😀 emoji & Co", "שלום עולם",
-    "مرحبا بالعالم 12 شركة", "x" * 400, "word " * 80, "=cmd()", "a\tb\nc\x07", '"\'>', "Ünïcödé ﬁ", " ",
-    "\u202eright", "%s {0}", "/../etc", "Zoë\u0301",
+    "<script>alert(1)</script>", "$x_1^2$ \\frac{a}{b}", "株式会社テスト", "😀 emoji & Co",
+    "שלום עולם", "مرحبا بالعالم 12 شركة", "x" * 400, "word " * 80, "=cmd()", "a\tb\nc\x07",
+    '"\'>', "Ünïcödé ﬁ", " ", "\u202eright", "%s {0}", "/../etc", "Zoë\u0301",
 ]  # fmt: skip
 
 
@@ -180,7 +179,8 @@ def with_names(card: dict[str, Any]) -> None:
     for at, client in enumerate(card["calls"]["clients"]):
         name = HOSTILE[at % len(HOSTILE)]
         client |= {"client": name, "owner": name, "notes": [f"{name}: unusual value"]}
-        client["reasons"] = [{"points": p, "text": f"{name} 3 (usually 1 to 2)"} for p in (3, 2, -1)]
+        told = f"{name} 3 (usually 1 to 2)"
+        client["reasons"] = [{"points": points, "text": told} for points in (3, 2, -1)]
     card["calls"]["since"] = "2029-12-31"
     risks = {"risk": 0.5, "became": "left", "points": 12, "data": 9, "model": 3}
     people = [{"client": name} | risks for name in HOSTILE]
@@ -296,3 +296,196 @@ def test_the_document_is_whole_small_and_asks_nobody(card: dict[str, Any], world
     assert card["headline"] in found.texts
     rows = [tag for tag, _ in found.seen].count("bdi")
     assert rows >= min(len(card["calls"]["clients"]), MOST_CLIENTS)
+
+
+def test_a_name_is_shown_as_it_is_and_never_as_a_tag(card: dict[str, Any]) -> None:
+    with_names(card)
+
+    html = html_of(card)
+
+    found = check_document(html)
+    names = ["".join(c for c in name if c.isprintable()) for name in HOSTILE if len(name) < 80]
+    assert {name for name in names if name.strip()} <= set(found.texts)
+    assert "<script" not in html and "株式会社テスト" in html
+
+
+# ---------------------------------------------------------------- the same numbers
+
+
+def test_the_report_says_what_the_list_says(told: tuple[Project, dict[str, Any]]) -> None:
+    project, card = told
+    listing = project.json("models/clients_at_risk.json")
+    with style():
+        said = [check_page(page) for page in pages_of(card)]
+    html = check_document(html_of(card)).texts
+
+    calls = [client for client in listing["clients"] if client["call"]]
+    assert card["calls"]["clients"] == calls and len(calls) == 6
+    assert card["headline"] == "6 of 60 clients to call"
+    for client in calls:
+        risk = f"{100 * client['risk']:.0f} %"
+        assert {client["client"], risk} <= set(said[0]) and {client["client"], risk} <= set(html)
+        assert {reason["text"] for reason in client["reasons"]} <= set(html)
+    assert f"{listing['cut']['expected_leavers']:.1f}" in said[0]
+    reach = listing["cut"]["reach"]
+    sentence = (
+        f"Of 100 test clients called like this, {100 * reach['precision']:.0f} left; of 100 picked "
+        f"at random, {100 * reach['at_random']['precision']:.0f} would have"
+    )
+    assert card["trust"]["headline"] == sentence and f"{sentence}." in html
+    score = project.json("models/latestscore.json")
+    assert f"AUC {score['auc']:.2f}" in card["area"]
+    assert card["judged"]["bins"] == score["calibration"]["bins"]
+    assert card["data"]["rows"] == sum(entry["rows"] for entry in card["data"]["files"]) == 180
+
+
+def test_the_script_writes_both_names_them_and_dates_the_pdf_by_the_list(project: Project) -> None:
+    said = project.run("reporting.py").stdout
+
+    assert "report: models/report.html, models/report.pdf" in said
+    raw = (project.folder / "models/report.pdf").read_bytes()
+    made = project.json("models/clients_at_risk.json")["scored_at"]
+    stamp = re.sub(r"[^0-9]", "", made)
+    assert raw.startswith(b"%PDF-1.4") and f"(D:{stamp}".encode() in raw
+    assert b"/FontFile2" in raw and b"/Type3" not in raw and b"/CIDFontType2" in raw
+    check_document(project.text("models/report.html"))
+    assert not [path for path in (project.folder / "models").iterdir() if "draft" in path.name]
+
+
+def test_the_same_card_gives_the_same_bytes(card: dict[str, Any]) -> None:
+    called(card, 3)
+    other = copy.deepcopy(card)
+
+    assert pdf_of(card) == pdf_of(other) and html_of(card) == html_of(other)
+
+
+@pytest.mark.skipif(which("pdftotext") is None, reason="pdftotext (poppler-utils) is not installed")
+def test_the_text_of_the_pdf_can_be_searched(card: dict[str, Any], tmp_path: Path) -> None:
+    card["calls"]["clients"][0]["client"] = "Москва $x_1$ שלום"
+    (tmp_path / "report.pdf").write_bytes(pdf_of(card))
+
+    done = subprocess.run(
+        ["pdftotext", "-layout", str(tmp_path / "report.pdf"), "-"], capture_output=True, check=True
+    )
+
+    said = done.stdout.decode()
+    assert card["headline"] in said and "Москва $x_1$" in said and "שלום" in said
+
+
+@pytest.mark.parametrize("rows", [
+    ["a,1,600,30,1", "b,500,600,30,0", "c,1,600,30,1", "d,400,900,20,0", "e,1,700,10,0"],
+    ["a,1,600,30,0", "b,500,600,30,0"],
+    [],
+    None,
+], ids=["five rows", "one class", "no row", "no file"])  # fmt: skip
+def test_the_report_is_made_whatever_the_test_data(
+    project: Project, rows: list[str] | None
+) -> None:
+    if rows is None:
+        (project.folder / "testdata/testdata.csv").unlink()
+    else:
+        project.write("testdata/testdata.csv", rows)
+
+    reporting.report(project.config)
+
+    check_document(project.text("models/report.html"))
+    assert (project.folder / "models/report.pdf").read_bytes().endswith(b"%%EOF\n")
+
+
+def test_a_damaged_history_keeps_no_report_back(project: Project) -> None:
+    (project.folder / "state/history.sqlite").write_bytes(b"no database" * 500)
+
+    card = card_in(project)
+
+    assert card["decision"] is None and "history.sqlite" in card["undecided"]
+
+
+def test_rows_that_were_set_aside_are_counted_by_column_and_rule(project: Project) -> None:
+    bad = ["x,one,2,3,", "y,two,2,3,", ",1,2,3,", "z,1,2,-3,"]
+    project.write("sourcedata/2030-02-28.csv", [*unlabelled(5, 9), *bad])
+    ingest(project.config)
+
+    data = cards.data_card(project.config)
+
+    assert data["rows"] == data["accepted"] + data["duplicates"] + data["quarantined"] == 189
+    assert data["quarantined"] == sum(one["rows"] for one in data["reasons"]) == 4
+    first = data["reasons"][0]
+    assert (first["column"], first["rows"]) == ("lastmonth_activity", 2)
+    assert first["first"] == "2030-02-28.csv line 7"
+    assert data["sentence"].startswith("189 rows, 4 files = 185 accepted + 0 duplicates + 4 set")
+
+
+# ---------------------------------------------------------------- can it be trusted
+
+
+LISTED = {"n": 80, "left": 50, "share": 0.625, "interval": [0.51, 0.73]}
+CAME = {
+    "enough": True, "why": "", "known": 812, "waiting": 410, "from": "2026-01-31",
+    "to": "2026-06-30", "caveat": "calls change outcomes", "calibration": {"bins": [1]},
+    "reach": [{"recall": 0.5}],
+    "all": {"n": 812, "left": 252, "listed": LISTED, "at_random": {"share": 0.31}},
+}  # fmt: skip
+SCORED = {
+    "basis": "test data", "n": 80, "auc": 0.8, "auc_interval": [0.7, 0.9], "f1": 0.6,
+    "f1_interval": [0.5, 0.7], "everybody_exits": {"f1": 0.4}, "calibration": {"bins": [2]},
+}  # fmt: skip
+REACHED = {
+    "left": 5, "called": 8, "precision": 0.625, "precision_interval": [0.3, 0.86],
+    "at_random": {"precision": 0.3},
+}  # fmt: skip
+NEVER = CAME | {"all": CAME["all"] | {"listed": {"n": 0}}}
+
+
+@pytest.mark.parametrize(("outcomes", "score", "test", "headline"), [
+    (CAME, SCORED, REACHED,
+     "Of 100 clients we listed, 62 left; of 100 picked at random, 31 would have"),
+    (NOTHING_CAME, SCORED, REACHED,
+     "Of 100 test clients called like this, 62 left; of 100 picked at random, 30 would have"),
+    (NEVER, SCORED, REACHED,
+     "Of 100 test clients called like this, 62 left; of 100 picked at random, 30 would have"),
+    (NOTHING_CAME, SCORED, None, "No list has come true yet"),
+    (NOTHING_CAME, SCORED | {"basis": "cross-validation"}, REACHED, "No list has come true yet"),
+])  # fmt: skip
+def test_outcomes_come_first_and_test_data_are_named_as_such(
+    outcomes: dict[str, Any], score: dict[str, Any], test: dict[str, Any] | None, headline: str
+) -> None:
+    found = cards.trust(outcomes, score, test)
+
+    assert found["headline"] == headline
+    assert (found["listed"] is None) == headline.startswith("No list")
+    if outcomes is CAME:
+        assert "50 of 80 listed clients left (95 % interval 51 to 73 of 100)" in found["text"]
+        assert "31 Jan 2026 to 30 Jun 2026" in found["text"]
+
+
+@pytest.mark.parametrize(("outcomes", "basis"), [
+    (CAME, "812 outcomes"), (NOTHING_CAME, "80 test rows"),
+])  # fmt: skip
+def test_calibration_and_reach_name_what_they_are_based_on(
+    outcomes: dict[str, Any], basis: str
+) -> None:
+    y, p = np.tile([0, 1], 40), np.linspace(0, 1, 80)
+
+    assert cards.calibrated(outcomes, SCORED)["basis"] == basis  # type: ignore[index]
+    assert cards.reached(outcomes, SCORED, y, p)["basis"] == basis  # type: ignore[index]
+
+
+# ---------------------------------------------------------------- texts to fit
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_fitted_text_is_never_wider_and_shows_what_the_font_has(text: str) -> None:
+    line, lines = fitted(text, 20, 7), broken(text, 20, 7, 3)
+
+    assert width_of(line, 7) <= 20 and len(lines) <= 3
+    assert all(0 < width_of(part, 7) <= 20 for part in lines)
+    assert "\n" not in line and "\t" not in line and "\x07" not in line
+    if text.startswith("株"):
+        assert set(line) == {NO_GLYPH}
+
+
+def test_broken_lines_hold_all_words_where_there_is_room() -> None:
+    text = "one two three four five six seven"
+
+    assert " ".join(broken(text, 15, 7, 9)) == text
+    assert broken(text, 15, 7, 2)[-1].endswith("…") and len(broken(text, 15, 7, 2)) == 2

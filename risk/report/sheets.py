@@ -22,6 +22,7 @@ from risk.report.typeset import (
     HEIGHT,
     INNER,
     MARGIN,
+    NO_GLYPH,
     POINT,
     WIDTH,
     Sheet,
@@ -41,6 +42,8 @@ STEP = SMALL * POINT * 1.32
 # Where the list's columns begin, and how wide they are.
 RANK, NAME, RISK, SINCE, WHY = 14.0, 21.0, 66.0, 98.0, 122.0
 NAME_WIDE, RISK_WIDE, SINCE_WIDE = 43.0, 26.0, 22.0
+BOXED = f"{NO_GLYPH}: a letter that this font lacks; report.html has the names as they are."
+MOST_NAMES = 200
 CHANGES, CHANGES_HIGH = 6, 43.5
 BANDS = {
     "high": (RED, "#ffffff"),
@@ -96,7 +99,7 @@ def today_sheet(card: dict[str, Any]) -> tuple[Sheet, list[dict[str, Any]]]:
     calls = card["calls"]
     sheet.text(MARGIN, y + 6, calls["title"], 11, bold=True)
     y = sheet.block(MARGIN, y + 10.5, f"{calls['how']} {legend(card)}", INNER, 7,
-                    most=3, colour=MUTED)  # fmt: skip
+                    most=4, colour=MUTED)  # fmt: skip
     y = list_head(sheet, y + 2, card)
     high = CHANGES_HIGH if card["changed"]["since"] else 14.0
     floor = FOOT - high - 12
@@ -108,17 +111,19 @@ def today_sheet(card: dict[str, Any]) -> tuple[Sheet, list[dict[str, Any]]]:
         sheet.text(NAME, y + 1, "There is no current client.", TEXT, colour=MUTED)
     end = changes(sheet, max(y + 9, 120.0) if not left else floor, card["changed"])
     sheet.rule(end)
-    sheet.text(MARGIN, end + 5, card["trust"]["headline"] + ". Page 2 has how we know.", TEXT,
+    sheet.text(MARGIN, end + 5, card["trust"]["headline"] + ". Page 2 has the details.", TEXT,
                bold=True)  # fmt: skip
     return sheet, left
 
 
 def legend(card: dict[str, Any]) -> str:
     mean = f"{100 * card['calls']['average']:.0f} %"
+    names = (client["client"] for client in card["calls"]["clients"][:MOST_NAMES])
+    boxed = any(NO_GLYPH in showable(name) for name in names)
     return (
         f"Risk is the chance to leave; the mark on each bar is the average client, {mean}. Why: "
         "what goes together with the risk, ↑ up to three signs that raise it, ↓ the strongest "
-        "that lowers it, with the usual values."
+        "that lowers it, with the usual values." + (f" {BOXED}" if boxed else "")
     )
 
 
