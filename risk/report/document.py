@@ -49,6 +49,7 @@ td.n,th.n{text-align:right}
 tbody th{color:inherit;font-size:inherit;border-bottom:1px solid #e5e7eb;vertical-align:top;
 padding:.4rem .6rem .4rem 0}
 td,th,p,dd{overflow-wrap:anywhere}.list td.risk{min-width:8.5rem}
+thead th{overflow-wrap:normal}
 .list .why{font-size:.85rem;width:48%}
 .list .since{white-space:nowrap}tbody th .small{font-weight:400}
 .list th[scope=row]{min-width:7rem;max-width:16rem}

@@ -409,9 +409,14 @@ def decision_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[st
             y += STEP
         if found["provisional"]:
             y = sheet.block(x, y + 1, PROVISIONAL, wide, SMALL, most=3, bold=True)
-    sheet.text(x, y + 3, "The watch", 9, bold=True)
-    watch = card["alerts"]
-    y += 8
+    watch_part(sheet, x, y + 3, wide, card["alerts"])
+
+
+def watch_part(sheet: Sheet, x: float, y: float, wide: float, watch: dict[str, Any]) -> None:
+    """The first alerts that find room, and how many there are."""
+    count = f": {len(watch['lines']):,} of {watch['watched']:,} moved" if watch["lines"] else ""
+    sheet.text(x, y, f"The watch{count}", 9, bold=True)
+    y += 5
     if not watch["lines"]:
         sheet.block(x, y, quiet(watch), wide, SMALL, most=2, colour=MUTED)
     for line in watch["lines"][:4]:
