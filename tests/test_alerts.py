@@ -313,6 +313,17 @@ def test_a_receiver_that_is_down_holds_up_neither_the_run_nor_the_mail(
     assert again.bodies[0]["id"] == hook.bodies[0]["id"]
 
 
+def test_many_messages_do_not_each_wait_for_a_receiver_that_is_down(project: Project) -> None:
+    with web_hook(says(b"HTTP/1.1 503 No\r\n\r\n")) as hook:
+        tells(project, None, hook)
+        digest_is_due(project)
+        broken(project)
+        fail(project)
+
+    assert len(state(project)["waiting"]) == 2
+    assert len(hook.calls) == 3  # the first message's three tries stand for both
+
+
 def test_what_could_not_be_sent_for_two_days_is_given_up(project: Project) -> None:
     with web_hook(says(b"HTTP/1.1 404 No\r\n\r\n")) as hook:
         tells(project, None, hook)
