@@ -6,7 +6,7 @@ VENV = .venv/bin/python
 SHELL = /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve cron demo example test lint types bench bench-decisions clean runtime development
+.PHONY: help run serve cron demo example test lint types bench bench-decisions bench-policies clean runtime development
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ bench: runtime ## every benchmark in benchmarks/
 
 bench-decisions: runtime ## the decision's benchmark in full (an hour); REAL=folder adds the real streams
 	@$(VENV) benchmarks/decisions.py --full $(if $(REAL),--real $(REAL))
+
+bench-policies: runtime ## the same beside the policies that everybody knows, in full (half an hour)
+	@$(VENV) benchmarks/policies.py --full
 
 clean: ## remove .venv, caches and logs; data, models, releases and state stay
 	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis logs practicemodels/logs

@@ -17,6 +17,7 @@ import logging
 import math
 import os
 import re
+import secrets
 import signal
 import socket
 import threading
@@ -47,12 +48,15 @@ from risk.model.measures import THRESHOLD
 from risk.model.portable import rows_of as count_rows
 from risk.model.served import Remembered, Served, load_release, release_key
 from risk.report.clients import csv_of
+from risk.report.desk import Desk
+from risk.report.pages import Pages, wants_page
 from risk.runner import run
 
 LOG = logging.getLogger("risk.api")
 CLIENT_FILTERS = ("top", "min_risk", "q", "owner", "min_value", "page", "per_page", "format")
 MAX_CLIENTS = 1000
-LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut", "bands")
+LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut", "bands",
+              "expected")
 SLOT_SECONDS = 1.0
 RECEIVE_SECONDS = 5.0
 HEADERS = {
@@ -74,6 +78,7 @@ class Api:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._release, self._score, self._list = Remembered(), Remembered(), Remembered()
+        self.pages = Pages(Desk(config, self.served, self.listing), page_secret())
         self._slots = threading.BoundedSemaphore(config.max_predictions)
 
     def served(self) -> Served:
@@ -194,6 +199,8 @@ class Api:
         return Response(path.read_bytes(), mimetype="application/json")
 
     def index(self) -> Response:
+        if wants_page(request):
+            return self.pages.today()
         version = current_version(self.config)
         about = {path: {"methods": list(methods), "about": words}
                  for path, (_, methods, words) in ROUTES.items()}
@@ -372,9 +379,12 @@ def seconds(stamp: str) -> float:
 
 def failed(problem: Problem) -> Response:
     """The one shape of every error."""
-    error = {"code": problem.code, "message": problem.message, "hint": problem.hint, **problem.more}
+    more = {name: value for name, value in problem.more.items() if name != "allow"}
+    error = {"code": problem.code, "message": problem.message, "hint": problem.hint, **more}
     response = json_answer({"error": error})
     response.status_code = problem.status
+    if "allow" in problem.more:
+        response.headers["Allow"] = problem.more["allow"]
     if problem.status == 429:
         response.headers["Retry-After"] = "1"
     if problem.status == 401:
@@ -395,13 +405,32 @@ def create_app(config: Config) -> Flask:
     api, token = Api(config), api_token()
     for path, (name, methods, _) in ROUTES.items():
         app.add_url_rule(path, name, getattr(api, name), methods=list(methods))
+    api.pages.join(app)
     app.before_request(lambda: refuse_strangers(request, token))
     app.after_request(lambda response: finished(response, config))
-    app.register_error_handler(Problem, failed)
-    app.register_error_handler(HTTPException, lambda error: refused(error, config))
-    app.register_error_handler(PipelineError, lambda error: failed(unready(error, config)))
-    app.register_error_handler(Exception, lambda error: failed(unexpected(error)))
+    for kind, problem_of in (
+        (Problem, lambda problem: problem),
+        (HTTPException, lambda error: refused(error, config)),
+        (PipelineError, lambda error: unready(error, config)),
+        (Exception, unexpected),
+    ):
+        app.register_error_handler(kind, lambda error, of=problem_of: told(of(error), api.pages))
     return app
+
+
+def told(problem: Problem, pages: Pages) -> Response:
+    """The error in the form of what was asked for: a page to a browser, unless it asked the API."""
+    response = failed(problem)
+    if (request.path == "/" or request.path not in ROUTES) and wants_page(request):
+        page = pages.refusal(problem)
+        response.set_data(page.get_data())
+        response.headers.update(page.headers)
+    return response
+
+
+def page_secret() -> str:
+    """What the forms' tokens are made of: gunicorn.conf.py's for all workers, else a new one."""
+    return os.environ.get("RISK_PAGE_SECRET") or secrets.token_hex(32)
 
 
 def configured_app() -> Flask:
@@ -418,7 +447,7 @@ class MemoryRequest(Request):
 
 def refuse_strangers(call: Request, token: str) -> None:
     """Problem 401 unless the call shows the token, as bearer or as the password of HTTP Basic."""
-    if not token or call.endpoint == "health":
+    if not token or call.endpoint in ("health", "static"):
         return
     if not hmac.compare_digest(token_in(call), token.encode()):
         raise Problem(401, "unauthorized", "this API asks for a token",
@@ -436,23 +465,21 @@ def token_in(call: Request) -> bytes:
 
 
 def finished(response: Response, config: Config) -> Response:
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)  # a page has its own policy
     if response.status_code < 400 and "X-Model-Version" not in response.headers:
         versioned(response, current_version(config))
     return response
 
 
-def refused(error: HTTPException, config: Config) -> Response:
+def refused(error: HTTPException, config: Config) -> Problem:
     """What Flask refuses by itself, in the shape of every error."""
     status, allowed = error.code or 500, ", ".join(getattr(error, "valid_methods", None) or ())
     hint = {404: "GET / lists the endpoints", 405: f"use {allowed}",
             413: f"send at most {config.max_body_mb:g} MB, or 0.5 MB as form fields"}
     code = error.name.lower().replace(" ", "_")
-    response = failed(Problem(status, code, error.description or error.name,
-                              hint.get(status, "see /openapi.json")))
-    if allowed:
-        response.headers["Allow"] = allowed
-    return response
+    return Problem(status, code, error.description or error.name,
+                   hint.get(status, "see /openapi.json"), **({"allow": allowed} if allowed else {}))
 
 
 def unready(error: PipelineError, config: Config) -> Problem:

@@ -29,7 +29,7 @@ from risk.data.reader import read_rows
 from risk.data.schema import schema_of
 from risk.model import portable
 from risk.model.measures import THRESHOLD
-from risk.monitor.journal import LATE_SECONDS, running, trouble
+from risk.monitor.journal import LATE_MINUTES, running, trouble
 from risk.monitor.watch import last_seen, table_text
 from risk.runner import run
 
@@ -160,6 +160,14 @@ def _reach_lines(found: dict[str, Any] | None) -> list[str]:
     head = f"what calls reach, by {found['n']} {basis} (95 % intervals)"
     profit = [f"  {best_profit_words(found['profit'])}"] if found["profit"] else []
     return [head, *reach_table(found["reach"], found["list"]), *profit]
+
+
+def _expected_lines(config: Config) -> list[str]:
+    """What the present list is expected to reach, as the last report had it."""
+    from risk.report.clients import read_list
+
+    found = read_list(config).get("expected")
+    return [found["sentence"]] if found else []
 
 
 # ---------------------------------------------------------------- what was measured
@@ -326,7 +334,7 @@ def status(config: Config) -> Outcome:
     else:
         # A little ahead is another machine's clock. More is a clock that was set back: the next
         # run mends it, and until then nobody knows.
-        word = "ok" if abs(minutes) <= LATE_SECONDS / 60 else "late"
+        word = "ok" if abs(minutes) <= LATE_MINUTES else "late"
         text = f"{word}: the last good run ended {_ago(minutes)}"
     said = "; ".join([text, *filter(None, [wrong, busy])])
     data = {"state": word, "minutes": minutes, "trouble": wrong, "running": busy}
@@ -365,6 +373,7 @@ def diagnose(config: Config) -> Outcome:
             *_time_lines(known["timings"]),
             packages_text(known["packages"]),
             *_reach_lines(reached),
+            *_expected_lines(config),
         ]
     )
     data = {"predictions": predicted, "statistics": stats, **known, "calls": reached}

@@ -96,7 +96,21 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
     if not same:
         return None
     os.utime(os.path.join(state, "heartbeat"))
+    _note_idle(os.path.join(state, "ticks"), int(now // 600))
     return f"idle: nothing new since {marker['finished']}"
+
+
+def _note_idle(path: str, slot: int) -> None:
+    """One byte in the ring of risk.monitor.ticks, unless another tick of these ten minutes has."""
+    try:
+        ring = os.open(path, os.O_RDWR)
+        place, turn = 1 + slot % 1152, slot // 1152 % 64
+        known = os.pread(ring, 1, place)
+        if known < b"@" or known[0] % 64 != turn:
+            os.pwrite(ring, bytes([64 + turn]), place)
+        os.close(ring)
+    except OSError:  # a note for people: without it the tick is as good
+        pass
 
 
 def _is_to_tell(next_mail: float, state: str, now: float) -> bool:

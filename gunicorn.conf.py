@@ -6,6 +6,7 @@ gunicorn reads this file from the current directory, or by -c. It leans on the i
 
 import contextlib
 import os
+import secrets
 import socket
 import struct
 import sys
@@ -84,6 +85,8 @@ def when_ready(server):
             or_end(refuse_open_door, address[0])
 
 
+# A form that one worker has made comes back to any of them, also after a reload.
+os.environ.setdefault("RISK_PAGE_SECRET", secrets.token_hex(32))
 settings = or_end(load, os.environ.get("RISK_CONFIG") or HERE / "config.json")
 host = f"[{settings.host}]" if ":" in settings.host else settings.host
 

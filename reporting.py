@@ -1,8 +1,9 @@
-"""Makes confusion_matrix.png and the list of current clients by risk, from the deployed model.
+"""Makes confusion_matrix.png, the list of current clients by risk and a report, from the deployed
+model.
 
 clients_at_risk.csv is for people, clients_at_risk.json the same for the API, with each client's
 change since the last snapshot. state/clients.sqlite keeps what the list says; outcomes.json has
-what came of it.
+what came of it. report.html and report.pdf have all of it on a few pages.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ from risk.monitor.contacts import take
 from risk.monitor.ledger import mend
 from risk.monitor.outcomes import outcomes_of
 from risk.report.calls import Economics, mean_economics, profit_of, profit_words
+from risk.report.card import card_of
 from risk.report.changes import add_changes, keep, present_of
 from risk.report.clients import client_list, csv_of, json_of
+from risk.report.document import html_of
+from risk.report.expectation import expectation_of
 from risk.report.heldout import held_out_risks
+from risk.report.sheets import pdf_of
 from risk.runner import run
 
 if TYPE_CHECKING:
@@ -47,6 +52,7 @@ def report(config: Config) -> Outcome:
     held_out = held_out_risks(config, release.manifest, rows, schema, keep=True)
     listing = client_list(config, model, release.manifest, rows, schema, tick, held_out)
     listing["cut"]["reach"] = reach_of(listing["cut"], labels, risks, mean_economics(config))
+    listing["expected"] = expectation_of(config, listing, stored)
     mend(config)
     taken = take(config)
     present = present_of(config, listing, release.manifest, rows, schema)
@@ -56,13 +62,19 @@ def report(config: Config) -> Outcome:
     keep(config, present, listing)
     outcomes = outcomes_of(config, (rows, schema, tick))
     write_json(config.outcomes, outcomes)
+    card = card_of(config, listing, outcomes, stored, release.manifest, model, (labels, risks))
+    page, sheets = documents(card)
+    write_whole(config.report_html, page)
+    write_whole(config.report_pdf, sheets)
     found = len(listing["clients"])
     lines = [
         f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing['note']})",
         sentence(listing["cut"]),
+        *([listing["expected"]["sentence"]] if listing["expected"] else []),
         *change_lines(listing),
         f"outcomes: {outcomes['all']['sentence'] if outcomes['enough'] else outcomes['why']}",
         f"confusion matrix: {config.shown(config.confusion_matrix)}",
+        f"report: {config.shown(config.report_html)}, {config.shown(config.report_pdf)}",
         *taken.notes,
     ]
     about = {
@@ -160,6 +172,11 @@ def picture(matrix: dict[str, Any], version: int) -> bytes:
     )
     basis = f"model version {version}, n = {matrix['n']:,} {matrix['basis']}"
     return png(confusion_matrix(matrix, title, basis))
+
+
+def documents(card: dict[str, Any]) -> tuple[str, bytes]:
+    """(the report as HTML, the report as PDF)."""
+    return html_of(card), pdf_of(card)
 
 
 def stage(config: Config, _: argparse.Namespace) -> Outcome:

@@ -2,7 +2,7 @@
 
     python benchmarks/drift.py --smoke    seconds: that it runs
     python benchmarks/drift.py            fewer runs (two minutes)
-    python benchmarks/drift.py --full     as in docs/watch.md (about ten minutes)
+    python benchmarks/drift.py --full     as in docs/watch.md (several times as long)
     python benchmarks/drift.py --tune     other seeds: the ones on which the constants were chosen
 
 Made-up clients with eight columns (four numbers, four texts; ties, rare levels, missing values), a
@@ -319,7 +319,7 @@ WORLDS = [
 RUNS = {
     "smoke": ({5: 0, 30: 0, 200: 1, 20_000: 0}, WORLDS[:1], 0),
     "default": ({5: 2, 30: 5, 200: 10, 20_000: 2}, WORLDS, 5),
-    "full": ({5: 6, 30: 15, 200: 40, 20_000: 6}, WORLDS, 15),
+    "full": ({5: 4, 30: 12, 200: 30, 20_000: 4}, WORLDS, 10),
 }
 
 

@@ -272,6 +272,14 @@ class Config:
         return self.model_folder / "confusion_matrix.png"
 
     @property
+    def report_html(self) -> Path:
+        return self.model_folder / "report.html"
+
+    @property
+    def report_pdf(self) -> Path:
+        return self.model_folder / "report.pdf"
+
+    @property
     def api_returns(self) -> Path:
         return self.model_folder / "apireturns.txt"
 
@@ -310,6 +318,10 @@ class Config:
     @property
     def heartbeat(self) -> Path:
         return self.state_folder / "heartbeat"
+
+    @property
+    def ticks(self) -> Path:
+        return self.state_folder / "ticks"
 
     @property
     def deployment_state(self) -> Path:

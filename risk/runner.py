@@ -20,6 +20,7 @@ from risk.config import FOLDERS, Config, Outcome, PipelineError, default_config_
 
 LOG = logging.getLogger("risk")
 WAIT_SECONDS = 10.0
+KEPT_TIMES = 12
 Stage = Callable[[Config, argparse.Namespace], Outcome]
 
 
@@ -122,8 +123,10 @@ def usual_seconds(config: Config, stage: str) -> float:
 
 
 def record_time(config: Config, stage: str, seconds: float) -> None:
-    """Keep how long the stage last took when it had work to do; diagnostics shows it."""
+    """Keep how long the stage took the last times when it had work to do; people are shown it."""
     times = read_optional_json(config.timings)
+    recent: dict[str, list[float]] = times.setdefault("recent", {})
+    recent[stage] = [*recent.get(stage, []), round(seconds, 3)][-KEPT_TIMES:]
     times[stage] = {"seconds": round(seconds, 6), "measured_at": utc_now()}
     write_json(config.timings, times)
 

@@ -190,6 +190,20 @@ def test_an_alert_takes_two_looks(reference: dict[str, Any]) -> None:
     assert named(table, "usage").state == "alert"
 
 
+def test_a_few_rows_of_the_next_month_do_not_confirm_the_month_before(
+    reference: dict[str, Any],
+) -> None:
+    raw, risks, labels = clients_of(600, 10, shift=1.0)
+    who = [f"c{at}" for at in range(600)]
+    counts = counts_of(raw, reference, risks, labels, clients=who)
+    watch, table = look(begun(reference), reference, counts, day(0))
+    assert named(table, "usage").state == "watching"
+    watch, table = look(watch, reference, counts[np.arange(40)], day(30))
+    assert (named(table, "usage").state, named(table, "usage").n) == ("watching", 600)
+    table = look(watch, reference, counts[np.arange(40, 600)], day(31))[1]
+    assert named(table, "usage").state == "alert"
+
+
 def test_a_look_without_counts_changes_nothing(reference: dict[str, Any]) -> None:
     watch, table = watched(reference, looks=3, west=0.3)
     same, shown = look(watch, reference, None, day(9))
@@ -362,6 +376,7 @@ def test_the_references_clients_with_the_same_values_are_no_evidence(per_month: 
     rows = months(own, table, who, 24, per_month)
     assert {row.state for row in rows} == {"steady"}
     assert {row.p for row in rows} == {1.0}
+    assert named(rows, "risk").n == named(rows, "exits").n == 300
 
 
 def test_other_clients_that_come_again_are_no_new_evidence_each_month() -> None:
@@ -395,6 +410,23 @@ def test_a_block_ends_when_most_clients_are_known_ones() -> None:
     assert (int(counted.sum()), began, block.clients) == (150, False, 250)
     block, counted, began = counted_once(block, again)
     assert (int(counted.sum()), began, block.clients) == (200, True, 200)
+
+
+def test_a_block_ends_at_ten_thousand_clients() -> None:
+    block, clients = replace(new_block(), clients=9_990), np.arange(20)
+    block, _, began = counted_once(block, clients)
+    assert (block.clients, began) == (10_010, False)
+    block, _, began = counted_once(block, clients + 100)
+    assert (block.clients, began) == (20, True)
+
+
+def test_each_block_has_its_own_risks(reference: dict[str, Any]) -> None:
+    raw, _, labels = clients_of(200, 3)
+    watch, who = begun(reference), [f"c{at}" for at in range(200)]
+    for at, risk in enumerate((0.6, 0.2)):
+        counts = counts_of(raw, reference, np.full(200, risk), labels, clients=who)
+        watch, table = look(watch, reference, counts, day(30 * at))
+    assert "now 20 % where" in named(table, "calibration").sentence
 
 
 def test_rows_without_a_client_all_count() -> None:
@@ -457,6 +489,7 @@ def test_what_a_newer_version_wrote_is_refused(reference: dict[str, Any]) -> Non
     ("change", "name", "words"),
     [
         ({"shift": 0.8}, "usage", "values above"),
+        ({"shift": -9}, "usage", "values below"),
         ({"west": 0.3}, "region", "west was"),
         ({"new_plan": 0.3}, "plan", "other levels than those known were"),
         ({"gone": 0.3}, "missing: seats", "missing was"),
@@ -488,6 +521,32 @@ def test_the_budget_adds_up_to_one_alert_a_year(reference: dict[str, Any]) -> No
     assert panel.prior.sum(axis=0).tolist() == pytest.approx([1.0] * len(panel.tests))
     stakes = [drift._stake(day(at), day(at + 1)) for at in range(365)]
     assert sum(stakes) == pytest.approx(1, abs=0.01)
+
+
+def test_two_looks_are_worth_what_the_formulas_say(reference: dict[str, Any]) -> None:
+    """The exits' first alternative (20 rows of the reference's shares, half-life 200)."""
+    watch, wealth, old = begun(reference), 0.0, np.zeros(2)
+    stays, left = reference["exits"]
+    start = np.array([stays, left])
+    recent = np.zeros(2)
+    for at, rows in enumerate((60, 40)):
+        raw, risks, labels = clients_of(rows, 50 + at, exits=1.0)
+        watch, _ = look(watch, reference, counts_of(raw, reference, risks, labels), day(73 * at))
+        new = np.array([(labels == 0).sum(), (labels == 1).sum()], dtype=float)
+        ratio = chance(20 * start / start.sum() + recent, new) / chance(start + old, new)
+        stake = 0.2 * (1 / 12 if at == 0 else 73 / 365.25)
+        wealth = (wealth + stake) * ratio
+        old, recent = old + new, recent * 0.5 ** (rows / 200) + new
+    exits = [name for _, name in panel_of(reference).tests].index("exits")
+    assert math.exp(watch.log_wealth[0, exits]) == pytest.approx(wealth, rel=1e-3)
+
+
+def chance(urn: np.ndarray, counts: np.ndarray) -> float:
+    """By the standard library's gamma function."""
+    total = math.lgamma(urn.sum()) - math.lgamma(urn.sum() + counts.sum())
+    return math.exp(
+        total + sum(math.lgamma(a + n) - math.lgamma(a) for a, n in zip(urn, counts, strict=True))
+    )
 
 
 def test_evidence_does_not_grow_on_the_mean_while_nothing_is_wrong() -> None:

@@ -314,13 +314,23 @@ def test_a_column_constant_in_every_file_is_not_stuck_where_files_are_known():
 
 
 def test_a_scale_that_moves_from_file_to_file_is_no_unit():
-    raw, files = monthly(9)
-    kinds = {"orders": "number"}
-    low = np.exp(np.random.default_rng(7).standard_normal(60) / 2 - 8)
-    with_files, without = (fault_reference(raw, kinds, told) for told in (files, None))
-    assert with_files["columns"]["orders"]["moves"] > 1.5
-    assert "moves" not in without["columns"]["orders"]
-    assert faults_of({"orders": np.exp(0 * low + 8) * low}, with_files) == []
+    """Three small files of ten are e^4 times as large; so is the new one."""
+    random = np.random.default_rng(7)
+    sizes = [200] * 7 + [20] * 3
+    files = np.repeat(np.arange(10), sizes)
+    orders = np.exp(random.standard_normal(files.size) / 2 + 4 * (files >= 7))
+    kinds, large = {"orders": "number"}, np.exp(random.standard_normal(60) / 2 + 4)
+    told = [faults_of({"orders": large}, fault_reference({"orders": orders}, kinds, known))
+            for known in (None, files)]
+    assert [[fault.kind for fault in found] for found in told] == [["unit"], []]
+
+
+def test_eight_times_as_much_is_no_unit_where_values_vary_by_more():
+    random = np.random.default_rng(8)
+    usual, new = (np.exp(s * random.standard_normal(20_000)) for s in (2.0, 2.0))
+    reference = fault_reference({"usd": usual}, {"usd": "number"})
+    assert faults_of({"usd": 8 * new}, reference) == []
+    assert [fault.kind for fault in faults_of({"usd": 100 * new}, reference)] == ["unit"]
 
 
 @pytest.mark.parametrize(("known", "rows"), [(2000, 4), (10, 200)])

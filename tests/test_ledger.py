@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -243,6 +244,7 @@ def test_no_part_is_rounded_further_than_a_point() -> None:
         assert found["points"] == percent(two.risk) - percent(one.risk)
         assert abs(found["model"] - 100 * shift) <= 1
         assert abs(found["data"] - 100 * (abs(new) - abs(old) - shift)) <= 1
+        assert move(one, scored(abs(new)))["model"] == 0
 
 
 def told_at(number: int, date: str, tick: int | None = None) -> ledger.Scoring:
@@ -367,6 +369,22 @@ def test_two_writers_who_find_the_damage_move_it_aside_once(told: Config) -> Non
     assert len(states_of(told)) == 80
 
 
+def test_what_is_damaged_is_moved_aside_by_one_at_a_time(told: Config) -> None:
+    garbage(told.ledger)
+    folder = os.open(told.state_folder, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    noting = threading.Thread(target=note, args=(told, "client 2", "contacted"))
+    noting.start()
+    time.sleep(0.3)
+    waiting = noting.is_alive() and not list(told.state_folder.glob("clients.damaged-*"))
+    told.ledger.unlink()  # another process has begun anew by now
+    os.close(folder)
+    noting.join()
+
+    assert waiting and list(states_of(told)) == ["client 2"]
+    assert set(files(told)) == {"clients.sqlite"}
+
+
 # ---------------------------------------------------------------- two at once, kill -9
 
 NOTING = """
@@ -413,6 +431,24 @@ def test_threads_of_one_process_read_and_write_beside_a_left_journal(told: Confi
     for thread in threads:
         thread.join()
     assert failed == [] and len(states_of(told)) == 61
+
+
+def test_a_thread_does_not_read_while_another_of_its_process_writes(told: Config) -> None:
+    """Reading may copy the file, and closing the copy's source drops the writer's locks."""
+    begun, go = threading.Event(), threading.Event()
+    writing = threading.Thread(
+        target=ledger.change, args=(told, lambda _: (begun.set(), go.wait(60)))
+    )
+    reading = threading.Thread(target=scorings, args=(told,))
+    writing.start()
+    assert begun.wait(60)
+    reading.start()
+    reading.join(0.3)
+    waited = reading.is_alive()
+    go.set()
+    for thread in (writing, reading):
+        thread.join()
+    assert waited
 
 
 WRITING = """
@@ -519,7 +555,8 @@ def test_a_forgotten_client_is_in_no_byte_of_the_ledger(config: Config) -> None:
     name = "Erased Ltd 4711"
     for tick in range(1, 6):
         tell(config, listing(tick, {**risks(tick, 300), name: 0.5}))
-    note(config, name, "contacted", by="Ann")
+    for number in range(60):
+        note(config, name, "contacted", by="Ann", note=f"{number} " + "x" * 400)
     assert name.encode() in config.ledger.read_bytes()
 
     assert forget_client(config, name) == []
@@ -528,6 +565,9 @@ def test_a_forgotten_client_is_in_no_byte_of_the_ledger(config: Config) -> None:
     assert told_of(config, name) == [] and name not in states_of(config)
     assert [len(risks_in(config, one.number)) for one in scorings(config)] == [300] * 5
     assert set(files(config)) == {"clients.sqlite"}
+    kept = sqlite3.connect(config.ledger)
+    assert kept.execute("PRAGMA freelist_count").fetchone() == (0,)  # written anew
+    kept.close()
 
 
 def test_forgetting_names_the_damaged_ledgers_that_may_hold_the_client(told: Config) -> None:

@@ -15,6 +15,7 @@ from conftest import Project, client_rows
 from driver import copy_of, first_deployed
 
 import reporting
+from deployment import deploy
 from ingestion import ingest
 from risk.artifacts import releases
 from risk.data.store import stored_rows
@@ -35,6 +36,8 @@ from risk.monitor.outcomes import (
 from risk.report.changes import percent
 from risk.report.clients import csv_of
 from risk.report.doctor import listed_clients
+from scoring import score
+from training import train
 
 FEATURES = ("lastmonth_activity", "lastyear_activity", "number_of_employees")
 SEED = 5
@@ -62,8 +65,8 @@ def told(project: Project, *files: tuple[str, list[str]]) -> dict[str, Any]:
 
 
 def retrained(project: Project) -> None:
-    for script in ("training.py", "scoring.py", "deployment.py"):
-        project.run(script)
+    for stage in (train, score, deploy):
+        stage(project.config)
 
 
 def found(project: Project) -> dict[str, Any]:
@@ -159,6 +162,32 @@ def test_where_the_old_model_is_gone_the_split_is_not_known(deployed: Project) -
         assert (client["change"]["data"], client["change"]["model"]) == (None, None)
 
 
+def test_of_clients_who_stayed_only_a_row_the_old_model_had_not_seen_is_scored_by_it(
+    deployed: Project,
+) -> None:
+    before = by_name(told(deployed))
+    old_model = portable.parse((releases(deployed.config)[-1].folder / "model.json").read_bytes())
+    stayed = sorted(before)[:3]
+    more = [f"{stayed[0]},17,900,30,0", *client_rows(40, seed=36)]
+    deployed.write("sourcedata/three.csv", more)
+    two = deployed.text("sourcedata/two.csv").splitlines()[1:]
+    deployed.write("sourcedata/two.csv", [*two, "another,1,600,30,1"])  # replaced: all seen
+    ingest(deployed.config)
+    retrained(deployed)
+
+    told(deployed)
+
+    new_row, old_row = (told_of(deployed.config, name)[-1] for name in stayed[:2])
+    by_old = old_model.probabilities({
+        "lastmonth_activity": [17.0], "lastyear_activity": [900.0], "number_of_employees": [30.0],
+    })[0]  # fmt: skip
+    assert all(name.startswith("client1_") for name in stayed)
+    assert new_row.data == pytest.approx(by_old - before[stayed[0]]["risk"], abs=2e-6)
+    assert old_row.data == 0.0 and old_row.model != 0.0
+    of_replaced = next(name for name in before if name.startswith("client2_"))
+    assert told_of(deployed.config, of_replaced)[-1].data is None
+
+
 def test_who_is_new_on_the_call_list_and_what_became_of_those_off_it(deployed: Project) -> None:
     deployed.configure(port=9, capacity=4)
     rows = ["a,0,900,30,", "b,1,900,30,", "c,2,900,30,", "d,3,900,30,", "e,170,900,30,"]
@@ -229,6 +258,20 @@ def test_only_what_was_said_before_its_label_counts(deployed: Project) -> None:
     assert outcomes["contacted"] is None and outcomes["not_contacted"] == every
 
 
+def test_a_client_whom_a_later_list_called_before_the_label_was_listed(deployed: Project) -> None:
+    deployed.configure(port=9, capacity=1, least_outcomes=10)
+    january, labels = current(12, seed=35)
+    first = told(deployed, ("2030-01-31", january))["clients"]
+    known = {row.partition(",")[0]: row for row in labels}
+    later = told(deployed, ("2030-01-31 one", [known.pop(first[0]["client"])]))["clients"]
+    assert [later[0]["client"], later[0]["call"]] == [first[1]["client"], True]
+
+    told(deployed, ("2030-01-31 others", list(known.values())))
+
+    every = found(deployed)["all"]
+    assert (every["n"], every["listed"]["n"], every["not_listed"]["n"]) == (12, 2, 10)
+
+
 def test_nothing_is_claimed_before_enough_outcomes(deployed: Project) -> None:
     january, labels = current(29, seed=31)
     told(deployed, ("2030-01-31", january))
@@ -289,7 +332,8 @@ def test_a_client_who_was_called_is_reported_apart(deployed: Project) -> None:
 
 
 def frames(said: list[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Any:
-    """joined() of words (client, date, scoring, tick) and labels (client, date, arrived, left)."""
+    """joined() of words (client, date, scoring, tick; in scoring 2 called) and of labels (client,
+    date, arrived, left)."""
     text, number = pl.String, pl.Int64
     words = pl.DataFrame(
         said,
@@ -301,32 +345,35 @@ def frames(said: list[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Any:
         schema={"client": text, "date": text, "arrived": number, "left": number},
         orient="row",
     )
+    words = words.with_columns((pl.col("scoring") == 2).cast(number).alias("called"))
     outcome, waiting = joined(words, known)
-    return outcome.select("client", "date", "scoring", "left").rows(), waiting
+    return outcome.select("client", "date", "scoring", "called", "left").rows(), waiting
 
 
 @pytest.mark.parametrize(
     ("said", "labels", "known", "waiting"),
     [
         ([("a", "d1", 1, 1)], [], [], 1),
-        ([("a", "d1", 1, 1)], [("a", "d1", 2, 1)], [("a", "d1", 1, 1)], 0),
+        ([("a", "d1", 1, 1)], [("a", "d1", 2, 1)], [("a", "d1", 1, 0, 1)], 0),
         ([("a", "d1", 1, 2)], [("a", "d1", 2, 1)], [], 1),  # said when the label was there
         ([("a", "d1", 1, 1)], [("a", "d2", 2, 1), ("b", "d1", 2, 1)], [], 1),
-        ([("a", "d1", 1, 1), ("a", "d1", 2, 2)], [("a", "d1", 3, 0)], [("a", "d1", 1, 0)], 0),
+        ([("a", "d1", 1, 1), ("a", "d1", 2, 2)], [("a", "d1", 3, 0)], [("a", "d1", 1, 1, 0)], 0),
+        ([("a", "d1", 1, 1), ("a", "d1", 2, 3)], [("a", "d1", 3, 0)], [("a", "d1", 1, 0, 0)], 1),
         (
             [("a", "d1", 1, 1), ("a", "d2", 2, 2)],
             [("a", "d1", 3, 0), ("a", "d2", 3, 1)],
-            [("a", "d1", 1, 0), ("a", "d2", 2, 1)],
+            [("a", "d1", 1, 0, 0), ("a", "d2", 2, 1, 1)],
             0,
         ),
         (
             [("a", "", 1, 1), ("a", "", 2, 2), ("a", "", 3, 3), ("a", "", 4, 4), ("a", "", 5, 6)],
             [("a", "", 3, 0), ("a", "", 5, 1)],
-            [("a", "", 1, 0), ("a", "", 3, 1)],
+            [("a", "", 1, 1, 0), ("a", "", 3, 0, 1)],
             1,
         ),
     ],
-    ids=["open", "came", "not before", "others", "the first word", "two dates", "undated"],
+    ids=["open", "came", "not before", "others", "called later", "called too late", "two dates",
+         "undated"],  # fmt: skip
 )
 def test_the_first_word_before_a_label_is_what_counts(
     said: list[Any], labels: list[Any], known: list[Any], waiting: int
@@ -384,7 +431,7 @@ def test_a_clients_repeated_rows_count_as_fewer() -> None:
 
 
 def test_intervals_over_repeated_clients_hold_what_they_promise() -> None:
-    """2,000 draws of 60 clients with 4 equal rows each: Wilson on 240 rows would hold 0.66."""
+    """2,000 draws of 60 clients with 4 equal rows each: Wilson on 240 rows holds 0.68."""
     draw, truth, held = np.random.default_rng(SEED), 0.3, 0
     clients = np.repeat(np.arange(60), 4)
     for _ in range(2000):

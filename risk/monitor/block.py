@@ -11,6 +11,7 @@ from risk.monitor.reference import UNKNOWN
 BITS = 65_536
 MOST_CLIENTS = 10_000  # of a block; 14 % of the next would be taken for known ones
 RECENT_ROWS = 20.0  # half-life of the share of clients that come again
+MOST_RECENT = 30.0  # what single rows come to: one large look would be remembered for too long
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ def counted_once(block: Block, clients: np.ndarray) -> tuple[Block, np.ndarray, 
     flags = np.unpackbits(block.bits).astype(bool)
     known = kept & (clients != UNKNOWN) & flags[at]
     fade = 0.5 ** (kept.sum() / RECENT_ROWS)
-    recent = block.recent * fade + kept.sum()
-    repeats = block.repeats * fade + known.sum()
+    weight = min(1.0, MOST_RECENT / max(int(kept.sum()), 1))
+    recent = block.recent * fade + weight * kept.sum()
+    repeats = block.repeats * fade + weight * known.sum()
     full = block.clients >= MOST_CLIENTS
     if full or (recent >= RECENT_ROWS / 2 and repeats > recent / 2):
         block, flags = new_block(), np.zeros(BITS, dtype=bool)

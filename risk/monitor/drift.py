@@ -94,11 +94,10 @@ class Watch:
     """The state between two looks, in the order of what panel_of(reference) watches.
 
     of: checksum of the reference. seen, shape (U, K), and recent, shape (2, U, K): the block's
-    counts, whole and fading. log_wealth, shape (J, T). then_seen, then_evidence: of the block
-    before. risks, shape (3, 4): sums of the labelled rows' risks by quarter, fading in two ways
-    likewise, and of the block before.
-    lasting: looks with significance in a row. learned: the label reference that the first
-    labelled rows become where the release has none.
+    counts, whole and fading. log_wealth, shape (J, T). then_seen (the newest), then_evidence,
+    then_rows: of the block before. risks, shape (3, 4): sums of the labelled rows' risks by
+    quarter, fading likewise, and of the block before. lasting: looks with significance in a row.
+    learned: what the first labelled rows are as label reference, where the release has none.
     """
 
     of: int
@@ -110,6 +109,7 @@ class Watch:
     log_wealth: np.ndarray
     then_seen: np.ndarray
     then_evidence: np.ndarray
+    then_rows: np.ndarray
     risks: np.ndarray
     lasting: np.ndarray
     since: tuple[str | None, ...]
@@ -182,6 +182,7 @@ def begun(reference: dict[str, Any]) -> Watch:
         log_wealth=np.full((ALTERNATIVES, tests), urns.LEAST_LOG),
         then_seen=np.zeros(panel.start.shape),
         then_evidence=np.full(tests, urns.LEAST_LOG),
+        then_rows=np.zeros(tests),
         risks=np.zeros((len(HALF_LIVES) + 1, GROUPS)),
         lasting=np.zeros(tests, dtype=np.int64),
         since=(None,) * tests,
@@ -279,6 +280,7 @@ def _closed(watch: Watch, panel: Panel, tests: np.ndarray) -> Watch:
         log_wealth=np.where(tests, urns.LEAST_LOG, watch.log_wealth),
         then_seen=np.where(urns_of[:, None], _newest(watch, panel), watch.then_seen),
         then_evidence=np.where(tests, urns.log_sum(watch.log_wealth), watch.then_evidence),
+        then_rows=np.where(tests, panel.per_test(watch.seen.sum(axis=1)), watch.then_rows),
         risks=risks,
     )
 
@@ -315,8 +317,7 @@ def shown_of(watch: Watch, panel: Panel) -> Shown:
     """Counts, log evidence, rows and effect of each test."""
     evidence = urns.log_sum(watch.log_wealth)
     rows = panel.per_test(watch.seen.sum(axis=1))
-    rows_then = panel.per_test(watch.then_seen.sum(axis=1))
-    before = (2 * rows < rows_then) & (watch.then_evidence > evidence)
+    before = (2 * rows < watch.then_rows) & (watch.then_evidence > evidence)
     now = np.where(before[panel.test_of][:, None], watch.then_seen, _newest(watch, panel))
     shares = now.sum(axis=1)
     distance = panel.per_test(shares * urns.excess_distance(panel.start, now))
@@ -324,7 +325,7 @@ def shown_of(watch: Watch, panel: Panel) -> Shown:
     return Shown(
         counts=now,
         log_evidence=np.where(before, watch.then_evidence, evidence),
-        rows=np.where(before, rows_then, rows),
+        rows=np.where(before, watch.then_rows, rows),
         effect=np.sqrt(np.clip(distance, 0.0, 1.0)),
         before=before,
     )
@@ -335,7 +336,8 @@ def _with_verdicts(watch: Watch, panel: Panel, added: np.ndarray, when: str) -> 
     came = panel.per_test(added.sum(axis=1)) > 0
     shown = shown_of(watch, panel)
     significant = _significant(shown, panel)
-    lasting = np.where(came, np.where(significant, watch.lasting + 1, 0), watch.lasting)
+    told = came & ~shown.before  # what an earlier block showed is not shown again by fewer rows
+    lasting = np.where(told, np.where(significant, watch.lasting + 1, 0), watch.lasting)
     since = tuple(
         (then or when) if evidence >= 0 else None
         for then, evidence in zip(watch.since, shown.log_evidence.tolist(), strict=True)
@@ -440,7 +442,8 @@ def watch_in(body: dict[str, Any]) -> Watch:
     for name in ("rows", "labels"):
         bits = zlib.decompress(base64.b64decode(body[name]["bits"]))
         kept[name] = Block(**body[name] | {"bits": np.frombuffer(bits, dtype=np.uint8)})
-    for name in ("seen", "recent", "log_wealth", "then_seen", "then_evidence", "risks", "learned"):
+    arrays = ("seen", "recent", "log_wealth", "then_seen", "then_evidence", "then_rows")
+    for name in (*arrays, "risks", "learned"):
         kept[name] = np.array(body[name], dtype=np.float64)
     kept["lasting"] = np.array(body["lasting"], dtype=np.int64)
     return Watch(**kept | {"since": tuple(body["since"])})

@@ -405,7 +405,7 @@ def _sign(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
     flipped = was <= ONE_SIDED and share >= 1 - 2 * ONE_SIDED
     if not flipped or surprise(share, _most(was, usual["nonzero"]), nonzero.size) < SURPRISE:
         return None
-    if distance(-known, usual) > SAME_PLACE + known.size**-0.5:
+    if distance(-known, usual) > OTHER_PLACE + known.size**-0.5:
         return None
     words = (
         f"{_percent(share)} of {nonzero.size:,} values are {now} {WHERE}, usually "

@@ -159,13 +159,20 @@ def _history(config: Config) -> Database:
 # ---------------------------------------------------------------- read
 
 
-def entries(config: Config, last: int | None = None) -> list[Entry]:
+def entries(config: Config, last: int | None = None, skip: int = 0) -> list[Entry]:
     """The entries, or the last so many, oldest first; [] where there is no history.
 
-    Nothing in the state folder is created or changed. PipelineError if the history is damaged,
-    written by a newer version, or held by its writer for five seconds.
+    skip: so many of the newest are left out. Nothing in the state folder is created or changed.
+    PipelineError if the history is damaged, written by a newer version, or held by its writer for
+    five seconds.
     """
-    return _selected(config, "", last)
+    return _selected(config, "", last, skip)
+
+
+def counted(config: Config) -> int:
+    """How many entries there are."""
+    found = _history(config).read("SELECT COUNT(*) FROM entries")
+    return int(found[0][0]) if found else 0
 
 
 def last_decision(config: Config) -> Entry | None:
@@ -175,9 +182,9 @@ def last_decision(config: Config) -> Entry | None:
     return found[0] if found else None
 
 
-def _selected(config: Config, where: str, last: int | None) -> list[Entry]:
-    limit = -1 if last is None else last
-    query = f"SELECT {SELECTED} FROM entries {where} ORDER BY number DESC LIMIT {limit:d}"
+def _selected(config: Config, where: str, last: int | None, skip: int = 0) -> list[Entry]:
+    limit = f"LIMIT {-1 if last is None else last:d} OFFSET {skip:d}"
+    query = f"SELECT {SELECTED} FROM entries {where} ORDER BY number DESC {limit}"
     return [_entry(config, row) for row in reversed(_history(config).read(query))]
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import sys
+import time
 from typing import Any
 
 from risk import progress
 from risk.artifacts import holder_of, locked, read_optional_json, utc_now, write_json
 from risk.config import Busy, Config, PipelineError
 from risk.data.schema import printable
+from risk.monitor import ticks
 from risk.monitor.plain import Stand
 from risk.runner import os_error_text, start_log, usual_seconds
 
 FORMAT = 1
-LATE_SECONDS = 25 * 60  # two and a half ticks of cron
+LATE_MINUTES = 25  # cron ticks every 10: two are missing by then
+LATE_SECONDS = 60 * LATE_MINUTES
 
 
 class Journal:
@@ -30,6 +33,7 @@ class Journal:
         self.before = earlier_run(config)
         self.last_good = last_good_run(config)
         self.notes: list[str] = []
+        self.began = time.time()
         self.marker: dict[str, Any] = {
             "format": FORMAT,
             "started": utc_now(),
@@ -45,6 +49,7 @@ class Journal:
             "judged": self.before.get("judged"),
             "outcome": None,
             "reason": None,
+            "failure": last_failure(self.before),
         }
 
     @property
@@ -63,6 +68,8 @@ class Journal:
     def open(self) -> None:
         """The marker, unfinished, and a note if this run completes another."""
         self.enter("start")
+        ticks.begin(self.config.ticks)
+        self._tick(ticks.BROKEN)  # until it has ended well
         if self.completes:
             how = "failed" if self.before.get("failed") else "was cut off"
             stage, started = self.before.get("stage"), self.before.get("started")
@@ -79,9 +86,12 @@ class Journal:
             self.log.info("%s", line)
 
     def close(self, outcome: str, reason: str, **stand: object) -> None:
-        """The run ended well: marker, sign of life, log."""
-        self._write(outcome=outcome, reason=reason, finished=utc_now(), **stand)
+        """The run ended well: marker, signs of life, log."""
+        ended = utc_now()
+        over = {"over": ended, **failure} if (failure := self.marker["failure"]) else None
+        self._write(outcome=outcome, reason=reason, finished=ended, failure=over, **stand)
         self.config.heartbeat.touch()
+        self._tick(ticks.WORKED)
         self.log.info("%s", one_line(f"{outcome}: {reason}"))
 
     def await_mail(self, at: float) -> None:
@@ -99,6 +109,9 @@ class Journal:
             self._write(failed={"stage": stage, "error": why, "at": utc_now()})
         return f"{stage}: {why}"
 
+    def _tick(self, kind: int) -> None:
+        ticks.note(self.config.ticks, kind, self.began, time.time())
+
     def _write(self, **changed: object) -> None:
         self.marker |= changed
         write_json(self.config.run_marker, self.marker)
@@ -112,6 +125,19 @@ def earlier_run(config: Config) -> dict[str, Any]:
             f"{config.run_marker} was written by a newer version; update the software"
         )
     return marker
+
+
+def last_failure(before: dict[str, Any]) -> dict[str, Any] | None:
+    """The last failure that the marker of the run before knows, counted while it lasts.
+
+    stage, error, at: of its first run; runs: how many failed in a row; over: when one ended well.
+    """
+    known, failed = before.get("failure"), before.get("failed")
+    if not isinstance(failed, dict):
+        return known if isinstance(known, dict) else None
+    if not isinstance(known, dict) or "over" in known:
+        return {**failed, "runs": 1}
+    return {**known, "runs": known.get("runs", 1) + 1}
 
 
 def last_good_run(config: Config) -> float | None:

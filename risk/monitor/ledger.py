@@ -1,8 +1,8 @@
 """What each client was told at each scoring: clients.sqlite, so that a move can be split exactly.
 
 A scoring is one writing of the list; a list that says the same again is not kept twice. Scores lie
-in the order of scorings, so that recording appends and pruning cuts off: 10,000 clients take 0.1 s
-however long the log is, and one client's history is a look-up per scoring.
+in the order of scorings, so that recording appends and pruning cuts off: 10,000 clients take 0.2 s
+however long the log is, and one client's history 0.02 ms a scoring.
 """
 
 from __future__ import annotations
@@ -292,13 +292,12 @@ def _cells(
 
 
 def _prune(database: sqlite3.Connection, last: Scoring, days: int) -> None:
-    """Drop the scorings that are older than so many days, but never the last."""
+    """Drop the scorings that are so many days older than the last."""
     moment = datetime.datetime.fromisoformat(last.at) - datetime.timedelta(days=days)
-    limit = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-    old = "FROM scorings WHERE at < ? AND number < ?"
-    values = (limit, last.number)
-    database.execute(f"DELETE FROM scores WHERE scoring IN (SELECT number {old})", values)
-    database.execute(f"DELETE {old}", values)
+    limit = (moment.strftime("%Y-%m-%dT%H:%M:%SZ"),)
+    old = "FROM scorings WHERE at < ?"
+    database.execute(f"DELETE FROM scores WHERE scoring IN (SELECT number {old})", limit)
+    database.execute(f"DELETE {old}", limit)
 
 
 def forget_client(config: Config, client: str) -> list[str]:
@@ -313,7 +312,7 @@ def forget_client(config: Config, client: str) -> list[str]:
             )
 
         if change(config, gone):
-            ledger(config).compact()
+            ledger(config).compact()  # not every SQLite overwrites what it deletes
             sync_folder(config.state_folder)
     asides = config.state_folder.glob(f"{config.ledger.stem}.damaged-*")
     return sorted(config.shown(path) for path in asides)

@@ -37,6 +37,7 @@ from risk.monitor.contest import (
     refitted,
 )
 from risk.monitor.evidence import RULE, Judgement, Stakes, bets, missing, risks
+from risk.monitor.expected import level_of
 from risk.monitor.plain import (
     DEPLOY,
     KEEP,
@@ -213,6 +214,7 @@ def _judged(
     after = _after(config, table, book, outcome, experts, manifest)
     after, alarm = _against_base_rate(after, book, labels, said["served"], outcome.action)
     entry = _entry(config, book, after, outcome, labels, refused, told, alarm)
+    entry["details"]["level"] = level_of(risks(said["served"]), labels)
     after = replace(after, entry=entry)
     if commit:
         after = write_book(config, *_with_forecasts(config, table, book, after))

@@ -1,7 +1,9 @@
-"""What came true of what the list said: the ledger's first word on each row, joined to its label.
+"""What came true of what the list said: the ledger's words on each row, joined to its label.
 
-A row that arrived with its label was never said before, and does not count. What is claimed has
-its n, a 95 % interval and dates; nothing is claimed before `least_outcomes` outcomes.
+The risk and the place are those of the first word on the row, fixed before anything was known; it
+was listed if any list before the label called the client. A row that arrived with its label was
+never said before, and does not count. What is claimed has its n, a 95 % interval and dates; nothing
+is claimed before `least_outcomes` outcomes.
 """
 
 from __future__ import annotations
@@ -61,14 +63,15 @@ def outcomes_of(
 def said_before(config: Config) -> pl.DataFrame:
     """The words on rows without a label: client, date, scoring, tick, at, risk, rank, of, called.
 
-    A list of clients who stayed is none: its rows have their label.
+    The first on each row, and every one that called the client. A list of clients who stayed has
+    none: its rows have their label.
     """
     import polars as pl
 
     query = (
         "SELECT client, date, number, tick, at, risk, rank, clients, scores.called "
         "FROM scorings JOIN scores ON scoring = number "
-        "WHERE basis = 'unlabelled' AND first ORDER BY number"
+        "WHERE basis = 'unlabelled' AND (first OR scores.called) ORDER BY number"
     )
     kinds: dict[str, Any] = {
         "client": pl.String,
@@ -99,12 +102,14 @@ def labels_in(
 
 
 def joined(said: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """(for every label that came later than a word on its row the first such word, and `left`; how
-    many rows wait for their label).
+    """(for every label that came later than a word on its row the first such word, `called` if any
+    of them did, and `left`; how many rows wait for their label).
 
     An undated client's next label ends what was said of it so far; what is said after it waits for
     another.
     """
+    import polars as pl
+
     latest = labels.unique(["client", "date", "arrived"], keep="last", maintain_order=True)
     found = said.sort("tick", "scoring").join_asof(
         latest.sort("arrived"),
@@ -115,12 +120,10 @@ def joined(said: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, int]
         allow_exact_matches=False,
         check_sortedness=False,
     )
-    came = found["left"].is_not_null()
-    known = found.filter(came).unique(
-        ["client", "date", "arrived"], keep="first", maintain_order=True
-    )
-    waiting = found.filter(~came).select("client", "date").unique().height
-    return known.sort("date", "client", "scoring"), waiting
+    came, row = found["left"].is_not_null(), ["client", "date", "arrived"]
+    known = found.filter(came).with_columns(pl.col("called").max().over(row))
+    known = known.unique(row, keep="first", maintain_order=True).sort("date", "client", "scoring")
+    return known, found.filter(~came).select("client", "date").unique().height
 
 
 def arrivals(config: Config) -> dict[int, str]:
@@ -194,12 +197,12 @@ def group(known: pl.DataFrame) -> dict[str, Any] | None:
         return None
     left = known["left"].to_numpy().astype(bool)
     called = known["called"].to_numpy().astype(bool)
-    clients = known["client"].to_numpy()
+    clients, dates = (numbered(known[name]) for name in ("client", "date"))
     listed, others = (share_left(left[part], clients[part]) for part in (called, ~called))
-    drawn = by_lot(left, called, clients, known["date"].to_numpy())
+    drawn = by_lot(left, called, clients, dates)
     return {
         "n": int(left.size),
-        "clients": len(set(clients)),
+        "clients": known["client"].n_unique(),
         "left": int(left.sum()),
         "listed": listed,
         "not_listed": others,
@@ -210,6 +213,11 @@ def group(known: pl.DataFrame) -> dict[str, Any] | None:
         "rightly_not_listed": int(np.sum(~left & ~called)),
         "sentence": sentence(listed, drawn),
     }
+
+
+def numbered(values: pl.Series) -> np.ndarray:
+    """Equal values as equal whole numbers, ten times as fast to compare as texts. Shape (n,)."""
+    return values.rank("dense").to_numpy().astype(np.int64)
 
 
 def share_left(left: np.ndarray, clients: np.ndarray) -> dict[str, Any]:

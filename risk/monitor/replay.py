@@ -88,7 +88,8 @@ class Walk:
     """What one policy did: Brier served by period, versions, deployments (period, action, reason).
 
     wrong: deployments whose model did worse on the next two periods than the one it replaced.
-    replaced: for each deployment what was served before and what from then on.
+    replaced: for each deployment what was served before and what from then on. models: what was
+    served, by period.
     """
 
     policy: str
@@ -99,6 +100,7 @@ class Walk:
     layers: int = 0
     reasons: dict[int, str] = field(default_factory=dict)
     replaced: list[tuple[Model, Model]] = field(default_factory=list)
+    models: dict[int, Model] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -111,6 +113,7 @@ class Walk:
             y = stream.labels[stream.rows(period)]
             self.served[period] = brier(y, risks(stream.said(model, period)))
             self.versions[period] = len(self.deployments) + 1
+            self.models[period] = model
 
 
 def lag_of(delay: int) -> int:
@@ -216,6 +219,7 @@ def naive(stream: Stream, policy: str, delay: int) -> Walk:
             old, model = model, _naive_model(stream, policy, looks, model)
             if model is not old:
                 walk.deployments.append((period, "retrained", policy))
+                walk.replaced.append((old, model))
                 walk.wrong += _was_wrong(stream, old, model, period)
         walk.serve(stream, period + lag, model)
     return walk

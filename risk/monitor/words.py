@@ -43,6 +43,7 @@ def share(counts: np.ndarray) -> np.ndarray:
 
 def percent(part: float) -> str:
     """A share for people: 3 %, 0.4 %."""
+    part = max(part, 0.0)  # a rounded -0 would show
     digits = 1 if 0.0005 <= part < 0.0995 or 0.9005 < part < 0.9995 else 0
     return f"{100 * part:.{digits}f} %"
 

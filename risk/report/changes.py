@@ -187,15 +187,15 @@ def percent(risk: float) -> int:
 
 
 def move(old: Score, new: Score) -> dict[str, Any]:
-    """The move in whole percentage points, and the data's and the model's part, which add up."""
+    """The move in whole percentage points, and the data's and the model's part, which add up.
+
+    What rounding adds to the sum is halved between them, so that a part of nothing is no point.
+    """
     points, split = percent(new.risk) - percent(old.risk), parts(old, new)
     if split is None:
         return {"points": points, "data": None, "model": None}
     data, model = split
-    if abs(model) < 1e-9 or abs(data) < 1e-9:  # nothing is no point, however the sum is rounded
-        whole = 0 if abs(data) < 1e-9 else points
-    else:
-        whole = round(100 * data + (points - 100 * (data + model)) / 2)
+    whole = round(100 * data + (points - 100 * (data + model)) / 2)
     return {"points": points, "data": whole, "model": points - whole}
 
 

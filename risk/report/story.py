@@ -60,7 +60,9 @@ def story(
     target = schema.named("target")
     own = rows_of_client(rows, schema, client)
     if not own.height:
-        raise PipelineError(f"no client {client!r}; {_nearest(rows[schema.named('id')], client)}")
+        near = nearest(known_names(rows, schema), client)
+        told = f"the nearest names: {', '.join(near)}" if near else "no name is like it"
+        raise PipelineError(f"no client {client!r}; {told}")
     found = explained(model, {column: own[column].to_list() for column in model.columns})
     history = [
         {"date": str(date or ""), "risk": row["risk"], "left": left}
@@ -92,14 +94,17 @@ def rows_of_client(rows: pl.DataFrame, schema: Schema, client: str) -> pl.DataFr
     return own.filter(~superseded).sort("_date", nulls_last=False, maintain_order=True)
 
 
-def _nearest(names: pl.Series, asked: str) -> str:
+def known_names(rows: pl.DataFrame, schema: Schema) -> list[str]:
+    """Every client's name, sorted."""
+    return rows[schema.named("id")].unique().sort().to_list()
+
+
+def nearest(known: list[str], asked: str) -> list[str]:
     """Up to three names that hold what was asked for, else those that are most like it."""
-    known = names.unique().sort().to_list()
     near = [name for name in known if asked.strip() and asked.casefold() in name.casefold()][:3]
-    near = near or difflib.get_close_matches(
+    return near or difflib.get_close_matches(
         asked, known, 3, cutoff=0.0 if len(known) <= QUICKLY_COMPARED else 0.6
     )
-    return f"the nearest names: {', '.join(near)}" if near else "no name is like it"
 
 
 def _listed(listing: dict[str, Any], client: str) -> dict[str, Any] | None:

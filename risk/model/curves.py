@@ -1,0 +1,111 @@
+"""ROC and precision-recall as curves with pointwise 95 % bands, from labels and risks.
+
+A band is the wider one, at each point, of 300 seeded resamples within each class and of Wilson's
+interval of the point's own share: resamples of a perfect order all look alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from risk.model.measures import Z95
+
+GRID = np.linspace(0.0, 1.0, 51)
+MOST_GROUPS = 400  # of neighbouring risks: a million rows cost what 400 do
+RESAMPLES, SEED = 300, 0
+LEAST_FOR_BAND = 10  # of the smaller class
+
+
+def curves(labels: np.ndarray, risks: np.ndarray) -> dict[str, Any] | None:
+    """Both curves on one grid, `low` and `high` None where too few rows; None with one class only.
+
+    roc: at each share of stayers called, the share of leavers called. precision: at each share of
+    leavers called, the share of the called that left.
+    """
+    left, stayed = grouped(labels, risks)
+    if not left.sum() or not stayed.sum():
+        return None
+    roc, precision = roc_at(left, stayed), precision_at(left, stayed)
+    found: dict[str, Any] = {
+        "n": int(labels.size),
+        "exits": int(left.sum()),
+        "grid": GRID.tolist(),
+        "roc": {"value": roc.tolist(), "low": None, "high": None},
+        "precision": {"value": precision.tolist(), "low": None, "high": None},
+    }
+    if min(left.sum(), stayed.sum()) >= LEAST_FOR_BAND:
+        found["roc"] |= _band(roc, left, stayed, roc_at, np.full(GRID.size, left.sum()))
+        called = GRID * left.sum() / np.maximum(precision, 1e-9)
+        found["precision"] |= _band(precision, left, stayed, precision_at, np.maximum(called, 1))
+    return found
+
+
+def grouped(labels: np.ndarray, risks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(how many left, how many stayed) of each group of equal or neighbouring risks, highest first.
+
+    Shape (G,) each, G at most 400.
+    """
+    levels, own = np.unique(-risks, return_inverse=True)
+    if levels.size > MOST_GROUPS:
+        order = np.argsort(-risks, kind="stable")
+        ranks = np.empty(risks.size, dtype=np.int64)
+        ranks[order] = np.arange(risks.size) * MOST_GROUPS // risks.size
+        # Equal risks are never parted: a level goes where its first row goes.
+        first = np.full(levels.size, MOST_GROUPS)
+        np.minimum.at(first, own, ranks)
+        own = first[own]
+    groups = int(own.max()) + 1 if own.size else 0
+    sizes = np.bincount(own, minlength=groups)
+    left = np.bincount(own, weights=labels, minlength=groups).astype(np.int64)
+    kept = sizes > 0
+    return left[kept], (sizes - left)[kept]
+
+
+def roc_at(left: np.ndarray, stayed: np.ndarray) -> np.ndarray:
+    """The share of leavers called at each share of stayers called on the grid."""
+    false, true = (np.concatenate([[0.0], np.cumsum(part) / part.sum()]) for part in (stayed, left))
+    return np.interp(GRID, false, true)
+
+
+def precision_at(left: np.ndarray, stayed: np.ndarray) -> np.ndarray:
+    """The share of the called that left at each share of leavers called on the grid.
+
+    Between two groups both counts grow evenly, as if equal risks were called in turn by lot.
+    """
+    true = np.concatenate([[0.0], np.cumsum(left)])
+    false = np.concatenate([[0.0], np.cumsum(stayed)])
+    steps = np.flatnonzero(np.diff(true) > 0)
+    wanted = GRID * true[-1]
+    at = np.clip(np.searchsorted(true[steps + 1], wanted, side="left"), 0, steps.size - 1)
+    start, end = steps[at], steps[at] + 1
+    part = np.clip((wanted - true[start]) / (true[end] - true[start]), 0.0, 1.0)
+    wrong = false[start] + part * (false[end] - false[start])
+    first = left[steps[0]] / (left[steps[0]] + stayed[: steps[0] + 1].sum())
+    return np.where(wanted > 0, wanted / np.maximum(wanted + wrong, 1e-12), first)
+
+
+def _band(
+    value: np.ndarray, left: np.ndarray, stayed: np.ndarray, curve: Any, rows: np.ndarray
+) -> dict[str, list[float]]:
+    """The pointwise 95 % band of the curve; rows: how many each point is a share of."""
+    rng = np.random.default_rng(SEED)
+    drawn = [
+        rng.multinomial(int(part.sum()), part / part.sum(), RESAMPLES) for part in (left, stayed)
+    ]
+    found = np.array([curve(one, other) for one, other in zip(*drawn, strict=True)])
+    low, high = np.quantile(found, [0.025, 0.975], axis=0)
+    least, most = _wilson(value, rows)
+    return {
+        "low": np.minimum(np.minimum(low, least), value).tolist(),
+        "high": np.maximum(np.maximum(high, most), value).tolist(),
+    }
+
+
+def _wilson(share: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's 95 % interval of many shares at once."""
+    shrink = 1 + Z95**2 / rows
+    middle = (share + Z95**2 / (2 * rows)) / shrink
+    reach = Z95 * np.sqrt(share * (1 - share) / rows + (Z95 / (2 * rows)) ** 2) / shrink
+    return np.maximum(middle - reach, 0.0), np.minimum(middle + reach, 1.0)

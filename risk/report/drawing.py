@@ -1,0 +1,191 @@
+"""The shapes of the pages' figures: path data of SVG, from numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+SNAPSHOTS = 12
+SPARK_STEP, SPARK_HIGH, SPARK_EDGE = 17, 60, 6
+
+
+def spark(history: Sequence[int | None], top: int) -> str:
+    """The curve of at most 12 risks in percent, the last at the right; a None is a gap.
+
+    Drawn on 198 x 72 units; y 6 is `top` percent, y 66 is 0.
+    """
+    shown = list(history)[-SNAPSHOTS:]
+    first = SNAPSHOTS - len(shown)
+    at = [SPARK_EDGE + SPARK_STEP * (first + place) for place in range(len(shown))]
+    heights = [None if risk is None else _height(risk, top) for risk in shown]
+    return "".join(_run(run) for run in _runs(list(zip(at, heights, strict=True))))
+
+
+def _height(risk: int, top: int) -> int:
+    return SPARK_EDGE + round(SPARK_HIGH * (1 - min(risk, top) / max(top, 1)))
+
+
+def _runs(points: list[tuple[int, int | None]]) -> list[list[tuple[int, int]]]:
+    """The points without those that have no height, cut where one has none."""
+    runs: list[list[tuple[int, int]]] = [[]]
+    for x, y in points:
+        if y is None:
+            runs.append([])
+        else:
+            runs[-1].append((x, y))
+    return [run for run in runs if run]
+
+
+def _run(points: list[tuple[int, int]]) -> str:
+    """One unbroken line in relative steps, which are shorter; a lone point is a dot."""
+    (x, y), path = points[0], f"M{points[0][0]} {points[0][1]}"
+    if len(points) == 1:
+        return f"{path}h0"
+    steps = []
+    for nx, ny in points[1:]:
+        steps.append(f"{nx - x}{ny - y:+d}" if ny < y else f"{nx - x} {ny - y}")
+        x, y = nx, ny
+    return f"{path}l{' '.join(steps)}"
+
+
+def top_of(histories: Sequence[Sequence[int | None]]) -> int:
+    """The common scale's upper end: the largest risk, up to the next ten percent."""
+    largest = max((risk for one in histories for risk in one if risk is not None), default=0)
+    return max(10, -(-largest // 10) * 10)
+
+
+# ---------------------------------------------------------------- the client's page
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A client's own number beside the usual ones, as x on 0 to 128."""
+
+    low: int
+    middle: int
+    high: int
+    own: int | None
+
+
+STRIP_WIDTH, STRIP_REACH = 128, 2.0
+
+
+def strip(own: float | None, usual: dict[str, float]) -> Strip:
+    """The usual quartiles with twice their distance on both sides; what lies beyond is at the end.
+
+    usual: least, low, median, high and most of the training rows.
+    """
+    reach = STRIP_REACH * (usual["high"] - usual["low"])
+    first = max(usual["least"], usual["low"] - reach)
+    last = min(usual["most"], usual["high"] + reach)
+
+    def x(value: float) -> int:
+        share = (value - first) / (last - first) if last > first else 0.5
+        return round(STRIP_WIDTH * min(max(share, 0.0), 1.0))
+
+    known = own is not None and own == own
+    return Strip(x(usual["low"]), x(usual["median"]), x(usual["high"]), x(own) if known else None)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Where bars about a common zero lie: x of the zero, and (x, width) of each amount."""
+
+    zero: float
+    bars: list[tuple[float, float]]
+
+
+def bars(amounts: Sequence[float], width: int) -> Bars:
+    """Amounts below 0 to the left of a common zero and those above to the right."""
+    most, least = max([0.0, *amounts]), min([0.0, *amounts])
+    scale = width / (most - least) if most > least else 0.0
+    zero = -least * scale
+    return Bars(
+        round(zero, 1),
+        [(round(zero + min(a, 0.0) * scale, 1), round(abs(a) * scale, 1)) for a in amounts],
+    )
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A step line: its path, the grid, marks where the model changed, gaps, days on the axis."""
+
+    width: int
+    height: int
+    path: str
+    grid: list[tuple[float, int]]
+    average: float | None
+    marks: list[tuple[float, str]]
+    gaps: list[float]
+    days: list[tuple[float, str]]
+    end: tuple[float, float] | None
+
+
+STEPS_WIDTH, STEPS_HEIGHT = 908, 216
+LEFT, RIGHT, UPPER, LOWER = 40, 8, 24, 28
+LABEL_APART = 64.0
+
+
+def steps(
+    risks: Sequence[int | None],
+    days: Sequence[str],
+    models: Sequence[int],
+    average: int | None,
+) -> Steps:
+    """Risks in percent, one step each, on the days and by the models given; a None is a gap."""
+    top = max(20, -(-max([average or 0, *(r for r in risks if r is not None)]) // 20) * 20)
+    each = (STEPS_WIDTH - LEFT - RIGHT) / max(len(risks), 1)
+
+    def x(at: float) -> float:
+        return round(LEFT + each * at, 1)
+
+    def y(risk: float) -> float:
+        return round(UPPER + (STEPS_HEIGHT - UPPER - LOWER) * (1 - risk / top), 1)
+
+    changes = [at for at in range(1, len(models)) if models[at] != models[at - 1]]
+    turns = [at for at in range(len(days)) if at == 0 or days[at] != days[at - 1]]
+    last = risks[-1] if risks else None
+    return Steps(
+        STEPS_WIDTH,
+        STEPS_HEIGHT,
+        _stairs(risks, x, y),
+        [(y(level), level) for level in range(0, top + 1, 20)],
+        None if average is None else y(average),
+        [(at, text) for at, text in _apart([(x(at), f"model {models[at]}") for at in changes])],
+        [x((first + end) / 2) for first, end in _holes(risks)],
+        [(at, text) for at, text in _apart([(x(at), days[at]) for at in turns]) if text],
+        None if last is None else (x(len(risks)), y(last)),
+    )
+
+
+def _stairs(
+    risks: Sequence[int | None], x: Callable[[float], float], y: Callable[[float], float]
+) -> str:
+    path, before = "", None
+    for at, risk in enumerate(risks):
+        if risk is not None:
+            path += f"V{y(risk):g}" if before is not None else f"M{x(at):g} {y(risk):g}"
+            path += f"H{x(at + 1):g}"
+        before = risk
+    return path
+
+
+def _holes(risks: Sequence[int | None]) -> list[tuple[int, int]]:
+    """(first, one after the last) of each run of gaps between two known risks."""
+    found: list[tuple[int, int]] = []
+    known = [at for at, risk in enumerate(risks) if risk is not None]
+    for one, later in zip(known, known[1:], strict=False):
+        if later - one > 1:
+            found.append((one + 1, later))
+    return found
+
+
+def _apart(labels: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """The labels, "" for one that would run into the one before it."""
+    found: list[tuple[float, str]] = []
+    free = -LABEL_APART
+    for at, text in labels:
+        clear = at - free >= LABEL_APART
+        found.append((at, text if clear else ""))
+        free = at if clear else free
+    return found

@@ -1,0 +1,92 @@
+"""Words for people: dates, ages, percents, points and counts, from values."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+STEADY_BELOW = 5  # points: a smaller move is no news
+AGES = (  # from so many seconds on, of so many seconds each
+    (2 * 31_557_600, 31_557_600, "year"),
+    (60 * 86_400, 2_629_800, "month"),
+    (86_400, 86_400, "day"),
+    (3_600, 3_600, "hour"),
+    (60, 60, "minute"),
+)
+
+
+def day(text: str, today: date | None = None) -> str:
+    """`2026-10-31` as `31 Oct 2026`, without the year where it is today's; "" as `undated`."""
+    if not text:
+        return "undated"
+    found = date.fromisoformat(text[:10])
+    year = "" if today and found.year == today.year else f" {found.year}"
+    return f"{found.day} {MONTHS[found.month - 1]}{year}"
+
+
+def stamp(text: str, today: date | None = None) -> str:
+    """`2026-11-24T07:00:00Z` as `24 Nov 2026 07:00 UTC`."""
+    return f"{day(text, today)} {instant(text):%H:%M} UTC"
+
+
+def instant(text: str) -> datetime:
+    """A stamp or a day as a moment in UTC; a day is its beginning."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def ago(seconds: float) -> str:
+    """How long ago that is, in the unit that a person would take: `3 hours ago`."""
+    for least, size, unit in AGES:
+        if seconds >= least:
+            return f"{counted(int(seconds // size), unit)} ago"
+    return "just now"
+
+
+def age(text: str, now: datetime) -> str:
+    """How long ago a stamp or a day was; a day counts in days: `today`, `yesterday`."""
+    if len(text) > 10:
+        return ago((now - instant(text)).total_seconds())
+    days = (now.date() - date.fromisoformat(text)).days
+    return {0: "today", 1: "yesterday"}.get(days, ago(days * 86400) if days > 0 else "ahead of us")
+
+
+def whole(risk: float) -> int:
+    """A risk in whole percent."""
+    return round(100 * risk)
+
+
+def signed(points: float, digits: int = 0) -> str:
+    """Points with their sign, a real minus, and 0 without any: `+9`, `−3`, `0`."""
+    text = f"{abs(points):.{digits}f}"
+    if not float(text):
+        return text
+    return f"{'+' if points > 0 else '−'}{text}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 client`, `4,312 clients`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def enumerated(words: list[str], last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def moved(change: dict[str, int | None] | None) -> str:
+    """A change in points, `steady` where it is less than five."""
+    points = (change or {}).get("points")
+    if points is None:
+        return ""
+    return signed(points) if abs(points) >= STEADY_BELOW else "steady"
+
+
+def split(change: dict[str, int | None] | None) -> str:
+    """`data +9, model +3`: what a move is made of, or that this is not known."""
+    if not change or change.get("points") is None:
+        return ""
+    data, model = change.get("data"), change.get("model")
+    if data is None or model is None:
+        return "split not known"
+    return f"data {signed(data)}, model {signed(model)}"
