@@ -184,6 +184,7 @@ def test_a_deployment_says_its_version_and_why_and_a_rollback_by_hand_too(
     project: Project, hook: Hook
 ) -> None:
     tells(project, None, hook)
+    project.configure(port=9, webhook_url=hook.url, public_url="https://risk.example.com")
     project.write("sourcedata/three.csv", WORSE)
     assert outcome(project) == "deploy"
     project.run("deployment.py", "--rollback")
@@ -195,6 +196,7 @@ def test_a_deployment_says_its_version_and_why_and_a_rollback_by_hand_too(
     )
     assert "rollback by hand: version 1 is deployed again" in hook.bodies[1]["text"]
     assert [body["model_version"] for body in hook.bodies] == [2, 1]
+    assert {body["link"] for body in hook.bodies} == {"https://risk.example.com/decisions"}
 
 
 def test_a_data_fault_is_told_as_it_begins_and_as_it_ends(project: Project, hook: Hook) -> None:
