@@ -65,6 +65,10 @@ def test_who_configures_nothing_gets_no_file_and_no_time_to_wake_up(project: Pro
 def test_what_was_before_is_not_told_when_it_is_set_up(
     project: Project, box: Mailbox, hook: Hook
 ) -> None:
+    os.utime(project.folder / "state/heartbeat", (1, 1))
+    path = project.folder / "state/run.json"
+    path.write_text(json.dumps(marker(project) | {"finished": None, "stage": "training"}))
+
     tells(project, box, hook)
 
     assert (box.subjects, hook.events) == ([], [])
