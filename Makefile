@@ -6,7 +6,7 @@ VENV = .venv/bin/python
 SHELL = /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve cron demo example test lint types bench bench-decisions bench-policies clean runtime development
+.PHONY: help run serve cron demo example screenshots test lint types bench bench-decisions bench-policies clean runtime development
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,9 @@ lint: development ## ruff alone
 
 types: development ## mypy alone, on risk/ and the scripts
 	@$(VENV) -m mypy risk $(filter-out gunicorn.conf.py,$(wildcard *.py))
+
+screenshots: development ## pictures of the pages in docs/pages, light and dark
+	@$(VENV) examples/screenshots.py
 
 bench: runtime ## every benchmark in benchmarks/
 	@found=; for script in benchmarks/*.py; do \

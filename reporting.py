@@ -1,5 +1,4 @@
-"""Makes confusion_matrix.png, the list of current clients by risk and a report, from the deployed
-model.
+"""Makes confusion_matrix.png, the list of current clients by risk, and a report of both.
 
 clients_at_risk.csv is for people, clients_at_risk.json the same for the API, with each client's
 change since the last snapshot. state/clients.sqlite keeps what the list says; outcomes.json has
@@ -10,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from risk import progress
@@ -21,7 +21,7 @@ from risk.model import portable
 from risk.model.calibration import reach
 from risk.model.measures import counts
 from risk.model.rows import refuse_other_features
-from risk.monitor.contacts import take
+from risk.monitor.contacts import Taken, take
 from risk.monitor.ledger import mend
 from risk.monitor.outcomes import outcomes_of
 from risk.report.calls import Economics, mean_economics, profit_of, profit_words
@@ -38,34 +38,74 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+@dataclass(frozen=True)
+class Deployed:
+    """The release that is current now, and its risks for the labelled test rows."""
+
+    model: portable.Model
+    score: dict[str, Any]
+    manifest: dict[str, Any]
+    labels: np.ndarray
+    risks: np.ndarray
+
+
 def report(config: Config) -> Outcome:
-    """Write the picture and the list, both of the one release that is current now."""
+    """Write picture, list, outcomes and report, all of the one release that is current now."""
+    now = deployed(config)
+    matrix = confusion_of(now.labels, now.risks, now.score)
+    write_whole(config.confusion_matrix, picture(matrix, now.manifest["version"]))
+    listing, outcomes, taken = listed(config, now)
+    known = (now.labels, now.risks)
+    card = card_of(config, listing, outcomes, now.score, now.manifest, now.model, known)
+    page, sheets = documents(card)
+    write_whole(config.report_html, page)
+    write_whole(config.report_pdf, sheets)
+    return told(config, listing, outcomes, matrix, taken)
+
+
+def deployed(config: Config) -> Deployed:
     with OpenRelease(config) as release:
         model = portable.parse(release.verified("model.json"))
-        stored = json.loads(release.verified("latestscore.json"))
+        score = json.loads(release.verified("latestscore.json"))
     refuse_other_features(config, model.columns)
-    labels, risks = tested(config, model)
-    matrix = confusion_of(labels, risks, stored)
-    write_whole(config.confusion_matrix, picture(matrix, release.version))
+    return Deployed(model, score, release.manifest, *tested(config, model))
+
+
+def tested(config: Config, model: portable.Model) -> tuple[np.ndarray, np.ndarray]:
+    """(labels, risks) of the test data as they are now, each of shape (n,)."""
+    rows, labels = TestRows(config, model.columns).labelled()
+    return labels, model.probabilities(rows)
+
+
+def listed(config: Config, now: Deployed) -> tuple[dict[str, Any], dict[str, Any], Taken]:
+    """(the list, what came true of earlier ones, the contacts that were taken), all written."""
     rows, schema, tick = stored_rows(config)
     progress.tell(f"{rows.height:,} rows")
-    held_out = held_out_risks(config, release.manifest, rows, schema, keep=True)
-    listing = client_list(config, model, release.manifest, rows, schema, tick, held_out)
-    listing["cut"]["reach"] = reach_of(listing["cut"], labels, risks, mean_economics(config))
-    listing["expected"] = expectation_of(config, listing, stored)
+    held_out = held_out_risks(config, now.manifest, rows, schema, keep=True)
+    listing = client_list(config, now.model, now.manifest, rows, schema, tick, held_out)
+    money = mean_economics(config)
+    listing["cut"]["reach"] = reach_of(listing["cut"], now.labels, now.risks, money)
+    listing["expected"] = expectation_of(config, listing, now.score)
     mend(config)
     taken = take(config)
-    present = present_of(config, listing, release.manifest, rows, schema)
+    present = present_of(config, listing, now.manifest, rows, schema)
     add_changes(config, listing, present, rows, schema)
     write_whole(config.clients_csv, csv_of(listing))
     write_whole(config.clients_json, json_of(listing))
     keep(config, present, listing)
     outcomes = outcomes_of(config, (rows, schema, tick))
     write_json(config.outcomes, outcomes)
-    card = card_of(config, listing, outcomes, stored, release.manifest, model, (labels, risks))
-    page, sheets = documents(card)
-    write_whole(config.report_html, page)
-    write_whole(config.report_pdf, sheets)
+    return listing, outcomes, taken
+
+
+def told(
+    config: Config,
+    listing: dict[str, Any],
+    outcomes: dict[str, Any],
+    matrix: dict[str, Any],
+    taken: Taken,
+) -> Outcome:
+    """What was written, for a person and a program."""
     found = len(listing["clients"])
     lines = [
         f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing['note']})",
@@ -78,18 +118,12 @@ def report(config: Config) -> Outcome:
         *taken.notes,
     ]
     about = {
-        "model_version": release.version,
+        "model_version": listing["model_version"],
         **{key: listing[key] for key in ("basis", "cut", "bands")},
         "confusion": matrix,
         "contacts": {"taken": taken.taken, "notes": taken.notes},
     }
     return Outcome("\n".join(lines), {"clients": found, **about})
-
-
-def tested(config: Config, model: portable.Model) -> tuple[np.ndarray, np.ndarray]:
-    """(labels, risks) of the test data as they are now, each of shape (n,)."""
-    rows, labels = TestRows(config, model.columns).labelled()
-    return labels, model.probabilities(rows)
 
 
 def reach_of(

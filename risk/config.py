@@ -48,7 +48,7 @@ class Setting:
 
 
 SETTINGS = {
-    "state_path": Setting("state/", "folder", "lock, run marker, heartbeat, hold, timings"),
+    "state_path": Setting("state/", "folder", "lock, run marker, heartbeat, ticks, hold, timings"),
     "log_path": Setting("logs/", "folder", "log files; safe to delete"),
     "columns": Setting({}, "object", "which column is what; see the next table"),
     "csv": Setting({}, "object", "how the files are written; see the table after it"),

@@ -118,7 +118,8 @@ def _locked_stage(stage: Stage, config: Config, chosen: argparse.Namespace, name
 def usual_seconds(config: Config, stage: str) -> float:
     """How long the stage took when it last had work to do, 0 if that is not known."""
     known = read_optional_json(config.timings).get(stage)
-    return known["seconds"] if isinstance(known, dict) else 0
+    seconds = known.get("seconds") if isinstance(known, dict) else None
+    return seconds if isinstance(seconds, int | float) else 0
 
 
 def record_time(config: Config, stage: str, seconds: float) -> None:

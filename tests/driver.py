@@ -42,6 +42,13 @@ def look(project: Project) -> Outcome:
     return full_look(project)
 
 
+def undrawn() -> Any:
+    """Inside it nothing is drawn, which is most of a tick's time."""
+    return mock.patch.multiple(
+        "reporting", picture=lambda *_: b"drawn", documents=lambda _: ("drawn", b"drawn")
+    )
+
+
 def full_look(project: Project) -> Outcome:
     """The tick after its idle look, under the lock."""
     config = project.config
@@ -50,7 +57,7 @@ def full_look(project: Project) -> Outcome:
             locked(config, "fullprocess.py", 0),
             mock.patch.dict(os.environ, OFFLINE),
             mock.patch.object(apicalls, "PAUSES", ()),
-            mock.patch("reporting.picture", return_value=b"drawn"),  # most of a tick's time
+            undrawn(),
         ):
             sweep(config)
             return fullprocess.recorded(config, serve=False)

@@ -65,6 +65,10 @@ def test_who_configures_nothing_gets_no_file_and_no_time_to_wake_up(project: Pro
 def test_what_was_before_is_not_told_when_it_is_set_up(
     project: Project, box: Mailbox, hook: Hook
 ) -> None:
+    os.utime(project.folder / "state/heartbeat", (1, 1))
+    path = project.folder / "state/run.json"
+    path.write_text(json.dumps(marker(project) | {"finished": None, "stage": "training"}))
+
     tells(project, box, hook)
 
     assert (box.subjects, hook.events) == ([], [])
@@ -184,6 +188,7 @@ def test_a_deployment_says_its_version_and_why_and_a_rollback_by_hand_too(
     project: Project, hook: Hook
 ) -> None:
     tells(project, None, hook)
+    project.configure(port=9, webhook_url=hook.url, public_url="https://risk.example.com")
     project.write("sourcedata/three.csv", WORSE)
     assert outcome(project) == "deploy"
     project.run("deployment.py", "--rollback")
@@ -195,6 +200,7 @@ def test_a_deployment_says_its_version_and_why_and_a_rollback_by_hand_too(
     )
     assert "rollback by hand: version 1 is deployed again" in hook.bodies[1]["text"]
     assert [body["model_version"] for body in hook.bodies] == [2, 1]
+    assert {body["link"] for body in hook.bodies} == {"https://risk.example.com/decisions"}
 
 
 def test_a_data_fault_is_told_as_it_begins_and_as_it_ends(project: Project, hook: Hook) -> None:
@@ -311,6 +317,17 @@ def test_a_receiver_that_is_down_holds_up_neither_the_run_nor_the_mail(
 
     assert (again.events, len(box.mails)) == (["digest"], 1)
     assert again.bodies[0]["id"] == hook.bodies[0]["id"]
+
+
+def test_many_messages_do_not_each_wait_for_a_receiver_that_is_down(project: Project) -> None:
+    with web_hook(says(b"HTTP/1.1 503 No\r\n\r\n")) as hook:
+        tells(project, None, hook)
+        digest_is_due(project)
+        broken(project)
+        fail(project)
+
+    assert len(state(project)["waiting"]) == 2
+    assert len(hook.calls) == 3  # the first message's three tries stand for both
 
 
 def test_what_could_not_be_sent_for_two_days_is_given_up(project: Project) -> None:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 from urllib.request import Request, urlopen
 
+import past
 import pytest
 from browser import Window, window
 from conftest import Project, client_rows
@@ -26,6 +29,9 @@ PAGES = {
     "/?band=all&q=field&sort=-change": "clients to call",
     "/client?name=Corvane+Logistics": "Corvane Logistics",
     "/client?name=" + quote_plus(HOSTILE[0]): "<script>",
+    "/trust": "Of 100 clients we listed, 62 left",
+    "/decisions": "is near its limit",
+    "/status": "Running: the last look was",
     "/states": "What each state means",
 }
 # A state's name -> address in the world where it holds, HTTP status, what is to be read.
@@ -38,6 +44,15 @@ STATES = {
     "failed": ("/", 200, "The last run failed"),
     "damaged list": ("/", 503, "cannot be read"),
     "damaged model": ("/client?name=Corvane+Logistics", 503, "cannot be read"),
+    "no outcomes": ("/trust", 200, "We cannot tell yet: 12 of 30 outcomes are known"),
+    "no model ": ("/trust", 200, "No model yet"),
+    "no decision": ("/decisions", 200, "No decision yet."),
+    "held by hand": ("/decisions", 200, "Model 1 is held by hand"),
+    "held by a fault": ("/decisions", 200, "Model 1 is held by a data fault"),
+    "damaged history": ("/decisions", 200, "The history of decisions cannot be read."),
+    "never run": ("/status", 200, "No run has ended well yet"),
+    "late": ("/status", 200, "Late: the last good run was 3 hours ago"),
+    "failed ": ("/status", 200, "The last run failed in ingestion"),
     "token": ("/", 401, "needs the token"),
     "world": ("/?q=nobody+at+all", 200, "No client matches"),
     "world ": ("/client?name=Corvan", 404, "No client is called"),
@@ -59,6 +74,7 @@ def world(project: Project) -> None:
     made[390]["band"], made[390]["reasons"] = "not enough data", []
     made[390]["notes"] = ["2 of 3 values are missing"]
     write_list(project, made)
+    past.write_all(project, time.time())
 
 
 def no_model(project: Project) -> None:
@@ -81,15 +97,35 @@ def old(project: Project) -> None:
 
 
 def failed(project: Project) -> None:
-    world(project)
+    write_list(project, clients(20, 5))
     marker = {"format": 1, "started": "2026-11-24T02:30:00Z", "finished": None,
               "failed": {"stage": "ingestion", "error": "permission denied", "at": "x"}}
     project.config.state_folder.mkdir(exist_ok=True)
     project.config.run_marker.write_text(json.dumps(marker))
 
 
+def no_outcomes(project: Project) -> None:
+    past.write_outcomes(project, past.too_few())
+
+
+def no_decision(project: Project) -> None:
+    project.config.history.unlink()
+
+
+def held(project: Project, why: object) -> None:
+    past.write_past(project)
+    note = json.loads(project.config.deployment_state.read_text())
+    project.config.deployment_state.write_text(json.dumps({**note, "held": why}))
+
+
+def late(project: Project) -> None:
+    past.write_all(project, time.time())
+    then = time.time() - 3.5 * 3600
+    os.utime(project.config.heartbeat, (then, then))
+
+
 def damaged_model(project: Project) -> None:
-    world(project)
+    write_list(project, clients(20, 5))
     path = project.config.production_folder / "current" / "model.json"
     path.write_bytes(path.read_bytes()[:-9])
 
@@ -105,7 +141,14 @@ WORLDS: dict[str, Any] = {
     "failed": failed,
     "damaged list": lambda project: project.config.clients_json.write_text("{"),
     "damaged model": damaged_model,
-    "token": world,
+    "no outcomes": no_outcomes,
+    "no decision": no_decision,
+    "held by hand": lambda project: held(project, True),
+    "held by a fault": lambda project: held(project, "data fault"),
+    "damaged history": lambda project: project.config.history.write_bytes(b"no database" * 99),
+    "never run": lambda project: project.config.heartbeat.unlink(missing_ok=True),
+    "late": late,
+    "token": lambda project: write_list(project, clients(20, 5)),
 }
 
 
@@ -297,12 +340,12 @@ def test_ten_thousand_clients_are_a_small_page_that_does_not_jump(
 
 
 def printed(chromium: Window, url: str) -> list[str]:
-    """The text of every sheet."""
+    """The text of every sheet, each on one line."""
     from pypdf import PdfReader
 
     with chromium.tab(url) as tab:
         raw = tab.page.pdf(prefer_css_page_size=True)
-    return [sheet.extract_text() for sheet in PdfReader(io.BytesIO(raw)).pages]
+    return [" ".join(sheet.extract_text().split()) for sheet in PdfReader(io.BytesIO(raw)).pages]
 
 
 def test_a_print_of_120_rows_has_head_and_basis_on_every_sheet(
@@ -341,7 +384,7 @@ def test_nothing_scrolls_sideways(chromium: Window, street: Street, width: int) 
 def test_page_json_csv_and_print_agree(chromium: Window, street: Street) -> None:
     api = json.loads(read(f"{street['world']}/clients?top=20"))["clients"]
     table = read(f"{street['world']}/today.csv").decode("utf-8-sig")
-    paper = " ".join("".join(printed(chromium, street["world"] + "/?rows=20")).split())
+    paper = " ".join(printed(chromium, street["world"] + "/?rows=20"))
     with chromium.tab(street["world"]) as tab:
         rows = tab.page.locator("table.list tbody tr")
         for at, client in enumerate(api):

@@ -6,11 +6,10 @@ import datetime
 import os
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 from conftest import Project, age
-from driver import copy_of, first_deployed, listing, look
+from driver import copy_of, first_deployed, listing, look, undrawn
 
 import fullprocess
 import reporting
@@ -283,7 +282,7 @@ def deployed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
 
 
 def report(project: Project) -> None:
-    with mock.patch("reporting.picture", return_value=b""):
+    with undrawn():
         reporting.report(project.config)
 
 

@@ -6,13 +6,12 @@ import json
 import pickle
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import Project, client_rows
-from driver import copy_of, first_deployed
+from driver import copy_of, first_deployed, undrawn
 
 import reporting
 from ingestion import ingest
@@ -35,7 +34,7 @@ def deployed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
 
 def report(project: Project) -> dict[str, Any]:
     """The list as reporting.py writes it now."""
-    with mock.patch("reporting.picture", return_value=b""):
+    with undrawn():
         reporting.report(project.config)
     return project.json("models/clients_at_risk.json")
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from conftest import Project, client_rows
-from driver import copy_of, first_deployed
+from driver import copy_of, first_deployed, undrawn
 
 import reporting
 from deployment import deploy
@@ -59,7 +59,7 @@ def told(project: Project, *files: tuple[str, list[str]]) -> dict[str, Any]:
     for name, rows in files:
         project.write(f"sourcedata/{name}.csv", rows)
     ingest(project.config)
-    with mock.patch("reporting.picture", return_value=b""):
+    with undrawn():
         reporting.report(project.config)
     return project.json("models/clients_at_risk.json")
 

@@ -20,9 +20,11 @@ import pytest
 from conftest import ROOT, Project, client_rows
 from listed import HOSTILE, clients, listing, write_list
 from serving import deployed_copy, gunicorn_server
+from werkzeug.datastructures import MultiDict
 
 from app import ROUTES, create_app
 from risk.monitor.contacts import contacts_of, states_of
+from risk.report import today
 from risk.report.pages import PAGES, POLICY
 
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -654,8 +656,17 @@ print(json.dumps(found))
 
 
 def test_the_made_up_list_is_as_reporting_writes_it(told: Project) -> None:
-    """What the tests stand on: the same keys on the list and on each of its clients."""
+    """What the tests stand on: no key that the list, or a client on it, does not have."""
     real, made = told.json("models/clients_at_risk.json"), listing(clients(3, 1))
-    assert set(made) == set(real)
+    assert set(made) <= set(real)
     assert set(made["clients"][0]) - {"owner"} == set(real["clients"][0])
     assert set(made["cut"]) <= set(real["cut"])
+
+
+def test_where_nobody_is_called_everybody_is_shown_in_the_order_of_risk() -> None:
+    nobody = {"clients": [], "cut": {"called": 0}}
+
+    assert today.query_of(MultiDict(), nobody).band == "all"
+    assert today.query_of(MultiDict({"band": "low"}), nobody).band == "low"
+    assert today.query_of(MultiDict(), {"clients": [], "cut": {"called": 3}}).band == "call"
+    assert today._called_note({"clients": [], "cut": {"capacity": 20}}, []) == "capacity 20"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Project
+from listed import clients, write_list
 from past import NAMES, group, outcomes, share, too_few, write_outcomes
 from serving import deployed_copy
 from test_pages import getter, text_of
@@ -72,8 +73,9 @@ def test_the_two_waffles_are_named_with_their_counts(told: Any) -> None:
 
 
 def test_the_trap_of_accuracy_is_named() -> None:
-    assert "“nobody leaves” would be right for 69 of 100" in trust.nobody(group(112, 180, 1190, 4021))
-    assert "“everybody leaves” would be right for 80 of 100" in trust.nobody(group(9, 10, 71, 90))
+    few, many = group(112, 180, 1190, 4021), group(9, 10, 71, 90)
+    assert "“nobody leaves” would be right for 69 of 100" in trust.nobody(few)
+    assert "“everybody leaves” would be right for 80 of 100" in trust.nobody(many)
 
 
 def test_reach_stands_beside_chance(told: Any) -> None:
@@ -136,6 +138,13 @@ def test_a_difference_is_only_told_where_there_is_one(
 ) -> None:
     found = trust.calls({"contacted": contacted, "not_contacted": others, "caveat": "x"})
     assert said in found["answer"]
+
+
+def test_what_todays_list_is_expected_to_come_to_is_told_as_a_forecast(own: Project) -> None:
+    write_list(own, clients(20, 5), expected={"sentence": "of the 5 called, 4 are expected"})
+    write_outcomes(own, outcomes())
+    text = text_of(getter(own)("/trust"))
+    assert "Of the 5 called, 4 are expected." in text and "It is a forecast." in text
 
 
 def test_a_list_that_held_nobody_with_an_outcome_says_so(own: Project) -> None:

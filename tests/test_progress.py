@@ -19,7 +19,7 @@ from driver import OFFLINE
 from risk.progress import lasting, seconds_left
 
 PROGRAM = f"""
-import sys, time
+import sys, threading, time
 sys.path.insert(0, {str(ROOT)!r})
 from risk import progress
 with progress.shown("training", usual=3600):
@@ -27,7 +27,7 @@ with progress.shown("training", usual=3600):
     time.sleep(1.8)
     progress.tell("file 3 of 4", 0.75)
     time.sleep(0.8)
-print("done")
+    print(threading.active_count(), "at work")
 """
 
 
@@ -84,7 +84,7 @@ def test_nobody_who_does_not_look_gets_a_line() -> None:
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
-    assert (done.stdout, done.stderr) == ("done\n", "")
+    assert (done.stdout, done.stderr) == ("1 at work\n", "")
 
 
 @pytest.mark.parametrize(

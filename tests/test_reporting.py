@@ -8,13 +8,12 @@ import json
 import pickle
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import Project, client_rows
-from driver import copy_of, first_deployed
+from driver import copy_of, first_deployed, undrawn
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
@@ -64,7 +63,7 @@ def listed(project: Project, rows: list[str], name: str = NOW) -> list[dict[str,
     """The lines of clients_at_risk.csv after these rows came in."""
     project.write(name, rows)
     ingest(project.config)
-    with mock.patch("reporting.picture", return_value=b""):
+    with undrawn():
         reporting.report(project.config)
     return lines(project)
 

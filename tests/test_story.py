@@ -8,13 +8,12 @@ import json
 import pickle
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import HEADER, Project, client_rows
-from driver import copy_of, first_deployed
+from driver import copy_of, first_deployed, undrawn
 
 import diagnostics
 import reporting
@@ -38,7 +37,7 @@ def come(project: Project, rows: list[str], name: str) -> None:
     """These rows come in and the list is written anew."""
     project.write(name, rows)
     ingest(project.config)
-    with mock.patch("reporting.picture", return_value=b""):
+    with undrawn():
         reporting.report(project.config)
 
 

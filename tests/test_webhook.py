@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import socket
+import threading
 import time
 
 import pytest
@@ -53,6 +55,18 @@ def test_a_message_that_is_not_taken_says_why(answer, why: str, again: bool, cha
 
     assert (caught.value.again, caught.value.channel) == (again, channel)
     assert time.monotonic() - started < 5
+
+
+def test_a_byte_at_the_last_moment_buys_no_more_time() -> None:
+    def one_byte(connection: socket.socket, over: threading.Event) -> None:
+        over.wait(1.5)
+        connection.sendall(b"H")
+        over.wait(60)
+
+    started = time.monotonic()
+    with web_hook(one_byte) as hook, pytest.raises(Undelivered, match="no answer"):
+        post(hook.url, BODY, "x", "", seconds=2)
+    assert time.monotonic() - started < 3.3
 
 
 def test_a_redirect_is_not_followed() -> None:

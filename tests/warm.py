@@ -28,6 +28,7 @@ import risk.monitor.journal, risk.monitor.looks, risk.monitor.watchdog, risk.rep
 apicalls.PAUSES = ()
 if not {draws}:
     reporting.picture = lambda *_: b"drawn"
+    reporting.documents = lambda _: ("drawn", b"drawn")
 
 def die():
     sys.stdout.flush()

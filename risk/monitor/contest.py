@@ -74,7 +74,8 @@ class Outcome:
 
     action: the judgement's, or "layer" where only the champion's layer moved. judged: the model
     that was bet on, for the case that the refit in `model` is refused. refitted: the contest with
-    its experts fitted anew, before any deployment.
+    its experts fitted anew, before any deployment. seen: log-odds of the judged rows by what is
+    served from now on, as it was before it saw them. Shape (n,).
     """
 
     contest: Contest
@@ -83,6 +84,7 @@ class Outcome:
     model: Model | None
     judged: Model | None
     refitted: Contest
+    seen: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 def opened(
@@ -181,7 +183,15 @@ def look(
     step = judge if contest.policy == "fast" else judge_certified
     standing, judgement = step(contest.standing, batch, rule)
     standing = replace(standing, rows=known.labels.size)
-    return decided(replace(contest, standing=standing), contest, judgement, experts, rule)
+    outcome = decided(replace(contest, standing=standing), contest, judgement, experts, rule)
+    return replace(outcome, seen=seen_by(batch, judgement))
+
+
+def seen_by(batch: Batch, judgement: Judgement) -> np.ndarray:
+    """What the model that is served from now on said of these rows without having seen them."""
+    known = {**batch.challengers, **batch.former, NEWEST: batch.crossed}
+    said = known.get(judgement.target) if judgement.action != "none" else None
+    return batch.served if said is None else said
 
 
 def decided(

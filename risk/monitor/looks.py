@@ -17,6 +17,7 @@ from risk.config import Config
 from risk.data.holdout import TestRows
 from risk.data.schema import Schema
 from risk.model import portable
+from risk.model.calibration import auc_interval
 from risk.model.experts import Experts, Known
 from risk.model.measures import ONE_SIDED, brier
 from risk.model.portable import Model
@@ -214,7 +215,10 @@ def _judged(
     after = _after(config, table, book, outcome, experts, manifest)
     after, alarm = _against_base_rate(after, book, labels, said["served"], outcome.action)
     entry = _entry(config, book, after, outcome, labels, refused, told, alarm)
-    entry["details"]["level"] = level_of(risks(said["served"]), labels)
+    entry["details"] |= {
+        "level": level_of(risks(said["served"]), labels),
+        "auc_interval": auc_interval(labels, outcome.seen),
+    }
     after = replace(after, entry=entry)
     if commit:
         after = write_book(config, *_with_forecasts(config, table, book, after))

@@ -23,6 +23,7 @@ from risk.report.events import (
     TITLES,
     Event,
     failure,
+    gaps,
     happened,
     keys_before,
     lasting,
@@ -92,9 +93,10 @@ def planned(config: Config, journal: Journal, state: State, now: float) -> State
 
 def _happened(config: Config, journal: Journal, state: State) -> tuple[list[Event], list[str]]:
     """What happened since the last run; nothing of before there was a state."""
-    told = set(state["told"]) if state else keys_before(config, journal)
-    knows = not state or "run_failed" in state["lasting"]
-    return happened(config, journal, told, knows=knows)
+    if not state:
+        return happened(config, keys_before(config, journal))
+    events, told = happened(config, set(state["told"]))
+    return [*gaps(journal, knows="run_failed" in state["lasting"]), *events], told
 
 
 def _due_digest(

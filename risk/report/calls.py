@@ -11,7 +11,7 @@ from risk.artifacts import read_optional_json
 from risk.config import Config
 
 MOST_BY_DEFAULT, SHARE_BY_DEFAULT = 50, 0.1
-RAISED = 1.5
+RAISED, GUESS = 1.5, 0.5
 NO_RANKING = "the model cannot tell leavers from stayers yet"
 HIGH, RAISED_BAND, LOW, UNKNOWN = "high", "raised", "low", "not enough data"
 
@@ -215,7 +215,7 @@ def band(risk: float, *, called: bool, average: float, unknown: str) -> str:
 
 def unknown_reason(missing: int, features: int, auc_interval: list[float] | None) -> str:
     """Why a client cannot be placed, "" if it can."""
-    if auc_interval and auc_interval[0] <= 0.5:
+    if auc_interval and auc_interval[0] <= GUESS:
         return (
             f"{NO_RANKING}: its AUC lies between "
             f"{auc_interval[0]:.2f} and {auc_interval[1]:.2f}, and 0.5 is a guess"

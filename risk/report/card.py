@@ -393,6 +393,11 @@ def model_card(manifest: dict[str, Any], score: dict[str, Any]) -> list[tuple[st
     ]  # fmt: skip
 
 
+def number(value: float) -> str:
+    """Two decimals; 3e+12 where they say nothing any more."""
+    return f"{value:,.2f}" if abs(value) < 1e6 else f"{value:.0e}"
+
+
 def last_look(config: Config) -> tuple[Entry | None, str]:
     """(the last look, "") or (None, why there is none): a damaged history keeps no list back."""
     try:
@@ -413,7 +418,11 @@ def decision(entry: Entry | None) -> dict[str, Any] | None:
         "reason": entry.reason,
         "judged": f"{entry.rows:,} labelled rows, {entry.exits:,} exits; policy {entry.policy}",
         "evidence": [
-            {"name": printable(one["name"]), "E": float(one["E"]), "limit": float(one["limit"])}
+            {
+                "name": printable(one["name"]),
+                "E": number(float(one["E"])),
+                "limit": number(float(one["limit"])),
+            }
             for one in entry.evidence
         ],
         "provisional": bool(entry.details.get("provisional", entry.action == "first")),
@@ -431,16 +440,23 @@ def data_card(config: Config) -> dict[str, Any]:
         reverse=True,
     )
     sums = {key: sum(entry[key] for entry in files) for key in COUNTS}
-    word = "file" if len(files) == 1 else "files"
     return {
-        "sentence": f"{sums['rows']:,} rows, {len(files):,} {word} = {sums['accepted']:,} accepted + {sums['duplicates']:,} duplicates + "
-        f"{sums['quarantined']:,} set aside",
+        "sentence": sums_words(sums, len(files)),
         "files": [
             {key: entry[key] for key in ("file", "verdict", "reason", *COUNTS)} for entry in files
         ],
         **sums,
         "reasons": set_aside(config, files),
     }
+
+
+def sums_words(sums: dict[str, int], files: int) -> str:
+    """`99 rows, 2 files = 90 accepted + 5 duplicates + 4 set aside`."""
+    return (
+        f"{sums['rows']:,} rows, {files:,} {'file' if files == 1 else 'files'} = "
+        f"{sums['accepted']:,} accepted + {sums['duplicates']:,} duplicates + "
+        f"{sums['quarantined']:,} set aside"
+    )
 
 
 def set_aside(config: Config, files: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ PDF and HTML draw the same ones. A title says what is shown, the line below it o
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ def noted(axes: Any, text: str) -> None:
 def empty(axes: Any, why: str) -> None:
     """A chart that cannot be drawn says why."""
     axes.set_axis_off()
-    axes.text(0, 0.9, why, transform=axes.transAxes, color=MUTED, va="top", fontsize=7)
+    told = textwrap.fill(why, 30)
+    axes.text(-0.15, 0.9, told, transform=axes.transAxes, color=MUTED, va="top", fontsize=7)
 
 
 def percents(axes: Any, across: str, up: str) -> None:

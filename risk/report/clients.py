@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.artifacts import read_optional_json, utc_now
-from risk.config import Columns, Config
+from risk.config import Columns, Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.store import current_clients
 from risk.model.portable import Model, Table, logistic
 from risk.model.reasons import MOST_UP, Reason, reasons, unusual
+from risk.monitor.history import last_decision
 from risk.report.calls import (
+    GUESS,
     HIGH,
     LOW,
     RAISED_BAND,
@@ -61,7 +63,7 @@ def client_list(
     table: Table = {name: current[name].to_list() for name in model.columns}
     known = {part: current[name].to_list() for part, name in shown_columns(config.columns).items()}
     values = worth(known.get("value", [None] * current.height), config.client_value)
-    unknown = unknown_reasons(model, table, manifest.get("auc_interval"))
+    unknown = unknown_reasons(model, table, ranking_of(config, manifest))
     called, cut = chosen(config, risks, values, unknown)
     money = economics_of(config)
     if money:
@@ -119,6 +121,25 @@ def bands_of(clients: list[dict[str, Any]]) -> dict[str, int]:
     """How many clients there are in each band."""
     found = Counter(client["band"] for client in clients)
     return {word: found[word] for word in (HIGH, RAISED_BAND, LOW, UNKNOWN)}
+
+
+def ranking_of(config: Config, manifest: dict[str, Any]) -> list[float] | None:
+    """The interval of the AUC that tells whether the model can tell leavers from stayers.
+
+    That on the test data; where it includes a guess, that on the rows of the last look: test data
+    can be older than a change of the world that the deployed model has followed.
+    """
+    interval = manifest.get("auc_interval")
+    if interval is None or interval[0] > GUESS:
+        return interval
+    try:
+        last = last_decision(config)
+    except PipelineError:  # it will be told where decisions are shown
+        return interval
+    if last is None or last.after != manifest["version"]:
+        return interval
+    seen = last.details.get("auc_interval")
+    return seen if seen and seen[0] > GUESS else interval
 
 
 def unknown_reasons(model: Model, table: Table, auc_interval: list[float] | None) -> list[str]:

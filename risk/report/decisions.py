@@ -10,9 +10,10 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
-from risk.artifacts import current_version, releases
+from risk.artifacts import Release, current_version, releases
 from risk.config import PipelineError
-from risk.data.access import Problem, printable
+from risk.data.access import Problem
+from risk.data.schema import printable
 from risk.monitor import history
 from risk.monitor.history import BY_HAND, Entry
 from risk.report import states
@@ -413,7 +414,7 @@ def released(desk: Desk, kept: Sequence[Entry]) -> list[dict[str, str]]:
     }
     undone = {e.before for e in kept if e.action in ("roll back", "rollback by hand", "back")}
     lines = []
-    for release in reversed(releases(desk.config)):
+    for release in reversed(kept_releases(desk)):
         m, version = release.manifest, release.version
         state = (
             "served"
@@ -437,6 +438,13 @@ def released(desk: Desk, kept: Sequence[Entry]) -> list[dict[str, str]]:
             }
         )
     return lines
+
+
+def kept_releases(desk: Desk) -> list[Release]:
+    """The kept releases, oldest first; they change when the deployment does."""
+    return desk.made(
+        "releases", desk.config.production_folder / "releases", lambda: releases(desk.config)
+    )
 
 
 def former(desk: Desk) -> int | None:

@@ -38,6 +38,7 @@ class Desk:
         self.config, self.served, self._listing = config, served, listing
         self._top, self._clients, self._rows = Remembered(), Remembered(), Remembered()
         self._files: dict[Path, Remembered] = {}
+        self._made: dict[str, Remembered] = {}
 
     @property
     def now(self) -> datetime:
@@ -47,6 +48,11 @@ class Desk:
         """The JSON object in the file, {} where there is none; read again after a change."""
         held = self._files.setdefault(path, Remembered())
         return held.get(self.stamp_of(path), lambda: read_optional_json(path))
+
+    def made(self, name: str, of: Path, make: Callable[[], Any]) -> Any:
+        """What a page makes of a file, under a name of its own; made again after a change."""
+        held = self._made.setdefault(name, Remembered())
+        return held.get(self.stamp_of(of), make)
 
     @staticmethod
     def stamp_of(path: Path) -> tuple[int, int, int] | None:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from html import escape
 from typing import Any, NamedTuple
 
 from risk.data.schema import printable
+from risk.report.wording import STEADY_BELOW, day, stamp
 
 MOST_NAMES = 10
 LONGEST_NAME, LONGEST_REASON = 60, 100
-LEAST_MOVE = 5  # points: less is steady
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Line(NamedTuple):
@@ -71,11 +70,11 @@ def digest_of(
     called = [client for client in listing["clients"] if client["call"]]
     new = frozenset(compared.new) if compared else frozenset()
     items = [item_of(client, new, names=names) for client in called[:MOST_NAMES]]
-    day = day_of(listing["data_date"] or listing["scored_at"][:10], now)
+    of = day(listing["data_date"] or listing["scored_at"], now.date())
     counts = f"{len(called):,} to call"
     subject = f"{len(new):,} new, {counts}" if compared else counts
     lines = [Line("head", (f"{len(called):,} of {len(listing['clients']):,} clients to call",))]
-    lines += _texts(_basis(listing, day, now), _compared(compared, now), trouble)
+    lines += _texts(_basis(listing, of, now), _compared(compared, now), trouble)
     if not called:
         lines += _texts(f"Nobody to call: {listing['cut']['how']}.")
     elif names:
@@ -84,30 +83,23 @@ def digest_of(
         lines += _texts(f"and {more:,} more" if more else "")
     lines += _texts(f"So far: {outcomes}." if outcomes else "")
     lines += [Line("link", (link,))] if link else []
-    return Digest(f"Clients at risk: {subject} (data of {day})", tuple(lines), tuple(items))
+    return Digest(f"Clients at risk: {subject} (data of {of})", tuple(lines), tuple(items))
 
 
 def _texts(*texts: str) -> list[Line]:
     return [Line("text", (text,)) for text in texts if text]
 
 
-def _basis(listing: dict[str, Any], day: str, now: datetime) -> str:
-    made = f"{day_of(listing['scored_at'], now)} {listing['scored_at'][11:16]} UTC"
-    return f"Data of {day}, list of {made}, model version {listing['model_version']}."
+def _basis(listing: dict[str, Any], of: str, now: datetime) -> str:
+    made = stamp(listing["scored_at"], now.date())
+    return f"Data of {of}, list of {made}, model version {listing['model_version']}."
 
 
 def _compared(compared: Compared | None, now: datetime) -> str:
     if compared is None:
         return ""
-    since, new = day_of(compared.since, now), len(compared.new)
+    since, new = day(compared.since, now.date()), len(compared.new)
     return f"Since the list of {since}: {new:,} new, {compared.off:,} no longer on it."
-
-
-def day_of(stamp: str, now: datetime) -> str:
-    """`2026-11-24` as `24 Nov`, with the year where it is another than now's."""
-    found = datetime.fromisoformat(stamp[:10]).replace(tzinfo=UTC)
-    year = "" if found.year == now.year else f" {found.year}"
-    return f"{found.day} {MONTHS[found.month - 1]}{year}"
 
 
 def item_of(client: dict[str, Any], new: frozenset[str], *, names: bool) -> dict[str, Any]:
@@ -139,7 +131,7 @@ def cut(text: str, longest: int) -> str:
 def cells_of(item: dict[str, Any]) -> tuple[str, ...]:
     """`1.`, the name, `72 %`, what is new about it, the first reason."""
     points = item["change_points"]
-    moved = f"{points:+d} points" if points is not None and abs(points) >= LEAST_MOVE else ""
+    moved = f"{points:+d} points" if points is not None and abs(points) >= STEADY_BELOW else ""
     news = ", ".join(filter(None, ["new" if item["new"] else "", moved, item["contact"] or ""]))
     return f"{item['rank']}.", item["client"], f"{item['risk_percent']} %", news, item["reason"]
 

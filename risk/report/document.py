@@ -27,7 +27,7 @@ from risk.report.figures import MUTED, RED, style, svg
 from risk.report.typeset import fitted
 
 MOST_CLIENTS, MOST_CHANGES, MOST_FILES, MOST_COLUMNS, MOST_CHARTS = 200, 10, 20, 60, 8
-MOST_LETTERS = 160
+MOST_LETTERS, MOST_NAME = 160, 80
 MM = 1 / 25.4
 STYLE = """
 :root{color-scheme:light}
@@ -49,7 +49,9 @@ td.n,th.n{text-align:right}
 tbody th{color:inherit;font-size:inherit;border-bottom:1px solid #e5e7eb;vertical-align:top;
 padding:.4rem .6rem .4rem 0}
 td,th,p,dd{overflow-wrap:anywhere}.list td.risk{min-width:8.5rem}
+thead th{overflow-wrap:normal}
 .list .why{font-size:.85rem;width:48%}
+.list .since{white-space:nowrap}tbody th .small{font-weight:400}
 .list th[scope=row]{min-width:7rem;max-width:16rem}
 .band{font-size:.75rem;font-weight:600;padding:0 .4rem;border-radius:2px;
 border:1px solid transparent}
@@ -87,10 +89,10 @@ def html_of(card: dict[str, Any]) -> str:
     )
 
 
-def text(value: Any) -> str:
-    """Escaped and cut; what XML cannot hold is left out."""
+def text(value: Any, most: int = MOST_LETTERS) -> str:
+    """Escaped and cut; what cannot be printed is left out."""
     plain = str(value)
-    plain = plain if len(plain) <= MOST_LETTERS else f"{plain[: MOST_LETTERS - 1]}…"
+    plain = plain if len(plain) <= most else f"{plain[: most - 1]}…"
     return escape("".join(c for c in plain if c.isprintable() or c == " "))
 
 
@@ -99,9 +101,9 @@ def prose(value: str) -> str:
     return escape("".join(c for c in value[:1000] if c.isprintable()))
 
 
-def name(value: Any) -> str:
+def name(value: Any, most: int = MOST_LETTERS) -> str:
     """A name in its own direction of writing."""
-    return f"<bdi>{text(value)}</bdi>"
+    return f"<bdi>{text(value, most)}</bdi>"
 
 
 # ---------------------------------------------------------------- today
@@ -117,7 +119,7 @@ def today(card: dict[str, Any]) -> str:
         f'<p class="small"><b>Clients at risk</b></p>\n<h1>{text(card["headline"])}</h1>\n'
         f'<p class="muted">{text(card["stamp"])}</p>\n'
         f'<p class="muted small">{prose(card["basis"])}</p>\n<div class="facts">{facts}</div>\n'
-        f'<p><b>{text(card["trust"]["headline"])}.</b> <a href="#trust">How we know</a></p>'
+        f'<p><b>{text(card["trust"]["headline"])}.</b> <a href="#trust">The details</a></p>'
     )
 
 
@@ -152,17 +154,17 @@ def head_cells(heads: list[str]) -> str:
 def client_row(client: dict[str, Any], found: dict[str, Any]) -> str:
     risk, band = client["risk"], client["band"]
     about = about_words(client)
-    about = f'<br><span class="muted small">{text(about)}</span>' if about else ""
+    about = f'<br><span class="muted small">{text(about, MOST_NAME)}</span>' if about else ""
     cells = [
         f'<td class="muted">{client["rank"]}</td>',
-        f'<th scope="row">{name(client["client"])}{about}</th>',
+        f'<th scope="row">{name(client["client"], MOST_NAME)}{about}</th>',
         f'<td class="risk"><b>{100 * risk:.0f} %</b> <span class="band {band.split()[0]}">{band}'
         f"</span>{bar(risk, found['average'], band)}</td>",
     ]
     if found["since"]:
         word, split = change_words(client, found["since"])
         cells.append(
-            f"<td>{text(word)} {spark(client.get('history') or [])}<br>"
+            f'<td class="since">{text(word)} {spark(client.get("history") or [])}<br>'
             f'<span class="muted small">{text(split)}</span></td>'
         )
     return f'<tr>{"".join(cells)}<td class="why">{why(client)}</td></tr>'
@@ -296,7 +298,8 @@ def trust(card: dict[str, Any]) -> str:
     ]  # fmt: skip
     pictures = "\n".join(figure_of(draw, said, 56, 60, frame) for said, draw in drawn)
     return (
-        f'<h2 id="trust">Can I trust it?</h2>\n<p><b>{text(found["headline"])}.</b> {prose(found["text"])}</p>'
+        f'<h2 id="trust">Can I trust it?</h2>\n<p><b>{text(found["headline"])}.</b> '
+        f"{prose(found['text'])}</p>"
         f'\n<p class="muted">{prose(found["why"])}</p>\n<div class="waffles">{shown}</div>\n'
         f'<div class="charts">{pictures}</div>\n<p class="muted small">Bands and lines are 95 % '
         "intervals, each for its own point.</p>\n" + reach_table(card["reached"])
@@ -404,8 +407,7 @@ def decision_card(card: dict[str, Any]) -> str:
         told = pairs([*rows, ("Why", found["reason"])])
         if found["evidence"]:
             shown = [
-                [name(one["name"]), f"{one['E']:,.2f}", f"{one['limit']:,.2f}"]
-                for one in found["evidence"]
+                [name(one["name"]), text(one["E"]), text(one["limit"])] for one in found["evidence"]
             ]
             told += short_table("Evidence", ["Challenger", "Evidence", "Limit"], shown)
         told += f"<p><b>{PROVISIONAL}</b></p>" if found["provisional"] else ""

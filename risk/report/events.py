@@ -109,18 +109,20 @@ def _base_rate(config: Config) -> list[Event]:
 # ---------------------------------------------------------------- what happened
 
 
-def happened(
-    config: Config, journal: Journal, told: set[str], *, knows: bool
-) -> tuple[list[Event], list[str]]:
-    """(what happened since, the keys of the history's entries that are told after this).
+def happened(config: Config, told: set[str]) -> tuple[list[Event], list[str]]:
+    """(what was done to the deployment, the keys of the history's entries that are told by that).
 
-    told: keys of before. knows: whether the failure of the run before was told.
+    told: keys of before.
     """
     found = entries(config, LOOKED_BACK)
-    fresh = [event for entry in found if entry.key not in told for event in _entry_event(entry)]
-    events = [*_silence(journal), *_cut_off(journal, knows=knows), *fresh]
+    events = [event for entry in found if entry.key not in told for event in _entry_event(entry)]
     # A deployment that was cut off gets its version, and is told, by a later run.
     return events, [e.key for e in found if e.after is not None or e.verdict != "deploy"]
+
+
+def gaps(journal: Journal, *, knows: bool) -> list[Event]:
+    """What kept runs from ending well before this one; knows: that the last one failed is told."""
+    return [*_silence(journal), *_cut_off(journal, knows=knows)]
 
 
 def keys_before(config: Config, journal: Journal) -> set[str]:
@@ -140,7 +142,7 @@ def _entry_event(entry: Entry) -> list[Event]:
 
 
 def _cut_off(journal: Journal, *, knows: bool) -> list[Event]:
-    """A run that was killed could not tell it itself; knows: that of one that failed is told."""
+    """A run that was killed could not tell it itself, one that failed could."""
     before, failed = journal.before, journal.before.get("failed") or {}
     if not journal.completes or (failed and knows):
         return []

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
 INK, MUTED, RED = "#1b1f23", "#57606a", "#9a3412"
@@ -32,6 +33,7 @@ def style() -> AbstractContextManager[None]:
             "font.family": FONT,
             "font.size": 7.0,
             "text.color": INK,
+            "text.hinting": "none",  # letters are as wide on a screen as in print
             "text.parse_math": False,  # a client or a column may have a $ in its name
             "axes.edgecolor": MUTED,
             "axes.labelcolor": MUTED,
@@ -56,7 +58,6 @@ def style() -> AbstractContextManager[None]:
 def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
     """Counts and row shares of the four outcomes; darker is more of the row's clients."""
     import numpy as np
-    import seaborn as sns
     from matplotlib.figure import Figure
 
     cells = np.array(
@@ -65,9 +66,20 @@ def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
             [counts["false_negative"], counts["true_positive"]],
         ]
     )
+    with style():
+        figure = Figure(figsize=(7.2, 5.6), dpi=150, layout="constrained")
+        axes = figure.subplots()
+        _draw_confusion(axes, cells, counts["threshold"])
+        figure.suptitle(title, x=0.02, ha="left", fontsize=15, fontweight="bold", color=INK)
+        axes.set_title(basis, loc="left", fontsize=10.5, color=MUTED, pad=12)
+    return figure
+
+
+def _draw_confusion(axes: Any, cells: np.ndarray, threshold: float) -> None:
+    import numpy as np
+    import seaborn as sns
+
     shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(7.2, 5.6), dpi=150, layout="constrained")
-    axes = figure.subplots()
     shade = sns.light_palette(RED, as_cmap=True)
     sns.heatmap(
         shares, vmin=0, vmax=1, cmap=shade, cbar=False, linewidths=3, linecolor="white", ax=axes
@@ -75,10 +87,7 @@ def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
     for (row, column), count in np.ndenumerate(cells):
         text = share_text(int(count), int(cells[row].sum()))
         _write_cell(axes, row, column, int(count), text, shares[row, column] > DARK)
-    _label(axes, counts["threshold"])
-    figure.suptitle(title, x=0.02, ha="left", fontsize=15, fontweight="bold", color=INK)
-    axes.set_title(basis, loc="left", fontsize=10.5, color=MUTED, pad=12)
-    return figure
+    _label(axes, threshold)
 
 
 def share_text(count: int, whole: int) -> str:

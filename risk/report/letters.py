@@ -43,9 +43,16 @@ def content(config: Config, entry: Waiting) -> Content:
         return digest_now(config, entry["base"])
     lines = [f"{entry['title']}:", *(f"- {text}" for text in entry["items"])]
     lines += [f"and {entry['more']} more"] if entry["more"] else []
-    lines += ["", config.public_url] if config.public_url else []
+    lines += ["", link_of(config, entry["event"])] if config.public_url else []
     text = "\n".join([*lines, "", f"{config.root.name}, {entry['at']}", ""])
     return Content(entry["subject"], text, "", entry["items"])
+
+
+def link_of(config: Config, event: str) -> str:
+    """The page that has more of it, "" where nobody said at what address the pages are."""
+    pages = {"digest": "/", "test": "/", "deployed": "/decisions", "by_hand": "/decisions"}
+    page = pages.get(event, "/status")
+    return f"{config.public_url.rstrip('/')}{page}" if config.public_url else ""
 
 
 def digest_now(config: Config, base: int | None) -> Content:
@@ -56,7 +63,7 @@ def digest_now(config: Config, base: int | None) -> Content:
         compared_with(config, base),
         now=datetime.now(UTC),
         names=config.mail.names,
-        link=config.public_url,
+        link=link_of(config, "digest"),
         trouble=FAILED if read_optional_json(config.run_marker).get("failed") else "",
         outcomes=outcomes["all"]["sentence"] if outcomes.get("enough") else "",
     )
@@ -82,7 +89,7 @@ def body_of(config: Config, entry: Waiting, said: Content) -> bytes:
         "id": entry["id"],
         "at": entry["at"],
         "text": text.rstrip("\n"),
-        "link": config.public_url or None,
+        "link": link_of(config, entry["event"]) or None,
         "model_version": current_version(config),
         "data_as_of": read_list(config).get("data_date") or None,
         "items": said.items,

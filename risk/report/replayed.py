@@ -13,13 +13,13 @@ from risk.data.schema import Schema
 from risk.data.store import labelled, stored_rows, today
 from risk.model.rows import feature_kinds, pandas_of
 from risk.monitor.replay import NAIVE, ORACLE, Stream, Walk, lag_of, naive, oracle, walked
-from risk.report.figures import INK, MUTED, RED
+from risk.report.figures import BLUE, INK, MUTED, RED, style
 
 if TYPE_CHECKING:
     import polars as pl
     from matplotlib.figure import Figure
 
-COLOURS = {"never": "#8c959f", "always, all past": "#1f6feb", "always, last file": "#0b7285"}
+COLOURS = {"never": "#8c959f", "always, all past": BLUE, "always, last file": "#0b2a5b"}
 MARKS = {"swap": "s", "growth": "o", "jump": "^", "back": "v", "roll back": "v"}
 LEAST_PERIODS = 3
 
@@ -133,15 +133,16 @@ def chart(stream: Stream, walk: Walk, walks: list[Walk], delay: int) -> Figure:
     """What the policy served beside the naive rules, and what it gained on them so far."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.6, 6.4), dpi=120, layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     others = [one for one in walks if one.policy in NAIVE]
-    for one in others:
-        _line(above, one, COLOURS[one.policy], 1.4)
-    _line(above, walk, RED, 2.4)
-    _deployments(above, walk, lag_of(delay))
-    _gains(below, walk, others)
-    _dress(figure, above, below, stream, walk, walks, delay)
+    with style():
+        figure = Figure(figsize=(9.6, 6.4), dpi=120, layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        for one in others:
+            _line(above, one, COLOURS[one.policy], 1.4)
+        _line(above, walk, RED, 2.4)
+        _deployments(above, walk, lag_of(delay))
+        _gains(below, walk, others)
+        _dress(figure, above, below, stream, walk, walks, delay)
     return figure
 
 
@@ -187,14 +188,12 @@ def _dress(
     figure.suptitle(title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=INK)
     after = f"; labels {delay} periods later" if delay else ""
     above.set_title(f"{rest}{after}", loc="left", fontsize=10, color=MUTED)
-    above.set_ylabel("Brier served (lower is better)", color=MUTED)
-    below.set_ylabel("gained so far on each rule", color=MUTED)
+    above.set_ylabel("Brier served (lower is better)", fontsize=10)
+    below.set_ylabel("gained so far on each rule", fontsize=10)
     above.legend(fontsize=8.5, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     step = -(-len(stream.names) // 13)
     shown = range(0, len(stream.names), step)
     below.set_xticks(list(shown), [stream.names[p] for p in shown], rotation=35, ha="right")
     for axes in (above, below):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.set_axisbelow(True)
-        axes.grid(axis="y", color="#e5e7eb", lw=0.8)
-        axes.tick_params(colors=MUTED, labelsize=9)
+        axes.grid(axis="y")
+        axes.tick_params(labelsize=9)

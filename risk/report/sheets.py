@@ -22,6 +22,7 @@ from risk.report.typeset import (
     HEIGHT,
     INNER,
     MARGIN,
+    NO_GLYPH,
     POINT,
     WIDTH,
     Sheet,
@@ -39,8 +40,10 @@ FOOT = HEIGHT - 12
 SMALL, TEXT = 6.5, 7.5
 STEP = SMALL * POINT * 1.32
 # Where the list's columns begin, and how wide they are.
-RANK, NAME, RISK, SINCE, WHY = 14.0, 21.0, 66.0, 96.0, 121.0
+RANK, NAME, RISK, SINCE, WHY = 14.0, 21.0, 66.0, 98.0, 122.0
 NAME_WIDE, RISK_WIDE, SINCE_WIDE = 43.0, 26.0, 22.0
+BOXED = f"{NO_GLYPH}: a letter that this font lacks; report.html has the names as they are."
+MOST_NAMES = 200
 CHANGES, CHANGES_HIGH = 6, 43.5
 BANDS = {
     "high": (RED, "#ffffff"),
@@ -96,7 +99,7 @@ def today_sheet(card: dict[str, Any]) -> tuple[Sheet, list[dict[str, Any]]]:
     calls = card["calls"]
     sheet.text(MARGIN, y + 6, calls["title"], 11, bold=True)
     y = sheet.block(MARGIN, y + 10.5, f"{calls['how']} {legend(card)}", INNER, 7,
-                    most=3, colour=MUTED)  # fmt: skip
+                    most=4, colour=MUTED)  # fmt: skip
     y = list_head(sheet, y + 2, card)
     high = CHANGES_HIGH if card["changed"]["since"] else 14.0
     floor = FOOT - high - 12
@@ -108,17 +111,19 @@ def today_sheet(card: dict[str, Any]) -> tuple[Sheet, list[dict[str, Any]]]:
         sheet.text(NAME, y + 1, "There is no current client.", TEXT, colour=MUTED)
     end = changes(sheet, max(y + 9, 120.0) if not left else floor, card["changed"])
     sheet.rule(end)
-    sheet.text(MARGIN, end + 5, card["trust"]["headline"] + ". Page 2 has how we know.", TEXT,
+    sheet.text(MARGIN, end + 5, card["trust"]["headline"] + ". Page 2 has the details.", TEXT,
                bold=True)  # fmt: skip
     return sheet, left
 
 
 def legend(card: dict[str, Any]) -> str:
     mean = f"{100 * card['calls']['average']:.0f} %"
+    names = (client["client"] for client in card["calls"]["clients"][:MOST_NAMES])
+    boxed = any(NO_GLYPH in showable(name) for name in names)
     return (
         f"Risk is the chance to leave; the mark on each bar is the average client, {mean}. Why: "
         "what goes together with the risk, ↑ up to three signs that raise it, ↓ the strongest "
-        "that lowers it, with the usual values."
+        "that lowers it, with the usual values." + (f" {BOXED}" if boxed else "")
     )
 
 
@@ -201,9 +206,11 @@ def list_row(
 
 def risk_cell(sheet: Sheet, y: float, client: dict[str, Any], average: float) -> None:
     """The risk in whole percent, its band as a word, a bar with the average client's mark."""
-    sheet.text(RISK, y, f"{100 * client['risk']:.0f} %", TEXT + 0.5, bold=True)
+    risk = f"{100 * client['risk']:.0f} %"
+    sheet.text(RISK, y, risk, TEXT + 0.5, bold=True)
     fill, ink = BANDS[client["band"]]
-    x, wide = RISK + 10.5, width_of(client["band"], 5.6, True) + 2
+    x = RISK + max(width_of(risk, TEXT + 0.5, True) + 1, 10)
+    wide = width_of(client["band"], 5.6, True) + 2
     sheet.box(x, y - 2.3, wide, 3.0, fill)
     sheet.text(x + 1, y - 0.15, client["band"], 5.6, bold=True, colour=ink)
     sheet.box(RISK, y + 1.8, RISK_WIDE, 1.0, GREY)
@@ -313,9 +320,9 @@ def trust_sheet(card: dict[str, Any]) -> Sheet:
     learned(sheet, 112, card)
     sheet.rule(195)
     thirds = (INNER - 12) / 3
-    model_column(sheet, MARGIN, 201, thirds, card)
-    decision_column(sheet, MARGIN + thirds + 6, 201, thirds, card)
-    data_column(sheet, MARGIN + 2 * (thirds + 6), 201, thirds, card)
+    model_column(sheet, MARGIN, 200.5, thirds, card)
+    decision_column(sheet, MARGIN + thirds + 6, 200.5, thirds, card)
+    data_column(sheet, MARGIN + 2 * (thirds + 6), 200.5, thirds, card)
     return sheet
 
 
@@ -343,12 +350,14 @@ def learned(sheet: Sheet, y: float, card: dict[str, Any]) -> None:
     """Up to eight columns with what they do to the average client's risk; the others in words."""
     found, average = card["effects"]["columns"], card["effects"]["average"]
     sheet.rule(y - 5)
-    sheet.text(MARGIN, y, "What the model has learned", 9, bold=True)
+    title = "What the model has learned"
+    sheet.text(MARGIN, y, title, 9, bold=True)
+    begin = width_of(title, 9, True) + 3
     told = (
         f"Risk by value of a client average in all else ({100 * average:.0f} %, the line); grey: "
         "the usual half. Signs, not causes."
     )
-    sheet.text(MARGIN + 52, y, told, SMALL, colour=MUTED, width=INNER - 52)
+    sheet.text(MARGIN + begin, y, told, SMALL, colour=MUTED, width=INNER - begin)
     shown = found[:8]
     across = 4 if len(shown) > 4 else max(len(shown), 2)
     top, apart = charts.ceiling(shown, average), INNER / across
@@ -367,18 +376,18 @@ def learned(sheet: Sheet, y: float, card: dict[str, Any]) -> None:
 
 
 def pairs(
-    sheet: Sheet, x: float, y: float, wide: float, rows: list[tuple[str, str]], most: int = 3
+    sheet: Sheet, x: float, y: float, wide: float, rows: list[tuple[str, str]], most: dict[str, int]
 ) -> float:
-    """Names and their texts beside each other."""
+    """Names and their texts beside each other; most: lines of a text, 2 where it says nothing."""
     for name, text in rows:
         sheet.text(x, y, name, SMALL, colour=MUTED, width=13)
-        y = sheet.block(x + 14, y, text, wide - 14, SMALL, most=most) + 0.6
+        y = sheet.block(x + 14, y, text, wide - 14, SMALL, most=most.get(name, 2)) + 0.6
     return y
 
 
 def model_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[str, Any]) -> None:
     sheet.text(x, y, "Model card", 9, bold=True)
-    y = pairs(sheet, x, y + 5.5, wide, card["model"])
+    y = pairs(sheet, x, y + 5.5, wide, card["model"], {"Trained": 3, "Sees": 3})
     sheet.text(x, y + 1.5, "Not to be used", 7, bold=True)
     y += 5
     for text in card["not_for"]:
@@ -392,17 +401,22 @@ def decision_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[st
         y = sheet.block(x, y + 5.5, card["undecided"], wide, SMALL, most=4, colour=MUTED) + 2
     else:
         rows = [("When", found["at"]), ("What", found["what"]), ("Judged", found["judged"])]
-        y = pairs(sheet, x, y + 5.5, wide, [*rows, ("Why", found["reason"])], most=5)
+        y = pairs(sheet, x, y + 5.5, wide, [*rows, ("Why", found["reason"])], {"Why": 5})
         for one in found["evidence"][:4]:
-            told = f"{one['E']:,.2f} of {one['limit']:,.2f}"
+            told = f"{one['E']} of {one['limit']}"
             sheet.text(x, y, f"evidence, {one['name']}", SMALL, width=wide - 26)
             sheet.text(x + wide, y, told, SMALL, colour=MUTED, align="right")
             y += STEP
         if found["provisional"]:
             y = sheet.block(x, y + 1, PROVISIONAL, wide, SMALL, most=3, bold=True)
-    sheet.text(x, y + 3, "The watch", 9, bold=True)
-    watch = card["alerts"]
-    y += 8
+    watch_part(sheet, x, y + 3, wide, card["alerts"])
+
+
+def watch_part(sheet: Sheet, x: float, y: float, wide: float, watch: dict[str, Any]) -> None:
+    """The first alerts that find room, and how many there are."""
+    count = f": {len(watch['lines']):,} of {watch['watched']:,} moved" if watch["lines"] else ""
+    sheet.text(x, y, f"The watch{count}", 9, bold=True)
+    y += 5
     if not watch["lines"]:
         sheet.block(x, y, quiet(watch), wide, SMALL, most=2, colour=MUTED)
     for line in watch["lines"][:4]:

@@ -51,7 +51,8 @@ def provisional(version: int, why: str) -> State:
         "provisional model",
         f"Model {version} is provisional.",
         why,
-        "Use the list. The model is confirmed or taken back by itself, as outcomes come.",
+        "Use the list. The model is confirmed by itself as outcomes come; if it does worse than "
+        "the share of leavers alone, an alarm in the log says so.",
     )
 
 

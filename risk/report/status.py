@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import platform
 import shutil
 from collections import Counter
@@ -16,11 +15,13 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from risk.config import Config
-from risk.data.access import printable
+from risk.data.schema import printable
 from risk.monitor import ticks
 from risk.monitor.journal import LATE_MINUTES, last_failure, running
 from risk.monitor.watch import last_seen
 from risk.report import states
+from risk.report.alerts import is_wanted
+from risk.report.card import set_aside
 from risk.report.decisions import held
 from risk.report.desk import Desk, data_date
 from risk.report.shapes import (
@@ -38,7 +39,8 @@ from risk.report.states import State
 from risk.report.wording import MONTHS, age, ago, counted, day, enumerated, stamp
 
 DAYS, HOUR_TICKS = 7, 6
-MOST_LINES, SHOWN_RULES, SHOWN_FILES = 20_000, 8, 12
+SHOWN_FILES = 12
+SHOWN_SENT = 8
 SHOWN_DRIFT, TOLD = 8, ("alert", "watching")
 TAIL_BYTES, TAIL_LINES = 8_000, 20
 BAR_UNITS = 400  # the drift bar ends at .25; its stroke is at .04, see docs/watch.md
@@ -46,7 +48,6 @@ LEAST_MISSING = 0.05  # percent: less is shown as 0.0
 PACKAGES = ("numpy", "polars", "scikit-learn", "pandas", "flask", "matplotlib")
 STAGES = ("ingestion", "training", "scoring", "deployment", "reporting", "apicalls")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-Files = list[dict[str, Any]]
 
 
 def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
@@ -69,6 +70,7 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         "times": times(desk.file(desk.config.timings)),
         "versions": versions(desk.file(desk.config.packages), now),
         "disk": disk(desk.config.state_folder),
+        "sent": sent(desk),
         "tail": tail(desk.config.log_folder / "fullprocess.log"),
     }
 
@@ -277,7 +279,8 @@ def data_card(desk: Desk) -> dict[str, Any] | None:
         "outcomes": f"{target.get('count', 0):,}",
         "missing": missing(column, desk.config.columns.features),
         "refused": [_refused(e) for e in entries if "refusal" in e or e["verdict"] != "accepted"],
-        "quarantine": quarantine(desk.config, entries),
+        "quarantine": quarantine(desk, entries),
+        "folder": desk.config.shown(desk.config.quarantine),
     }
 
 
@@ -313,46 +316,19 @@ def missing(columns: dict[str, Any], features: Sequence[str]) -> str:
     return enumerated([f"{printable(name)} {shares[name]:.1f} %" for name in worst[:5]])
 
 
-@dataclass(frozen=True)
-class Rule:
-    """Rows set aside for one reason: how many, why, and where the first of them stands."""
-
-    rows: int
-    why: str
-    first: str
-
-
-def quarantine(config: Config, entries: Files) -> dict[str, Any]:
-    """The commonest reasons why rows were set aside, over all files, by rows."""
-    first: dict[str, str] = {}
-    found: Counter[str] = Counter()
-    names = [(entry["tick"], entry["quarantine"]) for entry in entries if entry.get("quarantine")]
-    for _, name in sorted(names, reverse=True):
-        for row in _lines(config.quarantine / name):
-            why = f"{row['column']} {row['rule']}" if row["column"] else row["rule"]
-            found[why] += 1
-            first.setdefault(why, f"{row['file']}:{row['line']}")
-    rules = [
-        Rule(count, printable(why), printable(first[why]))
-        for why, count in found.most_common(SHOWN_RULES)
+def quarantine(desk: Desk, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The commonest reasons why rows were set aside, over all files, with file and line of one."""
+    found = desk.made(
+        "quarantine", desk.config.store_state, lambda: set_aside(desk.config, entries)
+    )
+    return [
+        {
+            "rows": f"{one['rows']:,}",
+            "why": f"{printable(one['column'])} {one['rule']}".strip(),
+            "first": printable(one["first"]),
+        }
+        for one in found
     ]
-    return {
-        "rules": rules,
-        "rows": sum(entry["quarantined"] for entry in entries),
-        "folder": config.shown(config.quarantine),
-    }
-
-
-def _lines(path: Path) -> list[dict[str, str]]:
-    """The rows of a quarantine file, MOST_LINES at most; none where it is gone or no such file."""
-    try:
-        with open(path, encoding="utf-8", errors="backslashreplace", newline="") as file:
-            reader = csv.DictReader(file)
-            if not {"file", "line", "column", "rule"} <= set(reader.fieldnames or ()):
-                return []
-            return [row for _, row in zip(range(MOST_LINES), reader, strict=False)]
-    except (OSError, csv.Error):
-        return []
 
 
 # ---------------------------------------------------------------- drift
@@ -444,6 +420,21 @@ def disk(folder: Path) -> dict[str, Any]:
     share = found.used / max(found.used + found.free, 1)
     free = f"{found.free / 1e9:,.1f} of {found.total / 1e9:,.1f} GB free"
     return {"words": f"{free}, {100 * share:.0f} % used", "full": share > 0.9}
+
+
+def sent(desk: Desk) -> dict[str, Any]:
+    """The last messages that went out, newest first, and how many still wait."""
+    state, now = desk.file(desk.config.alerts), desk.now
+    told = [
+        {
+            "at": stamp(one["at"], now.date()),
+            "by": one["by"],
+            "what": printable(one["event"].replace("_", " ")),
+        }
+        for one in state.get("sent", [])[: -SHOWN_SENT - 1 : -1]
+    ]
+    waiting = len(state.get("waiting", []))
+    return {"lines": told, "waiting": waiting, "wanted": is_wanted(desk.config)}
 
 
 def tail(path: Path) -> str:

@@ -49,6 +49,7 @@ def places(config: Config) -> list[str]:
         config.shown(path)
         for path in (
             config.clients_csv,
+            config.report_html,
             config.confusion_matrix,
             config.api_returns,
             config.finaldata,

@@ -89,6 +89,12 @@ def asked(args: MultiDict[str, str]) -> Query:
     return found
 
 
+def query_of(args: MultiDict[str, str], listing: Listing) -> Query:
+    """The same; where nobody is on the call list, everybody is shown unless a band is asked for."""
+    query = asked(args)
+    return query if args.get("band") or called(listing) else replace(query, band=ALL)
+
+
 def _whole(name: str, text: str) -> int:
     if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
         raise _bad(name, text, "give a whole number of at least 1")
@@ -145,7 +151,8 @@ def _or_least(value: float | None) -> float:
 
 def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that today.html lays out."""
-    query, listing = asked(args), desk.listing()
+    listing = desk.listing()
+    query = query_of(args, listing)
     clients = desk.clients()
     if not clients:
         raise Instead(states.nothing_to_score(listing["note"]))
@@ -231,7 +238,8 @@ def _called_note(listing: Listing, clients: list[Client]) -> str:
     on_list = [state_of(client) for client in clients if client["call"]]
     told = [f"{on_list.count(s):,} {s}" for s in CONTACTS if on_list.count(s)]
     capacity = (listing.get("cut") or {}).get("capacity")
-    return ", ".join(told) + (f"; capacity {capacity:,}" if capacity else "")
+    limit = f"capacity {capacity:,}" if capacity else ""
+    return "; ".join(filter(None, [", ".join(told), limit]))
 
 
 def _changes(listing: Listing, then: str) -> list[Fact]:
@@ -472,7 +480,8 @@ def overdue(days: list[date], today: date) -> str:
 
 def csv_text(desk: Desk, args: MultiDict[str, str]) -> str:
     """The clients that the page shows, all of its pages, as the API's CSV has them."""
-    query, listing = asked(args), desk.listing()
+    listing = desk.listing()
+    query = query_of(args, listing)
     return csv_of({**listing, "clients": chosen(desk.clients(), query)})
 
 

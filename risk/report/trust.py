@@ -45,8 +45,18 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         "brier": brier(claims.get("brier")),
         "wrong": wrong(outcomes, desk.now.date()) if enough else [],
         "calls": calls(outcomes) if enough else None,
+        "expected": expected(desk),
         "tested": tested(score) if enough and score else "",
     }
+
+
+def expected(desk: Desk) -> str:
+    """What today's list is expected to come to, as reporting.py reckoned; "" where it did not."""
+    try:
+        told = (desk.listing().get("expected") or {}).get("sentence") or ""
+    except states.Instead:
+        return ""
+    return f"{told[:1].upper()}{told[1:]}." if told else ""
 
 
 def _score(desk: Desk) -> dict[str, Any]:

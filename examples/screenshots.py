@@ -1,0 +1,211 @@
+"""Pictures of the pages, light and dark, from a made-up year of clients: for docs/ and the README.
+
+    python examples/screenshots.py [--out docs/pages]     (make screenshots)
+
+Thirteen month ends of made-up clients go through fullprocess.py in a scratch folder, each at its
+own time; who left is known a month later, half of each call list is noted as contacted, and in the
+autumn other clients than before begin to leave. Needs the development packages and Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import calendar
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
+
+from make_data import BURN_IN, HEADER, Row, company_names, months, rows  # noqa: E402
+
+SEED, CLIENTS, MONTHS, CHANGED, CAPACITY = 11, 480, 13, 9, 20
+PAGES = {"today": "", "trust": "trust", "decisions": "decisions", "status": "status"}
+WIDTH, HEIGHT = 1280, 960
+COLOURS = 96
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pages")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        project = Path(scratch)
+        live(project)
+        with served(project) as address:
+            for path in pictures(address, chosen.out, call_first(project)):
+                print(f"{path} ({path.stat().st_size // 1000} kB)")
+
+
+# ---------------------------------------------------------------- a year
+
+
+def live(project: Path) -> None:
+    """Let a year go by in the project, a tick a month."""
+    rng = np.random.RandomState(SEED)
+    names = company_names(rng)
+    sizes = [CLIENTS] * (BURN_IN + MONTHS + 1)
+    changed = [at >= BURN_IN + CHANGED for at in range(len(sizes))]
+    year = list(months(rng, names, sizes, changed))
+    set_up(project)
+    test, *past = ((rows(c, left.astype(int).tolist())) for c, left in year[BURN_IN - 1 :])
+    put(project / "testdata" / "testdata.csv", test)
+    dates = month_ends(MONTHS)
+    for at, date in enumerate(dates):
+        put(project / "sourcedata" / f"clients_{date}.csv", unlabelled(past[at]))
+        if at:
+            put(project / "sourcedata" / f"outcomes_{dates[at - 1]}.csv", past[at - 1])
+        tick(project, f"{date + timedelta(days=1)}T07:00:00+00:00")
+        if at:
+            contact(project, f"{date + timedelta(days=2)}T10:00:00+00:00", rng)
+    fill_week(project)
+
+
+def set_up(project: Path) -> None:
+    for name in ("sourcedata", "testdata"):
+        (project / name).mkdir()
+    folders = {
+        "input_folder_path": "sourcedata/",
+        "output_folder_path": "ingesteddata/",
+        "test_data_path": "testdata/",
+        "output_model_path": "models/",
+        "prod_deployment_path": "production_deployment/",
+    }
+    settings = {**folders, "capacity": CAPACITY, "contacts_path": "contacts.csv"}
+    (project / "config.json").write_text(json.dumps(settings))
+
+
+def month_ends(count: int) -> list[datetime.date]:
+    """The last so many month ends before today, oldest first."""
+    today = datetime.now(UTC).date()
+    found, year, month = [], today.year, today.month
+    for _ in range(count):
+        year, month = (year, month - 1) if month > 1 else (year - 1, 12)
+        found.append(today.replace(year=year, month=month, day=1))
+    return [d.replace(day=calendar.monthrange(d.year, d.month)[1]) for d in reversed(found)]
+
+
+def unlabelled(past: list[Row]) -> list[Row]:
+    return [(*row[:-1], "") for row in past]
+
+
+def put(path: Path, some: list[Row]) -> None:
+    """The rows as a file that is an hour old: whole, and not still being written."""
+    path.write_text("".join(",".join(map(str, row)) + "\n" for row in [HEADER, *some]))
+    hour_ago = time.time() - 3600
+    os.utime(path, (hour_ago, hour_ago))
+
+
+def tick(project: Path, at: str, *arguments: str) -> None:
+    """One run of the driver as if it were then."""
+    command = [sys.executable, __file__, "--at", at, str(project / "config.json"), "--now"]
+    subprocess.run([*command, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def contact(project: Path, at: str, rng: np.random.RandomState) -> None:
+    """Half of the call list is contacted; the next run reads the file."""
+    listing = json.loads((project / "models" / "clients_at_risk.json").read_text())
+    called = [c["client"] for c in listing["clients"] if c["call"] and rng.random_sample() < 0.5]
+    lines = ["client,state,until,at", *(f"{name},contacted,,{at[:19]}Z" for name in called)]
+    (project / "contacts.csv").write_text("\n".join(lines) + "\n")
+    tick(project, at)
+
+
+def fill_week(project: Path) -> None:
+    """Idle ticks of the last week, as cron would have left them."""
+    from risk.monitor import ticks
+
+    path, now = project / "state" / "ticks", time.time()
+    path.unlink(missing_ok=True)
+    ticks.begin(path)
+    for slot in range(ticks.SLOTS - 10):
+        then = now - ticks.SECONDS * (ticks.SLOTS - 11 - slot)
+        kind = ticks.WORKED if slot % ticks.A_DAY == 40 else ticks.IDLE
+        ticks.note(path, kind, then, then)
+
+
+def run_then(at: str, config: str, arguments: list[str]) -> None:
+    """fullprocess.py in this process, its clock set to that time."""
+    import risk.artifacts
+
+    risk.artifacts.utc_now = lambda: f"{at[:19]}Z"
+    sys.argv = ["fullprocess.py", "--config", config, *arguments]
+    runpy.run_path(str(ROOT / "fullprocess.py"), run_name="__main__")
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def call_first(project: Path) -> str:
+    """The client at the top of the list."""
+    listing = json.loads((project / "models" / "clients_at_risk.json").read_text())
+    return str(listing["clients"][0]["client"])
+
+
+class served:
+    """The project's pages on a free port, for as long as the block runs."""
+
+    def __init__(self, project: Path) -> None:
+        self.config = project / "config.json"
+
+    def __enter__(self) -> str:
+        environment = os.environ | {"RISK_CONFIG": str(self.config)}
+        command = [sys.executable, str(ROOT / "app.py"), "--port", "0"]
+        self.server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        assert self.server.stdout is not None
+        return self.server.stdout.readline().split()[-1]
+
+    def __exit__(self, *_: object) -> None:
+        self.server.terminate()
+        self.server.wait()
+
+
+def pictures(address: str, out: Path, client: str) -> Iterator[Path]:
+    """Every page in both schemes; the paths."""
+    from urllib.parse import quote
+
+    from playwright.sync_api import sync_playwright
+
+    out.mkdir(parents=True, exist_ok=True)
+    places = PAGES | {"client": f"client?name={quote(client)}"}
+    with sync_playwright() as playwright:
+        found = shutil.which("chromium") or CHROMIUM
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        for scheme in ("light", "dark"):
+            size = {"width": WIDTH, "height": HEIGHT}
+            page = browser.new_page(viewport=size, color_scheme=scheme)
+            for name, place in places.items():
+                page.goto(f"{address}/{place}")
+                yield small(page.screenshot(), out / f"{name}-{scheme}.png")
+        browser.close()
+
+
+def small(picture: bytes, path: Path) -> Path:
+    """The picture in few colours: a third of the bytes, and no eye tells."""
+    import io
+
+    from PIL import Image
+
+    few = Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
+    return path
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--at"]:
+        run_then(sys.argv[2], sys.argv[3], sys.argv[4:])
+    else:
+        main()
