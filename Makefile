@@ -47,7 +47,7 @@ bench: runtime ## every benchmark in benchmarks/
 bench-decisions: runtime ## the decision's benchmark in full (an hour); REAL=folder adds the real streams
 	@$(VENV) benchmarks/decisions.py --full $(if $(REAL),--real $(REAL))
 
-bench-policies: runtime ## the same beside the policies that everybody knows, in full (half an hour)
+bench-policies: runtime ## the same beside the policies that everybody knows, in full (20 minutes)
 	@$(VENV) benchmarks/policies.py --full
 
 clean: ## remove .venv, caches and logs; data, models, releases and state stay

@@ -1,7 +1,7 @@
 """Our policies beside the ones that everybody knows: false swaps, reaction, regret, processor time.
 
     python benchmarks/policies.py               a few runs of each scenario (about 3 minutes)
-    python benchmarks/policies.py --full        all that docs/policies.md shows (half an hour)
+    python benchmarks/policies.py --full        all that docs/policies.md shows (20 minutes)
     python benchmarks/policies.py --only WORD   the scenarios whose name has the word
     python benchmarks/policies.py --last-file   the known rules retrain on the last file alone
 
@@ -95,12 +95,10 @@ class Ran:
 
 def runs_of(scenario: Scenario, full: bool, smoke: bool) -> int:
     if smoke or scenario.rows == LARGE["rows"]:
-        return 3 if full else 1
-    if scenario.rows == SMALL["rows"]:
-        return 16 if full else 1
-    if scenario.quiet:
-        return 32 if full else 2
-    return 16 if full else 2
+        return 2 if full else 1
+    if scenario.files == YEAR:
+        return 16 if full else 2
+    return 8 if full else 1 + (scenario.rows > SMALL["rows"])
 
 
 def shortened(scenario: Scenario) -> Scenario:
