@@ -211,6 +211,11 @@ def test_a_file_that_was_not_taken_in_is_named(own: Project) -> None:
     assert "Files not taken in" in text and "none.csv" in text
 
 
+def test_a_file_that_was_forgotten_is_named_as_such(own: Project) -> None:
+    own.run("ingestion.py", "--forget", "two.csv")
+    assert "two.csv taken out by hand" in page_of(own)
+
+
 def test_a_quarantine_file_of_another_kind_is_no_trouble(own: Project) -> None:
     own.write("sourcedata/new.csv", [*client_rows(12, seed=8), "a,n/a,2,3,0"])
     own.run("ingestion.py")

@@ -487,7 +487,7 @@ def fault_words(one: dict[str, Any]) -> str:
 
 def _quarantined(config: Config, entry: dict[str, Any]) -> list[dict[str, Any]]:
     """The first rows of a file's quarantine; [] where somebody has taken it away."""
-    if not entry["quarantine"]:
+    if not entry.get("quarantine"):  # a forgotten file has none
         return []
     try:
         with open(
