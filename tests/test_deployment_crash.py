@@ -21,7 +21,7 @@ from conftest import ROOT, Project, client_rows
 
 import deployment
 from ingestion import ingest
-from risk.artifacts import OpenRelease, sha256
+from risk.artifacts import RELEASE_FILES, OpenRelease, sha256
 
 CALLS = (
     "openat",
@@ -146,11 +146,17 @@ def calls(folder: Path, target: Path, script: list[str]) -> list[Call]:
     return found
 
 
+def read_shown(production: Path, name: str) -> bytes:
+    """A file of the release, by its plain name where it has one."""
+    plain = production / name
+    return (plain if name in RELEASE_FILES else production / "current" / name).read_bytes()
+
+
 def shown(project: Project) -> tuple[int, dict[str, str]]:
     """(version, digests) as read through the original's names; they must be the manifest's."""
     production = project.folder / "production_deployment"
     manifest = json.loads((production / "manifest.json").read_bytes())
-    found = {name: sha256((production / name).read_bytes()) for name in manifest["files"]}
+    found = {name: sha256(read_shown(production, name)) for name in manifest["files"]}
     assert found == manifest["files"]
     with OpenRelease(project.config) as release:
         assert (release.version, release.manifest) == (manifest["version"], manifest)

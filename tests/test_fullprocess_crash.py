@@ -78,7 +78,11 @@ def assert_whole(project: Project) -> None:
     if not (production / "current").is_symlink():
         return
     files = json.loads((production / "manifest.json").read_bytes())["files"]
-    found = {name: hashlib.sha256((production / name).read_bytes()).hexdigest() for name in files}
+    places = {name: name if name in RELEASE_FILES else f"current/{name}" for name in files}
+    found = {
+        name: hashlib.sha256((production / place).read_bytes()).hexdigest()
+        for name, place in places.items()
+    }
     assert found == files
 
 
