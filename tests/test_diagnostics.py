@@ -366,7 +366,7 @@ def packages(hours: float, **changed: Any) -> dict[str, Any]:
     (packages(1, measured_at=7), True),
     ({"measured_at": utc_now()}, True),
     ({}, True),
-], ids=["an hour", "less than a day", "a day more", "in the future", "no time", "a number", "halved",
+], ids=["an hour", "a day less", "a day more", "in the future", "no time", "a number", "halved",
         "damaged"])  # fmt: skip
 def test_the_index_is_asked_at_most_once_a_day(
     deployed: Project, monkeypatch: pytest.MonkeyPatch, kept: dict[str, Any], asked: bool

@@ -25,6 +25,8 @@ from conftest import ROOT, Project, client_rows
 from driver import OFFLINE, copy_of, first_deployed, new_project
 from warm import Driver, warm_driver
 
+from risk.artifacts import RELEASE_FILES
+
 FULL = bool(os.environ.get("RISK_FULL_CRASH"))
 SEED, KILLS, BATCHES = 20260131, 12, 13 if FULL else 1
 CALLS = {"rename": 45, "fsync": 90, "symlink": 10, "unlink": 12, "mkdir": 4, "ftruncate": 2}
