@@ -260,7 +260,7 @@ def test_a_look_is_explained_by_reason_evidence_guards_and_versions() -> None:
         "challenger   2.41   3.00  0.1800  0.1900  about 480 (192 to 1,200)\n"
         "last file    0.20  60.00  0.1800  0.1900  no evidence for it so far\n"
         "version 2   61.00  60.00       -  0.1900  none: the limit is reached\n"
-        "certified    1.20   3.00  0.1800  0.1900  too few rows to say\n"
+        "certified    1.20   3.00  0.1800  0.1900  none: judged by these rows alone\n"
         "\n"
         "guard: 1,310 labelled rows of 50\n"
         "\n"

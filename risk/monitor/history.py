@@ -73,7 +73,7 @@ class Entry:
     hand or release hold.
     before, after: the deployed version.
     evidence: per challenger name, E, limit, brier, brier_served and rows_needed (None: no evidence
-    for it so far; absent: too few rows to say).
+    for it so far; absent: judged by these rows alone).
     details: all else behind it; "guards" is shown to people, a list of texts or one text per name.
     """
 
@@ -296,7 +296,7 @@ def _needed(one: dict[str, Any]) -> str:
     if one["E"] >= one["limit"]:
         return "none: the limit is reached"
     if "rows_needed" not in one:
-        return "too few rows to say"
+        return "none: judged by these rows alone"
     rows = one["rows_needed"]
     if rows is None:
         return "no evidence for it so far"
