@@ -808,7 +808,7 @@ def test_careful_bets_keep_the_same_promise() -> None:
         ("swap", (1.0, 2.0), 4),
         ("growth", (1.0, 2.0), 3),
         ("jump", (0.0, 0.0), 4),
-        ("back", (0.0, 0.0), 4),
+        ("back", (0.0, 0.0), 2),
         ("roll back", (0.0, 0.0), 4),
     ],
 )

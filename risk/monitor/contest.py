@@ -84,7 +84,7 @@ class Outcome:
     model: Model | None
     judged: Model | None
     refitted: Contest
-    seen: np.ndarray = field(default_factory=lambda: np.empty(0))
+    seen: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False)
 
 
 def opened(

@@ -29,7 +29,8 @@ from risk.model.measures import ONE_SIDED, brier, placements
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 IDENTITY = (0.0, 1.0)
 NEWEST = "newest rows"
-MOVES = ("swap", "roll back", "jump", "back")
+# What a deployment says of how the world moves: a way back takes the jump before it away.
+MOVES = {"swap": 1, "roll back": 1, "jump": 1, "back": -1}
 LEAST_RISK = 1e-6
 WIDEST = 15.0  # log-odds beyond are counted as that when a layer or a level is fitted
 LEAST_SLOPE = 0.05
@@ -532,5 +533,5 @@ def settled(standing: Standing, action: str) -> Standing:
         stakes={},
         deployments=standing.deployments + 1,
         rows_then=standing.rows,
-        swaps=standing.swaps + (action in MOVES),
+        swaps=max(standing.swaps + MOVES.get(action, 0), 0),
     )

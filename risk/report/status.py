@@ -95,6 +95,8 @@ def heading(
 ) -> str:
     """Does it run? In one sentence, the worst that is true."""
     if beat is None:
+        if isinstance(marker.get("failed"), dict):
+            return f"The last run failed in {marker['failed'].get('stage')}; none ended well yet"
         return "No run has ended well yet"
     told = ago((now - beat).total_seconds())
     if isinstance(marker.get("failed"), dict):
