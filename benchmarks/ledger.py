@@ -1,0 +1,112 @@
+"""How long it takes to keep what a list said and to find one client: SQLite beside JSON files.
+
+    python benchmarks/ledger.py [--clients 10000] [--lists 24]
+
+The plain way writes each list as a JSON file of its own and reads all of them to find a client.
+CPU seconds of one process, medians; the same lists for both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from risk.artifacts import write_whole
+from risk.config import Config, load
+from risk.monitor.ledger import record, scores_in, scores_of, scoring_of, scorings, told_of
+
+SEED, ASKED = 0, 50
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clients", type=int, default=10_000)
+    parser.add_argument("--lists", type=int, default=24)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        config = made(Path(scratch))
+        lists = [listing(tick, chosen.clients) for tick in range(1, chosen.lists + 1)]
+        kept = [timed(lambda told=told: keep(config, told)) for told in lists]
+        files = [timed(lambda told=told: keep_plain(Path(scratch), told)) for told in lists]
+        names = [f"client {at}" for at in range(0, chosen.clients, chosen.clients // ASKED)]
+        found = [timed(lambda name=name: told_of(config, name)) for name in names]
+        plain = [timed(lambda: found_plain(Path(scratch), names[0])) for _ in range(3)]
+        size = config.ledger.stat().st_size
+    print(f"{chosen.clients:,} clients, {chosen.lists} lists, seed {SEED}; CPU, medians")
+    report("one list kept", kept, files)
+    report("one client found", found, plain)
+    print(f"  {size / chosen.clients / chosen.lists:.0f} bytes a client and list")
+
+
+def report(what: str, ours: list[float], plain: list[float]) -> None:
+    one, other = statistics.median(ours), statistics.median(plain)
+    print(f"  {what:18} {1e3 * one:8.1f} ms, plain files {1e3 * other:8.1f} ms: {one / other:.3f}")
+
+
+def timed(step: Callable[[], Any]) -> float:
+    started = time.process_time()
+    step()
+    return time.process_time() - started
+
+
+def made(folder: Path) -> Config:
+    """The config of an empty project."""
+    keys = ("input_folder", "output_folder", "output_model", "prod_deployment")
+    settings = {f"{key}_path": f"{key}/" for key in keys} | {"test_data_path": "testdata/"}
+    for name in settings.values():
+        (folder / name).mkdir()
+    (folder / "config.json").write_text(json.dumps(settings))
+    config = load(folder / "config.json")
+    config.state_folder.mkdir(exist_ok=True)
+    return config
+
+
+def listing(tick: int, clients: int) -> dict[str, Any]:
+    """A list as reporting.py makes it, a tenth of the clients called."""
+    risks = np.sort(np.random.default_rng([SEED, tick]).random(clients))[::-1].round(6).tolist()
+    reasons = [{"points": 12.5, "text": "orders 3 (usually 9 to 55)"}] * 3
+    told = [
+        {"rank": at + 1, "client": f"client {(at * 7919 + tick) % clients}", "risk": risk,
+         "date": f"2030-{tick % 12 + 1:02d}-28", "call": at < clients // 10,
+         "band": "high" if at < clients // 10 else "low", "notes": [], "reasons": reasons}
+        for at, risk in enumerate(risks)
+    ]  # fmt: skip
+    return {
+        "clients": told, "tick": tick, "model_version": 1, "basis": "unlabelled",
+        "data_date": told[0]["date"], "cut": {"called": clients // 10},
+        "scored_at": f"2031-01-{tick % 28 + 1:02d}T07:00:00Z",
+    }  # fmt: skip
+
+
+def keep(config: Config, told: dict[str, Any]) -> None:
+    past = scorings(config)
+    last = past[-1] if past else None
+    before = scores_in(config, last.number) if last else {}
+    scoring = scoring_of(told, "m", past)
+    own: dict[str, float | None] = {c["client"]: c["risk"] for c in told["clients"]}
+    scores = scores_of(told, scoring.number, before, own)
+    record(config, scoring, scores, told, last, before)
+
+
+def keep_plain(folder: Path, told: dict[str, Any]) -> None:
+    write_whole(folder / f"list-{told['tick']:04}.json", json.dumps(told))
+
+
+def found_plain(folder: Path, name: str) -> list[dict[str, Any]]:
+    lists = (json.loads(path.read_text()) for path in sorted(folder.glob("list-*.json")))
+    return [c for told in lists for c in told["clients"] if c["client"] == name]
+
+
+if __name__ == "__main__":
+    main()
