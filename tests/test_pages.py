@@ -232,6 +232,19 @@ def test_page_json_and_csv_agree(get: Any) -> None:
     assert [float(row["risk"]) for row in table] == [c["risk"] for c in api["clients"]]
 
 
+def test_the_report_is_a_link_away_and_its_absence_is_said(own: Project) -> None:
+    get = getter(own)
+    own.config.report_pdf.unlink(missing_ok=True)
+    missing = get("/report.pdf")
+    own.config.report_pdf.write_bytes(b"%PDF-1.4 as reporting.py wrote it")
+    found = get("/report.pdf")
+
+    assert missing.status_code == 404 and "There is no report yet" in text_of(missing)
+    assert (found.status_code, found.mimetype) == (200, "application/pdf")
+    assert found.get_data() == b"%PDF-1.4 as reporting.py wrote it"
+    assert 'href="/report.pdf"' in get("/").get_data(as_text=True)
+
+
 def test_the_csv_is_of_the_filter_and_its_formulas_are_disarmed(own: Project) -> None:
     made = clients(20, 5)
     made[0]["client"], made[1]["owner"] = "=cmd()", "@SUM(A1)"

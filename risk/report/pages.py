@@ -77,6 +77,7 @@ class Pages:
         for page in PAGES[1:]:
             app.add_url_rule(page.path, page.template, lambda page=page: self.show(page))
         app.add_url_rule("/today.csv", "today.csv", self.table)
+        app.add_url_rule("/report.pdf", "report.pdf", self.report)
         app.add_url_rule("/contact", "contact", self.contact, methods=["POST"])
         app.add_url_rule("/static/<name>", "static", static)
 
@@ -130,6 +131,17 @@ class Pages:
             return self.state(found.state)
         response = Response(text.encode("utf-8-sig"), mimetype="text/csv")
         response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.csv"
+        return response
+
+    def report(self) -> Response:
+        """The report of the present list, as reporting.py wrote it beside the list."""
+        try:
+            raw = self.desk.config.report_pdf.read_bytes()
+        except OSError:
+            raise Problem(404, "no_report", "there is no report yet",
+                          "run fullprocess.py, or reporting.py") from None
+        response = Response(raw, mimetype="application/pdf")
+        response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.pdf"
         return response
 
     # ------------------------------------------------------------ the one POST
