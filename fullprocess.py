@@ -359,7 +359,7 @@ class Run:
         contacts = self._contacts()
         self._mend_history()
         self._watch()
-        held = is_held(self.config)
+        watched, held = current_version(self.config), is_held(self.config)
         look = self._look(held=held)
         if look.completes:
             later = self._look(held=held)
@@ -368,7 +368,8 @@ class Run:
         if look.alarm:
             self.journal.note(look.alarm)
         held = self._note_faults(look)
-        self._watch()
+        if version != watched:
+            self._watch()
         # A run that was cut off may have told some and not others.
         due = self.journal.completes or self._is_list_stale(version, look.stand)
         if version is not None and (due or serve):

@@ -63,3 +63,17 @@ def test_what_is_served_next_is_judged_by_what_it_said_unseen(
     )
 
     assert seen_by(batch, Judgement(action, target, "", (), {})) is said[who]
+
+
+def test_a_look_that_a_data_fault_holds_leaves_the_call_list_as_long_as_it_was(
+    tmp_path: Path,
+) -> None:
+    made = world.world(tmp_path)
+    look(made)
+    world.tick(made, "2026-02-28", world.clients(500, 2, flip=True, prefix="d"))
+    cells = [row.split(",") for row in world.clients(300, 3, flip=True, prefix="e")]
+    wrong = [",".join([c, str(1000 * float(orders)), *rest]) for c, orders, *rest in cells]
+    said = world.tick(made, "2026-03-31", wrong)
+
+    assert said.data["outcome"] == "fault"
+    assert made.json("models/clients_at_risk.json")["cut"]["called"] > 0

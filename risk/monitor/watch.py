@@ -41,7 +41,6 @@ FORMAT = 1
 NAME = "reference.json"
 REFERENCE_ROWS = 2000
 FAULT_HOLD = "data fault"
-NO_REFERENCE = "the deployed version has no reference; the next deployment brings one"
 
 
 # ---------------------------------------------------------------- at a deployment
@@ -63,7 +62,7 @@ def _reference(config: Config, model: Model) -> dict[str, Any]:
     rows = rows.filter(rows["_tick"] <= model.lineage["tick"])
     sampled = rows[sample_of(rows.height, SHOWN_ROWS)]
     return {
-        "drift": _drift_part(model, rows, schema, model.lineage),
+        "drift": _drift_part(model, rows, schema),
         "faults": fault_reference(raw_of(sampled, model), model.columns, _groups(sampled)),
     }
 
@@ -81,16 +80,14 @@ def _of_same_ranking(config: Config, model: Model) -> dict[str, Any] | None:
         return None
 
 
-def _drift_part(
-    model: Model, rows: pl.DataFrame, schema: Schema, lineage: dict[str, Any]
-) -> dict[str, Any]:
+def _drift_part(model: Model, rows: pl.DataFrame, schema: Schema) -> dict[str, Any]:
     """The newest rows: what came before them, the model has been judged to have left behind."""
     import datetime
 
     rows = newest(rows, REFERENCE_ROWS)
     rows = rows[sample_of(rows.height, SHOWN_ROWS)]
-    day = datetime.date.fromisoformat(lineage["day"])
-    usable = usable_labels(rows, schema, lineage["horizon_days"], day).to_numpy()
+    day = datetime.date.fromisoformat(model.lineage["day"])
+    usable = usable_labels(rows, schema, model.lineage["horizon_days"], day).to_numpy()
     labels = rows[schema.named("target")].cast(float).to_numpy()
     return reference_of(
         raw_of(rows, model),
@@ -103,13 +100,11 @@ def _drift_part(
 
 def newest(rows: pl.DataFrame, least: int) -> pl.DataFrame:
     """The newest rows, whole ticks and dates, until there are so many."""
-    import polars as pl
-
     sizes = rows.group_by("_tick", "_date").len()
     sizes = sizes.sort("_tick", "_date", descending=True, nulls_last=True)
     before = sizes["len"].cum_sum() - sizes["len"]
     pairs = sizes.filter(before < least).select("_tick", "_date")
-    return rows.join(pairs, on=["_tick", "_date"], how="semi", nulls_equal=True).select(pl.all())
+    return rows.join(pairs, on=["_tick", "_date"], how="semi", nulls_equal=True)
 
 
 def _groups(rows: pl.DataFrame) -> np.ndarray:
@@ -146,7 +141,6 @@ class Seen:
     at: str
     tick: int
     rows: list[drift.Row]
-    note: str = ""
 
     @property
     def alerts(self) -> list[str]:
@@ -167,7 +161,7 @@ def watched(config: Config) -> tuple[Seen, dict[str, Any] | None]:
         reference = json.loads(release.verified(NAME))["drift"] if has else None
     at, version, tick = utc_now(), manifest["version"], table.stand.tick
     if reference is None:
-        return Seen(version, at, tick, [], NO_REFERENCE), None
+        return Seen(version, at, tick, []), None
     state, stand, begins = _state(config, reference, manifest, tick)
     counts = _counts(table, model, reference, stand)
     if counts is None and not begins:

@@ -16,7 +16,7 @@ from risk.data.schema import Schema
 from risk.data.store import current_clients
 from risk.model.portable import Model, Table, logistic
 from risk.model.reasons import MOST_UP, Reason, reasons, unusual
-from risk.monitor.history import last_decision
+from risk.monitor.history import entries
 from risk.report.calls import (
     GUESS,
     HIGH,
@@ -41,6 +41,7 @@ NOTES = {
 }
 # What a spreadsheet takes for the beginning of a formula, also in its full-width form.
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+RECENT_LOOKS = 40
 UP_COLUMNS = tuple(f"reason_{n}" for n in range(1, MOST_UP + 1))
 
 
@@ -127,19 +128,22 @@ def ranking_of(config: Config, manifest: dict[str, Any]) -> list[float] | None:
     """The interval of the AUC that tells whether the model can tell leavers from stayers.
 
     That on the test data; where it includes a guess, that on the rows of the last look: test data
-    can be older than a change of the world that the deployed model has followed.
+    can be older than a change of the world that the deployed model has followed. A look that a
+    data fault holds has judged nothing.
     """
     interval = manifest.get("auc_interval")
     if interval is None or interval[0] > GUESS:
         return interval
     try:
-        last = last_decision(config)
+        looks = entries(config, RECENT_LOOKS)
     except PipelineError:  # it will be told where decisions are shown
         return interval
-    if last is None or last.after != manifest["version"]:
-        return interval
-    seen = last.details.get("auc_interval")
-    return seen if seen and seen[0] > GUESS else interval
+    seen = [
+        look.details["auc_interval"]
+        for look in looks
+        if look.after == manifest["version"] and look.details.get("auc_interval")
+    ]
+    return seen[-1] if seen and seen[-1][0] > GUESS else interval
 
 
 def unknown_reasons(model: Model, table: Table, auc_interval: list[float] | None) -> list[str]:
