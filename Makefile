@@ -30,8 +30,9 @@ example: development ## real customers over a year: what each policy would have 
 test: lint types ## ruff, mypy and every test; ARGS="-k word" goes to pytest
 	@$(VENV) -m pytest -n auto --dist loadfile $(ARGS)
 
-lint: development ## ruff alone
+lint: development ## ruff alone: what it finds wrong, and what is not formatted as it would
 	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check -q . || { echo 'not formatted: .venv/bin/python -m ruff format .'; exit 1; }
 
 types: development ## mypy alone, on risk/ and the scripts
 	@$(VENV) -m mypy risk $(filter-out gunicorn.conf.py,$(wildcard *.py))

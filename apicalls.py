@@ -73,8 +73,9 @@ def _host_in(address: str) -> str:
         return ""
 
 
-def _called(session: requests.Session, method: str, address: str, pauses: tuple[float, ...]
-            ) -> dict[str, Any]:
+def _called(
+    session: requests.Session, method: str, address: str, pauses: tuple[float, ...]
+) -> dict[str, Any]:
     """One endpoint's answer, asked again after each pause while that may help."""
     for pause in (*pauses, None):
         found = _once(session, method, address)
@@ -89,8 +90,9 @@ def _once(session: requests.Session, method: str, address: str) -> dict[str, Any
 
     failed = {"at": utc_now(), "model_version": None, "answer": None}
     try:
-        response = session.request(method, address, timeout=(CONNECT_SECONDS, READ_SECONDS),
-                                   allow_redirects=False)
+        response = session.request(
+            method, address, timeout=(CONNECT_SECONDS, READ_SECONDS), allow_redirects=False
+        )
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
         return {"status": UNREACHABLE, **failed, "reason": _cause(error)}
     except requests.Timeout:
@@ -98,8 +100,12 @@ def _once(session: requests.Session, method: str, address: str) -> dict[str, Any
     except (requests.RequestException, ValueError) as error:
         return {"status": "not a usable address", **failed, "reason": str(error)}
     version = response.headers.get("X-Model-Version", "")
-    return {"status": response.status_code, "at": utc_now(), "answer": _json_in(response),
-            "model_version": int(version) if version.isascii() and version.isdigit() else None}
+    return {
+        "status": response.status_code,
+        "at": utc_now(),
+        "answer": _json_in(response),
+        "model_version": int(version) if version.isascii() and version.isdigit() else None,
+    }
 
 
 def _cause(error: BaseException) -> str:
@@ -152,18 +158,34 @@ def sentence(config: Config, url: str, found: dict[str, Any]) -> str:
         return f"the API answered all {len(good)} calls (model {', '.join(versions)}): {place}"
     failed = ", ".join(f"{name}: {a['status']}" for name, a in found.items() if a["status"] != 200)
     if all(answer["status"] == UNREACHABLE for answer in found.values()):
-        return (f"the API at {url} cannot be reached; start it with `gunicorn wsgi:app` or "
-                f"`python app.py`; the last good answers stay in {place}")
+        return (
+            f"the API at {url} cannot be reached; start it with `gunicorn wsgi:app` or "
+            f"`python app.py`; the last good answers stay in {place}"
+        )
     return f"the API at {url} did not answer every call ({failed}); see {place}"
 
 
 @contextlib.contextmanager
 def _server(config: Config) -> Iterator[str]:
     """The address of an API started for these calls; it ends with them, or with this process."""
-    command = [sys.executable, str(HOME / "app.py"), "--config", str(config.path),
-               "--host", "127.0.0.1", "--port", "0", "--end-with-stdin"]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                             env=os.environ | {"RISK_CONFIG": str(config.path)})
+    command = [
+        sys.executable,
+        str(HOME / "app.py"),
+        "--config",
+        str(config.path),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--end-with-stdin",
+    ]
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"RISK_CONFIG": str(config.path)},
+    )
     overdue = threading.Timer(START_SECONDS, child.kill)
     with child:
         try:
@@ -172,8 +194,9 @@ def _server(config: Config) -> Iterator[str]:
             line = child.stdout.readline()
             overdue.cancel()
             if not line.startswith("serving on "):
-                raise PipelineError(f"the API did not start; try {command[0]} {command[1]} "
-                                    f"--config {config.path}")
+                raise PipelineError(
+                    f"the API did not start; try {command[0]} {command[1]} --config {config.path}"
+                )
             yield line.removeprefix("serving on ").strip()
         finally:
             overdue.cancel()
@@ -189,8 +212,11 @@ def _ended(child: subprocess.Popen[str]) -> None:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--serve", action="store_true",
-                        help="start the API on a free port for these calls, and end it")
+    parser.add_argument(
+        "--serve",
+        action="store_true",
+        help="start the API on a free port for these calls, and end it",
+    )
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:

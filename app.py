@@ -55,8 +55,7 @@ from risk.runner import run
 LOG = logging.getLogger("risk.api")
 CLIENT_FILTERS = ("top", "min_risk", "q", "owner", "min_value", "page", "per_page", "format")
 MAX_CLIENTS = 1000
-LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut", "bands",
-              "expected")
+LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut", "bands", "expected")
 SLOT_SECONDS = 1.0
 RECEIVE_SECONDS = 5.0
 HEADERS = {
@@ -65,8 +64,21 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-SCORE_FIELDS = ("f1", "f1_interval", "n", "basis", "threshold", "precision", "recall", "auc",
-                "brier", "log_loss", "everybody_exits", "base_rate", "rows_set_aside")
+SCORE_FIELDS = (
+    "f1",
+    "f1_interval",
+    "n",
+    "basis",
+    "threshold",
+    "precision",
+    "recall",
+    "auc",
+    "brier",
+    "log_loss",
+    "everybody_exits",
+    "base_rate",
+    "rows_set_aside",
+)
 
 
 # ---------------------------------------------------------------- the endpoints
@@ -89,8 +101,12 @@ class Api:
     def slot(self) -> Iterator[None]:
         """A place among the predictions that one process computes at once; 429 without one."""
         if not self._slots.acquire(timeout=SLOT_SECONDS):
-            raise Problem(429, "busy", "too many predictions are being computed",
-                          "try again in a second, or send fewer rows at once")
+            raise Problem(
+                429,
+                "busy",
+                "too many predictions are being computed",
+                "try again in a second, or send fewer rows at once",
+            )
         try:
             yield
         finally:
@@ -104,26 +120,43 @@ class Api:
             risk = served.risks(table)
         client = served.schema.named("id")
         known = {"clients": table[client]} if any(table[client]) else {}
-        return answer(served.version, {
-            "predictions": (risk >= THRESHOLD).astype(int).tolist(), "probabilities": risk.tolist(),
-            "threshold": THRESHOLD, "rows": risk.size, "file": file, **known,
-        })
+        return answer(
+            served.version,
+            {
+                "predictions": (risk >= THRESHOLD).astype(int).tolist(),
+                "probabilities": risk.tolist(),
+                "threshold": THRESHOLD,
+                "rows": risk.size,
+                "file": file,
+                **known,
+            },
+        )
 
     def scoring(self) -> Response:
         served = self.served()
         files = [(str(path), path.stat()) for path in test_files(self.config)]
-        key = (served.manifest["files"], served.version,
-               [(name, seen.st_size, seen.st_mtime_ns, seen.st_ino) for name, seen in files])
+        key = (
+            served.manifest["files"],
+            served.version,
+            [(name, seen.st_size, seen.st_mtime_ns, seen.st_ino) for name, seen in files],
+        )
         found = self._score.get(key, lambda: score_now(served))
-        return answer(served.version, {name: found.get(name) for name in SCORE_FIELDS}
-                      | {"scored_at": found["scored_at"]})
+        return answer(
+            served.version,
+            {name: found.get(name) for name in SCORE_FIELDS} | {"scored_at": found["scored_at"]},
+        )
 
     def summarystats(self) -> Response:
         served, summary = self.served(), self.summary()
-        numeric = {name: {key: found[key] for key in ("count", "mean", "median", "std")}
-                   for name, found in summary["columns"].items() if "mean" in found}
-        return answer(served.version, {"rows": summary["rows"],
-                                       "measured_at": summary["measured_at"], "columns": numeric})
+        numeric = {
+            name: {key: found[key] for key in ("count", "mean", "median", "std")}
+            for name, found in summary["columns"].items()
+            if "mean" in found
+        }
+        return answer(
+            served.version,
+            {"rows": summary["rows"], "measured_at": summary["measured_at"], "columns": numeric},
+        )
 
     def summary(self) -> dict[str, Any]:
         return stage_file(self.config.summary, "ingestion.py", "rows", "measured_at", "columns")
@@ -139,16 +172,23 @@ class Api:
         listing = self.listing()
         refuse_absent(request.args, listing.get("shown", []))
         matching = [c for c in listing["clients"] if wanted["keep"](c)][: wanted["top"]]
-        shown = matching[wanted["first"]:wanted["first"] + wanted["per_page"]]
+        shown = matching[wanted["first"] : wanted["first"] + wanted["per_page"]]
         if as_csv:
             paged = {"page", "per_page"} & set(request.args)
             return csv_answer({**listing, "clients": shown if paged else matching})
         about = {key: listing.get(key) for key in LIST_FACTS}
         pages = -(-len(matching) // wanted["per_page"])
-        return answer(listing["model_version"], {
-            **about, "total": len(matching), "page": wanted["page"], "pages": pages,
-            "shown": len(shown), "clients": shown,
-        })
+        return answer(
+            listing["model_version"],
+            {
+                **about,
+                "total": len(matching),
+                "page": wanted["page"],
+                "pages": pages,
+                "shown": len(shown),
+                "clients": shown,
+            },
+        )
 
     def listing(self) -> dict[str, Any]:
         path = self.config.clients_json
@@ -158,7 +198,8 @@ class Api:
             seen = None
         key = seen and (seen.st_ino, seen.st_mtime_ns, seen.st_size)
         return self._list.get(
-            key, lambda: stage_file(path, "reporting.py", "clients", "model_version"))
+            key, lambda: stage_file(path, "reporting.py", "clients", "model_version")
+        )
 
     def health(self) -> Response:
         try:
@@ -166,20 +207,33 @@ class Api:
         except (PipelineError, OSError):
             # Asked without a token: nothing of the machine's paths in here.
             what = "no deployment" if current_version(self.config) is None else "damaged deployment"
-            response = failed(Problem(503, "not_ready", f"there is no usable model: {what}",
-                                      "run fullprocess.py, or diagnostics.py --doctor"))
-            response.set_data(json.dumps({"status": what, "model_version": None}
-                                         | response.get_json()) + "\n")
+            response = failed(
+                Problem(
+                    503,
+                    "not_ready",
+                    f"there is no usable model: {what}",
+                    "run fullprocess.py, or diagnostics.py --doctor",
+                )
+            )
+            response.set_data(
+                json.dumps({"status": what, "model_version": None} | response.get_json()) + "\n"
+            )
             return response
 
     def metrics(self) -> Response:
         with contextlib.suppress(PipelineError, OSError):
             served = self.served()
-            return metrics_answer(served.version, self.measured() | {
-                "risk_model_version": served.version,
-                "risk_model_deployed_timestamp_seconds": seconds(served.manifest["deployed_at"]),
-                "risk_model_f1": served.manifest["f1"],
-            })
+            return metrics_answer(
+                served.version,
+                self.measured()
+                | {
+                    "risk_model_version": served.version,
+                    "risk_model_deployed_timestamp_seconds": seconds(
+                        served.manifest["deployed_at"]
+                    ),
+                    "risk_model_f1": served.manifest["f1"],
+                },
+            )
         return metrics_answer(None, self.measured())
 
     def measured(self) -> dict[str, float]:
@@ -202,8 +256,10 @@ class Api:
         if wants_page(request):
             return self.pages.today()
         version = current_version(self.config)
-        about = {path: {"methods": list(methods), "about": words}
-                 for path, (_, methods, words) in ROUTES.items()}
+        about = {
+            path: {"methods": list(methods), "about": words}
+            for path, (_, methods, words) in ROUTES.items()
+        }
         return answer(version, {"service": "Dynamic Risk Assessment System", "endpoints": about})
 
 
@@ -224,8 +280,9 @@ def stage_file(path: Path, made_by: str, *keys: str) -> dict[str, Any]:
     """The JSON object that a stage wrote; PipelineError where it is absent, damaged or newer."""
     found = read_json(path, made_by)
     if not set(keys) <= set(found) or found.get("format", 1) != 1:
-        raise PipelineError(f"{path} is damaged or of another version of this software; "
-                            f"run {made_by} again")
+        raise PipelineError(
+            f"{path} is damaged or of another version of this software; run {made_by} again"
+        )
     return found
 
 
@@ -236,8 +293,9 @@ def body_of(call: Request) -> bytes:
     except HTTPException:
         raise
     except Exception as broken:  # noqa: BLE001 - a server's parser raises what it likes
-        raise Problem(400, "broken_body", f"the body cannot be read: {type(broken).__name__}",
-                      "send it again") from None
+        raise Problem(
+            400, "broken_body", f"the body cannot be read: {type(broken).__name__}", "send it again"
+        ) from None
     # A body that came in chunks, without a length, is cut at the limit and not refused.
     if call.content_length is None and len(raw) >= (call.max_content_length or len(raw) + 1):
         raise RequestEntityTooLarge
@@ -264,8 +322,12 @@ def rows_of(served: Served, kind: str, what: Any) -> tuple[str | None, Table]:
 
 def one_file(served: Served, location: Any) -> tuple[str, Table]:
     if not isinstance(location, str) or not location.strip():
-        raise Problem(400, "bad_location", "the file's location is empty or not a text",
-                      'name a file like "testdata/testdata.csv"')
+        raise Problem(
+            400,
+            "bad_location",
+            "the file's location is empty or not a text",
+            'name a file like "testdata/testdata.csv"',
+        )
     name, data = read_location(served.config, location)
     return name, csv_table(data, served.schema, served.config)
 
@@ -295,16 +357,25 @@ def chosen_clients(given: Any) -> dict[str, Any]:
             and part in str(client["client"]).casefold()
         )
 
-    return {"top": top, "keep": keep, "page": page, "per_page": per_page,
-            "first": (page - 1) * per_page}
+    return {
+        "top": top,
+        "keep": keep,
+        "page": page,
+        "per_page": per_page,
+        "first": (page - 1) * per_page,
+    }
 
 
 def refuse_absent(given: Any, shown: list[str]) -> None:
     """Problem 400 for a filter by what the list does not hold: it would find nobody, ever."""
     for name, part in (("owner", "owner"), ("min_value", "value")):
         if name in given and part not in shown:
-            raise bad_parameter(name, given[name], f"config.json names no column for it: "
-                                f"columns.{part}; set it and run ingestion.py --rebuild")
+            raise bad_parameter(
+                name,
+                given[name],
+                f"config.json names no column for it: "
+                f"columns.{part}; set it and run ingestion.py --rebuild",
+            )
 
 
 def counted(given: Any, name: str) -> int | None:
@@ -450,8 +521,12 @@ def refuse_strangers(call: Request, token: str) -> None:
     if not token or call.endpoint in ("health", "static"):
         return
     if not hmac.compare_digest(token_in(call), token.encode()):
-        raise Problem(401, "unauthorized", "this API asks for a token",
-                      "send the header Authorization: Bearer TOKEN")
+        raise Problem(
+            401,
+            "unauthorized",
+            "this API asks for a token",
+            "send the header Authorization: Bearer TOKEN",
+        )
 
 
 def token_in(call: Request) -> bytes:
@@ -475,11 +550,19 @@ def finished(response: Response, config: Config) -> Response:
 def refused(error: HTTPException, config: Config) -> Problem:
     """What Flask refuses by itself, in the shape of every error."""
     status, allowed = error.code or 500, ", ".join(getattr(error, "valid_methods", None) or ())
-    hint = {404: "GET / lists the endpoints", 405: f"use {allowed}",
-            413: f"send at most {config.max_body_mb:g} MB, or 0.5 MB as form fields"}
+    hint = {
+        404: "GET / lists the endpoints",
+        405: f"use {allowed}",
+        413: f"send at most {config.max_body_mb:g} MB, or 0.5 MB as form fields",
+    }
     code = error.name.lower().replace(" ", "_")
-    return Problem(status, code, error.description or error.name,
-                   hint.get(status, "see /openapi.json"), **({"allow": allowed} if allowed else {}))
+    return Problem(
+        status,
+        code,
+        error.description or error.name,
+        hint.get(status, "see /openapi.json"),
+        **({"allow": allowed} if allowed else {}),
+    )
 
 
 def unready(error: PipelineError, config: Config) -> Problem:
@@ -492,8 +575,12 @@ def unexpected(error: Exception) -> Problem:
     """503 where the disk fails; else a fault of ours, logged with its traceback."""
     if isinstance(error, OSError):
         LOG.error("%r: %s", request.path, error)
-        return Problem(503, "storage", f"the project's files cannot be read: {error.strerror}",
-                       "see diagnostics.py --doctor")
+        return Problem(
+            503,
+            "storage",
+            f"the project's files cannot be read: {error.strerror}",
+            "see diagnostics.py --doctor",
+        )
     LOG.error("%s %r failed", request.method, request.path, exc_info=error)
     return Problem(500, "internal", "a fault in the server; its log tells more", "report it")
 
@@ -525,8 +612,12 @@ class Handler(WSGIRequestHandler):
         problem = Problem(int(code), "bad_request", printable(said), "send an HTTP/1.1 request")
         body = failed(problem).get_data()
         self.send_response(code)
-        for name, value in {**HEADERS, "Content-Type": "application/json", "Connection": "close",
-                            "Content-Length": str(len(body))}.items():
+        for name, value in {
+            **HEADERS,
+            "Content-Type": "application/json",
+            "Connection": "close",
+            "Content-Length": str(len(body)),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -536,8 +627,14 @@ def serve(config: Config, host: str, port: int) -> None:
     """Answer until SIGTERM or Ctrl-C; prints the one line that names the address."""
     refuse_open_door(host)
     with listening(host, port) as listener:
-        server = make_server(host, port, create_app(config), threaded=True,
-                             request_handler=Handler, fd=listener.fileno())
+        server = make_server(
+            host,
+            port,
+            create_app(config),
+            threaded=True,
+            request_handler=Handler,
+            fd=listener.fileno(),
+        )
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         place = f"[{host}]" if ":" in host else host
         print(f"serving on http://{place}:{server.port}", flush=True)
@@ -549,12 +646,15 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        raise PipelineError(f"cannot listen on {host} port {port}: {error.strerror}; "
-                            "stop what uses it, or give --port 0 for a free one") from None
+        raise PipelineError(
+            f"cannot listen on {host} port {port}: {error.strerror}; "
+            "stop what uses it, or give --port 0 for a free one"
+        ) from None
 
 
 def end_with_stdin() -> None:
     """Ask this process to end when whoever started it has closed our standard input, or died."""
+
     def wait() -> None:
         while os.read(0, 4096):  # sys.stdin would hold its lock when the interpreter ends
             continue
@@ -567,8 +667,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(config=config_path())
     parser.add_argument("--host", help="address to listen on (default: the config's)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one")
-    parser.add_argument("--end-with-stdin", action="store_true",
-                        help="end when standard input is closed")
+    parser.add_argument(
+        "--end-with-stdin", action="store_true", help="end when standard input is closed"
+    )
 
 
 def config_path() -> str:

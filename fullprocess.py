@@ -36,8 +36,13 @@ if TYPE_CHECKING:
 
 LATE_SECONDS = 25 * 60  # as risk.monitor.journal has it
 HERE = os.path.dirname(os.path.abspath(__file__))
-WORDS = {"keep": "kept", "wait": "waited", "deploy": "deployed version {}", "held": "held",
-         "fault": "held by a data fault"}
+WORDS = {
+    "keep": "kept",
+    "wait": "waited",
+    "deploy": "deployed version {}",
+    "held": "held",
+    "fault": "held by a data fault",
+}
 
 
 def idle_line(arguments: list[str]) -> str | None:
@@ -85,11 +90,14 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
         for name in ("input_folder", "output_folder", "output_model", "prod_deployment")
     )
     same = (
-        marker["format"] == 1 and marker["finished"] and marker["config"] == text
+        marker["format"] == 1
+        and marker["finished"]
+        and marker["config"] == text
         and _seen_contacts(root, settings) == marker.get("contacts")
         and not (marker["next_maturity"] and now >= marker["next_maturity"])
         and not (marker.get("next_mail") and _is_to_tell(marker["next_mail"], state, now))
-        and marker["release"] == _release(production) and marker["held"] == _held(state)
+        and marker["release"] == _release(production)
+        and marker["held"] == _held(state)
         and (marker["release"] is None or _listed(models))
         and _stored(inputs, output, marker["tick"])
     )
@@ -151,11 +159,12 @@ def _stored(inputs: str, output: str, tick: int) -> bool:
         stored = {"tick": 0, "finaldata": None, "files": {}}
     finaldata = stored["finaldata"]
     return (
-        stored["tick"] == tick and os.path.isdir(inputs)
+        stored["tick"] == tick
+        and os.path.isdir(inputs)
         and not os.path.exists(os.path.join(output, "intent.json"))
         and (not stored["files"] or os.path.exists(os.path.join(output, "ingestedfiles.txt")))
-        and _seen(os.path.join(output, "finaldata.csv")) == (
-            [finaldata["bytes"], finaldata["mtime_ns"]] if finaldata else None)
+        and _seen(os.path.join(output, "finaldata.csv"))
+        == ([finaldata["bytes"], finaldata["mtime_ns"]] if finaldata else None)
         and all(_known(name, seen, stored["files"]) for name, seen in _csv_files(inputs))
     )
 
@@ -200,8 +209,9 @@ def _known(name: str, seen: list[int] | None, files: dict[str, Any]) -> bool:
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     """What the command line asks for: a tick, unless it only asks what was or would be decided."""
     if chosen.replay:
-        return replayed(config, chosen.replay, chosen.policy or ["fast", "certified"],
-                        chosen.label_delay)
+        return replayed(
+            config, chosen.replay, chosen.policy or ["fast", "certified"], chosen.label_delay
+        )
     if chosen.test_alerts:
         return alerts_tried(config)
     if chosen.history or chosen.explain:
@@ -216,8 +226,10 @@ def told(config: Config, *, explain: bool) -> Outcome:
 
     if not explain:
         found = entries(config)
-        return Outcome(table(found) if found else "nothing was decided yet",
-                       {"history": [vars(entry) for entry in found]})
+        return Outcome(
+            table(found) if found else "nothing was decided yet",
+            {"history": [vars(entry) for entry in found]},
+        )
     last = last_decision(config)
     text = explained(last) if last else "nothing was decided yet"
     return Outcome(text, vars(last) if last else {})
@@ -236,18 +248,23 @@ def replayed(config: Config, folder: str, policies: list[str], delay: int) -> Ou
     from risk.report.figures import png
 
     with tempfile.TemporaryDirectory() as scratch:
-        copy = replace(config, input_folder=Path(folder).resolve(),
-                       output_folder=Path(scratch) / "ingesteddata",
-                       state_folder=Path(scratch) / "state")
+        copy = replace(
+            config,
+            input_folder=Path(folder).resolve(),
+            output_folder=Path(scratch) / "ingesteddata",
+            state_folder=Path(scratch) / "state",
+        )
         read = ingest(copy)
         stream = shown.stream_in(copy)
         walks = shown.walks_of(stream, policies, delay)
     target = config.model_folder / "replay"
     write_whole(target / "replay.csv", shown.csv_of(stream, walks))
-    for walk in walks[-len(policies):]:
+    for walk in walks[-len(policies) :]:
         write_whole(target / f"{walk.policy}.png", png(shown.chart(stream, walk, walks, delay)))
-    text = (f"{read.text}\n\n{shown.table(walks, delay)}\n\n"
-            f"every period: {config.shown(target)}/replay.csv, a chart for each policy beside it")
+    text = (
+        f"{read.text}\n\n{shown.table(walks, delay)}\n\n"
+        f"every period: {config.shown(target)}/replay.csv, a chart for each policy beside it"
+    )
     return Outcome(text, {"policies": {walk.policy: shown.figures_of(walk) for walk in walks}})
 
 
@@ -377,12 +394,27 @@ class Run:
         decision, stand = look.decision, look.stand
         outcome = WORDS[decision.verdict].format(version)
         judged = vars(stand) if decision.judged else vars(self.journal.judged)
-        self.journal.close(outcome, decision.reason, judged=judged, release=version, held=held,
-                           tick=stand.tick, next_maturity=stand.next_maturity,
-                           contacts=contacts, next_mail=self._mail_at_once())
+        self.journal.close(
+            outcome,
+            decision.reason,
+            judged=judged,
+            release=version,
+            held=held,
+            tick=stand.tick,
+            next_maturity=stand.next_maturity,
+            contacts=contacts,
+            next_mail=self._mail_at_once(),
+        )
         text = "\n  ".join([f"{outcome}: {decision.reason}", *self.journal.notes])
-        return _outcome(text, outcome=decision.verdict, reason=decision.reason, release=version,
-                        ingested=ingested.data, evidence=look.entry, notes=self.journal.notes)
+        return _outcome(
+            text,
+            outcome=decision.verdict,
+            reason=decision.reason,
+            release=version,
+            ingested=ingested.data,
+            evidence=look.entry,
+            notes=self.journal.notes,
+        )
 
     def _mail_at_once(self) -> float:
         """Until what there is to tell is sent, no tick is idle: this run may be killed before."""
@@ -580,23 +612,44 @@ def whole(text: str) -> int:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--now", action="store_true",
-                        help="look at everything even if nothing seems new")
-    parser.add_argument("--serve", action="store_true",
-                        help="start the API on a free port for the calls")
-    parser.add_argument("--explain", action="store_true",
-                        help="why the last tick that had something to decide did what it did")
+    parser.add_argument(
+        "--now", action="store_true", help="look at everything even if nothing seems new"
+    )
+    parser.add_argument(
+        "--serve", action="store_true", help="start the API on a free port for the calls"
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="why the last tick that had something to decide did what it did",
+    )
     parser.add_argument("--history", action="store_true", help="every decision so far")
-    parser.add_argument("--dry-run", action="store_true",
-                        help="take new rows in and decide, but deploy nothing")
-    parser.add_argument("--replay", metavar="FOLDER",
-                        help="walk through a folder of dated files as if each tick were then")
-    parser.add_argument("--policy", nargs="+", choices=("fast", "certified"),
-                        help="the policies to replay (default: both)")
-    parser.add_argument("--label-delay", type=whole, default=0, metavar="N",
-                        help="a row's label comes N files later (default: 0, with the row)")
-    parser.add_argument("--test-alerts", action="store_true",
-                        help="send one test mail and webhook, and say what became of them")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="take new rows in and decide, but deploy nothing"
+    )
+    parser.add_argument(
+        "--replay",
+        metavar="FOLDER",
+        help="walk through a folder of dated files as if each tick were then",
+    )
+    parser.add_argument(
+        "--policy",
+        nargs="+",
+        choices=("fast", "certified"),
+        help="the policies to replay (default: both)",
+    )
+    parser.add_argument(
+        "--label-delay",
+        type=whole,
+        default=0,
+        metavar="N",
+        help="a row's label comes N files later (default: 0, with the row)",
+    )
+    parser.add_argument(
+        "--test-alerts",
+        action="store_true",
+        help="send one test mail and webhook, and say what became of them",
+    )
     parser.add_argument("--summary", action="store_true", help="end with a summary for a person")
 
 

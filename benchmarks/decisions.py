@@ -123,8 +123,10 @@ def real(folder: Path, pattern: str, thin: float, seed: int) -> Stream:
     periods = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
     whole = pd.concat(frames, ignore_index=True)
     client = whole.columns[0]
-    lots = {c: int(hashlib.md5(f"{seed}{c}".encode()).hexdigest(), 16) % 10**6
-            for c in whole[client].unique()}
+    lots = {
+        c: int(hashlib.md5(f"{seed}{c}".encode()).hexdigest(), 16) % 10**6
+        for c in whole[client].unique()
+    }
     kept = (whole[client].map(lots) < thin * 10**6).to_numpy()
     whole, periods = whole[kept].reset_index(drop=True), periods[kept]
     features = whole.drop(columns=[client, "exited"])
@@ -286,8 +288,11 @@ def show(title: str, found: list[dict]) -> None:
     """One line a stream, then the means over those that nothing was chosen on, and over all."""
     print(f"\n{title}")
     names = ("never", "always, all past", "always, last file", "oracle", *OURS)
-    print(f"{'stream':36} delay " + " ".join(f"{name[-9:]:>9}" for name in names)
-          + "  deployed fast/cert/always  wrong  fast - best naive")
+    print(
+        f"{'stream':36} delay "
+        + " ".join(f"{name[-9:]:>9}" for name in names)
+        + "  deployed fast/cert/always  wrong  fast - best naive"
+    )
     for one in found:
         print(_line(one, names), flush=True)
     for label, some in (("not chosen on", [o for o in found if not o["chosen"]]), ("all", found)):
@@ -305,25 +310,32 @@ def _line(one: dict, names: tuple[str, ...]) -> str:
     deployed = [one["deployments"][name] for name in (*OURS, "always, all past")]
     counts = "/".join(map(str, deployed))
     gap = one["brier"]["fast"] - _best(one)
-    return (f"{one['name'][:35]:35}{mark} {one['delay']:5} {values}  {counts:>24}  "
-            f"{one['wrong']['fast']:5}  {gap:+.4f}")
+    return (
+        f"{one['name'][:35]:35}{mark} {one['delay']:5} {values}  {counts:>24}  "
+        f"{one['wrong']['fast']:5}  {gap:+.4f}"
+    )
 
 
 def _means(label: str, some: list[dict], names: tuple[str, ...]) -> None:
     briers = {name: np.array([one["brier"][name] for one in some]) for name in names}
     gaps = np.array([one["brier"]["fast"] - _best(one) for one in some])
-    deployed = {name: sum(one["deployments"][name] for one in some)
-                for name in (*OURS, "always, all past")}
+    deployed = {
+        name: sum(one["deployments"][name] for one in some) for name in (*OURS, "always, all past")
+    }
     wrong = {name: sum(one["wrong"][name] for one in some) for name in (*OURS, *NAIVE)}
-    print(f"mean of {len(some)} ({label}): "
-          + ", ".join(f"{name} {values.mean():.4f}" for name, values in briers.items()))
+    print(
+        f"mean of {len(some)} ({label}): "
+        + ", ".join(f"{name} {values.mean():.4f}" for name, values in briers.items())
+    )
     for name in NAIVE[1:]:
         print(f"  fast - {name}: {interval(briers['fast'] - briers[name])}")
     near = wilson(int(np.sum(gaps <= 0.0005)), gaps.size)
     print(f"  within .0005 of the better naive rule: {near}; worst {gaps.max():+.4f}")
-    print(f"  deployments: fast {deployed['fast']}, certified {deployed['certified']}, always "
-          f"{deployed['always, all past']}; wrong of them: "
-          + ", ".join(f"{name} {count}" for name, count in wrong.items()))
+    print(
+        f"  deployments: fast {deployed['fast']}, certified {deployed['certified']}, always "
+        f"{deployed['always, all past']}; wrong of them: "
+        + ", ".join(f"{name} {count}" for name, count in wrong.items())
+    )
 
 
 def reactions(label: str, found: list[dict]) -> None:
@@ -334,9 +346,12 @@ def reactions(label: str, found: list[dict]) -> None:
         false = sum(any(gain <= 0 for gain in swaps) for swaps in some)
         gains = [gain for swaps in some for gain in swaps]
         mean = f"; in truth better by {np.mean(gains):.4f} Brier in the mean" if gains else ""
-        print(f"  {label:28} {policy:10} runs with a swap, jump or rollback: "
-              f"{wilson(swapped, len(some))}; with one to a model that is no better: "
-              f"{wilson(false, len(some))}{mean}", flush=True)
+        print(
+            f"  {label:28} {policy:10} runs with a swap, jump or rollback: "
+            f"{wilson(swapped, len(some))}; with one to a model that is no better: "
+            f"{wilson(false, len(some))}{mean}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -357,16 +372,21 @@ def _made(chosen: argparse.Namespace, pool: ProcessPoolExecutor) -> None:
     seeds, files = (range(10), FILES) if chosen.full else ((1,), 12)
     seeds, files = ((1,), 4) if chosen.smoke else (seeds, files)
     kinds = KINDS[2:3] if chosen.smoke else KINDS
-    tasks = [Task(f"{kind} {seed}", Made(kind, seed, files), 0, seed % 2 == 0)
-             for kind in kinds for seed in seeds]
+    tasks = [
+        Task(f"{kind} {seed}", Made(kind, seed, files), 0, seed % 2 == 0)
+        for kind in kinds
+        for seed in seeds
+    ]
     show(f"made-up drift, seeds {list(seeds)}, {files} files", list(pool.map(run, tasks)))
 
 
 def _nothing(chosen: argparse.Namespace, pool: ProcessPoolExecutor) -> None:
     runs, files = (100, FILES) if chosen.full else (4, 12)
     runs, files = (1, 4) if chosen.smoke else (runs, files)
-    print(f"\nnothing wrong, seeds 101 to {100 + runs}, {files} files of {ROWS} rows; "
-          f"which model is better is judged on {TRUTH * ROWS:,} further rows")
+    print(
+        f"\nnothing wrong, seeds 101 to {100 + runs}, {files} files of {ROWS} rows; "
+        f"which model is better is judged on {TRUTH * ROWS:,} further rows"
+    )
     for first in (1, files // 2):
         found = list(pool.map(quiet, [(seed, files, first) for seed in range(101, 101 + runs)]))
         reactions(f"first model of {first} files", found)
@@ -378,9 +398,11 @@ def _shuffle(chosen: argparse.Namespace, pool: ProcessPoolExecutor) -> None:
     found = list(pool.map(undone, range(201, 201 + runs)))
     rows = np.array([np.inf if n is None else n for n in found])
     high = np.quantile(rows, 0.95, method="higher")
-    print(f"\na model of shuffled labels is undone after (seeds 201 to {200 + runs}, files of 50): "
-          f"median {np.median(rows):.0f} rows, 95th percentile {high:.0f}, most {rows.max():.0f}, "
-          f"never {int(np.isinf(rows).sum())} of {runs}")
+    print(
+        f"\na model of shuffled labels is undone after (seeds 201 to {200 + runs}, files of 50): "
+        f"median {np.median(rows):.0f} rows, 95th percentile {high:.0f}, most {rows.max():.0f}, "
+        f"never {int(np.isinf(rows).sum())} of {runs}"
+    )
 
 
 def _real(chosen: argparse.Namespace, pool: ProcessPoolExecutor) -> None:

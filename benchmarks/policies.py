@@ -35,7 +35,11 @@ from risk.monitor.replay import lag_of
 
 SMALL: dict[str, Any] = {"rows": 5, "files": 300, "recipe": "original", "change": (80, 160)}
 LARGE: dict[str, Any] = {
-    "rows": 100_000, "first": 100_000, "files": 6, "recipe": "original", "change": (2, 3)
+    "rows": 100_000,
+    "first": 100_000,
+    "files": 6,
+    "recipe": "original",
+    "change": (2, 3),
 }
 SCENARIOS = (
     Scenario("nothing changes", "stationary", files=YEAR, quiet=True),
@@ -175,13 +179,19 @@ def show(ran: Ran) -> None:
     """One scenario's table."""
     scenario, worlds = ran.scenario, ran.worlds
     best = np.mean([one["oracle"].brier for one in ran.found])
-    print(f"\n{scenario.name}: {len(worlds)} runs, seeds {worlds[0].seed} to {worlds[-1].seed}, "
-          f"{scenario.files} files of {scenario.rows:,} rows, recipe {scenario.recipe}; mean Brier "
-          f"of the oracle {best:.4f}\n")
+    print(
+        f"\n{scenario.name}: {len(worlds)} runs, seeds {worlds[0].seed} to {worlds[-1].seed}, "
+        f"{scenario.files} files of {scenario.rows:,} rows, recipe {scenario.recipe}; mean Brier "
+        f"of the oracle {best:.4f}\n"
+    )
     columns = ["policy", "regret", "swaps a run", "wrong of them"]
     if scenario.quiet:
-        columns += ["swaps per 1,000 looks", "false per 1,000 looks", "runs with a false one",
-                    f"runs with one worse by over {WORTH_A_WORD}"]
+        columns += [
+            "swaps per 1,000 looks",
+            "false per 1,000 looks",
+            "runs with a false one",
+            f"runs with one worse by over {WORTH_A_WORD}",
+        ]
     elif scenario.kind == "abrupt":
         columns += ["rows to a swap", "rows to half the loss"]
     table(columns, (cells_of(ran, policy) for policy in POLICIES[:-1]))
@@ -205,8 +215,13 @@ def cells_of(ran: Ran, policy: str) -> list[str]:
     if ran.scenario.quiet:
         looks = ran.looks(policy)
         worse = sum(min(one.gains, default=0) < -WORTH_A_WORD for one in ran.of(policy))
-        return [*shown, poisson(swaps, looks), poisson(sum(false), looks),
-                share(sum(map(bool, false)), runs), share(worse, runs)]
+        return [
+            *shown,
+            poisson(swaps, looks),
+            poisson(sum(false), looks),
+            share(sum(map(bool, false)), runs),
+            share(worse, runs),
+        ]
     if ran.scenario.kind == "abrupt":
         return [*shown, ran.rows_to_swap(policy), ran.rows_to_half(policy)]
     return shown
@@ -215,37 +230,61 @@ def cells_of(ran: Ran, policy: str) -> list[str]:
 def overview(results: dict[str, Ran]) -> None:
     """Every policy in every scenario: regret; and what docs/policies.md shows first."""
     print("\nmean regret in 1/10,000 Brier\n")
-    table(["policy", *results],
-          ([policy, *(f"{1e4 * ran.regret(policy).mean():+.0f}" for ran in results.values())]
-           for policy in POLICIES[:-1]))
+    table(
+        ["policy", *results],
+        (
+            [policy, *(f"{1e4 * ran.regret(policy).mean():+.0f}" for ran in results.values())]
+            for policy in POLICIES[:-1]
+        ),
+    )
     if set(DRIFTS) | {"nothing changes", "harmless shift"} <= set(results):
         print()
-        table(["policy", "nothing changes: false per 1,000 looks", "years with one",
-               "harmless shift: false per 1,000 looks", "years with one",
-               "abrupt: rows to a swap", "to half the loss", "four drifts: swaps a run",
-               "wrong of them"],
-              ([policy, *in_short(results, policy)] for policy in POLICIES[:-1]))
+        table(
+            [
+                "policy",
+                "nothing changes: false per 1,000 looks",
+                "years with one",
+                "harmless shift: false per 1,000 looks",
+                "years with one",
+                "abrupt: rows to a swap",
+                "to half the loss",
+                "four drifts: swaps a run",
+                "wrong of them",
+            ],
+            ([policy, *in_short(results, policy)] for policy in POLICIES[:-1]),
+        )
 
 
 def in_short(results: dict[str, Ran], policy: str) -> list[str]:
     shown = []
     for name in ("nothing changes", "harmless shift"):
         false = results[name].false(policy)
-        shown += [poisson(sum(false), results[name].looks(policy)),
-                  share(sum(map(bool, false)), len(false))]
+        shown += [
+            poisson(sum(false), results[name].looks(policy)),
+            share(sum(map(bool, false)), len(false)),
+        ]
     drifts = [results[name] for name in DRIFTS]
     swaps, runs = sum(ran.swaps(policy) for ran in drifts), sum(len(ran.found) for ran in drifts)
     abrupt = results["abrupt"]
-    return [*shown, abrupt.rows_to_swap(policy), abrupt.rows_to_half(policy),
-            f"{swaps / runs:.1f}", share(sum(sum(ran.false(policy)) for ran in drifts), swaps)]
+    return [
+        *shown,
+        abrupt.rows_to_swap(policy),
+        abrupt.rows_to_half(policy),
+        f"{swaps / runs:.1f}",
+        share(sum(sum(ran.false(policy)) for ran in drifts), swaps),
+    ]
 
 
 def processor_time(scenario: Scenario) -> None:
     """Seconds of processor time a look, each policy by itself (fits are shared in the tables)."""
-    print(f"\nseconds of processor time a look, {scenario.name}, seed {FIRST_SEED}, "
-          f"{scenario.files} files of {scenario.rows:,} rows, recipe {scenario.recipe}\n")
-    table(["policy", "seconds"],
-          ([policy, f"{seconds_of(scenario, policy):.3f}"] for policy in POLICIES[:-1]))
+    print(
+        f"\nseconds of processor time a look, {scenario.name}, seed {FIRST_SEED}, "
+        f"{scenario.files} files of {scenario.rows:,} rows, recipe {scenario.recipe}\n"
+    )
+    table(
+        ["policy", "seconds"],
+        ([policy, f"{seconds_of(scenario, policy):.3f}"] for policy in POLICIES[:-1]),
+    )
 
 
 def seconds_of(scenario: Scenario, policy: str) -> float:

@@ -1,6 +1,6 @@
 """Draws docs/decisions.png: the rule "fast" on a made-up world that changes and comes back.
 
-    python examples/decision_picture.py docs/decisions.png
+python examples/decision_picture.py docs/decisions.png
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Shows ticks on a copy of the example data: one that keeps, one that waits, one that redeploys.
 
-    python examples/demo.py
+python examples/demo.py
 """
 
 from __future__ import annotations

@@ -14,8 +14,13 @@ import pytest
 
 PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -57,11 +62,13 @@ class Window:
         self.browser = browser
 
     @contextmanager
-    def tab(self, url: str, *, script: bool = False, width: int = 1280,
-            **options: Any) -> Iterator[Tab]:
+    def tab(
+        self, url: str, *, script: bool = False, width: int = 1280, **options: Any
+    ) -> Iterator[Tab]:
         """The address, loaded. script: whether JavaScript runs (the tests' own needs it not)."""
         context = self.browser.new_context(
-            java_script_enabled=script, viewport={"width": width, "height": 900}, **options)
+            java_script_enabled=script, viewport={"width": width, "height": 900}, **options
+        )
         try:
             tab = Tab(context.new_page()).watch()
             tab.page.goto(url)
@@ -69,16 +76,17 @@ class Window:
         finally:
             context.close()
 
-    def violations(
-        self, url: str, rules: list[str] | None = None, **options: Any
-    ) -> list[str]:
+    def violations(self, url: str, rules: list[str] | None = None, **options: Any) -> list[str]:
         """What axe finds at the address: rule, and where. rules: these alone, not all of 2.2 AA."""
         only = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": AXE_TAGS}
         with self.tab(url, script=True, bypass_csp=True, **options) as tab:
             tab.page.evaluate(axe_source())
             found = tab.page.evaluate("only => axe.run(document, {runOnly: only})", only)
-            return [f"{one['id']}: {node['html'][:160]}"
-                    for one in found["violations"] for node in one["nodes"]]
+            return [
+                f"{one['id']}: {node['html'][:160]}"
+                for one in found["violations"]
+                for node in one["nodes"]
+            ]
 
 
 @contextmanager
@@ -89,7 +97,8 @@ def window(profile: Path) -> Iterator[Window]:
 
     with sync_playwright() as started:
         browser = started.chromium.launch(
-            executable_path=place, args=FLAGS, env={"HOME": str(profile), "TZ": "UTC"})
+            executable_path=place, args=FLAGS, env={"HOME": str(profile), "TZ": "UTC"}
+        )
         try:
             yield Window(browser)
         finally:

@@ -19,7 +19,9 @@ def kept_files() -> list[str]:
     try:
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT, capture_output=True, check=True,
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
         )
     except (FileNotFoundError, subprocess.CalledProcessError):
         pytest.skip("needs git and a git checkout")
@@ -64,6 +66,7 @@ def cron_command(line: str) -> str:
 
 def changed_files(folder: Path) -> str:
     """`git status` of the copy, empty when nothing in the work tree has changed."""
-    done = subprocess.run(["git", "status", "--porcelain"], cwd=folder, text=True,
-                          capture_output=True, check=True)
+    done = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=folder, text=True, capture_output=True, check=True
+    )
     return done.stdout

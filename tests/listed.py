@@ -25,7 +25,7 @@ HOSTILE = (
     "شركة الاختبار العربية",
     "a/b ../c?d=e&f#g",
     "100% & `more`",
-    '"quoted" \'name\'',
+    "\"quoted\" 'name'",
 )
 
 
@@ -33,16 +33,17 @@ def named(count: int) -> list[str]:
     """So many different names of companies, always the same."""
     first, last, trade = FIRST.split(), LAST.split(), TRADE.split()
     every = [f"{a}{b} {c}" for c in trade for b in last for a in first]
-    return [every[at % len(every)] + (f" {at // len(every) + 1}" if at >= len(every) else "")
-            for at in range(count)]
+    return [
+        every[at % len(every)] + (f" {at // len(every) + 1}" if at >= len(every) else "")
+        for at in range(count)
+    ]
 
 
 def clients(count: int, called: int, seed: int = 0) -> list[dict[str, Any]]:
     """So many clients by risk, the first `called` of them on the call list."""
     rng = np.random.default_rng(seed)
     risks = np.sort(np.round(rng.beta(2, 4.5, count), 6))[::-1].tolist()
-    return [_client(at, name, risks[at], at < called, rng)
-            for at, name in enumerate(named(count))]
+    return [_client(at, name, risks[at], at < called, rng) for at, name in enumerate(named(count))]
 
 
 def _client(at: int, name: str, risk: float, call: bool, rng: Any) -> dict[str, Any]:
@@ -56,8 +57,13 @@ def _client(at: int, name: str, risk: float, call: bool, rng: Any) -> dict[str, 
     band = "high" if call else "raised" if risk >= 0.45 else "low"
     points = np.sort(np.round(rng.uniform(3, 30, 3), 1))[::-1].tolist() + [-4.2]
     return {
-        "rank": at + 1, "client": name, "risk": risk, "date": "2026-11-24",
-        "owner": OWNERS[at % 5], "call": call, "band": band,
+        "rank": at + 1,
+        "client": name,
+        "risk": risk,
+        "date": "2026-11-24",
+        "owner": OWNERS[at % 5],
+        "call": call,
+        "band": band,
         "reasons": [
             {"points": point, "text": f"{sign} {rng.integers(low, high)} ({usual})"}
             for point, (sign, low, high, usual) in zip(points, SIGNS, strict=True)
@@ -72,27 +78,56 @@ def _client(at: int, name: str, risk: float, call: bool, rng: Any) -> dict[str, 
 def listing(made: list[dict[str, Any]], version: int = 1) -> dict[str, Any]:
     """The whole list around these clients."""
     called = [client for client in made if client["call"]]
-    bands = {word: sum(c["band"] == word for c in made)
-             for word in ("high", "raised", "low", "not enough data")}
+    bands = {
+        word: sum(c["band"] == word for c in made)
+        for word in ("high", "raised", "low", "not enough data")
+    }
     told = [c for c in made if c["change"]]
     moves = sorted(told, key=lambda c: -abs(c["change"]["points"]))[:10]
     return {
-        "format": 1, "model_version": version, "tick": 1, "basis": "unlabelled",
+        "format": 1,
+        "model_version": version,
+        "tick": 1,
+        "basis": "unlabelled",
         "note": "clients whose last row has no label yet",
-        "scored_at": "2026-11-24T07:00:00Z", "data_date": "2026-11-24", "average_risk": 0.31,
-        "cut": {"called": len(called), "of": len(made), "capacity": len(called),
-                "how": f"the {len(called)} with the highest risk", "reach": None},
-        "bands": bands, "shown": ["owner"], "settings": [], "since": "2026-11-17",
-        "snapshots": [{"date": f"2026-{9 + at // 4:02d}-{1 + 7 * (at % 4):02d}",
-                       "at": "2026-11-24T07:00:00Z", "model_version": 15 + at // 5}
-                      for at in range(12)],
+        "scored_at": "2026-11-24T07:00:00Z",
+        "data_date": "2026-11-24",
+        "average_risk": 0.31,
+        "cut": {
+            "called": len(called),
+            "of": len(made),
+            "capacity": len(called),
+            "how": f"the {len(called)} with the highest risk",
+            "reach": None,
+        },
+        "bands": bands,
+        "shown": ["owner"],
+        "settings": [],
+        "since": "2026-11-17",
+        "snapshots": [
+            {
+                "date": f"2026-{9 + at // 4:02d}-{1 + 7 * (at % 4):02d}",
+                "at": "2026-11-24T07:00:00Z",
+                "model_version": 15 + at // 5,
+            }
+            for at in range(12)
+        ],
         "new": [c["client"] for c in called[3::5]],
-        "off": [{"client": c["client"], "rank": 9 + at, "risk": 0.6, "became": became}
-                for at, (c, became) in enumerate(
-                    zip(made[len(called):], ("left", "open", "open", "stayed"), strict=False))],
-        "moves": [{"client": c["client"], "rank": c["rank"], "risk": c["risk"],
-                   **{key: c["change"][key] for key in ("points", "data", "model")}}
-                  for c in moves],
+        "off": [
+            {"client": c["client"], "rank": 9 + at, "risk": 0.6, "became": became}
+            for at, (c, became) in enumerate(
+                zip(made[len(called) :], ("left", "open", "open", "stayed"), strict=False)
+            )
+        ],
+        "moves": [
+            {
+                "client": c["client"],
+                "rank": c["rank"],
+                "risk": c["risk"],
+                **{key: c["change"][key] for key in ("points", "data", "model")},
+            }
+            for c in moves
+        ],
         "clients": made,
     }
 

@@ -20,58 +20,106 @@ NAMES = ("Corvane Logistics", "Tarnfield Foods", "Nobody & Sons", "<b>Bold</b> H
 
 
 def share(left: int, n: int) -> dict[str, Any]:
-    return {"n": n, "left": left, "share": left / n if n else None,
-            "interval": wilson(left, n) if n else None}
+    return {
+        "n": n,
+        "left": left,
+        "share": left / n if n else None,
+        "interval": wilson(left, n) if n else None,
+    }
 
 
 def group(hits: int, listed: int, misses: int, others: int) -> dict[str, Any]:
     """As outcomes.json has it: of the listed so many hits, of the others so many misses."""
     left, n = hits + misses, listed + others
     return {
-        "n": n, "clients": n - 12, "left": left, "listed": share(hits, listed),
-        "not_listed": share(misses, others), "at_random": share(left, n), "hits": hits,
-        "false_alarms": listed - hits, "misses": misses, "rightly_not_listed": others - misses,
+        "n": n,
+        "clients": n - 12,
+        "left": left,
+        "listed": share(hits, listed),
+        "not_listed": share(misses, others),
+        "at_random": share(left, n),
+        "hits": hits,
+        "false_alarms": listed - hits,
+        "misses": misses,
+        "rightly_not_listed": others - misses,
         "sentence": "as a test has it",
     }
 
 
 def said(name: str, rank: int, *, contacted: bool = False) -> dict[str, Any]:
-    return {"client": name, "date": "2026-06-30", "said_at": "2026-07-01T07:00:04Z",
-            "risk": 0.12 + 0.1 * (rank < 10), "rank": rank, "of": 800, "contacted": contacted}
+    return {
+        "client": name,
+        "date": "2026-06-30",
+        "said_at": "2026-07-01T07:00:04Z",
+        "risk": 0.12 + 0.1 * (rank < 10),
+        "rank": rank,
+        "of": 800,
+        "contacted": contacted,
+    }
 
 
 def outcomes(**more: Any) -> dict[str, Any]:
     """112 of 180 listed left, 1,190 of the 4,021 others."""
-    bins = [{"n": 400, "risk": risk, "left": left, "interval": wilson(400 * left, 400)}
-            for risk, left in ((0.1, 0.11), (0.25, 0.24), (0.4, 0.52), (0.62, 0.6))]
-    reached = [{"share": part, "called": round(4201 * part), "left": left,
-                "precision": left / (4201 * part), "precision_interval": [0.5, 0.7],
-                "recall": left / 1302, "recall_interval": [left / 1302 - 0.02, left / 1302 + 0.02],
-                "lift": 1.9, "lift_interval": [1.6, 2.1],
-                "at_random": {"precision": 0.31, "recall": part}}
-               for part, left in ((0.05, 130), (0.1, 247), (0.2, 442), (0.3, 612), (0.5, 898))]
+    bins = [
+        {"n": 400, "risk": risk, "left": left, "interval": wilson(400 * left, 400)}
+        for risk, left in ((0.1, 0.11), (0.25, 0.24), (0.4, 0.52), (0.62, 0.6))
+    ]
+    reached = [
+        {
+            "share": part,
+            "called": round(4201 * part),
+            "left": left,
+            "precision": left / (4201 * part),
+            "precision_interval": [0.5, 0.7],
+            "recall": left / 1302,
+            "recall_interval": [left / 1302 - 0.02, left / 1302 + 0.02],
+            "lift": 1.9,
+            "lift_interval": [1.6, 2.1],
+            "at_random": {"precision": 0.31, "recall": part},
+        }
+        for part, left in ((0.05, 130), (0.1, 247), (0.2, 442), (0.3, 612), (0.5, 898))
+    ]
     return {
-        "format": 1, "made_at": "2026-11-24T07:00:06Z", "tick": 9, "least": 30, "known": 4201,
-        "waiting": 410, "from": "2026-01-31", "to": "2026-06-30", "enough": True, "why": "",
+        "format": 1,
+        "made_at": "2026-11-24T07:00:06Z",
+        "tick": 9,
+        "least": 30,
+        "known": 4201,
+        "waiting": 410,
+        "from": "2026-01-31",
+        "to": "2026-06-30",
+        "enough": True,
+        "why": "",
         "all": group(112, 180, 1190, 4021),
-        "contacted": group(55, 96, 0, 0), "not_contacted": group(57, 84, 1190, 4021),
-        "caveat": CAVEAT, "brier": {"value": 0.171, "base_rate": 0.214},
-        "calibration": {"slope": {"value": 0.93, "interval": [0.8, 1.1]},
-                        "intercept": {"value": 0.0, "interval": [-0.1, 0.1]}, "bins": bins},
+        "contacted": group(55, 96, 0, 0),
+        "not_contacted": group(57, 84, 1190, 4021),
+        "caveat": CAVEAT,
+        "brier": {"value": 0.171, "base_rate": 0.214},
+        "calibration": {
+            "slope": {"value": 0.93, "interval": [0.8, 1.1]},
+            "intercept": {"value": 0.0, "interval": [-0.1, 0.1]},
+            "bins": bins,
+        },
         "reach": reached,
         "misses": [said(name, 300 + at) for at, name in enumerate(NAMES)],
-        "false_alarms": [said(name, 2 + at, contacted=at % 2 == 0)
-                         for at, name in enumerate(NAMES[:3])],
+        "false_alarms": [
+            said(name, 2 + at, contacted=at % 2 == 0) for at, name in enumerate(NAMES[:3])
+        ],
         **more,
     }
 
 
 def too_few(known: int = 12) -> dict[str, Any]:
     """What is written before there are enough."""
-    nothing = dict.fromkeys(("all", "contacted", "not_contacted", "caveat", "brier",
-                             "calibration", "reach"))
-    return {**outcomes(known=known, enough=False, why="12 outcomes so far"), **nothing,
-            "misses": [], "false_alarms": []}
+    nothing = dict.fromkeys(
+        ("all", "contacted", "not_contacted", "caveat", "brier", "calibration", "reach")
+    )
+    return {
+        **outcomes(known=known, enough=False, why="12 outcomes so far"),
+        **nothing,
+        "misses": [],
+        "false_alarms": [],
+    }
 
 
 def write_outcomes(project: Project, found: dict[str, Any]) -> None:
@@ -89,31 +137,86 @@ def entry(number: int, **changed: Any) -> Entry:
     """A look that kept version 1; number makes its key, its day and its tick."""
     day = f"2026-{1 + number // 28:02d}-{1 + number % 28:02d}"
     usual: dict[str, Any] = {
-        "key": f"look {number}", "at": f"{day}T07:00:00Z",
-        "tick": number, "policy": "fast", "verdict": "keep", "action": "none",
-        "reason": f"evidence {1 + number} of the 10 needed", "rows": 250, "exits": 80,
-        "before": 1, "after": 1,
-        "evidence": (bet("challenger", 1.0 + number, 10.0, rows_needed=1500),
-                     bet("newest rows", 0.3, 20.0)),
+        "key": f"look {number}",
+        "at": f"{day}T07:00:00Z",
+        "tick": number,
+        "policy": "fast",
+        "verdict": "keep",
+        "action": "none",
+        "reason": f"evidence {1 + number} of the 10 needed",
+        "rows": 250,
+        "exits": 80,
+        "before": 1,
+        "after": 1,
+        "evidence": (
+            bet("challenger", 1.0 + number, 10.0, rows_needed=1500),
+            bet("newest rows", 0.3, 20.0),
+        ),
         "details": {"guards": ["250 new labelled rows (50 needed)"], "champion_sha256": "ab" * 32},
     }
     return Entry(**{**usual, **changed})
 
 
 PAST = (
-    entry(0, verdict="deploy", action="first", before=None, after=1, evidence=(), rows=0, exits=0,
-          reason="the first model: there was none to compare with"),
-    entry(1), entry(2), entry(3),
-    entry(4, verdict="deploy", action="swap", after=2, reason="the challenger is better",
-          evidence=(bet("challenger", 12.4, 10.0, rows_needed=0),)),
-    entry(5, verdict="by hand", action="rollback by hand", before=2, after=1, evidence=(),
-          rows=0, exits=0, reason="version 1 is deployed again"),
-    entry(6, verdict="by hand", action="release hold", before=None, after=1, evidence=(), rows=0,
-          exits=0, reason="version 1 is no longer held"),
-    entry(7, verdict="fault", reason="activity: 1,000 times as large as before", evidence=(),
-          rows=0, exits=0),
-    entry(8, evidence=(bet("challenger", 3.07, 10.0, rows_needed=1512),
-                       bet("<i>version 2</i>", 25.0, 60.0))),
+    entry(
+        0,
+        verdict="deploy",
+        action="first",
+        before=None,
+        after=1,
+        evidence=(),
+        rows=0,
+        exits=0,
+        reason="the first model: there was none to compare with",
+    ),
+    entry(1),
+    entry(2),
+    entry(3),
+    entry(
+        4,
+        verdict="deploy",
+        action="swap",
+        after=2,
+        reason="the challenger is better",
+        evidence=(bet("challenger", 12.4, 10.0, rows_needed=0),),
+    ),
+    entry(
+        5,
+        verdict="by hand",
+        action="rollback by hand",
+        before=2,
+        after=1,
+        evidence=(),
+        rows=0,
+        exits=0,
+        reason="version 1 is deployed again",
+    ),
+    entry(
+        6,
+        verdict="by hand",
+        action="release hold",
+        before=None,
+        after=1,
+        evidence=(),
+        rows=0,
+        exits=0,
+        reason="version 1 is no longer held",
+    ),
+    entry(
+        7,
+        verdict="fault",
+        reason="activity: 1,000 times as large as before",
+        evidence=(),
+        rows=0,
+        exits=0,
+    ),
+    entry(
+        8,
+        evidence=(
+            bet("challenger", 3.07, 10.0, rows_needed=1512),
+            bet("<i>version 2</i>", 25.0, 60.0),
+        ),
+    ),
 )
 
 
@@ -141,25 +244,46 @@ def write_ticks(project: Project, now: float, changed: dict[int, int] | None = N
 
 def write_marker(project: Project, **changed: Any) -> None:
     marker = {
-        "format": 1, "started": "2026-11-24T07:00:00Z", "finished": "2026-11-24T07:00:07Z",
-        "failed": None, "stage": "apicalls", "outcome": "kept", "reason": "no news", "held": False,
-        "failure": {"stage": "ingestion", "error": "sourcedata/x.csv: permission denied",
-                    "at": "2026-11-19T02:10:00Z", "runs": 3, "over": "2026-11-19T02:40:00Z"},
+        "format": 1,
+        "started": "2026-11-24T07:00:00Z",
+        "finished": "2026-11-24T07:00:07Z",
+        "failed": None,
+        "stage": "apicalls",
+        "outcome": "kept",
+        "reason": "no news",
+        "held": False,
+        "failure": {
+            "stage": "ingestion",
+            "error": "sourcedata/x.csv: permission denied",
+            "at": "2026-11-19T02:10:00Z",
+            "runs": 3,
+            "over": "2026-11-19T02:40:00Z",
+        },
     }
     project.config.state_folder.mkdir(exist_ok=True)
     project.config.run_marker.write_text(json.dumps({**marker, **changed}))
 
 
 def drift_row(name: str, state: str, effect: float) -> dict[str, Any]:
-    return {"name": name, "kind": "number", "state": state, "effect": effect,
-            "effect_name": "distance", "p": 0.0004, "n": 1362, "since": "2026-11-03T07:00Z",
-            "sentence": "values above 3 were 11 % of the reference's 2,000, now 19 %"}
+    return {
+        "name": name,
+        "kind": "number",
+        "state": state,
+        "effect": effect,
+        "effect_name": "distance",
+        "p": 0.0004,
+        "n": 1362,
+        "since": "2026-11-03T07:00Z",
+        "sentence": "values above 3 were 11 % of the reference's 2,000, now 19 %",
+    }
 
 
 def write_watch(project: Project, *rows: dict[str, Any]) -> None:
-    told = list(rows) or [drift_row("open tickets", "alert", 0.31),
-                          drift_row("activity", "watching", 0.03),
-                          *(drift_row(f"column {at}", "steady", 0.01) for at in range(12))]
+    told = list(rows) or [
+        drift_row("open tickets", "alert", 0.31),
+        drift_row("activity", "watching", 0.03),
+        *(drift_row(f"column {at}", "steady", 0.01) for at in range(12)),
+    ]
     seen = {"version": 1, "at": "2026-11-24T07:00:03Z", "tick": 1, "rows": told, "note": ""}
     body = {"format": 1, "ranking": 1, "stand": {}, "state": {}, "seen": seen}
     project.config.watch.write_text(json.dumps(seal(body)))

@@ -57,8 +57,10 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
 
 def ours(tree: ast.AST) -> set[str]:
     """The modules of this project that the tree imports."""
-    taken = {f"{module}.{name}" if f"{module}.{name}" in modules() else module
-             for module, name in imports(tree)}
+    taken = {
+        f"{module}.{name}" if f"{module}.{name}" in modules() else module
+        for module, name in imports(tree)
+    }
     return taken & set(modules())
 
 
@@ -104,8 +106,12 @@ def test_the_floors_are_as_drawn(importer, imported, allowed):
 
 
 def test_every_module_imports_downwards_only():
-    wrong = [f"{importer} imports {imported}" for importer, tree in modules().items()
-             for imported in sorted(ours(tree)) if not may_import(importer, imported)]
+    wrong = [
+        f"{importer} imports {imported}"
+        for importer, tree in modules().items()
+        for imported in sorted(ours(tree))
+        if not may_import(importer, imported)
+    ]
     assert wrong == []
 
 
@@ -115,28 +121,42 @@ def test_no_two_modules_import_each_other():
 
 
 def test_imports_are_absolute():
-    relative = [name for name, tree in modules().items() for node in ast.walk(tree)
-                if isinstance(node, ast.ImportFrom) and node.level]
+    relative = [
+        name
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
     assert relative == []
 
 
 def test_the_ground_floor_needs_the_standard_library_alone():
-    foreign = [(name, module) for name in sorted(GROUND) for module, _ in imports(modules()[name])
-               if module.split(".")[0] not in sys.stdlib_module_names | {"risk"}]
+    foreign = [
+        (name, module)
+        for name in sorted(GROUND)
+        for module, _ in imports(modules()[name])
+        if module.split(".")[0] not in sys.stdlib_module_names | {"risk"}
+    ]
     assert foreign == []
 
 
 def test_the_driver_imports_four_small_modules_before_it_knows_that_there_is_work():
-    top = [node for node in modules()["fullprocess"].body
-           if isinstance(node, ast.Import | ast.ImportFrom)]
+    top = [
+        node
+        for node in modules()["fullprocess"].body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     assert {module for node in top for module, _ in imports(node)} <= IDLE
 
 
 @cache
 def definitions(module: str) -> dict[str, ast.AST]:
     """Functions and classes at the top of a module, by name."""
-    return {node.name: node for node in modules()[module].body
-            if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    return {
+        node.name: node
+        for node in modules()[module].body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
 
 
 def references(module: str, tree: ast.AST) -> set[tuple[str, str]]:
@@ -148,8 +168,11 @@ def references(module: str, tree: ast.AST) -> set[tuple[str, str]]:
         elif source in modules():
             aliases[name or source] = (source, name)
     found = set()
-    local = {node.id for node in ast.walk(tree)
-             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    local = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             source, name = aliases.get(node.value.id, ("", ""))
@@ -171,15 +194,30 @@ def reached(module: str, name: str) -> set[tuple[str, str]]:
     return done
 
 
-WRITERS = {("risk.artifacts", name) for name in (
-    "write_whole", "write_json", "draft", "make_folder", "copy_file", "locked", "sweep",
-    "build_release", "make_current", "discard", "prune")}
+WRITERS = {
+    ("risk.artifacts", name)
+    for name in (
+        "write_whole",
+        "write_json",
+        "draft",
+        "make_folder",
+        "copy_file",
+        "locked",
+        "sweep",
+        "build_release",
+        "make_current",
+        "discard",
+        "prune",
+    )
+}
 
 
 def test_a_stage_that_writes_is_seen_to_write():
     assert reached("training", "train") & WRITERS
     assert reached("deployment", "stage") >= {
-        ("risk.artifacts", "make_current"), ("risk.artifacts", "draft")}
+        ("risk.artifacts", "make_current"),
+        ("risk.artifacts", "draft"),
+    }
 
 
 def test_the_api_takes_from_the_stages_only_what_writes_nothing():
@@ -220,16 +258,25 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """What happened while a fresh process imported every module, those with terms last."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     last = [
-        "risk.model.terms", "risk.model.pairs", "risk.model.additive", "risk.model.experts",
-        "risk.monitor.contest", "risk.monitor.book", "risk.monitor.looks", "risk.monitor.replay",
+        "risk.model.terms",
+        "risk.model.pairs",
+        "risk.model.additive",
+        "risk.model.experts",
+        "risk.monitor.contest",
+        "risk.monitor.book",
+        "risk.monitor.looks",
+        "risk.monitor.replay",
         "risk.report.replayed",
     ]
     names = [*sorted(set(modules()) - set(last)), *last]
     words = [str(ROOT), " ".join(names), " ".join(HEAVY)]
     done = subprocess.run(
         [sys.executable, "-B", "-W", "error", "-c", IMPORT_ALL, *words],
-        cwd=elsewhere, env={"PATH": os.environ["PATH"], "HOME": str(elsewhere)}, text=True,
-        capture_output=True, timeout=120,
+        cwd=elsewhere,
+        env={"PATH": os.environ["PATH"], "HOME": str(elsewhere)},
+        text=True,
+        capture_output=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert list(elsewhere.iterdir()) == []
@@ -259,14 +306,23 @@ def test_what_is_run_by_name_can_be_executed():
 def test_no_file_names_a_folder_of_one_machine():
     homes = "|".join(["work", "farm", "root", "home"])
     machine = re.compile(rf"(?:^|[\"'=:`( ])/(?:{homes})/", re.M)
-    found = [f"{name}: {match[0]}" for name in kept_files()
-             for match in machine.finditer((ROOT / name).read_text("utf-8", "replace"))]
+    found = [
+        f"{name}: {match[0]}"
+        for name in kept_files()
+        for match in machine.finditer((ROOT / name).read_text("utf-8", "replace"))
+    ]
     assert found == []
 
 
 def test_nothing_that_the_pipeline_writes_is_kept_by_git():
-    generated = ("ingesteddata/", "models/", "practicemodels/", "production_deployment/", "state/",
-                 "logs/")
+    generated = (
+        "ingesteddata/",
+        "models/",
+        "practicemodels/",
+        "production_deployment/",
+        "state/",
+        "logs/",
+    )
     assert [name for name in kept_files() if name.startswith(generated)] == []
 
 
@@ -285,9 +341,12 @@ def test_the_runtime_is_at_most_forty_packages_each_pinned():
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
 def test_nothing_unpinned_comes_in_with_a_pinned_package(name):
     pinned = pins() | pins(name)
-    needed = {canonicalize_name(need.name) for package in pinned
-              for need in map(Requirement, importlib.metadata.requires(package) or [])
-              if need.marker is None or need.marker.evaluate({"extra": ""})}
+    needed = {
+        canonicalize_name(need.name)
+        for package in pinned
+        for need in map(Requirement, importlib.metadata.requires(package) or [])
+        if need.marker is None or need.marker.evaluate({"extra": ""})
+    }
     assert needed <= set(pinned)
 
 
@@ -334,8 +393,14 @@ def test_the_readme_tells_every_script():
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_docs_tell_every_option_of(script):
-    shown = subprocess.run([sys.executable, str(ROOT / f"{script}.py"), "--help"], text=True,
-                           capture_output=True, check=True, cwd="/", timeout=60).stdout
+    shown = subprocess.run(
+        [sys.executable, str(ROOT / f"{script}.py"), "--help"],
+        text=True,
+        capture_output=True,
+        check=True,
+        cwd="/",
+        timeout=60,
+    ).stdout
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", shown)) - {"--help"}
     common = {"--config", "--json", "--verbose"}
     assert options >= common

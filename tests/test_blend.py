@@ -105,8 +105,13 @@ def test_models_of_common_terms_blend_into_one_of_as_many(one: Model) -> None:
 
 
 def levels(values: dict[str, float], missing: float = 0.0, other: float = 0.0) -> dict[str, Any]:
-    return {"kind": "levels", "column": "city", "levels": values, "missing": missing,
-            "other": other}
+    return {
+        "kind": "levels",
+        "column": "city",
+        "levels": values,
+        "missing": missing,
+        "other": other,
+    }
 
 
 def model(*terms: dict[str, Any]) -> Model:
@@ -136,8 +141,15 @@ def test_levels_of_different_sets_stay_apart_and_still_add_up() -> None:
     ("key", "value"), [("low", -1.0), ("high", 9.5), ("fill", 4.0), ("mean", 0.5)]
 )
 def test_lines_that_differ_in_place_stay_apart(key: str, value: float) -> None:
-    line = {"kind": "line", "column": "orders", "low": 0.0, "high": 8.0, "fill": 3.0,
-            "mean": 2.0, "slope": 1.0}
+    line = {
+        "kind": "line",
+        "column": "orders",
+        "low": 0.0,
+        "high": 8.0,
+        "fill": 3.0,
+        "mean": 2.0,
+        "slope": 1.0,
+    }
 
     made = blended([model(line), model(line | {key: value})], np.array([0.5, 0.5]))
 

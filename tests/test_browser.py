@@ -98,8 +98,12 @@ def old(project: Project) -> None:
 
 def failed(project: Project) -> None:
     write_list(project, clients(20, 5))
-    marker = {"format": 1, "started": "2026-11-24T02:30:00Z", "finished": None,
-              "failed": {"stage": "ingestion", "error": "permission denied", "at": "x"}}
+    marker = {
+        "format": 1,
+        "started": "2026-11-24T02:30:00Z",
+        "finished": None,
+        "failed": {"stage": "ingestion", "error": "permission denied", "at": "x"},
+    }
     project.config.state_folder.mkdir(exist_ok=True)
     project.config.run_marker.write_text(json.dumps(marker))
 
@@ -196,9 +200,7 @@ def test_without_javascript_a_page_is_whole_and_asks_for_nothing_from_elsewhere(
 ) -> None:
     with chromium.tab(street["world"] + path) as tab:
         assert PAGES[path] in tab.page.locator("h1").inner_text()
-        assert {urlsplit(url).netloc for url in tab.requests} == {
-            urlsplit(street["world"]).netloc
-        }
+        assert {urlsplit(url).netloc for url in tab.requests} == {urlsplit(street["world"]).netloc}
         assert len(tab.requests) <= 5
         assert tab.said == []
 
@@ -277,7 +279,8 @@ def test_bands_are_words_and_differ_without_colour(chromium: Window, street: Str
         found = tab.page.evaluate(
             """[...document.querySelectorAll('.band')].map(band => {
                  const style = getComputedStyle(band);
-                 return [band.textContent, style.borderTopWidth + ' ' + style.borderTopStyle]})""")
+                 return [band.textContent, style.borderTopWidth + ' ' + style.borderTopStyle]})"""
+        )
     borders = dict(found)
     assert set(borders) == {"high", "raised", "low", "? not enough data"}
     assert len(set(borders.values())) == 4
@@ -328,7 +331,8 @@ def test_ten_thousand_clients_are_a_small_page_that_does_not_jump(
                    .observe({type: 'layout-shift', buffered: true});
                  const [at] = performance.getEntriesByType('navigation');
                  setTimeout(() => done({shift, nodes: document.querySelectorAll('*').length,
-                   loaded: at.domContentLoadedEventEnd, bytes: at.decodedBodySize}), 200)})""")
+                   loaded: at.domContentLoadedEventEnd, bytes: at.decodedBodySize}), 200)})"""
+        )
         assert tab.page.locator("table.list tbody tr").count() == 50
     assert measured["bytes"] <= 60_000
     assert measured["nodes"] <= 1_500
@@ -395,15 +399,14 @@ def test_page_json_csv_and_print_agree(chromium: Window, street: Street) -> None
             assert change["data"] + change["model"] == change["points"]
             parts = row.locator(".move").inner_text().replace("−", "-")
             assert [int(n) for n in re.findall(r"(?:data|model) ([+-]?\d+)", parts)] == [
-                change["data"], change["model"]
+                change["data"],
+                change["model"],
             ]
             assert f"{client['rank']}," in table and str(client["risk"]) in table
             assert percent in paper
 
 
-def test_page_json_and_csv_agree_after_another_deployment(
-    chromium: Window, street: Street
-) -> None:
+def test_page_json_and_csv_agree_after_another_deployment(chromium: Window, street: Street) -> None:
     url = street["old"]
     project = street.projects["old"]
     for script in ("training.py", "scoring.py", "deployment.py", "reporting.py"):
@@ -431,9 +434,7 @@ def test_a_hostile_name_is_text_that_leads_to_its_page(
         assert tab.said == []
 
 
-def test_a_name_from_right_to_left_does_not_turn_its_row(
-    chromium: Window, street: Street
-) -> None:
+def test_a_name_from_right_to_left_does_not_turn_its_row(chromium: Window, street: Street) -> None:
     at = HOSTILE.index("شركة الاختبار العربية") + 3
     with chromium.tab(street["world"], script=True) as tab:
         row = tab.page.locator("table.list tbody tr").nth(at)

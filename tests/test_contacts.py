@@ -240,9 +240,7 @@ def test_without_a_file_there_is_nothing_to_do(project: Project) -> None:
 
 
 def test_a_last_line_that_may_still_be_written_is_left_for_later(project: Project) -> None:
-    path = project.write(
-        FILE, f"{HEADER}\nAcme,left,,\nBorg Interna".encode(), old=False
-    )
+    path = project.write(FILE, f"{HEADER}\nAcme,left,,\nBorg Interna".encode(), old=False)
     first = take(project.config)
     with open(path, "ab") as file:
         file.write(b"tional,contacted,,")
@@ -330,5 +328,3 @@ def test_erasing_takes_the_notes_too(deployed: Project) -> None:
 def test_the_vocabulary_is_the_documented_one() -> None:
     text = (Path(__file__).parent.parent / "docs/clients.md").read_text()
     assert all(f"`{state}`" in text for state in contacts.STATES)
-
-

@@ -133,7 +133,8 @@ def test_layers_are_fitted_on_the_newest_rows_alone(fast: Contest) -> None:
     newest = newest_of(known)
 
     for model, (plain, layer) in [
-        (fast.champion, fast.own), *((fast.experts[n], fast.layers[n]) for n in fast.experts),
+        (fast.champion, fast.own),
+        *((fast.experts[n], fast.layers[n]) for n in fast.experts),
     ]:
         log_odds = model.log_odds_of(known.rows(newest), newest.size)
         assert plain == IDENTITY
@@ -192,8 +193,11 @@ def test_every_forecast_is_that_of_its_model(fast: Contest, third: Known) -> Non
         "rival challenger": contest.challenger,
         **{f"own {n}": scaled(contest.champion, contest.own[n]) for n in (0, 1)},
         **{f"former {name}": model for name, model in contest.former.items()},
-        **{f"{name} {n}": scaled(contest.experts[name], contest.layers[name][n])
-           for name in ("all", "half") for n in (0, 1)},
+        **{
+            f"{name} {n}": scaled(contest.experts[name], contest.layers[name][n])
+            for name in ("all", "half")
+            for n in (0, 1)
+        },
     }
     assert said.keys() == expected.keys()
     for name, model in expected.items():
@@ -232,8 +236,18 @@ def test_the_challenger_is_the_blend_of_the_layers_by_their_scores(fast: Contest
 
 
 def test_a_batch_has_the_experts_in_the_order_of_their_scores(fast: Contest) -> None:
-    names = ["served", "own 0", "own 1", "half 1", "all 0", "half 0", "all 1",
-             "rival challenger", "former version 2", "former version 3"]
+    names = [
+        "served",
+        "own 0",
+        "own 1",
+        "half 1",
+        "all 0",
+        "half 0",
+        "all 1",
+        "rival challenger",
+        "former version 2",
+        "former version 3",
+    ]
     said = {name: np.full(2, float(at)) for at, name in enumerate(names)}
     y, clients = np.array([0, 1]), np.array(["a", "b"])
 
@@ -244,7 +258,8 @@ def test_a_batch_has_the_experts_in_the_order_of_their_scores(fast: Contest) -> 
     assert (batch.served[0], [x[0] for x in batch.own]) == (0.0, [1.0, 2.0])
     assert {name: x[0] for name, x in batch.challengers.items()} == {"challenger": 7.0}
     assert {name: x[0] for name, x in batch.former.items()} == {
-        "version 2": 8.0, "version 3": 9.0,
+        "version 2": 8.0,
+        "version 3": 9.0,
     }
     assert sorted(batch.halves.tolist()) == [0, 1]  # type: ignore[union-attr]
 
@@ -302,8 +317,9 @@ def test_the_refit_has_no_influence_on_the_judgement(
     labels = np.where(third.ages > 0, 1 - third.labels, third.labels)
     said = met(contest, third)
 
-    plain, other = looked(contest, third, said), looked(
-        contest, replace(third, labels=labels), said
+    plain, other = (
+        looked(contest, third, said),
+        looked(contest, replace(third, labels=labels), said),
     )
 
     assert other.judgement == plain.judgement
@@ -343,9 +359,7 @@ def test_the_same_look_comes_out_the_same(
     assert looked(contest, third) == looked(contest, third)
 
 
-def test_the_forecasts_of_then_are_judged_and_not_those_of_now(
-    fast: Contest, third: Known
-) -> None:
+def test_the_forecasts_of_then_are_judged_and_not_those_of_now(fast: Contest, third: Known) -> None:
     now = met(fast, third)
     then = now | {"rival challenger": -now["rival challenger"]}
 
@@ -403,7 +417,8 @@ def test_a_swap_deploys_the_refit_and_names_the_model_that_was_bet_on(
     assert outcome.judged == fast.challenger != outcome.contest.champion
     assert outcome.model == outcome.contest.served
     assert outcome.contest.former == {
-        "version 4": fast.champion, "version 3": fast.former["version 3"],
+        "version 4": fast.champion,
+        "version 3": fast.former["version 3"],
     }
     assert outcome.contest.standing.stakes == {}
     assert outcome.contest.standing.deployments == 1
@@ -427,7 +442,8 @@ def test_going_back_takes_the_former_champion_out_of_the_former_ones(
     assert outcome.contest.champion == fast.former["version 2"]
     assert outcome.contest.name == "version 2" and outcome.judged is None
     assert outcome.contest.former == {
-        "version 4": fast.champion, "version 3": fast.former["version 3"],
+        "version 4": fast.champion,
+        "version 3": fast.former["version 3"],
     }
 
 

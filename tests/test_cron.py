@@ -44,16 +44,27 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def line(checkout: Path) -> str:
     """The one line of `make cron` in that checkout."""
-    done = subprocess.run(["make", "-s", "cron", f"PYTHON={sys.executable}"], cwd=checkout,
-                          env=BARE, text=True, capture_output=True, check=True)
+    done = subprocess.run(
+        ["make", "-s", "cron", f"PYTHON={sys.executable}"],
+        cwd=checkout,
+        env=BARE,
+        text=True,
+        capture_output=True,
+        check=True,
+    )
     [line] = job_lines(done.stdout)
     return line
 
 
 def tick(line: str) -> subprocess.CompletedProcess[str]:
     """Run the line's command as cron does, with even less: no variable at all, from /."""
-    return subprocess.run(["env", "-i", "/bin/sh", "-c", cron_command(line)], cwd="/", text=True,
-                          capture_output=True, timeout=120)
+    return subprocess.run(
+        ["env", "-i", "/bin/sh", "-c", cron_command(line)],
+        cwd="/",
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +115,14 @@ def test_an_idle_tick_loads_what_its_four_imports_load_and_nothing_else(checkout
 
 def loaded(*words: str) -> set[str]:
     """The modules that a Python process imports, as it tells them itself."""
-    told = subprocess.run([sys.executable, "-X", "importtime", *words], cwd="/", env={}, text=True,
-                          capture_output=True, check=True).stderr
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", *words],
+        cwd="/",
+        env={},
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stderr
     return set(re.findall(r"^import time: .*\| +(\S+)$", told, re.MULTILINE))
 
 
@@ -113,8 +130,9 @@ def test_through_a_symlink_a_person_at_a_terminal_sees_the_line(checkout, ticked
     link = tmp_path / "tick"
     link.symlink_to(checkout / "fullprocess.sh")
     screen, terminal = pty.openpty()
-    done = subprocess.run([link], cwd="/", env={}, stdout=terminal, stderr=subprocess.PIPE,
-                          timeout=60)
+    done = subprocess.run(
+        [link], cwd="/", env={}, stdout=terminal, stderr=subprocess.PIPE, timeout=60
+    )
     os.close(terminal)
     shown = os.read(screen, 4096)
     os.close(screen)
@@ -125,8 +143,14 @@ def test_through_a_symlink_a_person_at_a_terminal_sees_the_line(checkout, ticked
 def test_a_failing_tick_exits_non_zero_with_one_line_to_mail(checkout, tmp_path):
     settings = tmp_path / "my settings.json"
     settings.write_text("{}")
-    done = subprocess.run([checkout / "fullprocess.sh", "--config", settings], cwd="/", env={},
-                          text=True, capture_output=True, timeout=60)
+    done = subprocess.run(
+        [checkout / "fullprocess.sh", "--config", settings],
+        cwd="/",
+        env={},
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
     assert (done.returncode, done.stdout) == (1, "")
     [mailed] = done.stderr.splitlines()
     assert mailed.startswith(f"error: {settings}: ")
@@ -138,8 +162,13 @@ def test_without_an_environment_of_its_own_the_python3_on_the_path_runs(tmp_path
     python.parent.mkdir()
     python.write_text('#!/bin/sh\nprintf "%s\\n" "$LC_ALL" "$OMP_NUM_THREADS" "$@" >&2\n')
     python.chmod(0o755)
-    done = subprocess.run([tmp_path / "fullprocess.sh", "--config", "a b"], cwd="/", text=True,
-                          env={"PATH": f"{python.parent}:{os.defpath}"}, capture_output=True)
+    done = subprocess.run(
+        [tmp_path / "fullprocess.sh", "--config", "a b"],
+        cwd="/",
+        text=True,
+        env={"PATH": f"{python.parent}:{os.defpath}"},
+        capture_output=True,
+    )
     script = str(tmp_path / "fullprocess.py")
     assert done.stderr.splitlines() == ["C.UTF-8", "2", script, "--config", "a b"]
 

@@ -102,11 +102,17 @@ def test_listed_is_who_bought_in_the_last_six_calendar_months(dates, listed):
 
 
 def test_each_customer_has_a_row_of_their_own_in_the_order_of_the_names():
-    three = [*bought(DAY, DAY, customer="00020"), *bought(DAY, customer="00003"),
-             *bought("1998-01-31", customer="00100")]
+    three = [
+        *bought(DAY, DAY, customer="00020"),
+        *bought(DAY, customer="00003"),
+        *bought("1998-01-31", customer="00100"),
+    ]
     shown = customers.snapshot(table(three), DAY)
     assert shown[["corporation", "number_of_employees", "lastmonth_activity"]].values.tolist() == [
-        ["00003", 1, 10.0], ["00020", 2, 20.0], ["00100", 1, 0.0]]
+        ["00003", 1, 10.0],
+        ["00020", 2, 20.0],
+        ["00100", 1, 0.0],
+    ]
 
 
 def test_a_snapshot_leaves_the_purchases_as_they_were():
@@ -142,8 +148,11 @@ def run(folder: Path, *options: str, site: str = "") -> subprocess.CompletedProc
     script = str(ROOT / "examples" / "customers.py")
     return subprocess.run(
         [sys.executable, "-W", "error", script, str(folder), *options],
-        cwd="/", env={"PATH": os.environ["PATH"], "PYTHONPATH": site}, text=True,
-        capture_output=True, timeout=120,
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": site},
+        text=True,
+        capture_output=True,
+        timeout=120,
     )
 
 
@@ -194,8 +203,9 @@ def installed() -> Path:
     try:
         importlib.metadata.distribution("lifetimes")
     except importlib.metadata.PackageNotFoundError:
-        pytest.skip("REAL CUSTOMERS NOT TESTED: lifetimes is missing; "
-                    "pip install -r requirements-dev.txt")
+        pytest.skip(
+            "REAL CUSTOMERS NOT TESTED: lifetimes is missing; pip install -r requirements-dev.txt"
+        )
     return customers.purchase_file()
 
 
@@ -203,7 +213,10 @@ def test_the_package_has_the_purchases_that_the_readme_tells_of(installed):
     purchases = customers.read_purchases(installed)
     ends = [f"{day:%Y-%m-%d}" for day in (purchases["date"].min(), purchases["date"].max())]
     assert (len(purchases), purchases["customer"].nunique(), ends) == (
-        69_659, 23_570, ["1997-01-01", "1998-06-30"])
+        69_659,
+        23_570,
+        ["1997-01-01", "1998-06-30"],
+    )
     assert "69,659 purchases of 23,570 customers" in (ROOT / "examples/README.md").read_text()
 
 
@@ -214,11 +227,12 @@ def test_the_snapshots_have_the_figures_that_the_readme_tells(installed):
     rows = pd.concat(made)
     exits = rows["exited"].mean()
     readme = (ROOT / "examples/README.md").read_text()
-    told = re.search(r"exits is (\S+) in March 1997, climbs to (\S+) in June, falls to (\S+) by S",
-                     readme)
+    told = re.search(
+        r"exits is (\S+) in March 1997, climbs to (\S+) in June, falls to (\S+) by S", readme
+    )
     assert told
     assert [told[1], told[2], told[3]] == [rates[0], rates[3], rates[6]]
-    assert all(.58 <= float(rate) <= .62 for rate in rates[6:])
+    assert all(0.58 <= float(rate) <= 0.62 for rate in rates[6:])
     assert f"13 files, {len(rows):,} rows" in readme
     assert f"only {len(rows[customers.FIVE].drop_duplicates()):,} rows" in readme
     assert f"F1 {2 * exits / (1 + exits):.3f} over all rows".replace("0.", ".", 1) in readme
@@ -230,6 +244,7 @@ def test_the_files_are_the_known_ones_byte_for_byte(installed, tmp_path, options
     assert run(tmp_path, *options).returncode == 0
     names = sorted(path.name for path in known.iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == names
-    differing = [name for name in names
-                 if (tmp_path / name).read_bytes() != (known / name).read_bytes()]
+    differing = [
+        name for name in names if (tmp_path / name).read_bytes() != (known / name).read_bytes()
+    ]
     assert (len(names), differing) == (13, [])

@@ -377,8 +377,10 @@ def test_each_half_is_levelled_by_what_the_other_shows() -> None:
 
     moved = levelled(x, y, halves, 10.0)
 
-    by_other = [level_on(x[halves == 1], y[halves == 1], 10.0),
-                level_on(x[halves == 0], y[halves == 0], 10.0)]
+    by_other = [
+        level_on(x[halves == 1], y[halves == 1], 10.0),
+        level_on(x[halves == 0], y[halves == 0], 10.0),
+    ]
     assert moved - x == pytest.approx(np.array(by_other)[halves], abs=1e-12)
     flipped = np.where(halves == 0, 1 - y, y)
     again = levelled(x, flipped, halves, 10.0)
@@ -556,8 +558,14 @@ def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
     y, p, q = batch.labels, risks(batch.served), risks(batch.challengers["challenger"])
     old = Stakes((0.1, 0.2, 0.3, 0.4), rows=70, total=1.0, squares=2.0)
     before = Standing(
-        experts=(1.0, 2.0, 3.0, 4.0), own=(5.0, 6.0), stakes={"challenger": old},
-        looks=4, deployments=2, rows=1000, rows_then=950, swaps=1,
+        experts=(1.0, 2.0, 3.0, 4.0),
+        own=(5.0, 6.0),
+        stakes={"challenger": old},
+        looks=4,
+        deployments=2,
+        rows=1000,
+        rows_then=950,
+        swaps=1,
     )
 
     standing, judgement = judge(before, batch)
@@ -566,7 +574,12 @@ def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
     assert standing == Standing(
         experts=rescored(before.experts, batch.experts, y, RULE),
         own=rescored(before.own, batch.own, y, RULE),
-        stakes={"challenger": stakes}, looks=5, deployments=2, rows=1200, rows_then=950, swaps=1,
+        stakes={"challenger": stakes},
+        looks=5,
+        deployments=2,
+        rows=1200,
+        rows_then=950,
+        swaps=1,
     )
     assert stakes.wealth == pytest.approx(np.array(old.wealth) + bets(y, p, q), rel=1e-12)
     main = judgement.evidence[0]
@@ -575,7 +588,8 @@ def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
     assert main["brier_served"] == pytest.approx(np.mean((p - y) ** 2))
     assert (main["limit"], main["rows_needed"]) == (3.0, stakes.rows_needed(3.0))
     assert judgement.details == {
-        "rows_since_deployment": 270, "ranking_gain_at_most": gain_in_ranking(y, p, q),
+        "rows_since_deployment": 270,
+        "ranking_gain_at_most": gain_in_ranking(y, p, q),
     }
     assert (judgement.action, judgement.target) == ("swap", "challenger")
     json.dumps(asdict(judgement), allow_nan=False)
@@ -628,8 +642,13 @@ def test_a_level_that_moved_is_no_reason_to_jump() -> None:
     y, _, q = rows(1500)
     served = logit(q) + 2.0
     batch = Batch(
-        y, served, [served, served], [], {"challenger": served},
-        former={"version 1": logit(q)}, halves=np.arange(1500) % 2,
+        y,
+        served,
+        [served, served],
+        [],
+        {"challenger": served},
+        former={"version 1": logit(q)},
+        halves=np.arange(1500) % 2,
     )
 
     (leap,) = leaps_of(batch, RULE)
@@ -739,8 +758,12 @@ def swaps_in(runs: int, seed: int, share: float) -> float:
         standing = Standing()
         for _ in range(20):
             x = rng.normal(0, 1.2, 40)
-            other = {"all past": x + 0.9, "last file": x * 1.3, "last three files": x - 0.3,
-                     "recalibrated": x * 0.75}
+            other = {
+                "all past": x + 0.9,
+                "last file": x * 1.3,
+                "last three files": x - 0.3,
+                "recalibrated": x * 0.75,
+            }
             truth = (1 - share) * risks(x) + share * risks(other["all past"])
             y = (rng.random(40) < truth).astype(np.int64)
             standing, said = judge_certified(standing, Batch(y, x, [x, x], [], other), rule)
@@ -812,17 +835,27 @@ def test_careful_bets_keep_the_same_promise() -> None:
         ("roll back", (0.0, 0.0), 4),
     ],
 )
-def test_the_standing_of_a_new_champion(
-    action: str, own: tuple[float, float], swaps: int
-) -> None:
+def test_the_standing_of_a_new_champion(action: str, own: tuple[float, float], swaps: int) -> None:
     before = Standing(
-        experts=(3.0, 2.0, 1.0, 5.0), own=(8.0, 9.0), stakes={"challenger": Stakes(rows=5)},
-        looks=9, deployments=2, rows=700, rows_then=500, swaps=3,
+        experts=(3.0, 2.0, 1.0, 5.0),
+        own=(8.0, 9.0),
+        stakes={"challenger": Stakes(rows=5)},
+        looks=9,
+        deployments=2,
+        rows=700,
+        rows_then=500,
+        swaps=3,
     )
 
     assert settled(before, action) == Standing(
-        experts=before.experts, own=own, stakes={}, looks=9, deployments=3, rows=700,
-        rows_then=700, swaps=swaps,
+        experts=before.experts,
+        own=own,
+        stakes={},
+        looks=9,
+        deployments=3,
+        rows=700,
+        rows_then=700,
+        swaps=swaps,
     )
 
 

@@ -41,17 +41,25 @@ def told(seed, n, a=0.0, c=1.0):
 
 
 PLAIN = [
-    (30, 1, "precision", 0.569409, 0.1914), (30, 1, "recall", 0.195614, 0.161241),
-    (30, 1, "f1", 0.291192, 0.208011), (30, 1, "auc", 0.705997, 0.075035),
+    (30, 1, "precision", 0.569409, 0.1914),
+    (30, 1, "recall", 0.195614, 0.161241),
+    (30, 1, "f1", 0.291192, 0.208011),
+    (30, 1, "auc", 0.705997, 0.075035),
     (30, 1, "found", 1.708226, 1.86994),
-    (200, 2, "precision", 0.637474, 0.074129), (200, 2, "recall", 0.400596, 0.062448),
-    (200, 2, "f1", 0.492009, 0.080562), (200, 2, "auc", 0.768498, 0.029061),
+    (200, 2, "precision", 0.637474, 0.074129),
+    (200, 2, "recall", 0.400596, 0.062448),
+    (200, 2, "f1", 0.492009, 0.080562),
+    (200, 2, "auc", 0.768498, 0.029061),
     (200, 2, "found", 24.861482, 4.828165),
-    (2000, 3, "precision", 0.649982, 0.023442), (2000, 3, "recall", 0.421111, 0.019748),
-    (2000, 3, "f1", 0.511094, 0.025476), (2000, 3, "auc", 0.773229, 0.00919),
+    (2000, 3, "precision", 0.649982, 0.023442),
+    (2000, 3, "recall", 0.421111, 0.019748),
+    (2000, 3, "f1", 0.511094, 0.025476),
+    (2000, 3, "auc", 0.773229, 0.00919),
     (2000, 3, "found", 269.092486, 15.268),
-    (20000, 4, "precision", 0.651239, 0.007413), (20000, 4, "recall", 0.416906, 0.006245),
-    (20000, 4, "f1", 0.508369, 0.008056), (20000, 4, "auc", 0.773782, 0.002906),
+    (20000, 4, "precision", 0.651239, 0.007413),
+    (20000, 4, "recall", 0.416906, 0.006245),
+    (20000, 4, "f1", 0.508369, 0.008056),
+    (20000, 4, "auc", 0.773782, 0.002906),
     (20000, 4, "found", 2636.86854, 48.281655),
 ]
 
@@ -66,10 +74,14 @@ def test_what_is_expected_agrees_with_nannyml(n, seed, name, value, error):
         assert found.value == pytest.approx(value, abs=1e-6)
 
 
-@pytest.mark.parametrize(("n", "seed", "name", "error"), [
-    (n, seed, name, error) for n, seed, name, _, error in PLAIN
-    if n >= 200 and name in ("precision", "auc")
-])
+@pytest.mark.parametrize(
+    ("n", "seed", "name", "error"),
+    [
+        (n, seed, name, error)
+        for n, seed, name, _, error in PLAIN
+        if n >= 200 and name in ("precision", "auc")
+    ],
+)
 def test_the_band_of_labels_alone_is_as_wide_as_nannymls_sampling_error(n, seed, name, error):
     risks, _ = told(seed, n)
     band = getattr(expected(risks, risks >= 0.5, EXACT), name)
@@ -77,10 +89,14 @@ def test_the_band_of_labels_alone_is_as_wide_as_nannymls_sampling_error(n, seed,
 
 
 ISOTONIC = [
-    (200, 2, "precision", 0.662932, 0.073229), (200, 2, "recall", 0.300474, 0.050038),
-    (200, 2, "f1", 0.41352, 0.070012), (200, 2, "auc", 0.680993, 0.028355),
-    (2000, 3, "precision", 0.676559, 0.023157), (2000, 3, "recall", 0.32015, 0.015824),
-    (2000, 3, "f1", 0.434631, 0.02214), (2000, 3, "auc", 0.68781, 0.008967),
+    (200, 2, "precision", 0.662932, 0.073229),
+    (200, 2, "recall", 0.300474, 0.050038),
+    (200, 2, "f1", 0.41352, 0.070012),
+    (200, 2, "auc", 0.680993, 0.028355),
+    (2000, 3, "precision", 0.676559, 0.023157),
+    (2000, 3, "recall", 0.32015, 0.015824),
+    (2000, 3, "f1", 0.434631, 0.02214),
+    (2000, 3, "auc", 0.68781, 0.008967),
 ]
 
 
@@ -102,8 +118,15 @@ def test_expectation_and_band_are_those_of_labels_drawn_by_hand(n):
     for _ in range(3000):
         y = (random.random(n) < risks).astype(np.int64)
         if 0 < y.sum() < n:
-            rows.append([y[called].mean(), y[called].sum() / y.sum(), f1(y, called * 1),
-                         auc(y, risks), brier(y, risks)])
+            rows.append(
+                [
+                    y[called].mean(),
+                    y[called].sum() / y.sum(),
+                    f1(y, called * 1),
+                    auc(y, risks),
+                    brier(y, risks),
+                ]
+            )
     drawn = np.array(rows)
     found = expected(risks, called, EXACT)
     bands = [found.precision, found.recall, found.f1, found.auc, found.brier]
@@ -137,11 +160,14 @@ def test_the_same_seed_gives_the_same_and_another_nearly_the_same():
     assert other != first
 
 
-@pytest.mark.parametrize("wider", [
-    {"covariance": ((0.04, 0.0), (0.0, 0.0))},
-    {"covariance": ((0.0, 0.0), (0.0, 0.04))},
-    {"movement": 0.2},
-])
+@pytest.mark.parametrize(
+    "wider",
+    [
+        {"covariance": ((0.04, 0.0), (0.0, 0.0))},
+        {"covariance": ((0.0, 0.0), (0.0, 0.04))},
+        {"movement": 0.2},
+    ],
+)
 def test_what_is_uncertain_widens_the_band(wider):
     risks, _ = told(3, 2000)
     narrow = expected(risks, risks >= 0.5, EXACT).found
@@ -151,8 +177,10 @@ def test_what_is_uncertain_widens_the_band(wider):
 
 def test_the_correlation_of_the_line_matters():
     risks = np.full(2000, 0.8)  # log-odds 1.39: both errors add up, or cancel
-    ends = [expected(risks, risks > 0, Line(covariance=((0.09, r), (r, 0.04)), looks=9)).found
-            for r in (-0.059, 0.059)]
+    ends = [
+        expected(risks, risks > 0, Line(covariance=((0.09, r), (r, 0.04)), looks=9)).found
+        for r in (-0.059, 0.059)
+    ]
     assert ends[1].high - ends[1].low > 2 * (ends[0].high - ends[0].low)
 
 
@@ -221,23 +249,32 @@ def test_the_covariance_of_the_line_comes_back_from_the_score():
     assert ours[0, 1] == pytest.approx(truth[0, 1], rel=0.15)
 
 
-@pytest.mark.parametrize("score", [
-    {}, {"slope": None, "intercept": None, "bins": []},
-    {"slope": {"value": 1.0, "interval": [1.0, 1.0]},
-     "intercept": {"value": 0.0, "interval": [0.0, 0.0]}},
-])
+@pytest.mark.parametrize(
+    "score",
+    [
+        {},
+        {"slope": None, "intercept": None, "bins": []},
+        {
+            "slope": {"value": 1.0, "interval": [1.0, 1.0]},
+            "intercept": {"value": 0.0, "interval": [0.0, 0.0]},
+        },
+    ],
+)
 def test_without_a_measured_calibration_the_line_is_no_change_and_uncertain(score):
     line = line_of(score)
     assert (line.intercept, line.slope) == (0.0, 1.0)
     assert line.covariance == ((0.25, 0.0), (0.0, 0.25))
 
 
-@pytest.mark.parametrize(("past", "movement"), [
-    ([], 0.2),
-    ([{"intercept": 0.0}] * 9, 0.1),
-    ([{"intercept": 0.5, "error": 0.3}, {"intercept": -0.5, "error": 0.3}], (0.44 / 5) ** 0.5),
-    ([{"intercept": 0.0, "error": 0.5}] * 4, 0.0),
-])
+@pytest.mark.parametrize(
+    ("past", "movement"),
+    [
+        ([], 0.2),
+        ([{"intercept": 0.0}] * 9, 0.1),
+        ([{"intercept": 0.5, "error": 0.3}, {"intercept": -0.5, "error": 0.3}], (0.44 / 5) ** 0.5),
+        ([{"intercept": 0.0, "error": 0.5}] * 4, 0.0),
+    ],
+)
 def test_the_movement_is_what_past_levels_moved_beyond_their_errors(past, movement):
     line = line_of({}, past)
     assert line.movement == pytest.approx(movement)
@@ -246,8 +283,10 @@ def test_the_movement_is_what_past_levels_moved_beyond_their_errors(past, moveme
 
 def test_the_test_rows_are_one_file_among_those_that_move():
     _, _, found = measured()
-    still, moving = line_of(found, [{"intercept": 0.0}] * 10_000), line_of(
-        found, [{"intercept": 0.3}, {"intercept": -0.3}] * 5000)
+    still, moving = (
+        line_of(found, [{"intercept": 0.0}] * 10_000),
+        line_of(found, [{"intercept": 0.3}, {"intercept": -0.3}] * 5000),
+    )
     assert moving.movement == pytest.approx(0.3, abs=0.001)
     assert moving.covariance[0][0] > still.covariance[0][0] + 0.04
 
@@ -270,10 +309,21 @@ def test_a_look_of_one_class_has_a_level_and_a_wide_error(labels):
 # ---------------------------------------------------------------- words
 
 BAND = Band(0.6, 0.4, 0.75)
-FOUND = Expected(200, 20, Band(45.2, 33.0, 60.0), Band(12.4, 8.0, 15.0), Band(0.15, 0.12, 0.18),
-                 BAND, Band(0.27, 0.2, 0.3), Band(0.37, 0.3, 0.4), Band(0.77, 0.7, 0.8))
-GOOD = {"slope": {"value": 1.0, "interval": [0.8, 1.2]},
-        "intercept": {"value": 0.0, "interval": [-0.1, 0.1]}}
+FOUND = Expected(
+    200,
+    20,
+    Band(45.2, 33.0, 60.0),
+    Band(12.4, 8.0, 15.0),
+    Band(0.15, 0.12, 0.18),
+    BAND,
+    Band(0.27, 0.2, 0.3),
+    Band(0.37, 0.3, 0.4),
+    Band(0.77, 0.7, 0.8),
+)
+GOOD = {
+    "slope": {"value": 1.0, "interval": [0.8, 1.2]},
+    "intercept": {"value": 0.0, "interval": [-0.1, 0.1]},
+}
 CALM = {"outside": 0.0, "alarm": False, "past": 5, "n": 1000, "calibration": GOOD}
 
 
@@ -282,7 +332,8 @@ def test_the_sentence_says_who_is_expected_to_leave():
         "of the 20 called, 12 are expected to leave (8 to 15), of all 200 clients 45 (33 to 60); "
         "expected before any label is known (95 %): precision 0.600 (0.400 to 0.750), recall 0.270 "
         "(0.200 to 0.300), F1 0.370 (0.300 to 0.400), AUC 0.770 (0.700 to 0.800), Brier 0.150 "
-        "(0.120 to 0.180)")
+        "(0.120 to 0.180)"
+    )
 
 
 def test_the_sentence_ends_with_what_speaks_against_it():
@@ -297,29 +348,39 @@ def test_the_sentence_of_a_list_of_nobody_names_no_precision():
     assert "AUC 0.770" in text
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"alarm": True}, "drift alarm"),
-    ({"outside": 0.25}, "25 % of the clients have a value outside the range of training"),
-    ({"n": 199}, "the calibration was measured on 199 labelled rows alone"),
-    ({"past": 1}, "1 look so far measured how the level moves"),
-    ({"past": 0}, "0 looks so far"),
-    ({"calibration": {}}, "could not be measured"),
-    ({"calibration": {**GOOD, "slope": {"value": 0.6, "interval": [0.4, 0.8]}}},
-     "not calibrated (slope 0.60, 0.40 to 0.80, not 1)"),
-    ({"calibration": {**GOOD, "intercept": {"value": 0.6, "interval": [0.4, 0.8]}}},
-     "not calibrated (intercept 0.60, 0.40 to 0.80, not 0)"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"alarm": True}, "drift alarm"),
+        ({"outside": 0.25}, "25 % of the clients have a value outside the range of training"),
+        ({"n": 199}, "the calibration was measured on 199 labelled rows alone"),
+        ({"past": 1}, "1 look so far measured how the level moves"),
+        ({"past": 0}, "0 looks so far"),
+        ({"calibration": {}}, "could not be measured"),
+        (
+            {"calibration": {**GOOD, "slope": {"value": 0.6, "interval": [0.4, 0.8]}}},
+            "not calibrated (slope 0.60, 0.40 to 0.80, not 1)",
+        ),
+        (
+            {"calibration": {**GOOD, "intercept": {"value": 0.6, "interval": [0.4, 0.8]}}},
+            "not calibrated (intercept 0.60, 0.40 to 0.80, not 0)",
+        ),
+    ],
+)
 def test_each_reason_to_doubt_is_said_once(change, words):
     reasons = doubts(FOUND, **(CALM | change))
     assert len(reasons) == 1
     assert words in reasons[0]
 
 
-@pytest.mark.parametrize(("found", "words"), [
-    (replace(FOUND, n=29), "only 29 clients"),
-    (replace(FOUND, n=1), "only 1 client"),
-    (replace(FOUND, precision=Band(0.5, 0.2, 0.8)), "so wide that it says little"),
-])
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (replace(FOUND, n=29), "only 29 clients"),
+        (replace(FOUND, n=1), "only 1 client"),
+        (replace(FOUND, precision=Band(0.5, 0.2, 0.8)), "so wide that it says little"),
+    ],
+)
 def test_few_clients_and_a_wide_band_are_doubted(found, words):
     assert [words in reason for reason in doubts(found, **CALM)] == [True]
 
@@ -351,9 +412,13 @@ def test_the_truth_lies_in_the_band_as_often_as_it_says(a):
 
 
 def test_the_benchmark_runs():
-    done = subprocess.run([sys.executable, "-W", "error", str(ROOT / "benchmarks/expected.py"),
-                           "--smoke"],
-                          text=True, capture_output=True, timeout=120, cwd="/")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "benchmarks/expected.py"), "--smoke"],
+        text=True,
+        capture_output=True,
+        timeout=120,
+        cwd="/",
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 33

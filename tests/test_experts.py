@@ -36,8 +36,12 @@ NUMBERS = {"orders": "number", "revenue": "number"}
 def taken(known: Known, rows: np.ndarray) -> Known:
     """These rows of the known ones, also several times."""
     return Known(
-        known.recipe, known.columns, known.features.iloc[rows].reset_index(drop=True),
-        known.labels[rows], known.clients[rows], known.ages[rows],
+        known.recipe,
+        known.columns,
+        known.features.iloc[rows].reset_index(drop=True),
+        known.labels[rows],
+        known.clients[rows],
+        known.ages[rows],
     )
 
 
@@ -70,11 +74,18 @@ def test_a_whole_weight_is_a_row_that_often(make: Any) -> None:
     known = known_of(300, seed=1)
     times = np.random.default_rng(0).integers(0, 4, 300)
     rows = np.repeat(np.arange(300), times)
-    terms = every_kind(known.raw) if make is ridge_on else raw_lines(known_of(
-        300, seed=1, recipe="original").raw)
+    terms = (
+        every_kind(known.raw)
+        if make is ridge_on
+        else raw_lines(known_of(300, seed=1, recipe="original").raw)
+    )
 
-    weighed = make(terms, known.rows(np.flatnonzero(times)), known.labels[times > 0],
-                   times[times > 0].astype(np.float64))
+    weighed = make(
+        terms,
+        known.rows(np.flatnonzero(times)),
+        known.labels[times > 0],
+        times[times > 0].astype(np.float64),
+    )
     repeated = make(terms, known.rows(rows), known.labels[rows], np.ones(rows.size))
 
     # liblinear stops at its own tolerance, on the way there by another path.
@@ -193,7 +204,9 @@ def test_the_original_experts_have_common_terms_about_the_average_client() -> No
     assert models[0].contributions(table)[1].mean() == pytest.approx(0.0, abs=1e-12)
     part = found.fitted(found.terms, WEIGHTINGS["last"](known.ages))
     raw = fit_original(
-        found.terms, known.rows(np.flatnonzero(known.ages == 0)), known.labels[known.ages == 0],
+        found.terms,
+        known.rows(np.flatnonzero(known.ages == 0)),
+        known.labels[known.ages == 0],
         np.ones(100),
     )
     rows = model_of(found.terms, raw, NUMBERS)
@@ -228,9 +241,7 @@ def test_the_original_recipe_fills_with_the_median_and_leaves_out_what_was_never
 
 
 @pytest.mark.parametrize("size", [7, 100, 299, 300])
-def test_chunks_end_at_the_weights_of_one_piece(
-    size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chunks_end_at_the_weights_of_one_piece(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     known = known_of(300, seed=7)
     terms, weight = every_kind(known.raw), np.random.default_rng(0).random(300) + 0.1
     whole = ridge_on(terms, known.raw, known.labels, weight)
@@ -319,8 +330,12 @@ def test_nothing_is_crossed_where_a_half_has_but_one_class(folded: Any) -> None:
 def found_terms() -> list[Any]:
     """Terms of every kind, those of raw numbers, and those that the recipe finds itself."""
     known = known_of(1500, seed=9)
-    return [*every_kind(known.raw), *raw_lines(known_of(60, recipe="original").raw),
-            *Experts(known).terms, *Experts(known_of(60)).terms]
+    return [
+        *every_kind(known.raw),
+        *raw_lines(known_of(60, recipe="original").raw),
+        *Experts(known).terms,
+        *Experts(known_of(60)).terms,
+    ]
 
 
 def test_terms_come_back_from_json_as_they_were() -> None:

@@ -48,11 +48,27 @@ KINDS = {
     name: "text" if values.dtype == object else "number"
     for name, values in clients(np.random.default_rng(0), 1).items()
 }
-DEVIATION = {"narrow": 5, "centred": 1, "calls": 1.7, "tenure": 21, "balance": 400, "profit": 100,
-             "gaps": 10, "mostly blank": 10}
+DEVIATION = {
+    "narrow": 5,
+    "centred": 1,
+    "calls": 1.7,
+    "tenure": 21,
+    "balance": 400,
+    "profit": 100,
+    "gaps": 10,
+    "mostly blank": 10,
+}
 LOG_DEVIATION = {"usd": 1.0, "wide": 2.0, "activity": 1.0, "pareto": 0.8, "employees": 1.5}
-CENTRE = {"narrow": 100, "centred": 0, "calls": 3, "tenure": 36, "balance": 200, "profit": 300,
-          "gaps": 50, "mostly blank": 50}
+CENTRE = {
+    "narrow": 100,
+    "centred": 0,
+    "calls": 3,
+    "tenure": 36,
+    "balance": 200,
+    "profit": 300,
+    "gaps": 50,
+    "mostly blank": 50,
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +81,11 @@ def reference():
 
 def shifted(raw, random, up):
     """Every number a standard deviation away, on its own scale."""
-    return raw | {n: raw[n] + up * d for n, d in DEVIATION.items()} | {
-        n: raw[n] * np.exp(up * d) for n, d in LOG_DEVIATION.items()}
+    return (
+        raw
+        | {n: raw[n] + up * d for n, d in DEVIATION.items()}
+        | {n: raw[n] * np.exp(up * d) for n, d in LOG_DEVIATION.items()}
+    )
 
 
 def seasonal(raw, random, up):
@@ -96,9 +115,15 @@ def half_of_them(raw, random, up):
 def other_shares(raw, random, up):
     """Three rows in ten get another level, a new one among them; more zeros, more yeses."""
     found = {}
-    for name, choice in (("contract", ["new", "one year"]), ("payment", ["check", "app"]),
-                         ("city", ["new town", "city 3"]), ("half", [1.0]),
-                         ("rare", [0.0, 1.0]), ("tenth", [0.0, 1.0]), ("activity", [0.0])):
+    for name, choice in (
+        ("contract", ["new", "one year"]),
+        ("payment", ["check", "app"]),
+        ("city", ["new town", "city 3"]),
+        ("half", [1.0]),
+        ("rare", [0.0, 1.0]),
+        ("tenth", [0.0, 1.0]),
+        ("activity", [0.0]),
+    ):
         found[name] = raw[name].copy()
         moved = random.random(raw[name].size) < 0.3
         found[name][moved] = random.choice(choice, int(moved.sum()))
@@ -106,8 +131,11 @@ def other_shares(raw, random, up):
 
 
 def more_blanks(raw, random, up):
-    return raw | {n: np.where(random.random(raw[n].size) < 0.07, np.nan, raw[n])
-                  for n in KINDS if KINDS[n] == "number"}
+    return raw | {
+        n: np.where(random.random(raw[n].size) < 0.07, np.nan, raw[n])
+        for n in KINDS
+        if KINDS[n] == "number"
+    }
 
 
 DRIFTS = (shifted, seasonal, grown, spread_out, half_of_them, other_shares, more_blanks)
@@ -160,6 +188,7 @@ def blanked(share):
         found = values.copy()
         found[: round(share * values.size)] = None if values.dtype == object else np.nan
         return found
+
     return some
 
 
@@ -168,6 +197,7 @@ def filled(value, every):
         found = values.copy()
         found[::every] = value
         return found
+
     return some
 
 
@@ -221,40 +251,52 @@ def test_a_fault_is_named_with_its_column_and_file(reference, column, spoil, kin
     raw = clients(np.random.default_rng(3), 200)
     found = faults_of(raw | {column: spoil(raw[column])}, reference, file="june.csv")
     assert [(fault.kind, fault.columns, fault.file, fault.holds) for fault in found] == [
-        (kind, (column,), "june.csv", True)]
+        (kind, (column,), "june.csv", True)
+    ]
     assert words in found[0].sentence
     assert found[0].sentence.startswith(f"{column}: ")
     assert found[0].sentence.count("since june.csv") == 1
     assert 1 <= found[0].n <= 200
 
 
-@pytest.mark.parametrize(("column", "spoil", "kind"), [
-    ("usd", times(1000), "unit"),
-    ("narrow", times(12), "unit"),
-    ("tenure", times(365), "unit"),
-    ("usd", times(-1), "sign"),
-    ("narrow", stuck, "stuck"),
-    ("narrow", blanked(1), "blank"),
-    ("contract", blanked(1), "blank"),
-    ("contract", renamed, "renamed"),
-])
+@pytest.mark.parametrize(
+    ("column", "spoil", "kind"),
+    [
+        ("usd", times(1000), "unit"),
+        ("narrow", times(12), "unit"),
+        ("tenure", times(365), "unit"),
+        ("usd", times(-1), "sign"),
+        ("narrow", stuck, "stuck"),
+        ("narrow", blanked(1), "blank"),
+        ("contract", blanked(1), "blank"),
+        ("contract", renamed, "renamed"),
+    ],
+)
 def test_five_rows_show_a_gross_fault(reference, column, spoil, kind):
     raw = clients(np.random.default_rng(5), 5)
     found = faults_of(raw | {column: spoil(raw[column])}, reference)
     assert [(fault.kind, fault.columns) for fault in found] == [(kind, (column,))]
 
 
-@pytest.mark.parametrize("pair", [
-    ("usd", "narrow"), ("tenure", "profit"), ("calls", "narrow"), ("contract", "payment"),
-    ("half", "employees"), ("contract", "city"),
-])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("usd", "narrow"),
+        ("tenure", "profit"),
+        ("calls", "narrow"),
+        ("contract", "payment"),
+        ("half", "employees"),
+        ("contract", "city"),
+    ],
+)
 @pytest.mark.parametrize("rows", [30, 200])
 def test_two_swapped_columns_are_one_fault(reference, pair, rows):
     one, other = pair
     raw = clients(np.random.default_rng(4), rows)
     found = faults_of(raw | {one: raw[other], other: raw[one]}, reference, file="june.csv")
     assert [(fault.kind, sorted(fault.columns), fault.holds) for fault in found] == [
-        ("swapped", sorted(pair), True)]
+        ("swapped", sorted(pair), True)
+    ]
     assert "each has the values that the other used to have since june.csv" in found[0].sentence
 
 
@@ -262,28 +304,38 @@ def test_a_column_that_the_file_lacks_is_blank(reference):
     raw = clients(np.random.default_rng(3), 200)
     del raw["usd"]
     assert [(fault.kind, fault.columns) for fault in faults_of(raw, reference)] == [
-        ("blank", ("usd",))]
+        ("blank", ("usd",))
+    ]
 
 
 def test_several_faults_are_told_in_the_order_of_the_columns(reference):
     raw = clients(np.random.default_rng(3), 200)
-    found = faults_of(raw | {"contract": renamed(raw["contract"]), "usd": raw["usd"] * 1000},
-                      reference)
+    found = faults_of(
+        raw | {"contract": renamed(raw["contract"]), "usd": raw["usd"] * 1000}, reference
+    )
     assert [fault.kind for fault in found] == ["unit", "renamed"]
 
 
-@pytest.mark.parametrize(("column", "spoil", "kind", "words"), [
-    ("usd", blanked(0.25), "blank", "25 % of 200 rows"),
-    ("usd", filled(0.0, 3), "filler", "34 % of 200 rows say 0"),
-    ("tenth", lambda values: 1 - values, "inverted", "changed the two values' meaning"),
-    ("payment", lambda values: texts([v if v == "card" else f"{v}s" for v in values]), "renamed",
-     "never seen before"),
-])
+@pytest.mark.parametrize(
+    ("column", "spoil", "kind", "words"),
+    [
+        ("usd", blanked(0.25), "blank", "25 % of 200 rows"),
+        ("usd", filled(0.0, 3), "filler", "34 % of 200 rows say 0"),
+        ("tenth", lambda values: 1 - values, "inverted", "changed the two values' meaning"),
+        (
+            "payment",
+            lambda values: texts([v if v == "card" else f"{v}s" for v in values]),
+            "renamed",
+            "never seen before",
+        ),
+    ],
+)
 def test_what_may_be_drift_is_told_and_holds_nothing(reference, column, spoil, kind, words):
     raw = clients(np.random.default_rng(3), 200)
     found = faults_of(raw | {column: spoil(raw[column])}, reference)
     assert [(fault.kind, fault.columns, fault.holds) for fault in found] == [
-        (kind, (column,), False)]
+        (kind, (column,), False)
+    ]
     assert words in found[0].sentence
 
 
@@ -299,15 +351,21 @@ def monthly(months, rows=60):
     random = np.random.default_rng(6)
     files = np.repeat(np.arange(months), rows)
     moved = np.exp(random.standard_normal(files.size) / 2 + random.choice([0, 4], months)[files])
-    return {"month": texts([f"1997-{m:02d}" for m in files]), "number": files * 1.0,
-            "orders": moved}, files
+    return {
+        "month": texts([f"1997-{m:02d}" for m in files]),
+        "number": files * 1.0,
+        "orders": moved,
+    }, files
 
 
 def test_a_column_constant_in_every_file_is_not_stuck_where_files_are_known():
     raw, files = monthly(8)
     kinds = {"month": "text", "number": "number", "orders": "number"}
-    june = {"month": texts(["1997-99"] * 60), "number": np.full(60, 99.0),
-            "orders": raw["orders"][:60]}
+    june = {
+        "month": texts(["1997-99"] * 60),
+        "number": np.full(60, 99.0),
+        "orders": raw["orders"][:60],
+    }
     told = faults_of(june, fault_reference(raw, kinds))
     assert {fault.kind for fault in told} == {"stuck"}
     assert faults_of(june, fault_reference(raw, kinds, files)) == []
@@ -320,8 +378,10 @@ def test_a_scale_that_moves_from_file_to_file_is_no_unit():
     files = np.repeat(np.arange(10), sizes)
     orders = np.exp(random.standard_normal(files.size) / 2 + 4 * (files >= 7))
     kinds, large = {"orders": "number"}, np.exp(random.standard_normal(60) / 2 + 4)
-    told = [faults_of({"orders": large}, fault_reference({"orders": orders}, kinds, known))
-            for known in (None, files)]
+    told = [
+        faults_of({"orders": large}, fault_reference({"orders": orders}, kinds, known))
+        for known in (None, files)
+    ]
     assert [[fault.kind for fault in found] for found in told] == [["unit"], []]
 
 
@@ -341,8 +401,13 @@ def test_nothing_is_said_of_too_few_rows(known, rows):
 
 
 def test_an_empty_file_has_no_fault(reference):
-    assert faults_of({name: values[:0] for name, values in clients(
-        np.random.default_rng(0), 5).items()}, reference) == []
+    assert (
+        faults_of(
+            {name: values[:0] for name, values in clients(np.random.default_rng(0), 5).items()},
+            reference,
+        )
+        == []
+    )
     assert faults_of({}, reference) == []
 
 
@@ -356,7 +421,8 @@ def test_infinite_numbers_and_odd_texts_break_nothing(reference):
 
 def test_the_reference_is_json_of_at_most_a_kilobyte_a_column():
     raw = clients(np.random.default_rng(1), 5000) | {
-        "long": texts([f"{i % 90} " + "é" * 60 for i in range(5000)])}
+        "long": texts([f"{i % 90} " + "é" * 60 for i in range(5000)])
+    }
     made = fault_reference(raw, KINDS | {"long": "text"}, np.arange(5000) // 100)
     text = json.dumps(made, allow_nan=False)
     assert json.loads(text) == made
@@ -371,15 +437,22 @@ def test_an_empty_reference_says_nothing():
     assert faults_of(raw, blank) == []
 
 
-@pytest.mark.parametrize(("share", "limit", "n", "found"), [
-    (1.0, 0.1, 5, 11.5129), (0.5, 0.5, 100, 0.0), (0.4, 0.5, 100, 0.0), (0.6, 0.5, 1000, 20.1355),
-])
+@pytest.mark.parametrize(
+    ("share", "limit", "n", "found"),
+    [
+        (1.0, 0.1, 5, 11.5129),
+        (0.5, 0.5, 100, 0.0),
+        (0.4, 0.5, 100, 0.0),
+        (0.6, 0.5, 1000, 20.1355),
+    ],
+)
 def test_surprise_is_chernoffs_bound(share, limit, n, found):
     assert surprise(share, limit, n) == pytest.approx(found, abs=1e-4)
 
 
-@pytest.mark.parametrize(("share", "reached"), [
-    (0.0, 0.1), (0.02, 0.12), (0.5, 0.8), (0.9, 0.975), (1.0, 1.0)])
+@pytest.mark.parametrize(
+    ("share", "reached"), [(0.0, 0.1), (0.02, 0.12), (0.5, 0.8), (0.9, 0.975), (1.0, 1.0)]
+)
 def test_a_share_may_drift_so_far(share, reached):
     assert eased(share) == pytest.approx(reached, abs=1e-5)
 
@@ -401,8 +474,9 @@ def real_file(path):
     return {name: numpy_column(table[name].to_list(), kinds[name]) for name in names}, kinds
 
 
-@pytest.mark.parametrize("folder", ["cdnow/batches", "cdnow/batches_rich", "streams/flights",
-                                    "streams/grocery/batches"])
+@pytest.mark.parametrize(
+    "folder", ["cdnow/batches", "cdnow/batches_rich", "streams/flights", "streams/grocery/batches"]
+)
 def test_no_real_file_is_faulty_by_the_files_before(folder):
     paths = sorted(real_data(*folder.split("/")).glob("*.csv"))
     parts, kinds = zip(*map(real_file, paths), strict=True)

@@ -162,9 +162,7 @@ def test_a_model_that_does_as_well_on_new_rows_is_kept_and_the_list_rewritten(
     assert f"F1 {details['f1_on_new_rows']:.3f} on 60 new labelled rows" in said.text
     assert version(raw) == 1
     assert listing(raw)["tick"] == before["tick"] + 1
-    assert {c["client"] for c in listing(raw)["clients"]} > {
-        c["client"] for c in before["clients"]
-    }
+    assert {c["client"] for c in listing(raw)["clients"]} > {c["client"] for c in before["clients"]}
     assert outcome(raw) == "idle"
 
 

@@ -52,9 +52,7 @@ def risks(listing: dict[str, Any]) -> dict[str, float]:
 def unseen_risks(project: Project) -> dict[str, float]:
     """Each training row's risk by the recipe's own folds, by client."""
     rows = training_rows(project.config)
-    found = recipe.out_of_fold(
-        "default", rows.columns, rows.features, rows.labels, rows.clients
-    )
+    found = recipe.out_of_fold("default", rows.columns, rows.features, rows.labels, rows.clients)
     return dict(zip(rows.clients, found.tolist(), strict=True))
 
 
@@ -77,8 +75,9 @@ def counted_fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_those_who_stayed_have_the_risks_of_the_recipes_own_folds(deployed: Project) -> None:
-    expected, finaldata = unseen_risks(deployed), pd.read_csv(
-        deployed.folder / "ingesteddata/finaldata.csv"
+    expected, finaldata = (
+        unseen_risks(deployed),
+        pd.read_csv(deployed.folder / "ingesteddata/finaldata.csv"),
     )
 
     listing = report(deployed)

@@ -51,8 +51,14 @@ def entry(number: int, **changed: Any) -> Entry:
             before=3,
             after=3,
             evidence=tuple(
-                {"name": name, "E": number / 7, "limit": 3.0, "brier": 0.1812 + number / 1e9,
-                 "brier_served": 0.1834, "rows_needed": 480}
+                {
+                    "name": name,
+                    "E": number / 7,
+                    "limit": 3.0,
+                    "brier": 0.1812 + number / 1e9,
+                    "brier_served": 0.1834,
+                    "rows_needed": 480,
+                }
                 for name in ("challenger", "last file", "version 2")
             ),
             details={"digests": {"model": f"{number:064x}"}, "layer": [0.1, 1.02], "auc": None},
@@ -99,8 +105,14 @@ def files(config: Config) -> dict[str, bytes]:
 
 
 def test_an_entry_comes_back_as_it_was_recorded(config: Config) -> None:
-    odd = entry(7, before=None, after=None, evidence=(), reason="Größe ≥ ½ 'x\"; DROP TABLE",
-                details={"file": "caf\udce9.csv", "gain": -1.5e-300, "E": 1e300, "n": 2**70})
+    odd = entry(
+        7,
+        before=None,
+        after=None,
+        evidence=(),
+        reason="Größe ≥ ½ 'x\"; DROP TABLE",
+        details={"file": "caf\udce9.csv", "gain": -1.5e-300, "E": 1e300, "n": 2**70},
+    )
     record(config, odd)
     assert entries(config) == [odd]
 
@@ -153,8 +165,12 @@ def test_what_json_cannot_hold_is_refused_before_anything_is_written(
 def test_no_text_of_an_entry_can_steer_a_terminal(config: Config) -> None:
     evil = "a\x1b[2J\nb\u202e"
     challenger = {"name": evil, "E": 1.0, "limit": 3.0}
-    record(config, entry(1, reason=evil, policy=evil, evidence=(challenger,),
-                         details={"guards": {evil: evil}}))
+    record(
+        config,
+        entry(
+            1, reason=evil, policy=evil, evidence=(challenger,), details={"guards": {evil: evil}}
+        ),
+    )
     kept = entries(config)
     shown = table(kept) + explained(kept[0])
     assert kept[0].reason == r"a\x1b[2J\nb\u202e"
@@ -212,12 +228,27 @@ def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
     far = (challenger(E=2.5e9),)
     shown = table(
         [
-            entry(0, verdict="deploy", action="first", before=None, after=1, evidence=(),
-                  reason="The first."),
+            entry(
+                0,
+                verdict="deploy",
+                action="first",
+                before=None,
+                after=1,
+                evidence=(),
+                reason="The first.",
+            ),
             entry(1230, evidence=nearer, reason="Not yet."),
             entry(2, verdict="deploy", action="swap", after=4, evidence=far, reason="Enough."),
-            entry(3, verdict="by hand", action="rollback by hand", before=4, after=3, rows=0,
-                  evidence=(), reason="By hand."),
+            entry(
+                3,
+                verdict="by hand",
+                action="rollback by hand",
+                before=4,
+                after=3,
+                rows=0,
+                evidence=(),
+                reason="By hand.",
+            ),
             entry(4, verdict="held", before=None, after=None, evidence=(), reason="x" * 120),
         ]
     )
@@ -227,8 +258,7 @@ def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
         "The first.",
         "2026-01-27T07:00:00Z  wait              3        1,230  challenger 2.90 of 3.00   "
         "Not yet.",
-        "2026-01-03T07:00:00Z  deploy, swap      3 -> 4       2  challenger 2e+09 of 3.00  "
-        "Enough.",
+        "2026-01-03T07:00:00Z  deploy, swap      3 -> 4       2  challenger 2e+09 of 3.00  Enough.",
         "2026-01-04T07:00:00Z  rollback by hand  4 -> 3       0                            "
         "By hand.",
         "2026-01-05T07:00:00Z  held              -            4                            "
@@ -301,9 +331,7 @@ def newer(config: Config) -> Config:
     return config
 
 
-@pytest.mark.parametrize(
-    "use", [entries, last_decision, lambda config: record(config, entry(2))]
-)
+@pytest.mark.parametrize("use", [entries, last_decision, lambda config: record(config, entry(2))])
 def test_a_newer_format_is_refused_and_left_alone(
     newer: Config, use: Callable[[Config], Any]
 ) -> None:
@@ -422,7 +450,9 @@ def held(config: Config, *statements: str) -> Iterator[subprocess.Popen[str]]:
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(config.history), *statements],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             assert process.stdout and process.stdout.readline() == "held\n"
@@ -698,8 +728,9 @@ def test_without_the_right_to_write_all_can_be_read_and_nothing_recorded(
             (folder / path.name).chmod(0o444)
         folder.chmod(0o555)
         code = UNPRIVILEGED.format(root=str(ROOT))
-        done = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True,
-                              timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", code, name], capture_output=True, text=True, timeout=60
+        )
         folder.chmod(0o755)
         assert len(list(folder.iterdir())) == 1 + journal
     assert done.returncode == 0, done.stderr

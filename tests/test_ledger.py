@@ -50,9 +50,16 @@ def listing(tick: int, risks: dict[str, float], **changed: Any) -> dict[str, Any
     """A list as reporting.py makes it: the riskiest client is called."""
     order = sorted(risks, key=lambda name: (-risks[name], name))
     clients = [
-        {"rank": rank, "client": name, "risk": risks[name], "date": f"2030-{tick % 12 + 1:02d}-28",
-         "call": rank == 1, "band": "high" if rank == 1 else "low", "notes": [],
-         "reasons": [{"points": 100 * risks[name], "text": f"orders {tick}"}]}
+        {
+            "rank": rank,
+            "client": name,
+            "risk": risks[name],
+            "date": f"2030-{tick % 12 + 1:02d}-28",
+            "call": rank == 1,
+            "band": "high" if rank == 1 else "low",
+            "notes": [],
+            "reasons": [{"points": 100 * risks[name], "text": f"orders {tick}"}],
+        }
         for rank, name in enumerate(order, 1)
     ]
     return {

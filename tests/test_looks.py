@@ -153,9 +153,7 @@ def test_fifty_rows_without_ten_exits_wait(started: Project) -> None:
 
 
 def test_nothing_changes_the_ranking_while_nothing_is_wrong(started: Project) -> None:
-    said = [
-        tick(started, f"2026-0{month}-28", clients(300, 10 + month)) for month in range(2, 7)
-    ]
+    said = [tick(started, f"2026-0{month}-28", clients(300, 10 + month)) for month in range(2, 7)]
 
     assert not set(map(action, said)) & set(NEW_RANKING)
 
@@ -228,7 +226,11 @@ def test_pickle_json_model_and_reasons_of_every_release_agree(walk: Walk) -> Non
     paths = [str(release.folder / "trainedmodel.pkl") for release in kept]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", UNPICKLED, *paths],
-        input=json.dumps(rows), text=True, capture_output=True, cwd=ROOT, check=True,
+        input=json.dumps(rows),
+        text=True,
+        capture_output=True,
+        cwd=ROOT,
+        check=True,
     )
 
     assert {r.manifest.get("action") for r in kept} >= {"layer", "jump", "back"}
@@ -412,9 +414,7 @@ def test_an_erased_client_is_in_no_forecast(certified: Project) -> None:
         (clients(80, 61) + clients(40, 63, prefix="d"), 120),
     ],
 )
-def test_a_client_is_bet_on_once_a_period(
-    certified: Project, second: list[str], rows: int
-) -> None:
+def test_a_client_is_bet_on_once_a_period(certified: Project, second: list[str], rows: int) -> None:
     said = tick(certified, "2026-02-28", second)
 
     assert said.data["evidence"]["rows"] == rows
@@ -516,17 +516,22 @@ def test_a_model_of_other_features_by_hand_leaves_no_former_champion(started: Pr
 
 def line(intercept: float, slope: float) -> portable.Model:
     """A model of the orders alone."""
-    term = {"kind": "line", "column": "orders", "low": -9.0, "high": 9.0, "fill": 0.0,
-            "mean": 0.0, "slope": slope}
+    term = {
+        "kind": "line",
+        "column": "orders",
+        "low": -9.0,
+        "high": 9.0,
+        "fill": 0.0,
+        "mean": 0.0,
+        "slope": slope,
+    }
     return portable.Model(dict.fromkeys(FEATURES, "number"), intercept, [term])
 
 
 GOOD, BAD, FAIR = line(-0.4, -1.5), line(-0.4, 1.5), line(-0.4, -0.9)
 
 
-def guarded(
-    project: Project, refit: portable.Model, flip: bool
-) -> tuple[LookOutcome, str]:
+def guarded(project: Project, refit: portable.Model, flip: bool) -> tuple[LookOutcome, str]:
     """The guard's answer to a swap from GOOD; FAIR was judged; flip: in the new rows."""
     rows = clients(200, 7, flip=flip)
     cells = [row.split(",") for row in rows]
@@ -596,8 +601,11 @@ def test_a_judged_model_that_is_deployed_says_which_rows_it_learned_from(
     real = risk.monitor.looks._guarded
 
     def refuse(config: Any, present: Any, outcome: Any, experts: Any, fresh: Any) -> Any:
-        with mock.patch.object(risk.monitor.looks, "_is_worse", lambda y, p, q: p is not q and
-                               _asked.append(1) is None and len(_asked) == 1):
+        with mock.patch.object(
+            risk.monitor.looks,
+            "_is_worse",
+            lambda y, p, q: p is not q and _asked.append(1) is None and len(_asked) == 1,
+        ):
             return real(config, present, outcome, experts, fresh)
 
     _asked: list[int] = []
@@ -624,8 +632,9 @@ def test_a_dry_run_takes_rows_in_and_changes_nothing_else(started: Project) -> N
     after_it = digests(started, *folders)
     said = look(started)
 
-    changed = {name for name in before.keys() | after_it.keys() if before.get(name) !=
-               after_it.get(name)}
+    changed = {
+        name for name in before.keys() | after_it.keys() if before.get(name) != after_it.get(name)
+    }
     assert {Path(name).name for name in changed} <= {"lock"}
     assert dry["verdict"] == said.data["outcome"] == "deploy"
     assert dry["reason"] == said.data["reason"]
@@ -688,7 +697,12 @@ def test_policies_can_be_changed_and_changed_back(started: Project) -> None:
     assert [one.data["evidence"].get("rows", 0) for one in said] == [60, 60, 60, 180, 60]
     assert served == ["certified", "certified", "certified", "fast", "certified"]
     assert [entry.policy for entry in history(started)] == [
-        "fast", "certified", "raw", "never", "fast", "certified",
+        "fast",
+        "certified",
+        "raw",
+        "never",
+        "fast",
+        "certified",
     ]
     assert book(started).contest.standing.looks == 1  # begun anew with each policy
 
@@ -780,9 +794,7 @@ def test_a_model_that_does_worse_than_the_base_rate_alarms_and_stays(certified: 
     said = tick(certified, "2026-02-28", clients(300, 150, flip=True))
 
     alarm = said.data["evidence"]["details"]["alarm"]
-    assert alarm.startswith(
-        "alarm: version 1 does worse than the share of exits alone (Brier 0."
-    )
+    assert alarm.startswith("alarm: version 1 does worse than the share of exits alone (Brier 0.")
     assert said.data["evidence"]["details"]["provisional"] is True
     assert alarm in said.text and any(
         alarm in line for line in certified.text("logs/fullprocess.log").splitlines()

@@ -203,7 +203,9 @@ def test_a_look_killed_at_a_rename_ends_as_an_uncut_one(
     environment = {"PATH": os.environ["PATH"], "OPENBLAS_NUM_THREADS": "1", **OFFLINE}
     done = subprocess.run(
         [strace(), "-f", "-qq", "-o", os.devnull, *kill, sys.executable, *script],
-        capture_output=True, text=True, env=environment,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     if done.returncode == 0:
         pytest.skip(f"a tick makes fewer than {at} renames")

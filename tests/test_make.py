@@ -30,8 +30,14 @@ INSTALLERS = {"runtime", "development"}
 
 
 def make(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *words], cwd=folder, env=BARE | environment, text=True,
-                          capture_output=True, timeout=240)
+    return subprocess.run(
+        ["make", *words],
+        cwd=folder,
+        env=BARE | environment,
+        text=True,
+        capture_output=True,
+        timeout=240,
+    )
 
 
 def targets() -> set[str]:
@@ -112,10 +118,18 @@ def answered(url: str) -> int:
 
 def test_no_command_changes_the_work_tree(ran):
     folder, _ = ran
-    for target in sorted(targets() - {
-        "clean", "serve", "test", "types", "demo", "bench",
-        "screenshots",  # it is there to change docs/pages
-    }):
+    for target in sorted(
+        targets()
+        - {
+            "clean",
+            "serve",
+            "test",
+            "types",
+            "demo",
+            "bench",
+            "screenshots",  # it is there to change docs/pages
+        }
+    ):
         make(folder, target)
     assert changed_files(folder) == ""
 
@@ -129,7 +143,12 @@ def test_clean_takes_caches_and_the_environment_but_no_data_model_release_or_sta
     assert make(folder, "clean").returncode == 0
     gone = before - everything(folder)
     assert {name.partition("/")[0] for name in gone if "__pycache__" not in name} == {
-        ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", "logs"}
+        ".venv",
+        ".pytest_cache",
+        ".mypy_cache",
+        ".ruff_cache",
+        "logs",
+    }
     assert not [name for name in everything(folder) if "__pycache__" in name]
 
 
@@ -223,8 +242,14 @@ def table(tmp_path: Path) -> Path:
 
 
 def install(folder: Path, table: Path) -> subprocess.CompletedProcess[str]:
-    return make(folder, "-s", "cron", "INSTALL=1", f"PYTHON={sys.executable}",
-                PATH=f"{table.parent}:{os.defpath}")
+    return make(
+        folder,
+        "-s",
+        "cron",
+        "INSTALL=1",
+        f"PYTHON={sys.executable}",
+        PATH=f"{table.parent}:{os.defpath}",
+    )
 
 
 OTHERS = "MAILTO=me\n# */10 * * * * {}/fullprocess.sh\n0 3 * * * backup 100\\%  \\\\n\n"

@@ -372,8 +372,16 @@ def frames(said: list[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Any:
             1,
         ),
     ],
-    ids=["open", "came", "not before", "others", "called later", "called too late", "two dates",
-         "undated"],  # fmt: skip
+    ids=[
+        "open",
+        "came",
+        "not before",
+        "others",
+        "called later",
+        "called too late",
+        "two dates",
+        "undated",
+    ],  # fmt: skip
 )
 def test_the_first_word_before_a_label_is_what_counts(
     said: list[Any], labels: list[Any], known: list[Any], waiting: int
@@ -406,9 +414,7 @@ def test_the_counts_and_the_sentence_of_a_group() -> None:
 
 def test_where_nobody_was_listed_it_is_said() -> None:
     found = group(rows([1, 0], [0, 0]))
-    assert found is not None and found["sentence"] == (
-        "none of these clients was on the call list"
-    )
+    assert found is not None and found["sentence"] == ("none of these clients was on the call list")
     assert found["listed"] == {"n": 0, "left": 0, "share": None, "interval": None}
 
 

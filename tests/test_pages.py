@@ -125,8 +125,11 @@ def test_the_stylesheet_adds_the_foot_of_a_print_and_nothing_else(get: Any) -> N
     sheet = get(html.unescape(address[1])).get_data(as_text=True)
     assert 'content: "Data of 24 Nov 2026, Model 1, deployed ' in sheet
     evil = get('/static/page.css?foot=x";}*{display:none}a{b:"').get_data(as_text=True)
-    assert evil.endswith('content: "x:displaynoneab:"; font: 8pt sans-serif; } }\n'.replace(
-        "x:displaynoneab:", "xdisplay:noneab:"))
+    assert evil.endswith(
+        'content: "x:displaynoneab:"; font: 8pt sans-serif; } }\n'.replace(
+            "x:displaynoneab:", "xdisplay:noneab:"
+        )
+    )
     assert get("/static/openapi.json").status_code == 404
 
 
@@ -284,7 +287,8 @@ def test_a_hostile_name_is_text_and_its_link_leads_to_it(hostile: Any, name: str
     page = call(f"/{html.unescape(link[1])}")
     assert page.status_code == 200
     assert f"<bdi>{html.escape(name)}</bdi>".replace("&#x27;", "&#39;").replace(
-        "&quot;", "&#34;") in page.get_data(as_text=True)
+        "&quot;", "&#34;"
+    ) in page.get_data(as_text=True)
     assert "<script>alert" not in body and "<script>alert" not in page.get_data(as_text=True)
 
 
@@ -351,7 +355,7 @@ def test_every_list_is_a_step_and_a_new_model_is_marked(told: Project) -> None:
     name = next(c["client"] for c in listed["clients"] if len(c["history"]) > 1)
     body = getter(told)(f"/client?name={name}").get_data(as_text=True)
     assert "model 2</text>" in body
-    assert body.count("<tr><th scope=\"row\">") >= 2 and "31 Jan 2030" in body
+    assert body.count('<tr><th scope="row">') >= 2 and "31 Jan 2030" in body
 
 
 def test_a_client_who_left_is_told_so(told: Project) -> None:
@@ -401,8 +405,12 @@ def test_a_filter_without_hits_shows_the_way_out(get: Any) -> None:
 
 
 def test_a_failed_run_is_told_and_the_list_still_shown(own: Project) -> None:
-    marker = {"format": 1, "started": "2026-11-24T02:30:00Z", "finished": None,
-              "failed": {"stage": "ingestion", "error": "permission denied", "at": "x"}}
+    marker = {
+        "format": 1,
+        "started": "2026-11-24T02:30:00Z",
+        "finished": None,
+        "failed": {"stage": "ingestion", "error": "permission denied", "at": "x"},
+    }
     own.config.state_folder.mkdir(exist_ok=True)
     own.config.run_marker.write_text(json.dumps(marker))
     response = getter(own)("/")
@@ -476,8 +484,14 @@ def test_no_accuracy_is_claimed_before_outcomes(own: Project) -> None:
     write_list(own, clients(20, 5))
     call = getter(own)
     assert "We cannot say yet how good the lists are." in text_of(call("/"))
-    told = {"format": 1, "enough": True, "known": 812, "from": "2026-01-31", "to": "2026-06-30",
-            "all": {"sentence": "of 100 clients we listed, 62 left (51 to 73)"}}
+    told = {
+        "format": 1,
+        "enough": True,
+        "known": 812,
+        "from": "2026-01-31",
+        "to": "2026-06-30",
+        "all": {"sentence": "of 100 clients we listed, 62 left (51 to 73)"},
+    }
     own.config.outcomes.write_text(json.dumps(told))
     said = text_of(call("/"))
     assert "Of 100 clients we listed, 62 left (51 to 73)." in said
@@ -534,8 +548,14 @@ def test_the_clients_form_keeps_state_day_name_and_words(own: Project) -> None:
     page = "/client?name=Corvane Logistics"
     token = re.search(r'name="token" value="(\w+)"', client.get(page, headers=HTML).text)
     assert token
-    sent = {"token": token[1], "name": "Corvane Logistics", "state": "snoozed",
-            "until": "2099-01-02", "by": "Ann", "note": "on <leave>"}
+    sent = {
+        "token": token[1],
+        "name": "Corvane Logistics",
+        "state": "snoozed",
+        "until": "2099-01-02",
+        "by": "Ann",
+        "note": "on <leave>",
+    }
     sent["until"] = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 86400 * 30))
     response = client.post("/contact", data=sent, headers=HTML | OURS)
     assert response.status_code == 303
@@ -662,8 +682,12 @@ for path in ("/", "/states", "/today.csv", "/client?name=client1_1"):
 print(json.dumps(found))
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, text=True, capture_output=True,
-        env={"PATH": os.environ["PATH"]}, timeout=60,
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        env={"PATH": os.environ["PATH"]},
+        timeout=60,
     )
     assert (done.stdout, done.stderr) == ('[[], [], [], ["polars"]]\n', "")
 

@@ -91,8 +91,16 @@ def test_what_is_still_needed_is_said_no_finer_than_it_is_known(one: Any, said: 
 
 def test_a_line_has_time_verdict_reason_evidence_rows_versions_and_digests(told: Any) -> None:
     swap = next(line for line in lines(told) if "swap" in line)
-    for part in ("5 Jan 2026 07:00 UTC", "1 → 2", "The challenger is better", "12.4", "of 10",
-                 "250", "80 left", "abababab"):
+    for part in (
+        "5 Jan 2026 07:00 UTC",
+        "1 → 2",
+        "The challenger is better",
+        "12.4",
+        "of 10",
+        "250",
+        "80 left",
+        "abababab",
+    ):
         assert part in swap, part
 
 
@@ -130,8 +138,12 @@ def test_names_from_data_are_text(told: Any) -> None:
         (PAST[5], "rollback by hand", "back", "2 → 1"),
         (PAST[6], "hold released", "hand", "1 stays"),
         (PAST[7], "data fault", "held", "1 stays"),
-        (entry(1, verdict="by hand", action="deployment by hand", after=2), "by hand", "hand",
-         "1 → 2"),
+        (
+            entry(1, verdict="by hand", action="deployment by hand", after=2),
+            "by hand",
+            "hand",
+            "1 → 2",
+        ),
     ],
 )
 def test_a_verdict_is_a_word_and_a_shape(one: Any, word: str, shape: str, change: str) -> None:
@@ -220,13 +232,15 @@ def test_evidence_beyond_all_bounds_stays_on_the_paper(own: float) -> None:
 
 def test_labels_that_would_collide_give_way_to_the_later() -> None:
     assert clear([(0, "model 1"), (20, "model 2"), (200, "model 3")]) == [
-        (0, ""), (20, "model 2"), (200, "model 3")
+        (0, ""),
+        (20, "model 2"),
+        (200, "model 3"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.312, "0.31"), (3.07, "3.1"), (10.0, "10"), (1391.4, "1,391"),
-                        (3e12, "3e+12")]
+    ("value", "text"),
+    [(0.312, "0.31"), (3.07, "3.1"), (10.0, "10"), (1391.4, "1,391"), (3e12, "3e+12")],
 )
 def test_evidence_is_shown_as_finely_as_it_means_something(value: float, text: str) -> None:
     assert shown(value) == text

@@ -121,8 +121,10 @@ def test_a_hold_is_told_here_too(own: Project) -> None:
 def raw(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """10:00 worked; Sunday from 04:10 to 06:30 nothing; Thursday 02:10 to 02:30 broken."""
     at = {datetime(2026, 11, 24, 7, tzinfo=UTC): ticks.WORKED}
-    sunday, thursday = datetime(2026, 11, 22, 4, 10, tzinfo=UTC), datetime(
-        2026, 11, 19, 2, 10, tzinfo=UTC)
+    sunday, thursday = (
+        datetime(2026, 11, 22, 4, 10, tzinfo=UTC),
+        datetime(2026, 11, 19, 2, 10, tzinfo=UTC),
+    )
     at |= {sunday + timedelta(minutes=10 * n): ticks.NONE for n in range(15)}
     at |= {thursday + timedelta(minutes=10 * n): ticks.BROKEN for n in range(3)}
     changed = {EVER - int(when.timestamp()) // ticks.SECONDS: kind for when, kind in at.items()}
@@ -225,8 +227,11 @@ def test_a_quarantine_file_of_another_kind_is_no_trouble(own: Project) -> None:
 
 
 def test_missing_values_are_named_the_most_first() -> None:
-    columns = {"a": {"missing_percent": 1.25}, "b": {"missing_percent": 30.0},
-               "c": {"missing_percent": 0.01}}
+    columns = {
+        "a": {"missing_percent": 1.25},
+        "b": {"missing_percent": 30.0},
+        "c": {"missing_percent": 0.01},
+    }
     assert status.missing(columns, ["a", "b", "c", "d"]) == "b 30.0 % and a 1.2 %"
 
 
@@ -282,8 +287,15 @@ def test_a_curve_of_times_stays_on_the_paper(recent: list[float]) -> None:
 
 def test_versions_say_which_newer_ones_are_out() -> None:
     outdated = [{"package": "numpy", "latest": "99.1"}, {"package": "odd", "latest": "2"}]
-    found = status.versions({"status": "known", "measured_at": "2026-11-24T07:00:00Z",
-                             "outdated": outdated, "reason": ""}, NOW)
+    found = status.versions(
+        {
+            "status": "known",
+            "measured_at": "2026-11-24T07:00:00Z",
+            "outdated": outdated,
+            "reason": "",
+        },
+        NOW,
+    )
     notes = {name: note for name, _, note in found["lines"]}
     assert (notes["numpy"], notes["flask"], found["others"]) == ("99.1 is out", "newest", "odd")
     assert found["when"] == "Looked up 3 hours ago."

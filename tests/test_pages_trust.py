@@ -32,8 +32,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_the_heading_is_the_answer_with_both_numbers(told: Any) -> None:
     assert told.status_code == 200
-    assert (
-        "Of 100 clients we listed, 62 left; of 100 picked at random, 31 would have" in text_of(told)
+    assert "Of 100 clients we listed, 62 left; of 100 picked at random, 31 would have" in text_of(
+        told
     )
 
 

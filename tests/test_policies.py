@@ -59,8 +59,10 @@ def first_fired(detector: Adwin | PageHinkley, values: list[float]) -> int | Non
 def test_adwin_and_page_hinkley_fire_where_those_of_river_do(
     seed: int, adwin: int, page_hinkley: int, with_threshold_10: int
 ) -> None:
-    found = [first_fired(detector, errors(seed))
-             for detector in (Adwin(), PageHinkley(), PageHinkley(10.0))]
+    found = [
+        first_fired(detector, errors(seed))
+        for detector in (Adwin(), PageHinkley(), PageHinkley(10.0))
+    ]
 
     assert found == [adwin, page_hinkley, with_threshold_10]
 
@@ -82,9 +84,7 @@ def test_a_steady_error_fires_nothing(detector: Adwin | PageHinkley) -> None:
     assert not detector.fires(values)
 
 
-@pytest.mark.parametrize(
-    ("shift", "scipy_says"), [(0.0, 0.35440), (0.2, 0.14418), (0.5, 2.352e-4)]
-)
+@pytest.mark.parametrize(("shift", "scipy_says"), [(0.0, 0.35440), (0.2, 0.14418), (0.5, 2.352e-4)])
 def test_the_p_value_of_ks_is_that_of_scipy(shift: float, scipy_says: float) -> None:
     random = np.random.default_rng(9)
     old, new = random.normal(size=400), random.normal(size=150) + shift
@@ -297,9 +297,18 @@ def test_a_median_counts_what_never_came() -> None:
 
 def test_the_benchmark_runs_every_scenario_with_every_policy() -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(ROOT / "benchmarks/policies.py"), "--smoke",
-         "--jobs", "1"],
-        text=True, capture_output=True, timeout=300,
+        [
+            sys.executable,
+            "-W",
+            "error",
+            str(ROOT / "benchmarks/policies.py"),
+            "--smoke",
+            "--jobs",
+            "1",
+        ],
+        text=True,
+        capture_output=True,
+        timeout=300,
     )
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -58,8 +58,14 @@ def test_what_is_served_next_is_judged_by_what_it_said_unseen(
     names = ("served", "challenger", "crossed", "former")
     said: dict[str, Any] = {name: np.array([at]) for at, name in enumerate(names)}
     batch = Batch(
-        np.array([1]), said["served"], [], [], {"challenger": said["challenger"]},
-        {"version 1": said["former"]}, said["crossed"], np.array([0]),
+        np.array([1]),
+        said["served"],
+        [],
+        [],
+        {"challenger": said["challenger"]},
+        {"version 1": said["former"]},
+        said["crossed"],
+        np.array([0]),
     )
 
     assert seen_by(batch, Judgement(action, target, "", (), {})) is said[who]

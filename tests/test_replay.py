@@ -40,8 +40,13 @@ def cut(whole: Stream, periods: int) -> Stream:
     """The stream as it was after so many periods."""
     kept = whole.periods < periods
     return Stream(
-        whole.recipe, whole.columns, whole.features[kept].reset_index(drop=True),
-        whole.labels[kept], whole.clients[kept], whole.periods[kept], whole.names[:periods],
+        whole.recipe,
+        whole.columns,
+        whole.features[kept].reset_index(drop=True),
+        whole.labels[kept],
+        whole.clients[kept],
+        whole.periods[kept],
+        whole.names[:periods],
     )
 
 
@@ -145,9 +150,7 @@ def test_no_walk_looks_ahead(turned: Stream, policy: str, delay: int) -> None:
 
 
 @pytest.mark.parametrize("delay", [1, 3])
-def test_what_is_served_first_is_the_model_of_the_first_period(
-    steady: Stream, delay: int
-) -> None:
+def test_what_is_served_first_is_the_model_of_the_first_period(steady: Stream, delay: int) -> None:
     first = brier_of(trained(steady, steady.periods == 0), steady, lag_of(delay))
 
     for policy in ("fast", "certified"):

@@ -39,7 +39,12 @@ def test_a_replay_shows_every_naive_rule_the_oracle_and_ours(replayed) -> None:
     policies = replayed[1]["data"]["policies"]
 
     assert list(policies) == [
-        "never", "always, all past", "always, last file", "oracle", "fast", "certified",
+        "never",
+        "always, all past",
+        "always, last file",
+        "oracle",
+        "fast",
+        "certified",
     ]
     assert policies["oracle"]["brier"] <= min(one["brier"] for one in policies.values())
     assert [len(policies[p]["deployments"]) for p in ("never", "always, all past")] == [0, 6]
@@ -80,15 +85,22 @@ def test_labels_that_come_later_leave_fewer_periods_to_serve(replayed) -> None:
     project, _ = replayed
 
     done = project.run(
-        "fullprocess.py", "--replay", str(project.folder / "past"), "--policy", "fast",
-        "--label-delay", "3", "--json",
+        "fullprocess.py",
+        "--replay",
+        str(project.folder / "past"),
+        "--policy",
+        "fast",
+        "--label-delay",
+        "3",
+        "--json",
     )
 
     policies = json.loads(done.stdout)["policies"]
     assert "certified" not in policies
     with open(project.folder / "models/replay/replay.csv", newline="") as file:
-        served = [r["period"] for r in csv.DictReader(file)
-                  if r["policy"] == "fast" and r["brier_served"]]
+        served = [
+            r["period"] for r in csv.DictReader(file) if r["policy"] == "fast" and r["brier_served"]
+        ]
     assert served == DATES[3:]
 
 
@@ -97,7 +109,9 @@ REFUSED = {
     "files without a date": (["past"], {"past/one.csv": 60, "past/two.csv": 60}, "date"),
     "two dates": (["past"], {f"past/c_{d}.csv": 60 for d in DATES[:2]}, "3 or more"),
     "a delay longer than the past": (
-        ["past", "--label-delay", "9"], {f"past/c_{d}.csv": 60 for d in DATES[:3]}, "--label-delay",
+        ["past", "--label-delay", "9"],
+        {f"past/c_{d}.csv": 60 for d in DATES[:3]},
+        "--label-delay",
     ),
     "no labels": (["past"], {f"past/c_{d}.csv": 0 for d in DATES[:4]}, "label"),
 }
@@ -123,8 +137,9 @@ def test_what_cannot_be_replayed_is_refused_in_a_sentence(
 
 
 def test_a_negative_delay_is_no_option(tmp_path: Path) -> None:
-    done = Project(tmp_path).run("fullprocess.py", "--replay", "x", "--label-delay", "-1",
-                                 check=False)
+    done = Project(tmp_path).run(
+        "fullprocess.py", "--replay", "x", "--label-delay", "-1", check=False
+    )
 
     assert done.returncode == 2
 
@@ -132,7 +147,9 @@ def test_a_negative_delay_is_no_option(tmp_path: Path) -> None:
 def test_the_benchmark_of_decisions_runs_each_part() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", str(ROOT / "benchmarks/decisions.py"), "--smoke"],
-        text=True, capture_output=True, timeout=300,
+        text=True,
+        capture_output=True,
+        timeout=300,
     )
 
     assert (done.returncode, done.stderr) == (0, "")

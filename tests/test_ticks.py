@@ -33,7 +33,15 @@ def test_what_is_noted_is_read_at_its_time(ring: Path) -> None:
     for ago, kind in ((7, IDLE), (5, WORKED), (1, BROKEN), (0, IDLE)):
         note(ring, kind, LAST - ago)
     assert kinds(ring.read_bytes(), LAST - 8, LAST) == [
-        BEFORE, IDLE, NONE, WORKED, NONE, NONE, NONE, BROKEN, IDLE
+        BEFORE,
+        IDLE,
+        NONE,
+        WORKED,
+        NONE,
+        NONE,
+        NONE,
+        BROKEN,
+        IDLE,
     ]
 
 
@@ -131,8 +139,13 @@ def test_failures_are_noted_counted_and_end(deployed: Project) -> None:
 
 
 def test_an_older_failure_is_over_when_it_was(deployed: Project) -> None:
-    failure = {"stage": "training", "error": "x", "at": "2026-01-01T00:00:00Z", "runs": 1,
-               "over": "2026-01-02T00:00:00Z"}
+    failure = {
+        "stage": "training",
+        "error": "x",
+        "at": "2026-01-01T00:00:00Z",
+        "runs": 1,
+        "over": "2026-01-02T00:00:00Z",
+    }
     path = deployed.config.run_marker
     path.write_text(json.dumps({**json.loads(path.read_text()), "failure": failure}))
     deployed.write("sourcedata/three.csv", client_rows(5, seed=9))

@@ -27,9 +27,7 @@ def clients(
     orders, visits = rng.normal(size=(2, n))
     log_odds = (1.5 if flip else -1.5) * orders - 0.7 * visits - 0.4 + level
     exited = rng.random(n) < 1 / (1 + np.exp(-log_odds))
-    return [
-        f"{prefix}{at},{orders[at]:.4f},{visits[at]:.4f},{int(exited[at])}" for at in range(n)
-    ]
+    return [f"{prefix}{at},{orders[at]:.4f},{visits[at]:.4f},{int(exited[at])}" for at in range(n)]
 
 
 def unlabelled(rows: list[str]) -> list[str]:

@@ -205,9 +205,7 @@ def retrained(
     return stream.last_file(looks[-1]).model("all") if enough(seen.labels) else old
 
 
-def challenged(
-    world: World, rule: Challenged, looks: list[int], seen: Seen, old: Model
-) -> Model:
+def challenged(world: World, rule: Challenged, looks: list[int], seen: Seen, old: Model) -> Model:
     """The challenger where it wins on the rows held out of the new ones, else the old model.
 
     Its terms are those found at the look before: half of the time of finding them anew.

@@ -1,9 +1,9 @@
 """Models of the same terms under several weightings of the rows: what a decision chooses among.
 
-    all     every labelled row
-    half    a row's weight halves with every look since its label became known
-    last    the newest rows alone
-    last3   the rows of the newest three looks
+all     every labelled row
+half    a row's weight halves with every look since its label became known
+last    the newest rows alone
+last3   the rows of the newest three looks
 """
 
 from __future__ import annotations

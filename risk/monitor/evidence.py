@@ -371,9 +371,7 @@ def leaps_of(batch: Batch, rule: Rule) -> list[dict[str, Any]]:
     if halves is None:
         return []
     p = risks(levelled(batch.served, y, halves, rule.prior))
-    rivals = {
-        name: levelled(said, y, halves, rule.prior) for name, said in batch.former.items()
-    }
+    rivals = {name: levelled(said, y, halves, rule.prior) for name, said in batch.former.items()}
     if batch.crossed is not None and y.size >= rule.halves_rows:
         rivals[NEWEST] = batch.crossed
     limit, found = (1 + len(batch.former)) / rule.alpha, []
@@ -503,9 +501,7 @@ def certified_limit(swaps: int, challengers: int, rule: Rule = RULE) -> float:
     return challengers / (rule.alpha * 6 / (math.pi**2 * (swaps + 1) ** 2))
 
 
-def _certified_action(
-    best: dict[str, Any], ranking: float, batch: Batch
-) -> tuple[str, str, str]:
+def _certified_action(best: dict[str, Any], ranking: float, batch: Batch) -> tuple[str, str, str]:
     evidence = f"evidence {amount(best['E'])} of the {best['limit']:,.0f} needed"
     if best["E"] < best["limit"]:
         return "none", "", f"{best['name']}: {evidence}; {still_needed(best)}"

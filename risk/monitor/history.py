@@ -95,7 +95,17 @@ class Entry:
 NAMES = tuple(field.name for field in fields(Entry))
 COLUMNS = (*NAMES, "digest")
 WATCHED = (
-    "tick", "version", "kind", "name", "at", "state", "effect", "effect_name", "p", "n", "since",
+    "tick",
+    "version",
+    "kind",
+    "name",
+    "at",
+    "state",
+    "effect",
+    "effect_name",
+    "p",
+    "n",
+    "since",
     "sentence",
 )
 AS_JSON = ("evidence", "details")

@@ -89,9 +89,7 @@ def _completed(config: Config, table: Table, book: Book, manifest: dict[str, Any
     return Looked(verdict, table.stand, model, entry, alarm, completes=True)
 
 
-def current_book(
-    config: Config, table: Table, model: Model, manifest: dict[str, Any]
-) -> Book:
+def current_book(config: Config, table: Table, model: Model, manifest: dict[str, Any]) -> Book:
     """The book on disk; a new one where somebody else has deployed, or the settings are others."""
     book = read_book(config)
     if book is None:
@@ -131,9 +129,7 @@ def new_book(
     experts = Experts(known_of(config, rows, table.schema, (start,)))
     name = f"{NAME}{manifest.get('ranking') or manifest['version']}"
     alike = {
-        key: kept
-        for key, kept in former.items()
-        if key != name and kept.columns == model.columns
+        key: kept for key, kept in former.items() if key != name and kept.columns == model.columns
     }
     kept = dict(list(alike.items())[: RULE.former if config.policy == "fast" else 1])
     contest = opened(config.policy, model, name, experts, kept)
@@ -254,9 +250,7 @@ def _waiting(table: Table, book: Book, rows: int, lack: str) -> Decision:
     return Decision(KEEP, "no new labelled rows to judge by", judged=True)
 
 
-def said_of(
-    config: Config, table: Table, book: Book, fresh: np.ndarray
-) -> tuple[Said, int]:
+def said_of(config: Config, table: Table, book: Book, fresh: np.ndarray) -> tuple[Said, int]:
     """(what the models said of the rows before their labels were known, of how many it was kept).
 
     The kept forecasts where the row came without its label and the champion is still the same;
@@ -347,9 +341,7 @@ def out_of_fold(
         seen = np.setdiff1d(np.arange(known.labels.size), asked)
         others = Experts(known.part(seen))
         scored = replace(contest, standing=outcome.refitted.standing)
-        best, _ = chosen(
-            refitted(scored, others, RULE), contest, outcome.judgement, others
-        )
+        best, _ = chosen(refitted(scored, others, RULE), contest, outcome.judgement, others)
         q[halves == half] = risks(best.log_odds_of(known.rows(asked), asked.size))
     return y, p, q
 

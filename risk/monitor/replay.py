@@ -47,9 +47,7 @@ class Stream:
     @cached_property
     def whole(self) -> Known:
         ages = np.zeros(self.labels.size, dtype=np.int64)
-        return Known(
-            self.recipe, self.columns, self.features, self.labels, self.clients, ages
-        )
+        return Known(self.recipe, self.columns, self.features, self.labels, self.clients, ages)
 
     def experts(self, looks: list[int]) -> Experts:
         """Fits on the periods up to the last look; looks: the last period of each look."""

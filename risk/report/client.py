@@ -239,9 +239,7 @@ def _cut(reason: str) -> tuple[str, str, str]:
     return found, "", usual.removesuffix(")")
 
 
-def _sign(
-    model: Model, group: Group, share: float, raw: dict[str, np.ndarray], row: Table
-) -> Sign:
+def _sign(model: Model, group: Group, share: float, raw: dict[str, np.ndarray], row: Table) -> Sign:
     """One group of terms; several columns together in the words of the list."""
     if len(group.columns) > 1:
         return Sign(words(model, group, raw), "", "", None, share)
@@ -366,11 +364,19 @@ def note(desk: Desk, form: MultiDict[str, str]) -> None:
     name = form.get("name", "")
     rows = own_rows(desk, name) if desk.client(name) is None else None
     if desk.client(name) is None and (rows is None or not rows.height):
-        raise Problem(404, "no_such_client", f"no client is called {printable(name)!r}",
-                      "open the client's page and send its form")
+        raise Problem(
+            404,
+            "no_such_client",
+            f"no client is called {printable(name)!r}",
+            "open the client's page and send its form",
+        )
     fields = {key: form.get(key, "") for key in ("state", "until", "by", "note")}
     try:
         contacts.note(desk.config, name, **fields)
     except BadContact as bad:
-        raise Problem(422, "bad_contact", f"{bad.field}: {bad.why}",
-                      "go back and mend that entry; nothing was kept") from None
+        raise Problem(
+            422,
+            "bad_contact",
+            f"{bad.field}: {bad.why}",
+            "go back and mend that entry; nothing was kept",
+        ) from None

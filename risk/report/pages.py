@@ -138,8 +138,9 @@ class Pages:
         try:
             raw = self.desk.config.report_pdf.read_bytes()
         except OSError:
-            raise Problem(404, "no_report", "there is no report yet",
-                          "run fullprocess.py, or reporting.py") from None
+            raise Problem(
+                404, "no_report", "there is no report yet", "run fullprocess.py, or reporting.py"
+            ) from None
         response = Response(raw, mimetype="application/pdf")
         response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.pdf"
         return response
@@ -173,11 +174,19 @@ def refuse_forged(call: Request, token: str) -> None:
         site not in (None, "same-origin")
     )
     if foreign or (origin is None and site is None):
-        raise Problem(403, "foreign_form", "the form was not sent from this site's own page",
-                      "open the client's page here and send its form")
+        raise Problem(
+            403,
+            "foreign_form",
+            "the form was not sent from this site's own page",
+            "open the client's page here and send its form",
+        )
     if not hmac.compare_digest(call.form.get("token", "").encode(), token.encode()):
-        raise Problem(403, "old_form", "the form is of a server that has been restarted since",
-                      "go back, load the page again and send its form; nothing was changed")
+        raise Problem(
+            403,
+            "old_form",
+            "the form is of a server that has been restarted since",
+            "go back, load the page again and send its form; nothing was changed",
+        )
 
 
 def static(name: str) -> Response:

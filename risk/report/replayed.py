@@ -72,8 +72,7 @@ def table(walks: list[Walk], delay: int) -> str:
     periods = len(walks[0].served)
     head = f"{'policy':18} {'Brier':>7} {'lost':>7} {'deployed':>9} {'wrong':>6} {'layers':>7}"
     lines = [
-        f"{walk.policy:18} {walk.mean:7.4f} {walk.mean - best:7.4f} "
-        + _counts(walk)
+        f"{walk.policy:18} {walk.mean:7.4f} {walk.mean - best:7.4f} " + _counts(walk)
         for walk in walks
     ]
     after = f", labels {delay} periods later" if delay else ""

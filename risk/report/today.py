@@ -253,8 +253,11 @@ def _changes(listing: Listing, then: str) -> list[Fact]:
     gone = counted(len(off), "client")
     return [
         Fact(f"New since {then}", f"{len(listing.get('new') or ()):,}", f"{gone} off the list"),
-        Fact(f"Left since {then}", f"{off.count('left'):,}",
-             "of those listed then" + (f"; {rest}" if rest else "")),
+        Fact(
+            f"Left since {then}",
+            f"{off.count('left'):,}",
+            "of those listed then" + (f"; {rest}" if rest else ""),
+        ),
     ]
 
 
@@ -410,8 +413,12 @@ def _now(client: Client | None) -> str:
 def _move(one: dict[str, Any]) -> dict[str, Any]:
     now = whole(one["risk"])
     parts = {key: "?" if one.get(key) is None else signed(one[key]) for key in ("data", "model")}
-    return {"client": one["client"], "points": signed(one["points"]), **parts,
-            "from_to": f"{now - one['points']} to {now} %"}
+    return {
+        "client": one["client"],
+        "points": signed(one["points"]),
+        **parts,
+        "from_to": f"{now - one['points']} to {now} %",
+    }
 
 
 def trust(outcomes: dict[str, Any], listing: Listing) -> dict[str, Any]:
@@ -491,4 +498,3 @@ def back(to: str, form: MultiDict[str, str]) -> str:
         with contextlib.suppress(Problem):
             return asked(MultiDict(parse_qsl(to.removeprefix("?")))).address()
     return f"client?{urlencode({'name': form.get('name', '')})}#contact"
-
