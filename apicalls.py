@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from risk.artifacts import read_optional_json, utc_now, write_json
-from risk.config import HOME, Config, Outcome, PipelineError
-from risk.data.access import api_token, is_loopback
-from risk.runner import run
+from risk.config import HOME, Config, Outcome, PipelineError, is_loopback
+from risk.files import read_optional_json, utc_now, write_json
+from risk.script import run
+from risk.web.access import api_token
 
 if TYPE_CHECKING:
     import requests

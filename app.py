@@ -31,9 +31,15 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import scoring
-from risk.artifacts import current_version, read_json, utc_now
+from risk.calllist.ranking import csv_of
 from risk.config import Config, Outcome, PipelineError, default_config_path, load
-from risk.data.access import (
+from risk.data.holdout import TestRows, test_files
+from risk.data.schema import Rule, parse_number
+from risk.files import current_version, read_json, utc_now
+from risk.model.measures import THRESHOLD
+from risk.model.portable import rows_of as count_rows
+from risk.script import run
+from risk.web.access import (
     MEGABYTE,
     Problem,
     api_token,
@@ -41,16 +47,10 @@ from risk.data.access import (
     read_location,
     refuse_open_door,
 )
-from risk.data.dataset import Table, asked, csv_table, json_table, known_names, refuse_too_many
-from risk.data.holdout import TestRows, test_files
-from risk.data.schema import Rule, parse_number
-from risk.model.measures import THRESHOLD
-from risk.model.portable import rows_of as count_rows
-from risk.model.served import Remembered, Served, load_release, release_key
-from risk.report.clients import csv_of
-from risk.report.desk import Desk
-from risk.report.pages import Pages, wants_page
-from risk.runner import run
+from risk.web.context import Desk
+from risk.web.deployed import Remembered, Served, load_release, release_key
+from risk.web.pages import Pages, wants_page
+from risk.web.request import Table, asked, csv_table, json_table, known_names, refuse_too_many
 
 LOG = logging.getLogger("risk.api")
 CLIENT_FILTERS = ("top", "min_risk", "q", "owner", "min_value", "page", "per_page", "format")

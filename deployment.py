@@ -13,8 +13,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from risk import artifacts
-from risk.artifacts import (
+from risk import files
+from risk.config import Config, Outcome, PipelineError
+from risk.data.snapshot import refuse_other_features
+from risk.drift import watch
+from risk.drift.quality import Fault
+from risk.files import (
     Release,
     build_release,
     current_version,
@@ -29,12 +33,8 @@ from risk.artifacts import (
     utc_now,
     write_json,
 )
-from risk.config import Config, Outcome, PipelineError
 from risk.model import portable
-from risk.model.rows import refuse_other_features
-from risk.monitor import watch
-from risk.monitor.faults import Fault
-from risk.runner import run
+from risk.script import run
 
 PICKLE = "trainedmodel_sha256"
 BY_HAND, BACK_BY_HAND, RELEASED = "deployment by hand", "rollback by hand", "release hold"
@@ -70,8 +70,8 @@ def deploy_by_hand(config: Config) -> Outcome:
 def told(config: Config, outcome: Outcome, action: str) -> Outcome:
     """The outcome, after it was written into the history and the evidence was begun anew."""
     from risk.data.store import read_state
-    from risk.monitor.book import disown
-    from risk.monitor.history import Entry, record
+    from risk.decide.state import disown
+    from risk.record.history import Entry, record
 
     disown(config)
     now, data = utc_now(), outcome.data
@@ -218,15 +218,15 @@ def _restore_finaldata(config: Config, release: Release) -> bool:
     size = release.manifest["finaldata_bytes"]
     if not config.finaldata.exists() or config.finaldata.stat().st_size < size:
         return False
-    building = target.with_name(f"{artifacts.DRAFT}finaldata.csv")
+    building = target.with_name(f"{files.DRAFT}finaldata.csv")
     try:
-        artifacts.copy_file(config.finaldata, building, size=size)
-        if artifacts.file_sha256(building) != digest:
+        files.copy_file(config.finaldata, building, size=size)
+        if files.file_sha256(building) != digest:
             return False
         building.replace(target)
     finally:
         building.unlink(missing_ok=True)
-    artifacts.sync_folder(release.folder)
+    files.sync_folder(release.folder)
     return True
 
 
@@ -238,7 +238,7 @@ def damage(release: Release) -> list[str]:
         if not path.exists():
             if name != "finaldata.csv":
                 found.append(f"{name} is missing")
-        elif artifacts.file_sha256(path) != digest:
+        elif files.file_sha256(path) != digest:
             found.append(f"{name} does not match its digest")
     return found
 
@@ -298,7 +298,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
-    from risk.monitor.book import read_body
+    from risk.decide.state import read_body
 
     if chosen.list:
         return listing(config)

@@ -22,16 +22,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from risk.artifacts import OpenRelease, read_optional_json, utc_now, write_json, write_whole
 from risk.config import HOME, Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
 from risk.data.reader import read_rows
 from risk.data.schema import schema_of
+from risk.drift.watch import last_seen, table_text
+from risk.files import OpenRelease, read_optional_json, utc_now, write_json, write_whole
 from risk.model import portable
 from risk.model.measures import THRESHOLD
-from risk.monitor.journal import LATE_MINUTES, running, trouble
-from risk.monitor.watch import last_seen, table_text
-from risk.runner import run
+from risk.run.journal import LATE_MINUTES, running, trouble
+from risk.script import run
 
 PACKAGE_HOURS = 24
 PIP_SECONDS = 60
@@ -69,7 +69,7 @@ def _predicted(
 
 def explain_file(config: Config, file: Path) -> Outcome:
     """The rows of a CSV with prediction, risk and reasons, as CSV."""
-    from risk.report.story import explained_csv
+    from risk.calllist.explain import explained_csv
 
     model, version = deployed_model(config)
     table = _table(config, model, file)
@@ -99,9 +99,9 @@ def explain_drift(config: Config) -> Outcome:
 
 def explain_client(config: Config, client: str) -> Outcome:
     """One client's risk, reasons and history."""
+    from risk.calllist.explain import story, story_text
+    from risk.calllist.ranking import read_list
     from risk.data.store import stored_rows
-    from risk.report.clients import read_list
-    from risk.report.story import story, story_text
 
     model, version = deployed_model(config)
     rows, schema, tick = stored_rows(config)
@@ -135,8 +135,8 @@ def _table(config: Config, model: portable.Model, file: Path) -> portable.Table:
 def calls_reach(config: Config) -> dict[str, Any] | None:
     """What calling the riskiest clients reached by outcomes: the deployed model's at 5 to 50 %, the
     list's at its own cut, and the most profitable share where a worth is configured."""
-    from risk.report.calls import best_profit, mean_economics
-    from risk.report.clients import read_list
+    from risk.calllist.policy import best_profit, mean_economics
+    from risk.calllist.ranking import read_list
 
     with OpenRelease(config) as release:
         score = json.loads(release.verified("latestscore.json"))
@@ -152,7 +152,7 @@ def calls_reach(config: Config) -> dict[str, Any] | None:
 
 
 def _reach_lines(found: dict[str, Any] | None) -> list[str]:
-    from risk.report.calls import best_profit_words, reach_table
+    from risk.calllist.policy import best_profit_words, reach_table
 
     if not found:
         return []
@@ -164,7 +164,7 @@ def _reach_lines(found: dict[str, Any] | None) -> list[str]:
 
 def _expected_lines(config: Config) -> list[str]:
     """What the present list is expected to reach, as the last report had it."""
-    from risk.report.clients import read_list
+    from risk.calllist.ranking import read_list
 
     found = read_list(config).get("expected")
     return [found["sentence"]] if found else []
@@ -432,7 +432,7 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     if chosen.status:
         return status(config)
     if chosen.doctor:
-        from risk.report.doctor import doctor
+        from risk.run.doctor import doctor
 
         return doctor(config)
     if chosen.fresh:

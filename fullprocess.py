@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from risk.config import Config, Outcome
+    from risk.data.snapshot import DataVersion
+    from risk.decide.policies import EvaluationResult
     from risk.model.portable import Model
-    from risk.monitor.journal import Journal
-    from risk.monitor.plain import Looked, Stand
+    from risk.run.journal import Journal
 
-LATE_SECONDS = 25 * 60  # as risk.monitor.journal has it
+LATE_SECONDS = 25 * 60  # as risk.run.journal has it
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS = {
     "keep": "kept",
@@ -109,7 +110,7 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
 
 
 def _note_idle(path: str, slot: int) -> None:
-    """One byte in the ring of risk.monitor.ticks, unless another tick of these ten minutes has."""
+    """One byte in the ring of risk.run.runlog, unless another tick of these ten minutes has."""
     try:
         ring = os.open(path, os.O_RDWR)
         place, turn = 1 + slot % 1152, slot // 1152 % 64
@@ -222,7 +223,7 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
 def told(config: Config, *, explain: bool) -> Outcome:
     """The history as a table, or why the last tick did what it did."""
     from risk.config import Outcome
-    from risk.monitor.history import entries, explained, last_decision, table
+    from risk.record.history import entries, explained, last_decision, table
 
     if not explain:
         found = entries(config)
@@ -242,9 +243,9 @@ def replayed(config: Config, folder: str, policies: list[str], delay: int) -> Ou
     from pathlib import Path
 
     from ingestion import ingest
-    from risk.artifacts import write_whole
     from risk.config import Outcome
-    from risk.report import replayed as shown
+    from risk.files import write_whole
+    from risk.report import replay as shown
     from risk.report.figures import png
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -272,9 +273,9 @@ def foretold(config: Config) -> Outcome:
     """What the next tick would decide: rows are taken in, nothing else is written."""
     from deployment import is_held
     from ingestion import ingest
-    from risk.artifacts import locked
     from risk.config import Outcome
-    from risk.monitor.journal import Journal
+    from risk.files import locked
+    from risk.run.journal import Journal
 
     with locked(config, "fullprocess.py", 0):
         ingested = ingest(config, patient=True)
@@ -288,10 +289,10 @@ def foretold(config: Config) -> Outcome:
 
 def tick(config: Config, chosen: argparse.Namespace) -> Outcome:
     """Run one tick under the lock; its outcome in one line, exit code 0 unless a stage failed."""
-    from risk.artifacts import locked, sweep
     from risk.config import Busy, Outcome
-    from risk.monitor.journal import note_ended
-    from risk.monitor.watchdog import watch
+    from risk.files import locked, sweep
+    from risk.run.journal import note_ended
+    from risk.run.watchdog import watch
 
     watch(config.run_limit_minutes * 60, lambda: note_ended(config))
     try:
@@ -310,7 +311,7 @@ def recorded(config: Config, *, serve: bool) -> Outcome:
     """
     from risk import progress
     from risk.config import PipelineError
-    from risk.monitor.journal import Journal
+    from risk.run.journal import Journal
 
     journal = Journal(config)
     try:
@@ -333,9 +334,9 @@ def alert(config: Config, journal: Journal) -> None:
     """Tell people what is new; whatever goes wrong with that is in the log and fails no run."""
     import time
 
+    from risk.alerts.due import is_wanted, tell
+    from risk.alerts.messages import secrets_in
     from risk.config import PipelineError
-    from risk.report.alerts import is_wanted, tell
-    from risk.report.letters import secrets_in
 
     if not is_wanted(config):
         return
@@ -351,9 +352,9 @@ def alert(config: Config, journal: Journal) -> None:
 
 def alerts_tried(config: Config) -> Outcome:
     """What became of one test message by each way that the config names."""
+    from risk.alerts.due import is_wanted
+    from risk.alerts.messages import secrets_in, tried
     from risk.config import Outcome, PipelineError
-    from risk.report.alerts import is_wanted
-    from risk.report.letters import secrets_in, tried
 
     if not is_wanted(config):
         raise PipelineError(f"{config.path}: neither mail nor webhook_url is set; docs/alerts.md")
@@ -370,7 +371,7 @@ class Run:
     def all(self, *, serve: bool) -> Outcome:
         """Every step of the tick, in order; its outcome."""
         from deployment import is_held
-        from risk.artifacts import current_version
+        from risk.files import current_version
 
         ingested = self._timed("ingestion", self._ingest)
         contacts = self._contacts()
@@ -420,15 +421,15 @@ class Run:
         """Until what there is to tell is sent, no tick is idle: this run may be killed before."""
         import time
 
-        from risk.report.alerts import is_wanted
+        from risk.alerts.due import is_wanted
 
         return time.time() if is_wanted(self.config) else 0
 
     def _watch(self) -> None:
         """Let the watch look at what is new; its alerts in the log, its table in the history."""
-        from risk.artifacts import current_version
-        from risk.monitor.history import record_watch
-        from risk.monitor.watch import keep, watched
+        from risk.drift.watch import keep, watched
+        from risk.files import current_version
+        from risk.record.history import record_watch
 
         if current_version(self.config) is None:
             return
@@ -441,17 +442,17 @@ class Run:
         for text in seen.alerts:
             self.journal.note(f"alert: {text}")
 
-    def _note_faults(self, look: Looked) -> bool:
+    def _note_faults(self, look: EvaluationResult) -> bool:
         """Note which data faults hold the deployment; whether anything holds it now."""
         from deployment import hold_of, note_faults
 
         note_faults(self.config, look.faults)
         return bool(hold_of(self.config))
 
-    def _look(self, *, held: bool) -> Looked:
+    def _look(self, *, held: bool) -> EvaluationResult:
         """Decide, and do what was decided; in the history before and after, settled at the end."""
-        from risk.artifacts import current_version
-        from risk.monitor.book import settle_book
+        from risk.decide.state import settle_book
+        from risk.files import current_version
 
         self.journal.enter("decision")
         look = decided(self.config, self.journal.judged, held=held)
@@ -470,18 +471,18 @@ class Run:
         """Note the version that a run deployed which was cut off before it could."""
         from dataclasses import replace
 
-        from risk.artifacts import current_version
-        from risk.monitor.history import entries, record
+        from risk.files import current_version
+        from risk.record.history import entries, record
 
         version = current_version(self.config)
         for last in entries(self.config, 1) if self.journal.completes else []:
             if last.after is None and version not in (None, last.before):
                 record(self.config, replace(last, after=version))
 
-    def _remember(self, look: Looked, version: int | None = None) -> None:
+    def _remember(self, look: EvaluationResult, version: int | None = None) -> None:
         """Write the look into the history: before anything is deployed, and what became of it."""
-        from risk.artifacts import utc_now
-        from risk.monitor.history import Entry, record
+        from risk.files import utc_now
+        from risk.record.history import Entry, record
 
         if look.entry:
             evidence = tuple(look.entry["evidence"])
@@ -502,7 +503,7 @@ class Run:
         """Run one stage; keep its lines, and its seconds when it had work to do."""
         import time
 
-        from risk.runner import record_time
+        from risk.script import record_time
 
         self.journal.enter(stage)
         started = time.perf_counter()
@@ -522,7 +523,7 @@ class Run:
 
     def _contacts(self) -> list[int] | None:
         """Take new contacts in; what of their file need not be looked at again."""
-        from risk.monitor.contacts import take
+        from risk.record.contacts import take
 
         self.journal.enter("contacts")
         taken = take(self.config)
@@ -539,8 +540,8 @@ class Run:
         self._timed("deployment", lambda: deploy(self.config))
         begin_evidence(self.config)
 
-    def _is_list_stale(self, version: int | None, stand: Stand) -> bool:
-        from risk.report.clients import read_list, settings_of
+    def _is_list_stale(self, version: int | None, stand: DataVersion) -> bool:
+        from risk.calllist.ranking import read_list, settings_of
 
         listing = read_list(self.config)
         shown = tuple(listing.get(key) for key in ("model_version", "tick", "settings"))
@@ -561,12 +562,13 @@ class Run:
         self._timed("apicalls", lambda: collect(self.config, serve=serve))
 
 
-def decided(config: Config, judged: Stand, *, held: bool, commit: bool = True) -> Looked:
+def decided(
+    config: Config, judged: DataVersion, *, held: bool, commit: bool = True
+) -> EvaluationResult:
     """The verdict of the configured policy, and what it asks to be deployed."""
-    from risk.artifacts import current_version
-    from risk.monitor.looks import EVIDENCE_POLICIES, looked
-    from risk.monitor.plain import plainly
-    from risk.monitor.watch import fault_since
+    from risk.decide.evaluation import EVIDENCE_POLICIES, looked
+    from risk.decide.policies import fault_since, plainly
+    from risk.files import current_version
 
     version = current_version(config)
     if config.policy in EVIDENCE_POLICIES and version is not None:
@@ -577,7 +579,7 @@ def decided(config: Config, judged: Stand, *, held: bool, commit: bool = True) -
 
 def begin_evidence(config: Config) -> None:
     """After a deployment that the evidence did not choose: the first, or by a plain policy."""
-    from risk.monitor.looks import EVIDENCE_POLICIES, open_evidence
+    from risk.decide.evaluation import EVIDENCE_POLICIES, open_evidence
 
     if config.policy in EVIDENCE_POLICIES:
         open_evidence(config)
@@ -592,8 +594,8 @@ def _outcome(text: str, **data: object) -> Outcome:
 def summarised(config: Config, outcome: Outcome) -> str:
     """The outcome of the tick with the state of things, for a person."""
     from deployment import listing
-    from risk.artifacts import OpenRelease
-    from risk.report.summary import summary
+    from risk.files import OpenRelease
+    from risk.run.summary import summary
     from scoring import sentence
 
     score = ""
@@ -658,7 +660,7 @@ def main() -> None:
     if line is not None:
         print(line)
         return
-    from risk.runner import run
+    from risk.script import run
 
     run(stage, __doc__, options=options, writes=lambda _: False)
 

@@ -1,7 +1,7 @@
 """How `gunicorn wsgi:app` serves: threads that wait for no slow client, on the config's address.
 
 gunicorn reads this file from the current directory, or by -c. It leans on the insides of gunicorn
-27.0.1 (handle, murder_pending, close): pin that version, and keep tests/test_gunicorn.py.
+27.0.1 (handle, murder_pending, close): pin that version, and keep tests/web/test_gunicorn.py.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE))
 from gunicorn.workers.gthread import ThreadWorker  # noqa: E402
 
 from risk.config import PipelineError, load  # noqa: E402
-from risk.data.access import refuse_open_door  # noqa: E402
+from risk.web.access import refuse_open_door  # noqa: E402
 
 RECEIVE_SECONDS = 5
 CALL_SECONDS = 60

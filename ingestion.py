@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from risk import progress
-from risk.artifacts import make_folder, read_optional_json, sha256, utc_now, write_whole
 from risk.config import Config, Outcome, PipelineError
 from risk.data.reader import Reading, numeric_counts, read_rows
 from risk.data.removal import drop_erased, erase, forget
@@ -38,7 +37,8 @@ from risk.data.store import (
     frame_of,
     read_state,
 )
-from risk.runner import run
+from risk.files import make_folder, read_optional_json, sha256, utc_now, write_whole
+from risk.script import run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -450,11 +450,12 @@ def erase_everywhere(config: Config, client: str) -> Outcome:
 
     After a crash in between the store still has the rows and asks again.
     """
-    from risk.monitor import book, ledger
+    from risk.decide import state
+    from risk.record import scores
 
     name = client.strip(" \t")
-    book.forget_client(config, name)
-    asides = ledger.forget_client(config, name) if name else []
+    state.forget_client(config, name)
+    asides = scores.forget_client(config, name) if name else []
     outcome = erase(config, client)
     note = f"May still name it: {', '.join(asides)}; delete what you no longer need."
     return replace(outcome, text=f"{outcome.text}\n  {note}") if asides else outcome

@@ -13,26 +13,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from risk import progress
-from risk.artifacts import OpenRelease, write_json, write_whole
+from risk.calllist.changes import add_changes, keep, present_of
+from risk.calllist.expectation import expectation_of
+from risk.calllist.heldout import held_out_risks
+from risk.calllist.policy import Economics, mean_economics, profit_of, profit_words
+from risk.calllist.ranking import client_list, csv_of, json_of
 from risk.config import Config, Outcome
 from risk.data.holdout import TestRows
+from risk.data.snapshot import refuse_other_features
 from risk.data.store import stored_rows
+from risk.files import OpenRelease, write_json, write_whole
 from risk.model import portable
 from risk.model.calibration import reach
 from risk.model.measures import counts
-from risk.model.rows import refuse_other_features
-from risk.monitor.contacts import Taken, take
-from risk.monitor.ledger import mend
-from risk.monitor.outcomes import outcomes_of
-from risk.report.calls import Economics, mean_economics, profit_of, profit_words
+from risk.record.contacts import Taken, take
+from risk.record.outcomes import outcomes_of
+from risk.record.scores import mend
 from risk.report.card import card_of
-from risk.report.changes import add_changes, keep, present_of
-from risk.report.clients import client_list, csv_of, json_of
-from risk.report.document import html_of
-from risk.report.expectation import expectation_of
-from risk.report.heldout import held_out_risks
-from risk.report.sheets import pdf_of
-from risk.runner import run
+from risk.report.html import html_of
+from risk.report.pdf import pdf_of
+from risk.script import run
 
 if TYPE_CHECKING:
     import numpy as np

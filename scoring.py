@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from risk.artifacts import read_bytes, sha256, utc_now, write_json, write_whole
+from risk.calllist.policy import best_profit, best_profit_words, mean_economics
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
+from risk.data.snapshot import refuse_other_features
+from risk.files import read_bytes, sha256, utc_now, write_json, write_whole
 from risk.model import portable
 from risk.model.calibration import judged
-from risk.model.rows import refuse_other_features
-from risk.report.calls import best_profit, best_profit_words, mean_economics
-from risk.runner import run
+from risk.script import run
 
 if TYPE_CHECKING:
     from risk.model.portable import Model
@@ -118,8 +118,8 @@ def _with_overlap(
 
 def _cross_validated(config: Config, model: Model, test: TestRows) -> dict[str, Any]:
     """The measures of the recipe on the training rows, each judged by a fit without its client."""
-    from risk.model.recipe import out_of_fold
-    from risk.model.rows import training_rows
+    from risk.data.snapshot import training_rows
+    from risk.model.fit import out_of_fold
 
     rows = training_rows(config)
     # A model chosen by evidence may be of fewer rows than there are: they are those of its recipe.

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from risk import progress
-from risk.artifacts import sha256, utc_now, write_whole
 from risk.config import Config, Outcome, PipelineError
-from risk.model.rows import TrainingRows, training_rows
+from risk.data.snapshot import TrainingRows, training_rows
+from risk.files import sha256, utc_now, write_whole
 from risk.model.sampling import SEED
-from risk.runner import run
+from risk.script import run
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 def train(config: Config) -> Outcome:
     """Fit the recipe and write both forms of the model; nothing is overwritten by a refusal."""
+    from risk.model.fit import fit
     from risk.model.portable import export
     from risk.model.profile import SHOWN_ROWS
-    from risk.model.recipe import fit
     from risk.model.sampling import sample_of
 
     rows = training_rows(config)
@@ -53,7 +53,7 @@ def publish(config: Config, model: Model) -> Outcome:
     import numpy as np
     import pandas as pd
 
-    from risk.model.blend import pipeline_of
+    from risk.model.ensemble import pipeline_of
     from risk.model.portable import AGREEMENT, packed
 
     fitted = pipeline_of(model)
@@ -78,8 +78,8 @@ def publish(config: Config, model: Model) -> Outcome:
 
 def _write(config: Config, pickled: bytes, portable: bytes) -> None:
     """Both forms, and what the watch compares new rows with; the JSON last: it names the others."""
+    from risk.drift.watch import reference_bytes
     from risk.model.portable import parse
-    from risk.monitor.watch import reference_bytes
 
     write_whole(config.model_reference, reference_bytes(config, parse(portable)))
     write_whole(config.model_pickle, pickled)
@@ -99,7 +99,7 @@ def marks(pickled: bytes) -> dict[str, Any]:
 
 def cautions(rows: TrainingRows, fitted: Pipeline) -> list[str]:
     """Sentences about what makes the model doubtful, though it was fitted."""
-    from risk.model.recipe import converged, suspects
+    from risk.model.fit import converged, suspects
 
     found = [
         f"{name} alone orders the labels almost perfectly (AUC > .99); is it known before an exit?"

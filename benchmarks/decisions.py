@@ -27,13 +27,13 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from risk.model.experts import Experts
+from risk.decide.comparison import forecasts as said_by
+from risk.decide.comparison import look, opened
+from risk.decide.evidence import risks
+from risk.decide.replay import NAIVE, Stream, naive, oracle, walked
+from risk.model.candidates import Experts
 from risk.model.measures import brier
 from risk.model.portable import Model
-from risk.monitor.contest import forecasts as said_by
-from risk.monitor.contest import look, opened
-from risk.monitor.evidence import risks
-from risk.monitor.replay import NAIVE, Stream, naive, oracle, walked
 
 KINDS = (
     "stationary",

@@ -28,10 +28,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from risk.drift import monitor
+from risk.drift.monitored import panel_of
+from risk.drift.reference import reference_of
 from risk.model.calibration import wilson
-from risk.monitor import drift
-from risk.monitor.panel import panel_of
-from risk.monitor.reference import reference_of
 
 SEED, TUNING_SEED = 7_000, 1_000
 KINDS = {f"number {i}": "number" for i in range(4)} | {f"text {i}": "text" for i in range(4)}
@@ -174,7 +174,7 @@ def looks_of(
     ticks: Ticks,
     z: np.ndarray | None,
     rng: np.random.Generator,
-) -> Iterator[drift.Counts]:
+) -> Iterator[monitor.Counts]:
     """What each look of a year with nothing wrong adds."""
     for values, clients in months_of(ticks, z, rng):
         counts = counted(reference, values, NOTHING, rng, clients)
@@ -188,10 +188,10 @@ def counted(
     change: Change,
     rng: np.random.Generator,
     clients: np.ndarray | None = None,
-) -> drift.Counts:
+) -> monitor.Counts:
     raw, risks, labels = table_of(values, change, rng)
     who = None if clients is None else clients.tolist()
-    return drift.counts_of(raw, reference, risks, labels, clients=who)
+    return monitor.counts_of(raw, reference, risks, labels, clients=who)
 
 
 # ---------------------------------------------------------------- a year with nothing wrong
@@ -209,13 +209,13 @@ def false_alerts(ticks: Ticks, rows: int, world: str, seed: int) -> tuple[int, i
     people = min(ticks.rows * ticks.month, 20_000)
     z = None if world == "independent" else rng.standard_normal((people, LATENT))
     reference = made_reference(rows, z if world == "recurring" else None, rng)
-    panel, watch = panel_of(reference), drift.begun(reference)
+    panel, watch = panel_of(reference), monitor.begun(reference)
     on = np.zeros(len(panel.tests), dtype=bool)
     ever, begun, names = on.copy(), 0, []
     for at, counts in enumerate(looks_of(reference, ticks, z, rng)):
-        watch = drift.noted(watch, reference, panel, counts, moment(at, ticks))
-        shown = drift.shown_of(watch, panel)
-        alert = np.array(drift.states_of(watch, panel, shown)) == "alert"
+        watch = monitor.noted(watch, reference, panel, counts, moment(at, ticks))
+        shown = monitor.shown_of(watch, panel)
+        alert = np.array(monitor.states_of(watch, panel, shown)) == "alert"
         fresh = alert & ~on
         begun += int(fresh.sum())
         names += [panel.tests[one][1] for one in np.flatnonzero(fresh)]
@@ -273,7 +273,7 @@ def rows_until(change: Change, rows: int, before: int, size: int, seed: int) -> 
     """Rows after the change until its line alerts; inf if 12,000 do not suffice."""
     rng = np.random.default_rng(seed)
     reference = made_reference(rows, None, rng)
-    panel, watch = panel_of(reference), drift.begun(reference)
+    panel, watch = panel_of(reference), monitor.begun(reference)
     line = [name for _, name in panel.tests].index(change.line)
     ticks = Ticks(size, 3650)
     parts = [(NOTHING, before), (change, MOST_ROWS // 6), (change, MOST_ROWS - MOST_ROWS // 6)]
@@ -282,9 +282,9 @@ def rows_until(change: Change, rows: int, before: int, size: int, seed: int) -> 
         counts = counted(reference, rng.standard_normal((n, LATENT)), now, rng)
         for first in range(0, n, size):
             rows_here = np.arange(first, min(first + size, n))
-            watch = drift.noted(watch, reference, panel, counts[rows_here], moment(at, ticks))
+            watch = monitor.noted(watch, reference, panel, counts[rows_here], moment(at, ticks))
             came, at = came + rows_here.size, at + 1
-            state = drift.states_of(watch, panel, drift.shown_of(watch, panel))[line]
+            state = monitor.states_of(watch, panel, monitor.shown_of(watch, panel))[line]
             if came > 0 and state == "alert":
                 return came
     return math.inf

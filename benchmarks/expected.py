@@ -23,10 +23,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from risk.calllist.expected import Expected, expected, line_of
+from risk.decide.evidence import level_of
 from risk.model.calibration import calibration, wilson
 from risk.model.measures import auc, brier
 from risk.model.portable import logistic
-from risk.monitor.expected import Expected, expected, level_of, line_of
 
 MEASURES = ("exits", "found", "precision", "recall", "f1", "auc", "brier")
 SIZES = (30, 200, 2000)

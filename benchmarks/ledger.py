@@ -22,9 +22,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from risk.artifacts import write_whole
 from risk.config import Config, load
-from risk.monitor.ledger import record, scores_in, scores_of, scoring_of, scorings, told_of
+from risk.files import write_whole
+from risk.record.scores import record, scores_in, scores_of, scoring_of, scorings, told_of
 
 SEED, ASKED = 0, 50
 

@@ -25,7 +25,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from risk.model import recipe
+from risk.model import fit as fitting
 from risk.model.calibration import calibration
 from risk.model.measures import auc, brier, log_loss
 
@@ -147,7 +147,7 @@ def kinds(X: pd.DataFrame) -> dict[str, str]:
 
 
 def ours(X: pd.DataFrame, y: np.ndarray) -> Callable[[pd.DataFrame], np.ndarray]:
-    fitted = recipe.fit("default", kinds(X), X, y)
+    fitted = fitting.fit("default", kinds(X), X, y)
     return lambda new: fitted.predict_proba(new)[:, 1]
 
 

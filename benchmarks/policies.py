@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.beside.walks import NEVER, OURS, POLICIES, Worth, walk_of, worths
 from benchmarks.beside.worlds import YEAR, Scenario, World
 from benchmarks.decisions import interval, wilson
-from risk.monitor.replay import lag_of
+from risk.decide.replay import lag_of
 
 SMALL: dict[str, Any] = {"rows": 5, "files": 300, "recipe": "original", "change": (80, 160)}
 LARGE: dict[str, Any] = {

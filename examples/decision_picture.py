@@ -14,9 +14,9 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from decisions import made
 
-from risk.artifacts import write_whole
+from risk.files import write_whole
 from risk.report.figures import png
-from risk.report.replayed import chart, walks_of
+from risk.report.replay import chart, walks_of
 
 
 def main() -> None:

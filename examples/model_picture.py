@@ -15,7 +15,8 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from risk.model import portable, recipe
+from risk.model import fit as fitting
+from risk.model import portable
 
 FEATURES = dict.fromkeys(
     ("lastmonth_activity", "lastyear_activity", "number_of_employees"), "number"
@@ -28,7 +29,7 @@ def fitted_model() -> tuple[portable.Model, pd.DataFrame]:
     files = sorted((ROOT / "sourcedata").glob("*.csv"))[:4]
     rows = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
     X, y = rows[list(FEATURES)].astype(float), rows["exited"].to_numpy(np.int64)
-    fitted = recipe.fit("default", FEATURES, X, y, rows["corporation"].to_numpy())
+    fitted = fitting.fit("default", FEATURES, X, y, rows["corporation"].to_numpy())
     return portable.parse(portable.export(fitted, FEATURES, X, {})), X
 
 

@@ -126,22 +126,22 @@ def contact(project: Path, at: str, rng: np.random.RandomState) -> None:
 
 def fill_week(project: Path) -> None:
     """Idle ticks of the last week, as cron would have left them."""
-    from risk.monitor import ticks
+    from risk.run import runlog
 
     path, now = project / "state" / "ticks", time.time()
     path.unlink(missing_ok=True)
-    ticks.begin(path)
-    for slot in range(ticks.SLOTS - 10):
-        then = now - ticks.SECONDS * (ticks.SLOTS - 11 - slot)
-        kind = ticks.WORKED if slot % ticks.A_DAY == 40 else ticks.IDLE
-        ticks.note(path, kind, then, then)
+    runlog.begin(path)
+    for slot in range(runlog.SLOTS - 10):
+        then = now - runlog.SECONDS * (runlog.SLOTS - 11 - slot)
+        kind = runlog.WORKED if slot % runlog.A_DAY == 40 else runlog.IDLE
+        runlog.note(path, kind, then, then)
 
 
 def run_then(at: str, config: str, arguments: list[str]) -> None:
     """fullprocess.py in this process, its clock set to that time."""
-    import risk.artifacts
+    import risk.files
 
-    risk.artifacts.utc_now = lambda: f"{at[:19]}Z"
+    risk.files.utc_now = lambda: f"{at[:19]}Z"
     sys.argv = ["fullprocess.py", "--config", config, *arguments]
     runpy.run_path(str(ROOT / "fullprocess.py"), run_name="__main__")
 

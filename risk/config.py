@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import re
 from dataclasses import dataclass, field, fields
@@ -680,3 +681,11 @@ class Outcome:
     data: dict[str, Any] = field(default_factory=dict)
     worked: bool = True
     code: int = 0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host's name or address means this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -15,8 +15,8 @@ from conftest import Project, client_rows
 
 import apicalls
 import fullprocess
-from risk.artifacts import current_version, locked, sweep, utc_now
 from risk.config import Outcome
+from risk.files import current_version, locked, sweep, utc_now
 
 # No index is asked what is outdated, and none could answer.
 OFFLINE = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": os.devnull}

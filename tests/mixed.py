@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from risk.model.experts import Experts, Known
+from risk.model.candidates import Experts, Known
 from risk.model.portable import Model, table_of
 from risk.model.terms import Blank, Condition, Curve, Levels, Line, Product, Ramp, Raw, Region
 

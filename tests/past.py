@@ -7,11 +7,11 @@ from typing import Any
 
 from conftest import Project
 
-from risk.artifacts import seal
+from risk.files import seal
 from risk.model.calibration import wilson
-from risk.monitor import ticks
-from risk.monitor.history import Entry, record
-from risk.monitor.outcomes import CAVEAT
+from risk.record.history import Entry, record
+from risk.record.outcomes import CAVEAT
+from risk.run import runlog
 
 NAMES = ("Corvane Logistics", "Tarnfield Foods", "Nobody & Sons", "<b>Bold</b> Hotels")
 
@@ -232,14 +232,14 @@ def write_past(project: Project, *entries: Entry) -> None:
 
 def write_ticks(project: Project, now: float, changed: dict[int, int] | None = None) -> None:
     """Nine days of idle ticks up to now; changed: so many slots ago -> what it came to instead."""
-    path, last = project.config.ticks, int(now // ticks.SECONDS)
+    path, last = project.config.ticks, int(now // runlog.SECONDS)
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
-    ticks.begin(path)
-    for ago in range(9 * ticks.A_DAY, -1, -1):
-        kind = (changed or {}).get(ago, ticks.IDLE)
-        if kind != ticks.NONE:
-            ticks.note(path, kind, (last - ago) * ticks.SECONDS, (last - ago) * ticks.SECONDS)
+    runlog.begin(path)
+    for ago in range(9 * runlog.A_DAY, -1, -1):
+        kind = (changed or {}).get(ago, runlog.IDLE)
+        if kind != runlog.NONE:
+            runlog.note(path, kind, (last - ago) * runlog.SECONDS, (last - ago) * runlog.SECONDS)
 
 
 def write_marker(project: Project, **changed: Any) -> None:
@@ -295,5 +295,5 @@ def write_all(project: Project, now: float) -> None:
     write_marker(project)
     write_past(project)
     write_watch(project)
-    write_ticks(project, now, {3: ticks.WORKED, 30: ticks.BROKEN, 200: ticks.NONE})
+    write_ticks(project, now, {3: runlog.WORKED, 30: runlog.BROKEN, 200: runlog.NONE})
     project.config.heartbeat.touch()

@@ -10,7 +10,7 @@ from conftest import Project
 from driver import look
 from receiving import Hook, Mailbox
 
-from risk.artifacts import seal
+from risk.files import seal
 
 
 def mail(box: Mailbox, **changed: Any) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from conftest import ROOT, Project, client_rows
 
 import deployment
 from ingestion import ingest
-from risk import artifacts
-from risk.artifacts import OpenRelease, current_version, releases, seal
+from risk import files
 from risk.config import PipelineError
-from risk.monitor.history import entries
+from risk.files import OpenRelease, current_version, releases, seal
+from risk.record.history import entries
 
 PARTS = [
     "finaldata.csv",
@@ -463,7 +463,7 @@ def test_files_of_an_older_set_up_are_moved_aside(project: Project) -> None:
 def test_files_moved_aside_within_one_second_are_all_kept(
     deployed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifacts, "utc_now", lambda: "2026-01-31T07:00:00Z")
+    monkeypatch.setattr(files, "utc_now", lambda: "2026-01-31T07:00:00Z")
     link = production(deployed) / "latestscore.txt"
     for number in range(3):
         link.unlink()

@@ -21,7 +21,7 @@ from conftest import ROOT, Project, client_rows
 
 import deployment
 from ingestion import ingest
-from risk.artifacts import RELEASE_FILES, OpenRelease, sha256
+from risk.files import RELEASE_FILES, OpenRelease, sha256
 
 CALLS = (
     "openat",

@@ -19,7 +19,7 @@ from conftest import HEADER, Project, client_rows
 from driver import OFFLINE, copy_of, first_deployed, new_project
 
 import diagnostics
-from risk.artifacts import locked, utc_now
+from risk.files import locked, utc_now
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
 

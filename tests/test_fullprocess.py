@@ -31,12 +31,12 @@ from driver import (
 )
 
 import deployment
-from risk.artifacts import OpenRelease, locked, make_current
 from risk.config import PipelineError
 from risk.data import holdout
+from risk.files import OpenRelease, locked, make_current
 from risk.model import portable
 from risk.model.measures import f1
-from risk.monitor.journal import one_line
+from risk.run.journal import one_line
 
 GOOD = client_rows(60, seed=24)
 OTHER_WORLD = client_rows(60, seed=5, flip=True)
@@ -330,7 +330,7 @@ def test_labels_wait_for_their_horizon_and_are_judged_when_they_mature(tmp_path:
         == datetime.datetime.combine(tomorrow, datetime.time(), datetime.UTC).timestamp()
     )
 
-    with mock.patch("risk.monitor.plain.today", return_value=tomorrow):
+    with mock.patch("risk.decide.policies.today", return_value=tomorrow):
         matured = full_look(project)
 
     assert (first.data["outcome"], idle) == ("deploy", "idle")
@@ -345,8 +345,8 @@ def test_a_longer_horizon_does_not_make_old_rows_new(tmp_path: Path) -> None:
     project = new_project(tmp_path, policy="raw", horizon_days=1)
     project.write(f"sourcedata/{date}.csv", client_rows(60, seed=1))
     with (
-        mock.patch("risk.monitor.plain.today", return_value=then),
-        mock.patch("risk.model.rows.today", return_value=then),
+        mock.patch("risk.decide.policies.today", return_value=then),
+        mock.patch("risk.data.snapshot.today", return_value=then),
     ):
         look(project)
     project.configure(port=9, policy="raw", horizon_days=4)

@@ -19,12 +19,12 @@ from sklearn.metrics import confusion_matrix
 
 import reporting
 from ingestion import ingest
-from risk.artifacts import OpenRelease
+from risk.calllist.ranking import csv_of, harmless, settings_of
+from risk.files import OpenRelease
 from risk.model import portable
-from risk.report.clients import csv_of, harmless, settings_of
-from risk.report.doctor import is_whole_png
 from risk.report.figures import share_text
-from risk.report.summary import first_clients
+from risk.run.doctor import is_whole_png
+from risk.run.summary import first_clients
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"

@@ -16,8 +16,8 @@ from sklearn import metrics
 
 import scoring
 from ingestion import ingest
-from risk.artifacts import seal
 from risk.config import PipelineError
+from risk.files import seal
 from risk.model import measures, portable
 from training import train
 

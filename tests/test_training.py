@@ -17,10 +17,11 @@ import pytest
 from conftest import ROOT, Project, client_rows, real_data
 
 from ingestion import ingest
-from risk.artifacts import file_sha256
 from risk.config import Config, PipelineError
-from risk.model import portable, recipe, sampling
-from risk.model.rows import training_rows
+from risk.data.snapshot import training_rows
+from risk.files import file_sha256
+from risk.model import fit as fitting
+from risk.model import portable, sampling
 from training import train
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
@@ -288,11 +289,11 @@ def test_a_column_that_is_nearly_the_answer_is_warned_of(
 def test_a_solver_that_stopped_early_is_said(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, whole = ingested(project, client_rows(100)), recipe.pipeline
+    config, whole = ingested(project, client_rows(100)), fitting.pipeline
     limit = "the solver stopped at its limit of iterations; the numbers are of very unlike size"
     assert limit not in train(config).text
     monkeypatch.setattr(
-        recipe, "pipeline", lambda *given: whole(*given).set_params(regression__max_iter=1)
+        fitting, "pipeline", lambda *given: whole(*given).set_params(regression__max_iter=1)
     )
     assert f"warning: {limit}" in train(config).text
 
@@ -305,7 +306,7 @@ def test_out_of_fold_judges_a_client_by_a_model_that_never_saw_it() -> None:
     fold = sampling.folds(y, clients)
     assert pd.Series(fold).groupby(clients).nunique().max() == 1
     assert sorted(set(fold)) == [0, 1, 2, 3, 4]
-    risk = recipe.out_of_fold("default", {"name": "text"}, frame, y, clients)
+    risk = fitting.out_of_fold("default", {"name": "text"}, frame, y, clients)
     # A text that names the client is worth nothing without that client's own rows.
     assert all(len(set(np.round(risk[fold == number], 9))) == 1 for number in range(5))
 
@@ -320,7 +321,7 @@ def test_folds_are_alike_in_size_and_in_exits() -> None:
 
 def test_out_of_fold_on_the_fewest_rows_still_answers() -> None:
     y = np.array([1, 1, 1] + [0] * 7)
-    risk = recipe.out_of_fold(
+    risk = fitting.out_of_fold(
         "default", {"x": "number"}, pd.DataFrame({"x": np.arange(10.0)}), y, np.arange(10)
     )
     assert risk.shape == (10,) and np.all((risk > 0) & (risk < 1))

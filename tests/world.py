@@ -10,8 +10,8 @@ from conftest import Project
 from driver import look, new_project
 
 from risk.config import Outcome
-from risk.monitor.book import Book, read_book
-from risk.monitor.history import Entry, entries
+from risk.decide.state import Book, read_book
+from risk.record.history import Entry, entries
 
 HEADER = "client,orders,visits,exited"
 COLUMNS = {"id": "client", "target": "exited", "features": ["orders", "visits"]}

@@ -17,11 +17,11 @@ from benchmarks.beside.detectors import (
     psi,
 )
 from benchmarks.beside.worlds import NAMES, World
+from risk.decide.evidence import risks
+from risk.decide.replay import Walk, lag_of, naive, oracle, walked
+from risk.model.fit import enough
 from risk.model.measures import brier, f1
 from risk.model.portable import Model
-from risk.model.recipe import enough
-from risk.monitor.evidence import risks
-from risk.monitor.replay import Walk, lag_of, naive, oracle, walked
 
 ALPHA, PSI_LIMIT, DRIFT_SHARE, LEAST_GAIN = 0.05, 0.1, 0.3, 0.05
 HELD_OUT, LEAST_HISTORY, TEST_ROWS = 0.3, 5, 500

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.decisions import FEATURES, KINDS, _world
+from risk.decide.evidence import risks
+from risk.decide.replay import Stream
 from risk.model.portable import Model
-from risk.monitor.evidence import risks
-from risk.monitor.replay import Stream
 
 NAMES = [f"x{n}" for n in range(FEATURES)]
 YEAR = 52

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from risk.artifacts import sha256
 from risk.config import Config, PipelineError
 from risk.data.reader import Reading, read_rows
 from risk.data.schema import Schema, date_in_path, schema_of
 from risk.data.store import today
+from risk.files import sha256
 
 
 def test_files(config: Config) -> list[Path]:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from risk.artifacts import read_optional_json, releases, write_whole
 from risk.config import Config, Csv, Outcome, PipelineError
 from risk.data.reader import Fault, Reading, dialect
 from risk.data.store import COUNTS, PLAIN_CSV, Entry, Store, client_digest
+from risk.files import read_optional_json, releases, write_whole
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,11 +8,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from risk.artifacts import DRAFT, make_folder, write_json, write_whole
 from risk.config import HOME, Outcome, PipelineError, load
 from risk.data.guess import Guess, Table, guess, guessed_label, held_out, read_table
 from risk.data.reader import Reading, Refused, read_rows
 from risk.data.schema import printable, schema_of
+from risk.files import DRAFT, make_folder, write_json, write_whole
 
 FOLDERS = {
     "input_folder_path": "sourcedata/",

@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from risk.artifacts import (
+from risk.config import Config, Csv, PipelineError
+from risk.data.reader import Reading, read_rows
+from risk.data.schema import DATE, NUMBER, TARGET, TEXT, Schema, layout, same_layout, schema_of
+from risk.files import (
     read_optional_json,
     sha256,
     sync_folder,
@@ -19,9 +22,6 @@ from risk.artifacts import (
     write_json,
     write_whole,
 )
-from risk.config import Config, Csv, PipelineError
-from risk.data.reader import Reading, read_rows
-from risk.data.schema import DATE, NUMBER, TARGET, TEXT, Schema, layout, same_layout, schema_of
 
 if TYPE_CHECKING:
     import polars as pl

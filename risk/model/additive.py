@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from risk.model.interactions import screened
 from risk.model.measures import log_loss
 from risk.model.newton import log_odds_of, ridge
-from risk.model.pairs import screened
 from risk.model.portable import logistic
 from risk.model.sampling import folds, sample_of
 from risk.model.terms import Levels, Raw, Terms, design, held, main_effects, plain_terms

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from risk.artifacts import is_sealed, seal
 from risk.config import PipelineError
+from risk.files import is_sealed, seal
 from risk.model.parts import checked, contribution, filled, number
 from risk.model.profile import profile_of
 

@@ -6,31 +6,29 @@ here draws, and nothing is cut for want of room.
 
 from __future__ import annotations
 
-import csv
 import datetime
 from collections import Counter
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from risk.config import Config, PipelineError
+from risk.data.quarantine import set_aside
 from risk.data.schema import printable
 from risk.data.store import COUNTS, read_state
+from risk.drift.watch import last_seen
 from risk.model.calibration import SHARES, reach
 from risk.model.curves import curves
 from risk.model.effects import overview
 from risk.model.portable import Model, logistic
 from risk.model.reasons import label
-from risk.monitor.history import last_decision
-from risk.monitor.watch import last_seen
+from risk.record.history import last_decision
 
 if TYPE_CHECKING:
-    from risk.monitor.history import Entry
+    from risk.record.history import Entry
 
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 HIGHEST = 10  # shown where nobody is to be called
-MOST_REASONS, MOST_FAULTY, FAULT_LINES = 5, 20, 20_000
 NOT_FOR = (
     "To refuse, price or dismiss a person: it ranks clients for a call.",
     "As a cause: a sign goes together with leaving and need not bring it about.",
@@ -457,47 +455,6 @@ def sums_words(sums: dict[str, int], files: int) -> str:
         f"{sums['accepted']:,} accepted + {sums['duplicates']:,} duplicates + "
         f"{sums['quarantined']:,} set aside"
     )
-
-
-def set_aside(config: Config, files: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The commonest reasons in the quarantine, with the file and line of one such row.
-
-    Of the 20 files with most such rows, 20,000 rows each: more would say the same.
-    """
-    worst = sorted(files, key=lambda entry: -entry["quarantined"])[:MOST_FAULTY]
-    found: Counter[tuple[str, str]] = Counter()
-    first: dict[tuple[str, str], str] = {}
-    for entry in worst:
-        for row in _quarantined(config, entry):
-            key = row["column"] or "", printable(row["rule"] or "")
-            found[key] += 1
-            first.setdefault(key, f"{row['file']} line {row['line']}" if row["line"] else "")
-    common = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:MOST_REASONS]
-    return [
-        {"column": column, "rule": rule, "rows": rows, "first": first[column, rule]}
-        for (column, rule), rows in common
-    ]
-
-
-def fault_words(one: dict[str, Any]) -> str:
-    where = f"{one['column']}: " if one["column"] else ""
-    first = f" (first in {one['first']})" if one["first"] else ""
-    return f"{one['rows']:,} × {where}{one['rule']}{first}"
-
-
-def _quarantined(config: Config, entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """The first rows of a file's quarantine; [] where somebody has taken it away."""
-    if not entry.get("quarantine"):  # a forgotten file has none
-        return []
-    try:
-        with open(
-            config.quarantine / entry["quarantine"], newline="", encoding="utf-8", errors="replace"
-        ) as file:
-            rows = list(islice(csv.DictReader(file), FAULT_LINES))
-    except (OSError, csv.Error):
-        return []
-    wanted = ("file", "line", "column", "rule")
-    return [row for row in rows if all(isinstance(row.get(name), str) for name in wanted)]
 
 
 def alerts(seen: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,168 @@
+"""What an operator has to know, from what the runs leave on disk: what lasts, and what happened."""
+
+from __future__ import annotations
+
+import calendar
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from risk.config import Config
+from risk.drift.watch import FAULT_HOLD, last_seen
+from risk.files import current_version, read_optional_json
+from risk.record.history import BY_HAND, Entry, entries
+from risk.run.journal import LATE_SECONDS, Journal
+
+LOOKED_BACK = 20  # entries of the history; a tick makes two at most
+JUDGED = ("keep", "deploy")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing to tell. kind: of TITLES or HAPPENED. key: the same thing has the same."""
+
+    kind: str
+    key: str
+    text: str
+
+
+# What lasts: as it begins, while it lasts, when it is over.
+TITLES = {
+    "run_failed": ("A run failed", "Runs still fail", "Runs end well again"),
+    "data_fault": (
+        "A data fault holds every deployment",
+        "A data fault still holds every deployment",
+        "The data fault is over",
+    ),
+    "watch": ("The watch gives an alert", "The watch's alert lasts", "The watch's alert is over"),
+    "worse_than_base_rate": (
+        "The model does worse than the share of exits alone",
+        "The model still does worse than the share of exits alone",
+        "The model no longer does worse than the share of exits alone",
+    ),
+}
+# What happened, told once.
+HAPPENED = {
+    "deployed": "A model is deployed",
+    "by_hand": "A person changed the deployment",
+    "run_cut_off": "A run did not end",
+    "late": "No run ended well for a while",
+}
+ONE_AT_A_TIME = ("run_failed",)  # another error takes the place of the first
+
+
+def lasting(config: Config) -> list[Event]:
+    """What is wrong beside the run itself; from disk, so that a failed run tells it too."""
+    return [*_faults(config), *_watch_alerts(config), *_base_rate(config)]
+
+
+def failure(journal: Journal) -> list[Event]:
+    """How this run failed, [] if it did not."""
+    failed = journal.marker["failed"]
+    if not failed:
+        return []
+    return [Event("run_failed", failed["stage"], f"{failed['stage']}: {failed['error']}")]
+
+
+def _faults(config: Config) -> list[Event]:
+    """The faults that hold the deployment, in the words of the look that found them."""
+    note = read_optional_json(config.deployment_state)
+    if note.get("held") != FAULT_HOLD:
+        return []
+    said = {_fault_key(f["kind"], f["columns"]): f["sentence"] for f in _told_faults(config)}
+    keys = [_fault_key(kind, columns) for kind, columns in note.get("faults", [])]
+    return [Event("data_fault", key, said.get(key, key)) for key in keys]
+
+
+def _fault_key(kind: str, columns: list[str]) -> str:
+    return f"{kind}: {', '.join(columns)}"
+
+
+def _told_faults(config: Config) -> list[dict[str, Any]]:
+    """All that the last looks said of faults, the newest last."""
+    return [
+        fault for entry in entries(config, LOOKED_BACK) for fault in entry.details.get("faults", [])
+    ]
+
+
+def _watch_alerts(config: Config) -> list[Event]:
+    """The watch's table is that of the last look; a deployment begins another."""
+    seen = last_seen(config)
+    return [
+        Event("watch", row["name"], f"{row['name']}: {row['sentence']}")
+        for row in seen["rows"]
+        if row["state"] == "alert"
+    ]
+
+
+def _base_rate(config: Config) -> list[Event]:
+    """The alarm of the last look that judged, where the version it judged is still deployed."""
+    version = current_version(config)
+    judged = [entry for entry in entries(config, LOOKED_BACK) if entry.verdict in JUDGED]
+    last = judged[-1] if judged else None
+    if last is None or not last.before == last.after == version:
+        return []
+    text = str(last.details.get("alarm") or "").removeprefix("alarm: ")
+    return [Event("worse_than_base_rate", "model", text)] if text else []
+
+
+# ---------------------------------------------------------------- what happened
+
+
+def happened(config: Config, told: set[str]) -> tuple[list[Event], list[str]]:
+    """(what was done to the deployment, the keys of the history's entries that are told by that).
+
+    told: keys of before.
+    """
+    found = entries(config, LOOKED_BACK)
+    events = [event for entry in found if entry.key not in told for event in _entry_event(entry)]
+    # A deployment that was cut off gets its version, and is told, by a later run.
+    return events, [e.key for e in found if e.after is not None or e.verdict != "deploy"]
+
+
+def gaps(journal: Journal, *, knows: bool) -> list[Event]:
+    """What kept runs from ending well before this one; knows: that the last one failed is told."""
+    return [*_silence(journal), *_cut_off(journal, knows=knows)]
+
+
+def keys_before(config: Config, journal: Journal) -> set[str]:
+    """What is not told where nobody was told before: the entries of before this run."""
+    started = journal.marker["started"]
+    return {entry.key for entry in entries(config, LOOKED_BACK) if entry.at < started}
+
+
+def _entry_event(entry: Entry) -> list[Event]:
+    if entry.verdict == BY_HAND:
+        return [Event("by_hand", entry.key, f"{entry.action}: {entry.reason}")]
+    if entry.after is None or entry.after == entry.before:
+        return []
+    place = f" in place of version {entry.before}" if entry.before else ""
+    text = f"version {entry.after}{place} ({entry.action}): {entry.reason}"
+    return [Event("deployed", entry.key, text)]
+
+
+def _cut_off(journal: Journal, *, knows: bool) -> list[Event]:
+    """A run that was killed could not tell it itself, one that failed could."""
+    before, failed = journal.before, journal.before.get("failed") or {}
+    if not journal.completes or (failed and knows):
+        return []
+    why = failed.get("error") or "it was cut off"
+    text = f"the run of {before.get('started')} stopped in {before.get('stage')}: {why}"
+    return [Event("run_cut_off", str(before.get("started")), text)]
+
+
+def _silence(journal: Journal) -> list[Event]:
+    """That no run ended well for longer than it should; only the next run can see that."""
+    last, started = journal.last_good, _seconds(journal.marker["started"])
+    failing = bool(journal.before.get("failed"))
+    if last is None or failing or started - last <= LATE_SECONDS:
+        return []
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(last))
+    minutes = (started - last) / 60
+    long = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
+    text = f"no run ended well after {since}, for {long}; one is at work again"
+    return [Event("late", since, text)]
+
+
+def _seconds(stamp: str) -> float:
+    return calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ"))

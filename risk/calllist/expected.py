@@ -1,0 +1,354 @@
+"""How good a list is before any label is known, from the risks and how they were calibrated.
+
+If of the clients with risk q a share q leaves, then of the called sum(q) leave, and every measure
+has an expectation without a label. Three things blur it, and the band (95 %) holds all of them:
+
+    labels     given the risks, who leaves is chance
+    line       the risks are right up to a + c x log-odds, known as well as the test rows show it
+    movement   the level moves from file to file, as far as past looks saw it move
+
+a, c and the movement are drawn, then the labels; a measure's band is where 95 % of the draws lie.
+It is an honest band while the clients are like those the calibration was measured on. Whether other
+things than before decide who leaves cannot be seen in risks: doubts() says what speaks against it.
+docs/expected.md has the share of runs in which the truth lay in the band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from risk.decide.evidence import log_odds_of_risks
+from risk.model.measures import Z95
+from risk.model.portable import logistic
+
+DRAWS, CELLS = 1000, 250
+PRIOR = ((0.0, 1.0), (0.5, 0.5))  # a line before any test row: centre and standard deviations
+MOVEMENT, MOVEMENT_LOOKS = 0.2, 3  # the level's movement before any look, worth three looks
+FEW_CLIENTS, FEW_ROWS, FEW_LOOKS = 30, 200, 3
+MANY_OUTSIDE = 0.1
+WIDE_BAND = 0.5
+Matrix = tuple[tuple[float, float], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """intercept + slope x log-odds, what is known of both, and the level's movement.
+
+    covariance: of (intercept, slope). movement: standard deviation between files, in log-odds.
+    looks: how many past looks it was measured on.
+    """
+
+    intercept: float = 0.0
+    slope: float = 1.0
+    covariance: Matrix = ((0.0, 0.0), (0.0, 0.0))
+    movement: float = 0.0
+    looks: int = 0
+
+
+@dataclass(frozen=True)
+class Band:
+    """An expected value and the ends of its 95 % band."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of n clients of whom some are called; None where it is not defined.
+
+    exits: how many of all leave; found: how many of the called.
+    """
+
+    n: int
+    called: int
+    exits: Band
+    found: Band
+    brier: Band
+    precision: Band | None
+    recall: Band | None
+    f1: Band | None
+    auc: Band | None
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Clients of about one risk, by their log-odds upwards: one each for up to 250 clients.
+
+    log_odds, risk: means in the cell. called: 1 or 0. rows: clients in it. starts: where the cells
+    of the next log-odds begin.
+    """
+
+    log_odds: np.ndarray
+    risk: np.ndarray
+    called: np.ndarray
+    rows: np.ndarray
+    starts: np.ndarray
+
+
+# ---------------------------------------------------------------- the line
+
+
+def line_of(calibration: dict[str, Any], past: Sequence[dict[str, Any]] = ()) -> Line:
+    """The line by the score's `calibration`, weighed against (0, 1), and by past levels.
+
+    past: what level_of() said at each look, the newest last; an entry without an error counts as
+    exact. The test rows are of a time too: their level has moved away by as much as another file's
+    (without that, 80 % of the bands held the truth where levels moved by .3).
+    """
+    centre, spread = np.array(PRIOR[0]), np.diag(np.array(PRIOR[1]) ** 2)
+    measured, movement = _measured(calibration), _movement(past)
+    if measured:
+        mean, covariance = measured
+        covariance = covariance + np.diag([movement**2, 0.0])
+        trust = np.linalg.inv(covariance) + np.linalg.inv(spread)
+        pull = np.linalg.solve(covariance, mean) + np.linalg.solve(spread, centre)
+        centre, spread = np.linalg.solve(trust, pull), np.linalg.inv(trust)
+    (aa, ac), (_, cc) = spread.tolist()
+    return Line(float(centre[0]), float(centre[1]), ((aa, ac), (ac, cc)), movement, len(past))
+
+
+def _measured(calibration: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    """(intercept and slope, their covariance) as scoring measured them; None where it could not."""
+    found = [calibration.get(name) for name in ("intercept", "slope")]
+    if not all(found):
+        return None
+    errors = [(f["interval"][1] - f["interval"][0]) / (2 * Z95) for f in found if f]
+    if not min(errors) > 0:
+        return None
+    line = np.array([f["value"] for f in found if f])
+    both = _correlation(calibration.get("bins", []), line) * errors[0] * errors[1]
+    return line, np.array([[errors[0] ** 2, both], [both, errors[1] ** 2]])
+
+
+def _correlation(bins: list[dict[str, Any]], line: np.ndarray) -> float:
+    """The correlation of intercept and slope: the score keeps their intervals alone, but its
+    groups of rows with their mean risks give back the information matrix up to a factor."""
+    if len(bins) < 2:
+        return 0.0
+    z = log_odds_of_risks(np.array([part["risk"] for part in bins]))
+    q = logistic(line[0] + line[1] * z)
+    weight = np.array([part["n"] for part in bins]) * q * (1 - q)
+    one, mixed, square = (float(np.sum(weight * z**power)) for power in (0, 1, 2))
+    return float(np.clip(-mixed / max((one * square) ** 0.5, 1e-12), -0.99, 0.99))
+
+
+def _movement(past: Sequence[dict[str, Any]]) -> float:
+    """The level's standard deviation between files: shifts beyond their own errors, around 0."""
+    beyond = sum(look["intercept"] ** 2 - look.get("error", 0.0) ** 2 for look in past)
+    total = MOVEMENT_LOOKS * MOVEMENT**2 + beyond
+    return float((max(total, 0.0) / (MOVEMENT_LOOKS + len(past))) ** 0.5)
+
+
+# ---------------------------------------------------------------- what is expected
+
+
+def expected(risks: np.ndarray, called: np.ndarray, line: Line, *, seed: int = 0) -> Expected:
+    """What to expect of these clients. risks: as served, shape (n,), at least one; called: mask."""
+    cells = _cells(np.asarray(risks, dtype=np.float64), np.asarray(called, dtype=bool))
+    middle = _means(cells, logistic(line.intercept + line.slope * cells.log_odds))
+    with np.errstate(invalid="ignore", divide="ignore"):  # draws without an exit, lists of nobody
+        drawn = _measures(cells, _labels(cells, line, seed))
+    bands = {name: _band_if_any(value, drawn[name]) for name, value in middle.items()}
+    return Expected(
+        n=int(cells.rows.sum()),
+        called=int(cells.rows @ cells.called),
+        exits=_band(middle["exits"], drawn["exits"]),
+        found=_band(middle["found"], drawn["found"]),
+        brier=_band(middle["brier"], drawn["brier"]),
+        precision=bands["precision"],
+        recall=bands["recall"],
+        f1=bands["f1"],
+        auc=bands["auc"],
+    )
+
+
+def _cells(risks: np.ndarray, called: np.ndarray) -> Cells:
+    groups = _groups(risks, called)
+    z = log_odds_of_risks(risks)
+    means = np.array([z[part].mean() for part in groups]).round(12)
+    order = np.argsort(means, kind="stable")
+    return Cells(
+        means[order],
+        np.array([risks[part].mean() for part in groups])[order],
+        np.array([float(called[part[0]]) for part in groups])[order],
+        np.array([part.size for part in groups])[order],
+        np.unique(means[order], return_index=True)[1],
+    )
+
+
+def _groups(risks: np.ndarray, called: np.ndarray) -> list[np.ndarray]:
+    """Places of clients in groups: neighbours by risk, called and not called apart."""
+    groups = []
+    for side in (True, False):
+        places = np.flatnonzero(called == side)
+        ordered = places[np.argsort(risks[places], kind="stable")]
+        share = max(1, round(CELLS * places.size / risks.size))
+        parts = places.size if risks.size <= CELLS else min(share, places.size)
+        groups += np.array_split(ordered, parts) if parts else []
+    return groups
+
+
+def _labels(cells: Cells, line: Line, seed: int) -> np.ndarray:
+    """Drawn exits in each cell. Shape (draws, cells)."""
+    random = np.random.default_rng(seed)
+    lines = np.array([line.intercept, line.slope]) + random.standard_normal((DRAWS, 2)) @ _root(
+        line.covariance
+    )
+    move = line.movement * random.standard_t(MOVEMENT_LOOKS + line.looks, DRAWS)
+    q = logistic((lines[:, 0] + move)[:, None] + np.outer(lines[:, 1], cells.log_odds))
+    drawn = random.random(q.shape) < q if cells.rows.max() == 1 else random.binomial(cells.rows, q)
+    return drawn.astype(np.float64)
+
+
+def _root(covariance: Matrix) -> np.ndarray:
+    """R with R.T @ R the covariance, also where that is singular or 0."""
+    values, vectors = np.linalg.eigh(np.array(covariance))
+    return np.sqrt(np.clip(values, 0.0, None))[:, None] * vectors.T
+
+
+def _measures(cells: Cells, exits: np.ndarray) -> dict[str, np.ndarray]:
+    """The measures of drawn exits, each of shape (draws,); nan where one is not defined."""
+    total, found = exits.sum(axis=1), exits @ cells.called
+    listed = cells.rows @ cells.called
+    by_risk = np.add.reduceat(exits, cells.starts, axis=1)
+    stays = np.add.reduceat(cells.rows, cells.starts) - by_risk
+    below = np.cumsum(stays, axis=1) - stays / 2
+    wrong = cells.rows @ cells.risk**2 + exits @ (1 - 2 * cells.risk)
+    return {
+        "exits": total,
+        "found": found,
+        "precision": found / listed if listed else np.full(total.shape, np.nan),
+        "recall": found / total,
+        "f1": 2 * found / (listed + total),
+        "auc": (by_risk * below).sum(axis=1) / (total * (cells.rows.sum() - total)),
+        "brier": wrong / cells.rows.sum(),
+    }
+
+
+def _means(cells: Cells, q: np.ndarray) -> dict[str, float]:
+    """The measures from expected counts, as if the risks q were exact; nan where undefined."""
+    leaving = cells.rows * q
+    total, found = float(leaving.sum()), float(leaving @ cells.called)
+    listed, clients = float(cells.rows @ cells.called), float(cells.rows.sum())
+    wrong = cells.rows @ cells.risk**2 + leaving @ (1 - 2 * cells.risk)
+    return {
+        "exits": total,
+        "found": found,
+        "precision": found / listed if listed else np.nan,
+        "recall": found / total if total else np.nan,
+        "f1": 2 * found / (listed + total) if listed + total else np.nan,
+        "auc": _mean_auc(cells, q),
+        "brier": float(wrong / clients),
+    }
+
+
+def _mean_auc(cells: Cells, q: np.ndarray) -> float:
+    """Expected pairs in order over expected pairs; a client is no pair with itself."""
+    leaving = np.add.reduceat(cells.rows * q, cells.starts)
+    staying = np.add.reduceat(cells.rows * (1 - q), cells.starts)
+    alone = np.add.reduceat(cells.rows * q * (1 - q), cells.starts)
+    ordered = leaving @ (np.cumsum(staying) - staying / 2) - alone.sum() / 2
+    pairs = leaving.sum() * staying.sum() - alone.sum()
+    return float(ordered / pairs) if pairs > 0 else float("nan")
+
+
+def _band_if_any(value: float, drawn: np.ndarray) -> Band | None:
+    """The band of a measure; None where it is undefined as a whole or in most of the draws."""
+    known = drawn[np.isfinite(drawn)]
+    if not np.isfinite(value) or known.size < drawn.size / 2:
+        return None
+    return _band(value, known)
+
+
+def _band(value: float, drawn: np.ndarray) -> Band:
+    """The middle 95 % of the draws, and what is expected, which it always holds."""
+    low = float(np.quantile(drawn, 0.025, method="lower"))
+    high = float(np.quantile(drawn, 0.975, method="higher"))
+    return Band(float(value), min(low, float(value)), max(high, float(value)))
+
+
+# ---------------------------------------------------------------- words
+
+
+def doubts(
+    found: Expected,
+    *,
+    outside: float,
+    alarm: bool,
+    past: int,
+    n: int,
+    calibration: dict[str, Any],
+) -> list[str]:
+    """Why the expectation may be wrong, each a clause for people; [] where nothing speaks so.
+
+    outside: share of clients with a value outside the training range. alarm: labels have shown
+    concept drift. past: looks that measured the level. n: labelled rows behind the calibration.
+    """
+    spread = found.precision.high - found.precision.low if found.precision else 0.0
+    looks = f"{past} look{'' if past == 1 else 's'}"
+    reasons = (
+        (
+            alarm,
+            "who leaves depends on other things than before (drift alarm), which no risk shows",
+        ),
+        (
+            outside > MANY_OUTSIDE,
+            f"{100 * outside:.0f} % of the clients have a value outside the range of training",
+        ),
+        (found.n < FEW_CLIENTS, f"only {found.n:,} client{'' if found.n == 1 else 's'}"),
+        (n < FEW_ROWS, f"the calibration was measured on {n:,} labelled rows alone"),
+        (past < FEW_LOOKS, f"{looks} so far measured how the level moves from file to file"),
+        (spread > WIDE_BAND, "the band of the precision is so wide that it says little"),
+    )
+    return [words for holds, words in reasons if holds] + _uncalibrated(calibration)
+
+
+def _uncalibrated(calibration: dict[str, Any]) -> list[str]:
+    """What the score says against the risks' calibration."""
+    if not calibration.get("slope") or not calibration.get("intercept"):
+        return ["the calibration of the risks could not be measured"]
+    told = []
+    for name, right in (("intercept", 0.0), ("slope", 1.0)):
+        low, high = calibration[name]["interval"]
+        if not low <= right <= high:
+            value = calibration[name]["value"]
+            told.append(
+                f"on the test rows the risks were not calibrated ({name} {value:.2f}, "
+                f"{low:.2f} to {high:.2f}, not {right:g}), which is reckoned with"
+            )
+    return told
+
+
+def sentence(found: Expected, doubts: Sequence[str]) -> str:
+    """What to expect for a person, and what speaks against it."""
+    exits = f"{found.exits.value:,.0f} {_ends(found.exits, ',.0f')}"
+    if found.called:
+        first = (
+            f"of the {found.called:,} called, {found.found.value:,.0f} are expected to leave "
+            f"{_ends(found.found, ',.0f')}, of all {found.n:,} clients {exits}"
+        )
+    else:
+        first = f"nobody is called; of {found.n:,} clients {exits} are expected to leave"
+    measures = [
+        f"{name} {band.value:.3f} {_ends(band, '.3f')}"
+        for name, band in (
+            ("precision", found.precision),
+            ("recall", found.recall),
+            ("F1", found.f1),
+            ("AUC", found.auc),
+            ("Brier", found.brier),
+        )
+        if band and (found.called or name in ("AUC", "Brier"))
+    ]
+    told = f"{first}; expected before any label is known (95 %): {', '.join(measures)}"
+    return f"{told}. Not to be relied on: {'; '.join(doubts)}" if doubts else told
+
+
+def _ends(band: Band, digits: str) -> str:
+    return f"({band.low:{digits}} to {band.high:{digits}})"

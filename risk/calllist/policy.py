@@ -1,0 +1,225 @@
+"""Whom to call: where the list is cut, what that is expected to bring, and each client's band."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from risk.config import Config
+from risk.files import read_optional_json
+
+MOST_BY_DEFAULT, SHARE_BY_DEFAULT = 50, 0.1
+RAISED, GUESS = 1.5, 0.5
+NO_RANKING = "the model cannot tell leavers from stayers yet"
+HIGH, RAISED_BAND, LOW, UNKNOWN = "high", "raised", "low", "not enough data"
+
+
+@dataclass(frozen=True)
+class Economics:
+    """What a call costs, a kept client is worth, how often a call keeps one who would leave."""
+
+    contact_cost: float
+    client_value: float
+    success_rate: float
+
+    def profit(self, risks: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Expected profit of calling each client, in the currency of the cost. Shape (n,)."""
+        return self.success_rate * risks * values - self.contact_cost
+
+
+def economics_of(config: Config) -> Economics | None:
+    """The economics of the config; None where it names no worth of a client."""
+    if not config.client_value and not config.columns.value:
+        return None
+    return Economics(config.contact_cost, config.client_value, config.success_rate)
+
+
+def capacity_of(config: Config, clients: int) -> int:
+    """How many can be called: as configured, else a tenth of the clients, at most 50."""
+    if config.capacity:
+        return min(config.capacity, clients)
+    return min(MOST_BY_DEFAULT, max(1, round(SHARE_BY_DEFAULT * clients))) if clients else 0
+
+
+def worth(values: list[Any], default: float) -> np.ndarray:
+    """Each client's value, the configured one where it is not known. Shape (n,)."""
+    return np.array([default if value is None else value for value in values], dtype=np.float64)
+
+
+def mean_economics(config: Config) -> Economics | None:
+    """The economics for clients of unknown worth: that of the config, else the column's mean."""
+    money = economics_of(config)
+    if money is None or money.client_value:
+        return money
+    columns = read_optional_json(config.summary).get("columns", {})
+    mean = columns.get(config.columns.value, {}).get("mean")
+    return replace(money, client_value=mean) if mean else None
+
+
+def chosen(
+    config: Config, risks: np.ndarray, values: np.ndarray, unknown: list[str]
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """(which clients to call, how that was decided and what it is expected to bring).
+
+    risks: the highest first; of equal ones the first is called. With economics: those whose call
+    is expected to pay, the most profitable first; without: those with the highest risk.
+    unknown: why a client cannot be placed, "" if it can; nobody is called on a risk like that.
+    """
+    money = economics_of(config)
+    gain = money.profit(risks, values) if money else risks
+    placed = np.array([not why for why in unknown], dtype=bool)
+    order = np.argsort(-gain, kind="stable")
+    order = order[placed[order]][: limit_of(config, risks.size)]
+    if money:
+        order = order[gain[order] > 0]
+    called = np.zeros(risks.size, dtype=bool)
+    called[order] = True
+    cut: dict[str, Any] = {
+        "called": int(called.sum()),
+        "of": int(risks.size),
+        "capacity": config.capacity or None,
+        "how": how_cut(config, int(called.sum()), unknown),
+    }
+    cut |= _expected("leavers", risks, called)
+    if money:
+        cut |= _expected("profit", gain, called)
+    return called, cut
+
+
+def limit_of(config: Config, clients: int) -> int:
+    """The most that are called: the capacity, or all where the cost of a call makes the cut.
+
+    Where calls cost nothing every call pays, and a cut by profit would call everybody.
+    """
+    by_profit = economics_of(config) and config.contact_cost and not config.capacity
+    return clients if by_profit else capacity_of(config, clients)
+
+
+def how_cut(config: Config, called: int, unknown: list[str]) -> str:
+    """In words, how the list was cut; why nobody is to be called where that is so."""
+    left_out = len(unknown) - unknown.count("")
+    if not unknown:
+        return "there is no current client"
+    if left_out == len(unknown):
+        return _nobody_placed(unknown)
+    if not called:
+        return "no call is expected to bring more than it costs"
+    apart = f"; {left_out:,} without enough data left out" if left_out else ""
+    return _how_chosen(config, called, len(unknown)) + apart
+
+
+def _nobody_placed(unknown: list[str]) -> str:
+    if unknown[0].startswith(NO_RANKING):
+        return f"{unknown[0]}; the list is in the order of risk all the same"
+    return "more than half of the values of every client are missing"
+
+
+def _how_chosen(config: Config, called: int, clients: int) -> str:
+    limit = capacity_of(config, clients)
+    if not economics_of(config):
+        return f"the {called:,} with the highest risk"
+    if limit_of(config, clients) > limit:
+        return "those whose call is expected to bring more than it costs"
+    return f"those whose call is expected to pay most, at most {limit:,}"
+
+
+def _expected(what: str, amounts: np.ndarray, called: np.ndarray) -> dict[str, float]:
+    """What calling these is expected to bring, and calling as many at random."""
+    at_random = float(amounts.mean()) * int(called.sum()) if amounts.size else 0.0
+    return {
+        f"expected_{what}": round(float(amounts[called].sum()), 4),
+        f"expected_{what}_at_random": round(at_random, 4),
+    }
+
+
+def best_profit(reached: list[dict[str, Any]], clients: int, money: Economics) -> dict[str, Any]:
+    """The share of clients whose calls bring most, by outcomes: profit per 100 clients.
+
+    reached: what calling each share reached (risk.model.calibration.reach). Where every share
+    loses money: nobody, 0.
+    """
+    found = [{"share": e["share"], **profit_of(e, clients, money)} for e in reached]
+    best = max(found, key=lambda entry: entry["per_100_clients"])
+    if best["per_100_clients"] <= 0:
+        return {"share": 0.0, "per_100_clients": 0.0, "interval": [0.0, 0.0], "at_random": 0.0}
+    return best
+
+
+def profit_of(entry: dict[str, Any], clients: int, money: Economics) -> dict[str, Any]:
+    """What calling a share earned by outcomes, in money per 100 clients.
+
+    The 95 % interval is that of the precision; at_random is as many calls to clients drawn by lot.
+    """
+
+    def per_hundred(precision: float) -> float:
+        one = money.success_rate * precision * money.client_value - money.contact_cost
+        return round(100 * one * entry["called"] / clients, 4)
+
+    return {
+        "per_100_clients": per_hundred(entry["precision"]),
+        "interval": [per_hundred(end) for end in entry["precision_interval"]],
+        "at_random": per_hundred(entry["at_random"]["precision"]),
+    }
+
+
+def profit_words(found: dict[str, Any]) -> str:
+    """`earn 90.00 per 100 clients (95 % 34.00 to 130.00), as many at random -20.00`."""
+    low, high = found["interval"]
+    return (
+        f"earn {found['per_100_clients']:,.2f} per 100 clients (95 % {low:,.2f} to {high:,.2f}), "
+        f"as many at random {found['at_random']:,.2f}"
+    )
+
+
+def best_profit_words(found: dict[str, Any]) -> str:
+    """The most profitable share for a person."""
+    if not found["share"]:
+        return "by the outcomes no share of clients is worth its calls"
+    return f"most profitable: calls to the riskiest {found['share']:.0%} {profit_words(found)}"
+
+
+def reach_table(reached: list[dict[str, Any]], own: dict[str, Any] | None) -> list[str]:
+    """What calling the riskiest share of clients reaches, as lines; own: at the list's own cut."""
+    named = [(f"{entry['share']:.0%}", entry) for entry in reached]
+    if own:
+        named.append((f"{own['share']:.1%} (the list)", own))
+    lines = [f"  {'riskiest':20}{'of 100 called left':26}{'of 100 leavers called':26}lift"]
+    for name, entry in sorted(named, key=lambda pair: pair[1]["share"]):
+        cells = [
+            _cell(entry["precision"], entry["precision_interval"], 100, 0),
+            _cell(entry["recall"], entry["recall_interval"], 100, 0),
+            _cell(entry["lift"], entry["lift_interval"], 1, 1),
+        ]
+        lines.append(f"  {name:20}{cells[0]:26}{cells[1]:26}{cells[2]}")
+    rate = reached[0]["at_random"]["precision"]
+    return [*lines, f"  {'at random':20}{100 * rate:<26.0f}{'as many as are called':26}1"]
+
+
+def _cell(value: float | None, interval: list[float] | None, unit: int, digits: int) -> str:
+    if value is None or interval is None:
+        return "unknown"
+    low, high = interval
+    return f"{unit * value:.{digits}f} ({unit * low:.{digits}f} to {unit * high:.{digits}f})"
+
+
+def band(risk: float, *, called: bool, average: float, unknown: str) -> str:
+    """The word for a risk: on the call list, at least 1.5 times the average client's, or lower."""
+    if unknown:
+        return UNKNOWN
+    if called:
+        return HIGH
+    return RAISED_BAND if risk >= RAISED * average else LOW
+
+
+def unknown_reason(missing: int, features: int, auc_interval: list[float] | None) -> str:
+    """Why a client cannot be placed, "" if it can."""
+    if auc_interval and auc_interval[0] <= GUESS:
+        return (
+            f"{NO_RANKING}: its AUC lies between "
+            f"{auc_interval[0]:.2f} and {auc_interval[1]:.2f}, and 0.5 is a guess"
+        )
+    if missing * 2 > features:
+        return f"{missing} of {features} values are missing"
+    return ""

@@ -1,0 +1,585 @@
+"""One tick's look: rows whose labels are new, judged by what was said of them; what to deploy.
+
+Policies "fast" and "certified". All is computed from the committed book and the store alone, so
+that a run cut off anywhere comes to the same verdict again, and no bet is lost or counted twice.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from risk.config import Config
+from risk.data.holdout import TestRows
+from risk.data.schema import Schema
+from risk.data.snapshot import (
+    DataVersion,
+    Snapshot,
+    feature_kinds,
+    lineage_of,
+    new_since,
+    pandas_of,
+    read_snapshot,
+    refuse_other_features,
+)
+from risk.decide.comparison import (
+    Contest,
+    Outcome,
+    Said,
+    chosen,
+    crowned,
+    forecasts,
+    halves_of,
+    look,
+    opened,
+    refitted,
+)
+from risk.decide.evidence import RULE, Judgement, Stakes, bets, level_of, missing, risks
+from risk.decide.policies import (
+    DEPLOY,
+    KEEP,
+    WAIT,
+    Decision,
+    EvaluationResult,
+    fault_look,
+    held_by_hand,
+    numbered,
+)
+from risk.decide.state import NAME, NEW_RANKINGS, Book, read_book, read_forecasts, write_book
+from risk.drift.watch import raw_of
+from risk.files import OpenRelease, file_sha256, next_version, sha256
+from risk.model import portable
+from risk.model.calibration import auc_interval
+from risk.model.candidates import Experts, Known
+from risk.model.measures import ONE_SIDED, brier
+from risk.model.portable import Model
+from risk.model.profile import SHOWN_ROWS, profile_of
+from risk.model.sampling import sample_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EVIDENCE_POLICIES = ("fast", "certified")
+LAYER = "layer"
+# How many of the newest looks a model learned from, where not from all.
+LEARNED = {"newest rows": 1, "last file": 1, "last three files": 3}
+
+
+def looked(config: Config, *, held: bool, commit: bool = True) -> EvaluationResult:
+    """One look. commit=False: the verdict alone, nothing is written."""
+    table = read_snapshot(config)
+    with OpenRelease(config) as release:
+        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+    refuse_other_features(config, model.columns)
+    if held:
+        return EvaluationResult(held_by_hand(manifest["version"]), table.stand)
+    book = current_book(config, table, model, manifest)
+    if book.due is not None:
+        return _completed(config, table, book, manifest)
+    fault = fault_look(config, table.stand, book.stands[-1].tick)
+    if fault is not None:
+        return fault
+    return _judged(config, table, book, manifest, commit=commit)
+
+
+def _completed(
+    config: Config, table: Snapshot, book: Book, manifest: dict[str, Any]
+) -> EvaluationResult:
+    """The book's last look, with what is not deployed of it yet."""
+    entry, decided = book.entry, book.due != "none" and manifest.get("look") != book.look
+    verdict = Decision(entry["verdict"], entry["reason"], judged=True)
+    model = to_deploy(config, book) if decided else None
+    alarm = entry["details"]["alarm"]
+    return EvaluationResult(verdict, table.stand, model, entry, alarm, completes=True)
+
+
+def current_book(config: Config, table: Snapshot, model: Model, manifest: dict[str, Any]) -> Book:
+    """The book on disk; a new one where somebody else has deployed, or the settings are others."""
+    book = read_book(config)
+    if book is None:
+        return new_book(config, table, model, manifest, {}, ())
+    ours = manifest["version"] == book.release or manifest.get("look") == book.look
+    same = book.contest.policy == config.policy and book.recipe == config.model
+    # A store that was deleted and filled again counts its ticks from the deployed model's.
+    same_store = book.stands[-1].tick <= table.stand.tick
+    if ours and same_store and (same or book.due is not None):
+        return book
+    former = dict(book.contest.former)
+    if not ours:
+        former = {book.contest.name: book.contest.champion} | former
+    judged = book.stands[-1:] if same_store else ()
+    new = new_book(config, table, model, manifest, former, judged)
+    return new if not ours else replace(new, proven=book.proven)
+
+
+def new_book(
+    config: Config,
+    table: Snapshot,
+    model: Model,
+    manifest: dict[str, Any],
+    former: dict[str, Model],
+    judged: tuple[DataVersion, ...],
+) -> Book:
+    """The evidence begun anew about the deployed model, on rows that are not bet on any more.
+
+    Those are the rows that it was trained on, and the rows up to the last look, if any: the former
+    champions may have been trained on them.
+    """
+    trained = DataVersion(manifest["tick"], manifest["day"], manifest["horizon_days"])
+    start = max((trained, *judged), key=lambda stand: (stand.tick, stand.day))
+    rows = table.known.filter(~new_since(table.known, start))
+    if not rows.height:
+        rows, start = table.known, table.stand
+    experts = Experts(known_of(config, rows, table.schema, (start,)))
+    name = f"{NAME}{manifest.get('ranking') or manifest['version']}"
+    alike = {
+        key: kept for key, kept in former.items() if key != name and kept.columns == model.columns
+    }
+    kept = dict(list(alike.items())[: RULE.former if config.policy == "fast" else 1])
+    contest = opened(config.policy, model, name, experts, kept)
+    return Book(
+        look=f"opened {manifest['version']} {config.policy} {config.model}",
+        contest=contest,
+        release=manifest["version"],
+        recipe=config.model,
+        stands=(start,),
+        since=start,
+        base_rate=model.lineage.get("base_rate") or 0.5,
+    )
+
+
+def known_of(
+    config: Config, rows: pl.DataFrame, schema: Schema, stands: tuple[DataVersion, ...]
+) -> Known:
+    """Labelled rows as the experts take them."""
+    columns = feature_kinds(schema)
+    labels = rows[schema.named("target")].to_numpy().astype(np.int64)
+    return Known(
+        config.model,
+        columns,
+        pandas_of(rows.select(list(columns))),
+        labels,
+        rows[schema.named("id")].to_numpy(),
+        ages_of(rows, labels, stands),
+    )
+
+
+def ages_of(rows: pl.DataFrame, labels: np.ndarray, stands: tuple[DataVersion, ...]) -> np.ndarray:
+    """How many looks ago each row's label became usable, 0 the newest. Shape (n,).
+
+    The rows of the first look are aged by their dates, so that a past that was loaded in one go
+    counts as the files that it came in.
+    """
+    at = np.full(rows.height, len(stands), dtype=np.int64)
+    for number in range(len(stands) - 1, -1, -1):
+        at[~new_since(rows, stands[number]).to_numpy()] = number
+    ages = int(at.max(initial=0)) - at
+    first = np.flatnonzero(at == 0)
+    ages[first] += _ages_by_date(rows["_date"].gather(first), labels[first])
+    return ages
+
+
+def _ages_by_date(dates: pl.Series, labels: np.ndarray) -> np.ndarray:
+    """0 for the newest date, 1 for the next, dates with too few rows joined. Shape (n,)."""
+    if dates.null_count() or not labels.size:
+        return np.zeros(labels.size, dtype=np.int64)
+    days = dates.to_physical().to_numpy()
+    ages, age, rows, exits = np.zeros(labels.size, dtype=np.int64), 0, 0, 0
+    for day in np.unique(days)[::-1]:
+        of_day = days == day
+        ages[of_day] = age
+        rows, exits = rows + int(of_day.sum()), exits + int(labels[of_day].sum())
+        if not missing(rows, exits):
+            age, rows, exits = age + 1, 0, 0
+    return ages
+
+
+# ---------------------------------------------------------------- the look
+
+
+def _judged(
+    config: Config, table: Snapshot, book: Book, manifest: dict[str, Any], *, commit: bool
+) -> EvaluationResult:
+    fresh = fresh_rows(table, book)
+    labels = table.labels[fresh]
+    lack = missing(labels.size, int(labels.sum()))
+    if lack:
+        if commit:
+            _keep_forecasts(config, table, book)
+        return EvaluationResult(_waiting(table, book, labels.size, lack), table.stand)
+    said, told = said_of(config, table, book, fresh)
+    stands = (*book.stands, table.stand)
+    experts = Experts(known_of(config, table.known, table.schema, stands))
+    outcome = look(book.contest, experts, fresh, said)
+    outcome, refused = _guarded(config, book, outcome, experts, fresh)
+    after = _after(config, table, book, outcome, experts, manifest)
+    after, alarm = _against_base_rate(after, book, labels, said["served"], outcome.action)
+    entry = _entry(config, book, after, outcome, labels, refused, told, alarm)
+    entry["details"] |= {
+        "level": level_of(risks(said["served"]), labels),
+        "auc_interval": auc_interval(labels, outcome.seen),
+    }
+    after = replace(after, entry=entry)
+    if commit:
+        after = write_book(config, *_with_forecasts(config, table, book, after))
+    model = to_deploy(config, after) if outcome.model is not None else None
+    decision = Decision(entry["verdict"], entry["reason"], judged=True)
+    return EvaluationResult(decision, table.stand, model, entry, alarm)
+
+
+def fresh_rows(table: Snapshot, book: Book) -> np.ndarray:
+    """The labelled rows to be bet on, by their places among the labelled: new, and one of a client
+    and date that no look has seen. Undated ones: one of a client for each champion."""
+    import polars as pl
+
+    known, pair = table.known.with_row_index("_at"), [table.client, "_date"]
+    late = new_since(table.known, book.stands[-1])
+    new = known.filter(late & ~table.known["_replaced"]).unique(pair, keep="first")
+    dated = pl.col("_date").is_not_null()
+    seen = known.filter(~late, dated | pl.lit(new_since(table.known, book.since)))
+    new = new.join(seen.select(pair), on=pair, how="anti", nulls_equal=True)
+    return new["_at"].sort().to_numpy().astype(np.int64)
+
+
+def _waiting(table: Snapshot, book: Book, rows: int, lack: str) -> Decision:
+    """The verdict where the rows are too few to be evidence."""
+    if rows:
+        what = numbered(rows, "labelled row")
+        return Decision(WAIT, f"{what} not judged yet, evidence needs {lack}", judged=False)
+    unlabelled = int((~table.usable & (table.rows["_tick"] > book.stands[-1].tick)).sum())
+    if unlabelled:
+        what = numbered(unlabelled, "new row")
+        why = f"{what} without a label to judge by; judged when labels come"
+        return Decision(WAIT, why, judged=False)
+    return Decision(KEEP, "no new labelled rows to judge by", judged=True)
+
+
+def said_of(config: Config, table: Snapshot, book: Book, fresh: np.ndarray) -> tuple[Said, int]:
+    """(what the models said of the rows before their labels were known, of how many it was kept).
+
+    The kept forecasts where the row came without its label and the champion is still the same;
+    else what the models of the last look say now: they too were fixed before the labels came.
+    """
+    rows = table.known[fresh]
+    said = forecasts(book.contest, raw_of(rows, book.contest.champion), fresh.size)
+    kept = read_forecasts(config, book)
+    at, place = matched(rows, table.client, kept, _digest(book.contest.champion))
+    for name in said.keys() & set(kept.columns):
+        then = kept[name].gather(place).to_numpy()
+        told = np.isfinite(then)
+        said[name][at[told]] = then[told]
+    return said, int(at.size)
+
+
+def matched(
+    rows: pl.DataFrame, client: str, kept: pl.DataFrame, champion: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """(places of rows, places of their forecasts under this champion).
+
+    A row's forecast is that of the same client and date; of undated ones the client's earliest.
+    """
+    import polars as pl
+
+    ours = kept.with_row_index("_place").filter(pl.col("champion") == champion)
+    ours = ours.unique(["_client", "_date"], keep="first", maintain_order=True)
+    wanted = rows.select(pl.col(client).cast(pl.String).alias("_client"), "_date", "_tick")
+    found = wanted.with_row_index("_at").join(
+        ours.select("_client", "_date", "_place", pl.col("_tick").alias("_told")),
+        on=["_client", "_date"],
+        nulls_equal=True,
+    )
+    found = found.filter(pl.col("_date").is_not_null() | (pl.col("_told") < pl.col("_tick")))
+    return tuple(found[name].to_numpy().astype(np.int64) for name in ("_at", "_place"))  # type: ignore[return-value]
+
+
+# ---------------------------------------------------------------- the guard on the refit
+
+
+def _guarded(
+    config: Config, book: Book, outcome: Outcome, experts: Experts, fresh: np.ndarray
+) -> tuple[Outcome, str]:
+    """The outcome, with the judged model in the refit's place where the refit is refused, and why.
+
+    The refit may not do worse than the champion on the test data, by 95 % confidence. Test data
+    can be older than a change that the new rows show: where the refit is better on these, judged
+    out of fold, with the same confidence, they speak last. Without test data they speak alone.
+    """
+    if outcome.model is None or outcome.judged is None:
+        return outcome, ""
+    champion, refit = book.contest.served, outcome.contest.served
+    test = TestRows(config, champion.columns)
+    rows, labels = test.labelled()
+    worse = labels.size and _is_worse(
+        labels, champion.probabilities(rows), refit.probabilities(rows)
+    )
+    if labels.size and not worse:
+        return outcome, ""
+    y, p, q = out_of_fold(book.contest, outcome, experts, fresh)
+    if _is_worse(y, q, p) if worse else not _is_worse(y, p, q):
+        return outcome, ""
+    where = "the test data" if worse else "new rows out of fold"
+    new = crowned(outcome.refitted, outcome.judged, outcome.judgement, experts, RULE)
+    return replace(outcome, contest=new, model=new.served), (
+        f"the refit does worse than the deployed model on {where}, so that the model that was "
+        "judged is deployed instead"
+    )
+
+
+def _is_worse(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> bool:
+    """Whether q's Brier score is above p's with 95 % confidence, one-sided."""
+    d = (q - y) ** 2 - (p - y) ** 2
+    error = float(d.std(ddof=1)) / math.sqrt(d.size) if d.size > 1 else math.inf
+    return bool(d.mean() - ONE_SIDED * error > 0)
+
+
+def out_of_fold(
+    contest: Contest, outcome: Outcome, experts: Experts, fresh: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(labels, the champion's risks, the refit's risks where it did not see the row's half)."""
+    known = experts.known
+    y, halves = known.labels[fresh], halves_of(known.clients[fresh])
+    raw = known.rows(fresh)
+    p, q = risks(contest.served.log_odds_of(raw, fresh.size)), np.zeros(fresh.size)
+    for half in (0, 1):
+        asked = fresh[halves == half]
+        seen = np.setdiff1d(np.arange(known.labels.size), asked)
+        others = Experts(known.part(seen))
+        scored = replace(contest, standing=outcome.refitted.standing)
+        best, _ = chosen(refitted(scored, others, RULE), contest, outcome.judgement, others)
+        q[halves == half] = risks(best.log_odds_of(known.rows(asked), asked.size))
+    return y, p, q
+
+
+# ---------------------------------------------------------------- what the look leaves
+
+
+def _after(
+    config: Config,
+    table: Snapshot,
+    book: Book,
+    outcome: Outcome,
+    experts: Experts,
+    manifest: dict[str, Any],
+) -> Book:
+    """The book after the look, before its forecasts."""
+    contest, stand = outcome.contest, table.stand
+    crown = outcome.action not in ("none", LAYER)
+    if crown and not contest.champion.checks:
+        learned = learned_from(outcome, experts.known.ages)
+        champion = _furnished(config, contest.champion, experts, table, learned)
+        contest = replace(contest, champion=champion)
+    if outcome.action in NEW_RANKINGS:
+        contest = replace(contest, name=f"{NAME}{next_version(config)}")
+    return replace(
+        book,
+        look=f"{stand.tick} {stand.day} {stand.horizon_days}",
+        contest=contest,
+        release=manifest["version"],
+        stands=(*book.stands, stand),
+        since=stand if crown else book.since,
+        due=outcome.action,
+    )
+
+
+def learned_from(outcome: Outcome, ages: np.ndarray) -> np.ndarray:
+    """The rows that the new champion was trained on, by their places among the labelled."""
+    newest = int(outcome.contest.champion is outcome.judged)  # it was there before these rows
+    looks = LEARNED.get(outcome.judgement.target, int(ages.max(initial=0)) + 1)
+    found = np.flatnonzero((ages >= newest) & (ages < newest + looks))
+    return found if found.size else np.arange(ages.size)
+
+
+def _furnished(
+    config: Config, model: Model, experts: Experts, table: Snapshot, chosen: np.ndarray
+) -> Model:
+    """The model with its lineage, and what is usual in the rows that it was trained on.
+
+    chosen: those rows, by their places among the labelled.
+    """
+    known = experts.known
+    few = chosen[sample_of(chosen.size, SHOWN_ROWS)]
+    rows = portable.table_of(known.features.iloc[few], known.columns)
+    used = table.known[chosen]
+    return replace(
+        model,
+        columns=known.columns,
+        lineage=lineage_of(config, used, table.schema, table.stand.tick),
+        profile=profile_of(rows, known.columns),
+        checks=portable.check_rows(rows),
+    )
+
+
+def to_deploy(config: Config, book: Book) -> Model:
+    """The model that the book's last look has to deploy, with the lineage of its release."""
+    contest, action, stand = book.contest, book.due, book.stands[-1]
+    lineage = {
+        # The release holds the rows as they are now; the models know those up to their look.
+        "data_sha256": file_sha256(config.finaldata),
+        "tick": stand.tick,
+        "day": stand.day,
+        "horizon_days": stand.horizon_days,
+        "look": book.look,
+        "action": action,
+        "layer": {"intercept": contest.layer[0], "slope": contest.layer[1]},
+        "ranking": None if action in NEW_RANKINGS else book.ranking,
+    }
+    return replace(contest.served, lineage=contest.champion.lineage | lineage)
+
+
+def _against_base_rate(
+    after: Book, before: Book, labels: np.ndarray, served: np.ndarray, action: str
+) -> tuple[Book, str]:
+    """The book with the champion's bets against the base rate; a sentence if it loses them."""
+    p, base = risks(served), np.full(labels.size, np.clip(before.base_rate, 1e-6, 1 - 1e-6))
+    d = (base - labels) ** 2 - (p - labels) ** 2
+    better = before.better.plus(bets(labels, base, p), d)
+    worse = before.worse.plus(bets(labels, p, base), -d)
+    limit = math.log(1 / RULE.alpha)
+    proven = before.proven or better.log_evidence >= limit
+    alarm = ""
+    if worse.log_evidence >= limit:
+        alarm = (
+            f"alarm: {before.contest.name} does worse than the share of exits alone (Brier "
+            f"{brier(labels, p):.3f} against {brier(labels, base):.3f} on the new rows)"
+        )
+    if action not in ("none", LAYER):
+        rate = after.contest.champion.lineage.get("base_rate") or before.base_rate
+        return replace(after, better=Stakes(), worse=Stakes(), base_rate=rate, proven=proven), alarm
+    return replace(after, better=better, worse=worse, proven=proven), alarm
+
+
+def _entry(
+    config: Config,
+    book: Book,
+    after: Book,
+    outcome: Outcome,
+    labels: np.ndarray,
+    refused: str,
+    told: int,
+    alarm: str,
+) -> dict[str, Any]:
+    """The look for the history; the version deployed is known only afterwards."""
+    contest = after.contest
+    moved = "the level of its risks is moved to the new rows" if outcome.action == LAYER else ""
+    return {
+        "key": f"look {after.look}",
+        "tick": after.stands[-1].tick,
+        "policy": config.policy,
+        "verdict": KEEP if outcome.action in ("none", LAYER) else DEPLOY,
+        "action": outcome.action,
+        "reason": "; ".join(filter(None, [outcome.judgement.reason, moved, refused, alarm])),
+        "rows": int(labels.size),
+        "exits": int(labels.sum()),
+        "before": after.release,
+        "evidence": list(outcome.judgement.evidence),
+        "details": {
+            **outcome.judgement.details,
+            "ranking": book.contest.name,
+            "layer": list(contest.layer),
+            "scores": list(contest.standing.experts),
+            "forecasts_judged": told,
+            "labelled_rows": contest.standing.rows,
+            "looks": contest.standing.looks,
+            "deployments": contest.standing.deployments,
+            "refit_refused": refused,
+            "guards": _guards(labels, outcome.judgement, refused),
+            "alarm": alarm,
+            "provisional": not after.proven,
+            "champion_sha256": _digest(contest.champion),
+        },
+    }
+
+
+def _guards(labels: np.ndarray, judgement: Judgement, refused: str) -> list[str]:
+    """What could have blocked the look, for a person."""
+    exits = int(labels.sum())
+    rows = (
+        f"{labels.size:,} new labelled rows ({RULE.least_rows} needed), {exits:,} exits and "
+        f"{labels.size - exits:,} stays ({RULE.least_class} of each needed)"
+    )
+    at_most = judgement.details["ranking_gain_at_most"]
+    ranking = f"ranking: the challenger's AUC is above the deployed one's by at most {at_most:.3f}"
+    return [rows, ranking, *([refused] if refused else [])]
+
+
+def _digest(model: Model) -> str:
+    import json
+
+    return sha256(json.dumps([model.intercept, model.terms], sort_keys=True).encode())
+
+
+# ---------------------------------------------------------------- forecasts
+
+
+def _keep_forecasts(config: Config, table: Snapshot, book: Book) -> None:
+    """Commit forecasts of rows that came without a usable label, where there are new ones."""
+    stored = read_book(config)
+    if stored is None or stored.look != book.look or table.stand.tick > book.forecasted:
+        write_book(config, *_with_forecasts(config, table, book, book))
+
+
+def _with_forecasts(
+    config: Config, table: Snapshot, book: Book, after: Book
+) -> tuple[Book, pl.DataFrame]:
+    """(the book, what is kept of its forecasts and those of the rows that are new to it)."""
+    import polars as pl
+
+    kept = read_forecasts(config, book)
+    open_rows = table.rows.filter(~table.usable)
+    new = open_rows.filter(pl.col("_tick") > book.forecasted)
+    kept = _still_there(kept, open_rows, table.client)
+    kept, made = (
+        _still_open(frame, table) for frame in (kept, _forecast_rows(after.contest, new, table))
+    )
+    frames = [frame for frame in (kept, made) if frame.height]
+    whole = pl.concat(frames, how="diagonal") if frames else kept
+    return replace(after, forecasted=table.stand.tick), whole
+
+
+def _still_there(told: pl.DataFrame, open_rows: pl.DataFrame, client: str) -> pl.DataFrame:
+    """Without those of rows that were taken out of the store."""
+    import polars as pl
+
+    pairs = open_rows.select(pl.col(client).cast(pl.String).alias("_client"), "_date")
+    return told.join(pairs.unique(), on=["_client", "_date"], how="semi", nulls_equal=True)
+
+
+def _still_open(told: pl.DataFrame, table: Snapshot) -> pl.DataFrame:
+    """The forecasts whose label is still to come: a label of the same client and date ends them,
+    of undated ones any later label of the client."""
+    import polars as pl
+
+    client, end = pl.col(table.client).cast(pl.String), pl.col("_tick")
+    labels = table.known.select(client.alias("_client"), "_date", end.alias("_end"))
+    ends = labels.group_by("_client", "_date").max()
+    found = told.join(ends, on=["_client", "_date"], how="left", nulls_equal=True)
+    dated, end = pl.col("_date").is_not_null(), pl.col("_end")
+    over = end.is_not_null() & (dated | (end > pl.col("_tick")))
+    return found.filter(~over).drop("_end")
+
+
+def _forecast_rows(contest: Contest, rows: pl.DataFrame, table: Snapshot) -> pl.DataFrame:
+    import polars as pl
+
+    said = forecasts(contest, raw_of(rows, contest.champion), rows.height)
+    head = rows.select(
+        pl.col(table.client).cast(pl.String).alias("_client"),
+        "_date",
+        "_tick",
+        pl.lit(_digest(contest.champion)).alias("champion"),
+    )
+    return head.with_columns([pl.Series(name, values) for name, values in said.items()])
+
+
+def open_evidence(config: Config) -> None:
+    """Begin the evidence about a model that was just deployed, and forecast the waiting rows."""
+    table = read_snapshot(config)
+    with OpenRelease(config) as release:
+        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+    book = read_book(config)
+    if book is not None and manifest.get("look") == book.look:
+        return
+    _keep_forecasts(config, table, current_book(config, table, model, manifest))

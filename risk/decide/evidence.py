@@ -1,0 +1,553 @@
+"""Retrain and redeploy? The rule: bets on labelled rows that no model had seen, and what they earn.
+
+Everything here is arithmetic on arrays and one small state. p is the served risk, q a challenger's,
+both fixed before the label y was known; n rows; the models' risks come as log-odds.
+
+    one row's bet     log(1 + k / ((p+q)(2-p-q)) ((p-y)^2 - (q-y)^2))      gains where q was nearer
+    wealth            b[k] = sum of the bets since the last deployment, for each fraction k
+    evidence          E = mean over k of exp b[k]
+    layer             (a, c) of a + c x log-odds: (0, 1), and the one fitted on the newest looks'
+                      rows, at least 300, held to (0, 1) as by a prior of precision 10
+    score             of an expert or layer: old / 2 + 2 min(100, n) x its Brier on the rows
+    weights           exp(-score), normalised; a blend is the weighted mean of log-odds
+
+While no challenger is better than the champion, E grows above 1/alpha with a chance of at most
+alpha, however often one looks (Ville's inequality): that is the promise of "certified". "fast" asks
+for less evidence and is measured by replay instead (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from risk.model.measures import ONE_SIDED, brier, placements
+from risk.model.portable import logistic
+
+FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1.0)
+IDENTITY = (0.0, 1.0)
+NEWEST = "newest rows"
+# What a deployment says of how the world moves: a way back takes the jump before it away.
+MOVES = {"swap": 1, "roll back": 1, "jump": 1, "back": -1}
+LEAST_RISK = 1e-6
+LEVEL_PRIOR = 1.0
+WIDEST = 15.0  # log-odds beyond are counted as that when a layer or a level is fitted
+LEAST_SLOPE = 0.05
+NEWTON_STEPS, SETTLED = 50, 1e-8
+Layer = tuple[float, float]
+Wealth = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The constants, each with its reason in docs/decisions.md."""
+
+    alpha: float = 0.05
+    bars: tuple[float, ...] = (10.0, 3.0, 1.0)
+    gap: float = 0.01
+    lead: float = 0.005
+    margin: float = 0.001
+    cap: int = 100
+    forget: float = 0.5
+    prior: float = 10.0
+    layer_rows: int = 300
+    former: int = 2
+    least_rows: int = 50
+    least_class: int = 10
+    halves_rows: int = 150
+    grow: float = 1.5
+    grow_step: float = 1 / 6000
+    grow_evidence: float = 0.3
+    grow_share: float = 0.5
+    grow_start: int = 2
+
+
+RULE = Rule()
+
+
+@dataclass(frozen=True)
+class Stakes:
+    """What one challenger has earned against the champion: wealth, and moments of d.
+
+    d: the champion's squared error minus the challenger's (and minus the margin, where one is
+    asked for), in each row.
+    """
+
+    wealth: Wealth = (0.0,) * len(FRACTIONS)
+    rows: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def plus(self, bets: np.ndarray, d: np.ndarray) -> Stakes:
+        """With the bets of more rows, shape (fractions,), and their d, shape (n,)."""
+        wealth = tuple((np.array(self.wealth) + bets).tolist())
+        total, squares = self.total + float(d.sum()), self.squares + float(d @ d)
+        return Stakes(wealth, self.rows + d.size, total, squares)
+
+    @property
+    def log_evidence(self) -> float:
+        return log_mean_exp(np.array(self.wealth))
+
+    def rows_needed(self, limit: float) -> int | None:
+        """About how many rows more until E reaches the limit, None without evidence for it.
+
+        (ln limit - ln E) 2 v / g^2, with mean g and variance v of d; at least 100.
+        """
+        if self.rows < 2 or self.total <= 0:
+            return None
+        mean = self.total / self.rows
+        variance = max(self.squares / self.rows - mean**2, 0.0)
+        missing = max(math.log(limit) - self.log_evidence, 0.0)
+        return max(round(missing * 2 * variance / mean**2), 100)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The small state between two looks.
+
+    experts, own: scores of the experts' layers and of the champion's. stakes: by challenger.
+    looks, deployments: since the first model. rows: labelled rows used; rows_then: at deployment.
+    swaps: deployments that evidence called for, jumps among them ("certified" asks for more after
+    each, "fast" for less).
+    """
+
+    experts: tuple[float, ...] = ()
+    own: tuple[float, ...] = (0.0, 0.0)
+    stakes: dict[str, Stakes] = field(default_factory=dict)
+    looks: int = 0
+    deployments: int = 0
+    rows: int = 0
+    rows_then: int = 0
+    swaps: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Labelled rows with what each model had said of them beforehand, as log-odds of shape (n,).
+
+    served: the champion as it was served. own: its layers. experts: every expert's layers.
+    challengers: by name. former: former champions by name. crossed: by models each fitted on one
+    half of these very rows and asked about the other; halves: which half a row is in.
+    """
+
+    labels: np.ndarray
+    served: np.ndarray
+    own: list[np.ndarray]
+    experts: list[np.ndarray]
+    challengers: dict[str, np.ndarray]
+    former: dict[str, np.ndarray] = field(default_factory=dict)
+    crossed: np.ndarray | None = None
+    halves: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rows say is to be done: the action, which model, why, and every number behind it.
+
+    action: "none", "swap", "growth", "jump" (to the fit on the newest rows), "back" (to a former
+    champion) or "roll back" (the same by "certified"); target: the model's name. evidence: of each
+    model, as compared() has it, with the rows still needed where bets add up over looks.
+    """
+
+    action: str
+    target: str
+    reason: str
+    evidence: tuple[dict[str, Any], ...]
+    details: dict[str, Any]
+
+
+# ---------------------------------------------------------------- bets
+
+
+def risks(log_odds: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), kept 1e-6 away from 0 and 1. Shape of log_odds."""
+    bound = math.log(1 / LEAST_RISK - 1)
+    return 1 / (1 + np.exp(-np.clip(log_odds, -bound, bound)))
+
+
+def log_mean_exp(values: np.ndarray) -> float:
+    peak = float(values.max())
+    return peak + math.log(float(np.mean(np.exp(values - peak))))
+
+
+def bets(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Summed log gains of betting on q against p, for each fraction. Shape (fractions,)."""
+    edge = ((p - y) ** 2 - (q - y) ** 2) / ((p + q) * (2 - p - q))
+    return np.log1p(np.outer(FRACTIONS, edge)).sum(axis=1)
+
+
+def careful_bets(y: np.ndarray, p: np.ndarray, q: np.ndarray, margin: float) -> np.ndarray:
+    """The same where q must be nearer by a margin: d = (p-y)^2 - (q-y)^2 - margin.
+
+    The stake is capped so that no row can cost more than 95 % of the wealth. Shape (fractions,).
+    """
+    d = (p - y) ** 2 - (q - y) ** 2 - margin
+    most_lost = np.abs(p - q) * np.maximum(p + q, 2 - p - q) + margin
+    highest = 0.95 / np.maximum(most_lost, LEAST_RISK)
+    stake = np.minimum(np.outer(FRACTIONS, 1 / ((p + q) * (2 - p - q))), highest)
+    return np.log1p(stake * d).sum(axis=1)
+
+
+def staked(stakes: Stakes, y: np.ndarray, p: np.ndarray, q: np.ndarray) -> Stakes:
+    return stakes.plus(bets(y, p, q), (p - y) ** 2 - (q - y) ** 2)
+
+
+def carefully_staked(
+    stakes: Stakes, y: np.ndarray, p: np.ndarray, q: np.ndarray, rule: Rule
+) -> Stakes:
+    gains = careful_bets(y, p, q, rule.margin)
+    return stakes.plus(gains, (p - y) ** 2 - (q - y) ** 2 - rule.margin)
+
+
+def gain_in_ranking(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
+    """The upper end of what q may rank better than p: one-sided 95 % of the AUC's difference.
+
+    By DeLong's variance of the paired difference; 1 where a class has fewer than two rows.
+    """
+    exits, stays = y == 1, y == 0
+    if min(exits.sum(), stays.sum()) < 2:
+        return 1.0
+    above = placements(q[exits], q[stays]) - placements(p[exits], p[stays])
+    below = placements(p[stays], p[exits]) - placements(q[stays], q[exits])
+    error = (above.var(ddof=1) / above.size + below.var(ddof=1) / below.size) ** 0.5
+    return float(above.mean() + ONE_SIDED * error)
+
+
+# ---------------------------------------------------------------- layers, scores, blends
+
+
+def layer_on(log_odds: np.ndarray, y: np.ndarray, prior: float) -> Layer:
+    """(a, c) of the best a + c x log_odds on these rows; both are held to (0, 1) by the prior.
+
+    A layer moves levels and keeps the ranking: c is at least .05.
+    """
+    x = np.clip(log_odds, -WIDEST, WIDEST)
+    a, c = held_fit(np.column_stack([np.ones(x.size), x]), np.zeros(x.size), y, IDENTITY, prior)
+    if c < LEAST_SLOPE:
+        return level_on(LEAST_SLOPE * x, y, prior), LEAST_SLOPE
+    return float(a), float(c)
+
+
+def held_fit(
+    columns: np.ndarray, offset: np.ndarray, y: np.ndarray, centre: tuple[float, ...], prior: float
+) -> np.ndarray:
+    """The w with the least log loss of offset + columns @ w, plus prior / 2 x |w - centre|^2.
+
+    Newton steps, halved while they do not lower it: whole ones never settle where many risks are
+    near 0 or 1 and wrong, as they are after the world has changed. Shape of centre.
+    """
+
+    def at(w: np.ndarray) -> tuple[float, np.ndarray]:
+        eta, away = offset + columns @ w, w - centre
+        small = np.exp(-np.abs(eta))
+        risk = np.where(eta >= 0, 1.0, small) / (1.0 + small)
+        loss = float(np.sum(np.log1p(small) + np.maximum(eta, 0.0) - y * eta))
+        slope = columns.T @ (risk - y) + prior * away
+        bend = (columns.T * (risk * (1.0 - risk))) @ columns + prior * np.eye(away.size)
+        return loss + prior / 2 * float(away @ away), np.linalg.solve(bend, slope)
+
+    w = np.array(centre)
+    loss, step = at(w)
+    for _ in range(NEWTON_STEPS):
+        tried, next_step = at(w - step)
+        while tried > loss * (1 + 1e-12) and np.abs(step).max() > SETTLED:
+            step = step / 2
+            tried, next_step = at(w - step)
+        w, loss = w - step, tried
+        if np.abs(step).max() < SETTLED:
+            break
+        step = next_step
+    return w
+
+
+def layers_on(log_odds: np.ndarray, y: np.ndarray, rule: Rule = RULE) -> tuple[Layer, Layer]:
+    """A model as it is and recalibrated on the newest rows; as it is where these are too few."""
+    return IDENTITY, layer_on(log_odds, y, rule.prior) if y.size >= rule.layer_rows else IDENTITY
+
+
+def levelled(log_odds: np.ndarray, y: np.ndarray, halves: np.ndarray, prior: float) -> np.ndarray:
+    """Log-odds moved to the level of these rows: each half by what the other half shows.
+
+    Rows of one file share an effect of that file; two models put on its level are compared by what
+    they know beyond it.
+    """
+    moved = np.array(log_odds, dtype=np.float64)
+    for half in (0, 1):
+        seen, asked = halves != half, halves == half
+        moved[asked] += level_on(log_odds[seen], y[seen], prior)
+    return moved
+
+
+def level_on(log_odds: np.ndarray, y: np.ndarray, prior: float) -> float:
+    """The a of the best a + log_odds on these rows, held to 0 by the prior."""
+    x = np.clip(log_odds, -WIDEST, WIDEST)
+    return float(held_fit(np.ones((x.size, 1)), x, y, (0.0,), prior)[0])
+
+
+def rescored(
+    scores: tuple[float, ...], said: list[np.ndarray], y: np.ndarray, rule: Rule
+) -> tuple[float, ...]:
+    """Each score with these rows; rows of a file are alike, so that it counts as 100 at most."""
+    rows = 2 * min(rule.cap, y.size)
+    return tuple(
+        rule.forget * old + rows * brier(y, risks(x)) for old, x in zip(scores, said, strict=True)
+    )
+
+
+def weights(scores: tuple[float, ...]) -> np.ndarray:
+    """Shares of a blend, summing to 1, by exp(-score). Shape (scores,)."""
+    relative = np.exp(-(np.array(scores) - min(scores)))
+    return relative / relative.sum()
+
+
+def mean_layer(layers: tuple[Layer, ...], scores: tuple[float, ...]) -> Layer:
+    """The blend of one model's layers, which is a layer again."""
+    a, c = weights(scores) @ np.array(layers)
+    return float(a), float(c)
+
+
+# ---------------------------------------------------------------- the guard
+
+
+def missing(rows: int, exits: int, rule: Rule = RULE) -> str:
+    """What the rows still lack to be evidence, "" if they are enough."""
+    lacks = [
+        f"{found:,} of {least} {noun}"
+        for found, least, noun in (
+            (rows, rule.least_rows, "rows"),
+            (exits, rule.least_class, "exits"),
+            (rows - exits, rule.least_class, "stays"),
+        )
+        if found < least
+    ]
+    return ", ".join(lacks)
+
+
+# ---------------------------------------------------------------- "fast"
+
+
+def judge(standing: Standing, batch: Batch, rule: Rule = RULE) -> tuple[Standing, Judgement]:
+    """The standing with these rows, and what the rule "fast" does about them."""
+    y, p, q = batch.labels, risks(batch.served), risks(batch.challengers["challenger"])
+    stakes = staked(standing.stakes.get("challenger", Stakes()), y, p, q)
+    after = replace(
+        standing,
+        experts=rescored(standing.experts, batch.experts, y, rule),
+        own=rescored(standing.own, batch.own, y, rule),
+        stakes={"challenger": stakes},
+        looks=standing.looks + 1,
+        rows=standing.rows + y.size,
+    )
+    bar = bar_of(after, rule)
+    main = compared("challenger", stakes.log_evidence, bar, y, p, q)
+    main["rows_needed"] = stakes.rows_needed(bar)
+    leaps, ranking = leaps_of(batch, rule), gain_in_ranking(y, p, q)
+    action, target, reason = _fast_action(after, main, leaps, ranking, rule)
+    details = {"rows_since_deployment": stakes.rows, "ranking_gain_at_most": ranking}
+    return after, Judgement(action, target, reason, (main, *leaps), details)
+
+
+def compared(
+    name: str, log_evidence: float, limit: float, y: np.ndarray, p: np.ndarray, q: np.ndarray
+) -> dict[str, Any]:
+    """One model against the champion, in numbers: E and what it must reach, Brier of both here."""
+    return {
+        "name": name,
+        "E": math.exp(min(log_evidence, 700.0)),
+        "limit": limit,
+        "brier": brier(y, q),
+        "brier_served": brier(y, p),
+    }
+
+
+def leaps_of(batch: Batch, rule: Rule) -> list[dict[str, Any]]:
+    """What these rows alone say for each former champion and for the fit on these rows.
+
+    Both sides are first put on the level of these rows, which the layer follows anyway; the fit on
+    these rows is there already.
+    """
+    y, halves = batch.labels, batch.halves
+    if halves is None:
+        return []
+    p = risks(levelled(batch.served, y, halves, rule.prior))
+    rivals = {name: levelled(said, y, halves, rule.prior) for name, said in batch.former.items()}
+    if batch.crossed is not None and y.size >= rule.halves_rows:
+        rivals[NEWEST] = batch.crossed
+    limit, found = (1 + len(batch.former)) / rule.alpha, []
+    for name, said in rivals.items():
+        q = risks(said)
+        found.append(compared(name, log_mean_exp(bets(y, p, q)), limit, y, p, q))
+    return found
+
+
+def _fast_action(
+    standing: Standing,
+    main: dict[str, Any],
+    leaps: list[dict[str, Any]],
+    ranking: float,
+    rule: Rule,
+) -> tuple[str, str, str]:
+    """(action, target, reason) of "fast"."""
+    leap = _best_leap(leaps, rule)
+    if leap:
+        gain = leap["brier_served"] - leap["brier"]
+        what = "a model of these rows alone" if leap["name"] == NEWEST else leap["name"]
+        return (
+            "jump" if leap["name"] == NEWEST else "back",
+            leap["name"],
+            f"on these rows {what} is better by {gain:.3f} Brier, with evidence "
+            f"{amount(leap['E'])} of the {leap['limit']:.0f} needed",
+        )
+    evidence = f"evidence {amount(main['E'])} of the {main['limit']:g} needed"
+    if ranking < 0:
+        return "none", "", f"the challenger ranks worse than the deployed model ({evidence})"
+    if main["E"] >= main["limit"]:
+        return "swap", "challenger", f"the challenger is better: {evidence}"
+    if _has_grown(standing, main["E"], rule):
+        return (
+            "growth",
+            "challenger",
+            f"the labelled rows grew from {standing.rows_then:,} to {standing.rows:,} and nothing "
+            f"speaks against a model of all of them ({evidence})",
+        )
+    return "none", "", f"{evidence} that the challenger is better; {still_needed(main)}"
+
+
+def bar_of(standing: Standing, rule: Rule = RULE) -> float:
+    """What a swap must reach: less after each swap or jump, which show that this world moves.
+
+    The whole again where it would be too soon after the last deployments.
+    """
+    moves = 0 if _is_too_soon(standing, rule) else standing.swaps
+    return rule.bars[min(moves, len(rule.bars) - 1)]
+
+
+def _is_too_soon(standing: Standing, rule: Rule) -> bool:
+    """Whether more than half of the looks would have deployed."""
+    return standing.deployments + 1 > rule.grow_share * (standing.looks + rule.grow_start)
+
+
+def _best_leap(leaps: list[dict[str, Any]], rule: Rule) -> dict[str, Any] | None:
+    """The model to jump to, if one has the evidence and gains enough to be worth it.
+
+    The fit on these rows must beat a former champion by a lead.
+    """
+
+    def gain(leap: dict[str, Any]) -> float:
+        return float(leap["brier_served"] - leap["brier"])
+
+    sure = [one for one in leaps if one["E"] >= one["limit"] and gain(one) > rule.gap]
+    return max(sure, key=lambda one: gain(one) - rule.lead * (one["name"] == NEWEST), default=None)
+
+
+def _has_grown(standing: Standing, evidence: float, rule: Rule) -> bool:
+    """Whether the rows alone promise a better model, and it is not too soon after the last ones.
+
+    A fit on n rows errs by about a constant / n: what 1/n has fallen by is what rows have gained.
+    """
+    then, now = max(standing.rows_then, 1), standing.rows
+    more = now >= rule.grow * then or 1 / then - 1 / now >= rule.grow_step
+    return more and evidence >= rule.grow_evidence and not _is_too_soon(standing, rule)
+
+
+def amount(evidence: float) -> str:
+    """Evidence for a person: beyond a million no digit says anything."""
+    return "over a million" if evidence > 1e6 else f"{evidence:,.2f}"
+
+
+def still_needed(entry: dict[str, Any]) -> str:
+    """How many rows more, for a person."""
+    rows = entry["rows_needed"]
+    if rows is None:
+        return "no evidence for it so far"
+    return f"about {rows:,} rows more ({round(rows / 2.5):,} to {round(rows * 2.5):,})"
+
+
+# ---------------------------------------------------------------- "certified"
+
+
+def judge_certified(
+    standing: Standing, batch: Batch, rule: Rule = RULE
+) -> tuple[Standing, Judgement]:
+    """The same by the rule whose false swaps have a proven limit."""
+    y, p = batch.labels, risks(batch.served)
+    rivals = batch.challengers | batch.former
+    stakes: dict[str, Stakes] = {}
+    found: list[dict[str, Any]] = []
+    for name, said in rivals.items():
+        q = risks(said)
+        limit = certified_limit(standing.swaps, len(batch.challengers), rule)
+        limit = 1 / rule.alpha if name in batch.former else limit
+        stakes[name] = one = carefully_staked(standing.stakes.get(name, Stakes()), y, p, q, rule)
+        entry = compared(name, one.log_evidence, limit, y, p, q)
+        found.append(entry | {"rows_needed": one.rows_needed(limit)})
+    after = replace(
+        standing,
+        own=rescored(standing.own, batch.own, y, rule),
+        stakes=stakes,
+        looks=standing.looks + 1,
+        rows=standing.rows + y.size,
+    )
+    best = max(found, key=lambda one: one["E"] / one["limit"])
+    ranking = gain_in_ranking(y, p, risks(rivals[best["name"]]))
+    action, target, reason = _certified_action(best, ranking, batch)
+    details = {"rows_since_deployment": stakes[best["name"]].rows, "ranking_gain_at_most": ranking}
+    return after, Judgement(action, target, reason, tuple(found), details)
+
+
+def certified_limit(swaps: int, challengers: int, rule: Rule = RULE) -> float:
+    """What E must reach for the next swap: challengers / alpha_j; the alpha_j add up to alpha."""
+    return challengers / (rule.alpha * 6 / (math.pi**2 * (swaps + 1) ** 2))
+
+
+def _certified_action(best: dict[str, Any], ranking: float, batch: Batch) -> tuple[str, str, str]:
+    evidence = f"evidence {amount(best['E'])} of the {best['limit']:,.0f} needed"
+    if best["E"] < best["limit"]:
+        return "none", "", f"{best['name']}: {evidence}; {still_needed(best)}"
+    if ranking < 0:
+        return "none", "", f"{best['name']} ranks worse than the deployed model ({evidence})"
+    action = "roll back" if best["name"] in batch.former else "swap"
+    return action, best["name"], f"{best['name']} is better: {evidence}"
+
+
+# ---------------------------------------------------------------- after a deployment
+
+
+def settled(standing: Standing, action: str) -> Standing:
+    """The standing of a new champion: no bets yet, its layers scored as the challenger's were.
+
+    After a jump both layers begin alike: the rows have said nothing yet of a layer on them.
+    """
+    own = (0.0, 0.0)
+    if standing.experts and action in ("swap", "growth"):
+        plain, recalibrated = standing.experts[0::2], standing.experts[1::2]
+        own = (min(plain), min(recalibrated))
+    return replace(
+        standing,
+        own=own,
+        stakes={},
+        deployments=standing.deployments + 1,
+        rows_then=standing.rows,
+        swaps=max(standing.swaps + MOVES.get(action, 0), 0),
+    )
+
+
+def level_of(risks: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """What a look has to keep for line_of(): how far the level lay from the risks as served.
+
+    intercept: the best a of a + log-odds (held to 0 as by one observation, so that a file of one
+    class alone has one), error: its standard error, n: rows.
+    """
+    x = log_odds_of_risks(risks)
+    shift = level_on(x, labels, LEVEL_PRIOR)
+    q = logistic(x + shift)
+    error = float((LEVEL_PRIOR + np.sum(q * (1 - q))) ** -0.5)
+    return {"intercept": shift, "error": error, "n": int(labels.size)}
+
+
+def log_odds_of_risks(risks: np.ndarray) -> np.ndarray:
+    p = np.clip(risks, 1e-9, 1 - 1e-9)
+    return np.clip(np.log(p / (1 - p)), -WIDEST, WIDEST)

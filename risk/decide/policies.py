@@ -1,0 +1,285 @@
+"""The plain policies "raw", "always" and "never": what is on disk, and a verdict with reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from risk.config import Config, PipelineError
+from risk.data.holdout import TestRows
+from risk.data.schema import Schema
+from risk.data.snapshot import (
+    DataVersion,
+    Snapshot,
+    new_since,
+    read_snapshot,
+    refuse_other_features,
+)
+from risk.data.store import read_state, today
+from risk.drift.watch import new_faults
+from risk.files import OpenRelease, current_version
+from risk.model import portable
+from risk.model.fit import check_enough
+from risk.model.measures import THRESHOLD, f1
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from risk.drift.quality import Fault
+
+KEEP, WAIT, DEPLOY, HELD, FAULT = "keep", "wait", "deploy", "held", "fault"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict, why, and whether the new rows have been judged by it (else they wait)."""
+
+    verdict: str
+    reason: str
+    judged: bool
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a tick knows when it decides.
+
+    deployed: the deployed version, None before the first.
+    deployed_f1: its F1 on the test data as they are now.
+    fresh_f1: its F1 on the new labelled rows, which it was neither trained nor judged on before;
+    None where they hold no exit (F1 says nothing then). rows, exits: how many they are.
+    unseen: labelled rows that it was not trained on.
+    unlabelled: new rows whose label is not known, or not mature, yet.
+    trainable: "" if training's minimum is met, else what is missing.
+    """
+
+    deployed: int | None
+    held: bool
+    deployed_f1: float | None = None
+    fresh_f1: float | None = None
+    rows: int = 0
+    exits: int = 0
+    unseen: int = 0
+    unlabelled: int = 0
+    trainable: str = ""
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What a look came to: the verdict, how far the data go, and what is to be deployed.
+
+    model: to be deployed, None if nothing (or if it is still to be trained). entry: for the
+    history, {} if there was nothing to decide. alarm: a sentence where the deployed model does
+    worse than the base rate, else "". completes: this is an earlier look, of a run that was cut
+    off before all that it decided was done; rows that came since are still to be looked at.
+    faults: those that hold everything until they are mended.
+    """
+
+    decision: Decision
+    stand: DataVersion
+    model: portable.Model | None = None
+    entry: dict[str, Any] = field(default_factory=dict)
+    alarm: str = ""
+    completes: bool = False
+    faults: tuple[Fault, ...] = ()
+
+
+def plainly(config: Config, judged: DataVersion, *, held: bool) -> EvaluationResult:
+    """The verdict of a policy that weighs no evidence, and of every first deployment."""
+    known, stand = gather(config, judged, held=held)
+    policy = config.policy if config.policy in ("raw", "always") else "never"
+    decision = decide(policy, known)
+    decides = decision.verdict == DEPLOY or (known.rows and decision.judged)
+    return EvaluationResult(
+        decision, stand, entry=_entry(config, known, stand, decision) if decides else {}
+    )
+
+
+def _entry(
+    config: Config, known: Evidence, stand: DataVersion, decision: Decision
+) -> dict[str, Any]:
+    """The verdict for the history; the version deployed is known only afterwards."""
+    deploys = decision.verdict == DEPLOY
+    action = ("first" if known.deployed is None else "retrained") if deploys else "none"
+    return {
+        "key": f"look {stand.tick} {stand.day}",
+        "tick": stand.tick,
+        "policy": config.policy,
+        "verdict": decision.verdict,
+        "action": action,
+        "reason": decision.reason,
+        "rows": known.rows,
+        "exits": known.exits,
+        "before": known.deployed,
+        "evidence": [],
+        "details": {"f1_of_deployed": known.deployed_f1, "f1_on_new_rows": known.fresh_f1},
+    }
+
+
+def decide(policy: str, known: Evidence) -> Decision:
+    """The verdict of the configured policy: "raw" (F1 fell), "always" or "never"."""
+    if known.deployed is None:
+        return _first(known)
+    if known.held:
+        return held_by_hand(known.deployed)
+    if policy == "never":
+        return Decision(KEEP, 'the policy is "never"', judged=True)
+    return _always(known) if policy == "always" else _raw(known)
+
+
+def held_by_hand(version: int) -> Decision:
+    return _waiting(
+        HELD,
+        f"version {version} was chosen by hand and is held; deployment.py --release-hold ends that",
+    )
+
+
+def held_by_fault(
+    config: Config, stand: DataVersion, faults: tuple[Fault, ...]
+) -> EvaluationResult:
+    """The look where new rows cannot be what they say: nothing is judged by them."""
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    reason = (
+        f"{faults[0].sentence}{more}; nothing is judged or deployed until the file is mended, or "
+        "deployment.py --release-hold takes its values as they are"
+    )
+    decision = _waiting(FAULT, reason)
+    known = Evidence(current_version(config), held=False)
+    entry = _entry(config, known, stand, decision) | {"key": f"fault {stand.tick}"}
+    details = {"faults": [vars(fault) | {"columns": list(fault.columns)} for fault in faults]}
+    return EvaluationResult(decision, stand, entry=entry | {"details": details}, faults=faults)
+
+
+def _waiting(verdict: str, reason: str) -> Decision:
+    """A verdict after which the new rows are still to be judged."""
+    return Decision(verdict, reason, judged=False)
+
+
+def _first(known: Evidence) -> Decision:
+    if known.trainable:
+        return _waiting(WAIT, f"no model yet: {known.trainable}")
+    return Decision(DEPLOY, "the first model: there was none to compare with", judged=True)
+
+
+def _always(known: Evidence) -> Decision:
+    if not known.unseen:
+        return _nothing_labelled(known)
+    if known.trainable:
+        return _waiting(WAIT, known.trainable)
+    what = numbered(known.unseen, "new labelled row")
+    return Decision(DEPLOY, f'{what}, and the policy is "always"', judged=True)
+
+
+def _nothing_labelled(known: Evidence) -> Decision:
+    if known.unlabelled:
+        what = numbered(known.unlabelled, "new row")
+        return _waiting(
+            WAIT,
+            f"{what} without a usable label yet; the deployed model is judged when labels come",
+        )
+    return Decision(KEEP, "no new labelled rows to judge by", judged=True)
+
+
+def _raw(known: Evidence) -> Decision:
+    if not known.rows:
+        return _nothing_labelled(known)
+    what = numbered(known.rows, "new labelled row")
+    if known.fresh_f1 is None:
+        return _waiting(
+            WAIT,
+            f"{what} without an exit, so that F1 says nothing; judged together with the next ones",
+        )
+    if known.deployed_f1 is None:
+        raise ValueError("a deployed model without a score")
+    better = known.fresh_f1 >= known.deployed_f1
+    reason = (
+        f"F1 {known.fresh_f1:.3f} on {what} ({numbered(known.exits, 'exit')}) is "
+        f"{'not below' if better else 'below'} the deployed model's {known.deployed_f1:.3f}"
+    )
+    if better:
+        return Decision(KEEP, reason, judged=True)
+    if known.trainable:
+        return _waiting(WAIT, f"{reason}, but {known.trainable}")
+    return Decision(DEPLOY, reason, judged=True)
+
+
+def numbered(count: int, noun: str) -> str:
+    """1 row, 2,000 rows."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def gather(config: Config, judged: DataVersion, *, held: bool) -> tuple[Evidence, DataVersion]:
+    """What is known for the decision, and how far the data go now; all from what is on disk.
+
+    judged: where the data stood when a verdict was last given on them.
+    """
+    evidence = Evidence(current_version(config), held)
+    if not config.finaldata.exists() and not read_state(config)["layout"]:
+        lack = (
+            "no row was ingested yet; put CSV files with labelled rows into "
+            f"{config.shown(config.input_folder)}"
+        )
+        return replace(evidence, trainable=lack), DataVersion(0, str(today()), config.horizon_days)
+    table = read_snapshot(config)
+    found: dict[str, Any] = {}
+    if evidence.deployed is not None:
+        found = _of_deployed(config, table, judged)
+    return replace(evidence, trainable=_lack(table.known, table.schema), **found), table.stand
+
+
+def _lack(known: pl.DataFrame, schema: Schema) -> str:
+    """What training's minimum still lacks, "" if it is met."""
+    try:
+        check_enough(known[schema.named("target")].to_numpy().astype(np.int64))
+    except PipelineError as error:
+        return str(error)
+    if all(known[column.name].n_unique() < 2 for column in schema.features):
+        return "no feature has two different values in the labelled rows"
+    return ""
+
+
+def _of_deployed(config: Config, table: Snapshot, judged: DataVersion) -> dict[str, Any]:
+    """How the deployed model does on labelled rows that are new to it: fields of Evidence."""
+    with OpenRelease(config) as release:
+        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+    refuse_other_features(config, model.columns)
+    rows, known, schema = table.rows, table.known, table.schema
+    trained = DataVersion(manifest["tick"], manifest["day"], manifest["horizon_days"])
+    unseen = known.filter(new_since(known, trained))
+    fresh = unseen.filter(new_since(unseen, judged) & ~unseen["_replaced"])
+    labels = fresh[schema.named("target")].to_numpy()
+    risks = model.probabilities({name: fresh[name].to_list() for name in model.columns})
+    exits, last = int((labels == 1).sum()), max(trained.tick, judged.tick)
+    return {
+        "deployed_f1": score_to_beat(config, model, manifest),
+        "unseen": unseen.height,
+        "fresh_f1": f1(labels, (risks >= THRESHOLD).astype(int)) if exits else None,
+        "rows": fresh.height,
+        "exits": exits,
+        "unlabelled": int((rows["_tick"] > last).sum()) - int((known["_tick"] > last).sum()),
+    }
+
+
+def score_to_beat(config: Config, model: portable.Model, manifest: dict[str, Any]) -> float:
+    """The deployed model's F1 on the test data as they are now: across other test data F1s do not
+    compare. That of its deployment where there is no labelled test row any more."""
+    test = TestRows(config, model.columns)
+    rows, labels = test.labelled()
+    if test.sha256 == manifest["test_sha256"] or not labels.size:
+        return manifest["f1"]
+    return f1(labels, (model.probabilities(rows) >= THRESHOLD).astype(int))
+
+
+def fault_look(config: Config, stand: DataVersion, tick: int) -> EvaluationResult | None:
+    """The look that is held by data faults of the files after the tick; None where none holds."""
+    faults = tuple(fault for fault in new_faults(config, tick) if fault.holds)
+    return held_by_fault(config, stand, faults) if faults else None
+
+
+def fault_since(config: Config, judged: DataVersion) -> EvaluationResult | None:
+    """The same for the files after the last verdict and the deployed model's rows."""
+    table = read_snapshot(config)
+    with OpenRelease(config) as release:
+        tick = release.manifest["tick"]
+    return fault_look(config, table.stand, max(tick, judged.tick))

@@ -1,0 +1,238 @@
+"""A walk through dated rows as if each period's tick had happened then: what would be served.
+
+For every policy the periods are met in order. A period's rows are scored by what was deployed
+when they came; their labels come `delay` periods later (0: with the rows), and then a look decides.
+Models are fitted once per tick and shared by all policies.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from risk.decide.comparison import Contest, Said, forecasts, look, opened
+from risk.decide.evidence import RULE, Rule, missing, risks
+from risk.model.candidates import Experts, Known
+from risk.model.fit import enough
+from risk.model.measures import brier
+from risk.model.portable import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAIVE = ("never", "always, all past", "always, last file")
+ORACLE = "oracle"
+
+
+@dataclass
+class Stream:
+    """Labelled rows in the order of their periods.
+
+    features: pandas; labels, clients, periods (0, 1, ...): shape (n,). names: of the periods.
+    """
+
+    recipe: str
+    columns: dict[str, str]
+    features: pd.DataFrame
+    labels: np.ndarray
+    clients: np.ndarray
+    periods: np.ndarray
+    names: list[str]
+    _experts: dict[tuple[int, ...], Experts] = field(default_factory=dict)
+
+    @cached_property
+    def whole(self) -> Known:
+        ages = np.zeros(self.labels.size, dtype=np.int64)
+        return Known(self.recipe, self.columns, self.features, self.labels, self.clients, ages)
+
+    def experts(self, looks: list[int]) -> Experts:
+        """Fits on the periods up to the last look; looks: the last period of each look."""
+        key = tuple(looks)
+        if key not in self._experts:
+            rows = np.flatnonzero(self.periods <= looks[-1])
+            ages = len(looks) - 1 - np.searchsorted(looks, self.periods[rows])
+            self._experts[key] = Experts(replace(self.whole.part(rows), ages=ages))
+        return self._experts[key]
+
+    def last_file(self, period: int) -> Experts:
+        """Fits on one period alone."""
+        key, rows = (-1, period), self.rows(period)
+        if key not in self._experts:
+            self._experts[key] = Experts(self.whole.part(rows))
+        return self._experts[key]
+
+    def rows(self, period: int) -> np.ndarray:
+        return np.flatnonzero(self.periods == period)
+
+    def said(self, model: Model, period: int) -> np.ndarray:
+        """The model's log-odds of the period's rows."""
+        rows = self.rows(period)
+        return model.log_odds_of(self.whole.rows(rows), rows.size)
+
+    def first(self) -> int:
+        """The first period after which training's minimum is met; the last one if none."""
+        for period in range(len(self.names)):
+            if enough(self.labels[self.periods <= period]):
+                return period
+        return len(self.names) - 1
+
+
+@dataclass
+class Walk:
+    """What one policy did: Brier served by period, versions, deployments (period, action, reason).
+
+    wrong: deployments whose model did worse on the next two periods than the one it replaced.
+    replaced: for each deployment what was served before and what from then on. models: what was
+    served, by period.
+    """
+
+    policy: str
+    served: dict[int, float] = field(default_factory=dict)
+    versions: dict[int, int] = field(default_factory=dict)
+    deployments: list[tuple[int, str, str]] = field(default_factory=list)
+    wrong: int = 0
+    layers: int = 0
+    reasons: dict[int, str] = field(default_factory=dict)
+    replaced: list[tuple[Model, Model]] = field(default_factory=list)
+    models: dict[int, Model] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float:
+        """The mean over periods of the Brier served; nan where there was none."""
+        return float(np.mean(list(self.served.values()))) if self.served else math.nan
+
+    def serve(self, stream: Stream, period: int, model: Model) -> None:
+        """Note how the model does on the period, if there is one."""
+        if period < len(stream.names):
+            y = stream.labels[stream.rows(period)]
+            self.served[period] = brier(y, risks(stream.said(model, period)))
+            self.versions[period] = len(self.deployments) + 1
+            self.models[period] = model
+
+
+def lag_of(delay: int) -> int:
+    """How many periods after its labels' period a model serves: at least the next one."""
+    return max(delay, 1)
+
+
+def walked(stream: Stream, policy: str, delay: int, rule: Rule = RULE) -> Walk:
+    """The walk of a policy by evidence, "fast" or "certified"."""
+    lag, walk, looks = lag_of(delay), Walk(policy), [stream.first()]
+    experts = stream.experts(looks)
+    contest = opened(policy, experts.model("all"), "version 1", experts, {}, rule)
+    said: dict[int, tuple[str, Said]] = {}
+    _forecast(stream, contest, looks[0] + lag, said, walk)
+    waiting: list[int] = []
+    for period in range(looks[0] + 1, len(stream.names)):
+        waiting.append(period)
+        y = np.concatenate([stream.labels[stream.rows(p)] for p in waiting])
+        if not missing(y.size, int(y.sum()), rule):
+            looks.append(period)
+            contest = _looked(stream, contest, looks, waiting, said, walk, rule)
+            waiting = []
+        _forecast(stream, contest, period + lag, said, walk)
+    return walk
+
+
+def _forecast(
+    stream: Stream,
+    contest: Contest,
+    period: int,
+    said: dict[int, tuple[str, Said]],
+    walk: Walk,
+) -> None:
+    """Keep what every model says of the period's rows before their labels are known."""
+    if period < len(stream.names):
+        rows = stream.rows(period)
+        found = forecasts(contest, stream.whole.rows(rows), rows.size)
+        said[period] = contest.name, found
+        walk.serve(stream, period, contest.served)
+
+
+def _looked(
+    stream: Stream,
+    contest: Contest,
+    looks: list[int],
+    waiting: list[int],
+    said: dict[int, tuple[str, Said]],
+    walk: Walk,
+    rule: Rule,
+) -> Contest:
+    """One look at the waiting periods' labels; the contest after it."""
+    experts = stream.experts(looks)
+    newest = np.concatenate([stream.rows(period) for period in waiting])
+    parts = [_said_of(stream, contest, period, said) for period in waiting]
+    before = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    outcome = look(contest, experts, newest, before, rule)
+    walk.reasons[looks[-1]] = outcome.judgement.reason
+    if outcome.action == "layer":
+        walk.layers += 1
+    elif outcome.action != "none":
+        walk.wrong += _was_wrong(stream, contest.served, outcome.contest.served, looks[-1])
+        walk.deployments.append((looks[-1], outcome.action, outcome.judgement.reason))
+        walk.replaced.append((contest.served, outcome.contest.served))
+    new = outcome.contest
+    if outcome.action in ("swap", "growth", "jump"):
+        new = replace(new, name=f"version {len(walk.deployments) + 1}")
+    return new
+
+
+def _said_of(
+    stream: Stream, contest: Contest, period: int, said: dict[int, tuple[str, Said]]
+) -> Said:
+    """What was said of the period then; by the present models where another champion served then.
+
+    These too were fixed before the labels came.
+    """
+    name, found = said.get(period, ("", {}))
+    if name == contest.name:
+        return found
+    rows = stream.rows(period)
+    return forecasts(contest, stream.whole.rows(rows), rows.size)
+
+
+def _was_wrong(stream: Stream, old: Model, new: Model, period: int) -> bool:
+    """Whether the new model does worse on the next two periods than the one it replaced."""
+    later = [p for p in (period + 1, period + 2) if p < len(stream.names)]
+    y = np.concatenate([stream.labels[stream.rows(p)] for p in later] or [np.zeros(0)])
+    if not y.size:
+        return False
+    before, after = (np.concatenate([stream.said(m, p) for p in later]) for m in (old, new))
+    return brier(y, risks(after)) > brier(y, risks(before))
+
+
+def naive(stream: Stream, policy: str, delay: int) -> Walk:
+    """The walk of one of the rules that everybody knows."""
+    lag, walk, first = lag_of(delay), Walk(policy), stream.first()
+    model = stream.experts([first]).model("all")
+    walk.serve(stream, first + lag, model)
+    looks = [first]
+    for period in range(first + 1, len(stream.names)):
+        looks.append(period)
+        if policy != "never":
+            old, model = model, _naive_model(stream, policy, looks, model)
+            if model is not old:
+                walk.deployments.append((period, "retrained", policy))
+                walk.replaced.append((old, model))
+                walk.wrong += _was_wrong(stream, old, model, period)
+        walk.serve(stream, period + lag, model)
+    return walk
+
+
+def _naive_model(stream: Stream, policy: str, looks: list[int], old: Model) -> Model:
+    """The model of all past or of the last file; the old one where the file is too small."""
+    if policy == "always, all past":
+        return stream.experts(looks).model("all")
+    if not enough(stream.labels[stream.rows(looks[-1])]):
+        return old
+    return stream.last_file(looks[-1]).model("all")
+
+
+def oracle(walks: list[Walk]) -> Walk:
+    """The best of the naive rules for each period, known only afterwards."""
+    periods = walks[0].served
+    return Walk(ORACLE, {p: min(walk.served[p] for walk in walks) for p in periods})

@@ -1,0 +1,232 @@
+"""The evidence between two runs: one file that a crash leaves old or new, and forecasts beside it.
+
+The file is the moment at which a look counts: what it decided, what is to be deployed and what the
+models said of rows whose labels are still to come are all in it, or none of it is.
+
+Models are imported where they are needed: deployment.py notes here what a person did, and would
+take ten times as long under the lock.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from risk.config import Config, PipelineError
+from risk.files import is_sealed, read_optional_json, seal, write_json, write_whole
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from risk.data.snapshot import DataVersion
+    from risk.decide.comparison import Contest
+    from risk.decide.evidence import Stakes
+
+FORMAT = 1
+KEPT_STANDS = 40  # an older row's weight is below 1e-12
+NAME = "version "
+NEW_RANKINGS = ("swap", "growth", "jump")
+
+
+def _no_stakes() -> Stakes:
+    from risk.decide.evidence import Stakes
+
+    return Stakes()
+
+
+@dataclass(frozen=True)
+class Book:
+    """What the next look starts from.
+
+    look: the last one's name. release: the version that was current when it was written. recipe:
+    the experts'. due: the action of a look that is not settled, that is deployed and in the
+    history, yet; None once it is. stands: where the data stood at each look, oldest first. since:
+    the same at the champion's deployment. forecasted: the store's tick up to which unlabelled rows
+    have forecasts. better, worse: the champion's bets against the base rate, and the base rate's
+    against it. proven: whether any champion has beaten the base rate. entry: the last look as the
+    history has it.
+    """
+
+    look: str
+    contest: Contest
+    release: int
+    recipe: str
+    stands: tuple[DataVersion, ...]
+    since: DataVersion
+    due: str | None = None
+    forecasted: int = 0
+    forecasts: str | None = None
+    base_rate: float = 0.5
+    better: Stakes = field(default_factory=_no_stakes)
+    worse: Stakes = field(default_factory=_no_stakes)
+    proven: bool = False
+    entry: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ranking(self) -> int:
+        """The version that first had the champion's ranking."""
+        return int(self.contest.name.removeprefix(NAME))
+
+
+def read_book(config: Config) -> Book | None:
+    """The book; None where there is none, or it is damaged: the evidence then begins anew."""
+    body = read_body(config)
+    try:
+        return _book_in(body) if body else None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def read_body(config: Config) -> dict[str, Any]:
+    """The book as JSON has it, {} where there is none or it is damaged; a newer one is refused."""
+    body = read_optional_json(config.evidence)
+    if type(body.get("format")) is int and body["format"] > FORMAT:
+        raise PipelineError(
+            f"{config.evidence} was written by a newer version; update the software"
+        )
+    return body if body and is_sealed(body) else {}
+
+
+def write_book(config: Config, book: Book, forecasts: pl.DataFrame) -> Book:
+    """Commit the book; the forecasts' file is on disk before it, the old one goes after."""
+    named = replace(book, forecasts=_write_forecasts(config, book, forecasts))
+    write_json(config.evidence, seal({"format": FORMAT, **_body_of(named)}))
+    for path in config.state_folder.glob("forecasts-*.parquet"):
+        if path.name != named.forecasts:
+            path.unlink()
+    return named
+
+
+def settle_book(config: Config, key: str, version: int) -> None:
+    """Note that what the look of this entry decided is done, and this version deployed.
+
+    It may have another number than the look foresaw: one that is cut off leaves its own unused.
+    """
+    body = read_body(config)
+    if body.get("due") is None or body["entry"]["key"] != key:
+        return
+    if body["due"] in NEW_RANKINGS:
+        body["contest"]["name"] = f"{NAME}{version}"
+    write_json(config.evidence, seal(body | {"due": None, "release": version}))
+
+
+def disown(config: Config) -> None:
+    """Note that somebody deployed by hand: the next look begins the evidence anew."""
+    body = read_body(config)
+    if body:
+        write_json(config.evidence, seal(body | {"due": None, "release": -1, "look": "by hand"}))
+
+
+def forget_client(config: Config, client: str) -> None:
+    """Take one client out of the kept forecasts, for good."""
+    import polars as pl
+
+    for path in sorted(config.state_folder.glob("forecasts-*.parquet")):
+        try:
+            told = pl.read_parquet(path)
+        except pl.exceptions.PolarsError:
+            path.unlink()
+            continue
+        others = told.filter(pl.col("_client") != client)
+        if others.height < told.height:
+            write_whole(path, _parquet(others))
+
+
+def _write_forecasts(config: Config, book: Book, forecasts: pl.DataFrame) -> str | None:
+    if not forecasts.height:
+        return None
+    today = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
+    name = f"forecasts-{book.forecasted}-{today}.parquet"
+    write_whole(config.state_folder / name, _parquet(forecasts))
+    return name
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    import io
+
+    out = io.BytesIO()
+    frame.write_parquet(out, compression="zstd")
+    return out.getvalue()
+
+
+def read_forecasts(config: Config, book: Book) -> pl.DataFrame:
+    """What was said of rows without a label: _client, _date, _tick, champion (its digest), and
+    the log-odds."""
+    import polars as pl
+
+    empty = pl.DataFrame(
+        schema={"_client": pl.String, "_date": pl.Date, "_tick": pl.Int64, "champion": pl.String}
+    )
+    if book.forecasts is None:
+        return empty
+    try:
+        return pl.read_parquet(config.state_folder / book.forecasts)
+    except (OSError, pl.exceptions.PolarsError):
+        return empty  # lost: the present models speak instead, also fixed before the labels
+
+
+# ---------------------------------------------------------------- as JSON
+
+
+def _body_of(book: Book) -> dict[str, Any]:
+    body = {key: value for key, value in vars(book).items() if key not in ("contest", "stands")}
+    body["stands"] = [asdict(stand) for stand in book.stands[-KEPT_STANDS:]]
+    body |= {key: asdict(getattr(book, key)) for key in ("since", "better", "worse")}
+    return body | {"contest": _contest_body(book.contest)}
+
+
+def _contest_body(contest: Contest) -> dict[str, Any]:
+    from risk.model.candidates import recorded
+
+    return {
+        **{key: getattr(contest, key) for key in ("policy", "name", "layer", "own", "layers")},
+        "champion": asdict(contest.champion),
+        "standing": asdict(contest.standing),
+        "experts": {name: asdict(model) for name, model in contest.experts.items()},
+        "former": {name: asdict(model) for name, model in contest.former.items()},
+        "terms": [recorded(term) for term in contest.terms],
+    }
+
+
+def _book_in(body: dict[str, Any]) -> Book:
+    from risk.data.snapshot import DataVersion
+
+    kept = {key: value for key, value in body.items() if key not in ("format", "digest")}
+    kept["stands"] = tuple(DataVersion(**stand) for stand in body["stands"])
+    kept["since"] = DataVersion(**body["since"])
+    kept |= {key: _stakes_in(body[key]) for key in ("better", "worse")}
+    return Book(**kept | {"contest": _contest_in(body["contest"])})
+
+
+def _contest_in(body: dict[str, Any]) -> Contest:
+    from risk.decide.comparison import Contest
+    from risk.decide.evidence import Standing
+    from risk.model.candidates import restored
+    from risk.model.portable import Model
+
+    standing = dict(body["standing"])
+    standing["experts"], standing["own"] = tuple(standing["experts"]), tuple(standing["own"])
+    standing["stakes"] = {name: _stakes_in(one) for name, one in standing["stakes"].items()}
+    return Contest(
+        policy=body["policy"],
+        champion=Model(**body["champion"]),
+        name=body["name"],
+        standing=Standing(**standing),
+        layer=tuple(body["layer"]),
+        own=_layers_in(body["own"]),
+        experts={name: Model(**model) for name, model in body["experts"].items()},
+        layers={name: _layers_in(pair) for name, pair in body["layers"].items()},
+        former={name: Model(**model) for name, model in body["former"].items()},
+        terms=tuple(restored(term) for term in body["terms"]),
+    )
+
+
+def _layers_in(pair: list[list[float]]) -> Any:
+    return tuple(tuple(layer) for layer in pair)
+
+
+def _stakes_in(body: dict[str, Any]) -> Stakes:
+    from risk.decide.evidence import Stakes
+
+    return Stakes(**{**body, "wealth": tuple(body["wealth"])})

@@ -1,0 +1,161 @@
+"""What the watch watches, from a reference: its tests, their urns, the alternatives, the budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from risk.config import PipelineError
+from risk.drift import polya
+from risk.drift.reference import FORMAT, GROUPS, LEAST_ROWS
+
+BUDGET = 1.0  # false alerts a year, over everything that is watched
+SHARES = {
+    "risk": 0.2,
+    "columns": 0.35,
+    "missing": 0.15,
+    "exits": 0.1,
+    "calibration": 0.1,
+    "labels": 0.1,
+}
+LABELLED = ("exits", "calibration", "labels")
+LEARNED_ROWS = 300
+
+HALF_LIVES = (200.0, 2000.0)  # rows
+MEMORY = np.array([0, 1, 1, 1, 0, 0])  # of each alternative, an index of HALF_LIVES
+TILTS = (0.25, -0.25, 0.7, -0.7)  # standard deviations, if the column were normal
+STRENGTHS = (20.0, 200.0, 1000.0, 150.0)  # rows: loose, firm; a small tilt, a large one
+LEVEL, SLOPES = 0.4, (0.6, 1.5)  # log-odds, and slopes, that "calibration" bets on
+ALTERNATIVES = 6
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is watched: tests T (kind and name), each of one urn or, for the labels, of four.
+
+    start, shape (U, K): the reference's urns. bases, shape (J, U, K): the alternatives'. prior,
+    shape (J, T): each alternative's part of the stake. budget, shape (T,).
+    """
+
+    tests: tuple[tuple[str, str], ...]
+    test_of: np.ndarray
+    start: np.ndarray
+    bases: np.ndarray
+    prior: np.ndarray
+    budget: np.ndarray
+
+    def per_test(self, values: np.ndarray) -> np.ndarray:
+        """Sums over each test's urns, on the last axis."""
+        first = np.searchsorted(self.test_of, np.arange(len(self.tests)))
+        return np.asarray(np.add.reduceat(values, first, axis=-1))
+
+    def labelled(self) -> np.ndarray:
+        """Which tests need labels. Shape (T,)."""
+        return np.array([kind in LABELLED for kind, _ in self.tests])
+
+    def ready(self) -> np.ndarray:
+        """Which tests have a reference that says anything. Shape (T,)."""
+        return self.per_test(self.start.sum(axis=1)) >= LEAST_ROWS
+
+
+def panel_of(reference: dict[str, Any], learned: np.ndarray | None = None) -> Panel:
+    """The panel of a reference; learned: the first labelled rows' stays and exits, (4, 2)."""
+    if reference["format"] > FORMAT:
+        raise PipelineError("the release's reference is of a newer version; update the software")
+    columns = sorted(reference["columns"].items())
+    exits, labels = _label_start(reference, learned)
+    tests = [("risk", "risk"), *((column["kind"], name) for name, column in columns)]
+    starts = [reference["risk"]["counts"], *(column["counts"] for _, column in columns)]
+    tests += [("missing", f"missing: {name}") for name, _ in columns]
+    starts += [column["missing"] for _, column in columns]
+    tests += [("exits", "exits"), ("calibration", "calibration")]
+    tests += [("labels", "labels given the risk")]
+    starts += [exits, *labels, *labels]
+    groups = [1] * (len(tests) - 2) + [GROUPS, GROUPS]
+    test_of = np.repeat(np.arange(len(tests)), groups)
+    start = _padded(starts)
+    kinds = [tests[at][0] for at in test_of]
+    return Panel(
+        tests=tuple(tests),
+        test_of=test_of,
+        start=start,
+        bases=_bases(start, kinds),
+        prior=np.array([_prior(kind) for kind, _ in tests]).T,
+        budget=_budget([kind for kind, _ in tests]),
+    )
+
+
+def _label_start(
+    reference: dict[str, Any], learned: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(stays and exits, the same by quarter of the risk), 0 while there is no reference."""
+    kept = reference["labels"]["counts"]
+    nothing = np.zeros((GROUPS, 2))
+    full = learned is not None and learned.sum() >= LEARNED_ROWS
+    quarters = nothing if kept is None else np.array(kept)
+    if kept is None and full and learned is not None:
+        quarters = learned + 0.5
+    exits = reference["exits"]
+    return np.array(exits) if exits is not None else quarters.sum(axis=0), quarters
+
+
+def _padded(starts: list[Any]) -> np.ndarray:
+    widest = max(2, *(len(start) for start in starts))
+    found = np.zeros((len(starts), widest))
+    for urn, start in enumerate(starts):
+        found[urn, : len(start)] = start
+    return found
+
+
+def _prior(kind: str) -> np.ndarray:
+    """Each alternative's part of the stake: loose, firm, two small tilts, two large ones."""
+    if kind == "calibration":
+        return np.array([0, 0, 0.25, 0.25, 0.25, 0.25])
+    if kind in ("text", "labels"):
+        return np.array([0.5, 0.5, 0, 0, 0, 0])
+    return np.array([0.2, 0.2, 0.15, 0.15, 0.15, 0.15])
+
+
+def _budget(kinds: list[str]) -> np.ndarray:
+    """The false alerts a year that each test may give; they add up to the budget."""
+    groups = ["columns" if kind in ("number", "text") else kind for kind in kinds]
+    found = np.array([SHARES[group] / groups.count(group) for group in groups])
+    return BUDGET * found / found.sum()
+
+
+def _bases(start: np.ndarray, kinds: list[str]) -> np.ndarray:
+    """What each alternative's urn begins as. Shape (J, U, K)."""
+    totals = start.sum(axis=1)
+    shares = start / np.maximum(totals, 1e-9)[:, None]
+    loose, firm, small, large = (
+        np.minimum(rows, np.maximum(totals / divisor, 1.0))[:, None]
+        for rows, divisor in zip(STRENGTHS, (4, 2, 1, 1), strict=True)
+    )
+    bases = np.empty((ALTERNATIVES, *start.shape))
+    bases[0], bases[1] = loose * shares, firm * shares
+    moved = np.stack([_tilts(share) for share in shares], axis=1)
+    at = [urn for urn, kind in enumerate(kinds) if kind == "calibration"]
+    moved[:, at, :2] = _calibrations(shares[at, :2], totals[at])
+    bases[2:4], bases[4:6] = small * moved[:2], large * moved[2:]
+    return bases
+
+
+def _tilts(shares: np.ndarray) -> np.ndarray:
+    """One urn's shares tilted along the order of its bins. Shape (4, K)."""
+    middles = np.clip(np.cumsum(shares) - shares / 2, 1e-4, 1 - 1e-4)
+    scores = np.array([NormalDist().inv_cdf(middle) for middle in middles])
+    return np.stack([polya.tilted(shares, scores, strength) for strength in TILTS])
+
+
+def _calibrations(shares: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """The quarters' stays and exits with the log-odds moved up, down, pulled in, spread."""
+    exits = np.clip(shares[:, 1], 1e-4, 1 - 1e-4)
+    log_odds = np.log(exits / (1 - exits))
+    middle = float(log_odds @ totals) / max(float(totals.sum()), 1e-9)
+    moved = [log_odds + LEVEL, log_odds - LEVEL]
+    moved += [middle + slope * (log_odds - middle) for slope in SLOPES]
+    left = 1 / (1 + np.exp(-np.stack(moved)))
+    return np.stack([1 - left, left], axis=-1)

@@ -1,0 +1,307 @@
+"""The watch at a tick: rows that came since the deployment against the release's reference.
+
+The reference is made at a deployment and is a file of the release: no tick reads old rows again.
+What was seen since is `state/watch.json`, one write a look; a run that is cut off before it looks
+again at the same rows and more, and comes to the same.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from risk.config import Config, PipelineError
+from risk.data.snapshot import DataVersion, Snapshot, new_since, read_snapshot
+from risk.data.store import Store, stored_rows, usable_labels
+from risk.drift import monitor
+from risk.drift.quality import Fault, fault_reference, faults_of
+from risk.drift.reference import reference_of
+from risk.files import (
+    OpenRelease,
+    is_sealed,
+    read_optional_json,
+    seal,
+    utc_now,
+    write_json,
+)
+from risk.model import portable
+from risk.model.portable import Model, logistic
+from risk.model.profile import SHOWN_ROWS
+from risk.model.sampling import sample_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from risk.data.schema import Schema
+
+FORMAT = 1
+NAME = "reference.json"
+REFERENCE_ROWS = 2000
+FAULT_HOLD = "data fault"
+
+
+# ---------------------------------------------------------------- at a deployment
+
+
+def reference_bytes(config: Config, model: Model) -> bytes:
+    """What the rows known to the model look like, as the release keeps it.
+
+    A version that only moves the level of its risks keeps the reference of its ranking: what was
+    seen since goes on counting.
+    """
+    body = _of_same_ranking(config, model) or _reference(config, model)
+    marks = {"format": FORMAT, "trainedmodel_sha256": model.lineage["trainedmodel_sha256"]}
+    return json.dumps(body | marks, sort_keys=True).encode()
+
+
+def _reference(config: Config, model: Model) -> dict[str, Any]:
+    rows, schema, _ = stored_rows(config)
+    rows = rows.filter(rows["_tick"] <= model.lineage["tick"])
+    sampled = rows[sample_of(rows.height, SHOWN_ROWS)]
+    return {
+        "drift": _drift_part(model, rows, schema),
+        "faults": fault_reference(raw_of(sampled, model), model.columns, _groups(sampled)),
+    }
+
+
+def _of_same_ranking(config: Config, model: Model) -> dict[str, Any] | None:
+    """The deployed release's reference, where the model ranks as its model does."""
+    ranking = model.lineage.get("ranking")
+    if ranking is None:
+        return None
+    try:
+        with OpenRelease(config) as release:
+            same = ranking_of(release.manifest) == ranking and NAME in release.manifest["files"]
+            return json.loads(release.verified(NAME)) if same else None
+    except PipelineError:
+        return None
+
+
+def _drift_part(model: Model, rows: pl.DataFrame, schema: Schema) -> dict[str, Any]:
+    """The newest rows: what came before them, the model has been judged to have left behind."""
+    import datetime
+
+    rows = newest(rows, REFERENCE_ROWS)
+    rows = rows[sample_of(rows.height, SHOWN_ROWS)]
+    day = datetime.date.fromisoformat(model.lineage["day"])
+    usable = usable_labels(rows, schema, model.lineage["horizon_days"], day).to_numpy()
+    labels = rows[schema.named("target")].cast(float).to_numpy()
+    return reference_of(
+        raw_of(rows, model),
+        model.columns,
+        ranked_risks(model, rows),
+        np.where(usable, labels, np.nan),
+        clients=rows[schema.named("id")].to_list(),
+    )
+
+
+def newest(rows: pl.DataFrame, least: int) -> pl.DataFrame:
+    """The newest rows, whole ticks and dates, until there are so many."""
+    sizes = rows.group_by("_tick", "_date").len()
+    sizes = sizes.sort("_tick", "_date", descending=True, nulls_last=True)
+    before = sizes["len"].cum_sum() - sizes["len"]
+    pairs = sizes.filter(before < least).select("_tick", "_date")
+    return rows.join(pairs, on=["_tick", "_date"], how="semi", nulls_equal=True)
+
+
+def _groups(rows: pl.DataFrame) -> np.ndarray:
+    """Which rows came together: a number for each tick and date. Shape (n,)."""
+    together = rows.select("_tick", "_date").to_struct()
+    return together.rank("dense").to_numpy().astype(np.int64)
+
+
+def raw_of(rows: pl.DataFrame, model: Model) -> dict[str, np.ndarray]:
+    """The columns of stored rows as the model takes them."""
+    return model.raw({name: rows[name].to_list() for name in model.columns})
+
+
+def ranked_risks(model: Model, rows: pl.DataFrame) -> np.ndarray:
+    """The risks by the model's ranking, without the layer that moves their level. Shape (n,)."""
+    layer = model.lineage.get("layer") or {"intercept": 0.0, "slope": 1.0}
+    log_odds = model.log_odds_of(raw_of(rows, model), rows.height)
+    return logistic((log_odds - layer["intercept"]) / (layer["slope"] or 1.0))
+
+
+def ranking_of(manifest: dict[str, Any]) -> int:
+    """The version that first had the release's ranking."""
+    return int(manifest.get("ranking") or manifest["version"])
+
+
+# ---------------------------------------------------------------- at a tick
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look of the watch came to. rows: worst first; version: of the deployed release."""
+
+    version: int
+    at: str
+    tick: int
+    rows: list[monitor.Row]
+
+    @property
+    def alerts(self) -> list[str]:
+        """What moved, a sentence each."""
+        return [_told(vars(row)) for row in self.rows if row.state == "alert"]
+
+
+def watched(config: Config) -> tuple[Seen, dict[str, Any] | None]:
+    """(one look at what came since the last one, the state to keep after it).
+
+    None where there is nothing to keep: nothing is new, or the release is of before there was a
+    reference.
+    """
+    table = read_snapshot(config)
+    with OpenRelease(config) as release:
+        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+        has = NAME in manifest["files"]
+        reference = json.loads(release.verified(NAME))["drift"] if has else None
+    at, version, tick = utc_now(), manifest["version"], table.stand.tick
+    if reference is None:
+        return Seen(version, at, tick, []), None
+    state, stand, begins = _state(config, reference, manifest, tick)
+    counts = _counts(table, model, reference, stand)
+    if counts is None and not begins:
+        return Seen(version, at, tick, []), None
+    state, rows = monitor.look(state, reference, counts, at)
+    seen = Seen(version, at, tick, rows)
+    kept = {"stand": asdict(table.stand), "state": monitor.body_of(state), "seen": asdict(seen)}
+    return seen, {"format": FORMAT, "ranking": ranking_of(manifest), **kept}
+
+
+def keep(config: Config, body: dict[str, Any]) -> None:
+    """Commit the state: from here on the rows of this look are old."""
+    write_json(config.watch, seal(body))
+
+
+def _state(
+    config: Config, reference: dict[str, Any], manifest: dict[str, Any], tick: int
+) -> tuple[monitor.Watch, DataVersion, bool]:
+    """(the state, where the data stood then, whether it begins: for another ranking it does)."""
+    body = read_watch(config)
+    if body.get("ranking") == ranking_of(manifest) and body["stand"]["tick"] <= tick:
+        return monitor.watch_in(body["state"]), DataVersion(**body["stand"]), False
+    start = DataVersion(manifest["tick"], manifest["day"], manifest["horizon_days"])
+    return monitor.begun(reference), start, True
+
+
+def _counts(
+    table: Snapshot, model: Model, reference: dict[str, Any], stand: DataVersion
+) -> monitor.Counts | None:
+    """What came since: rows by what they hold, labels by the risks; None if nothing did.
+
+    Rows of a file that replaces another are corrections of what was seen.
+    """
+    rows = table.rows.filter((table.rows["_tick"] > stand.tick) & ~table.rows["_replaced"])
+    known = table.known.filter(new_since(table.known, stand) & ~table.known["_replaced"])
+    if not rows.height and not known.height:
+        return None
+    here = monitor.counts_of(
+        raw_of(rows, model),
+        reference,
+        ranked_risks(model, rows),
+        None,
+        clients=rows[table.client].to_list(),
+    )
+    labels = known[table.schema.named("target")].cast(float).to_numpy()
+    late = monitor.counts_of(
+        {}, reference, ranked_risks(model, known), labels, clients=known[table.client].to_list()
+    )
+    return here + late
+
+
+def read_watch(config: Config) -> dict[str, Any]:
+    """The watch's state; {} where there is none or it is damaged; a newer one is refused."""
+    body = read_optional_json(config.watch)
+    if type(body.get("format")) is int and body["format"] > FORMAT:
+        raise PipelineError(f"{config.watch} was written by a newer version; update the software")
+    return body if body and is_sealed(body) else {}
+
+
+def last_seen(config: Config) -> dict[str, Any]:
+    """The last look's table as values: measured_at, model_version, rows; nothing is computed."""
+    seen = read_watch(config).get("seen") or {}
+    return {
+        "measured_at": seen.get("at"),
+        "model_version": seen.get("version"),
+        "rows": seen.get("rows", []),
+    }
+
+
+def table_text(seen: dict[str, Any]) -> str:
+    """The table for a person, worst first."""
+    if seen["measured_at"] is None:
+        return "the watch has not looked yet; run fullprocess.py"
+    head = ("state", "what", "distance", "p", "rows", "since")
+    lines = [head, *(_cells(row) for row in seen["rows"])]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
+    told = [
+        "  ".join(
+            cell.rjust(width) if at in (2, 3, 4) else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    said = [f"{row['state']}: {_told(row)}" for row in seen["rows"] if _is_told(row)]
+    first = f"watched {seen['measured_at']}, against the rows of model version "
+    return "\n".join([f"{first}{seen['model_version']}", *told, *said])
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    said = row["state"] not in ("no data", "too few rows")
+    since = (row["since"] or "")[:10]
+    effect, p = (f"{row['effect']:.3f}", f"{row['p']:.2g}") if said else ("", "")
+    return row["state"], row["name"], effect, p, f"{row['n']:,}", since
+
+
+def _told(row: dict[str, Any]) -> str:
+    return f"{row['name']}: {row['sentence']}"
+
+
+def _is_told(row: dict[str, Any]) -> bool:
+    return row["state"] in ("alert", "watching")
+
+
+# ---------------------------------------------------------------- faults
+
+
+def new_faults(config: Config, tick: int) -> list[Fault]:
+    """The data faults of the files that came after the tick, but those that a person accepted."""
+    with OpenRelease(config) as release:
+        manifest = release.manifest
+        if NAME not in manifest["files"]:
+            return []
+        model = portable.parse(release.verified("model.json"))
+        reference = json.loads(release.verified(NAME))["faults"]
+    store = Store.open(config)
+    accepted = accepted_faults(config, ranking_of(manifest))
+    found = []
+    for entry in store.live():
+        if entry["tick"] > tick:
+            raw = raw_of(store.segment(entry), model)
+            found += faults_of(raw, reference, file=entry["file"])
+    return [fault for fault in found if mark_of(fault) not in accepted]
+
+
+def mark_of(fault: Fault) -> list[Any]:
+    """What is accepted of a fault, as JSON has it: its kind and columns, in whatever file."""
+    return [fault.kind, list(fault.columns)]
+
+
+def accepted_faults(config: Config, ranking: int) -> list[list[Any]]:
+    """What a person has taken as it is, for as long as the deployed ranking stays."""
+    kept = read_optional_json(config.deployment_state).get("accepted") or {}
+    return kept.get("faults", []) if kept.get("ranking") == ranking else []
+
+
+def accepting(config: Config, marks: list[list[Any]]) -> dict[str, Any]:
+    """What is accepted from now on, with these; {} if nothing is."""
+    with OpenRelease(config) as release:
+        ranking = ranking_of(release.manifest)
+    faults = accepted_faults(config, ranking)
+    for mark in marks:
+        faults += [mark] if mark not in faults else []
+    return {"ranking": ranking, "faults": faults} if faults else {}

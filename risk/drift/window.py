@@ -1,0 +1,65 @@
+"""Who has been counted: the rows of a look that count, so that a client counts once in a block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from risk.drift.reference import UNKNOWN
+
+BITS = 65_536
+MOST_CLIENTS = 10_000  # of a block; 14 % of the next would be taken for known ones
+RECENT_ROWS = 20.0  # half-life of the share of clients that come again
+MOST_RECENT = 30.0  # what single rows come to: one large look would be remembered for too long
+
+
+@dataclass(frozen=True)
+class Block:
+    """Who has come since the clients began to come again: a bit for each, and how many.
+
+    recent, repeats: rows of late, and how many of them are of clients of this block.
+    """
+
+    bits: np.ndarray
+    clients: int = 0
+    recent: float = 0.0
+    repeats: float = 0.0
+
+
+def new_block() -> Block:
+    return Block(np.zeros(BITS // 8, dtype=np.uint8))
+
+
+def counted_once(block: Block, clients: np.ndarray) -> tuple[Block, np.ndarray, bool]:
+    """(the block with these clients, which rows count, whether it is a new block). Shape (n,).
+
+    The last row of a client counts. A new block begins when of late half of the rows are of
+    clients who have been counted, or at 10,000 clients.
+    """
+    kept = _last_of_each(clients)
+    at = clients & (BITS - 1)
+    flags = np.unpackbits(block.bits).astype(bool)
+    known = kept & (clients != UNKNOWN) & flags[at]
+    fade = 0.5 ** (kept.sum() / RECENT_ROWS)
+    weight = min(1.0, MOST_RECENT / max(int(kept.sum()), 1))
+    recent = block.recent * fade + weight * kept.sum()
+    repeats = block.repeats * fade + weight * known.sum()
+    full = block.clients >= MOST_CLIENTS
+    if full or (recent >= RECENT_ROWS / 2 and repeats > recent / 2):
+        block, flags = new_block(), np.zeros(BITS, dtype=bool)
+        known, recent, repeats, full = np.zeros(kept.size, dtype=bool), 0.0, 0.0, True
+    counted = kept & ~known
+    flags[at[counted & (clients != UNKNOWN)]] = True
+    total = block.clients + int(counted.sum())
+    began = full or total == int(counted.sum()) > 0
+    return Block(np.packbits(flags), total, float(recent), float(repeats)), counted, began
+
+
+def _last_of_each(clients: np.ndarray) -> np.ndarray:
+    """Which rows are their client's last among these; all without a client."""
+    kept = clients == UNKNOWN
+    _, first = np.unique(clients[::-1], return_index=True)
+    last = np.zeros(clients.size, dtype=bool)
+    last[clients.size - 1 - first] = True
+    return np.asarray(kept | last)

@@ -1,0 +1,94 @@
+"""What the watch found, in one sentence each: what it was in the reference, what it is now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from risk.drift.reference import LEAST_ROWS
+from risk.model.profile import shown
+
+
+def sentence_of(
+    kind: str,
+    name: str,
+    reference: dict[str, Any],
+    then: np.ndarray,
+    now: np.ndarray,
+    mean_risks: tuple[float, float],
+) -> str:
+    """One sentence. then, now: the counts of its urns, shape (G, K); mean_risks: (then, now)."""
+    if then.sum() < LEAST_ROWS:
+        return f"the reference has only {then.sum():,.0f} rows to compare with"
+    if not now.sum():
+        return f"no row has come to compare with the reference's {then.sum():,.0f}"
+    if kind in ("risk", "number"):
+        column = reference["risk"] if kind == "risk" else reference["columns"][name]
+        return _of_number(then[0], now[0], column)
+    if kind == "text":
+        return _of_text(then[0], now[0], reference["columns"][name]["levels"])
+    if kind in ("missing", "exits"):
+        subject = "missing was" if kind == "missing" else "exits were"
+        return _of_share(subject, float(share(then)), float(share(now)), then, now)
+    if kind == "calibration":
+        return _of_calibration(then, now, mean_risks)
+    return _of_labels(then, now, reference["labels"]["cuts"])
+
+
+def share(counts: np.ndarray) -> np.ndarray:
+    """The second bin's share of all."""
+    return np.asarray(counts[..., 1].sum() / max(counts.sum(), 1e-9))
+
+
+def percent(part: float) -> str:
+    """A share for people: 3 %, 0.4 %."""
+    part = max(part, 0.0)  # a rounded -0 would show
+    digits = 1 if 0.0005 <= part < 0.0995 or 0.9005 < part < 0.9995 else 0
+    return f"{100 * part:.{digits}f} %"
+
+
+def _of_share(subject: str, was: float, is_now: float, then: np.ndarray, now: np.ndarray) -> str:
+    return (
+        f"{subject} {percent(was)} of the reference's {then.sum():,.0f}, "
+        f"now {percent(is_now)} of the newest {now.sum():,.0f}"
+    )
+
+
+def _of_number(then: np.ndarray, now: np.ndarray, column: dict[str, Any]) -> str:
+    """The share above the cut at which both differ most."""
+    bins = len(column["counts"])
+    above = [1 - np.cumsum(counts[:bins])[:-1] / counts.sum() for counts in (then, now)]
+    at = int(np.argmax(np.abs(above[0] - above[1])))
+    cuts = [column["least"], *column["cuts"], column["most"]]
+    if at == 0:
+        words, parts = f"values below {shown(cuts[0])} were", [1 - part[0] for part in above]
+    else:
+        words, parts = f"values above {shown(cuts[at])} were", [part[at] for part in above]
+    return _of_share(words, float(parts[0]), float(parts[1]), then, now)
+
+
+def _of_text(then: np.ndarray, now: np.ndarray, levels: list[str]) -> str:
+    """The level whose share differs most."""
+    shares = [counts[: len(levels) + 1] / counts.sum() for counts in (then, now)]
+    at = int(np.argmax(np.abs(shares[0] - shares[1])))
+    subject = f"{levels[at]} was" if at < len(levels) else "other levels than those known were"
+    return _of_share(subject, float(shares[0][at]), float(shares[1][at]), then, now)
+
+
+def _of_calibration(then: np.ndarray, now: np.ndarray, mean_risks: tuple[float, float]) -> str:
+    return (
+        f"the mean risk was {percent(mean_risks[0])} where {percent(float(share(then)))} left "
+        f"(reference, {then.sum():,.0f}), now {percent(mean_risks[1])} where "
+        f"{percent(float(share(now)))} leave (newest {now.sum():,.0f})"
+    )
+
+
+def _of_labels(then: np.ndarray, now: np.ndarray, cuts: list[float]) -> str:
+    """The quarter of the risk in which the exits differ most, among those with rows."""
+    exits = [counts[:, 1] / np.maximum(counts.sum(axis=1), 1e-9) for counts in (then, now)]
+    weight = np.sqrt(now.sum(axis=1)) * (then.sum(axis=1) > 0)
+    at = int(np.argmax(np.abs(exits[0] - exits[1]) * weight))
+    edges = ["0", *(f"{cut:.2f}" for cut in cuts), "1"]
+    subject = f"at a risk of {edges[at]} to {edges[at + 1]} exits were"
+    return _of_share(subject, float(exits[0][at]), float(exits[1][at]), then[at], now[at])

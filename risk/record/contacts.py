@@ -1,0 +1,311 @@
+"""Whom somebody has called, and what came of it: notes from the page and from a CSV of a CRM.
+
+The notes are only ever added to; a client's newest one is its state. No note changes a risk.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from risk.config import Config, PipelineError
+from risk.data.reader import Fault, read_rows
+from risk.data.schema import TEXT, UNPRINTABLE, UNSAFE, Column, Rule, Schema, parse_date, printable
+from risk.data.sources import YOUNG_SECONDS
+from risk.data.store import client_digest
+from risk.files import read_optional_json, sha256, utc_now
+from risk.record.scores import CONTACT, change, ledger
+
+if TYPE_CHECKING:
+    import sqlite3
+
+CONTACTED, NOT_AT_RISK, LEFT, SNOOZED, OPEN = (
+    "contacted",
+    "not at risk",
+    "left",
+    "snoozed",
+    "open",
+)
+STATES = (CONTACTED, NOT_AT_RISK, LEFT, SNOOZED, OPEN)
+LONGEST = {"client": 500, "by": 80, "note": 500}
+LONGEST_SNOOZE_DAYS = 3660
+COLUMNS = ("client", "state", "until", "at")
+SCHEMA = Schema(
+    (Column("client", "id", TEXT), *(Column(name, "feature", TEXT) for name in COLUMNS[1:]))
+)
+INSERT = f"INSERT OR IGNORE INTO contacts ({CONTACT}, source) VALUES (?, ?, ?, ?, ?, ?, ?)"
+SHOWN_FAULTS = 5
+
+
+class BadContact(PipelineError):
+    """What is wrong with a note, and in which field: client, state, until, at, by or note."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field, self.why = field, why
+
+
+@dataclass(frozen=True)
+class Contact:
+    """One note on a client. at: UTC, ends in Z. until: the day a snooze is over, else ""."""
+
+    client: str
+    state: str
+    at: str
+    until: str = ""
+    by: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was read from the CSV of contacts.
+
+    seen: size and time of the file if nothing in it is left for later, else None.
+    """
+
+    rows: int = 0
+    taken: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    problem: str = ""
+    seen: list[int] | None = None
+    file: str = ""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of it, [] where there was nothing new."""
+        said = [f"{self.file}: {self.taken} contacts taken"] if self.taken else []
+        said += [f"{self.file}: {self.problem}"] if self.problem else []
+        said += [f"{self.file}, {fault_text(fault)}" for fault in self.faults[:SHOWN_FAULTS]]
+        rest = len(self.faults) - SHOWN_FAULTS
+        return [*said, f"{self.file}: {rest} more bad rows"] if rest > 0 else said
+
+
+def fault_text(fault: Fault) -> str:
+    """`line 3, state: not one of contacted, ... ('caled')`."""
+    value = f" ({printable(fault.value)!r})" if fault.value else ""
+    return f"line {fault.line}, {fault.column or 'row'}: {fault.rule}{value}"
+
+
+# ---------------------------------------------------------------- one note, checked
+
+
+def checked(
+    client: str,
+    state: str,
+    until: datetime.date | str | None,
+    at: str,
+    by: str = "",
+    note: str = "",
+) -> Contact:
+    """The note, if every part of it is what it may be; BadContact names the part that is not.
+
+    at: UTC, ends in Z.
+    """
+    client, by, note = client.strip(" \t"), by.strip(), note.strip()
+    for name, text in (("client", client), ("by", by), ("note", note)):
+        _check_text(name, text)
+    if not client:
+        raise BadContact("client", "empty; give the client's id as the list has it")
+    state = state.strip().casefold()
+    if state not in STATES:
+        raise BadContact("state", f"not one of {', '.join(STATES)}")
+    return Contact(client, state, at, _until(state, until, at), by, note)
+
+
+def _check_text(name: str, text: str) -> None:
+    if len(text) > LONGEST[name]:
+        raise BadContact(name, f"longer than {LONGEST[name]} characters")
+    # A client's name is as the data have it, direction marks too; other texts are typed.
+    if (UNPRINTABLE if name == "client" else UNSAFE).search(text):
+        raise BadContact(name, "holds a control character or a line break")
+
+
+def _until(state: str, until: datetime.date | str | None, at: str) -> str:
+    """The day on which a snooze is over, "" for any other state."""
+    text = str(until or "").strip()
+    if state != SNOOZED:
+        if text:
+            raise BadContact("until", f"only {SNOOZED} has a date")
+        return ""
+    try:
+        day = parse_date(text)
+    except Rule as rule:
+        raise BadContact("until", str(rule)) from None
+    limit = datetime.date.fromisoformat(at[:10]) + datetime.timedelta(days=LONGEST_SNOOZE_DAYS)
+    if not at[:10] < day <= str(limit):
+        raise BadContact("until", f"give a day after {at[:10]} and until {limit}")
+    return day
+
+
+def moment(text: str, now: str) -> str:
+    """The time as UTC that ends in Z, "" for none; a day is its beginning.
+
+    A day ahead is let pass, since it may have begun where the file was made.
+    """
+    if not text:
+        return ""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+        utc = found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+        said = utc.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError):
+        raise BadContact("at", "not a time like 2026-01-31 or 2026-01-31T07:00:00Z") from None
+    if not "1970" <= said:
+        raise BadContact("at", "before 1970")
+    tomorrow = datetime.datetime.fromisoformat(now) + datetime.timedelta(days=1)
+    if said > tomorrow.strftime("%Y-%m-%dT%H:%M:%SZ"):
+        raise BadContact("at", "lies in the future")
+    return said
+
+
+# ---------------------------------------------------------------- written
+
+
+def note(
+    config: Config,
+    client: str,
+    state: str,
+    until: datetime.date | str | None = None,
+    by: str = "",
+    note: str = "",
+) -> Contact:
+    """Keep a note that somebody gave now, and return it; BadContact says what is wrong with it.
+
+    Needs no lock: the write takes milliseconds, and waits up to five seconds for another.
+    """
+    contact = checked(client, state, until, utc_now(), by, note)
+    if client_digest(contact.client) in _erased(config):
+        raise BadContact("client", "was erased; nothing is kept of it")
+    change(config, lambda database: database.execute(INSERT, (*_values(contact), None)))
+    return contact
+
+
+def _values(contact: Contact) -> tuple[str, ...]:
+    return tuple(asdict(contact).values())
+
+
+def _erased(config: Config) -> set[str]:
+    """The digests of the clients that were erased."""
+    found = read_optional_json(config.store_state).get("erased", [])
+    return {digest for digest in found if isinstance(digest, str)}
+
+
+def take(config: Config) -> Taken:
+    """Read the CSV of contacts that config.json names; each row is taken once, by its content.
+
+    The file is never changed. Bad rows are reported, the good ones taken. A last line that may not
+    be whole yet is left for the next time.
+    """
+    path = config.contacts_path
+    if path is None:
+        return Taken()
+    file = config.shown(path)
+    try:
+        before = path.stat()
+    except OSError:
+        return Taken(file=file)  # not there yet
+    seen = [before.st_size, before.st_mtime_ns]
+    try:
+        data, whole = _whole_lines(path.read_bytes(), before, path)
+    except OSError as error:
+        return Taken(file=file, problem=f"cannot be read, {error.strerror}", seen=seen)
+    contacts, found = contacts_in(data, config, utc_now())
+    added = _added(config, contacts)
+    left = seen if whole else None
+    return Taken(found.rows, added, found.faults, found.problem, left, file)
+
+
+def _whole_lines(data: bytes, before: os.stat_result, path: Path) -> tuple[bytes, bool]:
+    """(the data without a last line that somebody may still write, whether that is all)."""
+    after = path.stat()
+    still = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    young = not still or 0 <= time.time() - before.st_mtime < YOUNG_SECONDS
+    if not young or not data or data.endswith(b"\n"):
+        return data, still
+    return data[: data.rfind(b"\n") + 1], False
+
+
+def contacts_in(data: bytes, config: Config, now: str) -> tuple[dict[str, Contact], Taken]:
+    """(digest of a row -> its contact, what is wrong with the others)."""
+    if not data.strip():
+        return {}, Taken()
+    reading = read_rows(data, SCHEMA, config.csv, limit=False)
+    if reading.refused:
+        return {}, Taken(problem=f"refused, {reading.refused}")
+    erased, contacts, faults = _erased(config), {}, list(reading.faults)
+    columns = [reading.values[name] for name in COLUMNS]
+    for line, *cells in zip(reading.lines, *columns, strict=True):
+        client, state, until, at = (str(cell or "") for cell in cells)
+        if client_digest(client) in erased:
+            faults.append(Fault(line, "client", "erased client", "", ""))
+            continue
+        try:
+            said = moment(at, now)
+            # A time ahead would hide every later note.
+            contact = checked(client, state, until, min(said or now, now))
+        except BadContact as bad:
+            value = dict(zip(COLUMNS, (client, state, until, at), strict=True))[bad.field]
+            faults.append(Fault(line, bad.field, bad.why, value[:200], ""))
+            continue
+        contacts[_digest(contact, said)] = contact
+    faults.sort(key=lambda fault: fault.line)
+    return contacts, Taken(rows=reading.rows, faults=faults)
+
+
+def _digest(contact: Contact, said: str) -> str:
+    """What a row is known by; one without a time is known without."""
+    return sha256("\0".join((contact.client, contact.state, contact.until, said)).encode())
+
+
+def _added(config: Config, contacts: dict[str, Contact]) -> int:
+    """How many of these were new; nothing is written where none is."""
+    known = {row[0] for row in ledger(config).read("SELECT source FROM contacts")}
+    new = [(*_values(contact), key) for key, contact in contacts.items() if key not in known]
+    if not new:
+        return 0
+
+    def kept(database: sqlite3.Connection) -> int:
+        return database.executemany(INSERT, new).rowcount
+
+    return int(change(config, kept))
+
+
+# ---------------------------------------------------------------- read
+
+
+def states_of(config: Config, day: str | None = None) -> dict[str, Contact]:
+    """Client -> its newest note; without those taken back and snoozes over on the day (today)."""
+    day = day or utc_now()[:10]
+    # Of a group's columns SQLite gives those of the row that has the maximum.
+    query = (
+        f"SELECT {CONTACT}, max(at || printf('%012d', number)) FROM contacts "
+        "GROUP BY client ORDER BY client"
+    )
+    newest = (Contact(*row[:6]) for row in ledger(config).read(query))
+    return {contact.client: contact for contact in newest if _holds(contact, day)}
+
+
+def _holds(contact: Contact, day: str) -> bool:
+    over = contact.state == SNOOZED and contact.until <= day
+    return contact.state != OPEN and not over
+
+
+def contacts_of(config: Config, client: str) -> list[Contact]:
+    """Every note on one client, the oldest first."""
+    query = f"SELECT {CONTACT} FROM contacts WHERE client = ? ORDER BY at, number"
+    return [Contact(*row) for row in ledger(config).read(query, (client,))]
+
+
+def first_contacts(config: Config) -> dict[str, str]:
+    """Client -> when it was contacted first; without those who never were."""
+    query = "SELECT client, min(at) FROM contacts WHERE state = ? GROUP BY client"
+    return {row[0]: row[1] for row in ledger(config).read(query, (CONTACTED,))}
+
+
+def as_json(contact: Contact | None) -> dict[str, Any] | None:
+    return asdict(contact) if contact else None

@@ -1,0 +1,281 @@
+"""What came true of what the list said: the ledger's words on each row, joined to its label.
+
+The risk and the place are those of the first word on the row, fixed before anything was known; it
+was listed if any list before the label called the client. A row that arrived with its label was
+never said before, and does not count. What is claimed has its n, a 95 % interval and dates; nothing
+is claimed before `least_outcomes` outcomes.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from risk.config import Config
+from risk.data.schema import Schema
+from risk.data.store import labelled, read_state, stored_rows, today
+from risk.files import utc_now
+from risk.model.calibration import calibration, reach, wilson
+from risk.model.measures import brier
+from risk.record.contacts import first_contacts
+from risk.record.scores import ledger
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FORMAT = 1
+MOST_NAMES = 10
+CAVEAT = (
+    "calls change outcomes: a client who was called and stayed may be a success and no false alarm"
+)
+UNCLAIMED = dict.fromkeys(
+    ("all", "contacted", "not_contacted", "caveat", "brier", "calibration", "reach")
+)
+
+
+def outcomes_of(
+    config: Config,
+    stored: tuple[pl.DataFrame, Schema, int] | None = None,
+    day: datetime.date | None = None,
+) -> dict[str, Any]:
+    """What outcomes.json says of all that the list has said; stored: the rows, if they are read."""
+    rows, schema, tick = stored or stored_rows(config)
+    said = said_before(config)
+    labels = labels_in(rows, schema, config.horizon_days, day or today())
+    known, waiting = joined(said, labels)
+    known = treated(known, first_contacts(config), arrivals(config))
+    return {
+        "format": FORMAT,
+        "made_at": utc_now(),
+        "tick": tick,
+        "least": config.least_outcomes,
+        "known": known.height,
+        "waiting": waiting,
+        **claims(known, waiting, config.least_outcomes),
+    }
+
+
+# ---------------------------------------------------------------- what was said, what came true
+
+
+def said_before(config: Config) -> pl.DataFrame:
+    """The words on rows without a label: client, date, scoring, tick, at, risk, rank, of, called.
+
+    The first on each row, and every one that called the client. A list of clients who stayed has
+    none: its rows have their label.
+    """
+    import polars as pl
+
+    query = (
+        "SELECT client, date, number, tick, at, risk, rank, clients, scores.called "
+        "FROM scorings JOIN scores ON scoring = number "
+        "WHERE basis = 'unlabelled' AND (first OR scores.called) ORDER BY number"
+    )
+    kinds: dict[str, Any] = {
+        "client": pl.String,
+        "date": pl.String,
+        "scoring": pl.Int64,
+        "tick": pl.Int64,
+        "at": pl.String,
+        "risk": pl.Float64,
+        "rank": pl.Int64,
+        "of": pl.Int64,
+        "called": pl.Int64,
+    }
+    return pl.DataFrame(ledger(config).read(query), schema=kinds, orient="row")
+
+
+def labels_in(
+    rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date
+) -> pl.DataFrame:
+    """The labels that may be used on the day: client, date, arrived (the tick), left (0 or 1)."""
+    import polars as pl
+
+    return labelled(rows, schema, horizon_days, day).select(
+        pl.col(schema.named("id")).alias("client"),
+        pl.col("_date").cast(pl.String).fill_null("").alias("date"),
+        pl.col("_tick").alias("arrived"),
+        pl.col(schema.named("target")).cast(pl.Int64).alias("left"),
+    )
+
+
+def joined(said: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """(for every label that came later than a word on its row the first such word, `called` if any
+    of them did, and `left`; how many rows wait for their label).
+
+    An undated client's next label ends what was said of it so far; what is said after it waits for
+    another.
+    """
+    import polars as pl
+
+    latest = labels.unique(["client", "date", "arrived"], keep="last", maintain_order=True)
+    found = said.sort("tick", "scoring").join_asof(
+        latest.sort("arrived"),
+        left_on="tick",
+        right_on="arrived",
+        by=["client", "date"],
+        strategy="forward",
+        allow_exact_matches=False,
+        check_sortedness=False,
+    )
+    came, row = found["left"].is_not_null(), ["client", "date", "arrived"]
+    known = found.filter(came).with_columns(pl.col("called").max().over(row))
+    known = known.unique(row, keep="first", maintain_order=True).sort("date", "client", "scoring")
+    return known, found.filter(~came).select("client", "date").unique().height
+
+
+def arrivals(config: Config) -> dict[int, str]:
+    """Tick -> when its files were read."""
+    found: dict[int, str] = {}
+    for entry in read_state(config)["files"].values():
+        found[entry["tick"]] = max(found.get(entry["tick"], ""), entry.get("ingested_at", ""))
+    return found
+
+
+def treated(known: pl.DataFrame, first: dict[str, str], arrived: dict[int, str]) -> pl.DataFrame:
+    """The rows with `contacted`: whether anybody had called the client before the label came.
+
+    However long before: those who were not called are to be untouched.
+    """
+    import polars as pl
+
+    now = utc_now()
+    marks = [
+        client in first and first[client] < (arrived.get(tick) or now)
+        for client, tick in zip(known["client"], known["arrived"], strict=True)
+    ]
+    return known.with_columns(pl.Series("contacted", marks, pl.Boolean))
+
+
+# ---------------------------------------------------------------- what is claimed
+
+
+def claims(known: pl.DataFrame, waiting: int, least: int) -> dict[str, Any]:
+    """All that outcomes.json says of the known outcomes, or why nothing is said yet."""
+    dates = [date for date in known["date"] if date]
+    span = {"from": min(dates, default=""), "to": max(dates, default="")}
+    if known.height < least:
+        why = too_few(known.height, waiting, least)
+        nobody: dict[str, Any] = {"misses": [], "false_alarms": []}
+        return span | {"enough": False, "why": why} | UNCLAIMED | nobody
+    left, risks = known["left"].to_numpy(), known["risk"].to_numpy()
+    # By the place on the list of its day: a share of the clients is called on each.
+    places = 1 - (known["rank"].to_numpy() - 1) / known["of"].to_numpy()
+    contacted = known["contacted"]
+    return span | {
+        "enough": True,
+        "why": "",
+        "all": group(known),
+        "contacted": group(known.filter(contacted)),
+        "not_contacted": group(known.filter(~contacted)),
+        "caveat": CAVEAT,
+        "brier": {
+            "value": brier(left, risks),
+            "base_rate": brier(left, np.full(left.size, left.mean())),
+        },
+        "calibration": calibration(left, risks),
+        "reach": reach(left, places),
+        "misses": named(known, left=1, called=0),
+        "false_alarms": named(known, left=0, called=1),
+    }
+
+
+def too_few(known: int, waiting: int, least: int) -> str:
+    """Why nothing is claimed, for a person."""
+    if known:
+        return f"{known:,} outcomes so far; nothing is claimed before {least:,}"
+    if waiting:
+        return f"no outcome is known yet of the {waiting:,} rows that were on a list"
+    return "no list has named a client before its outcome was known"
+
+
+def group(known: pl.DataFrame) -> dict[str, Any] | None:
+    """The counts and shares of these rows; None where there are none."""
+    if not known.height:
+        return None
+    left = known["left"].to_numpy().astype(bool)
+    called = known["called"].to_numpy().astype(bool)
+    clients, dates = (numbered(known[name]) for name in ("client", "date"))
+    listed, others = (share_left(left[part], clients[part]) for part in (called, ~called))
+    drawn = by_lot(left, called, clients, dates)
+    return {
+        "n": int(left.size),
+        "clients": known["client"].n_unique(),
+        "left": int(left.sum()),
+        "listed": listed,
+        "not_listed": others,
+        "at_random": drawn,
+        "hits": int(np.sum(left & called)),
+        "false_alarms": int(np.sum(~left & called)),
+        "misses": int(np.sum(left & ~called)),
+        "rightly_not_listed": int(np.sum(~left & ~called)),
+        "sentence": sentence(listed, drawn),
+    }
+
+
+def numbered(values: pl.Series) -> np.ndarray:
+    """Equal values as equal whole numbers, ten times as fast to compare as texts. Shape (n,)."""
+    return values.rank("dense").to_numpy().astype(np.int64)
+
+
+def share_left(left: np.ndarray, clients: np.ndarray) -> dict[str, Any]:
+    """How many rows, how many left, the share and its 95 % interval (None without rows)."""
+    if not left.size:
+        return {"n": 0, "left": 0, "share": None, "interval": None}
+    share, rows = float(left.mean()), effective(left, clients)
+    interval = wilson(share * rows, rows)
+    return {"n": int(left.size), "left": int(left.sum()), "share": share, "interval": interval}
+
+
+def effective(left: np.ndarray, clients: np.ndarray) -> float:
+    """As how many independent rows these count, since a client's rows tell much the same.
+
+    By the variance between clients; never more than there are.
+    """
+    _, own = np.unique(clients, return_inverse=True)
+    share, several = left.mean(), int(own.max()) + 1
+    single = share * (1 - share) * left.size
+    if not single:
+        return float(several)
+    between = float(np.sum(np.bincount(own, weights=left - share) ** 2))
+    return float(np.clip(left.size * single / between if between else left.size, 1, left.size))
+
+
+def by_lot(
+    left: np.ndarray, called: np.ndarray, clients: np.ndarray, dates: np.ndarray
+) -> dict[str, Any]:
+    """The share that would have left of as many clients drawn by lot on each date."""
+    whole = share_left(left, clients)
+    _, of = np.unique(dates, return_inverse=True)
+    rates = np.bincount(of, weights=left) / np.bincount(of)
+    drawn = np.bincount(of, weights=called)
+    share = float((drawn * rates).sum() / drawn.sum()) if drawn.sum() else whole["share"]
+    rows = effective(left, clients)
+    interval = wilson(share * rows, rows)
+    return {"n": whole["n"], "share": share, "interval": interval}
+
+
+def sentence(listed: dict[str, Any], drawn: dict[str, Any]) -> str:
+    """`of 100 clients we listed, 62 left (51 to 73); of 100 picked at random, 31 would have`."""
+    if not listed["n"]:
+        return "none of these clients was on the call list"
+    low, high = (100 * end for end in listed["interval"])
+    least, most = (100 * end for end in drawn["interval"])
+    return (
+        f"of 100 clients we listed, {100 * listed['share']:.0f} left ({low:.0f} to {high:.0f}); of "
+        f"100 picked at random, {100 * drawn['share']:.0f} would have ({least:.0f} to {most:.0f})"
+    )
+
+
+def named(known: pl.DataFrame, *, left: int, called: int) -> list[dict[str, Any]]:
+    """The last such clients, the newest date first, by rank where dates are equal."""
+    import polars as pl
+
+    found = known.filter((pl.col("left") == left) & (pl.col("called") == called))
+    found = found.sort(["date", "scoring", "rank"], descending=[True, True, False])
+    shown = found.head(MOST_NAMES).select(
+        "client", "date", pl.col("at").alias("said_at"), "risk", "rank", "of", "contacted"
+    )
+    return shown.to_dicts()

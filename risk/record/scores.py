@@ -1,0 +1,367 @@
+"""What each client was told at each scoring: clients.sqlite, so that a move can be split exactly.
+
+A scoring is one writing of the list; a list that says the same again is not kept twice. Scores lie
+in the order of scorings, so that recording appends and pruning cuts off: 10,000 clients take 0.2 s
+however long the log is, and one client's history 0.02 ms a scoring.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from risk.config import Config
+from risk.files import make_folder, sha256, sync_folder
+from risk.record.sqlite import Database
+
+if TYPE_CHECKING:
+    import sqlite3
+
+FORMAT = 1
+TABLES = (
+    """
+CREATE TABLE IF NOT EXISTS scorings (
+    number INTEGER PRIMARY KEY,
+    tick INTEGER NOT NULL,
+    data_date TEXT NOT NULL,
+    at TEXT NOT NULL,
+    model_version INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    basis TEXT NOT NULL,
+    clients INTEGER NOT NULL,
+    called INTEGER NOT NULL,
+    digest TEXT NOT NULL
+)
+""",
+    """
+CREATE TABLE IF NOT EXISTS scores (
+    scoring INTEGER NOT NULL,
+    client TEXT NOT NULL,
+    date TEXT NOT NULL,
+    risk REAL NOT NULL,
+    rank INTEGER NOT NULL,
+    band TEXT NOT NULL,
+    called INTEGER NOT NULL,
+    former REAL,
+    chain INTEGER NOT NULL,
+    shift REAL NOT NULL,
+    first INTEGER NOT NULL,
+    reasons TEXT,
+    PRIMARY KEY (scoring, client)
+) WITHOUT ROWID
+""",
+    """
+CREATE TABLE IF NOT EXISTS contacts (
+    number INTEGER PRIMARY KEY,
+    client TEXT NOT NULL,
+    state TEXT NOT NULL,
+    at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    by_whom TEXT NOT NULL,
+    note TEXT NOT NULL,
+    source TEXT UNIQUE
+)
+""",
+    "CREATE INDEX IF NOT EXISTS contacts_of_client ON contacts (client, at)",
+)
+SCORE = "scoring, client, date, risk, rank, band, called, former, chain, shift, first, reasons"
+CONTACT = "client, state, at, until, by_whom, note"
+TOLD = ("client", "date", "risk", "rank", "band", "call", "reasons")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """One writing of the list.
+
+    model: the SHA-256 of model.json, since a version's number begins anew with the folder.
+    data_date: of the newest row on the list, "" where none has a date. digest: of all it told.
+    """
+
+    number: int
+    tick: int
+    data_date: str
+    at: str
+    model_version: int
+    model: str
+    basis: str
+    clients: int
+    called: int
+    digest: str
+
+    @property
+    def day(self) -> str:
+        """The date by which people know the snapshot: the data's, else that of the scoring."""
+        return self.data_date or self.at[:10]
+
+    def tells_again(self, other: Scoring) -> bool:
+        """Whether it says what the other said, of the same rows by the same model."""
+        names = ("tick", "data_date", "model", "digest")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+
+SCORING = tuple(field.name for field in fields(Scoring))
+PROBES = (
+    f"SELECT {', '.join(SCORING)} FROM scorings LIMIT 0",
+    f"SELECT {SCORE} FROM scores LIMIT 0",
+    f"SELECT {CONTACT}, number, source FROM contacts LIMIT 0",
+)
+
+
+class Score(NamedTuple):
+    """One client in one scoring.
+
+    former: the risk of this row by the model of the scoring before, None where it is not known.
+    chain, shift: since the scoring `chain` every step is known, and new models have moved the risk
+    by `shift` in sum; so between two scorings of one chain the model's part is exact.
+    """
+
+    date: str
+    risk: float
+    rank: int
+    called: bool
+    former: float | None
+    chain: int
+    shift: float
+
+
+class Told(NamedTuple):
+    """One scoring as one client saw it; data, model: the parts of the move since the one before,
+    None where they are not known. of: how many clients the list had."""
+
+    at: str
+    tick: int
+    data_date: str
+    model_version: int
+    date: str
+    risk: float
+    rank: int
+    of: int
+    band: str
+    called: bool
+    data: float | None
+    model: float | None
+    reasons: list[dict[str, Any]]
+
+
+# ---------------------------------------------------------------- what is to be kept
+
+
+def scoring_of(listing: dict[str, Any], model: str, past: list[Scoring]) -> Scoring:
+    """The scoring that the list is; its number is the next, or that of a last one like it."""
+    told = [[client[key] for key in TOLD] for client in listing["clients"]]
+    present = Scoring(
+        number=past[-1].number + 1 if past else 1,
+        tick=listing["tick"],
+        data_date=listing["data_date"],
+        at=listing["scored_at"],
+        model_version=listing["model_version"],
+        model=model,
+        basis=listing["basis"],
+        clients=len(told),
+        called=listing["cut"]["called"],
+        digest=sha256(json.dumps(told).encode()),
+    )
+    return past[-1] if past and present.tells_again(past[-1]) else present
+
+
+def scores_of(
+    listing: dict[str, Any],
+    number: int,
+    before: Mapping[str, Score],
+    formers: Mapping[str, float | None],
+) -> dict[str, Score]:
+    """Each client's score in this scoring.
+
+    before: the scores of the scoring before. formers: the risk of each new row by its model.
+    """
+    found = {}
+    for client in listing["clients"]:
+        name, risk = client["client"], client["risk"]
+        last, former = before.get(name), formers.get(name)
+        chain, shift = number, 0.0
+        if last is not None and former is not None:
+            chain, shift = last.chain, last.shift + (risk - former)
+        found[name] = Score(
+            client["date"], risk, client["rank"], client["call"], former, chain, shift
+        )
+    return found
+
+
+def parts(old: Score, new: Score) -> tuple[float, float] | None:
+    """(the data's, the model's) part of the move between two scorings; None: not known."""
+    if old.chain != new.chain:
+        return None
+    model = new.shift - old.shift
+    return new.risk - old.risk - model, model
+
+
+# ---------------------------------------------------------------- written
+
+
+def ledger(config: Config) -> Database:
+    return Database(
+        path=config.ledger,
+        format=FORMAT,
+        tables=TABLES,
+        shown=config.shown(config.ledger),
+        cure="run reporting.py, which moves it aside and begins a new one",
+        checked=False,  # checking 32 MB takes 50 ms, a client's history 2; what is hit is noticed
+    )
+
+
+def change(config: Config, made: Callable[[sqlite3.Connection], Any]) -> Any:
+    """What the change returns, made in one transaction and on disk."""
+    make_folder(config.state_folder)
+
+    def probed(database: sqlite3.Connection) -> Any:
+        for probe in PROBES:  # tables of other columns are damage too, whatever the change touches
+            database.execute(probe)
+        return made(database)
+
+    result = ledger(config).write(probed)
+    sync_folder(config.state_folder)  # a power cut may not bring the journal back
+    return result
+
+
+def mend(config: Config) -> None:
+    """Move a damaged ledger aside, so that the list is written without a past."""
+    if config.ledger.exists():
+        change(config, lambda _: None)
+
+
+def record(
+    config: Config,
+    scoring: Scoring,
+    scores: Mapping[str, Score],
+    listing: dict[str, Any],
+    last: Scoring | None,
+    before: Mapping[str, Score],
+) -> None:
+    """Keep what the list told, and drop what is older than score_log_days; with the lock held.
+
+    last, before: the scoring before this one, and its scores.
+    """
+    rows = sorted(
+        (scoring.number, client["client"], *_cells(client, scores, scoring, last, before))
+        for client in listing["clients"]
+    )
+
+    def kept(database: sqlite3.Connection) -> None:
+        marks = ", ".join("?" * len(SCORING))
+        values = [getattr(scoring, name) for name in SCORING]
+        database.execute(f"INSERT INTO scorings ({', '.join(SCORING)}) VALUES ({marks})", values)
+        marks = ", ".join("?" * SCORE.count(",")) + ", ?"
+        database.executemany(f"INSERT INTO scores ({SCORE}) VALUES ({marks})", rows)
+        _prune(database, scoring, config.score_log_days)
+
+    change(config, kept)
+
+
+def _cells(
+    client: dict[str, Any],
+    scores: Mapping[str, Score],
+    scoring: Scoring,
+    last: Scoring | None,
+    before: Mapping[str, Score],
+) -> tuple[Any, ...]:
+    """The row's columns after scoring and client.
+
+    first: whether this is the first word on the row; of an undated one, which cannot be told from
+    another, the first at this tick. reasons: None where they are those of the scoring before.
+    """
+    score, old = scores[client["client"]], before.get(client["client"])
+    again = last is not None and old is not None and old.date == score.date
+    same_row = again and (bool(score.date) or last.tick == scoring.tick)  # type: ignore[union-attr]
+    told = same_row and (old.risk, last.model) == (score.risk, scoring.model)  # type: ignore[union-attr]
+    pairs = [[reason["points"], reason["text"]] for reason in client["reasons"]]
+    return (
+        score.date,
+        score.risk,
+        score.rank,
+        client["band"],
+        int(score.called),
+        score.former,
+        score.chain,
+        score.shift,
+        int(not same_row),
+        None if told else json.dumps(pairs, ensure_ascii=False),
+    )
+
+
+def _prune(database: sqlite3.Connection, last: Scoring, days: int) -> None:
+    """Drop the scorings that are so many days older than the last."""
+    moment = datetime.datetime.fromisoformat(last.at) - datetime.timedelta(days=days)
+    limit = (moment.strftime("%Y-%m-%dT%H:%M:%SZ"),)
+    old = "FROM scorings WHERE at < ?"
+    database.execute(f"DELETE FROM scores WHERE scoring IN (SELECT number {old})", limit)
+    database.execute(f"DELETE {old}", limit)
+
+
+def forget_client(config: Config, client: str) -> list[str]:
+    """Take one client out, for good; damaged ledgers that were moved aside and may name it."""
+    if config.ledger.exists():
+
+        def gone(database: sqlite3.Connection) -> int:
+            tables = ("scores", "contacts")
+            return sum(
+                database.execute(f"DELETE FROM {table} WHERE client = ?", (client,)).rowcount
+                for table in tables
+            )
+
+        if change(config, gone):
+            ledger(config).compact()  # not every SQLite overwrites what it deletes
+            sync_folder(config.state_folder)
+    asides = config.state_folder.glob(f"{config.ledger.stem}.damaged-*")
+    return sorted(config.shown(path) for path in asides)
+
+
+# ---------------------------------------------------------------- read
+
+
+def scorings(config: Config) -> list[Scoring]:
+    """Every scoring that is kept, the oldest first."""
+    query = f"SELECT {', '.join(SCORING)} FROM scorings ORDER BY number"
+    return [Scoring(*row) for row in ledger(config).read(query)]
+
+
+def scores_in(config: Config, number: int) -> dict[str, Score]:
+    """Client -> score in the scoring of this number."""
+    query = (
+        "SELECT client, date, risk, rank, called, former, chain, shift FROM scores "
+        "WHERE scoring = ?"
+    )
+    rows = ledger(config).read(query, (number,))
+    return {
+        client: Score(date, risk, rank, bool(called), *rest)
+        for client, date, risk, rank, called, *rest in rows
+    }
+
+
+def risks_in(config: Config, number: int) -> dict[str, float]:
+    """Client -> risk in the scoring of this number."""
+    query = "SELECT client, risk FROM scores WHERE scoring = ?"
+    rows = ledger(config).read(query, (number,))
+    return {row[0]: row[1] for row in rows}
+
+
+def told_of(config: Config, client: str, last: int | None = None) -> list[Told]:
+    """What this client was told at every scoring, or the last so many, the oldest first."""
+    query = (
+        "SELECT at, tick, data_date, model_version, date, risk, rank, clients, band, scores.called,"
+        " chain, shift, former, reasons FROM scorings JOIN scores ON scoring = number"
+        " AND client = ? ORDER BY number DESC"
+    )
+    found: list[Told] = []
+    reasons: list[dict[str, Any]] = []
+    older: Score | None = None
+    for *told, called, chain, shift, former, kept in ledger(config).read(query, (client,))[::-1]:
+        if kept is not None:
+            reasons = [{"points": points, "text": text} for points, text in json.loads(kept)]
+        score = Score(told[4], told[5], told[6], bool(called), former, chain, shift)
+        data, model = (older and parts(older, score)) or (None, None)
+        found.append(Told(*told, bool(called), data, model, reasons))  # type: ignore[call-arg]
+        older = score
+    return found if last is None else found[-last:] if last else []

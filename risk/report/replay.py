@@ -1,0 +1,198 @@
+"""What a replay shows: a table of all policies, one chart for each, and every period as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from risk.config import Config, PipelineError
+from risk.data.schema import Schema
+from risk.data.snapshot import feature_kinds, pandas_of
+from risk.data.store import labelled, stored_rows, today
+from risk.decide.replay import NAIVE, ORACLE, Stream, Walk, lag_of, naive, oracle, walked
+from risk.report.figures import BLUE, INK, MUTED, RED, style
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+COLOURS = {"never": "#8c959f", "always, all past": BLUE, "always, last file": "#0b2a5b"}
+MARKS = {"swap": "s", "growth": "o", "jump": "^", "back": "v", "roll back": "v"}
+LEAST_PERIODS = 3
+
+
+def stream_in(config: Config) -> Stream:
+    """The ingested labelled rows of a folder of dated files, in the order of their dates."""
+    rows, schema, _ = stored_rows(config)
+    known = labelled(rows, schema, config.horizon_days, today())
+    if known["_date"].null_count():
+        raise PipelineError(
+            "a replay needs a date for every row: a date column, or files named with one "
+            "(clients_2026-01-31.csv)"
+        )
+    return _stream(config, known.sort("_date", maintain_order=True), schema)
+
+
+def _stream(config: Config, known: pl.DataFrame, schema: Schema) -> Stream:
+    dates = known["_date"].cast(str).to_list()
+    names = sorted(set(dates))
+    if len(names) < LEAST_PERIODS:
+        raise PipelineError(
+            f"the labelled rows have {len(names)} dates; a replay needs {LEAST_PERIODS} or more"
+        )
+    columns = feature_kinds(schema)
+    return Stream(
+        config.model,
+        columns,
+        pandas_of(known.select(list(columns))),
+        known[schema.named("target")].to_numpy().astype(np.int64),
+        known[schema.named("id")].to_numpy(),
+        np.searchsorted(names, dates),
+        names,
+    )
+
+
+def walks_of(stream: Stream, policies: list[str], delay: int) -> list[Walk]:
+    """The walks of the naive rules and the oracle, and then of these policies."""
+    if stream.first() + max(delay, 1) >= len(stream.names):
+        raise PipelineError(
+            f"of {len(stream.names)} dates none is left to be served once the first model is "
+            f"trained and labels take {delay} of them; give more files or a smaller --label-delay"
+        )
+    known = [naive(stream, rule, delay) for rule in NAIVE]
+    return [*known, oracle(known), *(walked(stream, policy, delay) for policy in policies)]
+
+
+def table(walks: list[Walk], delay: int) -> str:
+    """For a person: what each policy served, deployed and lost."""
+    best = next(walk for walk in walks if walk.policy == ORACLE).mean
+    periods = len(walks[0].served)
+    head = f"{'policy':18} {'Brier':>7} {'lost':>7} {'deployed':>9} {'wrong':>6} {'layers':>7}"
+    lines = [
+        f"{walk.policy:18} {walk.mean:7.4f} {walk.mean - best:7.4f} " + _counts(walk)
+        for walk in walks
+    ]
+    after = f", labels {delay} periods later" if delay else ""
+    legend = [
+        f"{periods} periods served{after}. Brier: the mean over periods of what was served.",
+        "lost: above the best naive rule of each period, which is known only afterwards (oracle).",
+        "deployed: new rankings after the first. wrong: of them, those that did worse on the next",
+        "two periods than what they replaced. layers: recalibrations of the deployed ranking.",
+    ]
+    return "\n".join([head, *lines, *legend])
+
+
+def _counts(walk: Walk) -> str:
+    if walk.policy == ORACLE:
+        return f"{'-':>9} {'-':>6} {'-':>7}"
+    return f"{len(walk.deployments):9} {walk.wrong:6} {walk.layers:7}"
+
+
+def figures_of(walk: Walk) -> dict[str, Any]:
+    """The walk for a program."""
+    return {
+        "brier": walk.mean,
+        "deployments": [
+            {"period": period, "action": action, "reason": reason}
+            for period, action, reason in walk.deployments
+        ],
+        "wrong": walk.wrong,
+        "layers": walk.layers,
+    }
+
+
+def csv_of(stream: Stream, walks: list[Walk]) -> str:
+    """Every period of every policy: what was served, what was done and why."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["period", "rows", "policy", "brier_served", "version", "action", "reason"])
+    for walk in walks:
+        done = {period: (action, reason) for period, action, reason in walk.deployments}
+        for period, name in enumerate(stream.names):
+            action, reason = done.get(period, ("", walk.reasons.get(period, "")))
+            served = walk.served.get(period)
+            writer.writerow(
+                [
+                    name,
+                    stream.rows(period).size,
+                    walk.policy,
+                    "" if served is None else f"{served:.6f}",
+                    walk.versions.get(period, ""),
+                    action,
+                    reason,
+                ]
+            )
+    return out.getvalue()
+
+
+def chart(stream: Stream, walk: Walk, walks: list[Walk], delay: int) -> Figure:
+    """What the policy served beside the naive rules, and what it gained on them so far."""
+    from matplotlib.figure import Figure
+
+    others = [one for one in walks if one.policy in NAIVE]
+    with style():
+        figure = Figure(figsize=(9.6, 6.4), dpi=120, layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        for one in others:
+            _line(above, one, COLOURS[one.policy], 1.4)
+        _line(above, walk, RED, 2.4)
+        _deployments(above, walk, lag_of(delay))
+        _gains(below, walk, others)
+        _dress(figure, above, below, stream, walk, walks, delay)
+    return figure
+
+
+def _line(axes: Any, walk: Walk, colour: str, width: float) -> None:
+    periods = sorted(walk.served)
+    values = [walk.served[period] for period in periods]
+    axes.plot(periods, values, color=colour, lw=width, label=walk.policy, zorder=width)
+
+
+def _deployments(axes: Any, walk: Walk, lag: int) -> None:
+    """A mark where what was deployed first served."""
+    for kind, mark in MARKS.items():
+        at = [p for p, action, _ in walk.deployments if action == kind]
+        shown = [p + lag for p in at if p + lag in walk.served]
+        if shown:
+            heights = [walk.served[p] for p in shown]
+            axes.plot(
+                shown, heights, mark, color=RED, mec="white", ms=9, label=f"after: {kind}", zorder=5
+            )
+
+
+def _gains(axes: Any, walk: Walk, others: list[Walk]) -> None:
+    """Summed difference to each naive rule: above 0 the policy has served better so far."""
+    periods = sorted(walk.served)
+    for one in others:
+        gained = np.cumsum([one.served[p] - walk.served[p] for p in periods])
+        axes.plot(periods, gained, color=COLOURS[one.policy], lw=1.6)
+    axes.axhline(0, color=INK, lw=0.8)
+
+
+def _dress(
+    figure: Figure,
+    above: Any,
+    below: Any,
+    stream: Stream,
+    walk: Walk,
+    walks: list[Walk],
+    delay: int,
+) -> None:
+    means = {one.policy: one.mean for one in walks}
+    rest = ", ".join(f"{name} {means[name]:.4f}" for name in NAIVE)
+    title = f"{walk.policy}: mean Brier {walk.mean:.4f} with {len(walk.deployments)} deployments"
+    figure.suptitle(title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=INK)
+    after = f"; labels {delay} periods later" if delay else ""
+    above.set_title(f"{rest}{after}", loc="left", fontsize=10, color=MUTED)
+    above.set_ylabel("Brier served (lower is better)", fontsize=10)
+    below.set_ylabel("gained so far on each rule", fontsize=10)
+    above.legend(fontsize=8.5, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    step = -(-len(stream.names) // 13)
+    shown = range(0, len(stream.names), step)
+    below.set_xticks(list(shown), [stream.names[p] for p in shown], rotation=35, ha="right")
+    for axes in (above, below):
+        axes.grid(axis="y")
+        axes.tick_params(labelsize=9)

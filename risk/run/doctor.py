@@ -1,0 +1,325 @@
+"""Every artifact compared with its digest or its source: which is damaged, and what to type."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from risk.calllist.changes import ADDED
+from risk.calllist.heldout import held_out_risks
+from risk.calllist.ranking import client_list, csv_of, read_list
+from risk.config import Config, Outcome, PipelineError
+from risk.data.holdout import TestRows
+from risk.data.snapshot import refuse_other_features
+from risk.data.store import Store, csv_bytes, describe, stored_rows, write_record
+from risk.files import (
+    RELEASE_FILES,
+    OpenRelease,
+    current_version,
+    file_sha256,
+    json_in,
+    number_in,
+    read_json,
+    read_optional_json,
+    releases,
+)
+from risk.model import portable
+from risk.model.calibration import judged
+from risk.run.journal import running
+
+PNG = b"\x89PNG\r\n\x1a\n"
+NOT_YET = "not there yet"
+
+
+Check = Callable[[Config], str]
+
+
+def doctor(config: Config) -> Outcome:
+    """What became of each artifact, a line each; exit code 1 where one is damaged."""
+    found = [(name, *_examined(*check, config)) for name, check in checks(config).items()]
+    bad = [name for name, well, _ in found if not well]
+    lines = [f"{'ok     ' if well else 'DAMAGED'} {name}: {what}" for name, well, what in found]
+    busy = running(config)
+    if busy:
+        lines.append(f"{busy}; what it is writing may look damaged, ask again when it has ended")
+    verdict = f"damaged: {'; '.join(bad)}" if bad else "all is well"
+    said = [{"name": name, "ok": well, "what": what} for name, well, what in found]
+    return Outcome(
+        "\n".join([*lines, verdict]), {"checks": said, "running": busy}, code=int(bool(bad))
+    )
+
+
+def checks(config: Config) -> dict[str, tuple[Check, str]]:
+    """Artifact -> (what says in words that it is well or raises, what makes it anew)."""
+    older: dict[str, tuple[Check, str]] = {
+        f"release {folder.name}": (partial(older_release, folder), f"delete {config.shown(folder)}")
+        for folder in _older_releases(config)
+    }
+    return {
+        "finaldata.csv": (ingested_rows, "run ingestion.py --rebuild"),
+        "ingestedfiles.txt": (ingest_record, "run ingestion.py"),
+        "summary.json": (statistics, f"delete {config.shown(config.summary)}, run ingestion.py"),
+        "trainedmodel.pkl, model.json": (trained_model, "run training.py and scoring.py"),
+        "latestscore.txt, latestscore.json": (score, "run scoring.py"),
+        "production_deployment": (deployed_release, "run deployment.py"),
+        **older,
+        "clients_at_risk.csv, .json": (listed_clients, "run reporting.py"),
+        "confusion_matrix.png": (picture, "run reporting.py"),
+        "apireturns.txt": (api_answers, "run apicalls.py"),
+        "state": (kept_state, "run fullprocess.py"),
+    }
+
+
+def _examined(check: Check, cure: str, config: Config) -> tuple[bool, str]:
+    try:
+        return True, check(config)
+    except PipelineError as error:
+        return False, str(error)
+    except OSError as error:
+        return False, f"{error.filename}: {error.strerror}; {cure}"
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        return False, f"it cannot be understood ({error!r}); {cure}"
+
+
+# ---------------------------------------------------------------- rows
+
+
+def ingested_rows(config: Config) -> str:
+    """The segments by their digests, and finaldata.csv by the segments."""
+    written = bool(Store.open(config).state["layout"])
+    if not written and any(config.segments.glob("*.parquet")):
+        raise PipelineError(
+            f"{config.shown(config.store_state)} is missing; run ingestion.py --rebuild"
+        )
+    if not written and not config.finaldata.exists():
+        return NOT_YET
+    rows, schema, _ = stored_rows(config)
+    if written and csv_bytes(rows, schema, header=True) != config.finaldata.read_bytes():
+        raise PipelineError(
+            f"it differs from the rows in {config.shown(config.segments)}; delete "
+            f"{config.shown(config.finaldata)} and run ingestion.py"
+        )
+    return f"{rows.height} rows"
+
+
+def ingest_record(config: Config) -> str:
+    """The record as the store's state would write it."""
+    store = Store.open(config)
+    if not store.files:
+        return NOT_YET
+    with TemporaryDirectory(prefix="risk-doctor-") as scratch:
+        there = replace(config, output_folder=Path(scratch))
+        write_record(Store(there, store.state, store.schema))
+        expected = there.ingested_files.read_bytes()
+    if not config.ingested_files.exists() or config.ingested_files.read_bytes() != expected:
+        raise PipelineError("it is missing or not as the store has it; run ingestion.py")
+    return f"{len(store.files)} files"
+
+
+def statistics(config: Config) -> str:
+    """The summary as it would be computed from the rows."""
+    store = Store.open(config)
+    if not store.state["layout"]:
+        return NOT_YET
+    rows = store.rows()
+    columns = {c.name: describe(rows[c.name], c.kind) for c in store.schema.columns}
+    if not config.summary.exists():
+        raise PipelineError("it is missing; run ingestion.py")
+    present = read_optional_json(config.summary)
+    known = {"tick": store.tick, "finaldata": store.state["finaldata"]}
+    expected = {**known, "rows": rows.height, "columns": columns}
+    if any(present.get(key) != value for key, value in expected.items()):
+        raise PipelineError(
+            f"it is not that of the rows; delete {config.shown(config.summary)} and run "
+            "ingestion.py"
+        )
+    return f"measured {present['measured_at']}"
+
+
+# ---------------------------------------------------------------- model and score
+
+
+def trained_model(config: Config) -> str:
+    """model.json by its own digest, the pickle by the one that model.json names."""
+    if not config.model_json.exists() and not config.model_pickle.exists():
+        return NOT_YET
+    model = portable.parse(config.model_json.read_bytes())
+    reference = read_json(config.model_reference, "training.py")
+    digests = {reference.get("trainedmodel_sha256"), file_sha256(config.model_pickle)}
+    if digests != {model.lineage.get("trainedmodel_sha256")}:
+        raise PipelineError("they do not belong together; run training.py and scoring.py")
+    return f"trained {model.lineage['trained_at']} on {model.lineage['rows']} rows"
+
+
+def score(config: Config) -> str:
+    """The score computed again where the test data are the same, else the files by one another."""
+    if not config.score.exists() and not config.score_json.exists():
+        return NOT_YET
+    found = read_json(config.score_json, made_by="scoring.py")
+    number = number_in(config.score.read_bytes(), config.score, made_by="scoring.py")
+    model = portable.parse(config.model_json.read_bytes())
+    if found.get("trainedmodel_sha256") != model.lineage.get("trainedmodel_sha256"):
+        raise PipelineError("it is not the score of trainedmodel.pkl; run scoring.py")
+    expected = _measured_again(config, model, found)
+    if number != found.get("f1") or any(found.get(key) != value for key, value in expected.items()):
+        raise PipelineError("it is not what the model scores; run scoring.py")
+    return f"F1 {number:.3f} ({found['basis']})"
+
+
+def _measured_again(config: Config, model: portable.Model, found: dict[str, Any]) -> dict[str, Any]:
+    test = TestRows(config, model.columns)
+    rows, labels = test.labelled()
+    if not labels.size or test.sha256 != found.get("test_sha256"):
+        return {}
+    again = judged(labels, model.probabilities(rows), model.lineage["base_rate"])
+    about = {"basis": "test data", "test_files": test.files, "rows_set_aside": test.bad}
+    return json.loads(json.dumps({**again, **about}))
+
+
+# ---------------------------------------------------------------- releases
+
+
+def deployed_release(config: Config) -> str:
+    """Every file of the current release by its manifest, and the links by which people see it."""
+    if not os.path.lexists(config.production_folder / "current"):
+        return NOT_YET
+    try:
+        with OpenRelease(config) as release:
+            for name in release.manifest["files"]:
+                if (
+                    name != "finaldata.csv"
+                    or (config.production_folder / "current" / name).exists()
+                ):
+                    release.verified(name)
+            portable.parse(release.verified("model.json"))
+        _check_links(config, [*RELEASE_FILES, "manifest.json"])
+    except PipelineError as error:
+        what = str(error).partition("; ")[0]
+        raise PipelineError(f"{what}; {_redeployed_by(config)}") from None
+    return f"version {release.version}, every file as in its manifest"
+
+
+def _check_links(config: Config, names: list[str]) -> None:
+    for name in names:
+        link = config.production_folder / name
+        if not link.is_symlink() or os.readlink(link) != f"current/{name}":
+            raise PipelineError(f"{config.shown(link)} is not the link to current/{name}")
+
+
+def _redeployed_by(config: Config) -> str:
+    """What to type when the deployment is damaged."""
+    try:
+        trained_model(config)
+        score(config)
+        lineage = portable.parse(config.model_json.read_bytes()).lineage
+        whole = lineage["data_sha256"] == file_sha256(config.finaldata)
+    except (PipelineError, OSError):
+        whole = False
+    anew = "deployment.py" if whole else "training.py, scoring.py and deployment.py"
+    return f"run {anew} (or deployment.py --rollback, see deployment.py --list)"
+
+
+def _older_releases(config: Config) -> list[Path]:
+    folders = (config.production_folder / "releases").glob("[0-9]*")
+    return sorted(
+        f for f in folders if f.name.isdecimal() and int(f.name) != current_version(config)
+    )
+
+
+def older_release(folder: Path, config: Config) -> str:
+    """A former release by its manifest; it need not hold its rows any more."""
+    cure = f"it cannot be rolled back to; delete {config.shown(folder)}"
+    kept = {release.folder: release.manifest for release in releases(config)}
+    if folder not in kept:
+        raise PipelineError(f"manifest.json is missing or damaged; {cure}")
+    for name, digest in kept[folder]["files"].items():
+        path = folder / name
+        gone = not path.exists()
+        if gone and name == "finaldata.csv":
+            continue
+        if gone or file_sha256(path) != digest:
+            raise PipelineError(f"{name} is {'missing' if gone else 'damaged'}; {cure}")
+    return "every file as in its manifest"
+
+
+# ---------------------------------------------------------------- what people are shown
+
+
+def listed_clients(config: Config) -> str:
+    """The list as the deployed model would rank the present rows, in both forms."""
+    version = current_version(config)
+    if version is None or not (config.clients_json.exists() or config.clients_csv.exists()):
+        return NOT_YET
+    listing = read_list(config)
+    if not {"clients", "model_version", "tick"} <= listing.keys():
+        raise PipelineError(f"{config.shown(config.clients_json)} is damaged; run reporting.py")
+    if (
+        not config.clients_csv.exists()
+        or config.clients_csv.read_bytes() != csv_of(listing).encode()
+    ):
+        raise PipelineError("they are not the same list; run reporting.py")
+    with OpenRelease(config) as release:
+        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+    refuse_other_features(config, model.columns)
+    rows, schema, tick = stored_rows(config)
+    held_out = held_out_risks(config, manifest, rows, schema)
+    again = client_list(config, model, manifest, rows, schema, tick, held_out)
+    told = [{k: v for k, v in c.items() if k not in ADDED} for c in listing["clients"]]
+    shown = {**listing, "clients": told}
+    if any(shown[key] != again[key] for key in ("model_version", "tick", "clients")):
+        raise PipelineError(
+            "not the list of the deployed model on the present rows; run reporting.py"
+        )
+    return f"{len(listing['clients'])} clients"
+
+
+def picture(config: Config) -> str:
+    """The picture by the checksums of its parts."""
+    if not config.confusion_matrix.exists():
+        return NOT_YET
+    data = config.confusion_matrix.read_bytes()
+    if not is_whole_png(data):
+        raise PipelineError("it is no whole PNG; run reporting.py")
+    return f"{len(data)} bytes"
+
+
+def is_whole_png(data: bytes) -> bool:
+    """Whether every part of the PNG has the checksum it names, up to the closing part."""
+    at, kind = len(PNG), b""
+    while data.startswith(PNG) and at + 12 <= len(data) and kind != b"IEND":
+        size = int.from_bytes(data[at : at + 4])
+        kind, end = data[at + 4 : at + 8], at + 8 + size
+        if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4]):
+            return False
+        at = end + 4
+    return kind == b"IEND" and at == len(data)
+
+
+def api_answers(config: Config) -> str:
+    if not config.api_returns.exists():
+        return NOT_YET
+    json_in(config.api_returns.read_bytes(), config.api_returns, made_by="apicalls.py")
+    return "readable"
+
+
+def kept_state(config: Config) -> str:
+    """What the runs keep between them; all but the history can be made anew."""
+    from risk.record.history import entries
+    from risk.record.scores import scorings
+
+    entries(config, 1)  # it names a damaged file and what to do
+    scorings(config)
+    kept = (config.run_marker, config.deployment_state, config.timings, config.packages)
+    for path in (*kept, config.decision, config.evidence, config.watch, config.alerts):
+        if path.exists() and not read_optional_json(path):
+            raise PipelineError(
+                f"{path.name} is damaged; delete {config.shown(path)} and run fullprocess.py"
+            )
+    return config.shown(config.state_folder)

@@ -1,0 +1,80 @@
+"""What a person who typed `make run` reads at the end: what was done and decided, what is next."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+
+from risk.calllist.ranking import read_list
+from risk.config import HOME, Config, Outcome, default_config_path
+
+SHOWN_CLIENTS = 5
+
+
+def summary(config: Config, outcome: Outcome, score: str, releases: str) -> str:
+    """The tick's outcome with what it means; score and releases are texts, "" before the first."""
+    parts = {
+        "What was done": outcome.data["notes"],
+        "What was decided": outcome.text.splitlines()[:1],
+        "How good the deployed model is": [score],
+        "Who to call first": first_clients(config),
+        "Where things are": places(config),
+        "Releases": releases.splitlines(),
+        "What to type next": next_commands(config),
+    }
+    if not score:
+        first = (
+            f"put CSV files with labels into {config.shown(config.input_folder)}/, then make run"
+        )
+        parts = {head: parts[head] for head in ("What was done", "What was decided")}
+        parts["What to type next"] = [first]
+    return "\n".join(
+        f"\n{head}\n" + "\n".join(f"  {line}" for line in lines) for head, lines in parts.items()
+    )
+
+
+def first_clients(config: Config) -> list[str]:
+    """The first ones on the call list, or why nobody is on it."""
+    listing = read_list(config)
+    clients = [c for c in listing.get("clients", []) if c.get("call")][:SHOWN_CLIENTS]
+    return [f"{c['rank']:>3}  {c['risk']:4.0%}  {c['client']}" for c in clients] or [
+        f"nobody: {listing.get('cut', {}).get('how', 'there is no list yet')}"
+    ]
+
+
+def places(config: Config) -> list[str]:
+    """The files and folders that people read."""
+    return [
+        config.shown(path)
+        for path in (
+            config.clients_csv,
+            config.report_html,
+            config.confusion_matrix,
+            config.api_returns,
+            config.finaldata,
+            config.ingested_files,
+            config.production_folder,
+        )
+    ]
+
+
+def next_commands(config: Config) -> list[str]:
+    """Commands that work when typed where this run was started, with its Python and its config."""
+    own = config.path == default_config_path()
+    given = shlex.quote(str(config.path))
+    option, variable = ("", "") if own else (f" --config {given}", f"RISK_CONFIG={given} ")
+    script = f"{_typed(sys.executable)} {_typed(HOME)}/".replace(" ./", " ")
+    commands = {
+        f"{variable}make serve": f"the API on port {config.port}",
+        "make cron": "the line for crontab",
+        f"{script}diagnostics.py --status{option}": "is it alive?",
+        f"{script}ingestion.py --init DIR FILE.csv": "a project from a table of your own",
+    }
+    width = max(map(len, commands))
+    return [f"{command:{width}}  {what}" for command, what in commands.items()]
+
+
+def _typed(path: object) -> str:
+    """The path as it can be typed here: relative where that is shorter."""
+    return shlex.quote(min(os.path.relpath(str(path)), str(path), key=len))

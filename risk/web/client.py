@@ -1,0 +1,382 @@
+"""The page of one client: its risk over time, why, and what was done, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from werkzeug.datastructures import MultiDict
+
+from risk.calllist.explain import known_names, nearest, rows_of_client
+from risk.calllist.policy import UNKNOWN
+from risk.config import PipelineError
+from risk.model.portable import Model, Table, logistic
+from risk.model.profile import shown
+from risk.model.reasons import Group, label, points, words
+from risk.record import contacts
+from risk.record.contacts import BadContact, Contact, contacts_of
+from risk.record.scores import Scoring, Told, scorings, told_of
+from risk.web import notices
+from risk.web.access import Problem, printable
+from risk.web.context import Desk, data_age, data_date
+from risk.web.notices import Instead
+from risk.web.svg import Bars, Steps, Strip, bars, steps, strip
+from risk.web.today import CONTACTS, Fact, contact_when, state_of
+from risk.words import day, moved, signed, split, stamp, whole
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BAR_WIDTH, SPLIT_WIDTH = 200, 400
+ALIKE, LEAST_ALIKE = 0.1, 30  # of risks that close, so many outcomes back "clients like this"
+MOST_SCORINGS, MOST_CALLS = 60, 8
+LEFT_WORDS = {None: "not known yet", 0: "stayed: a false alarm", 1: "left, as was feared"}
+Client = dict[str, Any]
+
+
+def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
+    """All that client.html lays out; Instead, with the nearest names, for an unknown client."""
+    name = args.get("name", "")
+    listing, listed = desk.listing(), desk.client(name)
+    rows = own_rows(desk, name)
+    if listed is None and (rows is None or not rows.height):
+        raise Instead(notices.unknown_client(printable(name), near(desk, name)))
+    served, today = desk.release(), desk.now.date()
+    signs = signs_of(served.model, last_row(served.model, rows), listed)
+    past = history(desk, name)
+    return {
+        "name": name,
+        "client": listed,
+        "percent": whole(listed["risk"]) if listed else None,
+        "heading": heading(listed, rows, desk.config.columns.target, desk.outcomes()),
+        "basis_words": basis(listed, signs.average, desk.outcomes()),
+        "crumb": crumb(listed, len(listing["clients"])),
+        "data_date": data_date(listing),
+        "data_age": data_age(listing, desk.now),
+        "facts": facts(listed, listing, signs, today) if listed else [],
+        "signs": signs,
+        "chart": chart(past, signs.average, today),
+        "told": [told_line(one, told, today) for one, told in reversed(past)],
+        "move": move_of(listed, listing, today),
+        "calls": calls(past, rows, desk.config.columns.target, notes_of(desk, name), today),
+        "notes": [note_line(one, today) for one in reversed(notes_of(desk, name))],
+        "first": notices.one_snapshot(),
+        "contact_state": state_of(listed) if listed else "",
+        "contacts": CONTACTS,
+    }
+
+
+# ---------------------------------------------------------------- what there is to read
+
+
+def own_rows(desk: Desk, name: str) -> pl.DataFrame | None:
+    """The client's rows, the newest last; None while an ingestion is changing them."""
+    held = desk.rows()
+    return rows_of_client(*held, name) if held else None
+
+
+def last_row(model: Model, rows: pl.DataFrame | None) -> Table | None:
+    """The client's newest row as the model takes it; None where it cannot be had."""
+    if rows is None or not rows.height or not set(model.columns) <= set(rows.columns):
+        return None
+    return {column: rows[column].tail(1).to_list() for column in model.columns}
+
+
+def near(desk: Desk, name: str) -> tuple[tuple[str, str], ...]:
+    """The three nearest names with their addresses."""
+    held = desk.rows()
+    known = known_names(*held) if held else [c["client"] for c in desk.clients()]
+    return tuple((one, desk.client_address(one)) for one in nearest(known, name))
+
+
+def history(desk: Desk, name: str) -> list[tuple[Scoring, Told | None]]:
+    """Every list with what it told of the client, None where the client was not on it."""
+    try:
+        told = {(one.at, one.tick): one for one in told_of(desk.config, name)}
+        every = [(one, told.get((one.at, one.tick))) for one in scorings(desk.config)]
+    except PipelineError:  # a damaged ledger; the doctor says so
+        return []
+    first = next((at for at, (_, one) in enumerate(every) if one), len(every))
+    return every[first:][-MOST_SCORINGS:]
+
+
+def notes_of(desk: Desk, name: str) -> list[Contact]:
+    try:
+        return contacts_of(desk.config, name)
+    except PipelineError:
+        return []
+
+
+# ---------------------------------------------------------------- the sentence
+
+
+def like(risk: float, outcomes: dict[str, Any]) -> dict[str, Any] | None:
+    """What came of the clients whose lists said nearly the same; None where too few are known."""
+    bins = ((outcomes.get("calibration") or {}).get("bins") or []) if outcomes.get("enough") else []
+    close = [b for b in bins if abs(b["risk"] - risk) <= ALIKE and b["n"] >= LEAST_ALIKE]
+    return min(close, key=lambda b: abs(b["risk"] - risk), default=None)
+
+
+def heading(
+    listed: Client | None, rows: pl.DataFrame | None, target: str, outcomes: dict[str, Any]
+) -> str:
+    """The words after the client's name: what is to be expected of it, or what came of it."""
+    if listed is None:
+        left = rows is not None and rows[target].tail(1).to_list() == [1]
+        return "has left" if left else "is not on the list"
+    if listed["band"] == UNKNOWN:
+        return "not enough data for a risk"
+    found = like(listed["risk"], outcomes)
+    if found:
+        return f"of 100 clients like this, {whole(found['left'])} left"
+    return f"risk {whole(listed['risk'])} %, estimated"
+
+
+def basis(listed: Client | None, average: int, outcomes: dict[str, Any]) -> str:
+    """What the heading rests on."""
+    if listed is None:
+        return "The list holds clients whose outcome is open."
+    if listed["band"] == UNKNOWN:
+        return f"{(listed.get('notes') or ['No reason is given'])[0]}."
+    times = listed["risk"] / (average / 100) if average else 0.0
+    told = f"{times:.1f} times the average client’s {average} %. " if times else ""
+    found = like(listed["risk"], outcomes)
+    if not found:
+        fewer = f"fewer than {LEAST_ALIKE} clients like this have a known outcome"
+        return f"{told}By the model alone: {fewer}."
+    low, high = found["interval"]
+    return (
+        f"{told}Basis: of {found['n']:,} clients whose list said about {whole(found['risk'])} %, "
+        f"{whole(found['left'])} of 100 left (95 % interval {whole(low)} to {whole(high)})."
+    )
+
+
+def crumb(listed: Client | None, clients: int) -> str:
+    if listed is None:
+        return "not on the list"
+    owner = listed.get("owner")
+    return f"rank {listed['rank']:,} of {clients:,}" + (f", {owner}" if owner else "")
+
+
+def facts(listed: Client, listing: dict[str, Any], signs: Signs, today: date) -> list[Fact]:
+    """The four numbers on top."""
+    change, contact = listed.get("change"), listed.get("contact") or {}
+    since = f"Since {day(listing['since'], today)}" if listing.get("since") else "Change"
+    why = "the first snapshot" if not listing.get("since") else "not on the list then"
+    found = [
+        Fact("Rank", f"{listed['rank']:,}", "on the call list" if listed["call"] else "not called"),
+        Fact(since, moved(change) or "first seen", split(change) or why),
+    ]
+    strongest = next((sign for sign in signs.lines if sign.points > 0), None)
+    if strongest:
+        note = f"{strongest.usual}; " if strongest.usual else ""
+        name, value = (strongest.name, strongest.own) if strongest.own else ("Sign", strongest.name)
+        found.append(Fact(name, value, f"{note}the strongest sign, {strongest.told}"))
+    when = contact_when(contact, today)
+    return [*found, Fact("Contact", state_of(listed), when or "nobody has noted a contact")]
+
+
+# ---------------------------------------------------------------- signs
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One part of the risk: its name, the client's own value, what is usual, and its points."""
+
+    name: str
+    own: str
+    usual: str
+    strip: Strip | None
+    points: float
+
+    @property
+    def told(self) -> str:
+        return signed(self.points, 1)
+
+
+@dataclass(frozen=True)
+class Signs:
+    """The parts of a risk, the highest first, which add up from the average client's to it.
+
+    rest: the points between the model's risk and the list's, and why there are any; 0 and "" where
+    there are none. whole: whether every part is there, or the strongest alone.
+    """
+
+    average: int
+    base: float
+    lines: list[Sign]
+    rest: float
+    total: float | None
+    bars: Bars
+    whole: bool
+
+
+def signs_of(model: Model, row: Table | None, listed: Client | None) -> Signs:
+    """Every part of the newest row's risk; those that the list has where the row cannot be had."""
+    base = 100 * float(logistic(np.array([model.intercept]))[0])
+    if row is None:
+        found = (listed or {}).get("reasons", [])
+        lines = [Sign(*_cut(reason["text"]), None, reason["points"]) for reason in found]
+        amounts = bars([line.points for line in lines], BAR_WIDTH)
+        return Signs(round(base), base, lines, 0.0, None, amounts, whole=False)
+    groups, shares, risk = points(model, row)
+    raw = {name: values[:1] for name, values in model.raw(row).items()}
+    lines = [
+        _sign(model, group, float(share), raw, row)
+        for group, share in zip(groups, shares[0], strict=True)
+    ]
+    lines.sort(key=lambda line: -line.points)
+    total = 100 * (listed["risk"] if listed else float(risk[0]))
+    rest = round(total - 100 * float(risk[0]), 1)
+    amounts = bars([*(line.points for line in lines), rest], BAR_WIDTH)
+    return Signs(round(base), base, lines, rest, total, amounts, whole=True)
+
+
+def _cut(reason: str) -> tuple[str, str, str]:
+    found, _, usual = reason.partition(" (")
+    return found, "", usual.removesuffix(")")
+
+
+def _sign(model: Model, group: Group, share: float, raw: dict[str, np.ndarray], row: Table) -> Sign:
+    """One group of terms; several columns together in the words of the list."""
+    if len(group.columns) > 1:
+        return Sign(words(model, group, raw), "", "", None, share)
+    name = group.columns[0]
+    own, usual = row[name][0], model.profile.get(name, {})
+    _, _, told = _cut(words(model, group, raw))
+    drawn = "low" in usual and "shares" not in usual
+    return Sign(label(name), shown(own), told, strip(own, usual) if drawn else None, share)
+
+
+# ---------------------------------------------------------------- over time
+
+
+def chart(past: list[tuple[Scoring, Told | None]], average: int, today: date) -> Steps | None:
+    """The risk over time; None before the second list."""
+    if len(past) < 2:
+        return None
+    return steps(
+        [whole(told.risk) if told else None for _, told in past],
+        [day(scoring.day, today) for scoring, _ in past],
+        [scoring.model_version for scoring, _ in past],
+        average,
+    )
+
+
+def told_line(scoring: Scoring, told: Told | None, today: date) -> dict[str, str]:
+    """One list's word on the client, for the table under the chart."""
+    found = {"date": day(scoring.day, today), "model": str(scoring.model_version)}
+    if told is None:
+        return found | {"risk": "not in the file", "rank": "", "parts": ""}
+    known = told.data is not None and told.model is not None
+    parts = (
+        f"data {signed(100 * (told.data or 0))}, model {signed(100 * (told.model or 0))}"
+        if known
+        else ""
+    )
+    place = f"{told.rank:,} of {told.of:,}"
+    return found | {"risk": f"{whole(told.risk)} %", "rank": place, "parts": parts}
+
+
+@dataclass(frozen=True)
+class Move:
+    """The last move in its two parts, as bars from the old risk to the new one."""
+
+    then: int
+    now: int
+    since: str
+    parts: tuple[tuple[str, str, float, float], ...]
+    ends: tuple[float, float]
+    words: str
+
+
+def move_of(listed: Client | None, listing: dict[str, Any], today: date) -> Move | None:
+    """How the last move splits; None where there was none, or its parts are not known."""
+    change = (listed or {}).get("change")
+    if not listed or not change or change.get("data") is None or change.get("model") is None:
+        return None
+    now = whole(listed["risk"])
+    then = now - change["points"]
+    middle = then + change["model"]
+    low, high = min(then, middle, now), max(then, middle, now)
+    scale = SPLIT_WIDTH / max(high - low, 10)
+
+    def x(risk: float) -> float:
+        return round((risk - low) * scale, 1)
+
+    def bar(name: str, amount: int, start: int, end: int) -> tuple[str, str, float, float]:
+        left = min(start, end)
+        return name, signed(amount), x(left), round(abs(end - start) * scale, 1)
+
+    parts = (
+        bar("new model", change["model"], then, middle),
+        bar("your data", change["data"], middle, now),
+    )
+    told = (
+        f"From {then} % on {day(listing['since'], today)} to {now} %. The new model’s part is what "
+        "it says of the same row beside the old one; the rest came with the new row."
+    )
+    return Move(then, now, day(listing["since"], today), parts, (x(then), x(now)), told)
+
+
+# ---------------------------------------------------------------- calls and notes
+
+
+def calls(
+    past: list[tuple[Scoring, Told | None]],
+    rows: pl.DataFrame | None,
+    target: str,
+    notes: list[Contact],
+    today: date,
+) -> list[dict[str, str]]:
+    """Each time that the client was on a call list: what was done, and what came of it."""
+    dated = [] if rows is None else zip(map(str, rows["_date"]), rows[target], strict=True)
+    labels, found = dict(dated), []
+    for at, (scoring, told) in enumerate(past):
+        if told is None or not told.called:
+            continue
+        until = past[at + 1][0].at if at + 1 < len(past) else "9"
+        done = [one for one in notes if scoring.at <= one.at < until]
+        found.append(
+            {
+                "date": day(scoring.day, today),
+                "rank": f"{told.rank:,}",
+                "risk": f"{whole(told.risk)} %",
+                "model": str(told.model_version),
+                "done": "; ".join(note_line(one, today)["text"] for one in done) or "nothing noted",
+                "came": LEFT_WORDS[labels.get(told.date or "None")],
+            }
+        )
+    return found[::-1][:MOST_CALLS]
+
+
+def note_line(one: Contact, today: date) -> dict[str, str]:
+    """One note as a line: when, what, by whom, in which words."""
+    until = f" until {day(one.until, today)}" if one.until else ""
+    by = f" by {one.by}" if one.by else ""
+    return {"at": stamp(one.at, today), "text": f"{one.state}{until}{by}", "note": one.note}
+
+
+def note(desk: Desk, form: MultiDict[str, str]) -> None:
+    """Keep what the form says of a client; Problem where the client or an entry is no good."""
+    name = form.get("name", "")
+    rows = own_rows(desk, name) if desk.client(name) is None else None
+    if desk.client(name) is None and (rows is None or not rows.height):
+        raise Problem(
+            404,
+            "no_such_client",
+            f"no client is called {printable(name)!r}",
+            "open the client's page and send its form",
+        )
+    fields = {key: form.get(key, "") for key in ("state", "until", "by", "note")}
+    try:
+        contacts.note(desk.config, name, **fields)
+    except BadContact as bad:
+        raise Problem(
+            422,
+            "bad_contact",
+            f"{bad.field}: {bad.why}",
+            "go back and mend that entry; nothing was kept",
+        ) from None

@@ -1,0 +1,211 @@
+"""What the pages read: the list, the release, the runs, each remembered until its file changes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from risk.config import Config, PipelineError
+from risk.data.schema import Schema
+from risk.data.store import stored_rows
+from risk.files import current_version, read_optional_json
+from risk.record.contacts import as_json, states_of
+from risk.run.journal import LATE_MINUTES, trouble
+from risk.web import notices
+from risk.web.deployed import Remembered, Served
+from risk.web.notices import Instead, State
+from risk.web.svg import top_of
+from risk.words import age, ago, day, stamp
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Desk:
+    """Everything that a page may look at; it writes nothing."""
+
+    def __init__(
+        self,
+        config: Config,
+        served: Callable[[], Served],
+        listing: Callable[[], dict[str, Any]],
+    ) -> None:
+        self.config, self.served, self._listing = config, served, listing
+        self._top, self._clients, self._rows = Remembered(), Remembered(), Remembered()
+        self._files: dict[Path, Remembered] = {}
+        self._made: dict[str, Remembered] = {}
+
+    @property
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def file(self, path: Path) -> dict[str, Any]:
+        """The JSON object in the file, {} where there is none; read again after a change."""
+        held = self._files.setdefault(path, Remembered())
+        return held.get(self.stamp_of(path), lambda: read_optional_json(path))
+
+    def made(self, name: str, of: Path, make: Callable[[], Any]) -> Any:
+        """What a page makes of a file, under a name of its own; made again after a change."""
+        held = self._made.setdefault(name, Remembered())
+        return held.get(self.stamp_of(of), make)
+
+    @staticmethod
+    def stamp_of(path: Path) -> tuple[int, int, int] | None:
+        """What a change of the file changes; None where it is absent."""
+        try:
+            seen = os.stat(path)
+        except OSError:
+            return None
+        return seen.st_ino, seen.st_mtime_ns, seen.st_size
+
+    def listing(self) -> dict[str, Any]:
+        """The list; Instead where there is none to show, with the reason."""
+        try:
+            return self._listing()
+        except PipelineError as error:
+            if self.config.clients_json.exists():
+                raise Instead(damaged(self.config, error)) from None
+            raise Instead(self.before_the_list()) from None
+
+    def before_the_list(self) -> State:
+        """Why there is no list yet."""
+        if current_version(self.config) is not None:
+            return notices.no_list()
+        rows, labelled = notices.labelled_rows(
+            self.file(self.config.summary), self.config.columns.target
+        )
+        return notices.no_model(rows, labelled, LEAST)
+
+    def release(self) -> Served:
+        """The deployed release; Instead where it is absent or damaged."""
+        try:
+            return self.served()
+        except PipelineError as error:
+            if current_version(self.config) is None:
+                raise Instead(self.before_the_list()) from None
+            raise Instead(damaged(self.config, error)) from None
+
+    def outcomes(self) -> dict[str, Any]:
+        """What came of earlier lists, {} where nothing is known."""
+        return self.file(self.config.outcomes)
+
+    def clients(self) -> list[dict[str, Any]]:
+        """The clients of the list with their contact state as it is now."""
+        listing = self.listing()
+        key = (listing, self.stamp_of(self.config.ledger), self.now.date())
+        return self._clients.get(key, lambda: with_contacts(self.config, listing["clients"]))
+
+    def client(self, name: str) -> dict[str, Any] | None:
+        """The client of this name on the list, None where it is not there."""
+        return next((c for c in self.clients() if c["client"] == name), None)
+
+    @staticmethod
+    def client_address(name: str) -> str:
+        """The address of the client's page, below the root."""
+        return f"client?{urlencode({'name': name})}"
+
+    def rows(self) -> tuple[pl.DataFrame, Schema] | None:
+        """(the ingested rows, their schema); None while an ingestion is changing them."""
+        key = self.stamp_of(self.config.store_state)
+        try:
+            rows, schema, _ = self._rows.get(key, lambda: stored_rows(self.config))
+        except PipelineError:
+            return None
+        return rows, schema
+
+    def top(self) -> int:
+        """The upper end of the scale that all curves of the list share, in percent."""
+        listing = self.listing()
+        made = lambda: top_of([c.get("history") or [] for c in listing["clients"]])  # noqa: E731
+        return self._top.get(listing, made)
+
+    def snapshot_days(self) -> list[date]:
+        """The days of which there is a file, oldest first; undated files have none."""
+        files = self.file(self.config.store_state).get("files", {})
+        told = {text for entry in files.values() for text in entry.get("dates", []) if text}
+        return [date.fromisoformat(text) for text in sorted(told)]
+
+    def broken(self) -> State | None:
+        """Why the deployed release cannot be used while the list still can."""
+        try:
+            self.served()
+        except PipelineError as error:
+            return damaged(self.config, error)
+        return None
+
+    def provisional(self) -> list[State]:
+        """Whether the deployed model still has to prove itself; none where that is not known."""
+        decision = self.file(self.config.decision)
+        version = current_version(self.config)
+        unproven = (decision.get("details") or {}).get("provisional")
+        if version is None or not (unproven or decision.get("action") == "first"):
+            return []
+        return [notices.provisional(version, UNPROVEN)]
+
+    def trouble(self) -> str:
+        """What is wrong with the last run, "" if nothing."""
+        return trouble(self.config)
+
+    def run_stamp(self) -> tuple[str, bool]:
+        """(when the last good run ended, whether that is too long ago), for every page's head."""
+        try:
+            seen = datetime.fromtimestamp(self.config.heartbeat.stat().st_mtime, UTC)
+        except OSError:
+            return "No run has ended well yet", False
+        seconds = max((self.now - seen).total_seconds(), 0)
+        late = seconds > 60 * LATE_MINUTES
+        text = f"{'Late: last' if late else 'Last'} run {seen:%H:%M} UTC, {ago(seconds)}"
+        return text, late
+
+    def basis(self) -> list[str]:
+        """What every page stands on, for its foot: the data's date, the model and its age."""
+        found: list[str] = []
+        with contextlib.suppress(PipelineError, Instead):
+            found.append(f"Data of {data_date(self.listing())}")
+        with contextlib.suppress(PipelineError, OSError):
+            served = self.served()
+            since = stamp(served.manifest["deployed_at"])
+            found.append(f"Model {served.version}, deployed {since}")
+        return found
+
+
+UNPROVEN = (
+    "No outcome that came after a forecast has shown yet that the forecasts are better than the "
+    "share of leavers alone."
+)
+LEAST = "a first model needs at least 50 rows with an outcome, 10 of each kind."
+
+
+def damaged(config: Config, error: PipelineError) -> State:
+    """The state of an artifact that cannot be read; paths as seen from the project's folder."""
+    what, _, hint = str(error).replace(f"{config.root}/", "").partition("; ")
+    return notices.damaged(what, f"Or: {hint}." if hint else "")
+
+
+def with_contacts(config: Config, clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The clients with their contact state of now; as the list has it where notes are damaged."""
+    try:
+        now = states_of(config)
+    except PipelineError:
+        return clients
+    return [
+        {**client, "contact": as_json(now.get(client["client"]))}
+        if client.get("contact") or client["client"] in now
+        else client
+        for client in clients
+    ]
+
+
+def data_date(listing: dict[str, Any]) -> str:
+    """The day of the newest row on the list; of undated rows the time of scoring."""
+    dated = listing.get("data_date")
+    return day(dated) if dated else stamp(listing["scored_at"])
+
+
+def data_age(listing: dict[str, Any], now: datetime) -> str:
+    return age(listing.get("data_date") or listing["scored_at"], now)

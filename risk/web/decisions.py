@@ -1,0 +1,454 @@
+"""The page Decisions: every look that had something to decide, what was behind it, releases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from werkzeug.datastructures import MultiDict
+
+from risk.config import PipelineError
+from risk.data.schema import printable
+from risk.files import Release, current_version, releases
+from risk.record import history
+from risk.record.history import BY_HAND, Entry
+from risk.web import notices
+from risk.web.access import Problem
+from risk.web.context import Desk
+from risk.web.notices import State
+from risk.web.shapes import Chart, Scale, Seen, chart, scale, shown
+from risk.words import age, counted, stamp
+
+PER_PAGE, NEAR = 50, 0.3
+QUIET = ("keep", "wait")
+# Action -> what it is called; a verdict without an action is called by its own word.
+WORDS = {
+    "first": "first model",
+    "swap": "swap",
+    "growth": "growth",
+    "jump": "jump",
+    "back": "back",
+    "layer": "level moved",
+    "roll back": "roll back",
+    "rollback by hand": "rollback by hand",
+    "deployment by hand": "by hand",
+    "release hold": "hold released",
+}
+SHAPES = {"rollback by hand": "back", "roll back": "back", "back": "back", "release hold": "hand"}
+
+
+def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
+    """All that decisions.html lays out."""
+    page = asked(args)
+    try:
+        found = history.counted(desk.config)
+        page = min(page, max(-(-found // PER_PAGE), 1))
+        kept = history.entries(desk.config, PER_PAGE + 1, PER_PAGE * (page - 1))
+        last = history.last_decision(desk.config)
+        damage: State | None = None
+    except PipelineError as error:
+        found, page, kept, last = 0, 1, [], None
+        damage = damaged(desk, error)
+    looks = looks_of(kept, files_by_tick(desk), desk.now)
+    return {
+        "heading": heading(desk, last, found, damage),
+        "last": about_last(last, desk.now) if last else None,
+        "banners": banners(desk, damage, found),
+        "items": grouped(looks[:PER_PAGE], page == 1),
+        "found": found,
+        "shown": min(len(looks), PER_PAGE),
+        "first": PER_PAGE * (page - 1) + 1,
+        "page": page,
+        "page_count": max(-(-found // PER_PAGE), 1),
+        "chart": charted(kept[-PER_PAGE:], desk.now.date()),
+        "chart_words": chart_words(kept),
+        "rule": RULES.get(kept[-1].policy if kept else desk.config.policy, ""),
+        "releases": released(desk, kept),
+        "former": former(desk),
+    }
+
+
+RULES = {
+    "fast": "A challenger takes over when its line reaches the limit. Rings are of one look’s rows "
+    "alone: a model of just these rows, or a former one, which takes over at a limit of its own.",
+    "certified": "After each swap the next limit is higher: however often we look, a model that is "
+    "no worse is replaced with a chance of at most 5 %.",
+}
+
+
+def asked(args: MultiDict[str, str]) -> int:
+    """The page that the address asks for; Problem 400 names what it does not know."""
+    for name in args:
+        if name != "page":
+            raise Problem(
+                400, "bad_parameter", f"{printable(name)!r} is unknown here", "the page knows page"
+            )
+    text = args.get("page") or "1"
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+        raise Problem(
+            400,
+            "bad_parameter",
+            f"page is {printable(text)!r}",
+            "give a whole number of at least 1",
+        )
+    return int(text)
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def heading(desk: Desk, last: Entry | None, found: int, damage: State | None) -> str:
+    """What is deployed, and whether that is about to change."""
+    version = current_version(desk.config)
+    if damage:
+        return damage.what
+    if last is None or version is None:
+        return "No decision yet" if version is None else f"Model {version} was deployed by hand"
+    held = desk.file(desk.config.deployment_state).get("held")
+    if held:
+        why = "by hand" if held is True else "by a data fault"
+        return f"Model {version} is held {why}"
+    if last.after == version and last.before != version and last.action != "layer":
+        return f"Model {version} {_took_over(last)}"
+    lead = leading(last)
+    if lead is None:
+        return f"Model {version} stays"
+    if lead["E"] >= NEAR * lead["limit"]:
+        return f"Model {version} stays, and {named(lead)} is near its limit"
+    return f"Model {version} stays: no challenger is near its limit"
+
+
+def _took_over(last: Entry) -> str:
+    if last.before is None:
+        return "is the first"
+    why = {"growth": "it has learned from many more rows"}
+    return f"took over from {last.before}: {why.get(last.action, 'it predicts better')}"
+
+
+def leading(entry: Entry) -> dict[str, Any] | None:
+    """The challenger that is nearest to its limit."""
+    if not entry.evidence:
+        return None
+    return max(entry.evidence, key=lambda one: one["E"] / one["limit"])
+
+
+def about_last(last: Entry, now: datetime) -> dict[str, str]:
+    """When the last look was, and what it said, in words."""
+    lead = leading(last)
+    told = ""
+    if lead:
+        told = f"Nearest to its limit is {named(lead)}: E = {shown(lead['E'])}, and it takes "
+        told += f"{shown(lead['limit'])}."
+    return {
+        "when": stamp(last.at),
+        "age": age(last.at, now),
+        "lead": told,
+        "needed": needed(lead) if lead else "",
+    }
+
+
+def named(one: dict[str, Any]) -> str:
+    """The challenger's name in a sentence."""
+    return "the challenger" if one["name"] == "challenger" else f"“{printable(one['name'])}”"
+
+
+def needed(one: dict[str, Any]) -> str:
+    """How many more rows with outcomes it would take, with the spread of that guess."""
+    if one["E"] >= one["limit"]:
+        return "The limit is reached."
+    if "rows_needed" not in one:
+        return "By the rows of this look alone."
+    rows = one["rows_needed"]
+    if rows is None:
+        return "There is no evidence for it so far."
+    return (
+        f"At this pace that is about {roughly(rows)} more rows with outcomes "
+        f"({roughly(rows / 2.5)} to {roughly(2.5 * rows)})."
+    )
+
+
+def roughly(number: float) -> str:
+    """Two digits of it: the guess has no more."""
+    least = 10 ** max(len(f"{number:.0f}") - 2, 0)
+    return f"{round(number / least) * least:,}"
+
+
+def damaged(desk: Desk, error: PipelineError) -> State:
+    why = str(error).replace(f"{desk.config.root}/", "").partition("; ")[0]
+    return notices.history_damaged(desk.config.shown(desk.config.history), why)
+
+
+def banners(desk: Desk, damage: State | None, found: int) -> list[State]:
+    """What holds the deployed model or hides its past."""
+    told = [damage] if damage else [] if found else [notices.no_decision()]
+    return [*told, *held(desk)]
+
+
+def held(desk: Desk) -> list[State]:
+    """The hold, by hand or by a data fault, with what ends it."""
+    note = desk.file(desk.config.deployment_state)
+    if note.get("held") is True:
+        return [notices.held_by_hand(note.get("current"), f"on {stamp(note['at'])}")]
+    if not note.get("held"):
+        return []
+    faults = desk.file(desk.config.decision).get("details", {}).get("faults") or [{}]
+    sentence = faults[0].get("sentence") or "the newest file cannot be what it says"
+    return [notices.held_by_fault(sentence.rstrip("."), faults[0].get("file") or "FILE")]
+
+
+# ---------------------------------------------------------------- the log
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look as the log shows it."""
+
+    at: str
+    age: str
+    word: str
+    shape: str
+    alert: bool
+    change: str
+    reason: str
+    own: str
+    limit: str
+    lead: str
+    scale: Scale | None
+    over: bool
+    rows: int
+    exits: int
+    evidence: list[dict[str, str]]
+    guards: list[str]
+    model_digest: str
+    files: list[tuple[str, str]]
+    quiet: bool
+
+
+def sentence(text: str) -> str:
+    """With a capital at its beginning; what begins with a column's name stays as it is."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def files_by_tick(desk: Desk) -> dict[int, list[tuple[str, str]]]:
+    """Tick -> (file, the beginning of its digest) of the files that the store took in then."""
+    found: dict[int, list[tuple[str, str]]] = {}
+    for name, entry in sorted(desk.file(desk.config.store_state).get("files", {}).items()):
+        found.setdefault(entry["tick"], []).append((printable(name), entry["sha256"][:8]))
+    return found
+
+
+def looks_of(
+    kept: Sequence[Entry], files: dict[int, list[tuple[str, str]]], now: datetime
+) -> list[Look]:
+    """The entries, oldest first, as looks, newest first, with the files since the one before."""
+    widest = max((one["limit"] for e in kept for one in e.evidence), default=10.0)
+    ticks = [0, *(entry.tick for entry in kept)]
+    return [
+        _look(
+            entry,
+            [one for tick in range(before + 1, entry.tick + 1) for one in files.get(tick, [])],
+            widest,
+            now,
+        )
+        for entry, before in zip(kept, ticks, strict=False)
+    ][::-1]
+
+
+def _look(entry: Entry, files: list[tuple[str, str]], widest: float, now: datetime) -> Look:
+    lead = leading(entry)
+    word, shape = verdict_of(entry)
+    return Look(
+        at=stamp(entry.at),
+        age=age(entry.at, now),
+        word=word,
+        shape=shape,
+        alert=shape in ("back", "held"),
+        change=change_of(entry),
+        reason=sentence(entry.reason) if entry.verdict != "fault" else entry.reason,
+        own=shown(lead["E"]) if lead else "",
+        limit=shown(lead["limit"]) if lead else "",
+        lead=printable(lead["name"]) if lead else "",
+        scale=scale(lead["E"], lead["limit"], widest) if lead else None,
+        over=bool(lead and lead["E"] >= lead["limit"]),
+        rows=entry.rows,
+        exits=entry.exits,
+        evidence=[_challenger(one) for one in entry.evidence],
+        guards=_guards(entry.details.get("guards")),
+        model_digest=str(entry.details.get("champion_sha256") or "")[:8],
+        files=files,
+        quiet=entry.verdict in QUIET and entry.before == entry.after,
+    )
+
+
+def verdict_of(entry: Entry) -> tuple[str, str]:
+    """(the word, the shape beside it)."""
+    if entry.verdict == "fault":
+        return "data fault", "held"
+    if entry.action in SHAPES:
+        return WORDS[entry.action], SHAPES[entry.action]
+    if entry.action == "layer":
+        return WORDS[entry.action], "keep"
+    if entry.verdict == BY_HAND:
+        return WORDS.get(entry.action, entry.action), "hand"
+    if entry.action == "none" or not WORDS.get(entry.action):
+        return entry.verdict, entry.verdict
+    return WORDS[entry.action], "deploy"
+
+
+def change_of(entry: Entry) -> str:
+    """`2 → 3`, `3 stays`, `3 is held`."""
+    if entry.after is None or entry.before == entry.after or entry.action == "release hold":
+        version = entry.after or entry.before
+        return f"{version} stays" if version else "no model"
+    if entry.before is None:
+        return f"model {entry.after}"
+    return f"{entry.before} → {entry.after}"
+
+
+def _challenger(one: dict[str, Any]) -> dict[str, str]:
+    return {
+        "name": printable(one["name"]),
+        "own": shown(one["E"]),
+        "limit": shown(one["limit"]),
+        "brier": _brier(one.get("brier")),
+        "served": _brier(one.get("brier_served")),
+        "needed": needed(one),
+    }
+
+
+def _brier(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _guards(guards: Any) -> list[str]:
+    if isinstance(guards, dict):
+        guards = [f"{name}: {text}" for name, text in guards.items()]
+    return [printable(str(text)) for text in guards or ()]
+
+
+def grouped(looks: list[Look], newest: bool) -> list[Look | list[Look]]:
+    """The looks, with those that changed nothing gathered where two or more follow one another.
+
+    newest: the first of them is the very last look, which always stands alone.
+    """
+    found: list[Look | list[Look]] = []
+    for at, look in enumerate(looks):
+        if not look.quiet or (newest and at == 0):
+            found.append(look)
+        elif found and isinstance(found[-1], list):
+            found[-1].append(look)
+        else:
+            found.append([look])
+    return [one[0] if isinstance(one, list) and len(one) == 1 else one for one in found]
+
+
+# ---------------------------------------------------------------- the chart
+
+
+def charted(kept: Sequence[Entry], today: date) -> Chart | None:
+    """The evidence of these looks, oldest first; looks without any are left out."""
+    return chart(
+        [
+            Seen(
+                stamp(entry.at, today).rpartition(" ")[0].rpartition(" ")[0],
+                {
+                    printable(o["name"]): (o["E"], o["limit"])
+                    for o in entry.evidence
+                    if since_mark(o)
+                },
+                {
+                    printable(o["name"]): (o["E"], o["limit"])
+                    for o in entry.evidence
+                    if not since_mark(o)
+                },
+                _mark(entry),
+            )
+            for entry in kept
+            if entry.evidence or _mark(entry)
+        ]
+    )
+
+
+def since_mark(one: dict[str, Any]) -> bool:
+    """Whether it is of all rows since the evidence began; else of this look's rows alone."""
+    return "rows_needed" in one
+
+
+def _mark(entry: Entry) -> str:
+    """Words where the evidence began anew, "" where it goes on: also where the level moved."""
+    if entry.action == "release hold":
+        return "hold released"
+    if entry.action in ("layer", "none") or entry.after is None:
+        return ""
+    older = entry.before is not None and entry.after < entry.before
+    return f"back to {entry.after}" if older else f"model {entry.after}"
+
+
+def chart_words(kept: Sequence[Entry]) -> str:
+    """What the chart shows, for who cannot see it."""
+    judged = [entry for entry in kept if entry.evidence]
+    if not judged:
+        return ""
+    lead = leading(judged[-1])
+    assert lead
+    changes = sum(entry.before != entry.after for entry in judged)
+    return (
+        f"Evidence on a log axis over {counted(len(judged), 'look')}, {changes} of which changed "
+        f"the model. The last one’s best stands at {shown(lead['E'])} of {shown(lead['limit'])}"
+    )
+
+
+# ---------------------------------------------------------------- releases
+
+
+def released(desk: Desk, kept: Sequence[Entry]) -> list[dict[str, str]]:
+    """The kept releases, newest first."""
+    current, past = current_version(desk.config), former(desk)
+    why = {
+        entry.after: WORDS.get(entry.action, "")
+        for entry in kept
+        if entry.after != entry.before and entry.action not in SHAPES
+    }
+    undone = {e.before for e in kept if e.action in ("roll back", "rollback by hand", "back")}
+    lines = []
+    for release in reversed(kept_releases(desk)):
+        m, version = release.manifest, release.version
+        state = (
+            "served"
+            if version == current
+            else "former"
+            if version == past
+            else "taken back"
+            if version in undone
+            else "replaced"
+        )
+        lines.append(
+            {
+                "version": str(version),
+                "at": stamp(m["deployed_at"]),
+                "state": state,
+                "why": why.get(version) or WORDS.get(m.get("action") or "", "–"),
+                "rows": f"{m['rows']:,}",
+                "f1": f"{m['f1']:.3f}",
+                "digest": m["files"]["model.json"][:8],
+                "data": m["files"]["finaldata.csv"][:8],
+            }
+        )
+    return lines
+
+
+def kept_releases(desk: Desk) -> list[Release]:
+    """The kept releases, oldest first; they change when the deployment does."""
+    return desk.made(
+        "releases", desk.config.production_folder / "releases", lambda: releases(desk.config)
+    )
+
+
+def former(desk: Desk) -> int | None:
+    """The version that `deployment.py --rollback` goes back to."""
+    note, current = desk.file(desk.config.deployment_state), current_version(desk.config)
+    found = note.get("former") if note.get("current") == current else note.get("current")
+    return found if isinstance(found, int) else None

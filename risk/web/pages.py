@@ -1,0 +1,216 @@
+"""The pages' routes: who gets a page and who gets JSON, states and refusals, the one POST.
+
+A page is an address, a template and a view: a function of the desk and the query that returns what
+the template lays out. docs/pages.md says how one is added.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from flask import Flask, Request, Response, g, render_template, request
+from werkzeug.datastructures import MultiDict
+
+from risk.config import HOME
+from risk.web import client, decisions, notices, status, today, trust
+from risk.web.access import Problem
+from risk.web.context import Desk
+from risk.web.notices import Instead, State
+
+STATIC = {"page.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+# With no-referrer a browser sends `Origin: null` along with a form, even to its own site.
+PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: address, template, word in the navigation, what it shows, the page that it is
+    under in the navigation."""
+
+    path: str
+    template: str
+    label: str
+    view: Callable[[Desk, MultiDict[str, str]], Values]
+    under: str = ""
+
+
+PAGES = (
+    Page("/", "today.html", "Today", today.view),
+    Page("/trust", "trust.html", "Trust", trust.view),
+    Page("/decisions", "decisions.html", "Decisions", decisions.view),
+    Page("/status", "status.html", "Status", status.view),
+    Page("/client", "client.html", "", client.view, under="/"),
+    Page("/states", "states.html", "", lambda desk, _: {"examples": notices.examples()}),
+)
+
+
+def wants_page(call: Request) -> bool:
+    """Whether the caller names HTML, as every browser does; curl's */* does not."""
+    accepted = call.accept_mimetypes
+    named = any(kind == "text/html" and quality > 0 for kind, quality in accepted)
+    return named and accepted["text/html"] >= accepted["application/json"]
+
+
+class Pages:
+    """The pages of one desk, as Flask's views."""
+
+    def __init__(self, desk: Desk, secret: str) -> None:
+        self.desk, self.secret = desk, secret.encode()
+
+    def join(self, app: Flask) -> None:
+        """Add every page but `/`, which the API's index hands over, and what pages need."""
+        app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+        app.jinja_env.globals["token"] = self.token
+        app.before_request(_begin)
+        for page in PAGES[1:]:
+            app.add_url_rule(page.path, page.template, lambda page=page: self.show(page))
+        app.add_url_rule("/today.csv", "today.csv", self.table)
+        app.add_url_rule("/report.pdf", "report.pdf", self.report)
+        app.add_url_rule("/contact", "contact", self.contact, methods=["POST"])
+        app.add_url_rule("/static/<name>", "static", static)
+
+    def today(self) -> Response:
+        return self.show(PAGES[0])
+
+    def show(self, page: Page) -> Response:
+        """The page, or the one state that stands in its place."""
+        try:
+            return self.drawn(page.template, page.path, page.view(self.desk, request.args))
+        except Instead as found:
+            return self.state(found.state, page.path)
+
+    def state(self, state: State, path: str = "") -> Response:
+        response = self.drawn("state.html", path, {"state": state})
+        response.status_code = state.status
+        return response
+
+    def refusal(self, problem: Problem) -> Response:
+        """An error of the API as a page."""
+        if problem.status == 401:
+            return self.state(notices.not_allowed())
+        return self.state(notices.refused(problem.status, problem.message, problem.hint))
+
+    def drawn(self, template: str, path: str, values: Values) -> Response:
+        """The template, with what every page has: navigation, stamp of the last run, foot."""
+        alone = "state" in values  # a state says all there is to know, to a stranger too
+        run, late = ("", False) if alone else self.desk.run_stamp()
+        basis = [] if alone else self.desk.basis()
+        shell = {
+            "pages": [page for page in PAGES if page.label],
+            "path": path,
+            "under": next((page.under for page in PAGES if page.path == path), ""),
+            "root": f"{request.script_root}/",
+            "style": style_address(", ".join(basis)),
+            "run": run,
+            "late": late,
+            "basis": basis,
+            "milliseconds": lambda: max(round(1000 * (time.perf_counter() - g.began)), 1),
+        }
+        response = Response(render_template(template, **shell, **values))
+        response.headers.update(PAGE_HEADERS)
+        response.headers["Vary"] = "Accept"
+        return response
+
+    def table(self) -> Response:
+        """What `/` shows, as CSV for a spreadsheet."""
+        try:
+            text = today.csv_text(self.desk, request.args)
+        except Instead as found:
+            return self.state(found.state)
+        response = Response(text.encode("utf-8-sig"), mimetype="text/csv")
+        response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.csv"
+        return response
+
+    def report(self) -> Response:
+        """The report of the present list, as reporting.py wrote it beside the list."""
+        try:
+            raw = self.desk.config.report_pdf.read_bytes()
+        except OSError:
+            raise Problem(
+                404, "no_report", "there is no report yet", "run fullprocess.py, or reporting.py"
+            ) from None
+        response = Response(raw, mimetype="application/pdf")
+        response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.pdf"
+        return response
+
+    # ------------------------------------------------------------ the one POST
+
+    def token(self) -> str:
+        """What a form of ours carries and a stranger's page cannot know."""
+        return hmac.new(self.secret, b"contact", hashlib.sha256).hexdigest()[:32]
+
+    def contact(self) -> Response:
+        """Note that a client was contacted, and go back to where the form was sent."""
+        form = request.form
+        refuse_forged(request, self.token())
+        client.note(self.desk, form)
+        response = Response(status=303)
+        back = form.get("back", "")
+        response.headers["Location"] = f"{request.script_root}/{today.back(back, form)}"
+        response.headers.update(PAGE_HEADERS)
+        return response
+
+
+def _begin() -> None:
+    g.began = time.perf_counter()
+
+
+def refuse_forged(call: Request, token: str) -> None:
+    """Problem 403 unless the form was sent from one of our own pages."""
+    origin, site = call.headers.get("Origin"), call.headers.get("Sec-Fetch-Site")
+    foreign = (origin is not None and urlsplit(origin).netloc != call.host) or (
+        site not in (None, "same-origin")
+    )
+    if foreign or (origin is None and site is None):
+        raise Problem(
+            403,
+            "foreign_form",
+            "the form was not sent from this site's own page",
+            "open the client's page here and send its form",
+        )
+    if not hmac.compare_digest(call.form.get("token", "").encode(), token.encode()):
+        raise Problem(
+            403,
+            "old_form",
+            "the form is of a server that has been restarted since",
+            "go back, load the page again and send its form; nothing was changed",
+        )
+
+
+def static(name: str) -> Response:
+    """The stylesheet or the icon; kept by the browser, since a change changes the address."""
+    if name not in STATIC:
+        raise Problem(404, "not_found", "there is no such file", "GET / lists the endpoints")
+    raw = (HOME / "static" / name).read_bytes()
+    if name == "page.css":
+        raw += printed_foot(request.args.get("foot", "")).encode()
+    response = Response(raw, content_type=STATIC[name])
+    response.headers["Cache-Control"] = "private, max-age=86400"
+    return response
+
+
+def printed_foot(text: str) -> str:
+    """The rule that puts the text at the foot of every printed page; no rule but this one.
+
+    Only a stylesheet can, and without inline styles it has to come with the one that there is.
+    """
+    plain = re.sub(r"[^\w :,.]", "", text)[:200]
+    return f'@page {{ @bottom-left {{ content: "{plain}"; font: 8pt sans-serif; }} }}\n'
+
+
+def style_address(foot: str) -> str:
+    """The stylesheet with this foot on prints, at an address that changes when it does."""
+    changed = (HOME / "static" / "page.css").stat().st_mtime_ns
+    return f"static/page.css?{urlencode({'v': f'{changed:x}'[-10:], 'foot': foot})}"

@@ -1,0 +1,451 @@
+"""The page Status: does it run, how did the last week go, what is wrong with data or runs."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from werkzeug.datastructures import MultiDict
+
+from risk.alerts.due import is_wanted
+from risk.config import Config
+from risk.data.quarantine import set_aside
+from risk.data.schema import printable
+from risk.drift.watch import last_seen
+from risk.run import runlog
+from risk.run.journal import LATE_MINUTES, last_failure, running
+from risk.web import notices
+from risk.web.context import Desk, data_date
+from risk.web.decisions import held
+from risk.web.notices import State
+from risk.web.shapes import (
+    FAILED,
+    IDLE,
+    MISSING,
+    NONE,
+    OK,
+    Strip,
+    hour_word,
+    hours,
+    seconds_curve,
+)
+from risk.words import MONTHS, age, ago, counted, day, enumerated, stamp
+
+DAYS, HOUR_TICKS = 7, 6
+SHOWN_FILES = 12
+SHOWN_SENT = 8
+SHOWN_DRIFT, TOLD = 8, ("alert", "watching")
+TAIL_BYTES, TAIL_LINES = 8_000, 20
+BAR_UNITS = 400  # the drift bar ends at .25; its stroke is at .04, see docs/watch.md
+LEAST_MISSING = 0.05  # percent: less is shown as 0.0
+PACKAGES = ("numpy", "polars", "scikit-learn", "pandas", "flask", "matplotlib")
+STAGES = ("ingestion", "training", "scoring", "deployment", "reporting", "apicalls")
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
+    """All that status.html lays out."""
+    marker, now = desk.file(desk.config.run_marker), desk.now
+    beat, busy = heartbeat(desk.config), running(desk.config)
+    seen = last_seen(desk.config)
+    drift = [drifted(row) for row in seen["rows"]]
+    return {
+        "heading": heading(marker, beat, busy, desk.trouble(), now),
+        "lead": lead(marker, beat, busy, now),
+        "alerts": [one["name"] for one in drift if one["state"] == "alert"],
+        "banners": banners(desk, beat, now),
+        "week": week(ring(desk.config), now),
+        "failure": failure(last_failure(marker), now),
+        "data": data_card(desk),
+        "drift": drift,
+        "shown_drift": max(SHOWN_DRIFT, sum(one["state"] in TOLD for one in drift)),
+        "watched": watched(seen, now),
+        "times": times(desk.file(desk.config.timings)),
+        "versions": versions(desk.file(desk.config.packages), now),
+        "disk": disk(desk.config.state_folder),
+        "sent": sent(desk),
+        "tail": tail(desk.config.log_folder / "fullprocess.log"),
+    }
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def heartbeat(config: Config) -> datetime | None:
+    """When a run ended well last, None where none has."""
+    try:
+        return datetime.fromtimestamp(config.heartbeat.stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
+def is_late(beat: datetime, now: datetime) -> bool:
+    return (now - beat).total_seconds() > 60 * LATE_MINUTES
+
+
+def heading(
+    marker: dict[str, Any], beat: datetime | None, busy: str, wrong: str, now: datetime
+) -> str:
+    """Does it run? In one sentence, the worst that is true."""
+    if beat is None:
+        if isinstance(marker.get("failed"), dict):
+            return f"The last run failed in {marker['failed'].get('stage')}; none ended well yet"
+        return "No run has ended well yet"
+    told = ago((now - beat).total_seconds())
+    if isinstance(marker.get("failed"), dict):
+        return (
+            f"The last run failed in {marker['failed'].get('stage')}; the last good one was {told}"
+        )
+    if wrong:
+        return f"The last run was cut off in {marker.get('stage')}; the last good one was {told}"
+    if is_late(beat, now):
+        return f"Late: the last good run was {told}"
+    if busy:
+        return "A run is at work"
+    what = "had nothing to do" if was_idle(marker, beat) else f"{marker.get('outcome')}"
+    return f"Running: the last look was {told} and {what}"
+
+
+def was_idle(marker: dict[str, Any], beat: datetime) -> bool:
+    """Whether the last sign of life is of a tick that found nothing new; only those touch it
+    without writing the marker."""
+    finished = marker.get("finished")
+    return finished is not None and (beat - datetime.fromisoformat(finished)).total_seconds() > 5
+
+
+def lead(
+    marker: dict[str, Any], beat: datetime | None, busy: str, now: datetime
+) -> list[tuple[str, bool]]:
+    """The pieces of the second line: (words, whether they are the strong ones)."""
+    found: list[tuple[str, bool]] = []
+    if beat:
+        found.append(
+            (f"{beat:%H:%M} UTC, {'idle' if was_idle(marker, beat) else 'a full run'}.", True)
+        )
+    if marker.get("finished"):
+        began, ended = (datetime.fromisoformat(marker[k]) for k in ("started", "finished"))
+        took = counted(max(round((ended - began).total_seconds()), 1), "second")
+        when = f"{stamp(marker['finished'])} ({age(marker['finished'], now)})"
+        reason = printable(str(marker.get("reason") or ""))
+        words = f" The last run with something to do was {when} and took {took}. Its outcome, "
+        found.append((f"{words}“{marker.get('outcome')}”: {reason}.", False))
+    if busy:
+        found.append((f" {busy[:1].upper()}{busy[1:]}.", False))
+    return found
+
+
+def banners(desk: Desk, beat: datetime | None, now: datetime) -> list[State]:
+    """What somebody has to do something about, the worst first."""
+    found = []
+    if beat is None:
+        found.append(notices.never_run())
+    if desk.trouble():
+        when = data_date(desk.listing()) if desk.config.clients_json.exists() else "before"
+        found.append(notices.last_run_failed(desk.trouble(), when))
+    elif beat and is_late(beat, now):
+        found.append(notices.late(ago((now - beat).total_seconds())))
+    broken = desk.broken() if (desk.config.production_folder / "current").is_symlink() else None
+    return [*found, *([broken] if broken else []), *held(desk)]
+
+
+# ---------------------------------------------------------------- the last 7 days
+
+
+def ring(config: Config) -> bytes:
+    """The ring of ticks as it is on disk, b"" without one."""
+    try:
+        return config.ticks.read_bytes()
+    except OSError:
+        return b""
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day of the strip, the newest first: its name, the marks, the same in words."""
+
+    name: str
+    strip: Strip
+    words: str
+    bad: str
+
+
+def week(raw: bytes, now: datetime) -> dict[str, Any]:
+    """The strip of the last 7 days, and how many ticks came to what."""
+    today = datetime(now.year, now.month, now.day, tzinfo=UTC)
+    first = int((today - timedelta(days=DAYS - 1)).timestamp()) // runlog.SECONDS
+    last = int(now.timestamp()) // runlog.SECONDS
+    # The tick of these ten minutes may be still to come.
+    found = runlog.kinds(raw, first, last)
+    found[-1:] = [] if found[-1] == runlog.NONE else found[-1:]
+    days = [found[at : at + runlog.A_DAY] for at in range(0, len(found), runlog.A_DAY)]
+    start = today.date() - timedelta(days=DAYS - 1)
+    told = [_day(start + timedelta(days=at), one) for at, one in enumerate(days)]
+    return {"days": told[::-1], "counts": counts(found), "known": any(k > 0 for k in found)}
+
+
+def _day(when: date, found: Sequence[int]) -> Day:
+    words = [hour_word(found[at : at + HOUR_TICKS]) for at in range(0, len(found), HOUR_TICKS)]
+    name = f"{WEEKDAYS[when.weekday()]} {when.day} {MONTHS[when.month - 1]}"
+    told = Counter(word for word in map(_word, found) if word)
+    plain = enumerated([f"{told[w]} {w}" for w in (OK, IDLE) if told[w]]) or "nothing noted"
+    bad = enumerated([f"{told[w]} {w} ({_span(found, w)})" for w in (FAILED, MISSING) if told[w]])
+    return Day(name, hours(words), plain if told[OK] + told[IDLE] or not bad else "", bad)
+
+
+def _word(kind: int) -> str:
+    return {runlog.IDLE: IDLE, runlog.WORKED: OK, runlog.BROKEN: FAILED, runlog.NONE: MISSING}.get(
+        kind, NONE
+    )
+
+
+def _span(found: Sequence[int], word: str) -> str:
+    """`04:10 to 06:30`: from the first to the last such tick of the day."""
+    at = [place for place, kind in enumerate(found) if _word(kind) == word]
+    first, last = (f"{place // HOUR_TICKS:02d}:{place % HOUR_TICKS}0" for place in (at[0], at[-1]))
+    return first if first == last else f"{first} to {last}"
+
+
+def counts(found: Sequence[int]) -> str:
+    """What became of the expected ticks, in one sentence."""
+    told = Counter(word for word in map(_word, found) if word)
+    parts = [
+        f"{told[OK]:,} had something to do",
+        f"{told[IDLE]:,} were idle",
+        f"{told[FAILED]:,} failed",
+        f"{told[MISSING]:,} are missing",
+    ]
+    return f"Of {sum(told.values()):,} expected ticks {enumerated(parts)}."
+
+
+# ---------------------------------------------------------------- the last failure
+
+
+def failure(found: dict[str, Any] | None, now: datetime) -> dict[str, Any] | None:
+    """The last failed run: stage, message, how often, and whether it is over."""
+    if not found or not found.get("at"):
+        return None
+    runs, over = found.get("runs", 1), found.get("over")
+    return {
+        "stage": str(found.get("stage") or "the start").capitalize(),
+        "error": printable(str(found.get("error"))),
+        "when": _stamp(found["at"]),
+        "runs": f", {runs} runs in a row" if runs > 1 else "",
+        "over": f"{_age(found['at'], now)}, and over since {_stamp(over)}" if over else "Still so",
+        "lasts": not over,
+    }
+
+
+def _stamp(text: str) -> str:
+    try:
+        return stamp(text)
+    except ValueError:
+        return "an unknown time"
+
+
+def _age(text: str, now: datetime) -> str:
+    told = age(text, now)
+    return f"{told[:1].upper()}{told[1:]}"
+
+
+# ---------------------------------------------------------------- the data
+
+
+def data_card(desk: Desk) -> dict[str, Any] | None:
+    """The files of the last ingestion that changed rows, with counts that add up."""
+    store = desk.file(desk.config.store_state)
+    entries = list(store.get("files", {}).values())
+    if not entries:
+        return None
+    newest = max(entry["tick"] for entry in entries)
+    last = [entry for entry in entries if entry["tick"] == newest]
+    sums = {
+        key: sum(e[key] for e in last) for key in ("rows", "accepted", "duplicates", "quarantined")
+    }
+    column = desk.file(desk.config.summary).get("columns", {})
+    target = column.get(desk.config.columns.target, {})
+    return {
+        "when": stamp(max(entry["ingested_at"] for entry in last)),
+        "sums": {key: f"{number:,}" for key, number in sums.items()},
+        "bar": _bar(sums),
+        "files": [_file(entry) for entry in last[:SHOWN_FILES]],
+        "more": max(len(last) - SHOWN_FILES, 0),
+        "total": {key: f"{sum(e[key] for e in entries):,}" for key in sums},
+        "total_files": counted(len(entries), "file"),
+        "outcomes": f"{target.get('count', 0):,}",
+        "missing": missing(column, desk.config.columns.features),
+        "refused": [_refused(e) for e in entries if "refusal" in e or e["verdict"] != "accepted"],
+        "quarantine": quarantine(desk, entries),
+        "folder": desk.config.shown(desk.config.quarantine),
+    }
+
+
+def _bar(sums: dict[str, int]) -> list[float]:
+    """Where the parts of the bar end, on 0 to 100: accepted, then duplicates."""
+    whole = max(sums["rows"], 1)
+    return [
+        round(100 * sums["accepted"] / whole, 2),
+        round(100 * (sums["accepted"] + sums["duplicates"]) / whole, 2),
+    ]
+
+
+def _file(entry: dict[str, Any]) -> dict[str, str]:
+    return {
+        "name": printable(entry["file"]),
+        "sha256": entry["sha256"][:8],
+        "replaced": " (replaced an earlier one)" if entry.get("replaced") else "",
+        **{key: f"{entry[key]:,}" for key in ("rows", "accepted", "duplicates", "quarantined")},
+    }
+
+
+def _refused(entry: dict[str, Any]) -> dict[str, str]:
+    latest = entry.get("refusal", entry)
+    return {"name": printable(entry["file"]), "why": printable(latest.get("reason") or "refused")}
+
+
+def missing(columns: dict[str, Any], features: Sequence[str]) -> str:
+    """Which features lack how much, the most first; "" where none does."""
+    shares = {name: columns.get(name, {}).get("missing_percent") or 0 for name in features}
+    worst = sorted(
+        (name for name in shares if shares[name] >= LEAST_MISSING), key=lambda n: -shares[n]
+    )
+    return enumerated([f"{printable(name)} {shares[name]:.1f} %" for name in worst[:5]])
+
+
+def quarantine(desk: Desk, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The commonest reasons why rows were set aside, over all files, with file and line of one."""
+    found = desk.made(
+        "quarantine", desk.config.store_state, lambda: set_aside(desk.config, entries)
+    )
+    return [
+        {
+            "rows": f"{one['rows']:,}",
+            "why": f"{printable(one['column'])} {one['rule']}".strip(),
+            "first": printable(one["first"]),
+        }
+        for one in found
+    ]
+
+
+# ---------------------------------------------------------------- drift
+
+
+def watched(seen: dict[str, Any], now: datetime) -> str:
+    """When the watch looked last, and against what."""
+    if not seen["measured_at"]:
+        return ""
+    return (
+        f"As of {stamp(seen['measured_at'])} ({age(seen['measured_at'], now)}), against the rows "
+        f"that model {seen['model_version']} was built on."
+    )
+
+
+def drifted(row: dict[str, Any]) -> dict[str, Any]:
+    """One line of the drift table."""
+    known = row["state"] not in ("no data", "too few rows")
+    return {
+        "name": printable(row["name"]),
+        "state": row["state"],
+        "effect": f"{row['effect']:.3f}" if known else "",
+        "bar": min(round(BAR_UNITS * row["effect"]), 100) if known else 0,
+        "p": f"{row['p']:.2g}" if known else "",
+        "n": f"{row['n']:,}",
+        "since": day(row["since"][:10]) if row["since"] and row["state"] != "steady" else "",
+        "sentence": printable(row["sentence"]),
+    }
+
+
+# ---------------------------------------------------------------- times, versions, disk, log
+
+
+def times(found: dict[str, Any]) -> list[dict[str, str]]:
+    """How long each stage took the last times when it had work to do."""
+    recent = found.get("recent") or {}
+    told = []
+    for stage in (name for name in STAGES if isinstance(found.get(name), dict)):
+        last = found[stage]
+        past = recent.get(stage) or [last["seconds"]]
+        told.append(
+            {
+                "stage": stage.capitalize(),
+                "seconds": seconds(last["seconds"]),
+                "curve": seconds_curve(past),
+                "words": f"{counted(len(past), 'run')}, up to {seconds(max(past))}",
+            }
+        )
+    return told
+
+
+def seconds(number: float) -> str:
+    return f"{number:.2f}\u00a0s" if number < 10 else f"{number:.0f}\u00a0s"
+
+
+def versions(found: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The installed versions, and which newer ones are out as far as that was looked up."""
+    newer = {one["package"]: one["latest"] for one in found.get("outdated", [])}
+    known = found.get("status") == "known"
+    told = [
+        (name, version, f"{newer[name]} is out" if name in newer else "newest" if known else "")
+        for name in PACKAGES
+        if (version := _version(name))
+    ]
+    others = sorted(name for name in newer if not any(name == shown for shown, _, _ in told))
+    when = found.get("measured_at")
+    return {
+        "lines": [("Python", platform.python_version(), ""), *told],
+        "others": enumerated(others),
+        "when": f"Looked up {age(when, now)}."
+        if when and known
+        else f"Newer versions are not known: {found.get('reason') or 'never looked up'}.",
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def disk(folder: Path) -> dict[str, Any]:
+    """How full the disk is that keeps the state."""
+    try:
+        found = shutil.disk_usage(folder if folder.exists() else folder.parent)
+    except OSError:
+        return {"words": "not known", "full": False}
+    share = found.used / max(found.used + found.free, 1)
+    free = f"{found.free / 1e9:,.1f} of {found.total / 1e9:,.1f} GB free"
+    return {"words": f"{free}, {100 * share:.0f} % used", "full": share > 0.9}
+
+
+def sent(desk: Desk) -> dict[str, Any]:
+    """The last messages that went out, newest first, and how many still wait."""
+    state, now = desk.file(desk.config.alerts), desk.now
+    told = [
+        {
+            "at": stamp(one["at"], now.date()),
+            "by": one["by"],
+            "what": printable(one["event"].replace("_", " ")),
+        }
+        for one in state.get("sent", [])[: -SHOWN_SENT - 1 : -1]
+    ]
+    waiting = len(state.get("waiting", []))
+    return {"lines": told, "waiting": waiting, "wanted": is_wanted(desk.config)}
+
+
+def tail(path: Path) -> str:
+    """The last lines of the log, as they are."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = text.splitlines()
+    return "\n".join(printable(line) for line in lines[-TAIL_LINES:])

@@ -1,0 +1,500 @@
+"""The page Today: whom to call, why, what changed, from the list; as values, and as CSV."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass, replace
+from datetime import date
+from statistics import median
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from werkzeug.datastructures import MultiDict
+
+from risk.calllist.policy import HIGH, LOW, RAISED_BAND, UNKNOWN
+from risk.calllist.ranking import csv_of
+from risk.files import current_version
+from risk.web import notices
+from risk.web.access import Problem, printable
+from risk.web.context import Desk, data_age, data_date
+from risk.web.notices import Instead, State
+from risk.web.svg import spark
+from risk.words import (
+    counted,
+    day,
+    enumerated,
+    moved,
+    signed,
+    split,
+    whole,
+)
+
+PER_PAGE, MOST_ROWS, SHOWN_CHANGES, MOST_OWNERS = 50, 1000, 6, 12
+CALL, ALL, OPEN, NOBODY = "call", "all", "open", "-"
+BANDS = {CALL: "call list", RAISED_BAND: "raised", LOW: "low", UNKNOWN: UNKNOWN, ALL: "all"}
+CONTACTS = (OPEN, "contacted", "snoozed", "not at risk", "left")
+SORTS = ("rank", "client", "change", "contact", "value")
+NAMES = ("q", "band", "owner", "contact", "sort", "page", "rows")
+Client = dict[str, Any]
+Listing = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the address asks for; "" is no filter. A minus before `sort` turns the order round."""
+
+    q: str = ""
+    band: str = CALL
+    owner: str = ""
+    contact: str = ""
+    sort: str = "rank"
+    page: int = 1
+    rows: int = PER_PAGE
+
+    def address(self, **changed: Any) -> str:
+        """The query of an address that asks for this with a change, without what is usual."""
+        new, usual = replace(self, **changed), Query()
+        asked = {n: getattr(new, n) for n in NAMES if getattr(new, n) != getattr(usual, n)}
+        return f"?{urlencode(asked)}" if asked else ""
+
+    @property
+    def filtered(self) -> bool:
+        return replace(self, sort="rank", page=1, rows=PER_PAGE) != Query()
+
+
+def asked(args: MultiDict[str, str]) -> Query:
+    """The query of an address; Problem 400 names what it does not know and what there is."""
+    for name in args:
+        if name not in NAMES:
+            raise _bad(name, args[name], f"the page knows {enumerated(list(NAMES))}")
+    band = args.get("band") or CALL
+    # In the API `high` is the band of those on the call list.
+    found = Query(
+        q=args.get("q", "").strip(),
+        band=CALL if band == HIGH else band,
+        owner=args.get("owner", ""),
+        contact=args.get("contact", ""),
+        sort=args.get("sort") or "rank",
+        page=_whole("page", args.get("page") or "1"),
+        rows=min(_whole("rows", args.get("rows") or str(PER_PAGE)), MOST_ROWS),
+    )
+    for name, value, choices in (
+        ("band", found.band, tuple(BANDS)),
+        ("contact", found.contact, ("", *CONTACTS)),
+        ("sort", found.sort.removeprefix("-"), SORTS),
+    ):
+        if value not in choices:
+            raise _bad(name, value, f"choose {enumerated([c for c in choices if c], 'or')}")
+    return found
+
+
+def query_of(args: MultiDict[str, str], listing: Listing) -> Query:
+    """The same; where nobody is on the call list, everybody is shown unless a band is asked for."""
+    query = asked(args)
+    return query if args.get("band") or called(listing) else replace(query, band=ALL)
+
+
+def _whole(name: str, text: str) -> int:
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+        raise _bad(name, text, "give a whole number of at least 1")
+    return int(text)
+
+
+def _bad(name: str, value: str, hint: str) -> Problem:
+    return Problem(400, "bad_parameter", f"{name} is {printable(value)!r}", hint)
+
+
+def state_of(client: Client) -> str:
+    """Whether somebody has called: the contact's state, `open` without one."""
+    return (client.get("contact") or {}).get("state") or OPEN
+
+
+def chosen(clients: list[Client], query: Query) -> list[Client]:
+    """The clients that the query asks for, in its order."""
+    part = query.q.casefold()
+    owner = "" if query.owner == NOBODY else query.owner
+    found = [
+        client
+        for client in clients
+        if _in_band(client, query.band)
+        and (not query.owner or (client.get("owner") or "") == owner)
+        and (not query.contact or state_of(client) == query.contact)
+        and (not part or part in str(client["client"]).casefold())
+    ]
+    return _sorted(found, query.sort)
+
+
+def _in_band(client: Client, band: str) -> bool:
+    return bool(band == ALL or (client["call"] if band == CALL else client["band"] == band))
+
+
+def _sorted(clients: list[Client], sort: str) -> list[Client]:
+    """By what the column shows; a rise before a fall, no value at the end, equals by rank."""
+    keys = {
+        "rank": lambda c: c["rank"],
+        "client": lambda c: str(c["client"]).casefold(),
+        "change": lambda c: -_or_least((c.get("change") or {}).get("points")),
+        "contact": lambda c: CONTACTS.index(state_of(c)) if state_of(c) in CONTACTS else 9,
+        "value": lambda c: -_or_least(c.get("value")),
+    }
+    name = sort.removeprefix("-")
+    return sorted(clients, key=keys[name], reverse=sort.startswith("-"))
+
+
+def _or_least(value: float | None) -> float:
+    return -1e300 if value is None else value
+
+
+# ---------------------------------------------------------------- what the page shows
+
+
+def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
+    """All that today.html lays out."""
+    listing = desk.listing()
+    query = query_of(args, listing)
+    clients = desk.clients()
+    if not clients:
+        raise Instead(notices.nothing_to_score(listing["note"]))
+    found = chosen(clients, query)
+    pages = max(-(-len(found) // query.rows), 1)
+    first = (min(query.page, pages) - 1) * query.rows
+    shown = found[first : first + query.rows]
+    new = frozenset(listing.get("new") or ())
+    return {
+        "heading": heading(listing, clients),
+        "title": title(listing),
+        "listing": listing,
+        "data_date": data_date(listing),
+        "data_age": data_age(listing, desk.now),
+        "average": None if listing.get("average_risk") is None else whole(listing["average_risk"]),
+        "since": since(listing, desk.now.date()),
+        "facts": facts(listing, clients, desk.now.date()),
+        "banners": banners(desk, listing),
+        "query": query,
+        "choices": choices(listing, clients),
+        "rows": [row(client, query, new, desk.top(), desk.now.date()) for client in shown],
+        "empty": None if found else no_hits(query, clients),
+        "found": len(found),
+        "first": first,
+        "page": min(query.page, pages),
+        "most": MOST_ROWS,
+        "page_count": pages,
+        "changed": changed(listing, desk.now.date()),
+        "trust": trust(desk.outcomes(), listing),
+    }
+
+
+def title(listing: Listing) -> str:
+    return f"{counted(called(listing), 'client')} to call, data of {data_date(listing)}"
+
+
+def called(listing: Listing) -> int:
+    cut = listing.get("cut") or {}
+    return cut.get("called", sum(client["call"] for client in listing["clients"]))
+
+
+def heading(listing: Listing, clients: list[Client]) -> str:
+    """The page's answer in one sentence."""
+    number = called(listing)
+    if not number:
+        return f"Nobody to call: {(listing.get('cut') or {}).get('how', 'the list is empty')}"
+    still = sum(1 for client in clients if client["call"] and state_of(client) == OPEN)
+    told = f", {still:,} of them not yet called" if still < number else ""
+    return f"{number:,} of {counted(len(clients), 'client')} to call{told}"
+
+
+def since(listing: Listing, today: date) -> str:
+    """The day of the snapshot that changes are against, "" for a first one."""
+    return day(listing["since"], today) if listing.get("since") else ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One of the numbers on top: what it is, the number, and what it is made of."""
+
+    name: str
+    value: str
+    note: str
+
+
+def facts(listing: Listing, clients: list[Client], today: date) -> list[Fact]:
+    """The four numbers on top of the page."""
+    then, bands = since(listing, today), listing.get("bands") or {}
+    average = listing.get("average_risk")
+    spread = enumerated([f"{bands[b]:,} {b}" for b in (RAISED_BAND, LOW, UNKNOWN) if bands.get(b)])
+    return [
+        Fact("On the list", f"{called(listing):,}", _called_note(listing, clients)),
+        *_changes(listing, then),
+        Fact(
+            "Average client’s risk",
+            "unknown" if average is None else f"{whole(average)} %",
+            f"beside the list {spread}" if spread else "",
+        ),
+    ]
+
+
+def _called_note(listing: Listing, clients: list[Client]) -> str:
+    on_list = [state_of(client) for client in clients if client["call"]]
+    told = [f"{on_list.count(s):,} {s}" for s in CONTACTS if on_list.count(s)]
+    capacity = (listing.get("cut") or {}).get("capacity")
+    limit = f"capacity {capacity:,}" if capacity else ""
+    return "; ".join(filter(None, [", ".join(told), limit]))
+
+
+def _changes(listing: Listing, then: str) -> list[Fact]:
+    """New on the list and off it, or why that is not known yet."""
+    if not then:
+        first = "the first snapshot: changes appear from the second on"
+        return [Fact("New on the list", "–", first), Fact("Left", "–", "known from the second on")]
+    off = [one["became"] for one in listing.get("off") or ()]
+    words = {"open": "passed by others", "stayed": "stayed", "gone": "in no file any more"}
+    rest = enumerated([f"{off.count(k):,} {w}" for k, w in words.items() if off.count(k)])
+    gone = counted(len(off), "client")
+    return [
+        Fact(f"New since {then}", f"{len(listing.get('new') or ()):,}", f"{gone} off the list"),
+        Fact(
+            f"Left since {then}",
+            f"{off.count('left'):,}",
+            "of those listed then" + (f"; {rest}" if rest else ""),
+        ),
+    ]
+
+
+# ---------------------------------------------------------------- the table
+
+
+@dataclass(frozen=True)
+class Row:
+    """One client as the table shows it."""
+
+    rank: int
+    client: str
+    about: str
+    percent: int
+    band: str
+    move: str
+    split: str
+    new: bool
+    up: list[tuple[str, str]]
+    down: list[tuple[str, str]]
+    note: str
+    spark: str
+    spark_words: str
+    contact: str
+    contact_when: str
+
+
+def row(client: Client, query: Query, new: frozenset[str], top: int, today: date) -> Row:
+    """The client's line in the table."""
+    reasons = client.get("reasons", [])
+    change, contact = client.get("change"), client.get("contact") or {}
+    history = client.get("history") or []
+    return Row(
+        rank=client["rank"],
+        client=str(client["client"]),
+        about=_about(client),
+        percent=whole(client["risk"]),
+        band=client["band"],
+        move=moved(change),
+        split=split(change),
+        new=client["client"] in new,
+        up=[worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] > 0],
+        down=[worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] < 0],
+        note="" if reasons and client["band"] != UNKNOWN else (client.get("notes") or [""])[0],
+        spark=spark(history, top) if history else "",
+        spark_words=_curve_words(history),
+        contact=state_of(client),
+        contact_when=contact_when(contact, today),
+    )
+
+
+def _about(client: Client) -> str:
+    """Who looks after the client and what it is worth, where that is known."""
+    value = client.get("value")
+    worth = f"{value:,.0f}" if value is not None else ""
+    return ", ".join(filter(None, [client.get("owner"), worth]))
+
+
+def worded(reason: str, at: int = 0) -> tuple[str, str]:
+    """(what was found, what is usual): `orders 3 (usually 12 to 40)` cut at the bracket.
+
+    "usually" is said once, in the first reason of a row.
+    """
+    found, bracket, usual = reason.partition(" (")
+    return found, f"{bracket}{usual.removeprefix('usually ') if at else usual}"
+
+
+def _curve_words(history: list[int | None]) -> str:
+    known = [risk for risk in history if risk is not None]
+    if len(known) < 2:
+        return "first seen"
+    return f"{len(known)} snapshots, {known[0]} to {known[-1]} %"
+
+
+def contact_when(contact: dict[str, Any], today: date) -> str:
+    """When somebody was in contact, or until when a client is left alone."""
+    if contact.get("state") == "snoozed" and contact.get("until"):
+        return f"until {day(contact['until'], today)}"
+    return day(contact["at"], today) if contact.get("at") else ""
+
+
+def choices(listing: Listing, clients: list[Client]) -> dict[str, Any]:
+    """The filter form's options with their counts; owners as a list while they are few."""
+    bands = listing.get("bands") or {}
+    counts = {CALL: called(listing), ALL: len(clients)} | bands
+    owners = sorted({c.get("owner") or NOBODY for c in clients} if _owned(listing) else set())
+    return {
+        "bands": [(key, f"{word} ({counts.get(key, 0):,})") for key, word in BANDS.items()],
+        "owners": owners if len(owners) <= MOST_OWNERS else [],
+        "owned": _owned(listing),
+        "contacts": CONTACTS,
+    }
+
+
+def _owned(listing: Listing) -> bool:
+    return "owner" in (listing.get("shown") or ())
+
+
+def no_hits(query: Query, clients: list[Client]) -> State:
+    """What was asked for and not found, with the way out."""
+    told = [f"band {BANDS[query.band]}"]
+    told += [f"name with “{query.q}”"] if query.q else []
+    told += [f"owner {query.owner}"] if query.owner else []
+    told += [f"contact {query.contact}"] if query.contact else []
+    wider = len(chosen(clients, replace(query, band=ALL)))
+    links = [("Clear the filter", ".")]
+    if wider and query.band != ALL:
+        address = query.address(band=ALL, page=1)
+        links.insert(0, (f"Look among all clients ({wider:,})", address))
+    return notices.no_hits(", ".join(told), tuple(links))
+
+
+# ---------------------------------------------------------------- what changed, and trust
+
+
+def changed(listing: Listing, today: date) -> dict[str, Any] | None:
+    """New on the list, off it, and the biggest moves; None for a first snapshot."""
+    if not listing.get("since"):
+        return None
+    by_name = {client["client"]: client for client in listing["clients"]}
+    names = [name for name in listing.get("new") or () if name in by_name]
+    off = listing.get("off") or []
+    words = {"left": "left", "stayed": "stayed", "gone": "in no file"}
+    return {
+        "new": [_new(by_name[name]) for name in names[:SHOWN_CHANGES]],
+        "new_count": len(names),
+        "off": [
+            {
+                "client": one["client"],
+                "then": whole(one["risk"]),
+                "now": words.get(one["became"]) or _now(by_name.get(one["client"])),
+            }
+            for one in off[:SHOWN_CHANGES]
+        ],
+        "off_count": len(off),
+        "moves": [_move(one) for one in (listing.get("moves") or [])[:SHOWN_CHANGES]],
+        "then": day(listing["since"], today),
+        "now": day(listing["data_date"], today) if listing.get("data_date") else "now",
+    }
+
+
+def _new(client: Client) -> dict[str, Any]:
+    points = (client.get("change") or {}).get("points")
+    now = whole(client["risk"])
+    then = "–" if points is None else f"{now - points} %"
+    return {"client": client["client"], "then": then, "now": f"{now} %"}
+
+
+def _now(client: Client | None) -> str:
+    return f"{whole(client['risk'])} %" if client else "–"
+
+
+def _move(one: dict[str, Any]) -> dict[str, Any]:
+    now = whole(one["risk"])
+    parts = {key: "?" if one.get(key) is None else signed(one[key]) for key in ("data", "model")}
+    return {
+        "client": one["client"],
+        "points": signed(one["points"]),
+        **parts,
+        "from_to": f"{now - one['points']} to {now} %",
+    }
+
+
+def trust(outcomes: dict[str, Any], listing: Listing) -> dict[str, Any]:
+    """Whether the lists were right: by outcomes where there are enough, and by the test rows."""
+    reach = (listing.get("cut") or {}).get("reach")
+    told = (outcomes.get("all") or {}).get("sentence", "") if outcomes.get("enough") else ""
+    why = (outcomes.get("why") or "no outcome of a listed client is known yet").rstrip(".") + "."
+    return {
+        "sentence": f"{told[:1].upper()}{told[1:]}." if told else "",
+        "basis": _followed(outcomes) if told else "",
+        "state": None if told else notices.no_outcomes(f"{why[:1].upper()}{why[1:]}"),
+        "tested": _tested(reach) if reach else "",
+    }
+
+
+def _followed(outcomes: dict[str, Any]) -> str:
+    first, last = outcomes.get("from"), outcomes.get("to")
+    span = f", listed {day(first)} to {day(last)}" if first and last else ""
+    return f"{counted(outcomes['known'], 'outcome')} known{span}; in brackets the 95 % interval."
+
+
+def _tested(reach: dict[str, Any]) -> str:
+    share, (low, high) = reach["precision"], reach["precision_interval"]
+    rate = reach["at_random"]["precision"]
+    return (
+        f"On labelled test clients, of 100 called like this {100 * share:.0f} left "
+        f"({100 * low:.0f} to {100 * high:.0f}); of 100 picked at random, {100 * rate:.0f}."
+    )
+
+
+# ---------------------------------------------------------------- banners
+
+
+def banners(desk: Desk, listing: Listing) -> list[State]:
+    """What is wrong or special about the list that is still shown, the worst first."""
+    found: list[State] = []
+    when = data_date(listing)
+    if desk.trouble():
+        found.append(notices.last_run_failed(desk.trouble(), when))
+    rhythm = overdue(desk.snapshot_days(), desk.now.date())
+    if rhythm:
+        found.append(notices.stale(when, data_age(listing, desk.now), rhythm))
+    broken, deployed = desk.broken(), current_version(desk.config)
+    if deployed and deployed != listing["model_version"]:
+        found.append(notices.other_model(listing["model_version"], deployed))
+    return [*([broken] if broken else []), *found, *desk.provisional()]
+
+
+def overdue(days: list[date], today: date) -> str:
+    """In words, by what rhythm files came and how many are missing; "" where none is late.
+
+    Two in a row have to be missing: one late file is no news. Of fewer than three days there is no
+    rhythm to tell.
+    """
+    if len(days) < 3:
+        return ""
+    usual = median((later - one).days for one, later in zip(days, days[1:], strict=False))
+    late = (today - days[-1]).days
+    if late <= 2.5 * usual:
+        return ""
+    return f"A file came every {usual:.0f} days; {late // usual:,.0f} are missing."
+
+
+# ---------------------------------------------------------------- CSV and the way back
+
+
+def csv_text(desk: Desk, args: MultiDict[str, str]) -> str:
+    """The clients that the page shows, all of its pages, as the API's CSV has them."""
+    listing = desk.listing()
+    query = query_of(args, listing)
+    return csv_of({**listing, "clients": chosen(desk.clients(), query)})
+
+
+def back(to: str, form: MultiDict[str, str]) -> str:
+    """Where a sent form leads to: the list that it was sent from, else the client's page."""
+    if to.startswith("?"):
+        with contextlib.suppress(Problem):
+            return asked(MultiDict(parse_qsl(to.removeprefix("?")))).address()
+    return f"client?{urlencode({'name': form.get('name', '')})}#contact"

@@ -1,0 +1,392 @@
+"""What a run sends: the digest at its hour, operator events once, each message once for all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Project, client_rows
+from driver import copy_of, first_deployed, full_look, look, marker, outcome
+from receiving import TAKEN, Hook, Mailbox, closes, mail_server, says, web_hook
+from telling import broken, changed_state, digest_is_due, log, mail, state, tells
+
+from risk.alerts import outbox
+from risk.alerts.due import due_day, due_digest, news
+from risk.alerts.events import Event
+from risk.alerts.outbox import stamp
+from risk.config import PipelineError
+from risk.record.scores import scorings
+
+WORSE = client_rows(60, seed=5, flip=True)
+DAY = 86400
+MONDAY = 1_795_420_800  # 2026-11-23T08:00:00Z
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    with mail_server() as made:
+        yield made
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with web_hook() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tries of one run without the pauses between them."""
+    monkeypatch.setattr(outbox, "PAUSES", (0.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def project(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with its first release, whom nobody has told anything."""
+    return copy_of(first_deployed(tmp_path_factory), tmp_path / "clients")
+
+
+# ---------------------------------------------------------------- nothing, and the digest
+
+
+def test_who_configures_nothing_gets_no_file_and_no_time_to_wake_up(project: Project) -> None:
+    full_look(project)
+
+    assert not (project.folder / "state/alerts.json").exists()
+    assert marker(project)["next_mail"] == 0
+
+
+def test_what_was_before_is_not_told_when_it_is_set_up(
+    project: Project, box: Mailbox, hook: Hook
+) -> None:
+    os.utime(project.folder / "state/heartbeat", (1, 1))
+    path = project.folder / "state/run.json"
+    path.write_text(json.dumps(marker(project) | {"finished": None, "stage": "training"}))
+
+    tells(project, box, hook)
+
+    assert (box.subjects, hook.events) == ([], [])
+    assert outcome(project) == "idle"
+    assert 0 < marker(project)["next_mail"] - time.time() <= DAY
+
+
+def test_the_digest_comes_at_its_hour_and_once(project: Project, box: Mailbox, hook: Hook) -> None:
+    tells(project, box, hook)
+    digest_is_due(project)
+
+    assert outcome(project) != "idle"
+    assert outcome(project) == "idle"
+
+    [subject] = box.subjects
+    assert re.fullmatch(r"Clients at risk: \d+ to call \(data of \d+ \w+\)", subject)
+    assert box.mails[0]["To"] == "ann@example.com"
+    assert hook.events == ["digest"]
+    body = hook.bodies[0]
+    assert body.keys() == {
+        "event",
+        "id",
+        "at",
+        "text",
+        "link",
+        "model_version",
+        "data_as_of",
+        "items",
+    }
+    assert body["text"].startswith(subject) and body["items"][0]["client"] in body["text"]
+
+
+def test_the_digest_says_who_is_new_since_the_last_one(project: Project, box: Mailbox) -> None:
+    tells(project, box)
+    digest_is_due(project)
+    look(project)
+    told = state(project)["digests"]["scoring"]
+    project.write("sourcedata/now.csv", [row[:-1] for row in client_rows(30, seed=7, prefix="now")])
+    changed_state(project, digests={"day": "2026-01-01", "scoring": told}, sent=[])
+
+    look(project)
+
+    assert re.search(r"Clients at risk: 3 new, 3 to call", box.subjects[-1])
+    assert "Since the list of" in box.mails[-1].get_body(("plain",)).get_content()
+
+
+@pytest.mark.parametrize(
+    ("moment", "day"),
+    [
+        ("2026-11-24T06:59:59Z", "2026-11-23"),
+        ("2026-11-24T07:00:00Z", "2026-11-24"),
+        ("2026-11-24T23:59:59Z", "2026-11-24"),
+        ("2026-11-25T00:00:00Z", "2026-11-24"),
+    ],
+)
+def test_the_day_of_the_digest_begins_at_its_hour(moment: str, day: str) -> None:
+    assert str(due_day(outbox.seconds(moment), 7)) == day
+
+
+def test_a_monday_has_its_digest_without_news_and_a_tuesday_has_none(
+    project: Project, box: Mailbox
+) -> None:
+    tells(project, box)
+    kept = state(project)
+    kept["digests"] = {"day": "2026-11-20", "scoring": scorings(project.config)[-1].number}
+    monday, done = due_digest(project.config, kept, MONDAY)
+    kept["digests"] = done
+    tuesday, _ = due_digest(project.config, kept, MONDAY + DAY)
+
+    assert [entry["id"] for entry in monday] == ["digest-2026-11-23"]
+    assert (done["day"], tuesday) == ("2026-11-23", [])
+
+
+def test_names_may_stay_at_home(project: Project, box: Mailbox, hook: Hook) -> None:
+    tells(project, box, hook, names=False)
+    digest_is_due(project)
+    look(project)
+
+    assert b"client1_" not in box.raw[0] and b"client2_" not in box.raw[0]
+    assert b"client" not in json.dumps(hook.bodies[0]["items"]).encode()
+
+
+# ---------------------------------------------------------------- to the operators
+
+
+def fail(project: Project) -> None:
+    with pytest.raises(PipelineError):
+        full_look(project)
+
+
+def test_a_failed_run_is_told_once_then_daily_and_its_end_too(
+    project: Project, box: Mailbox, hook: Hook
+) -> None:
+    tells(project, box, hook)
+    mend = broken(project)
+    fail(project)
+    fail(project)
+    [subject] = box.subjects
+    assert subject.startswith("A run failed: ingestion: the input folder ")
+    assert "sourcedata is not there; make it" in hook.bodies[0]["text"]
+    assert box.mails[0]["To"] == "ops@example.com"
+
+    yesterday = stamp(time.time() - DAY)
+    known = state(project)["lasting"]["run_failed"]["ingestion"]
+    changed_state(project, lasting={"run_failed": {"ingestion": {**known, "told": yesterday}}})
+    fail(project)
+    mend()
+    full_look(project)
+    full_look(project)
+
+    assert hook.events == ["run_failed", "run_failed_lasts", "run_failed_over"]
+    assert box.subjects[2].startswith("Runs end well again: ingestion: ")
+    assert len({body["id"] for body in hook.bodies}) == 3
+
+
+def test_a_deployment_says_its_version_and_why_and_a_rollback_by_hand_too(
+    project: Project, hook: Hook
+) -> None:
+    tells(project, None, hook)
+    project.configure(port=9, webhook_url=hook.url, public_url="https://risk.example.com")
+    project.write("sourcedata/three.csv", WORSE)
+    assert outcome(project) == "deploy"
+    project.run("deployment.py", "--rollback")
+    look(project)
+
+    assert hook.events == ["deployed", "by_hand"]
+    assert re.match(
+        r"A model is deployed:\n- version 2 in place of version 1 \(\w+\): ", hook.bodies[0]["text"]
+    )
+    assert "rollback by hand: version 1 is deployed again" in hook.bodies[1]["text"]
+    assert [body["model_version"] for body in hook.bodies] == [2, 1]
+    assert {body["link"] for body in hook.bodies} == {"https://risk.example.com/decisions"}
+
+
+def test_a_data_fault_is_told_as_it_begins_and_as_it_ends(project: Project, hook: Hook) -> None:
+    tells(project, None, hook)
+    thousand = [
+        ",".join([c[0], c[1], str(1000 * int(c[2])), *c[3:]])
+        for c in (row.split(",") for row in client_rows(60, seed=9))
+    ]
+    project.write("sourcedata/three.csv", thousand)
+    assert outcome(project) == "fault"
+    full_look(project)
+    project.run("deployment.py", "--release-hold")
+    look(project)
+
+    assert hook.events[:1] == ["data_fault"]
+    assert "lastyear_activity: the values are about 1,500 times as large" in hook.bodies[0]["text"]
+    assert hook.events.count("data_fault") == 1
+    assert {"data_fault_over", "by_hand"} <= set(hook.events)
+
+
+def test_silence_is_told_by_the_next_run_even_if_it_has_nothing_else_to_do(
+    project: Project, hook: Hook
+) -> None:
+    tells(project, None, hook)
+    old = time.time() - 3 * 3600
+    os.utime(project.folder / "state/heartbeat", (old, old))
+
+    assert outcome(project) != "idle"
+    assert outcome(project) == "idle"
+    assert hook.events == ["late"]
+    assert "for 3 hours" in hook.bodies[0]["text"]
+
+
+def test_a_run_that_was_killed_is_told_by_the_next(project: Project, hook: Hook) -> None:
+    tells(project, None, hook)
+    path = project.folder / "state/run.json"
+    path.write_text(json.dumps(marker(project) | {"finished": None, "stage": "training"}))
+
+    look(project)
+    full_look(project)
+
+    assert hook.events == ["run_cut_off"]
+    assert "stopped in training: it was cut off" in hook.bodies[0]["text"]
+
+
+def test_what_lasts_is_told_as_it_begins_daily_and_as_it_ends() -> None:
+    one, two = Event("watch", "region", "region moved"), Event("watch", "plan", "plan moved")
+    told: list[list[tuple[str, list[str]]]] = []
+    known: dict[str, Any] = {}
+    for hours, present in [(0, [one]), (1, [one, two]), (24, [one, two]), (25, [two]), (26, [])]:
+        messages, known = news(known, present, MONDAY + 3600 * hours)
+        told.append([(m.event, [e.key for e in m.events]) for m in messages])
+
+    assert told == [
+        [("watch", ["region"])],
+        [("watch", ["plan"])],
+        [("watch_lasts", ["region"])],
+        [("watch_lasts", ["plan"]), ("watch_over", ["region"])],
+        [("watch_over", ["plan"])],
+    ]
+    assert known == {}
+
+
+def test_another_failure_takes_the_place_of_the_first() -> None:
+    _, known = news({}, [Event("run_failed", "ingestion", "ingestion: x")], MONDAY)
+    messages, known = news(known, [Event("run_failed", "training", "training: y")], MONDAY + 600)
+
+    assert [m.event for m in messages] == ["run_failed"]
+    assert list(known["run_failed"]) == ["training"]
+
+
+def known_since(days: float) -> dict[str, str]:
+    moment = stamp(time.time() - days * DAY)
+    return {"since": moment, "told": moment, "text": "it moved"}
+
+
+# ---------------------------------------------------------------- receivers that fail
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (says(b"HTTP/1.1 500 No\r\n\r\n"), closes, TAKEN),
+        (closes, TAKEN),
+    ],
+    ids=["at the third try", "at the second"],
+)
+def test_a_receiver_that_recovers_within_the_run_gets_it_with_one_id(
+    project: Project, answers: Any
+) -> None:
+    with web_hook(*answers) as hook:
+        tells(project, None, hook)
+        digest_is_due(project)
+        look(project)
+
+        assert len({body["id"] for body in hook.bodies}) == 1
+        assert len(hook.calls) == len(answers)
+        assert state(project)["waiting"] == []
+
+
+def test_a_receiver_that_is_down_holds_up_neither_the_run_nor_the_mail(
+    project: Project, box: Mailbox
+) -> None:
+    with web_hook(says(b"HTTP/1.1 503 No\r\n\r\n")) as hook:
+        tells(project, box, hook)
+        digest_is_due(project)
+        said = look(project)
+        assert said.code == 0 and len(hook.calls) == 3 and len(box.mails) == 1
+        assert "digest-" in log(project) and "answered 503" in log(project)
+        assert 500 < marker(project)["next_mail"] - time.time() <= 601
+    with web_hook() as again:
+        project.configure(port=9, mail=mail(box), webhook_url=again.url)
+        look(project)
+
+    assert (again.events, len(box.mails)) == (["digest"], 1)
+    assert again.bodies[0]["id"] == hook.bodies[0]["id"]
+
+
+def test_many_messages_do_not_each_wait_for_a_receiver_that_is_down(project: Project) -> None:
+    with web_hook(says(b"HTTP/1.1 503 No\r\n\r\n")) as hook:
+        tells(project, None, hook)
+        digest_is_due(project)
+        broken(project)
+        fail(project)
+
+    assert len(state(project)["waiting"]) == 2
+    assert len(hook.calls) == 3  # the first message's three tries stand for both
+
+
+def test_what_could_not_be_sent_for_two_days_is_given_up(project: Project) -> None:
+    with web_hook(says(b"HTTP/1.1 404 No\r\n\r\n")) as hook:
+        tells(project, None, hook)
+        digest_is_due(project)
+        look(project)
+        assert len(hook.calls) == 1  # an address that is wrong is not tried again at once
+        [entry] = state(project)["waiting"]
+        changed_state(project, waiting=[{**entry, "at": stamp(time.time() - 2 * DAY - 1)}])
+        full_look(project)
+
+    assert state(project)["waiting"] == []
+    assert f"{entry['id']} is given up after two days" in log(project)
+
+
+def test_a_state_of_a_newer_version_sends_nothing_and_fails_no_run(
+    project: Project, hook: Hook
+) -> None:
+    tells(project, None, hook)
+    (project.folder / "state/alerts.json").write_text(json.dumps({"format": 2}))
+
+    assert full_look(project).code == 0
+    assert state(project) == {"format": 2} and hook.calls == []
+    assert "alerts.json was written by a newer version" in log(project)
+
+
+def test_a_failure_is_told_though_the_history_cannot_be_read(project: Project, hook: Hook) -> None:
+    tells(project, None, hook)
+    changed_state(project, lasting={"watch": {"region": known_since(0)}})
+    for name in ("history.sqlite", "clients.sqlite"):
+        (project.folder / "state" / name).write_bytes(b"no database " * 100)
+    broken(project)
+    fail(project)
+
+    assert hook.events == ["run_failed"]
+    assert list(state(project)["lasting"]) == ["watch", "run_failed"]
+    assert "not all could be told: " in log(project)
+
+
+def test_a_digest_whose_list_is_gone_holds_up_no_other_message(
+    project: Project, hook: Hook
+) -> None:
+    tells(project, None, hook)
+    digest_is_due(project)
+    broken(project)
+    (project.folder / "models/clients_at_risk.json").write_text('{"data_date": "2026-01-01"}')
+    fail(project)
+
+    assert hook.events == ["run_failed"]
+    assert "what it is made of cannot be read" in log(project)
+
+
+def test_a_damaged_state_begins_anew_without_repeating_the_past(
+    project: Project, hook: Hook
+) -> None:
+    tells(project, None, hook)
+    (project.folder / "state/alerts.json").write_text("{")
+
+    full_look(project)
+
+    assert hook.calls == [] and state(project)["format"] == 1

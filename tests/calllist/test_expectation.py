@@ -1,0 +1,94 @@
+"""What the list is expected to reach: in the list, in words, with what speaks against it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import world
+from conftest import Project
+from driver import look
+
+from risk.calllist import expectation
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Project:
+    """A model of 600 rows and 200 clients without a label."""
+    made = world.world(tmp_path)
+    look(made)
+    world.tick(made, "2026-02-28", world.unlabelled(world.clients(200, 2, prefix="d")))
+    return made
+
+
+def listed(project: Project) -> dict[str, Any]:
+    return project.json("models/clients_at_risk.json")
+
+
+def test_the_list_says_what_it_is_expected_to_reach(started: Project) -> None:
+    found = listed(started)["expected"]
+    called = [c["risk"] for c in listed(started)["clients"] if c["call"]]
+
+    assert (found["n"], found["called"]) == (200, 20)
+    assert found["found"]["low"] <= sum(called) <= found["found"]["high"]
+    assert 0.5 < found["precision"]["low"] < found["precision"]["value"] < 1
+    assert found["sentence"].startswith("of the 20 called, ")
+    assert found["sentence"] in started.run("diagnostics.py").stdout
+    assert any("0 looks so far" in words for words in found["doubts"])
+
+
+def test_what_was_expected_comes_true(started: Project) -> None:
+    """The same clients' labels, from the made-up world: of the called so many left."""
+    truth = {row.split(",")[0]: int(row[-1]) for row in world.clients(200, 2, prefix="d")}
+    found = listed(started)
+    left = sum(truth[c["client"]] for c in found["clients"] if c["call"])
+
+    assert found["expected"]["found"]["low"] <= left <= found["expected"]["found"]["high"]
+    everybody = found["expected"]["exits"]
+    assert everybody["low"] <= sum(truth.values()) <= everybody["high"]
+
+
+def test_each_look_keeps_how_far_the_level_lay(started: Project) -> None:
+    world.tick(started, "2026-03-31", world.clients(200, 3, level=2.0, prefix="e"))
+    levels = expectation.past_levels(started.config)
+
+    assert len(levels) == 1
+    assert levels[0]["n"] == 200 and 1.0 < levels[0]["intercept"] < 3.0
+
+
+def test_clients_outside_the_range_of_training_raise_a_doubt(started: Project) -> None:
+    rows = [f"x{at},9{at},0.1," for at in range(60)]
+    world.tick(started, "2026-03-31", rows)
+    found = listed(started)
+
+    assert expectation.share_outside(found["clients"]) == pytest.approx(60 / 260)
+    assert any("outside the range of training" in words for words in found["expected"]["doubts"])
+
+
+def test_a_list_without_clients_expects_nothing(started: Project) -> None:
+    empty = {"clients": [], "model_version": 1}
+
+    assert expectation.expectation_of(started.config, empty, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "version", "alarmed"),
+    [
+        ("labels", "alert", 1, True),
+        ("calibration", "alert", 1, True),
+        ("number", "alert", 1, False),
+        ("labels", "watching", 1, False),
+        ("labels", "alert", 2, False),
+    ],
+)
+def test_only_labels_that_the_deployed_risks_do_not_explain_are_an_alarm(
+    started: Project, kind: str, state: str, version: int, alarmed: bool
+) -> None:
+    from risk.drift.watch import FORMAT
+    from risk.files import seal, write_json
+
+    seen = {"at": "2026-03-01T00:00:00Z", "version": 1, "rows": [{"kind": kind, "state": state}]}
+    write_json(started.config.watch, seal({"format": FORMAT, "seen": seen}))
+
+    assert expectation.concept_alarm(started.config, version) is alarmed

@@ -1,0 +1,219 @@
+"""Looks that are cut off: the next tick ends as an uncut one would, no bet is lost or repeated.
+
+RISK_FULL_CRASH=1 cuts every case at every place and at each rename of a file; without it a few.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Project
+from driver import OFFLINE, copy_of, look, version
+from warm import Driver, Place, warm_driver
+from world import action, clients, give, history, settings, tick, world
+
+FULL = bool(os.environ.get("RISK_FULL_CRASH"))
+RENAMES = 40
+
+# Where a tick is killed: before or after the n-th call of a function.
+PLACES = [
+    ("risk.decide.evaluation.write_book", "before", 1),
+    ("risk.decide.evaluation.write_book", "after", 1),
+    ("risk.record.history.record", "before", 1),
+    ("risk.record.history.record", "after", 1),
+    ("training.publish", "after", 1),
+    ("scoring.score", "after", 1),
+    ("deployment.build_release", "after", 1),
+    ("deployment.make_current", "after", 1),
+    ("deployment.deploy", "after", 1),
+    ("risk.record.history.record", "after", 2),
+    ("risk.decide.state.settle_book", "after", 1),
+    ("reporting.report", "after", 1),
+]
+SAMPLES = {"jump": range(len(PLACES)), "none": (1, 2, 3, 10), "layer": (1, 6, 7, 8)}
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Driver]:
+    with warm_driver(draws=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
+    """Projects whose next look jumps, does nothing, or moves the layer."""
+    folder = tmp_path_factory.mktemp("cut")
+    first = world(folder / "first")
+    assert action(look(first)) == "first"
+    made = {name: copy_of(first, folder / name) for name in ("jump", "none", "layer")}
+    give(made["jump"], "2026-02-28", clients(300, 2, flip=True))
+    give(made["none"], "2026-02-28", clients(60, 2))
+    settings(made["none"], policy="certified")
+    # Two that grow first, so that a third is not due yet.
+    grown = [tick(made["layer"], f"2026-0{month}-28", clients(400, month)) for month in (2, 3)]
+    assert [action(one) for one in grown] == ["growth", "growth"]
+    give(made["layer"], "2026-04-28", clients(400, 4, level=1.2))
+    return made
+
+
+def ranking(manifest: dict[str, Any]) -> int:
+    """The version that first had the deployed ranking."""
+    return int(manifest.get("ranking") or manifest["version"])
+
+
+def left(project: Project) -> dict[str, Any]:
+    """What looks leave, without times; numbers of releases that a cut left unused made up for."""
+    evidence = project.json("state/evidence.json")
+    contest = evidence["contest"]
+    manifest = project.json("production_deployment/manifest.json")
+    entries = [
+        (e.key, e.verdict, e.action, e.rows, e.exits, e.before, len(e.evidence))
+        for e in history(project)
+    ]
+    assert history(project)[-1].after == manifest["version"] == evidence["release"]
+    assert contest["name"] == f"version {ranking(manifest)}"
+    kept = ("policy", "champion", "standing", "layer", "own", "layers", "experts", "former")
+    return {
+        "entries": entries,
+        "due": evidence["due"],
+        "standing": {key: contest[key] for key in kept},
+        "base": [evidence[key] for key in ("better", "worse", "proven", "stands", "since")],
+        "deployed": [manifest[key] for key in ("tick", "rows", "exits", "f1", "data_sha256")],
+        "as": [manifest.get(key) for key in ("look", "action", "layer", "ranking")],
+        "list": project.json("models/clients_at_risk.json")["clients"],
+    }
+
+
+@pytest.fixture(scope="module")
+def uncut(
+    driver: Driver, cases: dict[str, Project], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name, case in cases.items():
+        project = copy_of(case, tmp_path_factory.mktemp("uncut"))
+        code, said = driver.tick(project)
+        assert code == 0, said
+        found[name] = left(project)
+        assert found[name]["entries"][-1][2] == name
+    return found
+
+
+def chosen() -> list[tuple[str, Place]]:
+    return [
+        (name, PLACES[at])
+        for name, some in SAMPLES.items()
+        for at in (range(len(PLACES)) if FULL else some)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), chosen(), ids=[f"{name} {' '.join(map(str, p))}" for name, p in chosen()]
+)
+def test_a_look_cut_off_anywhere_ends_as_an_uncut_one(
+    driver: Driver,
+    cases: dict[str, Project],
+    uncut: dict[str, dict[str, Any]],
+    tmp_path: Path,
+    name: str,
+    place: Place,
+) -> None:
+    project = copy_of(cases[name], tmp_path)
+    code, said = driver.tick(project, place)
+    if code == 0 and name == "none" and FULL:
+        pytest.skip("nothing is deployed here")
+    assert code == -signal.SIGKILL, said
+
+    code, said = driver.tick(project)
+
+    assert code == 0, said
+    assert left(project) == uncut[name]
+    assert driver.tick(project)[1].startswith("idle: ")
+
+
+@pytest.mark.parametrize("number", [1, 4] if not FULL else range(len(PLACES)))
+def test_rows_that_come_after_a_cut_are_judged_by_the_next_tick(
+    driver: Driver, cases: dict[str, Project], tmp_path: Path, number: int
+) -> None:
+    later, cut = clients(60, 9, flip=True), copy_of(cases["jump"], tmp_path / "cut")
+    whole = copy_of(cases["jump"], tmp_path / "whole")
+    driver.tick(whole)
+    give(whole, "2026-03-28", later)
+    driver.tick(whole)
+    driver.tick(cut, PLACES[number])
+
+    give(cut, "2026-03-28", later)
+    code, said = driver.tick(cut)
+
+    assert code == 0, said
+    assert [(e.key, e.rows) for e in history(cut)] == [(e.key, e.rows) for e in history(whole)]
+    standings = [
+        project.json("state/evidence.json")["contest"]["standing"] for project in (cut, whole)
+    ]
+    assert standings[0] == standings[1]
+    assert driver.tick(cut)[1].startswith("idle: ")
+
+
+def test_a_first_deployment_that_is_cut_off_is_in_the_history_with_its_version(
+    driver: Driver, tmp_path: Path
+) -> None:
+    project = world(tmp_path)
+    code, said = driver.tick(project, ("deployment.deploy", "after", 1))
+    assert code == -signal.SIGKILL, said
+
+    driver.tick(project)
+
+    assert [(e.action, e.before, e.after) for e in history(project)] == [("first", None, 1)]
+    assert project.json("state/evidence.json")["release"] == 1
+
+
+# ---------------------------------------------------------------- at a system call
+
+
+def strace() -> str:
+    found = shutil.which("strace")
+    if not found:
+        pytest.skip("strace is not installed: no kill at chosen renames was tried")
+    command = [found, "-f", "-e", "trace=none", "true"]
+    tried = subprocess.run(command, capture_output=True, text=True)
+    if tried.returncode:
+        pytest.skip(f"strace may not trace here: {tried.stderr.strip()[-200:]}")
+    return found
+
+
+@pytest.mark.parametrize("at", range(1, RENAMES + 1) if FULL else [14, 19])
+def test_a_look_killed_at_a_rename_ends_as_an_uncut_one(
+    driver: Driver,
+    cases: dict[str, Project],
+    uncut: dict[str, dict[str, Any]],
+    tmp_path: Path,
+    at: int,
+) -> None:
+    project = copy_of(cases["jump"], tmp_path)
+    kill = ["-e", "trace=/^rename", "-e", f"inject=/^rename:signal=SIGKILL:when={at}"]
+    script = [str(ROOT / "fullprocess.py"), "--config", str(project.folder / "config.json")]
+    environment = {"PATH": os.environ["PATH"], "OPENBLAS_NUM_THREADS": "1", **OFFLINE}
+    done = subprocess.run(
+        [strace(), "-f", "-qq", "-o", os.devnull, *kill, sys.executable, *script],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    if done.returncode == 0:
+        pytest.skip(f"a tick makes fewer than {at} renames")
+
+    code, said = driver.tick(project)
+
+    assert code == 0, said
+    found = left(project)
+    found["list"] = uncut["jump"]["list"]
+    assert found == uncut["jump"]
+    assert re.match("idle: ", driver.tick(project)[1]) and version(project)

@@ -1,0 +1,872 @@
+"""The rule against its own formulas: bets, layers, scores, guards, every branch, the promise."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from risk.decide import evidence
+from risk.decide.evidence import (
+    FRACTIONS,
+    IDENTITY,
+    NEWEST,
+    RULE,
+    Batch,
+    Judgement,
+    Rule,
+    Stakes,
+    Standing,
+    bets,
+    careful_bets,
+    certified_limit,
+    gain_in_ranking,
+    judge,
+    judge_certified,
+    layer_on,
+    layers_on,
+    leaps_of,
+    level_on,
+    levelled,
+    log_mean_exp,
+    mean_layer,
+    missing,
+    rescored,
+    risks,
+    settled,
+    still_needed,
+    weights,
+)
+from risk.model.measures import auc, placements
+
+RISK = st.floats(1e-6, 1 - 1e-6)
+
+
+def logit(p: Any) -> Any:
+    return np.log(p) - np.log1p(-np.asarray(p))
+
+
+def drawn(p: np.ndarray, seed: int) -> np.ndarray:
+    """Labels that are exits with these risks."""
+    return (np.random.default_rng(seed).random(p.size) < p).astype(np.int64)
+
+
+def rows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(labels, a champion's risks, a challenger's): the challenger is the truth."""
+    rng = np.random.default_rng(seed)
+    score = rng.normal(0, 1.5, n)
+    q = 1 / (1 + np.exp(-score))
+    p = 1 / (1 + np.exp(-(0.4 * score + rng.normal(0, 0.5, n))))
+    return drawn(q, seed + 1), p, q
+
+
+# ---------------------------------------------------------------- bets
+
+
+def test_the_bets_are_the_sum_of_the_logs_of_the_docstring() -> None:
+    y, p, q = rows(40)
+    expected = []
+    for k in (0.125, 0.25, 0.5, 1.0):
+        total = 0.0
+        for label, served, other in zip(y.tolist(), p.tolist(), q.tolist(), strict=True):
+            spread = (served + other) * (2 - served - other)
+            total += math.log(1 + k / spread * ((served - label) ** 2 - (other - label) ** 2))
+        expected.append(total)
+
+    assert bets(y, p, q) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_careful_bets_are_those_of_the_design() -> None:
+    y, p, q = rows(40)
+    p[:3], q[:3] = [1e-6, 1 - 1e-6, 0.5], [1 - 1e-6, 1e-6, 0.5]
+    expected = []
+    for k in (0.125, 0.25, 0.5, 1.0):
+        total = 0.0
+        for label, served, other in zip(y.tolist(), p.tolist(), q.tolist(), strict=True):
+            d = (served - label) ** 2 - (other - label) ** 2 - 0.001
+            c = abs(served - other) * max(served + other, 2 - served - other) + 0.001
+            total += math.log(1 + min(k / ((served + other) * (2 - served - other)), 0.95 / c) * d)
+        expected.append(total)
+
+    assert careful_bets(y, p, q, 0.001) == pytest.approx(expected, rel=1e-12)
+
+
+def after(p: float, q: float, y: int, margin: float | None = None) -> np.ndarray:
+    """What one row leaves of a wealth of 1, for each fraction."""
+    one, other, label = np.array([p]), np.array([q]), np.array([y])
+    won = bets(label, one, other) if margin is None else careful_bets(label, one, other, margin)
+    return np.exp(won)
+
+
+@given(RISK, RISK)
+@example(1e-6, 1 - 1e-6)
+@example(1 - 1e-6, 1e-6)
+def test_no_bet_gains_in_the_mean_while_the_served_risk_is_right(p: float, q: float) -> None:
+    mean = p * after(p, q, 1) + (1 - p) * after(p, q, 0)
+
+    assert mean.max() <= 1 + 1e-9
+
+
+@given(RISK, RISK, RISK)
+def test_a_bet_gains_in_the_mean_where_the_challenger_is_nearer_to_the_truth(
+    truth: float, p: float, q: float
+) -> None:
+    mean = truth * after(p, q, 1) + (1 - truth) * after(p, q, 0)
+    nearer = (p - truth) ** 2 - (q - truth) ** 2
+
+    if abs(nearer) > 1e-9:
+        assert set(np.sign(mean - 1)) == {np.sign(nearer)}
+
+
+@given(RISK, RISK, RISK, st.sampled_from([0.0, 0.001, 0.05]))
+def test_a_careful_bet_gains_in_the_mean_only_beyond_the_margin(
+    truth: float, p: float, q: float, margin: float
+) -> None:
+    mean = truth * after(p, q, 1, margin) + (1 - truth) * after(p, q, 0, margin)
+    nearer = (p - truth) ** 2 - (q - truth) ** 2 - margin
+
+    if abs(nearer) > 1e-9:
+        assert set(np.sign(mean - 1)) == {np.sign(nearer)}
+
+
+@given(RISK, RISK, st.integers(0, 1), st.sampled_from([0.0, 0.001, 0.05]))
+@example(1e-6, 1 - 1e-6, 0, 0.001)
+def test_no_row_costs_a_careful_wealth_more_than_95_percent(
+    p: float, q: float, y: int, margin: float
+) -> None:
+    assert after(p, q, y, margin + 1e-12).min() >= 0.05 * (1 - 1e-9)
+
+
+@given(RISK, RISK, st.integers(0, 1))
+@example(1e-6, 1 - 1e-6, 0)
+@example(1 - 1e-6, 1e-6, 1)
+def test_no_row_takes_the_whole_wealth(p: float, q: float, y: int) -> None:
+    assert after(p, q, y).min() > 0
+
+
+def test_equal_risks_bet_nothing_and_a_margin_costs_them() -> None:
+    y, p, _ = rows(50)
+
+    assert bets(y, p, p).tolist() == [0.0] * 4
+    assert careful_bets(y, p, p, 0.001).max() < 0
+
+
+def test_risks_stay_a_millionth_away_from_certainty() -> None:
+    found = risks(np.array([-np.inf, -800.0, -14.0, 0.0, 2.0, 14.0, 800.0, np.inf]))
+
+    assert found[[0, 1, 2]] == pytest.approx([1e-6] * 3, rel=1e-9)
+    assert found[[5, 6, 7]] == pytest.approx([1 - 1e-6] * 3, abs=1e-12)
+    assert found[3] == 0.5 and found[4] == pytest.approx(1 / (1 + math.exp(-2)), rel=1e-12)
+
+
+def test_the_evidence_is_the_mean_wealth_over_the_fractions_also_where_it_overflows() -> None:
+    assert Stakes().log_evidence == 0.0
+    assert Stakes((0.1, -0.4, 1.2, -3.0)).log_evidence == pytest.approx(
+        math.log(sum(math.exp(b) for b in (0.1, -0.4, 1.2, -3.0)) / 4)
+    )
+    assert log_mean_exp(np.array([2000.0, 0.0, -5.0, 0.0])) == pytest.approx(2000 - math.log(4))
+
+
+def test_stakes_add_up_over_looks() -> None:
+    y, p, q = rows(90)
+    once = evidence.staked(Stakes(), y, p, q)
+
+    twice = evidence.staked(
+        evidence.staked(Stakes(), y[:30], p[:30], q[:30]), y[30:], p[30:], q[30:]
+    )
+
+    d = [(s - label) ** 2 - (c - label) ** 2 for label, s, c in zip(y, p, q, strict=True)]
+    assert twice.wealth == pytest.approx(once.wealth, rel=1e-12)
+    assert twice.rows == once.rows == 90
+    assert twice.total == pytest.approx(sum(d)) == once.total
+    assert twice.squares == pytest.approx(sum(x * x for x in d)) == once.squares
+
+
+# ---------------------------------------------------------------- rows still needed
+
+
+def test_the_rows_needed_follow_the_running_formula() -> None:
+    d = np.array([0.3, -0.1, 0.2, -0.2, 0.1])
+    stakes = Stakes().plus(np.array([0.1, 0.2, 0.3, 0.1]), d)
+    g, v = sum(d) / 5, sum(x * x for x in d) / 5 - (sum(d) / 5) ** 2
+
+    needed = stakes.rows_needed(1e9)
+
+    assert needed == round((math.log(1e9) - stakes.log_evidence) * 2 * v / g**2) > 100
+
+
+@pytest.mark.parametrize(
+    ("stakes", "needed"),
+    [
+        (Stakes(), None),
+        (Stakes(rows=1, total=0.2, squares=0.04), None),
+        (Stakes(rows=50, total=-0.1, squares=3.0), None),
+        (Stakes(rows=50, total=0.0, squares=3.0), None),
+        (Stakes(rows=50, total=10.0, squares=3.0), 100),
+        (Stakes((9.0,) * 4, rows=50, total=1.0, squares=9.0), 100),
+        (Stakes(rows=50, total=10.0, squares=50 * 0.2**2 - 1e-15), 100),
+    ],
+)
+def test_the_rows_needed_are_at_least_100_and_unknown_without_evidence(
+    stakes: Stakes, needed: int | None
+) -> None:
+    assert stakes.rows_needed(3.0) == needed
+
+
+def test_the_rows_needed_are_told_with_their_spread() -> None:
+    assert still_needed({"rows_needed": 2000}) == "about 2,000 rows more (800 to 5,000)"
+    assert still_needed({"rows_needed": None}) == "no evidence for it so far"
+
+
+# ---------------------------------------------------------------- ranking
+
+
+def naive_delong(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
+    """AUC of q minus that of p, plus 1.645 deviations, by every pair of an exit and a stay."""
+
+    def wins(scores: np.ndarray) -> list[list[float]]:
+        exits, stays = scores[y == 1].tolist(), scores[y == 0].tolist()
+        return [[0.5 * (e == s) + (e > s) for s in stays] for e in exits]
+
+    gains = np.array(wins(q)) - np.array(wins(p))
+    by_exit, by_stay = gains.mean(axis=1), gains.mean(axis=0)
+    variance = sum((by_exit - gains.mean()) ** 2) / (by_exit.size - 1) / by_exit.size
+    variance += sum((by_stay - gains.mean()) ** 2) / (by_stay.size - 1) / by_stay.size
+    return float(gains.mean() + 1.645 * math.sqrt(variance))
+
+
+@pytest.mark.parametrize("digits", [9, 1])
+def test_the_gain_in_ranking_is_delongs_upper_bound_ties_counted_half(digits: int) -> None:
+    y, p, q = rows(70, seed=3)
+    p, q = np.round(p, digits), np.round(q, digits)
+
+    assert gain_in_ranking(y, p, q) == pytest.approx(naive_delong(y, p, q), rel=1e-10)
+    assert gain_in_ranking(y, q, p) == pytest.approx(naive_delong(y, q, p), rel=1e-10)
+
+
+def test_the_gain_in_ranking_is_about_the_difference_of_the_aucs() -> None:
+    y, p, q = rows(3000)
+
+    bound = gain_in_ranking(y, p, q)
+
+    assert bound > (auc(y, q) or 0) - (auc(y, p) or 1) > 0.01
+    assert gain_in_ranking(y, q, p) < 0
+
+
+def test_an_equal_ranking_is_no_worse_and_too_few_rows_say_nothing() -> None:
+    y, p, _ = rows(100)
+
+    assert gain_in_ranking(y, p, p**3) == 0.0
+    assert gain_in_ranking(np.array([1, 0, 0, 0]), p[:4], 1 - p[:4]) == 1.0
+    assert gain_in_ranking(np.array([1, 1, 1, 0]), p[:4], 1 - p[:4]) == 1.0
+    assert gain_in_ranking(np.ones(9), p[:9], 1 - p[:9]) == 1.0
+
+
+def test_placements_count_the_others_below() -> None:
+    found = placements(np.array([0.0, 1.0, 2.0, 9.0]), np.array([3.0, 1.0, 1.0, 2.0]))
+
+    assert found.tolist() == [0.0, 0.25, 0.625, 1.0]
+
+
+# ---------------------------------------------------------------- layers and levels
+
+
+def held_loss(a: float, c: float, x: np.ndarray, y: np.ndarray, prior: float) -> float:
+    """The objective of a layer, by a plain loop."""
+    total = prior / 2 * (a**2 + (c - 1) ** 2)
+    for score, label in zip(x.tolist(), y.tolist(), strict=True):
+        eta = a + c * score
+        total += max(eta, 0.0) + math.log1p(math.exp(-abs(eta))) - label * eta
+    return total
+
+
+def odd_rows(seed: int, spread: float, shift: float, share: float) -> Any:
+    """Log-odds and labels that agree little."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(shift, spread, 200)
+    return np.clip(x, -15, 15), (rng.random(200) < share + 0.3 * (x > shift)).astype(np.int64)
+
+
+@pytest.mark.parametrize("prior", [0.5, 10.0])
+@pytest.mark.parametrize(("spread", "shift"), [(1.0, 0.0), (3.0, 1.0), (1.0, 5.0), (0.1, -4.0)])
+def test_a_layer_is_where_loss_and_prior_are_least(
+    spread: float, shift: float, prior: float
+) -> None:
+    x, y = odd_rows(1, spread, shift, 0.3)
+
+    a, c = layer_on(x, y, prior)
+
+    step = 1e-4
+    slopes = [
+        held_loss(a + step, c, x, y, prior) - held_loss(a - step, c, x, y, prior),
+        held_loss(a, c + step, x, y, prior) - held_loss(a, c - step, x, y, prior),
+    ]
+    assert c > evidence.LEAST_SLOPE
+    assert np.abs(slopes).max() / (2 * step) < 1e-4
+
+
+def test_a_layer_undoes_a_known_distortion() -> None:
+    y, _, q = rows(40_000)
+
+    a, c = layer_on((logit(q) - 0.7) / 0.5, y, RULE.prior)
+
+    assert (a, c) == pytest.approx((0.7, 0.5), abs=0.05)
+
+
+def test_the_prior_holds_a_layer_to_the_model_as_it_is() -> None:
+    x, y = odd_rows(2, 1.0, 1.0, 0.2)
+
+    free, held, fixed = (layer_on(x, y, prior) for prior in (1e-6, 10.0, 1e9))
+
+    assert fixed == pytest.approx(IDENTITY, abs=1e-5)
+    distance = [math.hypot(a, c - 1) for a, c in (free, held)]
+    assert distance[0] > 1.2 * distance[1] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("spread", "shift"), [(2.0, 0.0), (6.0, 0.0), (1.0, 4.0), (1.0, 10.0), (0.0, 15.0)]
+)
+def test_a_layer_settles_where_nearly_all_risks_are_certain_and_wrong(
+    spread: float, shift: float
+) -> None:
+    rng = np.random.default_rng(5)
+    x = np.clip(rng.normal(shift, spread, 2000), -15, 15)
+    y = (rng.random(2000) < 1 / (1 + np.exp(x))).astype(np.int64)
+
+    a, c = layer_on(x, y, 10.0)
+
+    loss, share = held_loss(a, c, x, y, 10.0), np.mean(y)
+    assert -20 < a < 20 and c == evidence.LEAST_SLOPE
+    assert loss < held_loss(0.0, 1.0, x, y, 10.0) / 2
+    assert float(np.mean(risks(a + c * x))) == pytest.approx(share, abs=0.03)
+    moved = [held_loss(a + step, c, x, y, 10.0) for step in (-0.01, 0.01)]
+    assert loss < min(moved)
+
+
+@pytest.mark.parametrize("shift", [0.5, 4.0, 15.0])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_level_is_where_loss_and_prior_are_least(shift: float, sign: int) -> None:
+    x = np.clip(np.random.default_rng(6).normal(sign * shift, 1.0, 1000), -15, 15)
+    y = (np.arange(1000) % 10 < (1 if sign > 0 else 9)).astype(np.int64)
+
+    a = level_on(x, y, 10.0)
+
+    wrong = sum(1 / (1 + math.exp(-(a + score))) for score in x.tolist()) - int(y.sum())
+    assert wrong + 10.0 * a == pytest.approx(0.0, abs=1e-5)
+    assert sign * a < -0.5
+
+
+def test_a_model_is_recalibrated_only_on_enough_rows() -> None:
+    y, p, _ = rows(300)
+    x = logit(p)
+
+    assert layers_on(x[:299], y[:299]) == (IDENTITY, IDENTITY)
+    assert layers_on(x, y) == (IDENTITY, layer_on(x, y, 10.0))
+    assert layers_on(x, y, replace(RULE, layer_rows=301)) == (IDENTITY, IDENTITY)
+
+
+def test_each_half_is_levelled_by_what_the_other_shows() -> None:
+    y, p, _ = rows(200)
+    x, halves = logit(p), np.arange(200) % 2
+
+    moved = levelled(x, y, halves, 10.0)
+
+    by_other = [
+        level_on(x[halves == 1], y[halves == 1], 10.0),
+        level_on(x[halves == 0], y[halves == 0], 10.0),
+    ]
+    assert moved - x == pytest.approx(np.array(by_other)[halves], abs=1e-12)
+    flipped = np.where(halves == 0, 1 - y, y)
+    again = levelled(x, flipped, halves, 10.0)
+    assert (again[halves == 0] == moved[halves == 0]).all()
+    assert (again[halves == 1] != moved[halves == 1]).all()
+
+
+# ---------------------------------------------------------------- scores and weights
+
+
+def test_a_score_is_halved_and_takes_twice_the_brier_of_at_most_100_rows() -> None:
+    y, p, q = rows(130)
+    said = [logit(p), logit(q)]
+
+    few = rescored((3.0, 4.0), [x[:60] for x in said], y[:60], RULE)
+    many = rescored((3.0, 4.0), said, y, RULE)
+
+    briers = [sum((r - label) ** 2 for r, label in zip(x, y, strict=True)) / 130 for x in (p, q)]
+    assert many == pytest.approx([1.5 + 200 * briers[0], 2.0 + 200 * briers[1]], rel=1e-9)
+    of_60 = sum((r - label) ** 2 for r, label in zip(p[:60], y[:60], strict=True))
+    assert few[0] == pytest.approx(1.5 + 2 * of_60, rel=1e-9)
+
+
+def test_scores_without_what_was_said_are_refused() -> None:
+    y, p, _ = rows(60)
+    with pytest.raises(ValueError):
+        rescored((0.0, 0.0), [logit(p)], y, RULE)
+
+
+def test_weights_are_the_normalised_exponentials_whatever_the_level() -> None:
+    expected = [math.exp(-s) for s in (1.0, 0.0, 2.5)]
+
+    assert weights((1.0, 0.0, 2.5)) == pytest.approx([x / sum(expected) for x in expected])
+    assert weights((901.0, 900.0, 902.5)) == pytest.approx(weights((1.0, 0.0, 2.5)), rel=1e-9)
+    assert weights((0.0, 5000.0)).tolist() == [1.0, 0.0]
+
+
+def test_the_blend_of_layers_is_the_layer_of_the_blend() -> None:
+    layers, scores = ((0.0, 1.0), (0.6, 0.8)), (1.0, 0.4)
+    x = np.linspace(-3, 3, 7)
+
+    a, c = mean_layer(layers, scores)
+
+    shares = weights(scores)
+    assert a + c * x == pytest.approx(shares[0] * x + shares[1] * (0.6 + 0.8 * x), abs=1e-12)
+
+
+# ---------------------------------------------------------------- the guard
+
+
+@pytest.mark.parametrize(
+    ("found", "exits", "lack"),
+    [
+        (50, 10, ""),
+        (50, 40, ""),
+        (49, 20, "49 of 50 rows"),
+        (60, 9, "9 of 10 exits"),
+        (60, 51, "9 of 10 stays"),
+        (0, 0, "0 of 50 rows, 0 of 10 exits, 0 of 10 stays"),
+        (1500, 0, "0 of 10 exits"),
+        (12, 11, "12 of 50 rows, 1 of 10 stays"),
+    ],
+)
+def test_what_rows_lack_to_be_evidence(found: int, exits: int, lack: str) -> None:
+    assert missing(found, exits) == lack
+
+
+def test_the_guard_takes_its_limits_from_the_rule() -> None:
+    assert missing(80, 5, Rule(least_rows=100, least_class=5)) == "80 of 100 rows"
+
+
+# ---------------------------------------------------------------- "fast": every branch
+
+
+def entry(name: str, E: float, gain: float = 0.05, limit: float = 60.0) -> dict[str, Any]:
+    return {"name": name, "E": E, "limit": limit, "brier": 0.2 - gain, "brier_served": 0.2}
+
+
+YOUNG = Standing(looks=3, rows=1000, rows_then=900)
+GROWN = Standing(looks=3, rows=1350, rows_then=900)
+STRONG, WEAK, POOR = 15.0, 1.0, 0.1
+FIT, FORMER = entry(NEWEST, 80), entry("version 2", 90)
+FAST = [
+    # standing, E of the challenger, its gain in ranking at most, leaps -> action, target
+    (YOUNG, WEAK, 0.1, [], "none", ""),
+    (YOUNG, 9.999, 0.1, [], "none", ""),
+    (YOUNG, 10.0, 0.1, [], "swap", "challenger"),
+    (YOUNG, STRONG, 0.0, [], "swap", "challenger"),
+    (YOUNG, STRONG, -0.001, [], "none", ""),
+    (GROWN, WEAK, 0.1, [], "growth", "challenger"),
+    (GROWN, 0.3, 0.1, [], "growth", "challenger"),
+    (GROWN, 0.299, 0.1, [], "none", ""),
+    (GROWN, WEAK, -0.001, [], "none", ""),
+    (GROWN, STRONG, 0.1, [], "swap", "challenger"),
+    (YOUNG, POOR, 0.1, [FIT], "jump", NEWEST),
+    (YOUNG, STRONG, 0.1, [FIT], "jump", NEWEST),
+    (YOUNG, POOR, -0.5, [FIT], "jump", NEWEST),
+    (YOUNG, WEAK, 0.1, [entry(NEWEST, 59.9)], "none", ""),
+    (YOUNG, WEAK, 0.1, [entry(NEWEST, 60.0)], "jump", NEWEST),
+    (YOUNG, WEAK, 0.1, [entry(NEWEST, 80, gain=0.0099)], "none", ""),
+    (YOUNG, STRONG, 0.1, [entry(NEWEST, 80, gain=0.0099)], "swap", "challenger"),
+    (YOUNG, WEAK, 0.1, [entry(NEWEST, 80, gain=0.0101)], "jump", NEWEST),
+    (YOUNG, WEAK, 0.1, [FORMER], "back", "version 2"),
+    (YOUNG, WEAK, 0.1, [entry("version 2", 59)], "none", ""),
+    (YOUNG, WEAK, 0.1, [FORMER, FIT], "back", "version 2"),
+    (YOUNG, WEAK, 0.1, [FORMER, entry(NEWEST, 80, gain=0.0549)], "back", "version 2"),
+    (YOUNG, WEAK, 0.1, [FORMER, entry(NEWEST, 80, gain=0.0551)], "jump", NEWEST),
+    (YOUNG, WEAK, 0.1, [FORMER, entry("version 1", 61, gain=0.06)], "back", "version 1"),
+    (YOUNG, WEAK, 0.1, [entry("version 1", 59, gain=0.06), FORMER], "back", "version 2"),
+    (YOUNG, WEAK, 0.1, [entry("version 1", 80, gain=0.001), FIT], "jump", NEWEST),
+]
+
+
+@pytest.mark.parametrize(("standing", "E", "ranking", "leaps", "action", "target"), FAST)
+def test_what_fast_does(
+    standing: Standing, E: float, ranking: float, leaps: list[Any], action: str, target: str
+) -> None:
+    main = entry("challenger", E, limit=RULE.bars[0]) | {"rows_needed": 200}
+
+    found = evidence._fast_action(standing, main, leaps, ranking, RULE)
+
+    assert found[:2] == (action, target)
+    assert ("ranks worse" in found[2]) == (action == "none" and ranking < 0)
+    assert ("grew from 900 to 1,350" in found[2]) == (action == "growth")
+    assert ("about 200 rows more" in found[2]) == (action == "none" and ranking >= 0)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "E", "looks", "deployments", "grown"),
+    [
+        (200, 300, 1.0, 1, 0, True),
+        (6000, 8999, 1.0, 1, 0, False),
+        (6000, 9000, 1.0, 1, 0, True),
+        (1000, 1199, 1.0, 1, 0, False),
+        (1000, 1201, 1.0, 1, 0, True),
+        (1000, 1201, 0.29, 1, 0, False),
+        (1000, 1201, 1.0, 1, 1, False),
+        (1000, 1201, 1.0, 2, 1, True),
+        (1000, 1201, 1.0, 9, 5, False),
+        (1000, 1201, 1.0, 10, 5, True),
+        (0, 1, 1.0, 1, 0, False),
+        (0, 2, 1.0, 1, 0, True),
+    ],
+)
+def test_when_rows_alone_promise_a_better_model(
+    then: int, now: int, E: float, looks: int, deployments: int, grown: bool
+) -> None:
+    standing = Standing(looks=looks, deployments=deployments, rows=now, rows_then=then)
+
+    assert evidence._has_grown(standing, E, RULE) is grown
+
+
+@pytest.mark.parametrize(
+    ("swaps", "deployments", "looks", "bar"),
+    [(0, 0, 1, 10.0), (1, 1, 2, 3.0), (2, 2, 4, 1.0), (9, 3, 9, 1.0), (2, 4, 7, 10.0)],
+)
+def test_a_world_that_has_moved_is_followed_on_less_evidence(
+    swaps: int, deployments: int, looks: int, bar: float
+) -> None:
+    standing = Standing(looks=looks, deployments=deployments, swaps=swaps)
+
+    assert evidence.bar_of(standing) == bar
+
+
+def fast_batch(n: int = 200, seed: int = 0, **others: Any) -> Batch:
+    y, p, q = rows(n, seed)
+    said = [logit(p), logit(p) * 0.9]
+    experts = [logit(q), logit(q) * 1.1, logit(p), logit(p) + 0.2]
+    given = {"challengers": {"challenger": logit(q)}, "halves": np.arange(n) % 2} | others
+    return Batch(y, said[0], said, experts, **given)
+
+
+def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
+    batch = fast_batch()
+    y, p, q = batch.labels, risks(batch.served), risks(batch.challengers["challenger"])
+    old = Stakes((0.1, 0.2, 0.3, 0.4), rows=70, total=1.0, squares=2.0)
+    before = Standing(
+        experts=(1.0, 2.0, 3.0, 4.0),
+        own=(5.0, 6.0),
+        stakes={"challenger": old},
+        looks=4,
+        deployments=2,
+        rows=1000,
+        rows_then=950,
+        swaps=1,
+    )
+
+    standing, judgement = judge(before, batch)
+
+    stakes = standing.stakes["challenger"]
+    assert standing == Standing(
+        experts=rescored(before.experts, batch.experts, y, RULE),
+        own=rescored(before.own, batch.own, y, RULE),
+        stakes={"challenger": stakes},
+        looks=5,
+        deployments=2,
+        rows=1200,
+        rows_then=950,
+        swaps=1,
+    )
+    assert stakes.wealth == pytest.approx(np.array(old.wealth) + bets(y, p, q), rel=1e-12)
+    main = judgement.evidence[0]
+    assert main["E"] == pytest.approx(math.exp(stakes.log_evidence))
+    assert main["brier"] == pytest.approx(np.mean((q - y) ** 2))
+    assert main["brier_served"] == pytest.approx(np.mean((p - y) ** 2))
+    assert (main["limit"], main["rows_needed"]) == (3.0, stakes.rows_needed(3.0))
+    assert judgement.details == {
+        "rows_since_deployment": 270,
+        "ranking_gain_at_most": gain_in_ranking(y, p, q),
+    }
+    assert (judgement.action, judgement.target) == ("swap", "challenger")
+    json.dumps(asdict(judgement), allow_nan=False)
+
+
+def test_evidence_beyond_all_floats_is_still_a_number() -> None:
+    batch = fast_batch()
+    huge = Standing((0.0,) * 4, stakes={"challenger": Stakes((5000.0,) * 4)})
+
+    _, judgement = judge(huge, batch)
+
+    assert judgement.evidence[0]["E"] == math.exp(700)
+
+
+def test_leaps_are_bets_on_these_rows_alone_both_sides_on_their_level() -> None:
+    y, p, q = rows(200)
+    former = {"version 1": logit(q) - 3.0, "version 2": logit(p)}
+    batch = fast_batch(former=former, crossed=logit(q) * 0.8)
+
+    found = {leap["name"]: leap for leap in leaps_of(batch, RULE)}
+
+    assert list(found) == ["version 1", "version 2", NEWEST]
+    assert {leap["limit"] for leap in found.values()} == {3 / 0.05}
+    level = risks(levelled(batch.served, y, np.arange(200) % 2, 10.0))
+    expected = {
+        "version 1": risks(levelled(former["version 1"], y, np.arange(200) % 2, 10.0)),
+        "version 2": level,
+        NEWEST: risks(logit(q) * 0.8),
+    }
+    for name, said in expected.items():
+        assert found[name]["E"] == pytest.approx(math.exp(log_mean_exp(bets(y, level, said))))
+        assert found[name]["brier"] == pytest.approx(np.mean((said - y) ** 2))
+        assert found[name]["brier_served"] == pytest.approx(np.mean((level - y) ** 2))
+    assert found["version 2"]["E"] == 1.0
+    there = log_mean_exp(bets(y, p, risks(former["version 1"])))
+    assert found["version 1"]["E"] > 100 * math.exp(there)
+
+
+def test_without_former_ones_the_fit_on_these_rows_needs_one_over_alpha_and_150_rows() -> None:
+    _, _, q = rows(200)
+    batch = fast_batch(crossed=logit(q))
+
+    assert [leap["limit"] for leap in leaps_of(batch, RULE)] == [1 / 0.05]
+    assert leaps_of(batch, replace(RULE, halves_rows=201)) == []
+    assert leaps_of(replace(batch, halves=None), RULE) == []
+    assert leaps_of(replace(batch, crossed=None), RULE) == []
+
+
+def test_a_level_that_moved_is_no_reason_to_jump() -> None:
+    y, _, q = rows(1500)
+    served = logit(q) + 2.0
+    batch = Batch(
+        y,
+        served,
+        [served, served],
+        [],
+        {"challenger": served},
+        former={"version 1": logit(q)},
+        halves=np.arange(1500) % 2,
+    )
+
+    (leap,) = leaps_of(batch, RULE)
+
+    assert log_mean_exp(bets(y, risks(served), q)) > 20
+    assert leap["E"] < 3
+    assert abs(leap["brier_served"] - leap["brier"]) < 0.001
+
+
+# ---------------------------------------------------------------- "certified"
+
+
+def certified_batch(q: np.ndarray | None = None, **others: Any) -> Batch:
+    y, p, better = rows(200)
+    rivals = {"all past": better if q is None else q, "last file": p}
+    own = [logit(p), logit(p)]
+    return Batch(
+        y, logit(p), own, [], {name: logit(said) for name, said in rivals.items()}, **others
+    )
+
+
+def test_the_chances_of_all_swaps_add_up_to_alpha() -> None:
+    shares = [4 / certified_limit(swaps, 4) for swaps in range(20_000)]
+
+    assert shares[0] == pytest.approx(0.05 * 6 / math.pi**2)
+    assert shares[2] == pytest.approx(shares[0] / 9)
+    assert 0.9999 * 0.05 < sum(shares) < 0.05
+    assert certified_limit(0, 4) == pytest.approx(4 / 0.0304, rel=1e-3)
+
+
+def test_a_certified_look_bets_on_every_rival_against_its_own_limit() -> None:
+    y, p, q = rows(200)
+    batch = certified_batch(former={"version 1": logit(q)})
+    old = Stakes((1.0, 0.5, 0.2, 0.1), rows=60, total=0.5, squares=2.0)
+    before = Standing((7.0,) * 6, (1.0, 2.0), {"last file": old}, 3, 1, 500, 400, swaps=1)
+
+    standing, judgement = judge_certified(before, batch)
+
+    assert [one["name"] for one in judgement.evidence] == ["all past", "last file", "version 1"]
+    assert [one["limit"] for one in judgement.evidence] == pytest.approx(
+        [certified_limit(1, 2), certified_limit(1, 2), 20.0]
+    )
+    gains = careful_bets(y, p, q, 0.001)
+    assert standing.stakes["all past"].wealth == pytest.approx(gains, rel=1e-12)
+    assert standing.stakes["all past"].total == pytest.approx(
+        sum((p - y) ** 2 - (q - y) ** 2 - 0.001)
+    )
+    worn = np.array(old.wealth) + careful_bets(y, p, p, 0.001)
+    assert standing.stakes["last file"].wealth == pytest.approx(worn, rel=1e-12)
+    assert standing.stakes["last file"].rows == 260
+    assert standing.experts == before.experts
+    assert standing.own == rescored(before.own, batch.own, y, RULE)
+    assert (standing.looks, standing.rows, standing.swaps) == (4, 700, 1)
+    assert judgement.evidence[1]["rows_needed"] == standing.stakes["last file"].rows_needed(
+        certified_limit(1, 2)
+    )
+    json.dumps(asdict(judgement), allow_nan=False)
+
+
+CERTIFIED = [
+    ("all past", 131.0, 131.5, 0.1, "none"),
+    ("all past", 131.5, 131.5, 0.1, "swap"),
+    ("all past", 900.0, 131.5, -0.001, "none"),
+    ("version 1", 19.9, 20.0, 0.1, "none"),
+    ("version 1", 20.0, 20.0, 0.1, "roll back"),
+    ("version 1", 20.0, 20.0, -0.001, "none"),
+]
+
+
+@pytest.mark.parametrize(("name", "E", "limit", "ranking", "action"), CERTIFIED)
+def test_what_certified_does(
+    name: str, E: float, limit: float, ranking: float, action: str
+) -> None:
+    best = entry(name, E, limit=limit) | {"rows_needed": None}
+    batch = certified_batch(former={"version 1": np.zeros(200)})
+
+    found = evidence._certified_action(best, ranking, batch)
+
+    assert found[:2] == (action, "" if action == "none" else name)
+    assert name in found[2] and ("ranks worse" in found[2]) == (ranking < 0)
+    assert ("no evidence for it so far" in found[2]) == (E < limit)
+
+
+def test_certified_takes_the_rival_that_is_furthest_beyond_its_own_limit() -> None:
+    won = {"all past": 150.0, "version 1": 60.0}
+    strong = {name: Stakes((math.log(wealth),) * 4) for name, wealth in won.items()}
+    y, p, _ = rows(200)
+    rivals = {"all past": logit(p), "last file": logit(p)}
+    batch = Batch(y, logit(p), [logit(p)] * 2, [], rivals, former={"version 1": logit(p)})
+
+    _, judgement = judge_certified(Standing(stakes=strong), batch, replace(RULE, margin=0.0))
+
+    assert (judgement.action, judgement.target) == ("roll back", "version 1")
+
+
+# ---------------------------------------------------------------- the promise, by simulation
+
+
+def swaps_in(runs: int, seed: int, share: float) -> float:
+    """The share of runs in which "certified", looking 20 times at 40 rows, ever swaps.
+
+    share: how far the truth lies from the champion's risk towards that of the rival "all past".
+    Without the margin, which only makes a swap rarer.
+    """
+    rng, rule, swapped = np.random.default_rng(seed), replace(RULE, margin=0.0), 0
+    for _ in range(runs):
+        standing = Standing()
+        for _ in range(20):
+            x = rng.normal(0, 1.2, 40)
+            other = {
+                "all past": x + 0.9,
+                "last file": x * 1.3,
+                "last three files": x - 0.3,
+                "recalibrated": x * 0.75,
+            }
+            truth = (1 - share) * risks(x) + share * risks(other["all past"])
+            y = (rng.random(40) < truth).astype(np.int64)
+            standing, said = judge_certified(standing, Batch(y, x, [x, x], [], other), rule)
+            if said.action == "swap":
+                swapped += 1
+                break
+    return swapped / runs
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_champion_that_is_no_worse_is_hardly_ever_swapped_however_often_one_looks(
+    share: float,
+) -> None:
+    assert swaps_in(60, 11, share) <= RULE.alpha
+
+
+def test_a_champion_that_is_worse_is_swapped() -> None:
+    assert swaps_in(15, 12, 1.0) == 1.0
+
+
+def most_evidence(look: Any, runs: int, seed: int, share: float) -> np.ndarray:
+    """The highest log evidence on the way through 20 looks at 25 rows each, for each run.
+
+    Half of the rows have a challenger above the champion, half below; share as above.
+    """
+    rng, found = np.random.default_rng(seed), np.zeros(runs)
+    for run in range(runs):
+        p = rng.uniform(0.35, 0.65, (20, 25))
+        q = p + 0.3 * rng.choice([-1, 1], p.shape)
+        y = (rng.random(p.shape) < (1 - share) * p + share * q).astype(np.int64)
+        path = np.cumsum([look(*rows) for rows in zip(y, p, q, strict=True)], axis=0)
+        found[run] = max(log_mean_exp(wealth) for wealth in path)
+    return found
+
+
+def test_evidence_against_an_equal_champion_passes_one_over_alpha_in_at_most_alpha_of_runs() -> (
+    None
+):
+    """The two are exactly equal in Brier: the hardest case in which the promise still holds."""
+    highest = most_evidence(bets, 1000, 13, 0.5)
+
+    assert 0.005 < np.mean(highest >= math.log(1 / RULE.alpha)) <= RULE.alpha
+    assert 0.02 < np.mean(highest >= math.log(RULE.bars[0])) <= 1 / RULE.bars[0]
+
+
+def test_evidence_against_a_right_champion_passes_far_less_often() -> None:
+    assert np.mean(most_evidence(bets, 300, 14, 0.0) >= math.log(RULE.bars[0])) < 0.03
+
+
+def test_careful_bets_keep_the_same_promise() -> None:
+    def careful(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        return careful_bets(y, p, q, 0.001)
+
+    highest = most_evidence(careful, 500, 13, 0.5)
+
+    assert 0.005 < np.mean(highest >= math.log(1 / RULE.alpha)) <= RULE.alpha
+
+
+# ---------------------------------------------------------------- after a deployment
+
+
+@pytest.mark.parametrize(
+    ("action", "own", "swaps"),
+    [
+        ("swap", (1.0, 2.0), 4),
+        ("growth", (1.0, 2.0), 3),
+        ("jump", (0.0, 0.0), 4),
+        ("back", (0.0, 0.0), 2),
+        ("roll back", (0.0, 0.0), 4),
+    ],
+)
+def test_the_standing_of_a_new_champion(action: str, own: tuple[float, float], swaps: int) -> None:
+    before = Standing(
+        experts=(3.0, 2.0, 1.0, 5.0),
+        own=(8.0, 9.0),
+        stakes={"challenger": Stakes(rows=5)},
+        looks=9,
+        deployments=2,
+        rows=700,
+        rows_then=500,
+        swaps=3,
+    )
+
+    assert settled(before, action) == Standing(
+        experts=before.experts,
+        own=own,
+        stakes={},
+        looks=9,
+        deployments=3,
+        rows=700,
+        rows_then=700,
+        swaps=swaps,
+    )
+
+
+def test_a_swap_without_experts_begins_both_layers_alike() -> None:
+    assert settled(Standing(own=(4.0, 5.0)), "swap").own == (0.0, 0.0)
+
+
+def test_a_verdict_cannot_be_changed_after_it_was_given() -> None:
+    with pytest.raises(AttributeError):
+        Judgement("none", "", "", (), {}).action = "swap"  # type: ignore[misc]
+
+
+def test_there_is_a_wealth_for_each_fraction() -> None:
+    assert FRACTIONS == (0.125, 0.25, 0.5, 1.0) and len(Stakes().wealth) == 4

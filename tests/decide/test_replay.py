@@ -1,0 +1,299 @@
+"""A small stream walked: every number of a walk is one that could have been known by then."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from risk.decide import replay
+from risk.decide.evidence import RULE
+from risk.decide.replay import NAIVE, ORACLE, Stream, lag_of, naive, oracle, walked
+from risk.model import fit as fitting
+from risk.model import portable
+from risk.model.portable import table_of
+
+COLUMNS = {"activity": "number", "size": "number"}
+SIZES = (160,) * 8
+
+
+def stream(
+    sizes: tuple[int, ...] = SIZES, turns: int | None = None, recipe: str = "default"
+) -> Stream:
+    """Periods of so many rows; from the one that `turns` the labels are turned over."""
+    rng = np.random.default_rng(3)
+    n, periods = sum(sizes), np.repeat(np.arange(len(sizes)), sizes)
+    features = pd.DataFrame({name: rng.normal(size=n) for name in COLUMNS})
+    score = 2 * features["activity"].to_numpy() - 0.5
+    if turns is not None:
+        score = np.where(periods >= turns, -score, score)
+    labels = (rng.random(n) < 1 / (1 + np.exp(-score))).astype(np.int64)
+    clients = np.concatenate([[f"c{at}" for at in range(size)] for size in sizes])
+    names = [f"month {at}" for at in range(len(sizes))]
+    return Stream(recipe, COLUMNS, features, labels, clients, periods, names)
+
+
+def cut(whole: Stream, periods: int) -> Stream:
+    """The stream as it was after so many periods."""
+    kept = whole.periods < periods
+    return Stream(
+        whole.recipe,
+        whole.columns,
+        whole.features[kept].reset_index(drop=True),
+        whole.labels[kept],
+        whole.clients[kept],
+        whole.periods[kept],
+        whole.names[:periods],
+    )
+
+
+def trained(whole: Stream, rows: np.ndarray) -> portable.Model:
+    """What training makes of these rows."""
+    some, y = whole.features[rows], whole.labels[rows]
+    made = fitting.fit(whole.recipe, COLUMNS, some, y, whole.clients[rows])
+    return portable.parse(portable.export(made, COLUMNS, some, {}))
+
+
+def brier_of(model: portable.Model, whole: Stream, period: int) -> float:
+    here = whole.periods == period
+    risk = model.probabilities(table_of(whole.features[here], COLUMNS))
+    return float(np.mean((risk - whole.labels[here]) ** 2))
+
+
+@pytest.fixture(scope="module")
+def steady() -> Stream:
+    return stream()
+
+
+@pytest.fixture(scope="module")
+def turned() -> Stream:
+    return stream(turns=4)
+
+
+# ---------------------------------------------------------------- the rules that everybody knows
+
+
+@pytest.mark.parametrize("delay", [0, 3])
+@pytest.mark.parametrize("policy", NAIVE)
+def test_a_naive_walk_is_the_one_made_by_hand(turned: Stream, policy: str, delay: int) -> None:
+    walk = naive(turned, policy, delay)
+
+    expected = {}
+    for period in range(max(delay, 1), 8):
+        last = period - max(delay, 1)  # the newest period whose labels are known
+        rows = {
+            "never": turned.periods == 0,
+            "always, all past": turned.periods <= last,
+            "always, last file": turned.periods == last,
+        }[policy]
+        expected[period] = brier_of(trained(turned, rows), turned, period)
+    assert walk.served == pytest.approx(expected, abs=1e-6)
+    assert [period for period, *_ in walk.deployments] == (
+        [] if policy == "never" else list(range(1, 8))
+    )
+    assert walk.mean == pytest.approx(sum(expected.values()) / len(expected))
+
+
+def test_a_file_that_is_too_small_to_train_on_deploys_nothing() -> None:
+    whole = stream((160, 160, 8, 160))
+
+    walk = naive(whole, "always, last file", 0)
+
+    assert [period for period, *_ in walk.deployments] == [1, 3]
+    assert walk.versions == {1: 1, 2: 2, 3: 2}
+    assert walk.served[3] == pytest.approx(
+        brier_of(trained(whole, whole.periods == 1), whole, 3), abs=1e-6
+    )
+
+
+def test_the_oracle_is_the_best_of_the_naive_rules_in_each_period(turned: Stream) -> None:
+    walks = [naive(turned, policy, 0) for policy in NAIVE]
+
+    best = oracle(walks)
+
+    assert best.policy == ORACLE
+    assert best.served == {
+        period: min(walk.served[period] for walk in walks) for period in range(1, 8)
+    }
+    assert best.mean < min(walk.mean for walk in walks)
+
+
+def test_a_deployment_is_wrong_where_the_next_two_periods_say_so(turned: Stream) -> None:
+    walk = naive(turned, "always, last file", 0)
+
+    wrong = 0
+    models = [trained(turned, turned.periods == at) for at in range(8)]
+    for period in range(1, 7):
+        later = [at for at in (period + 1, period + 2) if at < 8]
+        old, new = (
+            sum(brier_of(models[at], turned, p) for p in later) for at in (period - 1, period)
+        )
+        wrong += new > old
+    assert walk.wrong == wrong > 0
+
+
+# ---------------------------------------------------------------- by evidence
+
+
+@pytest.mark.parametrize("policy", ["fast", "certified"])
+@pytest.mark.parametrize("delay", [0, 2])
+def test_no_walk_looks_ahead(turned: Stream, policy: str, delay: int) -> None:
+    whole, before = walked(turned, policy, delay), walked(cut(turned, 6), policy, delay)
+
+    assert before.served == {at: brier for at, brier in whole.served.items() if at < 6}
+    assert before.deployments == [found for found in whole.deployments if found[0] < 6]
+    assert before.reasons == {at: why for at, why in whole.reasons.items() if at < 6}
+    assert len(before.served) == 6 - lag_of(delay)
+
+
+@pytest.mark.parametrize("delay", [1, 3])
+def test_what_is_served_first_is_the_model_of_the_first_period(steady: Stream, delay: int) -> None:
+    first = brier_of(trained(steady, steady.periods == 0), steady, lag_of(delay))
+
+    for policy in ("fast", "certified"):
+        walk = walked(steady, policy, delay)
+        assert min(walk.served) == lag_of(delay)
+        assert walk.served[lag_of(delay)] == pytest.approx(first, abs=1e-6)
+        assert walk.versions[lag_of(delay)] == 1
+
+
+@pytest.mark.parametrize("delay", [0, 2])
+def test_a_world_that_turns_is_followed_as_soon_as_its_labels_are_known(delay: int) -> None:
+    whole = stream((200,) * 10, turns=4)
+
+    walk, slow = walked(whole, "fast", delay), naive(whole, "never", delay)
+
+    jumps = [period for period, action, _ in walk.deployments if action == "jump"]
+    assert jumps == [4]
+    served = 4 + lag_of(delay)
+    assert walk.served[served - 1] > 0.3 and walk.served[served] < 0.2
+    assert slow.served[9] > 0.3
+    assert walk.versions[served] == walk.versions[served - 1] + 1
+
+
+def test_labels_in_the_next_period_are_as_early_as_labels_with_the_rows(turned: Stream) -> None:
+    assert walked(turned, "fast", 0) == walked(turned, "fast", 1)
+    assert (lag_of(0), lag_of(1), lag_of(3)) == (1, 1, 3)
+
+
+def test_the_forecasts_that_were_kept_are_judged_while_the_champion_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a delay, a look judges what was said when the rows came, by the models of then."""
+    judged: list[Any] = []
+    told: list[Any] = []
+    real_look, real_forecasts = replay.look, replay.forecasts
+
+    def look(contest: Any, experts: Any, newest: np.ndarray, said: Any, rule: Any) -> Any:
+        judged.append((contest.name, newest, said))
+        return real_look(contest, experts, newest, said, rule)
+
+    def forecasts(contest: Any, raw: Any, rows: int) -> Any:
+        found = real_forecasts(contest, raw, rows)
+        told.append((contest.name, raw["activity"], found))
+        return found
+
+    monkeypatch.setattr(replay, "look", look)
+    monkeypatch.setattr(replay, "forecasts", forecasts)
+    whole = stream()
+
+    walked(whole, "certified", 2)
+
+    assert {name for name, *_ in judged} == {"version 1"}
+    for _, newest, said in judged[1:]:
+        rows = whole.features["activity"].to_numpy()[newest]
+        first = next(found for _, raw, found in told if np.array_equal(raw, rows))
+        assert all(np.array_equal(said[key], first[key]) for key in said)
+    assert len(judged) == 7
+
+
+def test_what_was_said_under_another_champion_is_not_held_against_the_new_one() -> None:
+    """The rows between the turn and the jump were forecast by the one before, badly."""
+    whole = stream((200,) * 10, turns=4)
+
+    walk = walked(whole, "fast", 3)
+
+    assert [period for period, action, _ in walk.deployments if action == "jump"] == [4]
+    assert not any(action == "back" for _, action, _ in walk.deployments)
+
+
+# ---------------------------------------------------------------- periods that are too small
+
+
+def test_periods_that_are_too_small_are_judged_together() -> None:
+    whole = stream((160, 20, 20, 20, 160))
+
+    walk = walked(whole, "fast", 0)
+
+    assert sorted(walk.reasons) == [3, 4]
+    assert sorted(walk.served) == [1, 2, 3, 4]
+    assert walk.versions[1] == walk.versions[2] == walk.versions[3] == 1
+    looks = {key for key in whole._experts if key[0] >= 0}
+    assert looks == {(0,), (0, 3), (0, 3, 4)}
+    experts = whole.experts([0, 3, 4])
+    assert [int(np.sum(experts.known.ages == age)) for age in range(3)] == [160, 60, 160]
+
+
+def test_the_rule_of_a_walk_is_its_own_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, rule = stream((160, 20, 20, 20)), replace(RULE, least_rows=20, least_class=1)
+    given: list[Any] = []
+    monkeypatch.setattr(
+        replay, "opened", lambda *said, real=replay.opened: given.append(said) or real(*said)
+    )
+
+    walk = walked(whole, "fast", 0, rule)
+
+    assert sorted(walk.reasons) == [1, 2, 3]
+    assert given[0][-1] is rule
+
+
+def test_the_first_model_waits_for_trainings_minimum() -> None:
+    whole = stream((4, 4, 160, 160))
+
+    assert whole.first() == 2
+    assert sorted(walked(whole, "fast", 0).served) == [3]
+    assert sorted(naive(whole, "never", 0).served) == [3]
+
+
+def test_a_stream_of_one_period_serves_nobody() -> None:
+    walk = walked(stream((160,)), "fast", 0)
+
+    assert walk.served == {} and math.isnan(walk.mean)
+    assert math.isnan(naive(stream((160,)), NAIVE[1], 0).mean)
+
+
+# ---------------------------------------------------------------- what the walks share
+
+
+def test_models_are_fitted_once_for_all_policies(steady: Stream) -> None:
+    assert steady.experts([0, 1]) is steady.experts([0, 1])
+    assert steady.last_file(3) is steady.last_file(3)
+    assert steady.last_file(3) is not steady.last_file(4)
+
+
+@pytest.mark.parametrize(
+    ("looks", "ages"),
+    [([0, 1, 2], [2, 1, 0]), ([2], [0, 0, 0]), ([0, 2], [1, 0, 0]), ([1, 2], [1, 1, 0])],
+)
+def test_a_row_is_as_old_as_the_looks_since(
+    steady: Stream, looks: list[int], ages: list[int]
+) -> None:
+    known = steady.experts(looks).known
+
+    assert known.ages.tolist() == np.repeat(ages, 160).tolist()
+
+
+def test_the_same_stream_is_walked_the_same(turned: Stream) -> None:
+    assert walked(stream(turns=4), "fast", 0) == walked(turned, "fast", 0)
+
+
+def test_the_original_recipe_is_walked_too() -> None:
+    whole = stream(recipe="original")
+
+    walk = walked(whole, "fast", 0)
+
+    assert 0.1 < walk.mean < naive(whole, "never", 0).mean + 0.01

@@ -1,0 +1,235 @@
+"""The watch in the pipeline: the reference in the release, its state and table, and data faults."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+import world
+from conftest import Project
+from driver import look
+
+from risk.drift import watch
+from risk.drift.quality import Fault
+from risk.files import OpenRelease
+
+
+def scaled(rows: list[str], factor: float) -> list[str]:
+    """The rows with their orders in another unit."""
+    cells = [row.split(",") for row in rows]
+    return [",".join([one[0], str(float(one[1]) * factor), *one[2:]]) for one in cells]
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Project:
+    """A first model of 600 rows."""
+    made = world.world(tmp_path)
+    look(made)
+    return made
+
+
+def reference_in(project: Project) -> dict[str, Any]:
+    """The deployed release's reference, without the model that it came with."""
+    with OpenRelease(project.config) as release:
+        found = json.loads(release.verified("reference.json"))
+    return {key: found[key] for key in ("drift", "faults")}
+
+
+def drift_rows(project: Project) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in watch.last_seen(project.config)["rows"]}
+
+
+def test_the_release_carries_a_reference_of_the_rows_known_at_its_deployment(
+    started: Project,
+) -> None:
+    reference = reference_in(started)
+
+    assert reference["drift"]["rows"] == world.FIRST_ROWS
+    assert set(reference["drift"]["columns"]) == {"orders", "visits"}
+    assert reference["faults"]["columns"]["orders"]["rows"] == world.FIRST_ROWS
+
+
+def test_a_layer_keeps_the_reference_and_what_was_seen_of_its_ranking(tmp_path: Path) -> None:
+    made = world.world(tmp_path)
+    look(made)
+    before = reference_in(made)
+    said = world.tick(made, "2026-02-28", world.clients(60, 2, level=1.5, prefix="d"))
+
+    assert (world.action(said), said.data["release"]) == ("layer", 2)
+    assert reference_in(made) == before
+    assert drift_rows(made)["orders"]["n"] == 60
+
+
+def test_a_shift_is_told_at_once_and_alerts_when_it_lasts(started: Project) -> None:
+    first = world.tick(started, "2026-02-10", higher(2))
+    after_one = drift_rows(started)["visits"]["state"]
+    second = world.tick(started, "2026-02-20", higher(3))
+    row = drift_rows(started)["visits"]
+
+    assert after_one == "watching"
+    assert row["state"] == "alert"
+    assert row["p"] < 1e-6 and row["effect"] > 0.3
+    assert "alert: visits: " in second.text and "alert: visits" not in first.text
+
+
+def higher(seed: int) -> list[str]:
+    """40 clients without a label, their visits two deviations higher."""
+    rows = world.unlabelled(world.clients(40, seed, prefix=f"n{seed}-"))
+    cells = [row.split(",") for row in rows]
+    return [",".join([c, orders, str(float(visits) + 2), ""]) for c, orders, visits, _ in cells]
+
+
+def test_the_history_has_a_row_for_each_look_and_column(started: Project) -> None:
+    world.tick(started, "2026-02-10", higher(2))
+    world.tick(started, "2026-02-20", higher(3))
+
+    with sqlite3.connect(started.config.history) as history:
+        found = history.execute(
+            "SELECT tick, n, state FROM watched WHERE name = 'visits' ORDER BY tick"
+        ).fetchall()
+    assert found[-2:] == [(2, 40, "watching"), (3, 80, "alert")]
+
+
+def test_a_look_cut_off_before_its_state_is_written_is_done_again_the_same(
+    started: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.give(started, "2026-02-10", higher(2))
+    with monkeypatch.context() as patched:
+        patched.setattr(watch, "keep", lambda *_: (_ for _ in ()).throw(OSError(5, "cut off")))
+        with pytest.raises(Exception, match="cut off"):
+            look(started)
+    again = look(started)
+
+    assert drift_rows(started)["visits"]["n"] == 40
+    assert again.data["outcome"] == "wait"
+    with sqlite3.connect(started.config.history) as history:
+        query = "SELECT count(*) FROM watched WHERE name = 'visits' AND tick = 2"
+        assert history.execute(query).fetchone() == (1,)
+
+
+def test_the_same_rows_are_never_counted_twice(started: Project) -> None:
+    world.tick(started, "2026-02-10", higher(2))
+    before = started.json("state/watch.json")
+    look(started)
+
+    assert started.json("state/watch.json") == before
+
+
+def test_a_new_ranking_is_watched_from_the_beginning(started: Project) -> None:
+    said = world.tick(started, "2026-02-28", world.clients(300, 2, prefix="d"))
+
+    assert world.action(said) == "growth"
+    assert {row["state"] for row in drift_rows(started).values()} == {"no data"}
+    assert watch.last_seen(started.config)["model_version"] == 2
+
+
+def test_diagnostics_show_the_table_worst_first(started: Project) -> None:
+    assert "no data" in started.run("diagnostics.py", "--drift").stdout
+    world.tick(started, "2026-02-10", higher(2))
+    said = started.run("diagnostics.py", "--drift").stdout.splitlines()
+    rows = json.loads(started.run("diagnostics.py", "--drift", "--json").stdout)["rows"]
+
+    assert "against the rows of model version 1" in said[0]
+    assert said[2].split()[:2] == [rows[0]["state"], rows[0]["name"]] == ["watching", "visits"]
+    assert any(line.startswith("watching: visits: ") for line in said)
+
+
+def test_diagnostics_before_the_first_run_say_so(tmp_path: Path) -> None:
+    said = world.world(tmp_path).run("diagnostics.py", "--drift").stdout
+
+    assert said == "the watch has not looked yet; run fullprocess.py\n"
+
+
+def test_a_release_of_before_there_was_a_reference_is_served_and_not_watched(
+    started: Project,
+) -> None:
+    from risk.files import seal
+
+    folder = started.config.production_folder / "current"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"]["reference.json"], manifest["digest"]
+    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    (folder / "reference.json").unlink()
+    (started.config.watch).unlink()
+    said = world.tick(started, "2026-02-28", scaled(world.clients(100, 2, prefix="d"), 1000.0))
+
+    assert said.data["outcome"] in ("keep", "deploy")
+
+
+# ---------------------------------------------------------------- data faults
+
+
+def test_a_column_in_another_unit_holds_the_deployment(started: Project) -> None:
+    said = world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+
+    assert said.data["outcome"] == "fault"
+    assert said.data["release"] == 1
+    assert said.text.startswith("held by a data fault: orders: the values are about 1,000 times")
+    assert "2026-02-28.csv" in said.data["reason"]
+    assert world.history(started)[-1].verdict == "fault"
+    assert world.book(started).contest.standing.looks == 0
+    assert "data fault" in started.run("fullprocess.py", "--explain").stdout
+    assert started.run("fullprocess.py").stdout.startswith("idle: ")
+
+
+def test_a_mended_file_is_learned_from_and_no_longer_holds(started: Project) -> None:
+    rows = world.clients(300, 2, prefix="d")
+    world.tick(started, "2026-02-28", scaled(rows, 1000.0))
+    said = world.tick(started, "2026-02-28", rows)
+
+    assert said.data["outcome"] != "fault"
+    assert started.json("state/deployment.json")["held"] is False
+    third = world.tick(started, "2026-03-31", world.clients(300, 3, prefix="e"))
+    assert third.data["outcome"] in ("keep", "deploy")
+
+
+def test_a_fault_that_a_person_takes_as_it_is_holds_no_longer_in_later_files_either(
+    started: Project,
+) -> None:
+    world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+    told = started.run("deployment.py", "--release-hold").stdout
+    after = look(started)
+
+    assert "the new values of orders are taken as they are" in told
+    assert after.data["outcome"] in ("keep", "deploy")
+    if after.data["release"] == 1:
+        later = world.tick(started, "2026-03-31", scaled(world.clients(90, 3, prefix="e"), 1e3))
+        assert later.data["outcome"] != "fault"
+
+
+@pytest.mark.parametrize("policy", ["raw", "always", "never"])
+def test_the_plain_policies_are_held_by_a_fault_too(tmp_path: Path, policy: str) -> None:
+    made = world.world(tmp_path, policy=policy)
+    look(made)
+    said = world.tick(made, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+
+    assert said.data["outcome"] == "fault"
+    assert said.data["release"] == 1
+
+
+def test_a_version_held_by_hand_stays_held_by_hand(started: Project) -> None:
+    started.run("training.py")
+    started.run("scoring.py")
+    started.run("deployment.py")
+    said = world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+
+    assert said.data["outcome"] == "held"
+    assert started.json("state/deployment.json")["held"] is True
+
+
+def test_a_dry_run_tells_of_the_fault_and_notes_nothing(started: Project) -> None:
+    world.give(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+    said = started.run("fullprocess.py", "--dry-run").stdout
+
+    assert said.startswith("would be held by a data fault: orders: ")
+    assert started.json("state/deployment.json")["held"] is False
+
+
+def test_only_what_was_accepted_for_this_ranking_is_taken_as_it_is(started: Project) -> None:
+    mark = watch.mark_of(Fault("unit", ("orders",), "a.csv", "", 9, holds=True))
+    accepted = watch.accepting(started.config, [mark, mark])
+
+    assert accepted == {"ranking": 1, "faults": [["unit", ["orders"]]]}

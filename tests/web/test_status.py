@@ -1,0 +1,332 @@
+"""The page Status: is it running, the week of ticks, the last failure, the data, drift, times."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from conftest import Project, client_rows
+from past import drift_row, write_marker, write_ticks, write_watch
+from serving import deployed_copy
+from test_pages import getter, text_of
+
+from risk.run import runlog
+from risk.web import status
+from risk.web.shapes import hour_word, hours, seconds_curve
+
+NOW = datetime(2026, 11, 24, 10, 4, tzinfo=UTC)
+EVER = int(NOW.timestamp()) // runlog.SECONDS
+
+
+@pytest.fixture
+def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = deployed_copy(tmp_path_factory)
+    project.config.state_folder.mkdir(exist_ok=True)
+    return project
+
+
+def page_of(project: Project) -> str:
+    page = getter(project)("/status")
+    assert page.status_code == 200
+    return text_of(page)
+
+
+def beat(project: Project, minutes: float) -> None:
+    """The last good run ended so many minutes ago."""
+    then = datetime.now(UTC).timestamp() - 60 * minutes
+    project.config.heartbeat.touch()
+    os.utime(project.config.heartbeat, (then, then))
+
+
+def finished(minutes: float) -> str:
+    return f"{datetime.now(UTC) - timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def test_never_run_says_so_and_what_to_type(own: Project) -> None:
+    own.config.heartbeat.unlink(missing_ok=True)
+    text = page_of(own)
+    assert "No run has ended well yet" in text and "make cron" in text
+
+
+def test_an_idle_look_is_told_from_a_run_with_work(own: Project) -> None:
+    write_marker(own, started=finished(200.5), finished=finished(200))
+    beat(own, 4)
+    text = page_of(own)
+    assert "Running: the last look was 4 minutes ago and had nothing to do" in text
+    assert "took 30 seconds. Its outcome, “kept”: no news." in text
+    write_marker(own, started=finished(5), finished=finished(4))
+    assert "the last look was 4 minutes ago and kept" in page_of(own)
+
+
+def test_late_is_said_first_and_says_what_to_type(own: Project) -> None:
+    write_marker(own)
+    beat(own, 130)
+    text = page_of(own)
+    assert "Late: the last good run was 2 hours ago" in text and "crontab -l" in text
+
+
+def test_a_failed_run_is_named_with_stage_and_message(own: Project) -> None:
+    failed = {"stage": "training", "error": "no <space> left", "at": "2026-11-24T02:10:00Z"}
+    write_marker(own, finished=None, failed=failed, failure=None)
+    beat(own, 20)
+    text = page_of(own)
+    assert "The last run failed in training; the last good one was 20 minutes ago" in text
+    assert "Training , 24 Nov 2026 02:10 UTC: no <space> left" in text
+    assert "Still so" in text and "python diagnostics.py --doctor" in text
+
+
+def test_a_run_that_was_cut_off_is_named(own: Project) -> None:
+    write_marker(own, finished=None, stage="scoring")
+    beat(own, 20)
+    assert "The last run was cut off in scoring" in page_of(own)
+
+
+def test_a_run_that_is_going_on_is_named(own: Project) -> None:
+    write_marker(own, finished=None, stage="scoring")
+    beat(own, 4)
+    with open(own.config.lock, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        json.dump({"script": "fullprocess.py", "since": "now", "pid": 7}, lock)
+        lock.flush()
+        text = page_of(own)
+    assert "A run is at work" in text and "running since now (process 7)" in text
+
+
+def test_a_failure_that_is_over_says_since_when(own: Project) -> None:
+    write_marker(own)
+    beat(own, 4)
+    text = page_of(own)
+    assert "Ingestion , 19 Nov 2026 02:10 UTC, 3 runs in a row" in text
+    assert "and over since 19 Nov 2026 02:40 UTC" in text
+
+
+def test_a_hold_is_told_here_too(own: Project) -> None:
+    beat(own, 4)
+    note = json.loads(own.config.deployment_state.read_text())
+    own.config.deployment_state.write_text(json.dumps({**note, "held": True}))
+    assert "Model 1 is held by hand." in page_of(own)
+
+
+# ---------------------------------------------------------------- the week
+
+
+@pytest.fixture
+def raw(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """10:00 worked; Sunday from 04:10 to 06:30 nothing; Thursday 02:10 to 02:30 broken."""
+    at = {datetime(2026, 11, 24, 7, tzinfo=UTC): runlog.WORKED}
+    sunday, thursday = (
+        datetime(2026, 11, 22, 4, 10, tzinfo=UTC),
+        datetime(2026, 11, 19, 2, 10, tzinfo=UTC),
+    )
+    at |= {sunday + timedelta(minutes=10 * n): runlog.NONE for n in range(15)}
+    at |= {thursday + timedelta(minutes=10 * n): runlog.BROKEN for n in range(3)}
+    changed = {EVER - int(when.timestamp()) // runlog.SECONDS: kind for when, kind in at.items()}
+    project = deployed_copy(tmp_path_factory)
+    write_ticks(project, NOW.timestamp(), changed)
+    return project.config.ticks.read_bytes()
+
+
+def test_the_strip_says_what_became_of_every_expected_tick(raw: bytes) -> None:
+    found = status.week(raw, NOW)
+    days = {day.name: (day.bad, day.words) for day in found["days"]}
+    assert list(days)[0] == "Tue 24 Nov" and list(days)[-1] == "Wed 18 Nov"
+    assert days["Tue 24 Nov"] == ("", "1 ok and 60 idle")
+    assert days["Sun 22 Nov"] == ("15 missing (04:10 to 06:30)", "129 idle")
+    assert days["Thu 19 Nov"] == ("3 failed (02:10 to 02:30)", "141 idle")
+    assert days["Wed 18 Nov"] == ("", "144 idle")
+    assert found["counts"] == (
+        "Of 925 expected ticks 1 had something to do, 906 were idle, 3 failed and 15 are missing."
+    )
+
+
+def test_a_tick_that_may_still_come_is_not_missing(raw: bytes) -> None:
+    later = NOW + timedelta(minutes=10)
+    assert "Of 925 " in status.week(raw, later)["counts"]
+    assert "16 are missing" in status.week(raw, later + timedelta(minutes=10))["counts"]
+
+
+def test_before_the_ring_there_is_nothing_to_miss(tmp_path_factory: pytest.TempPathFactory) -> None:
+    project = deployed_copy(tmp_path_factory)
+    runlog.begin(project.config.ticks)
+    runlog.note(project.config.ticks, runlog.IDLE, NOW.timestamp(), NOW.timestamp())
+    found = status.week(project.config.ticks.read_bytes(), NOW)
+    assert found["counts"].startswith("Of 1 expected ticks 0 had something to do, 1 were idle")
+    assert found["days"][3].words == "nothing noted"
+    assert not status.week(b"", NOW)["known"]
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        ([runlog.IDLE] * 6, "idle"),
+        ([runlog.IDLE, runlog.WORKED], "ok"),
+        ([runlog.IDLE, runlog.WORKED, runlog.NONE], "missing"),
+        ([runlog.NONE, runlog.BROKEN], "failed"),
+        ([runlog.BEFORE] * 6, ""),
+    ],
+)
+def test_the_worst_of_an_hour_is_its_word(found: list[int], word: str) -> None:
+    assert hour_word(found) == word
+
+
+def test_each_word_has_a_shape_of_its_own() -> None:
+    strip = hours(["ok", "idle", "failed", "missing", ""])
+    every = (strip.ok, strip.idle, strip.failed, strip.missing)
+    assert [one.count("M") for one in every] == [1] * 4
+    assert strip.ok.startswith("M10 10") and strip.missing.startswith("M70 10")
+
+
+def test_without_a_ring_the_page_says_that_nothing_is_noted(own: Project) -> None:
+    beat(own, 4)
+    own.config.ticks.unlink(missing_ok=True)
+    assert "No tick has been noted yet" in page_of(own)
+
+
+# ---------------------------------------------------------------- the data
+
+
+def test_the_counts_add_up_and_reasons_have_file_and_line(own: Project) -> None:
+    rows = client_rows(12, seed=8)
+    bad = ["a,n/a,2,3,0", "b,n/a,2,3,0", "c,1,2,-3,0", rows[0]]
+    own.write("sourcedata/new.csv", [*rows, *bad])
+    own.run("ingestion.py")
+    text = page_of(own)
+    assert "16 rows read = 12 accepted + 1 duplicates + 3 set aside." in text
+    assert "In all 3 files: 136 = 132 + 1 + 3" in text
+    assert "3 rows set aside in all files" in text
+    assert "2 lastmonth_activity not a number new.csv line 14" in text
+    assert "1 number_of_employees below 0 new.csv line 16" in text
+    assert re.search(r"new\.csv 16 12 1 3 [0-9a-f]{8} ", text)
+
+
+def test_a_file_that_was_not_taken_in_is_named(own: Project) -> None:
+    own.write("sourcedata/none.csv", ["1,2"], header="what,ever")
+    own.run("ingestion.py", check=False)
+    text = page_of(own)
+    assert "Files not taken in" in text and "none.csv" in text
+
+
+def test_a_file_that_was_forgotten_is_named_as_such(own: Project) -> None:
+    own.run("ingestion.py", "--forget", "two.csv")
+    assert "two.csv taken out by hand" in page_of(own)
+
+
+def test_a_quarantine_file_of_another_kind_is_no_trouble(own: Project) -> None:
+    own.write("sourcedata/new.csv", [*client_rows(12, seed=8), "a,n/a,2,3,0"])
+    own.run("ingestion.py")
+    for path in own.config.quarantine.iterdir():
+        path.write_text("no header of ours\n1\n")
+    assert "12 accepted + 0 duplicates + 1 set aside" in page_of(own)
+
+
+def test_missing_values_are_named_the_most_first() -> None:
+    columns = {
+        "a": {"missing_percent": 1.25},
+        "b": {"missing_percent": 30.0},
+        "c": {"missing_percent": 0.01},
+    }
+    assert status.missing(columns, ["a", "b", "c", "d"]) == "b 30.0 % and a 1.2 %"
+
+
+# ---------------------------------------------------------------- drift, times, versions, log
+
+
+def test_drift_is_worst_first_with_its_sentence_and_the_rest_folded(own: Project) -> None:
+    write_watch(own)
+    beat(own, 4)
+    text = page_of(own)
+    assert "One thing to look at: open tickets drifted" in text
+    assert "open tickets since 3 Nov 2026 alert 0.310 0.0004 1,362 values above 3" in text
+    assert text.index("open tickets since") < text.index("activity since") < text.index("column 0")
+    assert "The other 6, all of them steady or without data" in text
+
+
+def test_what_has_no_data_shows_no_distance(own: Project) -> None:
+    write_watch(own, {**drift_row("exits", "no data", 0.9), "since": None})
+    assert "exits no data 1,362" in page_of(own)
+
+
+def test_the_watch_has_not_looked_yet(own: Project) -> None:
+    own.config.watch.unlink(missing_ok=True)
+    assert "The watch has not looked yet" in page_of(own)
+
+
+def test_times_have_a_past(own: Project) -> None:
+    own.run("ingestion.py", "--rebuild")
+    own.run("ingestion.py", "--rebuild")
+    kept = json.loads(own.config.timings.read_text())
+    assert len(kept["recent"]["ingestion"]) >= 2
+    last = kept["ingestion"]["seconds"]
+    assert kept["recent"]["ingestion"][-1] == pytest.approx(last, abs=0.001)
+    told = {one["stage"]: one for one in status.times(kept)}
+    assert told["Ingestion"]["seconds"] == f"{last:.2f}\u00a0s"
+    assert "runs, up to" in told["Ingestion"]["words"]
+
+
+def test_no_more_than_twelve_times_are_kept(own: Project) -> None:
+    from risk.script import record_time
+
+    for at in range(20):
+        record_time(own.config, "training", float(at))
+    assert json.loads(own.config.timings.read_text())["recent"]["training"] == [*range(8, 20)]
+
+
+@pytest.mark.parametrize("recent", [[], [0.0], [1.0], [1.0, 2.0], [0.0] * 12])
+def test_a_curve_of_times_stays_on_the_paper(recent: list[float]) -> None:
+    numbers = [float(n) for n in re.findall(r"[\d.]+", seconds_curve(recent).replace("h0", ""))]
+    assert len(numbers) == 2 * len(recent)
+    assert all(0 <= n <= 142 for n in numbers)
+
+
+def test_versions_say_which_newer_ones_are_out() -> None:
+    outdated = [{"package": "numpy", "latest": "99.1"}, {"package": "odd", "latest": "2"}]
+    found = status.versions(
+        {
+            "status": "known",
+            "measured_at": "2026-11-24T07:00:00Z",
+            "outdated": outdated,
+            "reason": "",
+        },
+        NOW,
+    )
+    notes = {name: note for name, _, note in found["lines"]}
+    assert (notes["numpy"], notes["flask"], found["others"]) == ("99.1 is out", "newest", "odd")
+    assert found["when"] == "Looked up 3 hours ago."
+    unknown = status.versions({"status": "unknown", "reason": "no index", "outdated": []}, NOW)
+    assert unknown["when"] == "Newer versions are not known: no index."
+    assert {note for _, _, note in unknown["lines"]} == {""}
+
+
+def test_what_was_sent_is_listed_newest_first_and_what_waits_is_counted(own: Project) -> None:
+    days = [f"2026-11-{at:02d}T07:00:00Z" for at in range(1, 21)]
+    sent = [{"id": day, "event": "run_failed", "by": "mail", "at": day} for day in days]
+    own.config.alerts.write_text(json.dumps({"format": 1, "sent": sent, "waiting": [{}, {}]}))
+    text = page_of(own)
+    assert text.index("20 Nov") < text.index("13 Nov") and "12 Nov" not in text
+    assert "2 still to go." in text and "run failed mail" in text
+
+
+def test_that_nobody_is_told_is_said(own: Project) -> None:
+    assert "Nobody is told: neither mail nor a webhook is set" in page_of(own)
+
+
+def test_the_end_of_the_log_is_shown_as_it_is(own: Project) -> None:
+    own.config.log_folder.mkdir(exist_ok=True)
+    path = own.config.log_folder / "fullprocess.log"
+    path.write_text("old\n" * 5000 + "2026-11-24T07:00:00Z kept: <b>no</b> \x1b[31mnews\n")
+    page = getter(own)("/status").get_data(as_text=True)
+    assert "kept: &lt;b&gt;no&lt;/b&gt;" in page and "\x1b" not in page
+    assert page.count("old\n") < 25
+
+
+def test_the_page_needs_no_model(own: Project) -> None:
+    (own.config.production_folder / "current").unlink()
+    own.config.clients_json.unlink()
+    assert "The data" in page_of(own)
