@@ -123,7 +123,7 @@ def _json_in(response: requests.Response) -> Any:
         return response.text[:2000]
 
 
-def with_last_good(found: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+def _with_last_good(found: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """The answers, those of failed endpoints beside the last good one that is known."""
     kept = {}
     for name, answer in found.items():
@@ -143,13 +143,13 @@ def _last_good(old: Any) -> dict[str, Any] | None:
 def collect(config: Config, *, serve: bool) -> Outcome:
     """Call the API, or one started for the purpose, and write what it answered."""
     with _server(config) if serve else contextlib.nullcontext(config.url) as url:
-        found = with_last_good(call(config, url), read_optional_json(config.api_returns))
+        found = _with_last_good(call(config, url), read_optional_json(config.api_returns))
     write_json(config.api_returns, found)
     statuses = {name: answer["status"] for name, answer in found.items()}
-    return Outcome(sentence(config, url, found), {"url": url, "statuses": statuses})
+    return Outcome(_sentence(config, url, found), {"url": url, "statuses": statuses})
 
 
-def sentence(config: Config, url: str, found: dict[str, Any]) -> str:
+def _sentence(config: Config, url: str, found: dict[str, Any]) -> str:
     """What was answered, for a person."""
     good = [answer for answer in found.values() if answer["status"] == 200]
     place = config.shown(config.api_returns)

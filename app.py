@@ -90,7 +90,7 @@ class Api:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._release, self._score, self._list = Remembered(), Remembered(), Remembered()
-        self.pages = Pages(Desk(config, self.served, self.listing), page_secret())
+        self.pages = Pages(Desk(config, self.served, self.listing), _page_secret())
         self._slots = threading.BoundedSemaphore(config.max_predictions)
 
     def served(self) -> Served:
@@ -113,14 +113,14 @@ class Api:
             self._slots.release()
 
     def prediction(self) -> Response:
-        kind, what = asked(request, body_of(request))
+        kind, what = asked(request, _body_of(request))
         served = self.served()
         with self.slot():
-            file, table = rows_of(served, kind, what)
+            file, table = _rows_of(served, kind, what)
             risk = served.risks(table)
         client = served.schema.named("id")
         known = {"clients": table[client]} if any(table[client]) else {}
-        return answer(
+        return _answer(
             served.version,
             {
                 "predictions": (risk >= THRESHOLD).astype(int).tolist(),
@@ -140,8 +140,8 @@ class Api:
             served.version,
             [(name, seen.st_size, seen.st_mtime_ns, seen.st_ino) for name, seen in files],
         )
-        found = self._score.get(key, lambda: score_now(served))
-        return answer(
+        found = self._score.get(key, lambda: _score_now(served))
+        return _answer(
             served.version,
             {name: found.get(name) for name in SCORE_FIELDS} | {"scored_at": found["scored_at"]},
         )
@@ -153,32 +153,32 @@ class Api:
             for name, found in summary["columns"].items()
             if "mean" in found
         }
-        return answer(
+        return _answer(
             served.version,
             {"rows": summary["rows"], "measured_at": summary["measured_at"], "columns": numeric},
         )
 
     def summary(self) -> dict[str, Any]:
-        return stage_file(self.config.summary, "ingestion.py", "rows", "measured_at", "columns")
+        return _stage_file(self.config.summary, "ingestion.py", "rows", "measured_at", "columns")
 
     def diagnostics(self) -> Response:
         import diagnostics
 
-        return answer(self.served().version, diagnostics.last_measured(self.config))
+        return _answer(self.served().version, diagnostics.last_measured(self.config))
 
     def clients(self) -> Response:
         known_names(request.args, CLIENT_FILTERS)
-        wanted, as_csv = chosen_clients(request.args), wants_csv(request)
+        wanted, as_csv = _chosen_clients(request.args), _wants_csv(request)
         listing = self.listing()
-        refuse_absent(request.args, listing.get("shown", []))
+        _refuse_absent(request.args, listing.get("shown", []))
         matching = [c for c in listing["clients"] if wanted["keep"](c)][: wanted["top"]]
         shown = matching[wanted["first"] : wanted["first"] + wanted["per_page"]]
         if as_csv:
             paged = {"page", "per_page"} & set(request.args)
-            return csv_answer({**listing, "clients": shown if paged else matching})
+            return _csv_answer({**listing, "clients": shown if paged else matching})
         about = {key: listing.get(key) for key in LIST_FACTS}
         pages = -(-len(matching) // wanted["per_page"])
-        return answer(
+        return _answer(
             listing["model_version"],
             {
                 **about,
@@ -198,16 +198,16 @@ class Api:
             seen = None
         key = seen and (seen.st_ino, seen.st_mtime_ns, seen.st_size)
         return self._list.get(
-            key, lambda: stage_file(path, "reporting.py", "clients", "model_version")
+            key, lambda: _stage_file(path, "reporting.py", "clients", "model_version")
         )
 
     def health(self) -> Response:
         try:
-            return answer(self.served().version, {"status": "ok"})
+            return _answer(self.served().version, {"status": "ok"})
         except (PipelineError, OSError):
             # Asked without a token: nothing of the machine's paths in here.
             what = "no deployment" if current_version(self.config) is None else "damaged deployment"
-            response = failed(
+            response = _failed(
                 Problem(
                     503,
                     "not_ready",
@@ -223,18 +223,18 @@ class Api:
     def metrics(self) -> Response:
         with contextlib.suppress(PipelineError, OSError):
             served = self.served()
-            return metrics_answer(
+            return _metrics_answer(
                 served.version,
                 self.measured()
                 | {
                     "risk_model_version": served.version,
-                    "risk_model_deployed_timestamp_seconds": seconds(
+                    "risk_model_deployed_timestamp_seconds": _seconds(
                         served.manifest["deployed_at"]
                     ),
                     "risk_model_f1": served.manifest["f1"],
                 },
             )
-        return metrics_answer(None, self.measured())
+        return _metrics_answer(None, self.measured())
 
     def measured(self) -> dict[str, float]:
         """What can be told without a model."""
@@ -242,7 +242,7 @@ class Api:
         with contextlib.suppress(PipelineError):
             found["risk_store_rows"] = self.summary()["rows"]
         with contextlib.suppress(OSError):
-            age = seconds(utc_now()) - self.config.heartbeat.stat().st_mtime
+            age = _seconds(utc_now()) - self.config.heartbeat.stat().st_mtime
             found["risk_last_good_run_age_seconds"] = round(max(age, 0.0), 1)
         with contextlib.suppress(PipelineError):
             found["risk_clients_listed"] = len(self.listing()["clients"])
@@ -260,7 +260,7 @@ class Api:
             path: {"methods": list(methods), "about": words}
             for path, (_, methods, words) in ROUTES.items()
         }
-        return answer(version, {"service": "Dynamic Risk Assessment System", "endpoints": about})
+        return _answer(version, {"service": "Dynamic Risk Assessment System", "endpoints": about})
 
 
 ROUTES: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -276,7 +276,7 @@ ROUTES: dict[str, tuple[str, tuple[str, ...], str]] = {
 }
 
 
-def stage_file(path: Path, made_by: str, *keys: str) -> dict[str, Any]:
+def _stage_file(path: Path, made_by: str, *keys: str) -> dict[str, Any]:
     """The JSON object that a stage wrote; PipelineError where it is absent, damaged or newer."""
     found = read_json(path, made_by)
     if not set(keys) <= set(found) or found.get("format", 1) != 1:
@@ -286,7 +286,7 @@ def stage_file(path: Path, made_by: str, *keys: str) -> dict[str, Any]:
     return found
 
 
-def body_of(call: Request) -> bytes:
+def _body_of(call: Request) -> bytes:
     """The request's body, whole and within the limit; the stream of a form stays readable."""
     try:
         raw = call.get_data()
@@ -302,7 +302,7 @@ def body_of(call: Request) -> bytes:
     return raw
 
 
-def rows_of(served: Served, kind: str, what: Any) -> tuple[str | None, Table]:
+def _rows_of(served: Served, kind: str, what: Any) -> tuple[str | None, Table]:
     """(the file's name, None for rows that were sent; the rows as a checked table)."""
     match kind:
         case "rows":
@@ -310,17 +310,17 @@ def rows_of(served: Served, kind: str, what: Any) -> tuple[str | None, Table]:
         case "csv":
             return None, csv_table(what, served.schema, served.config)
         case "file":
-            return one_file(served, what)
+            return _one_file(served, what)
     files = [str(path) for path in test_files(served.config)]
     if not files:
         raise Problem(404, "no_such_file", "there is no test file", "name a file, or send rows")
-    read = [one_file(served, path) for path in files]
+    read = [_one_file(served, path) for path in files]
     table = {name: [cell for _, one in read for cell in one[name]] for name in read[0][1]}
     refuse_too_many(count_rows(table), served.config)
     return (read[0][0] if len(read) == 1 else served.config.shown(served.config.test_folder)), table
 
 
-def one_file(served: Served, location: Any) -> tuple[str, Table]:
+def _one_file(served: Served, location: Any) -> tuple[str, Table]:
     if not isinstance(location, str) or not location.strip():
         raise Problem(
             400,
@@ -332,21 +332,21 @@ def one_file(served: Served, location: Any) -> tuple[str, Table]:
     return name, csv_table(data, served.schema, served.config)
 
 
-def score_now(served: Served) -> dict[str, Any]:
+def _score_now(served: Served) -> dict[str, Any]:
     """The measures on the test data, or those of the release where no test row has a label."""
     test = TestRows(served.config, served.model.columns)
     found = scoring.score_of(served.model, test)
     return served.score if found is None else found | {"scored_at": utc_now()}
 
 
-def chosen_clients(given: Any) -> dict[str, Any]:
+def _chosen_clients(given: Any) -> dict[str, Any]:
     """Which clients to keep, how many, and which page of them; Problem 400 for nonsense."""
-    top = counted(given, "top")
-    page, per_page = counted(given, "page") or 1, counted(given, "per_page") or MAX_CLIENTS
+    top = _counted(given, "top")
+    page, per_page = _counted(given, "page") or 1, _counted(given, "per_page") or MAX_CLIENTS
     if per_page > MAX_CLIENTS:
-        raise bad_parameter("per_page", str(per_page), f"give at most {MAX_CLIENTS}")
-    least = bounded(given, "min_risk", 0.0, 1.0, "give a number from 0 to 1")
-    worth = bounded(given, "min_value", -math.inf, math.inf, "give a number")
+        raise _bad_parameter("per_page", str(per_page), f"give at most {MAX_CLIENTS}")
+    least = _bounded(given, "min_risk", 0.0, 1.0, "give a number from 0 to 1")
+    worth = _bounded(given, "min_value", -math.inf, math.inf, "give a number")
     part, owner = given.get("q", "").casefold(), given.get("owner")
 
     def keep(client: dict[str, Any]) -> bool:
@@ -366,11 +366,11 @@ def chosen_clients(given: Any) -> dict[str, Any]:
     }
 
 
-def refuse_absent(given: Any, shown: list[str]) -> None:
+def _refuse_absent(given: Any, shown: list[str]) -> None:
     """Problem 400 for a filter by what the list does not hold: it would find nobody, ever."""
     for name, part in (("owner", "owner"), ("min_value", "value")):
         if name in given and part not in shown:
-            raise bad_parameter(
+            raise _bad_parameter(
                 name,
                 given[name],
                 f"config.json names no column for it: "
@@ -378,15 +378,15 @@ def refuse_absent(given: Any, shown: list[str]) -> None:
             )
 
 
-def counted(given: Any, name: str) -> int | None:
+def _counted(given: Any, name: str) -> int | None:
     """The parameter as a whole number of at least 1, None without it; Problem 400 if nonsense."""
     text = given.get(name)
     if text is not None and not re.fullmatch("0*[1-9][0-9]{0,8}", text):
-        raise bad_parameter(name, text, "give a whole number of at least 1")
+        raise _bad_parameter(name, text, "give a whole number of at least 1")
     return None if text is None else int(text)
 
 
-def bounded(given: Any, name: str, low: float, high: float, hint: str) -> float | None:
+def _bounded(given: Any, name: str, low: float, high: float, hint: str) -> float | None:
     """The parameter as a number in the range, None without it; Problem 400 if nonsense."""
     text = given.get(name)
     if text is None:
@@ -396,63 +396,63 @@ def bounded(given: Any, name: str, low: float, high: float, hint: str) -> float 
     except Rule:
         number = None
     if number is None or not low <= number <= high:
-        raise bad_parameter(name, text, hint)
+        raise _bad_parameter(name, text, hint)
     return number
 
 
-def wants_csv(call: Request) -> bool:
+def _wants_csv(call: Request) -> bool:
     form = call.args.get("format")
     if form not in (None, "csv", "json"):
-        raise bad_parameter("format", form, "give csv or json")
+        raise _bad_parameter("format", form, "give csv or json")
     best = call.accept_mimetypes.best_match(["application/json", "text/csv"])
     return form == "csv" or (form is None and best == "text/csv")
 
 
-def bad_parameter(name: str, value: str, hint: str) -> Problem:
+def _bad_parameter(name: str, value: str, hint: str) -> Problem:
     return Problem(400, "bad_parameter", f"{name} is {printable(value)!r}", hint)
 
 
 # ---------------------------------------------------------------- answers
 
 
-def answer(version: int | None, found: dict[str, Any]) -> Response:
+def _answer(version: int | None, found: dict[str, Any]) -> Response:
     """A JSON answer that says which model it is of."""
-    response = json_answer({**found, "model_version": version})
-    return versioned(response, version)
+    response = _json_answer({**found, "model_version": version})
+    return _versioned(response, version)
 
 
-def versioned(response: Response, version: int | None) -> Response:
+def _versioned(response: Response, version: int | None) -> Response:
     if version is not None:
         response.headers["X-Model-Version"] = str(version)
     return response
 
 
-def json_answer(value: Any) -> Response:
+def _json_answer(value: Any) -> Response:
     return Response(json.dumps(value, allow_nan=False) + "\n", mimetype="application/json")
 
 
-def csv_answer(listing: dict[str, Any]) -> Response:
+def _csv_answer(listing: dict[str, Any]) -> Response:
     response = Response(csv_of(listing), mimetype="text/csv")
     response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.csv"
-    return versioned(response, listing["model_version"])
+    return _versioned(response, listing["model_version"])
 
 
-def metrics_answer(version: int | None, found: dict[str, float]) -> Response:
+def _metrics_answer(version: int | None, found: dict[str, float]) -> Response:
     known = {"risk_deployed": int(version is not None), **found}
     text = "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in known.items())
     kind = "text/plain; version=0.0.4; charset=utf-8"
-    return versioned(Response(text, content_type=kind), version)
+    return _versioned(Response(text, content_type=kind), version)
 
 
-def seconds(stamp: str) -> float:
+def _seconds(stamp: str) -> float:
     return datetime.fromisoformat(stamp).timestamp()
 
 
-def failed(problem: Problem) -> Response:
+def _failed(problem: Problem) -> Response:
     """The one shape of every error."""
     more = {name: value for name, value in problem.more.items() if name != "allow"}
     error = {"code": problem.code, "message": problem.message, "hint": problem.hint, **more}
-    response = json_answer({"error": error})
+    response = _json_answer({"error": error})
     response.status_code = problem.status
     if "allow" in problem.more:
         response.headers["Allow"] = problem.more["allow"]
@@ -477,21 +477,21 @@ def create_app(config: Config) -> Flask:
     for path, (name, methods, _) in ROUTES.items():
         app.add_url_rule(path, name, getattr(api, name), methods=list(methods))
     api.pages.join(app)
-    app.before_request(lambda: refuse_strangers(request, token))
-    app.after_request(lambda response: finished(response, config))
+    app.before_request(lambda: _refuse_strangers(request, token))
+    app.after_request(lambda response: _finished(response, config))
     for kind, problem_of in (
         (Problem, lambda problem: problem),
-        (HTTPException, lambda error: refused(error, config)),
-        (PipelineError, lambda error: unready(error, config)),
-        (Exception, unexpected),
+        (HTTPException, lambda error: _refused(error, config)),
+        (PipelineError, lambda error: _unready(error, config)),
+        (Exception, _unexpected),
     ):
-        app.register_error_handler(kind, lambda error, of=problem_of: told(of(error), api.pages))
+        app.register_error_handler(kind, lambda error, of=problem_of: _told(of(error), api.pages))
     return app
 
 
-def told(problem: Problem, pages: Pages) -> Response:
+def _told(problem: Problem, pages: Pages) -> Response:
     """The error in the form of what was asked for: a page to a browser, unless it asked the API."""
-    response = failed(problem)
+    response = _failed(problem)
     if (request.path == "/" or request.path not in ROUTES) and wants_page(request):
         page = pages.refusal(problem)
         response.set_data(page.get_data())
@@ -499,14 +499,14 @@ def told(problem: Problem, pages: Pages) -> Response:
     return response
 
 
-def page_secret() -> str:
+def _page_secret() -> str:
     """What the forms' tokens are made of: gunicorn.conf.py's for all workers, else a new one."""
     return os.environ.get("RISK_PAGE_SECRET") or secrets.token_hex(32)
 
 
 def configured_app() -> Flask:
     """The application on the settings that RISK_CONFIG names."""
-    return create_app(load(config_path()))
+    return create_app(load(_config_path()))
 
 
 class MemoryRequest(Request):
@@ -516,11 +516,11 @@ class MemoryRequest(Request):
         return io.BytesIO()
 
 
-def refuse_strangers(call: Request, token: str) -> None:
+def _refuse_strangers(call: Request, token: str) -> None:
     """Problem 401 unless the call shows the token, as bearer or as the password of HTTP Basic."""
     if not token or call.endpoint in ("health", "static"):
         return
-    if not hmac.compare_digest(token_in(call), token.encode()):
+    if not hmac.compare_digest(_token_in(call), token.encode()):
         raise Problem(
             401,
             "unauthorized",
@@ -529,7 +529,7 @@ def refuse_strangers(call: Request, token: str) -> None:
         )
 
 
-def token_in(call: Request) -> bytes:
+def _token_in(call: Request) -> bytes:
     """The token that the call shows, b"" for none; a header's bytes come as Latin-1."""
     shown = call.authorization
     if shown is None:
@@ -539,15 +539,15 @@ def token_in(call: Request) -> bytes:
     return (shown.password or "").encode("utf-8", "replace")
 
 
-def finished(response: Response, config: Config) -> Response:
+def _finished(response: Response, config: Config) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)  # a page has its own policy
     if response.status_code < 400 and "X-Model-Version" not in response.headers:
-        versioned(response, current_version(config))
+        _versioned(response, current_version(config))
     return response
 
 
-def refused(error: HTTPException, config: Config) -> Problem:
+def _refused(error: HTTPException, config: Config) -> Problem:
     """What Flask refuses by itself, in the shape of every error."""
     status, allowed = error.code or 500, ", ".join(getattr(error, "valid_methods", None) or ())
     hint = {
@@ -565,13 +565,13 @@ def refused(error: HTTPException, config: Config) -> Problem:
     )
 
 
-def unready(error: PipelineError, config: Config) -> Problem:
+def _unready(error: PipelineError, config: Config) -> Problem:
     """The pipeline's own sentence, with paths as seen from the project's folder."""
     what, _, hint = str(error).replace(f"{config.root}/", "").partition("; ")
     return Problem(503, "not_ready", what, hint or "see diagnostics.py --doctor")
 
 
-def unexpected(error: Exception) -> Problem:
+def _unexpected(error: Exception) -> Problem:
     """503 where the disk fails; else a fault of ours, logged with its traceback."""
     if isinstance(error, OSError):
         LOG.error("%r: %s", request.path, error)
@@ -610,7 +610,7 @@ class Handler(WSGIRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         said = message or self.responses[code][0]
         problem = Problem(int(code), "bad_request", printable(said), "send an HTTP/1.1 request")
-        body = failed(problem).get_data()
+        body = _failed(problem).get_data()
         self.send_response(code)
         for name, value in {
             **HEADERS,
@@ -623,10 +623,10 @@ class Handler(WSGIRequestHandler):
         self.wfile.write(body)
 
 
-def serve(config: Config, host: str, port: int) -> None:
+def _serve(config: Config, host: str, port: int) -> None:
     """Answer until SIGTERM or Ctrl-C; prints the one line that names the address."""
     refuse_open_door(host)
-    with listening(host, port) as listener:
+    with _listening(host, port) as listener:
         server = make_server(
             host,
             port,
@@ -641,7 +641,7 @@ def serve(config: Config, host: str, port: int) -> None:
         server.serve_forever()
 
 
-def listening(host: str, port: int) -> socket.socket:
+def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
@@ -652,7 +652,7 @@ def listening(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def end_with_stdin() -> None:
+def _end_with_stdin() -> None:
     """Ask this process to end when whoever started it has closed our standard input, or died."""
 
     def wait() -> None:
@@ -664,7 +664,7 @@ def end_with_stdin() -> None:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(config=config_path())
+    parser.set_defaults(config=_config_path())
     parser.add_argument("--host", help="address to listen on (default: the config's)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one")
     parser.add_argument(
@@ -672,16 +672,16 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def config_path() -> str:
+def _config_path() -> str:
     """The settings that app.py and wsgi.py use: RISK_CONFIG, or config.json beside this file."""
     return os.environ.get("RISK_CONFIG") or str(default_config_path())
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     if chosen.end_with_stdin:
-        end_with_stdin()
+        _end_with_stdin()
     port = config.port if chosen.port is None else chosen.port
-    serve(config, config.host if chosen.host is None else chosen.host, port)
+    _serve(config, config.host if chosen.host is None else chosen.host, port)
     return Outcome("", worked=False)
 
 

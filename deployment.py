@@ -45,13 +45,13 @@ def deploy(config: Config, *, hold: bool = False) -> Outcome:
 
     hold: fullprocess.py is to leave it until the hold is released.
     """
-    sources, lineage = parts(config)
+    sources, lineage = _parts(config)
     releases(config)  # a newer software's release among them is refused before anything changes
     former = current_version(config)
     release = build_release(config, sources, lineage)
     make_current(config, release.version)
     held = hold or is_held(config)
-    note_deployment(config, current=release.version, former=former, held=held)
+    _note_deployment(config, current=release.version, former=former, held=held)
     prune(config, keep={former} if former else set())
     place = config.shown(config.production_folder)
     text = f"deployed version {release.version} (F1 {lineage['f1']:.3f}) in {place}"
@@ -59,15 +59,15 @@ def deploy(config: Config, *, hold: bool = False) -> Outcome:
     return Outcome(text, {"version": release.version, "former": former, **lineage})
 
 
-def deploy_by_hand(config: Config) -> Outcome:
+def _deploy_by_hand(config: Config) -> Outcome:
     """Deploy what a person made, and hold it: fullprocess.py would else soon replace it.
 
     The first deployment is not held: there is nothing that the person chose it above.
     """
-    return told(config, deploy(config, hold=current_version(config) is not None), BY_HAND)
+    return _told(config, deploy(config, hold=current_version(config) is not None), BY_HAND)
 
 
-def told(config: Config, outcome: Outcome, action: str) -> Outcome:
+def _told(config: Config, outcome: Outcome, action: str) -> Outcome:
     """The outcome, after it was written into the history and the evidence was begun anew."""
     from risk.data.store import read_state
     from risk.decide.state import disown
@@ -96,7 +96,7 @@ def told(config: Config, outcome: Outcome, action: str) -> Outcome:
     return outcome
 
 
-def parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
+def _parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
     """(release file -> its content, lineage), each read once and checked to belong together."""
     pickled = read_bytes(config.model_pickle, made_by="training.py")
     model_raw = read_bytes(config.model_json, made_by="training.py")
@@ -143,7 +143,7 @@ def parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
     }, lineage
 
 
-def note_deployment(
+def _note_deployment(
     config: Config,
     *,
     current: int,
@@ -200,7 +200,7 @@ def rollback(config: Config, version: int | None) -> Outcome:
         others = ", ".join(str(v) for v in kept if v not in (wanted, present)) or "none is left"
         raise PipelineError(f"version {wanted} is damaged ({broken[0]}); choose another: {others}")
     whole = _restore_finaldata(config, kept[wanted])
-    note_deployment(config, current=wanted, former=present, held=True)
+    _note_deployment(config, current=wanted, former=present, held=True)
     make_current(config, wanted)
     prune(config, keep={present} if present else set())
     missing = "" if whole else "; its finaldata.csv is no longer kept"
@@ -248,14 +248,14 @@ def release_hold(config: Config) -> Outcome:
     if not note.get("held") or current is None:
         return Outcome("nothing is held", {"held": False}, worked=False)
     accepted = watch.accepting(config, note.get("faults", []))
-    note_deployment(
+    _note_deployment(
         config, current=current, former=former_version(config), held=False, accepted=accepted
     )
     text = f"version {current} is no longer held; fullprocess.py may deploy again"
     if note["held"] == watch.FAULT_HOLD:
         names = sorted({name for _, columns in note["faults"] for name in columns})
         text += f"; the new values of {', '.join(names)} are taken as they are"
-    return told(config, Outcome(text, {"held": False, "version": current}), RELEASED)
+    return _told(config, Outcome(text, {"held": False, "version": current}), RELEASED)
 
 
 def listing(config: Config) -> Outcome:
@@ -304,8 +304,8 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
         return listing(config)
     read_body(config)  # a newer software's evidence is refused before anything changes
     if chosen.rollback is not None:
-        return told(config, rollback(config, chosen.rollback or None), BACK_BY_HAND)
-    return release_hold(config) if chosen.release_hold else deploy_by_hand(config)
+        return _told(config, rollback(config, chosen.rollback or None), BACK_BY_HAND)
+    return release_hold(config) if chosen.release_hold else _deploy_by_hand(config)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def _predicted(
     }
 
 
-def explain_file(config: Config, file: Path) -> Outcome:
+def _explain_file(config: Config, file: Path) -> Outcome:
     """The rows of a CSV with prediction, risk and reasons, as CSV."""
     from risk.calllist.explain import explained_csv
 
@@ -77,7 +77,7 @@ def explain_file(config: Config, file: Path) -> Outcome:
     return Outcome(text, _predicted(config, model, version, table, file))
 
 
-def explain_model(config: Config) -> Outcome:
+def _explain_model(config: Config) -> Outcome:
     """Each column's effects by value, the widest range first, and those of columns together."""
     from risk.model.effects import overview, overview_text
 
@@ -91,7 +91,7 @@ def explain_model(config: Config) -> Outcome:
     return Outcome(f"{head}\n{overview_text(model, found)}", {**about, "effects": found})
 
 
-def explain_drift(config: Config) -> Outcome:
+def _explain_drift(config: Config) -> Outcome:
     """The watch's table as of its last look, worst first; nothing is computed."""
     seen = last_seen(config)
     return Outcome(table_text(seen), seen)
@@ -217,7 +217,7 @@ def refresh_packages(config: Config) -> dict[str, Any]:
         return known
     found = outdated_packages()
     write_json(config.packages, found)
-    write_whole(config.log_folder / "outdated.txt", packages_text(found) + "\n")
+    write_whole(config.log_folder / "outdated.txt", _packages_text(found) + "\n")
     return found
 
 
@@ -270,7 +270,7 @@ def packages_line(found: dict[str, Any]) -> str:
     return f"outdated packages: unknown ({found['reason']})"
 
 
-def packages_text(found: dict[str, Any]) -> str:
+def _packages_text(found: dict[str, Any]) -> str:
     """The outdated packages as a table, with when that was looked up."""
     head = f"outdated packages as of {found['measured_at']}"
     if found["status"] == "unknown":
@@ -281,7 +281,7 @@ def packages_text(found: dict[str, Any]) -> str:
     return "\n".join([f"{head}:", *lines]) if found["outdated"] else f"{head}: none"
 
 
-def fresh_times(config: Config) -> dict[str, Any]:
+def _fresh_times(config: Config) -> dict[str, Any]:
     """Seconds that ingestion.py and training.py take as whole scripts, from nothing, elsewhere."""
     with tempfile.TemporaryDirectory(prefix="risk-fresh-") as scratch:
         settings = json.loads(config.path.read_text(encoding="utf-8-sig"))
@@ -357,7 +357,7 @@ def _ago(minutes: float) -> str:
 # ---------------------------------------------------------------- the script
 
 
-def diagnose(config: Config) -> Outcome:
+def _diagnose(config: Config) -> Outcome:
     """Look up the packages if that is a day ago, and show everything that is known."""
     refresh_packages(config)
     known, stats = last_measured(config), statistics(config)
@@ -371,7 +371,7 @@ def diagnose(config: Config) -> Outcome:
             head,
             _table_text(stats, known),
             *_time_lines(known["timings"]),
-            packages_text(known["packages"]),
+            _packages_text(known["packages"]),
             *_reach_lines(reached),
             *_expected_lines(config),
         ]
@@ -436,17 +436,17 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
 
         return doctor(config)
     if chosen.fresh:
-        times = fresh_times(config)
+        times = _fresh_times(config)
         return Outcome("\n".join(["from nothing, as whole scripts:", *_time_lines(times)]), times)
     if chosen.file:
-        return explain_file(config, chosen.file)
+        return _explain_file(config, chosen.file)
     if chosen.client is not None:
         return explain_client(config, chosen.client)
     if chosen.model:
-        return explain_model(config)
+        return _explain_model(config)
     if chosen.drift:
-        return explain_drift(config)
-    return diagnose(config)
+        return _explain_drift(config)
+    return _diagnose(config)
 
 
 def writes(chosen: argparse.Namespace) -> bool:

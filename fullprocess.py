@@ -210,17 +210,17 @@ def _known(name: str, seen: list[int] | None, files: dict[str, Any]) -> bool:
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     """What the command line asks for: a tick, unless it only asks what was or would be decided."""
     if chosen.replay:
-        return replayed(
+        return _replayed(
             config, chosen.replay, chosen.policy or ["fast", "certified"], chosen.label_delay
         )
     if chosen.test_alerts:
-        return alerts_tried(config)
+        return _alerts_tried(config)
     if chosen.history or chosen.explain:
-        return told(config, explain=chosen.explain)
-    return foretold(config) if chosen.dry_run else tick(config, chosen)
+        return _told(config, explain=chosen.explain)
+    return _foretold(config) if chosen.dry_run else _tick(config, chosen)
 
 
-def told(config: Config, *, explain: bool) -> Outcome:
+def _told(config: Config, *, explain: bool) -> Outcome:
     """The history as a table, or why the last tick did what it did."""
     from risk.config import Outcome
     from risk.record.history import entries, explained, last_decision, table
@@ -236,7 +236,7 @@ def told(config: Config, *, explain: bool) -> Outcome:
     return Outcome(text, vars(last) if last else {})
 
 
-def replayed(config: Config, folder: str, policies: list[str], delay: int) -> Outcome:
+def _replayed(config: Config, folder: str, policies: list[str], delay: int) -> Outcome:
     """What each policy would have done with the dated files of a folder, on a scratch copy."""
     import tempfile
     from dataclasses import replace
@@ -269,7 +269,7 @@ def replayed(config: Config, folder: str, policies: list[str], delay: int) -> Ou
     return Outcome(text, {"policies": {walk.policy: shown.figures_of(walk) for walk in walks}})
 
 
-def foretold(config: Config) -> Outcome:
+def _foretold(config: Config) -> Outcome:
     """What the next tick would decide: rows are taken in, nothing else is written."""
     from deployment import is_held
     from ingestion import ingest
@@ -280,14 +280,14 @@ def foretold(config: Config) -> Outcome:
     with locked(config, "fullprocess.py", 0):
         ingested = ingest(config, patient=True)
         judged = Journal(config).judged
-        look = decided(config, judged, held=is_held(config), commit=False)
+        look = _decided(config, judged, held=is_held(config), commit=False)
     verdict, reason = look.decision.verdict, look.decision.reason
     words = {"held": "would be held", "fault": "would be held by a data fault"}
     text = f"{words.get(verdict, f'would {verdict}')}: {reason}\n  {ingested.text}".rstrip()
     return Outcome(text, {"verdict": verdict, "reason": reason, "evidence": look.entry})
 
 
-def tick(config: Config, chosen: argparse.Namespace) -> Outcome:
+def _tick(config: Config, chosen: argparse.Namespace) -> Outcome:
     """Run one tick under the lock; its outcome in one line, exit code 0 unless a stage failed."""
     from risk.config import Busy, Outcome
     from risk.files import locked, sweep
@@ -301,7 +301,7 @@ def tick(config: Config, chosen: argparse.Namespace) -> Outcome:
             outcome = recorded(config, serve=chosen.serve)
     except Busy as busy:
         return Outcome(f"locked: {busy}", {"outcome": "locked", "reason": str(busy)}, worked=False)
-    return Outcome(summarised(config, outcome), outcome.data) if chosen.summary else outcome
+    return Outcome(_summarised(config, outcome), outcome.data) if chosen.summary else outcome
 
 
 def recorded(config: Config, *, serve: bool) -> Outcome:
@@ -320,17 +320,17 @@ def recorded(config: Config, *, serve: bool) -> Outcome:
             outcome = Run(config, journal).all(serve=serve)
     except (PipelineError, OSError) as error:
         why = journal.fail(error)
-        alert(config, journal)
+        _alert(config, journal)
         raise PipelineError(why) from error
     except Exception as error:
         journal.fail(error)
-        alert(config, journal)
+        _alert(config, journal)
         raise
-    alert(config, journal)
+    _alert(config, journal)
     return outcome
 
 
-def alert(config: Config, journal: Journal) -> None:
+def _alert(config: Config, journal: Journal) -> None:
     """Tell people what is new; whatever goes wrong with that is in the log and fails no run."""
     import time
 
@@ -350,7 +350,7 @@ def alert(config: Config, journal: Journal) -> None:
     journal.await_mail(due)
 
 
-def alerts_tried(config: Config) -> Outcome:
+def _alerts_tried(config: Config) -> Outcome:
     """What became of one test message by each way that the config names."""
     from risk.alerts.due import is_wanted
     from risk.alerts.messages import secrets_in, tried
@@ -455,7 +455,7 @@ class Run:
         from risk.files import current_version
 
         self.journal.enter("decision")
-        look = decided(self.config, self.journal.judged, held=held)
+        look = _decided(self.config, self.journal.judged, held=held)
         self._remember(look)
         if look.model is not None:
             self._replace(look.model)
@@ -538,7 +538,7 @@ class Run:
         self._timed("training", lambda: train(self.config))
         self._timed("scoring", lambda: score(self.config))
         self._timed("deployment", lambda: deploy(self.config))
-        begin_evidence(self.config)
+        _begin_evidence(self.config)
 
     def _is_list_stale(self, version: int | None, stand: DataVersion) -> bool:
         from risk.calllist.ranking import read_list, settings_of
@@ -562,7 +562,7 @@ class Run:
         self._timed("apicalls", lambda: collect(self.config, serve=serve))
 
 
-def decided(
+def _decided(
     config: Config, judged: DataVersion, *, held: bool, commit: bool = True
 ) -> EvaluationResult:
     """The verdict of the configured policy, and what it asks to be deployed."""
@@ -577,7 +577,7 @@ def decided(
     return fault or plainly(config, judged, held=held)
 
 
-def begin_evidence(config: Config) -> None:
+def _begin_evidence(config: Config) -> None:
     """After a deployment that the evidence did not choose: the first, or by a plain policy."""
     from risk.decide.evaluation import EVIDENCE_POLICIES, open_evidence
 
@@ -591,7 +591,7 @@ def _outcome(text: str, **data: object) -> Outcome:
     return Outcome(text, data)
 
 
-def summarised(config: Config, outcome: Outcome) -> str:
+def _summarised(config: Config, outcome: Outcome) -> str:
     """The outcome of the tick with the state of things, for a person."""
     from deployment import listing
     from risk.files import OpenRelease
@@ -605,7 +605,7 @@ def summarised(config: Config, outcome: Outcome) -> str:
     return summary(config, outcome, score, listing(config).text)
 
 
-def whole(text: str) -> int:
+def _whole(text: str) -> int:
     """A number of files from 0; ValueError for anything else."""
     number = int(text)
     if number < 0:
@@ -642,7 +642,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--label-delay",
-        type=whole,
+        type=_whole,
         default=0,
         metavar="N",
         help="a row's label comes N files later (default: 0, with the row)",

@@ -441,11 +441,11 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     if chosen.forget is not None:
         return forget(config, chosen.forget)
     if chosen.erase is not None:
-        return erase_everywhere(config, chosen.erase)
+        return _erase_everywhere(config, chosen.erase)
     return ingest(config, again=chosen.rebuild)
 
 
-def erase_everywhere(config: Config, client: str) -> Outcome:
+def _erase_everywhere(config: Config, client: str) -> Outcome:
     """Take one client out of what is kept beside the rows, then out of the rows.
 
     After a crash in between the store still has the rows and asks again.

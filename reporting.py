@@ -51,19 +51,19 @@ class Deployed:
 
 def report(config: Config) -> Outcome:
     """Write picture, list, outcomes and report, all of the one release that is current now."""
-    now = deployed(config)
+    now = _deployed(config)
     matrix = confusion_of(now.labels, now.risks, now.score)
     write_whole(config.confusion_matrix, picture(matrix, now.manifest["version"]))
-    listing, outcomes, taken = listed(config, now)
+    listing, outcomes, taken = _listed(config, now)
     known = (now.labels, now.risks)
     card = card_of(config, listing, outcomes, now.score, now.manifest, now.model, known)
     page, sheets = documents(card)
     write_whole(config.report_html, page)
     write_whole(config.report_pdf, sheets)
-    return told(config, listing, outcomes, matrix, taken)
+    return _told(config, listing, outcomes, matrix, taken)
 
 
-def deployed(config: Config) -> Deployed:
+def _deployed(config: Config) -> Deployed:
     with OpenRelease(config) as release:
         model = portable.parse(release.verified("model.json"))
         score = json.loads(release.verified("latestscore.json"))
@@ -77,14 +77,14 @@ def tested(config: Config, model: portable.Model) -> tuple[np.ndarray, np.ndarra
     return labels, model.probabilities(rows)
 
 
-def listed(config: Config, now: Deployed) -> tuple[dict[str, Any], dict[str, Any], Taken]:
+def _listed(config: Config, now: Deployed) -> tuple[dict[str, Any], dict[str, Any], Taken]:
     """(the list, what came true of earlier ones, the contacts that were taken), all written."""
     rows, schema, tick = stored_rows(config)
     progress.tell(f"{rows.height:,} rows")
     held_out = held_out_risks(config, now.manifest, rows, schema, keep=True)
     listing = client_list(config, now.model, now.manifest, rows, schema, tick, held_out)
     money = mean_economics(config)
-    listing["cut"]["reach"] = reach_of(listing["cut"], now.labels, now.risks, money)
+    listing["cut"]["reach"] = _reach_of(listing["cut"], now.labels, now.risks, money)
     listing["expected"] = expectation_of(config, listing, now.score)
     mend(config)
     taken = take(config)
@@ -98,7 +98,7 @@ def listed(config: Config, now: Deployed) -> tuple[dict[str, Any], dict[str, Any
     return listing, outcomes, taken
 
 
-def told(
+def _told(
     config: Config,
     listing: dict[str, Any],
     outcomes: dict[str, Any],
@@ -109,9 +109,9 @@ def told(
     found = len(listing["clients"])
     lines = [
         f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing['note']})",
-        sentence(listing["cut"]),
+        _sentence(listing["cut"]),
         *([listing["expected"]["sentence"]] if listing["expected"] else []),
-        *change_lines(listing),
+        *_change_lines(listing),
         f"outcomes: {outcomes['all']['sentence'] if outcomes['enough'] else outcomes['why']}",
         f"confusion matrix: {config.shown(config.confusion_matrix)}",
         f"report: {config.shown(config.report_html)}, {config.shown(config.report_pdf)}",
@@ -126,7 +126,7 @@ def told(
     return Outcome("\n".join(lines), {"clients": found, **about})
 
 
-def reach_of(
+def _reach_of(
     cut: dict[str, Any], labels: np.ndarray, risks: np.ndarray, money: Economics | None
 ) -> dict[str, Any] | None:
     """What calling the same share of the test rows reaches; None without a labelled test row."""
@@ -136,7 +136,7 @@ def reach_of(
     return found | ({"profit": profit_of(found, labels.size, money)} if money else {})
 
 
-def sentence(cut: dict[str, Any]) -> str:
+def _sentence(cut: dict[str, Any]) -> str:
     """Whom to call, and what that is expected to bring, for a person."""
     if not cut["called"]:
         return f"nobody to call: {cut['how']}"
@@ -151,11 +151,11 @@ def sentence(cut: dict[str, Any]) -> str:
             f"of as many at random {cut['expected_profit_at_random']:,.2f}"
         )
     if cut["reach"]:
-        lines += reach_lines(cut["reach"])
+        lines += _reach_lines(cut["reach"])
     return "\n".join(lines)
 
 
-def change_lines(listing: dict[str, Any]) -> list[str]:
+def _change_lines(listing: dict[str, Any]) -> list[str]:
     """Who is new on the call list and who is off it, for a person."""
     if not listing["since"]:
         return []
@@ -166,7 +166,7 @@ def change_lines(listing: dict[str, Any]) -> list[str]:
     ]
 
 
-def reach_lines(found: dict[str, Any]) -> list[str]:
+def _reach_lines(found: dict[str, Any]) -> list[str]:
     """What calls like these reached among the test clients, for a person."""
     share, (low, high) = found["precision"], found["precision_interval"]
     text = (

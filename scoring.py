@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from risk.model.portable import Model
 
 
-def trained_model(config: Config) -> tuple[Model, str]:
+def _trained_model(config: Config) -> tuple[Model, str]:
     """(the model in models/, the pickle's digest), both checked to belong together."""
     raw = read_bytes(config.model_json, made_by="training.py")
     pickled = sha256(read_bytes(config.model_pickle, made_by="training.py"))
@@ -41,7 +41,7 @@ def score_of(model: Model, test: TestRows) -> dict[str, Any] | None:
     rows, labels = test.labelled()
     if not labels.size:
         return None
-    found = judged(labels, model.probabilities(rows), base_rate(model))
+    found = judged(labels, model.probabilities(rows), _base_rate(model))
     return {
         "basis": "test data",
         **found,
@@ -51,7 +51,7 @@ def score_of(model: Model, test: TestRows) -> dict[str, Any] | None:
     }
 
 
-def base_rate(model: Model) -> float:
+def _base_rate(model: Model) -> float:
     """The share of exits among the rows that the model was trained on."""
     rate = model.lineage.get("base_rate")
     if type(rate) is not float or not 0.0 <= rate <= 1.0:
@@ -63,7 +63,7 @@ def base_rate(model: Model) -> float:
 
 def score(config: Config) -> Outcome:
     """Write the trained model's F1 and the measures beside it."""
-    model, pickled = trained_model(config)
+    model, pickled = _trained_model(config)
     test = TestRows(config, model.columns)
     found = score_of(model, test)
     found = (

@@ -32,9 +32,9 @@ def train(config: Config) -> Outcome:
     _refuse_all_missing(rows)
     progress.tell(f"{rows.lineage['rows']:,} labelled rows")
     fitted = fit(config.model, rows.columns, rows.features, rows.labels, rows.clients)
-    warnings = cautions(rows, fitted)
-    pickled = pickled_form(fitted)
-    lineage = {**rows.lineage, "trained_at": utc_now(), "warnings": warnings} | marks(pickled)
+    warnings = _cautions(rows, fitted)
+    pickled = _pickled_form(fitted)
+    lineage = {**rows.lineage, "trained_at": utc_now(), "warnings": warnings} | _marks(pickled)
     shown = rows.features.iloc[sample_of(len(rows.features), SHOWN_ROWS)]
     portable = export(fitted, rows.columns, shown, lineage)
     _write(config, pickled, portable)
@@ -66,8 +66,8 @@ def publish(config: Config, model: Model) -> Outcome:
     apart = np.abs(fitted.predict_proba(rows)[:, 1] - model.probabilities(model.checks))
     if not float(apart.max(initial=0.0)) <= AGREEMENT:
         raise PipelineError(f"the pipeline differs from the model by {apart.max():.3g}")
-    pickled = pickled_form(fitted)
-    lineage = {"trained_at": utc_now(), "warnings": [], **model.lineage} | marks(pickled)
+    pickled = _pickled_form(fitted)
+    lineage = {"trained_at": utc_now(), "warnings": [], **model.lineage} | _marks(pickled)
     _write(config, pickled, packed(replace(model, lineage=lineage)))
     text = (
         f"made from models of {lineage['rows']} labelled rows ({lineage['exits']} exits): "
@@ -86,18 +86,18 @@ def _write(config: Config, pickled: bytes, portable: bytes) -> None:
     write_whole(config.model_json, portable)
 
 
-def pickled_form(fitted: Pipeline) -> bytes:
+def _pickled_form(fitted: Pipeline) -> bytes:
     dumped = io.BytesIO()
     pickle.dump(fitted, dumped, protocol=5)
     return dumped.getvalue()
 
 
-def marks(pickled: bytes) -> dict[str, Any]:
+def _marks(pickled: bytes) -> dict[str, Any]:
     """What belongs to this very pickle: its digest, and what made it."""
-    return {"seed": SEED, "versions": versions(), "trainedmodel_sha256": sha256(pickled)}
+    return {"seed": SEED, "versions": _versions(), "trainedmodel_sha256": sha256(pickled)}
 
 
-def cautions(rows: TrainingRows, fitted: Pipeline) -> list[str]:
+def _cautions(rows: TrainingRows, fitted: Pipeline) -> list[str]:
     """Sentences about what makes the model doubtful, though it was fitted."""
     from risk.model.fit import converged, suspects
 
@@ -119,7 +119,7 @@ def _refuse_all_missing(rows: TrainingRows) -> None:
         )
 
 
-def versions() -> dict[str, str]:
+def _versions() -> dict[str, str]:
     """The versions that decide what a fit gives and whether a pickle loads."""
     import platform
     from importlib.metadata import version

@@ -354,7 +354,7 @@ def build_release(
     return Release(version, folder, manifest)
 
 
-def discard(release: Release) -> None:
+def _discard(release: Release) -> None:
     """Delete a release; whatever a crash leaves of it is a draft."""
     doomed = release.folder.with_name(f"{DRAFT}{release.folder.name}")
     os.rename(release.folder, doomed)
@@ -421,7 +421,7 @@ def prune(config: Config, keep: set[int]) -> list[int]:
     dropped = []
     for release in present:
         if release.version not in newest | keep | {current}:
-            discard(release)
+            _discard(release)
             dropped.append(release.version)
         elif release.version != current:
             (release.folder / "finaldata.csv").unlink(missing_ok=True)

@@ -30,7 +30,7 @@ class Line:
 
     def _tick(self) -> None:
         while not self.over.wait(FIRST_SECONDS):
-            self._draw(said(self.stage, time.monotonic() - self.started, self))
+            self._draw(_said(self.stage, time.monotonic() - self.started, self))
 
     def _draw(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # the terminal was closed
@@ -51,7 +51,7 @@ class Line:
 _line: Line | None = None
 
 
-def said(stage: str, elapsed: float, line: Line) -> str:
+def _said(stage: str, elapsed: float, line: Line) -> str:
     """`ingestion 12 s: 3 of 40 files, about 8 s left`."""
     left = seconds_left(elapsed, line.share, line.usual)
     about = f"about {lasting(left)} left" if left is not None else ""
@@ -77,7 +77,7 @@ def lasting(seconds: float) -> str:
 def begin(stage: str, usual: float = 0) -> None:
     """The stage that is at work from now on; on a terminal it has a line."""
     global _line
-    end()
+    _end()
     if sys.stderr and sys.stderr.isatty():
         _line = Line(sys.stderr, stage, usual)
 
@@ -88,7 +88,7 @@ def tell(text: str, share: float = 0.0) -> None:
         _line.text, _line.share = text, share
 
 
-def end() -> None:
+def _end() -> None:
     """Nothing is at work; what is printed from now on begins at the left."""
     global _line
     if _line:
@@ -103,4 +103,4 @@ def shown(stage: str, usual: float = 0) -> Iterator[None]:
     try:
         yield
     finally:
-        end()
+        _end()

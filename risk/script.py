@@ -81,7 +81,7 @@ def _guarded(
 def _printed(outcome: Outcome, *, as_json: bool) -> int:
     """The exit code; a reader that closed the pipe early is no error of ours, a full disk is."""
     try:
-        show(outcome, as_json=as_json)
+        _show(outcome, as_json=as_json)
         if sys.stdout:
             sys.stdout.flush()
     except OSError as error:
@@ -99,7 +99,7 @@ def _failed(why: str, code: int) -> int:
 def _configured(stage: Stage, chosen: argparse.Namespace, writes: bool, name: str) -> Outcome:
     config = load(chosen.config)
     if chosen.verbose:
-        print(folders_text(config), file=sys.stderr)
+        print(_folders_text(config), file=sys.stderr)
     return _locked_stage(stage, config, chosen, name) if writes else stage(config, chosen)
 
 
@@ -131,7 +131,7 @@ def record_time(config: Config, stage: str, seconds: float) -> None:
     write_json(config.timings, times)
 
 
-def show(outcome: Outcome, *, as_json: bool) -> None:
+def _show(outcome: Outcome, *, as_json: bool) -> None:
     text = json.dumps(outcome.data, indent=1, default=str) if as_json else outcome.text
     if text:
         print(text)
@@ -145,7 +145,7 @@ def os_error_text(error: OSError) -> str:
     )
 
 
-def folders_text(config: Config) -> str:
+def _folders_text(config: Config) -> str:
     folders = dict(
         zip(
             FOLDERS,

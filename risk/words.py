@@ -26,10 +26,10 @@ def day(text: str, today: date | None = None) -> str:
 
 def stamp(text: str, today: date | None = None) -> str:
     """`2026-11-24T07:00:00Z` as `24 Nov 2026 07:00 UTC`."""
-    return f"{day(text, today)} {instant(text):%H:%M} UTC"
+    return f"{day(text, today)} {_instant(text):%H:%M} UTC"
 
 
-def instant(text: str) -> datetime:
+def _instant(text: str) -> datetime:
     """A stamp or a day as a moment in UTC; a day is its beginning."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
@@ -46,7 +46,7 @@ def ago(seconds: float) -> str:
 def age(text: str, now: datetime) -> str:
     """How long ago a stamp or a day was; a day counts in days: `today`, `yesterday`."""
     if len(text) > 10:
-        return ago((now - instant(text)).total_seconds())
+        return ago((now - _instant(text)).total_seconds())
     days = (now.date() - date.fromisoformat(text)).days
     return {0: "today", 1: "yesterday"}.get(days, ago(days * 86400) if days > 0 else "ahead of us")
 

@@ -45,11 +45,11 @@ class Digest:
 
     @property
     def text(self) -> str:
-        return text_of(self.lines)
+        return _text_of(self.lines)
 
     @property
     def html(self) -> str:
-        return html_of(self.lines, self.subject)
+        return _html_of(self.lines, self.subject)
 
 
 def digest_of(
@@ -69,7 +69,7 @@ def digest_of(
     """
     called = [client for client in listing["clients"] if client["call"]]
     new = frozenset(compared.new) if compared else frozenset()
-    items = [item_of(client, new, names=names) for client in called[:MOST_NAMES]]
+    items = [_item_of(client, new, names=names) for client in called[:MOST_NAMES]]
     of = day(listing["data_date"] or listing["scored_at"], now.date())
     counts = f"{len(called):,} to call"
     subject = f"{len(new):,} new, {counts}" if compared else counts
@@ -78,7 +78,7 @@ def digest_of(
     if not called:
         lines += _texts(f"Nobody to call: {listing['cut']['how']}.")
     elif names:
-        lines += [Line("row", cells_of(item)) for item in items]
+        lines += [Line("row", _cells_of(item)) for item in items]
         more = len(called) - len(items)
         lines += _texts(f"and {more:,} more" if more else "")
     lines += _texts(f"So far: {outcomes}." if outcomes else "")
@@ -102,7 +102,7 @@ def _compared(compared: Compared | None, now: datetime) -> str:
     return f"Since the list of {since}: {new:,} new, {compared.off:,} no longer on it."
 
 
-def item_of(client: dict[str, Any], new: frozenset[str], *, names: bool) -> dict[str, Any]:
+def _item_of(client: dict[str, Any], new: frozenset[str], *, names: bool) -> dict[str, Any]:
     """What is told of one client; without names nothing by which it could be recognised."""
     change, contact = client.get("change") or {}, client.get("contact") or {}
     item = {
@@ -115,20 +115,20 @@ def item_of(client: dict[str, Any], new: frozenset[str], *, names: bool) -> dict
         return item
     reasons = [reason["text"] for reason in client["reasons"] if reason["points"] > 0]
     return {
-        "client": cut(client["client"], LONGEST_NAME),
+        "client": _cut(client["client"], LONGEST_NAME),
         **item,
         "contact": contact.get("state"),
-        "reason": cut(reasons[0], LONGEST_REASON) if reasons else "",
+        "reason": _cut(reasons[0], LONGEST_REASON) if reasons else "",
     }
 
 
-def cut(text: str, longest: int) -> str:
+def _cut(text: str, longest: int) -> str:
     """The text on one line, nothing in it that steers, at most so long."""
     text = printable(" ".join(text.split()))
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def cells_of(item: dict[str, Any]) -> tuple[str, ...]:
+def _cells_of(item: dict[str, Any]) -> tuple[str, ...]:
     """`1.`, the name, `72 %`, what is new about it, the first reason."""
     points = item["change_points"]
     moved = f"{points:+d} points" if points is not None and abs(points) >= STEADY_BELOW else ""
@@ -139,7 +139,7 @@ def cells_of(item: dict[str, Any]) -> tuple[str, ...]:
 # ---------------------------------------------------------------- laid out
 
 
-def text_of(lines: tuple[Line, ...]) -> str:
+def _text_of(lines: tuple[Line, ...]) -> str:
     """The letter as plain text."""
     told = "\n".join("  ".join(filter(None, line.cells)) for line in _spaced(lines))
     return told + "\n"
@@ -155,7 +155,7 @@ def _spaced(lines: tuple[Line, ...]) -> list[Line]:
     return found
 
 
-def html_of(lines: tuple[Line, ...], title: str) -> str:
+def _html_of(lines: tuple[Line, ...], title: str) -> str:
     """The letter as HTML: the same words, nothing that is fetched."""
     shown: dict[str, Callable[[tuple[str, ...]], str]] = {
         "head": lambda cells: f"<h1>{_safe(cells[0])}</h1>",

@@ -58,13 +58,13 @@ def is_wanted(config: Config) -> bool:
 def tell(config: Config, journal: Journal, secrets: Secrets) -> float:
     """Send what is to be sent; when there is something to send again, seconds of the epoch."""
     now = time.time()
-    state = planned(config, journal, read_state(config), now)
+    state = _planned(config, journal, read_state(config), now)
     keep(config, state)
     deliver(config, journal.log, state, lambda entry, by: dispatch(config, secrets, entry, by))
-    return next_due(config, state, now)
+    return _next_due(config, state, now)
 
 
-def planned(config: Config, journal: Journal, state: State, now: float) -> State:
+def _planned(config: Config, journal: Journal, state: State, now: float) -> State:
     """The state with everything that is to be sent now among what waits.
 
     Where what is on disk cannot be read, that the run failed is told all the same, and the rest
@@ -79,7 +79,7 @@ def planned(config: Config, journal: Journal, state: State, now: float) -> State
     except PipelineError as error:
         journal.log.warning("not all could be told: %s", error)
     messages, after = news(known, present, now, kinds)
-    found = [waiting_of(config, one, now) for one in (*messages, *messages_of(fresh))]
+    found = [_waiting_of(config, one, now) for one in (*messages, *_messages_of(fresh))]
     digest, done = _due_digest(config, journal, state, now)
     return {
         "format": FORMAT,
@@ -110,10 +110,10 @@ def _due_digest(
         return [], state.get("digests", {"day": "", "scoring": None})
 
 
-def next_due(config: Config, state: State, now: float) -> float:
+def _next_due(config: Config, state: State, now: float) -> float:
     """When a tick must not be idle: the hour of a digest, a reminder, a message to try again."""
     hour = timedelta(days=1, hours=config.mail.hour)
-    times = [(midnight(due_day(now, config.mail.hour)) + hour).timestamp()]
+    times = [(_midnight(due_day(now, config.mail.hour)) + hour).timestamp()]
     for found in state["lasting"].values():
         times += [seconds(was["told"]) + DAY for was in found.values()]
     return min(times + retry_times(state))
@@ -180,13 +180,13 @@ def _known(was: dict[str, str] | None, event: Event, now: float, *, told: bool) 
     }
 
 
-def messages_of(found: list[Event]) -> list[Message]:
+def _messages_of(found: list[Event]) -> list[Message]:
     """What happened, one message for each kind."""
     grouped = {kind: tuple(e for e in found if e.kind == kind) for kind in HAPPENED}
     return [Message(kind, HAPPENED[kind], events) for kind, events in grouped.items() if events]
 
 
-def waiting_of(config: Config, message: Message, now: float) -> Waiting:
+def _waiting_of(config: Config, message: Message, now: float) -> Waiting:
     """The message as it waits on disk; its id is of the moment and of what it is about."""
     texts = [printable(" ".join(e.text.split()))[:LONGEST_TEXT] for e in message.events]
     about = "\n".join([message.event, *(event.key for event in message.events)])
@@ -220,7 +220,7 @@ def due_digest(config: Config, state: State, now: float) -> tuple[list[Waiting],
     identity, past = f"digest-{day}", scorings(config)
     repeated = identity in {entry["id"] for entry in (*state["sent"], *state["waiting"])}
     monday = date.fromisoformat(day).weekday() == MONDAY
-    if repeated or not (monday or has_changed(config, done["scoring"])):
+    if repeated or not (monday or _has_changed(config, done["scoring"])):
         return [], {"day": day, "scoring": done["scoring"]}
     entry = {
         "id": identity,
@@ -239,11 +239,11 @@ def due_day(now: float, hour: int) -> date:
     return (datetime.fromtimestamp(now, UTC) - timedelta(hours=hour)).date()
 
 
-def midnight(day: date) -> datetime:
+def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def has_changed(config: Config, base: int | None) -> bool:
+def _has_changed(config: Config, base: int | None) -> bool:
     """Whether anybody is new on the call list or off it since then, or the data are newer."""
     compared = compared_with(config, base)
     if compared is None:

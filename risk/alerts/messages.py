@@ -37,25 +37,25 @@ def secrets_in(environment: Mapping[str, str]) -> Secrets:
     return Secrets(*(environment.get(name, "") for name in (USER, PASSWORD, SECRET)))
 
 
-def content(config: Config, entry: Waiting) -> Content:
+def _content(config: Config, entry: Waiting) -> Content:
     """What the message says; a digest is made of the list as it is now."""
     if entry["event"] == "digest":
-        return digest_now(config, entry["base"])
+        return _digest_now(config, entry["base"])
     lines = [f"{entry['title']}:", *(f"- {text}" for text in entry["items"])]
     lines += [f"and {entry['more']} more"] if entry["more"] else []
-    lines += ["", link_of(config, entry["event"])] if config.public_url else []
+    lines += ["", _link_of(config, entry["event"])] if config.public_url else []
     text = "\n".join([*lines, "", f"{config.root.name}, {entry['at']}", ""])
     return Content(entry["subject"], text, "", entry["items"])
 
 
-def link_of(config: Config, event: str) -> str:
+def _link_of(config: Config, event: str) -> str:
     """The page that has more of it, "" where nobody said at what address the pages are."""
     pages = {"digest": "/", "test": "/", "deployed": "/decisions", "by_hand": "/decisions"}
     page = pages.get(event, "/status")
     return f"{config.public_url.rstrip('/')}{page}" if config.public_url else ""
 
 
-def digest_now(config: Config, base: int | None) -> Content:
+def _digest_now(config: Config, base: int | None) -> Content:
     """The digest of the list on disk, compared with what the scoring of that number told."""
     outcomes = read_optional_json(config.outcomes)
     made = digest_of(
@@ -63,7 +63,7 @@ def digest_now(config: Config, base: int | None) -> Content:
         compared_with(config, base),
         now=datetime.now(UTC),
         names=config.mail.names,
-        link=link_of(config, "digest"),
+        link=_link_of(config, "digest"),
         trouble=FAILED if read_optional_json(config.run_marker).get("failed") else "",
         outcomes=outcomes["all"]["sentence"] if outcomes.get("enough") else "",
     )
@@ -81,7 +81,7 @@ def compared_with(config: Config, base: int | None) -> Compared | None:
     return Compared(then.day, tuple(newly_called(listing["clients"], before)), off)
 
 
-def body_of(config: Config, entry: Waiting, said: Content) -> bytes:
+def _body_of(config: Config, entry: Waiting, said: Content) -> bytes:
     """The webhook's JSON; `text` alone is enough for a chat."""
     text = f"{said.subject}\n\n{said.text}" if entry["event"] == "digest" else said.text
     body = {
@@ -89,7 +89,7 @@ def body_of(config: Config, entry: Waiting, said: Content) -> bytes:
         "id": entry["id"],
         "at": entry["at"],
         "text": text.rstrip("\n"),
-        "link": link_of(config, entry["event"]) or None,
+        "link": _link_of(config, entry["event"]) or None,
         "model_version": current_version(config),
         "data_as_of": read_list(config).get("data_date") or None,
         "items": said.items,
@@ -100,20 +100,20 @@ def body_of(config: Config, entry: Waiting, said: Content) -> bytes:
 def dispatch(config: Config, secrets: Secrets, entry: Waiting, channel: str) -> str:
     """Send one message by one channel; what is to be noted beside, "" if nothing. Undelivered."""
     try:
-        said = content(config, entry)
+        said = _content(config, entry)
     except (PipelineError, KeyError, TypeError) as error:
         why = f"what it is made of cannot be read ({error}); see diagnostics.py --doctor"
         raise Undelivered(why, channel=False) from None
     if channel == WEBHOOK:
-        post(config.webhook_url, body_of(config, entry, said), entry["id"], secrets.webhook)
+        post(config.webhook_url, _body_of(config, entry, said), entry["id"], secrets.webhook)
         return ""
-    to = addressees(config, entry["event"])
+    to = _addressees(config, entry["event"])
     at = datetime.fromisoformat(entry["at"])
     message = letter(config.mail, to, entry["id"], at, said.subject, said.text, said.html)
     return send(config.mail, secrets, message)
 
 
-def addressees(config: Config, event: str) -> tuple[str, ...]:
+def _addressees(config: Config, event: str) -> tuple[str, ...]:
     """Who gets the mail of this event; a test goes to everybody."""
     mail = config.mail
     everybody = tuple(dict.fromkeys((*mail.to, *mail.operators)))
@@ -129,7 +129,7 @@ def tried(config: Config, secrets: Secrets) -> tuple[list[str], bool]:
     entry = {"event": "test", "id": f"test-{at}", "at": at, "items": [TEST], "more": 0}
     entry |= {"subject": f"Test of {config.root.name}", "title": "Test"}
     lines, worked = [], True
-    for channel, where in places(config).items():
+    for channel, where in _places(config).items():
         try:
             beside = dispatch(config, secrets, entry, channel)
             lines.append(f"{where}: sent{beside and f', but {beside}'}")
@@ -140,11 +140,11 @@ def tried(config: Config, secrets: Secrets) -> tuple[list[str], bool]:
     return lines, worked
 
 
-def places(config: Config) -> dict[str, str]:
+def _places(config: Config) -> dict[str, str]:
     """Channel -> where it leads, for a person; a webhook's path may be a secret."""
     mail, found = config.mail, {}
     if mail.host:
-        to = ", ".join(addressees(config, "test"))
+        to = ", ".join(_addressees(config, "test"))
         found[MAIL] = f"mail to {to} by {mail.host}:{mail.port}"
     if config.webhook_url:
         found[WEBHOOK] = f"webhook at {config.webhook_url.split('/')[2]}"

@@ -32,7 +32,7 @@ class Undelivered(Exception):
         self.again, self.channel = again, channel
 
 
-def signature(body: bytes, secret: str) -> str:
+def _signature(body: bytes, secret: str) -> str:
     """The header's value: `sha256=` and the HMAC-SHA256 of the body in hex."""
     return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
 
@@ -45,7 +45,7 @@ def post(url: str, body: bytes, identity: str, secret: str, seconds: float = SEC
     parts, deadline = urlsplit(url), time.monotonic() + seconds
     host = parts.hostname or ""
     headers = {"Content-Type": "application/json", "User-Agent": "dynamic-risk", IDENTITY: identity}
-    headers |= {SIGNATURE: signature(body, secret)} if secret else {}
+    headers |= {SIGNATURE: _signature(body, secret)} if secret else {}
     connection = _connection(parts, seconds)
     try:
         connection.request("POST", _target(parts), body, headers)

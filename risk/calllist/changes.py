@@ -68,7 +68,7 @@ def present_of(
     if past and past[-1].model == scoring.model:
         formers = {client["client"]: client["risk"] for client in listing["clients"]}
     elif past:
-        formers = former_risks(config, past[-1], before, listing["basis"], rows, schema)
+        formers = _former_risks(config, past[-1], before, listing["basis"], rows, schema)
     scores = scores_of(listing, scoring.number, before, formers)
     return Present(scoring, scores, past, before, False)
 
@@ -83,7 +83,7 @@ def keep(config: Config, present: Present, listing: dict[str, Any]) -> None:
 # ---------------------------------------------------------------- the former model
 
 
-def former_risks(
+def _former_risks(
     config: Config,
     last: Scoring,
     before: dict[str, Score],
@@ -97,7 +97,7 @@ def former_risks(
     new to that model, but where it replaces another and has a label it may not be.
     """
     current, _ = current_clients(rows, schema)
-    model = kept_model(config, last, schema)
+    model = _kept_model(config, last, schema)
     names = current[schema.named("id")].to_list()
     risks: list[float | None] = [None] * len(names)
     if model is not None:
@@ -115,7 +115,7 @@ def former_risks(
     return found
 
 
-def kept_model(config: Config, scoring: Scoring, schema: Schema) -> Model | None:
+def _kept_model(config: Config, scoring: Scoring, schema: Schema) -> Model | None:
     """The model of an earlier scoring; None if no kept release has it or its columns are others."""
     for release in reversed(releases(config)):
         if release.manifest["files"]["model.json"] != scoring.model:
@@ -155,8 +155,8 @@ def add_changes(
         {"date": s.day, "at": s.at, "model_version": s.model_version} for s in shown
     ]
     listing["new"] = newly_called(listing["clients"], then) if base else []
-    listing["off"] = no_longer_called(listing["clients"], then, rows, schema)
-    listing["moves"] = largest_moves(listing["clients"])
+    listing["off"] = _no_longer_called(listing["clients"], then, rows, schema)
+    listing["moves"] = _largest_moves(listing["clients"])
 
 
 def base_of(past: list[Scoring], present: Scoring) -> Scoring | None:
@@ -211,14 +211,14 @@ def newly_called(clients: list[dict[str, Any]], then: dict[str, Score]) -> list[
     return [c["client"] for c in clients if c["call"] and c["client"] not in called]
 
 
-def no_longer_called(
+def _no_longer_called(
     clients: list[dict[str, Any]], then: dict[str, Score], rows: pl.DataFrame, schema: Schema
 ) -> list[dict[str, Any]]:
     """Who was on the call list then and is not, by the rank then, and what became of them."""
     called = {client["client"] for client in clients if client["call"]}
     off = [name for name, score in then.items() if score.called and name not in called]
     off.sort(key=lambda name: then[name].rank)
-    became = became_of(off, {client["client"] for client in clients}, rows, schema)
+    became = _became_of(off, {client["client"] for client in clients}, rows, schema)
     return [
         {
             "client": name,
@@ -230,7 +230,7 @@ def no_longer_called(
     ]
 
 
-def became_of(
+def _became_of(
     names: list[str], current: set[str], rows: pl.DataFrame, schema: Schema
 ) -> dict[str, str]:
     """What became of each: open (still a current client), left, stayed, or gone (no rows)."""
@@ -244,7 +244,7 @@ def became_of(
     return {name: "open" if name in current else words[labels.get(name)] for name in names}
 
 
-def largest_moves(clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _largest_moves(clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The clients that moved most, the largest first, and by rank where they moved alike."""
     moved = [c for c in clients if c["change"] and abs(c["change"]["points"]) >= LEAST_MOVE]
     moved.sort(key=lambda c: (-abs(c["change"]["points"]), c["rank"]))

@@ -36,7 +36,7 @@ def held_out_risks(
     current, basis = current_clients(rows, schema)
     if basis != "stayed" or not current.height:
         return {}
-    seen = trained_on(manifest, rows.with_row_index("_row"), schema)
+    seen = _trained_on(manifest, rows.with_row_index("_row"), schema)
     if not seen.height:
         return {}
     names = [schema.named("id"), *manifest["columns"], schema.named("target")]
@@ -49,7 +49,7 @@ def held_out_risks(
     return dict(zip(seen["_row"].to_list(), known["risks"], strict=True))
 
 
-def trained_on(manifest: dict[str, Any], rows: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+def _trained_on(manifest: dict[str, Any], rows: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     """The rows that the model was trained on; of a file that was sent again since, all of them."""
     day = datetime.date.fromisoformat(manifest["day"])
     known = labelled(rows, schema, manifest["horizon_days"], day)

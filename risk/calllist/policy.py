@@ -71,7 +71,7 @@ def chosen(
     gain = money.profit(risks, values) if money else risks
     placed = np.array([not why for why in unknown], dtype=bool)
     order = np.argsort(-gain, kind="stable")
-    order = order[placed[order]][: limit_of(config, risks.size)]
+    order = order[placed[order]][: _limit_of(config, risks.size)]
     if money:
         order = order[gain[order] > 0]
     called = np.zeros(risks.size, dtype=bool)
@@ -80,7 +80,7 @@ def chosen(
         "called": int(called.sum()),
         "of": int(risks.size),
         "capacity": config.capacity or None,
-        "how": how_cut(config, int(called.sum()), unknown),
+        "how": _how_cut(config, int(called.sum()), unknown),
     }
     cut |= _expected("leavers", risks, called)
     if money:
@@ -88,7 +88,7 @@ def chosen(
     return called, cut
 
 
-def limit_of(config: Config, clients: int) -> int:
+def _limit_of(config: Config, clients: int) -> int:
     """The most that are called: the capacity, or all where the cost of a call makes the cut.
 
     Where calls cost nothing every call pays, and a cut by profit would call everybody.
@@ -97,7 +97,7 @@ def limit_of(config: Config, clients: int) -> int:
     return clients if by_profit else capacity_of(config, clients)
 
 
-def how_cut(config: Config, called: int, unknown: list[str]) -> str:
+def _how_cut(config: Config, called: int, unknown: list[str]) -> str:
     """In words, how the list was cut; why nobody is to be called where that is so."""
     left_out = len(unknown) - unknown.count("")
     if not unknown:
@@ -120,7 +120,7 @@ def _how_chosen(config: Config, called: int, clients: int) -> str:
     limit = capacity_of(config, clients)
     if not economics_of(config):
         return f"the {called:,} with the highest risk"
-    if limit_of(config, clients) > limit:
+    if _limit_of(config, clients) > limit:
         return "those whose call is expected to bring more than it costs"
     return f"those whose call is expected to pay most, at most {limit:,}"
 

@@ -60,11 +60,11 @@ def client_list(
     model that did not see the client.
     """
     current, basis = current_clients(rows.with_row_index("_row"), schema)
-    current, risks = by_risk(current, model, held_out, schema.named("id"))
+    current, risks = _by_risk(current, model, held_out, schema.named("id"))
     table: Table = {name: current[name].to_list() for name in model.columns}
-    known = {part: current[name].to_list() for part, name in shown_columns(config.columns).items()}
+    known = {part: current[name].to_list() for part, name in _shown_columns(config.columns).items()}
     values = worth(known.get("value", [None] * current.height), config.client_value)
-    unknown = unknown_reasons(model, table, ranking_of(config, manifest))
+    unknown = _unknown_reasons(model, table, ranking_of(config, manifest))
     called, cut = chosen(config, risks, values, unknown)
     money = economics_of(config)
     if money:
@@ -81,7 +81,7 @@ def client_list(
         for at, (client, date) in enumerate(current.select(config.columns.id, "_date").iter_rows())
     ]
     average = float(logistic(np.array([model.intercept]))[0])
-    explain(clients, model, table, average, unknown)
+    _explain(clients, model, table, average, unknown)
     return {
         "format": 1,
         "model_version": manifest["version"],
@@ -92,7 +92,7 @@ def client_list(
         "data_date": max((c["date"] for c in clients), default=""),
         "average_risk": round(average, 6),
         "cut": cut,
-        "bands": bands_of(clients),
+        "bands": _bands_of(clients),
         "shown": list(known),
         "settings": settings_of(config),
         "clients": [{"rank": rank, **client} for rank, client in enumerate(clients, 1)],
@@ -105,7 +105,7 @@ def settings_of(config: Config) -> list[Any]:
     return [config.capacity, *money, config.columns.owner, config.columns.value]
 
 
-def by_risk(
+def _by_risk(
     current: pl.DataFrame, model: Model, held_out: dict[int, float], client: str
 ) -> tuple[pl.DataFrame, np.ndarray]:
     """(the clients, the highest risk first and equal ones by name; their risks to six digits)."""
@@ -118,7 +118,7 @@ def by_risk(
     return current[order], np.array(risks)[order]
 
 
-def bands_of(clients: list[dict[str, Any]]) -> dict[str, int]:
+def _bands_of(clients: list[dict[str, Any]]) -> dict[str, int]:
     """How many clients there are in each band."""
     found = Counter(client["band"] for client in clients)
     return {word: found[word] for word in (HIGH, RAISED_BAND, LOW, UNKNOWN)}
@@ -146,13 +146,13 @@ def ranking_of(config: Config, manifest: dict[str, Any]) -> list[float] | None:
     return seen[-1] if seen and seen[-1][0] > GUESS else interval
 
 
-def unknown_reasons(model: Model, table: Table, auc_interval: list[float] | None) -> list[str]:
+def _unknown_reasons(model: Model, table: Table, auc_interval: list[float] | None) -> list[str]:
     """Why each client cannot be placed, "" where it can."""
     missing = np.sum([[value is None for value in table[name]] for name in model.columns], axis=0)
     return [unknown_reason(int(n), len(model.columns), auc_interval) for n in missing]
 
 
-def explain(
+def _explain(
     clients: list[dict[str, Any]], model: Model, table: Table, average: float, unknown: list[str]
 ) -> None:
     """Give every client its band, its reasons and what is unusual about its row."""
@@ -165,7 +165,7 @@ def explain(
         client["notes"] = [*([unknown[at]] if unknown[at] else []), *odd[at]]
 
 
-def shown_columns(columns: Columns) -> dict[str, str]:
+def _shown_columns(columns: Columns) -> dict[str, str]:
     """What a person wants beside the name, where the config names such a column."""
     named = {"owner": columns.owner, "value": columns.value}
     return {part: name for part, name in named.items() if name}

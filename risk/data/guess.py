@@ -185,7 +185,7 @@ def guess(table: Table) -> Guess:
     """Every column's part; Refused where nobody can tell who left or who the client is."""
     target = _target(table)
     client = _client(table, target)
-    guessed = Guess(table.style, client, target, target_values(table, target))
+    guessed = Guess(table.style, client, target, _target_values(table, target))
     guessed.date = _date(table, guessed)
     labels = [guessed_label(guessed, text) for text in table.column(target)]
     for name in table.names:
@@ -269,7 +269,7 @@ def _meaning(word: str, decimal: str, name: str) -> int | None:
     return said.pop() if len(said) == 1 else None
 
 
-def target_values(table: Table, target: str) -> dict[str, int]:
+def _target_values(table: Table, target: str) -> dict[str, int]:
     """The words for 1 and 0 that config.json needs; {} where they are numbers already."""
     found = _meanings(table, target)
     decimal = table.style.decimal

@@ -52,9 +52,9 @@ class TestRows:
                 )
         self.files = [name for name, _ in contents]
         self.bad = sum(len(reading.faults) for _, reading in readings)
-        self.table = {name: joined(name, (r for _, r in readings)) for name in schema.names}
+        self.table = {name: _joined(name, (r for _, r in readings)) for name in schema.names}
         self.mature = [
-            m for name, reading in readings for m in mature_labels(config, schema, name, reading)
+            m for name, reading in readings for m in _mature_labels(config, schema, name, reading)
         ]
         self.client, self.target = schema.named("id"), schema.named("target")
 
@@ -66,7 +66,7 @@ class TestRows:
         return rows, np.array(rows[self.target], dtype=np.int64)
 
 
-def mature_labels(config: Config, schema: Schema, name: str, reading: Reading) -> list[bool]:
+def _mature_labels(config: Config, schema: Schema, name: str, reading: Reading) -> list[bool]:
     """Which rows of a test file lie horizon_days back; undated ones always may be judged."""
     limit = str(today() - datetime.timedelta(days=config.horizon_days))
     column = schema.named("date")
@@ -74,5 +74,5 @@ def mature_labels(config: Config, schema: Schema, name: str, reading: Reading) -
     return [not config.horizon_days or date is None or str(date) < limit for date in dates]
 
 
-def joined(name: str, readings: Iterable[Reading]) -> list[Any]:
+def _joined(name: str, readings: Iterable[Reading]) -> list[Any]:
     return [value for reading in readings for value in reading.values[name]]

@@ -82,7 +82,7 @@ def read_rows(
     try:
         lines = text_lines(data, style)
         reading.rows = max(0, sum(map(bool, lines)) - 1)
-        header = parse_header(lines, schema, style, needed)
+        header = _parse_header(lines, schema, style, needed)
         reading.ignored = [name for name in header.names if name not in schema.names]
         reading.absent = [name for name in schema.names if name not in header.places]
         _read_lines(lines, header, schema, style, reading)
@@ -127,7 +127,7 @@ class Header:
     line: int
 
 
-def parse_header(lines: list[str], schema: Schema, style: Csv, needed: frozenset[str]) -> Header:
+def _parse_header(lines: list[str], schema: Schema, style: Csv, needed: frozenset[str]) -> Header:
     """The header, if it names every column that is needed; Refused with a hint if not."""
     at = next((number for number, line in enumerate(lines) if line.strip()), None)
     if at is None:
@@ -281,7 +281,7 @@ def numeric_counts(data: bytes, schema: Schema, style: Csv) -> dict[str, tuple[i
     wanted = [column for column in schema.features if column.kind is None]
     try:
         lines = text_lines(data, style)
-        header = parse_header(lines, schema, style, frozenset({"id"}))
+        header = _parse_header(lines, schema, style, frozenset({"id"}))
         counts = {column.name: (0, 0) for column in wanted}
         for _, cells in records(lines, header.line + 1, style):
             if isinstance(cells, str) or len(cells) != len(header.names):

@@ -61,17 +61,17 @@ class Schema:
     def parser(self, column: Column) -> Callable[[str], Cell]:
         """The function that turns the column's text into its value, or raises Rule."""
         if column.part == "id":
-            return parse_id
+            return _parse_id
         match column.kind:
             case "date":
                 return parse_date
             case "target":
-                return lambda text: parse_target(text, dict(self.target_values), self.decimal)
+                return lambda text: _parse_target(text, dict(self.target_values), self.decimal)
             case "number" | None:
                 low = 0.0 if column.non_negative else -math.inf
                 return lambda text: parse_number(text, low, self.decimal)
             case _:
-                return parse_text
+                return _parse_text
 
 
 def schema_of(config: Config, known_kinds: dict[str, str | None] | None = None) -> Schema:
@@ -104,7 +104,7 @@ def printable(text: str) -> str:
     return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def check_printable(text: str) -> None:
+def _check_printable(text: str) -> None:
     """A line break or an undecodable byte in a cell is the trace of a damaged file."""
     found = UNPRINTABLE.search(text)
     if found:
@@ -112,15 +112,15 @@ def check_printable(text: str) -> None:
         raise Rule("not in the file's encoding" if undecodable else "control character")
 
 
-def parse_id(text: str) -> str:
-    check_printable(text)
+def _parse_id(text: str) -> str:
+    _check_printable(text)
     if not text:
         raise Rule("empty id")
     return text
 
 
-def parse_text(text: str) -> str | None:
-    check_printable(text)
+def _parse_text(text: str) -> str | None:
+    _check_printable(text)
     return text or None
 
 
@@ -140,7 +140,7 @@ def parse_number(text: str, low: float = -math.inf, decimal: str = ".") -> float
     return value
 
 
-def parse_target(text: str, words: dict[str, int], decimal: str = ".") -> int | None:
+def _parse_target(text: str, words: dict[str, int], decimal: str = ".") -> int | None:
     """1, 0 or None (not known yet); the config's own words when it names them."""
     if not text:
         return None

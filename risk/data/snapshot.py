@@ -6,13 +6,14 @@ import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from risk.config import Config, PipelineError
 from risk.data.schema import NUMBER, Schema
 from risk.data.store import labelled, mature, next_maturity, stored_rows, today, usable_labels
 from risk.files import file_sha256
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import polars as pl
 
@@ -30,8 +31,6 @@ class TrainingRows:
 
 def training_rows(config: Config) -> TrainingRows:
     """The rows whose label is known and mature today, superseded and unlabelled ones left out."""
-    import numpy as np
-
     rows, schema, tick = stored_rows(config)
     known = labelled(rows, schema, config.horizon_days, today())
     columns = feature_kinds(schema)
@@ -133,7 +132,7 @@ def read_snapshot(config: Config) -> Snapshot:
     day, horizon = today(), config.horizon_days
     usable = usable_labels(rows, schema, horizon, day)
     waiting = next_maturity(rows, schema, horizon, day)
-    stand = DataVersion(tick, str(day), horizon, seconds_of(waiting))
+    stand = DataVersion(tick, str(day), horizon, _seconds_of(waiting))
     return Snapshot(rows, usable, rows.filter(usable), schema, stand)
 
 
@@ -145,6 +144,6 @@ def new_since(rows: pl.DataFrame, stand: DataVersion) -> pl.Series:
     return late | ~mature(rows, stand.horizon_days, datetime.date.fromisoformat(stand.day))
 
 
-def seconds_of(day: str) -> float:
+def _seconds_of(day: str) -> float:
     """Midnight UTC of the day in seconds since 1970, 0 for no day."""
     return datetime.datetime.fromisoformat(f"{day}T00:00:00Z").timestamp() if day else 0.0

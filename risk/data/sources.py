@@ -52,17 +52,17 @@ def _named_csv(folder: Path, skipped: list[str]) -> Iterator[Path]:
         folder, onerror=lambda e: skipped.append(_unread(folder, e))
     ):
         shown = [name for name in folders if not name.startswith(".")]
-        folders[:] = [name for name in shown if not is_csv_name(name)]
+        folders[:] = [name for name in shown if not _is_csv_name(name)]
         for name in folders:
             if Path(root, name).is_symlink():
                 below = Path(root, name).relative_to(folder)
                 skipped.append(f"{below}: skipped, a link to a folder")
         for name in [*files, *shown]:
-            if is_csv_name(name):
+            if _is_csv_name(name):
                 yield Path(root, name)
 
 
-def is_csv_name(name: str) -> bool:
+def _is_csv_name(name: str) -> bool:
     return name.lower().endswith(".csv") and not name.startswith(".")
 
 

@@ -214,7 +214,7 @@ class Store:
     def tidy(self) -> None:
         """Delete what the committed state does not list, then write the summary and the record."""
         self._drop_unlisted()
-        write_summary(self)
+        _write_summary(self)
         write_record(self)
 
     def _drop_unlisted(self) -> None:
@@ -504,7 +504,7 @@ def _record_row(config: Config, entry: Entry, counts: Entry) -> list[Any]:
     ]
 
 
-def write_summary(store: Store) -> None:
+def _write_summary(store: Store) -> None:
     """summary.json: count, mean, median, sample deviation and missing share of every column."""
     old = read_optional_json(store.config.summary)
     if old.get("tick") == store.tick and old.get("finaldata") == store.state["finaldata"]:

@@ -117,22 +117,22 @@ def blend_of(
 def forecasts(contest: Contest, raw: Raw, rows: int) -> Said:
     """What every model says of the rows, as log-odds: {name: shape (n,)}."""
     base = contest.champion.log_odds_of(raw, rows)
-    said = {"served": laid(base, contest.layer)}
-    said |= {f"own {n}": laid(base, layer) for n, layer in enumerate(contest.own)}
+    said = {"served": _laid(base, contest.layer)}
+    said |= {f"own {n}": _laid(base, layer) for n, layer in enumerate(contest.own)}
     for name, model in contest.experts.items():
         found = model.log_odds_of(raw, rows)
-        said |= {f"{name} {n}": laid(found, layer) for n, layer in enumerate(contest.layers[name])}
+        said |= {f"{name} {n}": _laid(found, layer) for n, layer in enumerate(contest.layers[name])}
     said |= {
         f"former {name}": model.log_odds_of(raw, rows) for name, model in contest.former.items()
     }
-    return said | challengers_of(contest, said)
+    return said | _challengers_of(contest, said)
 
 
-def laid(log_odds: np.ndarray, layer: Layer) -> np.ndarray:
+def _laid(log_odds: np.ndarray, layer: Layer) -> np.ndarray:
     return layer[0] + layer[1] * log_odds
 
 
-def challengers_of(contest: Contest, said: Said) -> Said:
+def _challengers_of(contest: Contest, said: Said) -> Said:
     """The rivals that are bet on, by the names of the evidence."""
     if contest.policy == "certified":
         found = {f"rival {name}": said[f"{expert} 0"] for name, expert in CERTIFIED.items()}
@@ -237,7 +237,7 @@ def crowned(
     new = replace(contest, champion=model, layer=IDENTITY, former=kept, standing=standing)
     if judgement.action in ("back", "roll back"):
         new = replace(new, name=judgement.target)
-    return with_layers(new, experts, rule)
+    return _with_layers(new, experts, rule)
 
 
 def refitted(contest: Contest, experts: Experts, rule: Rule) -> Contest:
@@ -250,10 +250,10 @@ def refitted(contest: Contest, experts: Experts, rule: Rule) -> Contest:
         terms=tuple(experts.terms),
         standing=replace(contest.standing, experts=scores),
     )
-    return with_layers(new, experts, rule)
+    return _with_layers(new, experts, rule)
 
 
-def with_layers(contest: Contest, experts: Experts, rule: Rule) -> Contest:
+def _with_layers(contest: Contest, experts: Experts, rule: Rule) -> Contest:
     """The layers fitted on the newest rows; "certified" serves its champion as it was proven."""
     known = experts.known
     rows = newest_rows(known.ages, rule.layer_rows)

@@ -76,7 +76,7 @@ def looked(config: Config, *, held: bool, commit: bool = True) -> EvaluationResu
     refuse_other_features(config, model.columns)
     if held:
         return EvaluationResult(held_by_hand(manifest["version"]), table.stand)
-    book = current_book(config, table, model, manifest)
+    book = _current_book(config, table, model, manifest)
     if book.due is not None:
         return _completed(config, table, book, manifest)
     fault = fault_look(config, table.stand, book.stands[-1].tick)
@@ -91,16 +91,16 @@ def _completed(
     """The book's last look, with what is not deployed of it yet."""
     entry, decided = book.entry, book.due != "none" and manifest.get("look") != book.look
     verdict = Decision(entry["verdict"], entry["reason"], judged=True)
-    model = to_deploy(config, book) if decided else None
+    model = _to_deploy(config, book) if decided else None
     alarm = entry["details"]["alarm"]
     return EvaluationResult(verdict, table.stand, model, entry, alarm, completes=True)
 
 
-def current_book(config: Config, table: Snapshot, model: Model, manifest: dict[str, Any]) -> Book:
+def _current_book(config: Config, table: Snapshot, model: Model, manifest: dict[str, Any]) -> Book:
     """The book on disk; a new one where somebody else has deployed, or the settings are others."""
     book = read_book(config)
     if book is None:
-        return new_book(config, table, model, manifest, {}, ())
+        return _new_book(config, table, model, manifest, {}, ())
     ours = manifest["version"] == book.release or manifest.get("look") == book.look
     same = book.contest.policy == config.policy and book.recipe == config.model
     # A store that was deleted and filled again counts its ticks from the deployed model's.
@@ -111,11 +111,11 @@ def current_book(config: Config, table: Snapshot, model: Model, manifest: dict[s
     if not ours:
         former = {book.contest.name: book.contest.champion} | former
     judged = book.stands[-1:] if same_store else ()
-    new = new_book(config, table, model, manifest, former, judged)
+    new = _new_book(config, table, model, manifest, former, judged)
     return new if not ours else replace(new, proven=book.proven)
 
 
-def new_book(
+def _new_book(
     config: Config,
     table: Snapshot,
     model: Model,
@@ -133,7 +133,7 @@ def new_book(
     rows = table.known.filter(~new_since(table.known, start))
     if not rows.height:
         rows, start = table.known, table.stand
-    experts = Experts(known_of(config, rows, table.schema, (start,)))
+    experts = Experts(_known_of(config, rows, table.schema, (start,)))
     name = f"{NAME}{manifest.get('ranking') or manifest['version']}"
     alike = {
         key: kept for key, kept in former.items() if key != name and kept.columns == model.columns
@@ -151,7 +151,7 @@ def new_book(
     )
 
 
-def known_of(
+def _known_of(
     config: Config, rows: pl.DataFrame, schema: Schema, stands: tuple[DataVersion, ...]
 ) -> Known:
     """Labelled rows as the experts take them."""
@@ -163,11 +163,11 @@ def known_of(
         pandas_of(rows.select(list(columns))),
         labels,
         rows[schema.named("id")].to_numpy(),
-        ages_of(rows, labels, stands),
+        _ages_of(rows, labels, stands),
     )
 
 
-def ages_of(rows: pl.DataFrame, labels: np.ndarray, stands: tuple[DataVersion, ...]) -> np.ndarray:
+def _ages_of(rows: pl.DataFrame, labels: np.ndarray, stands: tuple[DataVersion, ...]) -> np.ndarray:
     """How many looks ago each row's label became usable, 0 the newest. Shape (n,).
 
     The rows of the first look are aged by their dates, so that a past that was loaded in one go
@@ -203,16 +203,16 @@ def _ages_by_date(dates: pl.Series, labels: np.ndarray) -> np.ndarray:
 def _judged(
     config: Config, table: Snapshot, book: Book, manifest: dict[str, Any], *, commit: bool
 ) -> EvaluationResult:
-    fresh = fresh_rows(table, book)
+    fresh = _fresh_rows(table, book)
     labels = table.labels[fresh]
     lack = missing(labels.size, int(labels.sum()))
     if lack:
         if commit:
             _keep_forecasts(config, table, book)
         return EvaluationResult(_waiting(table, book, labels.size, lack), table.stand)
-    said, told = said_of(config, table, book, fresh)
+    said, told = _said_of(config, table, book, fresh)
     stands = (*book.stands, table.stand)
-    experts = Experts(known_of(config, table.known, table.schema, stands))
+    experts = Experts(_known_of(config, table.known, table.schema, stands))
     outcome = look(book.contest, experts, fresh, said)
     outcome, refused = _guarded(config, book, outcome, experts, fresh)
     after = _after(config, table, book, outcome, experts, manifest)
@@ -225,12 +225,12 @@ def _judged(
     after = replace(after, entry=entry)
     if commit:
         after = write_book(config, *_with_forecasts(config, table, book, after))
-    model = to_deploy(config, after) if outcome.model is not None else None
+    model = _to_deploy(config, after) if outcome.model is not None else None
     decision = Decision(entry["verdict"], entry["reason"], judged=True)
     return EvaluationResult(decision, table.stand, model, entry, alarm)
 
 
-def fresh_rows(table: Snapshot, book: Book) -> np.ndarray:
+def _fresh_rows(table: Snapshot, book: Book) -> np.ndarray:
     """The labelled rows to be bet on, by their places among the labelled: new, and one of a client
     and date that no look has seen. Undated ones: one of a client for each champion."""
     import polars as pl
@@ -257,7 +257,7 @@ def _waiting(table: Snapshot, book: Book, rows: int, lack: str) -> Decision:
     return Decision(KEEP, "no new labelled rows to judge by", judged=True)
 
 
-def said_of(config: Config, table: Snapshot, book: Book, fresh: np.ndarray) -> tuple[Said, int]:
+def _said_of(config: Config, table: Snapshot, book: Book, fresh: np.ndarray) -> tuple[Said, int]:
     """(what the models said of the rows before their labels were known, of how many it was kept).
 
     The kept forecasts where the row came without its label and the champion is still the same;
@@ -266,7 +266,7 @@ def said_of(config: Config, table: Snapshot, book: Book, fresh: np.ndarray) -> t
     rows = table.known[fresh]
     said = forecasts(book.contest, raw_of(rows, book.contest.champion), fresh.size)
     kept = read_forecasts(config, book)
-    at, place = matched(rows, table.client, kept, _digest(book.contest.champion))
+    at, place = _matched(rows, table.client, kept, _digest(book.contest.champion))
     for name in said.keys() & set(kept.columns):
         then = kept[name].gather(place).to_numpy()
         told = np.isfinite(then)
@@ -274,7 +274,7 @@ def said_of(config: Config, table: Snapshot, book: Book, fresh: np.ndarray) -> t
     return said, int(at.size)
 
 
-def matched(
+def _matched(
     rows: pl.DataFrame, client: str, kept: pl.DataFrame, champion: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """(places of rows, places of their forecasts under this champion).
@@ -317,7 +317,7 @@ def _guarded(
     )
     if labels.size and not worse:
         return outcome, ""
-    y, p, q = out_of_fold(book.contest, outcome, experts, fresh)
+    y, p, q = _out_of_fold(book.contest, outcome, experts, fresh)
     if _is_worse(y, q, p) if worse else not _is_worse(y, p, q):
         return outcome, ""
     where = "the test data" if worse else "new rows out of fold"
@@ -335,7 +335,7 @@ def _is_worse(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> bool:
     return bool(d.mean() - ONE_SIDED * error > 0)
 
 
-def out_of_fold(
+def _out_of_fold(
     contest: Contest, outcome: Outcome, experts: Experts, fresh: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(labels, the champion's risks, the refit's risks where it did not see the row's half)."""
@@ -368,7 +368,7 @@ def _after(
     contest, stand = outcome.contest, table.stand
     crown = outcome.action not in ("none", LAYER)
     if crown and not contest.champion.checks:
-        learned = learned_from(outcome, experts.known.ages)
+        learned = _learned_from(outcome, experts.known.ages)
         champion = _furnished(config, contest.champion, experts, table, learned)
         contest = replace(contest, champion=champion)
     if outcome.action in NEW_RANKINGS:
@@ -384,7 +384,7 @@ def _after(
     )
 
 
-def learned_from(outcome: Outcome, ages: np.ndarray) -> np.ndarray:
+def _learned_from(outcome: Outcome, ages: np.ndarray) -> np.ndarray:
     """The rows that the new champion was trained on, by their places among the labelled."""
     newest = int(outcome.contest.champion is outcome.judged)  # it was there before these rows
     looks = LEARNED.get(outcome.judgement.target, int(ages.max(initial=0)) + 1)
@@ -412,7 +412,7 @@ def _furnished(
     )
 
 
-def to_deploy(config: Config, book: Book) -> Model:
+def _to_deploy(config: Config, book: Book) -> Model:
     """The model that the book's last look has to deploy, with the lineage of its release."""
     contest, action, stand = book.contest, book.due, book.stands[-1]
     lineage = {
@@ -582,4 +582,4 @@ def open_evidence(config: Config) -> None:
     book = read_book(config)
     if book is not None and manifest.get("look") == book.look:
         return
-    _keep_forecasts(config, table, current_book(config, table, model, manifest))
+    _keep_forecasts(config, table, _current_book(config, table, model, manifest))

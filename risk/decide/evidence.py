@@ -195,7 +195,7 @@ def staked(stakes: Stakes, y: np.ndarray, p: np.ndarray, q: np.ndarray) -> Stake
     return stakes.plus(bets(y, p, q), (p - y) ** 2 - (q - y) ** 2)
 
 
-def carefully_staked(
+def _carefully_staked(
     stakes: Stakes, y: np.ndarray, p: np.ndarray, q: np.ndarray, rule: Rule
 ) -> Stakes:
     gains = careful_bets(y, p, q, rule.margin)
@@ -225,13 +225,13 @@ def layer_on(log_odds: np.ndarray, y: np.ndarray, prior: float) -> Layer:
     A layer moves levels and keeps the ranking: c is at least .05.
     """
     x = np.clip(log_odds, -WIDEST, WIDEST)
-    a, c = held_fit(np.column_stack([np.ones(x.size), x]), np.zeros(x.size), y, IDENTITY, prior)
+    a, c = _held_fit(np.column_stack([np.ones(x.size), x]), np.zeros(x.size), y, IDENTITY, prior)
     if c < LEAST_SLOPE:
         return level_on(LEAST_SLOPE * x, y, prior), LEAST_SLOPE
     return float(a), float(c)
 
 
-def held_fit(
+def _held_fit(
     columns: np.ndarray, offset: np.ndarray, y: np.ndarray, centre: tuple[float, ...], prior: float
 ) -> np.ndarray:
     """The w with the least log loss of offset + columns @ w, plus prior / 2 x |w - centre|^2.
@@ -284,7 +284,7 @@ def levelled(log_odds: np.ndarray, y: np.ndarray, halves: np.ndarray, prior: flo
 def level_on(log_odds: np.ndarray, y: np.ndarray, prior: float) -> float:
     """The a of the best a + log_odds on these rows, held to 0 by the prior."""
     x = np.clip(log_odds, -WIDEST, WIDEST)
-    return float(held_fit(np.ones((x.size, 1)), x, y, (0.0,), prior)[0])
+    return float(_held_fit(np.ones((x.size, 1)), x, y, (0.0,), prior)[0])
 
 
 def rescored(
@@ -342,7 +342,7 @@ def judge(standing: Standing, batch: Batch, rule: Rule = RULE) -> tuple[Standing
         rows=standing.rows + y.size,
     )
     bar = bar_of(after, rule)
-    main = compared("challenger", stakes.log_evidence, bar, y, p, q)
+    main = _compared("challenger", stakes.log_evidence, bar, y, p, q)
     main["rows_needed"] = stakes.rows_needed(bar)
     leaps, ranking = leaps_of(batch, rule), gain_in_ranking(y, p, q)
     action, target, reason = _fast_action(after, main, leaps, ranking, rule)
@@ -350,7 +350,7 @@ def judge(standing: Standing, batch: Batch, rule: Rule = RULE) -> tuple[Standing
     return after, Judgement(action, target, reason, (main, *leaps), details)
 
 
-def compared(
+def _compared(
     name: str, log_evidence: float, limit: float, y: np.ndarray, p: np.ndarray, q: np.ndarray
 ) -> dict[str, Any]:
     """One model against the champion, in numbers: E and what it must reach, Brier of both here."""
@@ -379,7 +379,7 @@ def leaps_of(batch: Batch, rule: Rule) -> list[dict[str, Any]]:
     limit, found = (1 + len(batch.former)) / rule.alpha, []
     for name, said in rivals.items():
         q = risks(said)
-        found.append(compared(name, log_mean_exp(bets(y, p, q)), limit, y, p, q))
+        found.append(_compared(name, log_mean_exp(bets(y, p, q)), limit, y, p, q))
     return found
 
 
@@ -399,9 +399,9 @@ def _fast_action(
             "jump" if leap["name"] == NEWEST else "back",
             leap["name"],
             f"on these rows {what} is better by {gain:.3f} Brier, with evidence "
-            f"{amount(leap['E'])} of the {leap['limit']:.0f} needed",
+            f"{_amount(leap['E'])} of the {leap['limit']:.0f} needed",
         )
-    evidence = f"evidence {amount(main['E'])} of the {main['limit']:g} needed"
+    evidence = f"evidence {_amount(main['E'])} of the {main['limit']:g} needed"
     if ranking < 0:
         return "none", "", f"the challenger ranks worse than the deployed model ({evidence})"
     if main["E"] >= main["limit"]:
@@ -453,7 +453,7 @@ def _has_grown(standing: Standing, evidence: float, rule: Rule) -> bool:
     return more and evidence >= rule.grow_evidence and not _is_too_soon(standing, rule)
 
 
-def amount(evidence: float) -> str:
+def _amount(evidence: float) -> str:
     """Evidence for a person: beyond a million no digit says anything."""
     return "over a million" if evidence > 1e6 else f"{evidence:,.2f}"
 
@@ -481,8 +481,8 @@ def judge_certified(
         q = risks(said)
         limit = certified_limit(standing.swaps, len(batch.challengers), rule)
         limit = 1 / rule.alpha if name in batch.former else limit
-        stakes[name] = one = carefully_staked(standing.stakes.get(name, Stakes()), y, p, q, rule)
-        entry = compared(name, one.log_evidence, limit, y, p, q)
+        stakes[name] = one = _carefully_staked(standing.stakes.get(name, Stakes()), y, p, q, rule)
+        entry = _compared(name, one.log_evidence, limit, y, p, q)
         found.append(entry | {"rows_needed": one.rows_needed(limit)})
     after = replace(
         standing,
@@ -504,7 +504,7 @@ def certified_limit(swaps: int, challengers: int, rule: Rule = RULE) -> float:
 
 
 def _certified_action(best: dict[str, Any], ranking: float, batch: Batch) -> tuple[str, str, str]:
-    evidence = f"evidence {amount(best['E'])} of the {best['limit']:,.0f} needed"
+    evidence = f"evidence {_amount(best['E'])} of the {best['limit']:,.0f} needed"
     if best["E"] < best["limit"]:
         return "none", "", f"{best['name']}: {evidence}; {still_needed(best)}"
     if ranking < 0:

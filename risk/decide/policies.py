@@ -87,7 +87,7 @@ class EvaluationResult:
 
 def plainly(config: Config, judged: DataVersion, *, held: bool) -> EvaluationResult:
     """The verdict of a policy that weighs no evidence, and of every first deployment."""
-    known, stand = gather(config, judged, held=held)
+    known, stand = _gather(config, judged, held=held)
     policy = config.policy if config.policy in ("raw", "always") else "never"
     decision = decide(policy, known)
     decides = decision.verdict == DEPLOY or (known.rows and decision.judged)
@@ -135,7 +135,7 @@ def held_by_hand(version: int) -> Decision:
     )
 
 
-def held_by_fault(
+def _held_by_fault(
     config: Config, stand: DataVersion, faults: tuple[Fault, ...]
 ) -> EvaluationResult:
     """The look where new rows cannot be what they say: nothing is judged by them."""
@@ -209,7 +209,7 @@ def numbered(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def gather(config: Config, judged: DataVersion, *, held: bool) -> tuple[Evidence, DataVersion]:
+def _gather(config: Config, judged: DataVersion, *, held: bool) -> tuple[Evidence, DataVersion]:
     """What is known for the decision, and how far the data go now; all from what is on disk.
 
     judged: where the data stood when a verdict was last given on them.
@@ -252,7 +252,7 @@ def _of_deployed(config: Config, table: Snapshot, judged: DataVersion) -> dict[s
     risks = model.probabilities({name: fresh[name].to_list() for name in model.columns})
     exits, last = int((labels == 1).sum()), max(trained.tick, judged.tick)
     return {
-        "deployed_f1": score_to_beat(config, model, manifest),
+        "deployed_f1": _score_to_beat(config, model, manifest),
         "unseen": unseen.height,
         "fresh_f1": f1(labels, (risks >= THRESHOLD).astype(int)) if exits else None,
         "rows": fresh.height,
@@ -261,7 +261,7 @@ def _of_deployed(config: Config, table: Snapshot, judged: DataVersion) -> dict[s
     }
 
 
-def score_to_beat(config: Config, model: portable.Model, manifest: dict[str, Any]) -> float:
+def _score_to_beat(config: Config, model: portable.Model, manifest: dict[str, Any]) -> float:
     """The deployed model's F1 on the test data as they are now: across other test data F1s do not
     compare. That of its deployment where there is no labelled test row any more."""
     test = TestRows(config, model.columns)
@@ -274,7 +274,7 @@ def score_to_beat(config: Config, model: portable.Model, manifest: dict[str, Any
 def fault_look(config: Config, stand: DataVersion, tick: int) -> EvaluationResult | None:
     """The look that is held by data faults of the files after the tick; None where none holds."""
     faults = tuple(fault for fault in new_faults(config, tick) if fault.holds)
-    return held_by_fault(config, stand, faults) if faults else None
+    return _held_by_fault(config, stand, faults) if faults else None
 
 
 def fault_since(config: Config, judged: DataVersion) -> EvaluationResult | None:

@@ -201,7 +201,7 @@ def look(
         watch = begun(reference)
     if counts is not None and counts.rows:
         watch = noted(watch, reference, panel_of(reference, watch.learned), counts, when)
-    return watch, table(watch, reference, panel_of(reference, watch.learned))
+    return watch, _table(watch, reference, panel_of(reference, watch.learned))
 
 
 def noted(
@@ -363,7 +363,7 @@ def states_of(watch: Watch, panel: Panel, shown: Shown) -> list[str]:
     return [str(one) for one in np.where(nothing & ~learning, "no data", state)]
 
 
-def table(watch: Watch, reference: dict[str, Any], panel: Panel) -> list[Row]:
+def _table(watch: Watch, reference: dict[str, Any], panel: Panel) -> list[Row]:
     """A row for everything that is watched, worst first."""
     shown = shown_of(watch, panel)
     states = states_of(watch, panel, shown)

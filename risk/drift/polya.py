@@ -42,7 +42,7 @@ def log_gamma(x: np.ndarray) -> np.ndarray:
     return (y - 0.5) * np.log(y) - y + half_log + tail * inverse - np.log(product)
 
 
-def log_rising(start: np.ndarray, n: np.ndarray) -> np.ndarray:
+def _log_rising(start: np.ndarray, n: np.ndarray) -> np.ndarray:
     """log(start (start+1) .. (start+n-1)) elementwise, 0 where n is 0."""
     some = n > 0
     start, n = np.broadcast_arrays(np.where(some, start, 1.0), n)
@@ -55,8 +55,8 @@ def log_rising(start: np.ndarray, n: np.ndarray) -> np.ndarray:
 
 def log_chance(start: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The log of the chance of the counts' rows, in one order, by an urn. Shape (..., U)."""
-    top = log_rising(start, counts).sum(axis=-1)
-    return top - log_rising(start.sum(axis=-1), counts.sum(axis=-1))
+    top = _log_rising(start, counts).sum(axis=-1)
+    return top - _log_rising(start.sum(axis=-1), counts.sum(axis=-1))
 
 
 def log_ratios(counts: np.ndarray, whole: np.ndarray, alternatives: np.ndarray) -> np.ndarray:

@@ -209,7 +209,7 @@ def _most(share: float, rows: int) -> float:
     return eased(wilson(round(share * rows), rows)[1])
 
 
-def distance(values: np.ndarray, usual: Usual) -> float:
+def _distance(values: np.ndarray, usual: Usual) -> float:
     """Kolmogorov's distance of the values from the usual distribution, at its stored points."""
     return max(abs(found - was) for found, was in _placed(values, usual))
 
@@ -405,7 +405,7 @@ def _sign(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
     flipped = was <= ONE_SIDED and share >= 1 - 2 * ONE_SIDED
     if not flipped or surprise(share, _most(was, usual["nonzero"]), nonzero.size) < SURPRISE:
         return None
-    if distance(-known, usual) > OTHER_PLACE + known.size**-0.5:
+    if _distance(-known, usual) > OTHER_PLACE + known.size**-0.5:
         return None
     words = (
         f"{_percent(share)} of {nonzero.size:,} values are {now} {WHERE}, usually "
@@ -516,7 +516,7 @@ def _has_left(values: np.ndarray, usual: Usual) -> bool:
     """Whether a column is no longer where it used to be, beyond what drift does."""
     if usual["kind"] == "text":
         return bool(_strange(values, usual).mean() >= OTHER_PLACE)
-    return distance(values, usual) >= OTHER_PLACE and _unlike(values, usual) >= SURPRISE
+    return _distance(values, usual) >= OTHER_PLACE and _unlike(values, usual) >= SURPRISE
 
 
 def _in_place_of(one: str, other: str, known: Raw, columns: dict[str, Usual]) -> bool:
@@ -529,7 +529,7 @@ def _in_place_of(one: str, other: str, known: Raw, columns: dict[str, Usual]) ->
             _strange(values, usual).mean() <= _unlisted(usual) + SAME_PLACE
             for values, usual in pairs
         )
-    return all(distance(x, usual) <= SAME_PLACE + x.size**-0.5 for x, usual in pairs)
+    return all(_distance(x, usual) <= SAME_PLACE + x.size**-0.5 for x, usual in pairs)
 
 
 def _swap(one: str, other: str, known: Raw) -> Fault:

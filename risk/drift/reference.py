@@ -61,8 +61,8 @@ def reference_of(
         "clients": round(float(shares.sum())),
         "columns": columns,
         "risk": _number(risks, shares),
-        "exits": exits_of(labels, shares),
-        "labels": labels_of(labels, _floats(held_out, chosen), hashes, risks),
+        "exits": _exits_of(labels, shares),
+        "labels": _labels_of(labels, _floats(held_out, chosen), hashes, risks),
     }
 
 
@@ -114,7 +114,7 @@ def _number(values: np.ndarray, shares: np.ndarray) -> dict[str, Any]:
     cuts = np.unique(np.quantile(finite, at, method="inverted_cdf"))
     least, most = float(finite.min()), float(finite.max())
     body |= {"cuts": cuts[cuts < most].tolist(), "least": least, "most": most}
-    codes = number_codes(values, body)
+    codes = _number_codes(values, body)
     counts = np.bincount(codes, weights=shares, minlength=len(body["cuts"]) + 4)[1:]
     return body | {"counts": _rounded(_gaps(counts))}
 
@@ -146,7 +146,7 @@ def _text(values: np.ndarray, hashes: np.ndarray, shares: np.ndarray) -> dict[st
     body["levels"] = sorted(level for level, _ in commonest)
     if not different:
         return body | {"counts": []}
-    codes = text_codes(values, body)[counted]
+    codes = _text_codes(values, body)[counted]
     counts = np.bincount(codes, weights=shares[counted], minlength=len(body["levels"]) + 2)[1:]
     once = sum(1 for rows in different.values() if rows == 1) if counted.all() else 0
     counts[-1] += 0.5 + once
@@ -162,7 +162,7 @@ def _rounded(counts: np.ndarray) -> list[float]:
     return [round(float(count), 4) for count in counts]
 
 
-def exits_of(labels: np.ndarray, shares: np.ndarray) -> list[float] | None:
+def _exits_of(labels: np.ndarray, shares: np.ndarray) -> list[float] | None:
     """Clients that stayed and left, a half more each; None with too few labels."""
     known = ~np.isnan(labels)
     if known.sum() < LEAST_ROWS:
@@ -171,7 +171,7 @@ def exits_of(labels: np.ndarray, shares: np.ndarray) -> list[float] | None:
     return _rounded(np.array([float(shares[known].sum()) - left + 0.5, left + 0.5]))
 
 
-def labels_of(
+def _labels_of(
     labels: np.ndarray, told: np.ndarray, hashes: np.ndarray, risks: np.ndarray
 ) -> dict[str, Any]:
     """Stays and exits by quarter of the out-of-fold risk, and the sum of these risks.
@@ -213,7 +213,7 @@ def label_counts(
 # ---------------------------------------------------------------- codes
 
 
-def number_codes(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
+def _number_codes(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
     """Each value's bin, 1 below the least, 0 where missing; all -1 without a reference."""
     values = np.asarray(values, dtype=np.float64)
     gone = np.isnan(values)
@@ -225,7 +225,7 @@ def number_codes(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
     return np.where(gone, MISSING, codes)
 
 
-def text_codes(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
+def _text_codes(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
     """Each text's level, the last for every other one, 0 where missing."""
     return np.fromiter(map(_Codes(column["levels"]).__getitem__, values), np.int64, len(values))
 
@@ -261,9 +261,9 @@ def codes_of(
     columns = reference["columns"]
     codes = np.full((len(risks), 1 + len(columns)), ABSENT, dtype=np.int16)
     if raw or not columns:
-        codes[:, 0] = number_codes(risks, reference["risk"])
+        codes[:, 0] = _number_codes(risks, reference["risk"])
     for at, (name, column) in enumerate(sorted(columns.items()), 1):
         if name in raw:
-            coded = number_codes if column["kind"] == "number" else text_codes
+            coded = _number_codes if column["kind"] == "number" else _text_codes
             codes[:, at] = coded(raw[name], column)
     return codes

@@ -74,7 +74,7 @@ def _of_same_ranking(config: Config, model: Model) -> dict[str, Any] | None:
         return None
     try:
         with OpenRelease(config) as release:
-            same = ranking_of(release.manifest) == ranking and NAME in release.manifest["files"]
+            same = _ranking_of(release.manifest) == ranking and NAME in release.manifest["files"]
             return json.loads(release.verified(NAME)) if same else None
     except PipelineError:
         return None
@@ -84,7 +84,7 @@ def _drift_part(model: Model, rows: pl.DataFrame, schema: Schema) -> dict[str, A
     """The newest rows: what came before them, the model has been judged to have left behind."""
     import datetime
 
-    rows = newest(rows, REFERENCE_ROWS)
+    rows = _newest(rows, REFERENCE_ROWS)
     rows = rows[sample_of(rows.height, SHOWN_ROWS)]
     day = datetime.date.fromisoformat(model.lineage["day"])
     usable = usable_labels(rows, schema, model.lineage["horizon_days"], day).to_numpy()
@@ -92,13 +92,13 @@ def _drift_part(model: Model, rows: pl.DataFrame, schema: Schema) -> dict[str, A
     return reference_of(
         raw_of(rows, model),
         model.columns,
-        ranked_risks(model, rows),
+        _ranked_risks(model, rows),
         np.where(usable, labels, np.nan),
         clients=rows[schema.named("id")].to_list(),
     )
 
 
-def newest(rows: pl.DataFrame, least: int) -> pl.DataFrame:
+def _newest(rows: pl.DataFrame, least: int) -> pl.DataFrame:
     """The newest rows, whole ticks and dates, until there are so many."""
     sizes = rows.group_by("_tick", "_date").len()
     sizes = sizes.sort("_tick", "_date", descending=True, nulls_last=True)
@@ -118,14 +118,14 @@ def raw_of(rows: pl.DataFrame, model: Model) -> dict[str, np.ndarray]:
     return model.raw({name: rows[name].to_list() for name in model.columns})
 
 
-def ranked_risks(model: Model, rows: pl.DataFrame) -> np.ndarray:
+def _ranked_risks(model: Model, rows: pl.DataFrame) -> np.ndarray:
     """The risks by the model's ranking, without the layer that moves their level. Shape (n,)."""
     layer = model.lineage.get("layer") or {"intercept": 0.0, "slope": 1.0}
     log_odds = model.log_odds_of(raw_of(rows, model), rows.height)
     return logistic((log_odds - layer["intercept"]) / (layer["slope"] or 1.0))
 
 
-def ranking_of(manifest: dict[str, Any]) -> int:
+def _ranking_of(manifest: dict[str, Any]) -> int:
     """The version that first had the release's ranking."""
     return int(manifest.get("ranking") or manifest["version"])
 
@@ -169,7 +169,7 @@ def watched(config: Config) -> tuple[Seen, dict[str, Any] | None]:
     state, rows = monitor.look(state, reference, counts, at)
     seen = Seen(version, at, tick, rows)
     kept = {"stand": asdict(table.stand), "state": monitor.body_of(state), "seen": asdict(seen)}
-    return seen, {"format": FORMAT, "ranking": ranking_of(manifest), **kept}
+    return seen, {"format": FORMAT, "ranking": _ranking_of(manifest), **kept}
 
 
 def keep(config: Config, body: dict[str, Any]) -> None:
@@ -181,8 +181,8 @@ def _state(
     config: Config, reference: dict[str, Any], manifest: dict[str, Any], tick: int
 ) -> tuple[monitor.Watch, DataVersion, bool]:
     """(the state, where the data stood then, whether it begins: for another ranking it does)."""
-    body = read_watch(config)
-    if body.get("ranking") == ranking_of(manifest) and body["stand"]["tick"] <= tick:
+    body = _read_watch(config)
+    if body.get("ranking") == _ranking_of(manifest) and body["stand"]["tick"] <= tick:
         return monitor.watch_in(body["state"]), DataVersion(**body["stand"]), False
     start = DataVersion(manifest["tick"], manifest["day"], manifest["horizon_days"])
     return monitor.begun(reference), start, True
@@ -202,18 +202,18 @@ def _counts(
     here = monitor.counts_of(
         raw_of(rows, model),
         reference,
-        ranked_risks(model, rows),
+        _ranked_risks(model, rows),
         None,
         clients=rows[table.client].to_list(),
     )
     labels = known[table.schema.named("target")].cast(float).to_numpy()
     late = monitor.counts_of(
-        {}, reference, ranked_risks(model, known), labels, clients=known[table.client].to_list()
+        {}, reference, _ranked_risks(model, known), labels, clients=known[table.client].to_list()
     )
     return here + late
 
 
-def read_watch(config: Config) -> dict[str, Any]:
+def _read_watch(config: Config) -> dict[str, Any]:
     """The watch's state; {} where there is none or it is damaged; a newer one is refused."""
     body = read_optional_json(config.watch)
     if type(body.get("format")) is int and body["format"] > FORMAT:
@@ -223,7 +223,7 @@ def read_watch(config: Config) -> dict[str, Any]:
 
 def last_seen(config: Config) -> dict[str, Any]:
     """The last look's table as values: measured_at, model_version, rows; nothing is computed."""
-    seen = read_watch(config).get("seen") or {}
+    seen = _read_watch(config).get("seen") or {}
     return {
         "measured_at": seen.get("at"),
         "model_version": seen.get("version"),
@@ -277,7 +277,7 @@ def new_faults(config: Config, tick: int) -> list[Fault]:
         model = portable.parse(release.verified("model.json"))
         reference = json.loads(release.verified(NAME))["faults"]
     store = Store.open(config)
-    accepted = accepted_faults(config, ranking_of(manifest))
+    accepted = _accepted_faults(config, _ranking_of(manifest))
     found = []
     for entry in store.live():
         if entry["tick"] > tick:
@@ -291,7 +291,7 @@ def mark_of(fault: Fault) -> list[Any]:
     return [fault.kind, list(fault.columns)]
 
 
-def accepted_faults(config: Config, ranking: int) -> list[list[Any]]:
+def _accepted_faults(config: Config, ranking: int) -> list[list[Any]]:
     """What a person has taken as it is, for as long as the deployed ranking stays."""
     kept = read_optional_json(config.deployment_state).get("accepted") or {}
     return kept.get("faults", []) if kept.get("ranking") == ranking else []
@@ -300,8 +300,8 @@ def accepted_faults(config: Config, ranking: int) -> list[list[Any]]:
 def accepting(config: Config, marks: list[list[Any]]) -> dict[str, Any]:
     """What is accepted from now on, with these; {} if nothing is."""
     with OpenRelease(config) as release:
-        ranking = ranking_of(release.manifest)
-    faults = accepted_faults(config, ranking)
+        ranking = _ranking_of(release.manifest)
+    faults = _accepted_faults(config, ranking)
     for mark in marks:
         faults += [mark] if mark not in faults else []
     return {"ranking": ranking, "faults": faults} if faults else {}

@@ -30,18 +30,18 @@ def sentence_of(
         return _of_text(then[0], now[0], reference["columns"][name]["levels"])
     if kind in ("missing", "exits"):
         subject = "missing was" if kind == "missing" else "exits were"
-        return _of_share(subject, float(share(then)), float(share(now)), then, now)
+        return _of_share(subject, float(_share(then)), float(_share(now)), then, now)
     if kind == "calibration":
         return _of_calibration(then, now, mean_risks)
     return _of_labels(then, now, reference["labels"]["cuts"])
 
 
-def share(counts: np.ndarray) -> np.ndarray:
+def _share(counts: np.ndarray) -> np.ndarray:
     """The second bin's share of all."""
     return np.asarray(counts[..., 1].sum() / max(counts.sum(), 1e-9))
 
 
-def percent(part: float) -> str:
+def _percent(part: float) -> str:
     """A share for people: 3 %, 0.4 %."""
     part = max(part, 0.0)  # a rounded -0 would show
     digits = 1 if 0.0005 <= part < 0.0995 or 0.9005 < part < 0.9995 else 0
@@ -50,8 +50,8 @@ def percent(part: float) -> str:
 
 def _of_share(subject: str, was: float, is_now: float, then: np.ndarray, now: np.ndarray) -> str:
     return (
-        f"{subject} {percent(was)} of the reference's {then.sum():,.0f}, "
-        f"now {percent(is_now)} of the newest {now.sum():,.0f}"
+        f"{subject} {_percent(was)} of the reference's {then.sum():,.0f}, "
+        f"now {_percent(is_now)} of the newest {now.sum():,.0f}"
     )
 
 
@@ -78,9 +78,9 @@ def _of_text(then: np.ndarray, now: np.ndarray, levels: list[str]) -> str:
 
 def _of_calibration(then: np.ndarray, now: np.ndarray, mean_risks: tuple[float, float]) -> str:
     return (
-        f"the mean risk was {percent(mean_risks[0])} where {percent(float(share(then)))} left "
-        f"(reference, {then.sum():,.0f}), now {percent(mean_risks[1])} where "
-        f"{percent(float(share(now)))} leave (newest {now.sum():,.0f})"
+        f"the mean risk was {_percent(mean_risks[0])} where {_percent(float(_share(then)))} left "
+        f"(reference, {then.sum():,.0f}), now {_percent(mean_risks[1])} where "
+        f"{_percent(float(_share(now)))} leave (newest {now.sum():,.0f})"
     )
 
 

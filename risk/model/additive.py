@@ -42,12 +42,12 @@ class AdditiveTerms(Terms):
         near, known = {name: values[sample] for name, values in raw.items()}, y[sample]
         mains = main_effects(raw, self.numbers, self.texts, smaller)
         folded = None if groups is None else np.asarray(groups)[sample]
-        chosen = best_main_effects(mains, near, known, folded, self)
+        chosen = _best_main_effects(mains, near, known, folded, self)
         self.terms_ = chosen + screened(chosen, raw, y) if chosen else chosen
         return self
 
 
-def best_main_effects(
+def _best_main_effects(
     mains: list[Any], raw: Raw, y: np.ndarray, groups: np.ndarray | None, features: Terms
 ) -> list[Any]:
     """The main effects at the strength with the least held-out log loss.

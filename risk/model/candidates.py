@@ -96,7 +96,7 @@ class Experts:
         made = pipeline(known.recipe, known.columns)[0]
         if known.recipe == "original":
             return raw_lines(known.raw)
-        with one_blas_thread():
+        with _one_blas_thread():
             return made.fit(known.features, known.labels, groups=known.clients).terms_
 
     def model(self, name: str) -> Model:
@@ -112,7 +112,7 @@ class Experts:
         rows = known.rows(chosen)
         y, weight = known.labels[chosen], weight[chosen]
         if known.recipe != "original":
-            with one_blas_thread():
+            with _one_blas_thread():
                 return model_of(terms, ridge_on(terms, rows, y, weight), known.columns)
         model = model_of(terms, fit_original(terms, rows, y, weight), known.columns)
         # About the mean of all rows, whatever the weights: then experts still have common terms.
@@ -121,7 +121,7 @@ class Experts:
         return replace(model, intercept=intercept, terms=lines)
 
 
-def one_blas_thread() -> Any:
+def _one_blas_thread() -> Any:
     """Narrow products take twice as long in two BLAS threads, ten times on a busy machine."""
     from threadpoolctl import threadpool_limits
 

@@ -37,7 +37,7 @@ def overview(model: Model) -> list[dict[str, Any]]:
     """
     found = []
     for group in groups_of(model):
-        effects = joint(model, group) if len(group.columns) > 1 else alone(model, group)
+        effects = _joint(model, group) if len(group.columns) > 1 else _alone(model, group)
         for entry in effects:
             entry["risk"] = float(logistic(np.array([model.intercept + entry["effect"]]))[0])
         sizes = [entry["effect"] for entry in effects]
@@ -56,7 +56,7 @@ def overview(model: Model) -> list[dict[str, Any]]:
 # ---------------------------------------------------------------- one column
 
 
-def alone(model: Model, group: Group) -> list[dict[str, Any]]:
+def _alone(model: Model, group: Group) -> list[dict[str, Any]]:
     """A number's effects at its knots in their order; a text's by level, the highest first."""
     (name,), terms = group.columns, [model.terms[at] for at in group.terms]
     usual = model.profile.get(name, {})
@@ -121,12 +121,12 @@ def _of_text(name: str, terms: list[Term], usual: dict[str, Any]) -> list[dict[s
 # ---------------------------------------------------------------- columns together
 
 
-def joint(model: Model, group: Group) -> list[dict[str, Any]]:
+def _joint(model: Model, group: Group) -> list[dict[str, Any]]:
     """A region's effect inside and elsewhere; a product's at its four corners."""
     (term,) = [model.terms[at] for at in group.terms]
     if term["kind"] == "region":
         return [
-            {"text": region_words(term), "effect": term["inside"]},
+            {"text": _region_words(term), "effect": term["inside"]},
             {"text": "all others", "effect": term["outside"]},
         ]
     return [
@@ -138,7 +138,7 @@ def joint(model: Model, group: Group) -> list[dict[str, Any]]:
     ]
 
 
-def region_words(term: Term) -> str:
+def _region_words(term: Term) -> str:
     """`tenure at least 3 and under 12 and contract other than monthly`."""
     return " and ".join(
         f"{label(name)} {' and '.join(_side(condition) for condition in conditions)}"

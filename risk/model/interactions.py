@@ -87,27 +87,27 @@ def screened(mains: list[Any], raw: Raw, y: np.ndarray) -> list[Any]:
     raw, y = {name: values[sample] for name, values in raw.items()}, y[sample]
     Z = design(mains, raw)
     weights = ridge(Z, y)
-    keys = strongest_keys(mains, raw, Z, weights)
-    pairs = pairs_of(keys)
+    keys = _strongest_keys(mains, raw, Z, weights)
+    pairs = _pairs_of(keys)
     if len(pairs) > 100 and y.size > ROWS_FOR_MANY:
         few = sample_of(y.size, ROWS_FOR_MANY)
         raw, y, Z = {n: v[few] for n, v in raw.items()}, y[few], Z[few]
         weights = ridge(Z, y, weights)
-        keys = strongest_keys(mains, raw, Z, weights)
-        pairs = pairs_of(keys)
+        keys = _strongest_keys(mains, raw, Z, weights)
+        pairs = _pairs_of(keys)
     if not pairs:
         return []
     most = min(MOST_TERMS, smaller // EXITS_PER_TERM)
     return Search(keys, pairs, raw, y).run(Z, weights, most)
 
 
-def pairs_of(keys: list[Key]) -> list[tuple[int, int]]:
+def _pairs_of(keys: list[Key]) -> list[tuple[int, int]]:
     """The pairs of keys of two different columns, by their places."""
     places = combinations(range(len(keys)), 2)
     return [(a, b) for a, b in places if keys[a].column != keys[b].column]
 
 
-def strongest_keys(mains: list[Any], raw: Raw, Z: np.ndarray, weights: np.ndarray) -> list[Key]:
+def _strongest_keys(mains: list[Any], raw: Raw, Z: np.ndarray, weights: np.ndarray) -> list[Key]:
     """At most 60 keys, those whose main effect varies most over the rows."""
     found: list[tuple[float, Key]] = []
     at = 0
@@ -317,7 +317,10 @@ def best_rectangle(
     sums = [rectangles(grid, one, two) for grid in (R, H, rows)]
     gains = gain(*sums)
     i, j = np.unravel_index(int(gains.argmax()), gains.shape)
-    sides = (*band(a, one[0][i], one[1][i], R.shape[0]), *band(b, two[0][j], two[1][j], R.shape[1]))
+    sides = (
+        *_band(a, one[0][i], one[1][i], R.shape[0]),
+        *_band(b, two[0][j], two[1][j], R.shape[1]),
+    )
     surplus = float(gains[i, j]) - 2 * np.log(pairs * gains.size) - MARGIN
     return Candidate(surplus if sides else -np.inf, (a, b), sides)
 
@@ -339,7 +342,7 @@ def rectangles(
     return strips[:, two[1]] - strips[:, two[0]]
 
 
-def band(key: int, low: int, high: int, size: int) -> tuple[tuple[int, int, bool], ...]:
+def _band(key: int, low: int, high: int, size: int) -> tuple[tuple[int, int, bool], ...]:
     """The sides of an interval of bins; none where it reaches the end."""
     lower = ((key, int(low) - 1, True),) if low > 0 else ()
     return lower + (((key, int(high) - 1, False),) if high < size else ())

@@ -93,21 +93,21 @@ def ridge_in_chunks(
         each = pool.map if len(chunks) > 1 else map
 
         def total(weights: np.ndarray) -> Sums:
-            return reduce(added, each(lambda chunk: sums_of(chunk(), weights), chunks))
+            return reduce(_added, each(lambda chunk: _sums_of(chunk(), weights), chunks))
 
-        return minimise(total, start, close)
+        return _minimise(total, start, close)
 
 
-def sums_of(chunk: Chunk, weights: np.ndarray) -> Sums:
+def _sums_of(chunk: Chunk, weights: np.ndarray) -> Sums:
     Z, y, *counts = chunk
     return sums(Z, y, weights, *counts)
 
 
-def added(one: Sums, two: Sums) -> Sums:
+def _added(one: Sums, two: Sums) -> Sums:
     return one[0] + two[0], one[1] + two[1], one[2] + two[2]
 
 
-def minimise(
+def _minimise(
     sums_at: Callable[[np.ndarray], Sums], weights: np.ndarray, close: float
 ) -> np.ndarray:
     """Newton steps, halved while they do not lower the objective, until one gains under `close`."""

@@ -54,10 +54,10 @@ def contribution(term: Term, raw: Raw) -> np.ndarray:
     """What the term adds to each row's log-odds. Shape (n,)."""
     match term["kind"]:
         case "region":
-            return choice(inside(term, raw), term["inside"], term["outside"])
+            return _choice(_inside(term, raw), term["inside"], term["outside"])
         case "product":
             return term["slope"] * (
-                ramp(term["first"], raw) * ramp(term["second"], raw) - term["mean"]
+                _ramp_values(term["first"], raw) * _ramp_values(term["second"], raw) - term["mean"]
             )
     values = raw[term["column"]]
     match term["kind"]:
@@ -67,13 +67,13 @@ def contribution(term: Term, raw: Raw) -> np.ndarray:
         case "curve":
             return np.interp(filled(values, term["fill"]), term["knots"], term["values"])
         case "blank":
-            return choice(np.isnan(values), term["missing"], term["present"])
+            return _choice(np.isnan(values), term["missing"], term["present"])
         case _:
             known = {None: term["missing"], **term["levels"]}
             return np.array([known.get(text, term["other"]) for text in values], dtype=np.float64)
 
 
-def choice(which: np.ndarray, one: float, other: float) -> np.ndarray:
+def _choice(which: np.ndarray, one: float, other: float) -> np.ndarray:
     """`one` where it holds, else `other`. Shape of which."""
     return np.array([other, one])[which.astype(np.intp)]
 
@@ -82,7 +82,7 @@ def filled(values: np.ndarray, fill: float) -> np.ndarray:
     return np.where(np.isnan(values), fill, values)
 
 
-def inside(term: Term, raw: Raw) -> np.ndarray:
+def _inside(term: Term, raw: Raw) -> np.ndarray:
     """Which rows meet all conditions of a region. Shape (n,)."""
     met: np.ndarray = np.all([holds(condition, raw) for condition in term["conditions"]], axis=0)
     return met
@@ -95,7 +95,7 @@ def holds(condition: dict[str, Any], raw: Raw) -> np.ndarray:
     return (filled(values, condition["fill"]) >= condition["value"]) == (sign == "at least")
 
 
-def ramp(part: dict[str, Any], raw: Raw) -> np.ndarray:
+def _ramp_values(part: dict[str, Any], raw: Raw) -> np.ndarray:
     values = raw[part["column"]]
     if "level" in part:
         return (values == part["level"]) * 2.0 - 1.0

@@ -74,7 +74,7 @@ class Line:
 
     def centred(self, raw: Raw) -> Line:
         """With the mean and the scale that standardise it on these rows."""
-        mean, deviation = moments(replace(self, mean=0.0, scale=1.0).columns(raw)[:, 0])
+        mean, deviation = _moments(replace(self, mean=0.0, scale=1.0).columns(raw)[:, 0])
         return replace(self, mean=mean, scale=1.0 / deviation)
 
     def names(self) -> list[str]:
@@ -373,18 +373,18 @@ def plain_terms(raw: Raw, numbers: tuple[str, ...], texts: tuple[str, ...]) -> l
     """The terms of the small-data recipe on these rows."""
     terms: list[Any] = []
     for name in numbers:
-        line = line_of(name, raw[name])
+        line = _line_of(name, raw[name])
         if line:
             terms.append(line.centred(raw))
-        terms += blank_of(name, raw[name])
+        terms += _blank_of(name, raw[name])
     for name in texts:
-        levels = all_levels(name, raw[name])
+        levels = _all_levels(name, raw[name])
         if levels:
             terms.append(levels.centred(raw))
     return terms
 
 
-def line_of(name: str, values: np.ndarray) -> Line | None:
+def _line_of(name: str, values: np.ndarray) -> Line | None:
     """The straight term of a number; None where it is constant after clipping and filling."""
     finite = np.clip(values[np.isfinite(values)], -WIDEST, WIDEST)
     if not finite.size:
@@ -393,17 +393,17 @@ def line_of(name: str, values: np.ndarray) -> Line | None:
     line = Line(name, low, high, float(np.clip(np.median(finite), low, high)))
     column = line.columns({name: values})[:, 0]
     least = max(1e-12 * float(np.abs(column).max()), NARROWEST)
-    return line if moments(column)[1] > least else None
+    return line if _moments(column)[1] > least else None
 
 
-def moments(column: np.ndarray) -> tuple[float, float]:
+def _moments(column: np.ndarray) -> tuple[float, float]:
     """(mean, deviation), also where the squares of the numbers would overflow or vanish."""
     peak = float(np.abs(column).max())
     unit = column / peak if peak else column
     return float(unit.mean()) * peak, float(unit.std()) * peak
 
 
-def blank_of(name: str, values: np.ndarray) -> list[Blank]:
+def _blank_of(name: str, values: np.ndarray) -> list[Blank]:
     blank = np.isnan(values)
     if not MIN_BLANKS <= blank.sum() < values.size:
         return []
@@ -423,7 +423,7 @@ def thinned(values: np.ndarray) -> np.ndarray:
     return values[:: -(-values.size // QUANTILE_ROWS)] if values.size > QUANTILE_ROWS else values
 
 
-def all_levels(name: str, texts: np.ndarray) -> Levels | None:
+def _all_levels(name: str, texts: np.ndarray) -> Levels | None:
     """The 50 commonest levels of a text, missing being one; None where there are not two."""
     found = Counter(texts.tolist())
     if len(found) < 2:
@@ -442,7 +442,7 @@ def main_effects(
     for name in numbers:
         curve = curve_of(name, raw[name], pieces)
         terms += [curve] if curve else []
-        terms += blank_of(name, raw[name])
+        terms += _blank_of(name, raw[name])
     for name in texts:
         levels = frequent_levels(name, raw[name])
         terms += [levels] if levels else []
@@ -451,7 +451,7 @@ def main_effects(
 
 def curve_of(name: str, values: np.ndarray, pieces: int) -> Curve | None:
     """A broken line, knots at the quantiles of the clipped number; None where it is constant."""
-    line = line_of(name, values)
+    line = _line_of(name, values)
     if line is None:
         return None
     known = thinned(values[np.isfinite(values)])

@@ -80,12 +80,12 @@ class Taken:
         """What a person should know of it, [] where there was nothing new."""
         said = [f"{self.file}: {self.taken} contacts taken"] if self.taken else []
         said += [f"{self.file}: {self.problem}"] if self.problem else []
-        said += [f"{self.file}, {fault_text(fault)}" for fault in self.faults[:SHOWN_FAULTS]]
+        said += [f"{self.file}, {_fault_text(fault)}" for fault in self.faults[:SHOWN_FAULTS]]
         rest = len(self.faults) - SHOWN_FAULTS
         return [*said, f"{self.file}: {rest} more bad rows"] if rest > 0 else said
 
 
-def fault_text(fault: Fault) -> str:
+def _fault_text(fault: Fault) -> str:
     """`line 3, state: not one of contacted, ... ('caled')`."""
     value = f" ({printable(fault.value)!r})" if fault.value else ""
     return f"line {fault.line}, {fault.column or 'row'}: {fault.rule}{value}"
@@ -94,7 +94,7 @@ def fault_text(fault: Fault) -> str:
 # ---------------------------------------------------------------- one note, checked
 
 
-def checked(
+def _checked(
     client: str,
     state: str,
     until: datetime.date | str | None,
@@ -178,7 +178,7 @@ def note(
 
     Needs no lock: the write takes milliseconds, and waits up to five seconds for another.
     """
-    contact = checked(client, state, until, utc_now(), by, note)
+    contact = _checked(client, state, until, utc_now(), by, note)
     if client_digest(contact.client) in _erased(config):
         raise BadContact("client", "was erased; nothing is kept of it")
     change(config, lambda database: database.execute(INSERT, (*_values(contact), None)))
@@ -214,7 +214,7 @@ def take(config: Config) -> Taken:
         data, whole = _whole_lines(path.read_bytes(), before, path)
     except OSError as error:
         return Taken(file=file, problem=f"cannot be read, {error.strerror}", seen=seen)
-    contacts, found = contacts_in(data, config, utc_now())
+    contacts, found = _contacts_in(data, config, utc_now())
     added = _added(config, contacts)
     left = seen if whole else None
     return Taken(found.rows, added, found.faults, found.problem, left, file)
@@ -230,7 +230,7 @@ def _whole_lines(data: bytes, before: os.stat_result, path: Path) -> tuple[bytes
     return data[: data.rfind(b"\n") + 1], False
 
 
-def contacts_in(data: bytes, config: Config, now: str) -> tuple[dict[str, Contact], Taken]:
+def _contacts_in(data: bytes, config: Config, now: str) -> tuple[dict[str, Contact], Taken]:
     """(digest of a row -> its contact, what is wrong with the others)."""
     if not data.strip():
         return {}, Taken()
@@ -247,7 +247,7 @@ def contacts_in(data: bytes, config: Config, now: str) -> tuple[dict[str, Contac
         try:
             said = moment(at, now)
             # A time ahead would hide every later note.
-            contact = checked(client, state, until, min(said or now, now))
+            contact = _checked(client, state, until, min(said or now, now))
         except BadContact as bad:
             value = dict(zip(COLUMNS, (client, state, until, at), strict=True))[bad.field]
             faults.append(Fault(line, bad.field, bad.why, value[:200], ""))

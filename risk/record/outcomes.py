@@ -42,10 +42,10 @@ def outcomes_of(
 ) -> dict[str, Any]:
     """What outcomes.json says of all that the list has said; stored: the rows, if they are read."""
     rows, schema, tick = stored or stored_rows(config)
-    said = said_before(config)
-    labels = labels_in(rows, schema, config.horizon_days, day or today())
+    said = _said_before(config)
+    labels = _labels_in(rows, schema, config.horizon_days, day or today())
     known, waiting = joined(said, labels)
-    known = treated(known, first_contacts(config), arrivals(config))
+    known = treated(known, first_contacts(config), _arrivals(config))
     return {
         "format": FORMAT,
         "made_at": utc_now(),
@@ -60,7 +60,7 @@ def outcomes_of(
 # ---------------------------------------------------------------- what was said, what came true
 
 
-def said_before(config: Config) -> pl.DataFrame:
+def _said_before(config: Config) -> pl.DataFrame:
     """The words on rows without a label: client, date, scoring, tick, at, risk, rank, of, called.
 
     The first on each row, and every one that called the client. A list of clients who stayed has
@@ -87,7 +87,7 @@ def said_before(config: Config) -> pl.DataFrame:
     return pl.DataFrame(ledger(config).read(query), schema=kinds, orient="row")
 
 
-def labels_in(
+def _labels_in(
     rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date
 ) -> pl.DataFrame:
     """The labels that may be used on the day: client, date, arrived (the tick), left (0 or 1)."""
@@ -126,7 +126,7 @@ def joined(said: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, int]
     return known, found.filter(~came).select("client", "date").unique().height
 
 
-def arrivals(config: Config) -> dict[int, str]:
+def _arrivals(config: Config) -> dict[int, str]:
     """Tick -> when its files were read."""
     found: dict[int, str] = {}
     for entry in read_state(config)["files"].values():
@@ -157,7 +157,7 @@ def claims(known: pl.DataFrame, waiting: int, least: int) -> dict[str, Any]:
     dates = [date for date in known["date"] if date]
     span = {"from": min(dates, default=""), "to": max(dates, default="")}
     if known.height < least:
-        why = too_few(known.height, waiting, least)
+        why = _too_few(known.height, waiting, least)
         nobody: dict[str, Any] = {"misses": [], "false_alarms": []}
         return span | {"enough": False, "why": why} | UNCLAIMED | nobody
     left, risks = known["left"].to_numpy(), known["risk"].to_numpy()
@@ -177,12 +177,12 @@ def claims(known: pl.DataFrame, waiting: int, least: int) -> dict[str, Any]:
         },
         "calibration": calibration(left, risks),
         "reach": reach(left, places),
-        "misses": named(known, left=1, called=0),
-        "false_alarms": named(known, left=0, called=1),
+        "misses": _named(known, left=1, called=0),
+        "false_alarms": _named(known, left=0, called=1),
     }
 
 
-def too_few(known: int, waiting: int, least: int) -> str:
+def _too_few(known: int, waiting: int, least: int) -> str:
     """Why nothing is claimed, for a person."""
     if known:
         return f"{known:,} outcomes so far; nothing is claimed before {least:,}"
@@ -197,7 +197,7 @@ def group(known: pl.DataFrame) -> dict[str, Any] | None:
         return None
     left = known["left"].to_numpy().astype(bool)
     called = known["called"].to_numpy().astype(bool)
-    clients, dates = (numbered(known[name]) for name in ("client", "date"))
+    clients, dates = (_numbered(known[name]) for name in ("client", "date"))
     listed, others = (share_left(left[part], clients[part]) for part in (called, ~called))
     drawn = by_lot(left, called, clients, dates)
     return {
@@ -211,11 +211,11 @@ def group(known: pl.DataFrame) -> dict[str, Any] | None:
         "false_alarms": int(np.sum(~left & called)),
         "misses": int(np.sum(left & ~called)),
         "rightly_not_listed": int(np.sum(~left & ~called)),
-        "sentence": sentence(listed, drawn),
+        "sentence": _sentence(listed, drawn),
     }
 
 
-def numbered(values: pl.Series) -> np.ndarray:
+def _numbered(values: pl.Series) -> np.ndarray:
     """Equal values as equal whole numbers, ten times as fast to compare as texts. Shape (n,)."""
     return values.rank("dense").to_numpy().astype(np.int64)
 
@@ -257,7 +257,7 @@ def by_lot(
     return {"n": whole["n"], "share": share, "interval": interval}
 
 
-def sentence(listed: dict[str, Any], drawn: dict[str, Any]) -> str:
+def _sentence(listed: dict[str, Any], drawn: dict[str, Any]) -> str:
     """`of 100 clients we listed, 62 left (51 to 73); of 100 picked at random, 31 would have`."""
     if not listed["n"]:
         return "none of these clients was on the call list"
@@ -269,7 +269,7 @@ def sentence(listed: dict[str, Any], drawn: dict[str, Any]) -> str:
     )
 
 
-def named(known: pl.DataFrame, *, left: int, called: int) -> list[dict[str, Any]]:
+def _named(known: pl.DataFrame, *, left: int, called: int) -> list[dict[str, Any]]:
     """The last such clients, the newest date first, by rank where dates are equal."""
     import polars as pl
 

@@ -73,13 +73,13 @@ class Database:
         try:
             return self._write(change)
         except sqlite3.DatabaseError as error:
-            if not is_damage(error):
+            if not _is_damage(error):
                 raise
         with _alone_in(self.path.parent):  # another process may have begun anew meanwhile
             try:
                 return self._write(change)
             except sqlite3.DatabaseError as error:
-                if not is_damage(error):
+                if not _is_damage(error):
                     raise
                 aside = _move_aside(self.path)
                 LOG.warning("%s was damaged (%s); it is now %s", self.path.name, error, aside.name)
@@ -175,7 +175,7 @@ class Database:
     # ------------------------------------------------------------ errors
 
     def _explained(self, error: sqlite3.Error) -> PipelineError:
-        if is_damage(error):
+        if _is_damage(error):
             return self.damaged(str(error))
         if error.sqlite_errorname.startswith("SQLITE_BUSY"):
             return PipelineError(
@@ -189,7 +189,7 @@ class Database:
         return PipelineError(f"{self.shown} is damaged ({why}); {self.cure}")
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def _is_damage(error: sqlite3.Error) -> bool:
     """SQLITE_ERROR: our statements do not fit what is there, so it is no file of ours."""
     name = error.sqlite_errorname
     return name == "SQLITE_ERROR" or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))

@@ -52,25 +52,25 @@ def card_of(
     tested: tuple[np.ndarray, np.ndarray],
 ) -> dict[str, Any]:
     """All that the report says; tested: labels and risks of the test data as they are now."""
-    entry, undecided = last_look(config)
+    entry, undecided = _last_look(config)
     labels, risks = tested
     return {
-        **today(listing, manifest),
-        "calls": calls(listing),
-        "changed": changed(listing),
+        **_today(listing, manifest),
+        "calls": _calls(listing),
+        "changed": _changed(listing),
         "trust": trust(outcomes, score, listing["cut"]["reach"]),
         "curves": curves(labels, risks) if labels.size else None,
         "no_curves": no_curves(labels),
         "area": area_words(score) if score["basis"] == "test data" else "",
         "judged": calibrated(outcomes, score),
         "reached": reached(outcomes, score, labels, risks),
-        "effects": effects(model),
-        "model": model_card(manifest, score),
+        "effects": _effects(model),
+        "model": _model_card(manifest, score),
         "not_for": NOT_FOR,
-        "decision": decision(entry),
+        "decision": _decision(entry),
         "undecided": undecided,
         "data": data_card(config),
-        "alerts": alerts(last_seen(config)),
+        "alerts": _alerts(last_seen(config)),
     }
 
 
@@ -86,12 +86,12 @@ def day(text: str) -> str:
     return f"{found.day} {MONTHS[found.month - 1]} {found.year}"
 
 
-def moment(text: str) -> str:
+def _moment(text: str) -> str:
     """`24 Nov 2026 07:00 UTC` for 2026-11-24T07:00:00Z."""
     return f"{day(text)} {text[11:16]} UTC" if len(text) > 15 else day(text)
 
 
-def span(interval: list[float]) -> str:
+def _span(interval: list[float]) -> str:
     """`51 to 73` for [.51, .73]."""
     return f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f}"
 
@@ -104,7 +104,7 @@ def signed(points: float) -> str:
 # ---------------------------------------------------------------- today
 
 
-def today(listing: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+def _today(listing: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
     """The headline, the stamp, and four facts."""
     cut = listing["cut"]
     data = listing["data_date"]
@@ -114,14 +114,19 @@ def today(listing: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
         if cut["called"]
         else f"Nobody to call of {cut['of']:,} clients",
         "stamp": f"{dated}, model version {listing['model_version']} "
-        f"(deployed {day(manifest['deployed_at'])}). Made {moment(listing['scored_at'])}.",
+        f"(deployed {day(manifest['deployed_at'])}). Made {_moment(listing['scored_at'])}.",
         "made_at": listing["scored_at"],
         "basis": f"Listed: {listing['note']}.",
-        "facts": [on_the_list(listing), new_on_the_list(listing), expected(listing), mean(listing)],
+        "facts": [
+            _on_the_list(listing),
+            _new_on_the_list(listing),
+            _expected(listing),
+            _mean(listing),
+        ],
     }
 
 
-def on_the_list(listing: dict[str, Any]) -> dict[str, str]:
+def _on_the_list(listing: dict[str, Any]) -> dict[str, str]:
     cut, bands = listing["cut"], listing["bands"]
     note = f"{bands['raised']:,} raised, {bands['low']:,} low"
     if bands["not enough data"]:
@@ -129,7 +134,7 @@ def on_the_list(listing: dict[str, Any]) -> dict[str, str]:
     return {"name": "On the call list", "value": f"{cut['called']:,}", "note": note}
 
 
-def new_on_the_list(listing: dict[str, Any]) -> dict[str, str]:
+def _new_on_the_list(listing: dict[str, Any]) -> dict[str, str]:
     if not listing["since"]:
         why = "the first list: nothing to compare with"
         return {"name": "New on it", "value": "–", "note": why}
@@ -142,7 +147,7 @@ def new_on_the_list(listing: dict[str, Any]) -> dict[str, str]:
     return {"name": name, "value": f"{len(listing['new']):,}", "note": note}
 
 
-def expected(listing: dict[str, Any]) -> dict[str, str]:
+def _expected(listing: dict[str, Any]) -> dict[str, str]:
     cut = listing["cut"]
     note = f"of as many picked at random {cut['expected_leavers_at_random']:.1f}"
     if "expected_profit" in cut:
@@ -151,13 +156,13 @@ def expected(listing: dict[str, Any]) -> dict[str, str]:
     return {"name": "Of the listed expected to leave", "value": value, "note": note}
 
 
-def mean(listing: dict[str, Any]) -> dict[str, str]:
+def _mean(listing: dict[str, Any]) -> dict[str, str]:
     value = f"{100 * listing['average_risk']:.0f} %"
     note = "one who is average in everything"
     return {"name": "Average client's risk", "value": value, "note": note}
 
 
-def calls(listing: dict[str, Any]) -> dict[str, Any]:
+def _calls(listing: dict[str, Any]) -> dict[str, Any]:
     """The call list, or where nobody is to be called the highest risks and why."""
     called = [client for client in listing["clients"] if client["call"]]
     title = "Whom to call, and why" if called else "The highest risks (no call is advised)"
@@ -199,7 +204,7 @@ def about_words(client: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
-def changed(listing: dict[str, Any]) -> dict[str, Any]:
+def _changed(listing: dict[str, Any]) -> dict[str, Any]:
     """Who is new on the list with risk, who is off it and what became of them, who moved most."""
     risks = {client["client"]: client["risk"] for client in listing["clients"]}
     return {
@@ -250,7 +255,7 @@ def _by_outcomes(outcomes: dict[str, Any], whole: dict[str, Any]) -> dict[str, A
     when = f" in the data of {' to '.join(dict.fromkeys(dates))}" if dates else ""
     text = (
         f"{listed['left']:,} of {listed['n']:,} listed clients left (95 % interval "
-        f"{span(listed['interval'])} of 100), {whole['left']:,} of all {whole['n']:,}{when}. "
+        f"{_span(listed['interval'])} of 100), {whole['left']:,} of all {whole['n']:,}{when}. "
         f"Outcomes of {outcomes['waiting']:,} rows are still to come."
     )
     return {
@@ -266,7 +271,7 @@ def _by_test(test: dict[str, Any], score: dict[str, Any]) -> dict[str, Any]:
     text = (
         f"By the test data, {score['n']:,} rows that the model never saw: {test['left']:,} of the "
         f"{test['called']:,} with the highest risk left (95 % interval "
-        f"{span(test['precision_interval'])} of 100){_area(score)}."
+        f"{_span(test['precision_interval'])} of 100){_area(score)}."
     )
     drawn = test["at_random"]["precision"]
     return {
@@ -310,7 +315,7 @@ def no_curves(labels: np.ndarray) -> str:
     return f"all {labels.size:,} test rows {'left' if left else 'stayed'}"
 
 
-def basis_of(score: dict[str, Any]) -> str:
+def _basis_of(score: dict[str, Any]) -> str:
     if score["basis"] == "test data":
         return f"{score['n']:,} test rows"
     return f"{score['n']:,} training rows, cross-validated"
@@ -322,7 +327,7 @@ def calibrated(outcomes: dict[str, Any], score: dict[str, Any]) -> dict[str, Any
     if found:
         return {"basis": f"{outcomes['known']:,} outcomes", **found}
     found = score.get("calibration")
-    return {"basis": basis_of(score), **found} if found and found["bins"] else None
+    return {"basis": _basis_of(score), **found} if found and found["bins"] else None
 
 
 def reached(
@@ -334,7 +339,7 @@ def reached(
     elif labels.size:
         steps, basis = reach(labels, risks, SHARES), f"{labels.size:,} test rows"
     else:
-        steps, basis = score.get("reach") or [], basis_of(score)
+        steps, basis = score.get("reach") or [], _basis_of(score)
     steps = [step for step in steps if step["recall"] is not None]
     return {"basis": basis, "steps": steps} if steps else None
 
@@ -342,7 +347,7 @@ def reached(
 # ---------------------------------------------------------------- the model
 
 
-def effects(model: Model) -> dict[str, Any]:
+def _effects(model: Model) -> dict[str, Any]:
     """The average client's risk and what each column does to it, the widest range first."""
     return {
         "average": float(logistic(np.array([model.intercept]))[0]),
@@ -373,7 +378,7 @@ def range_words(column: dict[str, Any]) -> str:
     return f"{100 * column['low']:.0f} to {100 * column['high']:.0f} %"
 
 
-def model_card(manifest: dict[str, Any], score: dict[str, Any]) -> list[tuple[str, str]]:
+def _model_card(manifest: dict[str, Any], score: dict[str, Any]) -> list[tuple[str, str]]:
     """(what, value) of the deployed model, for a table."""
     recipe = RECIPES.get(manifest["recipe"], manifest["recipe"])
     rows = f"{manifest['rows']:,} labelled rows, {manifest['exits']:,} of them exits"
@@ -381,22 +386,22 @@ def model_card(manifest: dict[str, Any], score: dict[str, Any]) -> list[tuple[st
     horizon = manifest.get("horizon_days")
     after = f", a label counts after {horizon:,} days" if horizon else ""
     return [
-        ("Version", f"{manifest['version']}, deployed {moment(manifest['deployed_at'])}"),
-        ("Trained", f"{moment(manifest['trained_at'])} on {rows}{last}{after}"),
+        ("Version", f"{manifest['version']}, deployed {_moment(manifest['deployed_at'])}"),
+        ("Trained", f"{_moment(manifest['trained_at'])} on {rows}{last}{after}"),
         ("Recipe", recipe),
         ("Sees", f"{len(manifest['columns']):,} columns: {', '.join(manifest['columns'])}"),
         ("Says", "the chance that a client leaves; the reasons add up to it exactly"),
         ("Judged", f"F1 {score['f1']:.3f}{_area(score)}, Brier {score['brier']:.3f} on "
-                   f"{basis_of(score)}"),
+                   f"{_basis_of(score)}"),
     ]  # fmt: skip
 
 
-def number(value: float) -> str:
+def _number(value: float) -> str:
     """Two decimals; 3e+12 where they say nothing any more."""
     return f"{value:,.2f}" if abs(value) < 1e6 else f"{value:.0e}"
 
 
-def last_look(config: Config) -> tuple[Entry | None, str]:
+def _last_look(config: Config) -> tuple[Entry | None, str]:
     """(the last look, "") or (None, why there is none): a damaged history keeps no list back."""
     try:
         entry = last_decision(config)
@@ -405,21 +410,21 @@ def last_look(config: Config) -> tuple[Entry | None, str]:
     return entry, "" if entry else "Nothing was decided yet."
 
 
-def decision(entry: Entry | None) -> dict[str, Any] | None:
+def _decision(entry: Entry | None) -> dict[str, Any] | None:
     """The last look that decided something; None before the first."""
     if entry is None:
         return None
     action = "" if entry.action == "none" else f", {entry.action}"
     return {
         "what": f"{entry.verdict}{action}",
-        "at": moment(entry.at),
+        "at": _moment(entry.at),
         "reason": entry.reason,
         "judged": f"{entry.rows:,} labelled rows, {entry.exits:,} exits; policy {entry.policy}",
         "evidence": [
             {
                 "name": printable(one["name"]),
-                "E": number(float(one["E"])),
-                "limit": number(float(one["limit"])),
+                "E": _number(float(one["E"])),
+                "limit": _number(float(one["limit"])),
             }
             for one in entry.evidence
         ],
@@ -439,7 +444,7 @@ def data_card(config: Config) -> dict[str, Any]:
     )
     sums = {key: sum(entry[key] for entry in files) for key in COUNTS}
     return {
-        "sentence": sums_words(sums, len(files)),
+        "sentence": _sums_words(sums, len(files)),
         "files": [
             {key: entry[key] for key in ("file", "verdict", "reason", *COUNTS)} for entry in files
         ],
@@ -448,7 +453,7 @@ def data_card(config: Config) -> dict[str, Any]:
     }
 
 
-def sums_words(sums: dict[str, int], files: int) -> str:
+def _sums_words(sums: dict[str, int], files: int) -> str:
     """`99 rows, 2 files = 90 accepted + 5 duplicates + 4 set aside`."""
     return (
         f"{sums['rows']:,} rows, {files:,} {'file' if files == 1 else 'files'} = "
@@ -457,11 +462,11 @@ def sums_words(sums: dict[str, int], files: int) -> str:
     )
 
 
-def alerts(seen: dict[str, Any]) -> dict[str, Any]:
+def _alerts(seen: dict[str, Any]) -> dict[str, Any]:
     """What the watch says has moved, a sentence each; measured_at None before its first look."""
     told = [row for row in seen["rows"] if row["state"] in ("alert", "watching")]
     return {
-        "measured_at": seen["measured_at"] and moment(seen["measured_at"]),
+        "measured_at": seen["measured_at"] and _moment(seen["measured_at"]),
         "watched": len(seen["rows"]),
         "lines": [f"{row['state']}: {row['name']}: {row['sentence']}" for row in told],
     }

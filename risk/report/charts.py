@@ -17,7 +17,7 @@ MOST_BARS = 5
 LEFT = 21  # points from the frame to the axis' words
 
 
-def titled(axes: Any, title: str, basis: str, left: float = 0) -> None:
+def _titled(axes: Any, title: str, basis: str, left: float = 0) -> None:
     """The title and its basis above the axes; left: points left of their edge."""
     for text, up, look in (
         (title, 13, {"fontsize": 7.5, "fontweight": "bold"}),
@@ -26,20 +26,20 @@ def titled(axes: Any, title: str, basis: str, left: float = 0) -> None:
         axes.annotate(text, (0, 1), (-left, up), "axes fraction", "offset points", **look)
 
 
-def noted(axes: Any, text: str) -> None:
+def _noted(axes: Any, text: str) -> None:
     """A number with its interval in the lower right corner, the interval below."""
     told = text.replace(" (", "\n(", 1)
     axes.text(0.97, 0.03, told, fontsize=6.5, ha="right", va="bottom", linespacing=1.3)
 
 
-def empty(axes: Any, why: str) -> None:
+def _empty(axes: Any, why: str) -> None:
     """A chart that cannot be drawn says why."""
     axes.set_axis_off()
     told = textwrap.fill(why, 30)
     axes.text(-0.15, 0.9, told, transform=axes.transAxes, color=MUTED, va="top", fontsize=7)
 
 
-def percents(axes: Any, across: str, up: str) -> None:
+def _percents(axes: Any, across: str, up: str) -> None:
     """Both axes from 0 to 100."""
     ticks, names = (0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100")
     axes.set_xlim(0, 1)
@@ -57,21 +57,21 @@ def percents(axes: Any, across: str, up: str) -> None:
 
 def roc(axes: Any, found: dict[str, Any] | None, why: str, area: str) -> None:
     """Leavers found against stayers called for nothing, with its band."""
-    titled(axes, "Finding leavers (ROC)", _basis(found), LEFT)
+    _titled(axes, "Finding leavers (ROC)", _basis(found), LEFT)
     if found is None:
-        return empty(axes, f"Not drawn: {why}.")
+        return _empty(axes, f"Not drawn: {why}.")
     _curve(axes, found["grid"], found["roc"])
     axes.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=(0, (3, 2)))
     axes.text(0.64, 0.56, "by lot", color=MUTED, fontsize=6.5)
-    noted(axes, area)
-    percents(axes, "of 100 who stayed, called", "of 100 who left, called")
+    _noted(axes, area)
+    _percents(axes, "of 100 who stayed, called", "of 100 who left, called")
 
 
 def precision_recall(axes: Any, found: dict[str, Any] | None, why: str) -> None:
     """How many of the called left, against how many of the leavers are called."""
-    titled(axes, "Precision and recall", _basis(found), LEFT)
+    _titled(axes, "Precision and recall", _basis(found), LEFT)
     if found is None:
-        return empty(axes, f"Not drawn: {why}.")
+        return _empty(axes, f"Not drawn: {why}.")
     own = found["precision"]
     # At no leaver called there is nothing to be a share of.
     _curve(axes, found["grid"][1:], {key: ends and ends[1:] for key, ends in own.items()})
@@ -80,7 +80,7 @@ def precision_recall(axes: Any, found: dict[str, Any] | None, why: str) -> None:
     above = rate < 0.1
     y, side = (rate + 0.015, "bottom") if above else (rate - 0.02, "top")
     axes.text(0.03, y, "by lot", color=MUTED, fontsize=6.5, va=side)
-    percents(axes, "of 100 who left, called", "of 100 called, left")
+    _percents(axes, "of 100 who left, called", "of 100 called, left")
 
 
 def _basis(found: dict[str, Any] | None) -> str:
@@ -98,9 +98,9 @@ def _curve(axes: Any, grid: list[float], curve: dict[str, Any]) -> None:
 
 def calibration(axes: Any, found: dict[str, Any] | None) -> None:
     """The risk that was said and the share that left, with intervals."""
-    titled(axes, "Do the percentages hold?", found["basis"] if found else "no labels", LEFT)
+    _titled(axes, "Do the percentages hold?", found["basis"] if found else "no labels", LEFT)
     if found is None:
-        return empty(axes, "Not drawn: no row with a label.")
+        return _empty(axes, "Not drawn: no row with a label.")
     bins = found["bins"]
     axes.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=(0, (3, 2)))
     at = [one["risk"] for one in bins]
@@ -110,15 +110,17 @@ def calibration(axes: Any, found: dict[str, Any] | None) -> None:
     axes.text(0.05, 0.9, "said too little", color=MUTED, fontsize=6.5)
     axes.text(0.97, 0.25, "said too much", color=MUTED, fontsize=6.5, ha="right")
     if found["slope"]:
-        noted(axes, f"slope {within(found['slope']['value'], found['slope']['interval'])}")
-    percents(axes, "risk we said, %", "of 100 like this, left")
+        _noted(axes, f"slope {within(found['slope']['value'], found['slope']['interval'])}")
+    _percents(axes, "risk we said, %", "of 100 like this, left")
 
 
 def reach(axes: Any, found: dict[str, Any] | None) -> None:
     """The share of the leavers that a list of each length reaches, with intervals."""
-    titled(axes, "What a longer list reaches", found["basis"] if found else "no leaver known", LEFT)
+    _titled(
+        axes, "What a longer list reaches", found["basis"] if found else "no leaver known", LEFT
+    )
     if found is None:
-        return empty(axes, "Not drawn: nobody whose outcome is known left.")
+        return _empty(axes, "Not drawn: nobody whose outcome is known left.")
     steps = found["steps"]
     at = [step["share"] for step in steps]
     axes.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=(0, (3, 2)))
@@ -127,7 +129,7 @@ def reach(axes: Any, found: dict[str, Any] | None) -> None:
     low, high = zip(*(step["recall_interval"] for step in steps), strict=True)
     axes.vlines(at, low, high, color=RED, lw=1.1)
     axes.plot(at, [step["recall"] for step in steps], "o", color=RED, ms=3.2)
-    percents(axes, "of 100 clients, called", "of 100 who left, called")
+    _percents(axes, "of 100 clients, called", "of 100 who left, called")
 
 
 def waffle(axes: Any, share: float, colour: str) -> None:
@@ -160,7 +162,7 @@ def effect(axes: Any, column: dict[str, Any], average: float, top: float, fit: A
     """
     low, high = 100 * column["low"], 100 * column["high"]
     told = f"{low:.0f} to {high:.0f} %"
-    titled(axes, fit(column["name"], 1.0, 7.5, True), told)
+    _titled(axes, fit(column["name"], 1.0, 7.5, True), told)
     axes.tick_params(pad=2, labelsize=6)
     values = [one["value"] for one in column["effects"] if one["value"] is not None]
     if column["kind"] == "number" and len(values) > 2:
@@ -188,7 +190,7 @@ def _effect_curve(axes: Any, column: dict[str, Any], average: float, top: float)
     last.set_horizontalalignment("right")
 
 
-def bars_of(column: dict[str, Any]) -> list[dict[str, Any]]:
+def _bars_of(column: dict[str, Any]) -> list[dict[str, Any]]:
     """The highest and the lowest of many, in their order."""
     found = column["effects"]
     if column["kind"] == "joint":
@@ -199,7 +201,7 @@ def bars_of(column: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _effect_bars(axes: Any, column: dict[str, Any], average: float, top: float, fit: Any) -> None:
-    shown = bars_of(column)
+    shown = _bars_of(column)
     at = np.arange(len(shown))
     moved = np.array([one["risk"] for one in shown]) - average
     colours = [RED if size > 0 else MUTED for size in moved]

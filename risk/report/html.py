@@ -77,109 +77,116 @@ tr,figure,.facts{break-inside:avoid}h2,h3{break-after:avoid}thead{display:table-
 def html_of(card: dict[str, Any]) -> str:
     """The report as HTML; the same card gives the same text."""
     with style():
-        parts = [today(card), calls(card), changes(card), trust(card), learned(card), cards(card)]
-    title = text(f"Clients at risk: {card['headline']}")
+        parts = [
+            _today(card),
+            _calls(card),
+            _changes(card),
+            _trust(card),
+            _learned(card),
+            _cards(card),
+        ]
+    title = _text(f"Clients at risk: {card['headline']}")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(parts)
-        + f'\n</main>\n<footer class="muted small">{text(card["stamp"])}</footer>\n'
+        + f'\n</main>\n<footer class="muted small">{_text(card["stamp"])}</footer>\n'
         "</body>\n</html>\n"
     )
 
 
-def text(value: Any, most: int = MOST_LETTERS) -> str:
+def _text(value: Any, most: int = MOST_LETTERS) -> str:
     """Escaped and cut; what cannot be printed is left out."""
     plain = str(value)
     plain = plain if len(plain) <= most else f"{plain[: most - 1]}…"
     return escape("".join(c for c in plain if c.isprintable() or c == " "))
 
 
-def prose(value: str) -> str:
+def _prose(value: str) -> str:
     """A sentence of ours, which may be long."""
     return escape("".join(c for c in value[:1000] if c.isprintable()))
 
 
-def name(value: Any, most: int = MOST_LETTERS) -> str:
+def _name(value: Any, most: int = MOST_LETTERS) -> str:
     """A name in its own direction of writing."""
-    return f"<bdi>{text(value, most)}</bdi>"
+    return f"<bdi>{_text(value, most)}</bdi>"
 
 
 # ---------------------------------------------------------------- today
 
 
-def today(card: dict[str, Any]) -> str:
+def _today(card: dict[str, Any]) -> str:
     facts = "".join(
-        f'<div><span class="muted small">{text(fact["name"])}</span><b>{text(fact["value"])}</b>'
-        f'<span class="muted small">{text(fact["note"])}</span></div>'
+        f'<div><span class="muted small">{_text(fact["name"])}</span><b>{_text(fact["value"])}</b>'
+        f'<span class="muted small">{_text(fact["note"])}</span></div>'
         for fact in card["facts"]
     )
     return (
-        f'<p class="small"><b>Clients at risk</b></p>\n<h1>{text(card["headline"])}</h1>\n'
-        f'<p class="muted">{text(card["stamp"])}</p>\n'
-        f'<p class="muted small">{prose(card["basis"])}</p>\n<div class="facts">{facts}</div>\n'
-        f'<p><b>{text(card["trust"]["headline"])}.</b> <a href="#trust">The details</a></p>'
+        f'<p class="small"><b>Clients at risk</b></p>\n<h1>{_text(card["headline"])}</h1>\n'
+        f'<p class="muted">{_text(card["stamp"])}</p>\n'
+        f'<p class="muted small">{_prose(card["basis"])}</p>\n<div class="facts">{facts}</div>\n'
+        f'<p><b>{_text(card["trust"]["headline"])}.</b> <a href="#trust">The details</a></p>'
     )
 
 
-def calls(card: dict[str, Any]) -> str:
+def _calls(card: dict[str, Any]) -> str:
     """The call list with its reasons; of a longer one the first 200."""
     found = card["calls"]
     since, shown = found["since"], found["clients"][:MOST_CLIENTS]
     average = f"{100 * found['average']:.0f} %"
     note = (
-        f"{prose(found['how'])} Risk is the chance to leave; the mark on each bar is the average "
+        f"{_prose(found['how'])} Risk is the chance to leave; the mark on each bar is the average "
         f"client, {average}. Why: what goes together with the risk, ↑ signs that raise it, ↓ the "
         "strongest that lowers it, with the usual values."
     )
     heads = ["#", "Client", "Risk", *([f"Since {day(since)}"] if since else []), "Why"]
-    rows = "\n".join(client_row(client, found) for client in shown)
+    rows = "\n".join(_client_row(client, found) for client in shown)
     table = (
-        f'<div class="scroll"><table class="list"><thead><tr>{head_cells(heads)}</tr></thead>\n'
+        f'<div class="scroll"><table class="list"><thead><tr>{_head_cells(heads)}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
     more = len(found["clients"]) - len(shown)
     return (
-        f'<h2>{text(found["title"])}</h2>\n<p class="muted small">{note}</p>\n'
+        f'<h2>{_text(found["title"])}</h2>\n<p class="muted small">{note}</p>\n'
         + (table if shown else "<p>There is no current client.</p>")
         + (f"\n<p>and {more:,} more, in clients_at_risk.csv</p>" if more else "")
     )
 
 
-def head_cells(heads: list[str]) -> str:
-    return "".join(f'<th scope="col">{text(head)}</th>' for head in heads)
+def _head_cells(heads: list[str]) -> str:
+    return "".join(f'<th scope="col">{_text(head)}</th>' for head in heads)
 
 
-def client_row(client: dict[str, Any], found: dict[str, Any]) -> str:
+def _client_row(client: dict[str, Any], found: dict[str, Any]) -> str:
     risk, band = client["risk"], client["band"]
     about = about_words(client)
-    about = f'<br><span class="muted small">{text(about, MOST_NAME)}</span>' if about else ""
+    about = f'<br><span class="muted small">{_text(about, MOST_NAME)}</span>' if about else ""
     cells = [
         f'<td class="muted">{client["rank"]}</td>',
-        f'<th scope="row">{name(client["client"], MOST_NAME)}{about}</th>',
+        f'<th scope="row">{_name(client["client"], MOST_NAME)}{about}</th>',
         f'<td class="risk"><b>{100 * risk:.0f} %</b> <span class="band {band.split()[0]}">{band}'
-        f"</span>{bar(risk, found['average'], band)}</td>",
+        f"</span>{_bar(risk, found['average'], band)}</td>",
     ]
     if found["since"]:
         word, split = change_words(client, found["since"])
         cells.append(
-            f'<td class="since">{text(word)} {spark(client.get("history") or [])}<br>'
-            f'<span class="muted small">{text(split)}</span></td>'
+            f'<td class="since">{_text(word)} {_spark(client.get("history") or [])}<br>'
+            f'<span class="muted small">{_text(split)}</span></td>'
         )
-    return f'<tr>{"".join(cells)}<td class="why">{why(client)}</td></tr>'
+    return f'<tr>{"".join(cells)}<td class="why">{_why(client)}</td></tr>'
 
 
-def why(client: dict[str, Any]) -> str:
+def _why(client: dict[str, Any]) -> str:
     lines = []
     for up, arrow, look in ((True, "↑", "up"), (False, "↓", "muted")):
-        told = "; ".join(name(sign) for sign in signs(client, up=up))
+        told = "; ".join(_name(sign) for sign in signs(client, up=up))
         if told:
             lines.append(f'<span class="{look}">{arrow}</span> {told}')
     return "<br>".join(lines)
 
 
-def bar(risk: float, average: float, band: str) -> str:
+def _bar(risk: float, average: float, band: str) -> str:
     """The risk as a bar with the average client's mark."""
     colour = RED if band == "high" else MUTED
     return (
@@ -190,7 +197,7 @@ def bar(risk: float, average: float, band: str) -> str:
     )
 
 
-def spark(past: list[int | None]) -> str:
+def _spark(past: list[int | None]) -> str:
     """The risk at the last snapshots as a line, 0 to 100 %; a gap is a gap."""
     runs: list[list[str]] = [[]]
     for at, risk in enumerate(past, 12 - len(past)):
@@ -212,7 +219,7 @@ def spark(past: list[int | None]) -> str:
     )
 
 
-def changes(card: dict[str, Any]) -> str:
+def _changes(card: dict[str, Any]) -> str:
     """Who is new, who is off, who moved most."""
     found = card["changed"]
     if not found["since"]:
@@ -220,28 +227,28 @@ def changes(card: dict[str, Any]) -> str:
             "<h2>What changed</h2>\n<p>This is the first list: from the next one on this says who "
             "is new and who moved.</p>"
         )
-    new = [[name(one["client"]), percent(one["risk"])] for one in found["new"]]
-    off = [[name(one["client"]), percent(one["risk"]), off_word(one)] for one in found["off"]]
+    new = [[_name(one["client"]), _percent(one["risk"])] for one in found["new"]]
+    off = [[_name(one["client"]), _percent(one["risk"]), off_word(one)] for one in found["off"]]
     moves = [
-        [name(one["client"]), percent(one["risk"]), signed(one["points"]),
+        [_name(one["client"]), _percent(one["risk"]), signed(one["points"]),
          *("–" if one[part] is None else signed(one[part]) for part in ("data", "model"))]
         for one in found["moves"]
     ]  # fmt: skip
     tables = [
-        short_table(f"{len(new):,} new on the list", ["Client", "Risk"], new),
-        short_table(f"{len(off):,} off the list", ["Client", "Risk then", "Now"], off),
-        short_table("Biggest moves", ["Client", "To", "Points", "Data", "Model"], moves),
+        _short_table(f"{len(new):,} new on the list", ["Client", "Risk"], new),
+        _short_table(f"{len(off):,} off the list", ["Client", "Risk then", "Now"], off),
+        _short_table("Biggest moves", ["Client", "To", "Points", "Data", "Model"], moves),
     ]
-    return f'<h2>What changed since {text(found["since"])}</h2>\n<div class="cols">' + (
+    return f'<h2>What changed since {_text(found["since"])}</h2>\n<div class="cols">' + (
         "\n".join(tables) + "</div>"
     )
 
 
-def percent(risk: float) -> str:
+def _percent(risk: float) -> str:
     return f"{100 * risk:.0f} %"
 
 
-def short_table(
+def _short_table(
     title: str, heads: list[str], rows: list[list[str]], most: int = MOST_CHANGES
 ) -> str:
     """A table of cells that are HTML already, the first of a row being its head."""
@@ -251,14 +258,14 @@ def short_table(
         + "</tr>"
         for first, *rest in rows[:most]
     )
-    head = f'<th scope="col">{text(heads[0])}</th>' + "".join(
-        f'<th scope="col" class="n">{text(one)}</th>' for one in heads[1:]
+    head = f'<th scope="col">{_text(heads[0])}</th>' + "".join(
+        f'<th scope="col" class="n">{_text(one)}</th>' for one in heads[1:]
     )
     more = len(rows) - most
     foot = f'<p class="muted small">and {more:,} more</p>' if more > 0 else ""
     foot = foot if rows else '<p class="muted small">none</p>'
     return (
-        f"<div><table><caption>{text(title)}</caption><thead><tr>{head}</tr></thead>"
+        f"<div><table><caption>{_text(title)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table>{foot}</div>"
     )
 
@@ -266,7 +273,7 @@ def short_table(
 # ---------------------------------------------------------------- how far to trust it
 
 
-def figure_of(
+def _figure_of(
     draw: Callable[[Any], None], said: str, wide: float, high: float, frame: tuple[float, ...]
 ) -> str:
     """One chart as SVG; frame: left, bottom, width and height of the axes in millimetres."""
@@ -275,16 +282,16 @@ def figure_of(
     figure = Figure(figsize=(wide * MM, high * MM))
     left, bottom, across, up = frame
     draw(figure.add_axes((left / wide, bottom / high, across / wide, up / high)))
-    drawn = svg(figure).replace("<svg ", f'<svg role="img" aria-label="{text(said)}" ', 1)
+    drawn = svg(figure).replace("<svg ", f'<svg role="img" aria-label="{_text(said)}" ', 1)
     return f"<figure>{drawn}</figure>"
 
 
-def trust(card: dict[str, Any]) -> str:
+def _trust(card: dict[str, Any]) -> str:
     """What came true, and four charts of how good the risks are."""
     found = card["trust"]
     shown = ""
     if found["listed"] is not None:
-        shown = waffle("listed", found["listed"], RED) + waffle(
+        shown = _waffle("listed", found["listed"], RED) + _waffle(
             "picked at random", found["at_random"], MUTED
         )
     frame = (8.5, 8.0, 45.0, 42.0)
@@ -296,17 +303,17 @@ def trust(card: dict[str, Any]) -> str:
         ("Precision and recall with their band",
          lambda axes: charts.precision_recall(axes, card["curves"], card["no_curves"])),
     ]  # fmt: skip
-    pictures = "\n".join(figure_of(draw, said, 56, 60, frame) for said, draw in drawn)
+    pictures = "\n".join(_figure_of(draw, said, 56, 60, frame) for said, draw in drawn)
     return (
-        f'<h2 id="trust">Can I trust it?</h2>\n<p><b>{text(found["headline"])}.</b> '
-        f"{prose(found['text'])}</p>"
-        f'\n<p class="muted">{prose(found["why"])}</p>\n<div class="waffles">{shown}</div>\n'
+        f'<h2 id="trust">Can I trust it?</h2>\n<p><b>{_text(found["headline"])}.</b> '
+        f"{_prose(found['text'])}</p>"
+        f'\n<p class="muted">{_prose(found["why"])}</p>\n<div class="waffles">{shown}</div>\n'
         f'<div class="charts">{pictures}</div>\n<p class="muted small">Bands and lines are 95 % '
-        "intervals, each for its own point.</p>\n" + reach_table(card["reached"])
+        "intervals, each for its own point.</p>\n" + _reach_table(card["reached"])
     )
 
 
-def waffle(word: str, share: float, colour: str) -> str:
+def _waffle(word: str, share: float, colour: str) -> str:
     """A hundred squares, those who left filled."""
     filled = round(100 * share)
     squares = "".join(
@@ -321,29 +328,29 @@ def waffle(word: str, share: float, colour: str) -> str:
     )
 
 
-def reach_table(found: dict[str, Any] | None) -> str:
+def _reach_table(found: dict[str, Any] | None) -> str:
     """What longer lists reach, in numbers."""
     if found is None:
         return ""
     rows = [
         [
             f"{100 * step['share']:.0f} % ({step['called']:,})",
-            with_interval(step["precision"], step["precision_interval"]),
-            with_interval(step["recall"], step["recall_interval"]),
+            _with_interval(step["precision"], step["precision_interval"]),
+            _with_interval(step["recall"], step["recall_interval"]),
             f"{100 * step['at_random']['recall']:.0f}",
         ]
         for step in found["steps"]
     ]
     heads = ["Calling", "Of 100 called, left", "Of 100 who left, called", "At random"]
-    return short_table(f"What a longer list reaches ({found['basis']})", heads, rows)
+    return _short_table(f"What a longer list reaches ({found['basis']})", heads, rows)
 
 
-def with_interval(share: float, interval: list[float]) -> str:
+def _with_interval(share: float, interval: list[float]) -> str:
     low, high = interval
     return f"{100 * share:.0f} ({100 * low:.0f} to {100 * high:.0f})"
 
 
-def learned(card: dict[str, Any]) -> str:
+def _learned(card: dict[str, Any]) -> str:
     """Eight columns as charts, all of them as a table."""
     found, average = card["effects"]["columns"], card["effects"]["average"]
     shown = found[:MOST_CHARTS]
@@ -353,83 +360,84 @@ def learned(card: dict[str, Any]) -> str:
         return fitted(words, share * 45.0, size, bold)
 
     def draw(column: dict[str, Any]) -> str:
-        return figure_of(
+        return _figure_of(
             lambda axes: charts.effect(axes, column, average, top, fit),
             f"{column['name']}: {range_words(column)}", 56, 40, (7.5, 5.0, 45.0, 26.0),
         )  # fmt: skip
 
-    rows = [[name(one["name"]), range_words(one), ends(one)] for one in found]
+    rows = [[_name(one["name"]), range_words(one), _ends(one)] for one in found]
     return (
         "<h2>What the model has learned</h2>\n"
         f'<p class="muted small">Risk by value of a client that is average in all else '
-        f"({percent(average)}, the line); grey: the usual half. Signs, not causes.</p>\n"
+        f"({_percent(average)}, the line); grey: the usual half. Signs, not causes.</p>\n"
         f'<div class="charts">{"".join(draw(column) for column in shown)}</div>\n'
-        + short_table("Every column, the widest range first",
+        + _short_table("Every column, the widest range first",
                       ["Column", "Risk from to", "Lowest and highest at"], rows, MOST_COLUMNS)
     )  # fmt: skip
 
 
-def ends(column: dict[str, Any]) -> str:
+def _ends(column: dict[str, Any]) -> str:
     """The values of the lowest and of the highest risk."""
     by_risk = sorted(column["effects"], key=lambda one: one["risk"])
-    return f"{name(by_risk[0]['text'])} … {name(by_risk[-1]['text'])}"
+    return f"{_name(by_risk[0]['text'])} … {_name(by_risk[-1]['text'])}"
 
 
 # ---------------------------------------------------------------- the cards
 
 
-def cards(card: dict[str, Any]) -> str:
+def _cards(card: dict[str, Any]) -> str:
     return (
-        f'<div class="cols"><section>{model_card(card)}</section>'
-        f"<section>{decision_card(card)}</section><section>{data_card(card)}</section></div>"
+        f'<div class="cols"><section>{_model_card(card)}</section>'
+        f"<section>{_decision_card(card)}</section><section>{_data_card(card)}</section></div>"
     )
 
 
-def pairs(rows: Iterable[tuple[str, str]]) -> str:
-    return f"<dl>{''.join(f'<dt>{text(k)}</dt><dd>{prose(v)}</dd>' for k, v in rows)}</dl>"
+def _pairs(rows: Iterable[tuple[str, str]]) -> str:
+    return f"<dl>{''.join(f'<dt>{_text(k)}</dt><dd>{_prose(v)}</dd>' for k, v in rows)}</dl>"
 
 
-def bullets(lines: Iterable[str]) -> str:
-    return f'<ul class="small">{"".join(f"<li>{prose(line)}</li>" for line in lines)}</ul>'
+def _bullets(lines: Iterable[str]) -> str:
+    return f'<ul class="small">{"".join(f"<li>{_prose(line)}</li>" for line in lines)}</ul>'
 
 
-def model_card(card: dict[str, Any]) -> str:
-    return f"<h2>Model card</h2>{pairs(card['model'])}<h3>Not to be used</h3>" + bullets(
+def _model_card(card: dict[str, Any]) -> str:
+    return f"<h2>Model card</h2>{_pairs(card['model'])}<h3>Not to be used</h3>" + _bullets(
         card["not_for"]
     )
 
 
-def decision_card(card: dict[str, Any]) -> str:
+def _decision_card(card: dict[str, Any]) -> str:
     found, watch = card["decision"], card["alerts"]
-    told = f"<p>{prose(card['undecided'])}</p>"
+    told = f"<p>{_prose(card['undecided'])}</p>"
     if found:
         rows = [("When", found["at"]), ("What", found["what"]), ("Judged", found["judged"])]
-        told = pairs([*rows, ("Why", found["reason"])])
+        told = _pairs([*rows, ("Why", found["reason"])])
         if found["evidence"]:
             shown = [
-                [name(one["name"]), text(one["E"]), text(one["limit"])] for one in found["evidence"]
+                [_name(one["name"]), _text(one["E"]), _text(one["limit"])]
+                for one in found["evidence"]
             ]
-            told += short_table("Evidence", ["Challenger", "Evidence", "Limit"], shown)
+            told += _short_table("Evidence", ["Challenger", "Evidence", "Limit"], shown)
         told += f"<p><b>{PROVISIONAL}</b></p>" if found["provisional"] else ""
     lines = watch["lines"][:MOST_FILES]
-    moved = bullets(lines) if lines else f"<p>{prose(quiet(watch))}</p>"
+    moved = _bullets(lines) if lines else f"<p>{_prose(quiet(watch))}</p>"
     return f"<h2>Last decision</h2>{told}<h3>The watch</h3>{moved}"
 
 
-def data_card(card: dict[str, Any]) -> str:
+def _data_card(card: dict[str, Any]) -> str:
     data = card["data"]
     files = [
         [
-            name(one["file"] + ("" if one["verdict"] == "accepted" else f" ({one['verdict']})")),
+            _name(one["file"] + ("" if one["verdict"] == "accepted" else f" ({one['verdict']})")),
             f"{one['rows']:,}", f"{one['duplicates']:,}", f"{one['quarantined']:,}",
         ]
         for one in data["files"]
     ]  # fmt: skip
     reasons = [fault_words(one) for one in data["reasons"]]
     return (
-        f"<h2>Data card</h2><p>{prose(data['sentence'])}</p>"
-        + short_table("Files, the newest first", ["File", "Rows", "Duplicates", "Set aside"],
+        f"<h2>Data card</h2><p>{_prose(data['sentence'])}</p>"
+        + _short_table("Files, the newest first", ["File", "Rows", "Duplicates", "Set aside"],
                       files, MOST_FILES)
         + "<h3>Why rows were set aside</h3>"
-        + (bullets(reasons) if reasons else "<p>No row was.</p>")
+        + (_bullets(reasons) if reasons else "<p>No row was.</p>")
     )  # fmt: skip

@@ -61,23 +61,23 @@ def pdf_of(card: dict[str, Any]) -> bytes:
 
 def pages_of(card: dict[str, Any]) -> list[Figure]:
     """Two sheets, and the rest of the list on two more at most."""
-    first, left = today_sheet(card)
-    sheets = [first, trust_sheet(card)]
+    first, left = _today_sheet(card)
+    sheets = [first, _trust_sheet(card)]
     while left and len(sheets) < MOST_PAGES:
         sheet = Sheet()
-        y = list_head(sheet, 24, card)
+        y = _list_head(sheet, 24, card)
         sheet.text(MARGIN, 17, "Whom to call, continued", 11, bold=True)
-        y, left = list_rows(sheet, y, left, FOOT - 8, card)
+        y, left = _list_rows(sheet, y, left, FOOT - 8, card)
         if left and len(sheets) == MOST_PAGES - 1:
             more = f"and {len(left):,} more, in clients_at_risk.csv"
             sheet.text(NAME, y + 1, more, TEXT, colour=MUTED)
         sheets.append(sheet)
     for number, sheet in enumerate(sheets, 1):
-        frame(sheet, card, number, len(sheets))
+        _frame(sheet, card, number, len(sheets))
     return [sheet.figure for sheet in sheets]
 
 
-def frame(sheet: Sheet, card: dict[str, Any], number: int, of: int) -> None:
+def _frame(sheet: Sheet, card: dict[str, Any], number: int, of: int) -> None:
     """The line at the foot: what page of which list."""
     sheet.rule(FOOT)
     sheet.text(MARGIN, FOOT + 4, card["stamp"], SMALL, colour=MUTED, width=INNER - 20)
@@ -88,35 +88,35 @@ def frame(sheet: Sheet, card: dict[str, Any], number: int, of: int) -> None:
 # ---------------------------------------------------------------- today
 
 
-def today_sheet(card: dict[str, Any]) -> tuple[Sheet, list[dict[str, Any]]]:
+def _today_sheet(card: dict[str, Any]) -> tuple[Sheet, list[dict[str, Any]]]:
     """(the first page, the clients that found no room on it)."""
     sheet = Sheet()
     sheet.text(MARGIN, 17, "Clients at risk", TEXT, bold=True)
     sheet.text(MARGIN, 27, card["headline"], 18, bold=True)
     y = sheet.block(MARGIN, 33, card["stamp"], INNER, 8, most=2, colour=MUTED)
     y = sheet.block(MARGIN, y, card["basis"], INNER, 7, most=3, colour=MUTED)
-    y = facts(sheet, y, card["facts"])
+    y = _facts(sheet, y, card["facts"])
     calls = card["calls"]
     sheet.text(MARGIN, y + 6, calls["title"], 11, bold=True)
-    y = sheet.block(MARGIN, y + 10.5, f"{calls['how']} {legend(card)}", INNER, 7,
+    y = sheet.block(MARGIN, y + 10.5, f"{calls['how']} {_legend(card)}", INNER, 7,
                     most=4, colour=MUTED)  # fmt: skip
-    y = list_head(sheet, y + 2, card)
+    y = _list_head(sheet, y + 2, card)
     high = CHANGES_HIGH if card["changed"]["since"] else 14.0
     floor = FOOT - high - 12
-    y, left = list_rows(sheet, y, calls["clients"], floor - 4, card)
+    y, left = _list_rows(sheet, y, calls["clients"], floor - 4, card)
     if left:
         sheet.text(NAME, y + 1, f"and {len(left):,} more, from page 3 on", TEXT, colour=MUTED)
         y += 3
     elif not calls["clients"]:
         sheet.text(NAME, y + 1, "There is no current client.", TEXT, colour=MUTED)
-    end = changes(sheet, max(y + 9, 120.0) if not left else floor, card["changed"])
+    end = _changes(sheet, max(y + 9, 120.0) if not left else floor, card["changed"])
     sheet.rule(end)
     sheet.text(MARGIN, end + 5, card["trust"]["headline"] + ". Page 2 has the details.", TEXT,
                bold=True)  # fmt: skip
     return sheet, left
 
 
-def legend(card: dict[str, Any]) -> str:
+def _legend(card: dict[str, Any]) -> str:
     mean = f"{100 * card['calls']['average']:.0f} %"
     names = (client["client"] for client in card["calls"]["clients"][:MOST_NAMES])
     boxed = any(NO_GLYPH in showable(name) for name in names)
@@ -127,7 +127,7 @@ def legend(card: dict[str, Any]) -> str:
     )
 
 
-def facts(sheet: Sheet, y: float, found: list[dict[str, str]]) -> float:
+def _facts(sheet: Sheet, y: float, found: list[dict[str, str]]) -> float:
     """Four numbers beside each other between two rules."""
     wide = INNER / len(found)
     sheet.rule(y)
@@ -145,7 +145,7 @@ def facts(sheet: Sheet, y: float, found: list[dict[str, str]]) -> float:
 # ---------------------------------------------------------------- the list
 
 
-def list_head(sheet: Sheet, y: float, card: dict[str, Any]) -> float:
+def _list_head(sheet: Sheet, y: float, card: dict[str, Any]) -> float:
     since = card["calls"]["since"]
     heads = {RANK: "#", NAME: "Client", RISK: "Risk", WHY if since else SINCE: "Why"}
     if since:
@@ -156,7 +156,7 @@ def list_head(sheet: Sheet, y: float, card: dict[str, Any]) -> float:
     return y + 5.4
 
 
-def list_rows(
+def _list_rows(
     sheet: Sheet, y: float, clients: list[dict[str, Any]], floor: float, card: dict[str, Any]
 ) -> tuple[float, list[dict[str, Any]]]:
     """(where the next row would begin, the clients for whom there was no room above the floor)."""
@@ -164,7 +164,7 @@ def list_rows(
         lines = Lines(client, WHY if card["calls"]["since"] else SINCE)
         if y + lines.high > floor:
             return y, clients[at:]
-        list_row(sheet, y, client, lines, card)
+        _list_row(sheet, y, client, lines, card)
         y += lines.high
         sheet.rule(y - 3.4)
     return y, []
@@ -184,7 +184,7 @@ class Lines:
         self.high = max(left, len(self.up) + len(self.down), 2) * STEP + 2.6
 
 
-def list_row(
+def _list_row(
     sheet: Sheet, y: float, client: dict[str, Any], lines: Lines, card: dict[str, Any]
 ) -> None:
     sheet.text(RANK + 4.5, y, str(client["rank"]), SMALL, colour=MUTED, align="right")
@@ -193,9 +193,9 @@ def list_row(
     if lines.about:
         foot = y + len(lines.name) * STEP
         sheet.text(NAME, foot, lines.about, SMALL, colour=MUTED, width=NAME_WIDE)
-    risk_cell(sheet, y, client, card["calls"]["average"])
+    _risk_cell(sheet, y, client, card["calls"]["average"])
     if card["calls"]["since"]:
-        since_cell(sheet, y, client, card["calls"]["since"])
+        _since_cell(sheet, y, client, card["calls"]["since"])
     for at, line in enumerate([*lines.up, *lines.down]):
         up = at < len(lines.up)
         if at in (0, len(lines.up)):
@@ -204,7 +204,7 @@ def list_row(
         sheet.text(lines.why + 3, y + at * STEP, line, SMALL, colour=INK if up else MUTED)
 
 
-def risk_cell(sheet: Sheet, y: float, client: dict[str, Any], average: float) -> None:
+def _risk_cell(sheet: Sheet, y: float, client: dict[str, Any], average: float) -> None:
     """The risk in whole percent, its band as a word, a bar with the average client's mark."""
     risk = f"{100 * client['risk']:.0f} %"
     sheet.text(RISK, y, risk, TEXT + 0.5, bold=True)
@@ -219,17 +219,17 @@ def risk_cell(sheet: Sheet, y: float, client: dict[str, Any], average: float) ->
     sheet.box(RISK + RISK_WIDE * average - 0.15, y + 1.3, 0.3, 2.0, INK)
 
 
-def since_cell(sheet: Sheet, y: float, client: dict[str, Any], since: str | None) -> None:
+def _since_cell(sheet: Sheet, y: float, client: dict[str, Any], since: str | None) -> None:
     """The change, its two parts, and the risk at the last snapshots as a line."""
     word, split = change_words(client, since)
     sheet.text(SINCE, y, word, TEXT, bold=word not in ("", "steady"))
     sheet.text(SINCE, y + STEP, split, 5.8, colour=MUTED, width=SINCE_WIDE)
     past = client.get("history") or []
     if len(past) > 1:
-        spark(sheet, SINCE + 10, y, past)
+        _spark(sheet, SINCE + 10, y, past)
 
 
-def spark(sheet: Sheet, x: float, y: float, past: list[int | None]) -> None:
+def _spark(sheet: Sheet, x: float, y: float, past: list[int | None]) -> None:
     """Steps from left to right on one scale for all, 0 to 100 %; a gap is a gap."""
     wide, high = SINCE_WIDE - 11, 2.6
     step = wide / 11
@@ -248,7 +248,7 @@ def spark(sheet: Sheet, x: float, y: float, past: list[int | None]) -> None:
 # ---------------------------------------------------------------- what changed
 
 
-def changes(sheet: Sheet, y: float, found: dict[str, Any]) -> float:
+def _changes(sheet: Sheet, y: float, found: dict[str, Any]) -> float:
     """Three short tables; where the next thing may begin."""
     if not found["since"]:
         sheet.text(MARGIN, y + 5, "What changed", 11, bold=True)
@@ -259,25 +259,25 @@ def changes(sheet: Sheet, y: float, found: dict[str, Any]) -> float:
     wide = (INNER - 12) / 3
     new = [(one["client"], f"{100 * one['risk']:.0f} %") for one in found["new"]]
     off = [(one["client"], f"{100 * one['risk']:.0f} %, {off_word(one)}") for one in found["off"]]
-    moves = [(one["client"], move_words(one)) for one in found["moves"]]
+    moves = [(one["client"], _move_words(one)) for one in found["moves"]]
     tables = (
         (f"{len(new):,} new on the list", "risk", new),
         (f"{len(off):,} off the list", "risk then, now", off),
         ("Biggest moves", "to, points (data, model)", moves),
     )
     for at, (title, head, rows) in enumerate(tables):
-        change_table(sheet, MARGIN + at * (wide + 6), y + 10.5, wide, title, head, rows)
+        _change_table(sheet, MARGIN + at * (wide + 6), y + 10.5, wide, title, head, rows)
     return y + CHANGES_HIGH
 
 
-def move_words(one: dict[str, Any]) -> str:
+def _move_words(one: dict[str, Any]) -> str:
     split = ""
     if one["data"] is not None:
         split = f" ({signed(one['data'])}, {signed(one['model'])})"
     return f"{100 * one['risk']:.0f} %  {signed(one['points'])}{split}"
 
 
-def change_table(
+def _change_table(
     sheet: Sheet,
     x: float,
     y: float,
@@ -304,7 +304,7 @@ def change_table(
 # ---------------------------------------------------------------- how far to trust it
 
 
-def trust_sheet(card: dict[str, Any]) -> Sheet:
+def _trust_sheet(card: dict[str, Any]) -> Sheet:
     """The second page: what came true, the curves, what the model has learned, the cards."""
     sheet = Sheet()
     trust = card["trust"]
@@ -315,18 +315,18 @@ def trust_sheet(card: dict[str, Any]) -> Sheet:
     y = sheet.block(MARGIN, y, trust["text"], wide, TEXT, most=4)
     sheet.block(MARGIN, y + 0.4, trust["why"], wide, 7, most=2, colour=MUTED)
     if shown:
-        waffles(sheet, trust)
-    judged(sheet, 57, card)
-    learned(sheet, 112, card)
+        _waffles(sheet, trust)
+    _judged(sheet, 57, card)
+    _learned(sheet, 112, card)
     sheet.rule(195)
     thirds = (INNER - 12) / 3
-    model_column(sheet, MARGIN, 200.5, thirds, card)
-    decision_column(sheet, MARGIN + thirds + 6, 200.5, thirds, card)
-    data_column(sheet, MARGIN + 2 * (thirds + 6), 200.5, thirds, card)
+    _model_column(sheet, MARGIN, 200.5, thirds, card)
+    _decision_column(sheet, MARGIN + thirds + 6, 200.5, thirds, card)
+    _data_column(sheet, MARGIN + 2 * (thirds + 6), 200.5, thirds, card)
     return sheet
 
 
-def waffles(sheet: Sheet, trust: dict[str, Any]) -> None:
+def _waffles(sheet: Sheet, trust: dict[str, Any]) -> None:
     for x, share, colour, word in (
         (WIDTH - MARGIN - 48, trust["listed"], RED, "listed"),
         (WIDTH - MARGIN - 22, trust["at_random"], MUTED, "by lot"),
@@ -335,7 +335,7 @@ def waffles(sheet: Sheet, trust: dict[str, Any]) -> None:
         sheet.text(x, 41.5, f"{word}: {100 * share:.0f} of 100", 5.8, colour=MUTED)
 
 
-def judged(sheet: Sheet, y: float, card: dict[str, Any]) -> None:
+def _judged(sheet: Sheet, y: float, card: dict[str, Any]) -> None:
     """Four charts beside each other."""
     sheet.rule(y - 11)
     wide, apart = 33.5, INNER / 4
@@ -346,7 +346,7 @@ def judged(sheet: Sheet, y: float, card: dict[str, Any]) -> None:
     charts.precision_recall(axes[3], card["curves"], card["no_curves"])
 
 
-def learned(sheet: Sheet, y: float, card: dict[str, Any]) -> None:
+def _learned(sheet: Sheet, y: float, card: dict[str, Any]) -> None:
     """Up to eight columns with what they do to the average client's risk; the others in words."""
     found, average = card["effects"]["columns"], card["effects"]["average"]
     sheet.rule(y - 5)
@@ -375,7 +375,7 @@ def learned(sheet: Sheet, y: float, card: dict[str, Any]) -> None:
     sheet.block(MARGIN, y + 77, text, INNER, SMALL, most=2, colour=MUTED)
 
 
-def pairs(
+def _pairs(
     sheet: Sheet, x: float, y: float, wide: float, rows: list[tuple[str, str]], most: dict[str, int]
 ) -> float:
     """Names and their texts beside each other; most: lines of a text, 2 where it says nothing."""
@@ -385,23 +385,23 @@ def pairs(
     return y
 
 
-def model_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[str, Any]) -> None:
+def _model_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[str, Any]) -> None:
     sheet.text(x, y, "Model card", 9, bold=True)
-    y = pairs(sheet, x, y + 5.5, wide, card["model"], {"Trained": 3, "Sees": 3})
+    y = _pairs(sheet, x, y + 5.5, wide, card["model"], {"Trained": 3, "Sees": 3})
     sheet.text(x, y + 1.5, "Not to be used", 7, bold=True)
     y += 5
     for text in card["not_for"]:
         y = sheet.block(x, y, text, wide, SMALL, most=2) + 0.5
 
 
-def decision_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[str, Any]) -> None:
+def _decision_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[str, Any]) -> None:
     sheet.text(x, y, "Last decision", 9, bold=True)
     found = card["decision"]
     if found is None:
         y = sheet.block(x, y + 5.5, card["undecided"], wide, SMALL, most=4, colour=MUTED) + 2
     else:
         rows = [("When", found["at"]), ("What", found["what"]), ("Judged", found["judged"])]
-        y = pairs(sheet, x, y + 5.5, wide, [*rows, ("Why", found["reason"])], {"Why": 5})
+        y = _pairs(sheet, x, y + 5.5, wide, [*rows, ("Why", found["reason"])], {"Why": 5})
         for one in found["evidence"][:4]:
             told = f"{one['E']} of {one['limit']}"
             sheet.text(x, y, f"evidence, {one['name']}", SMALL, width=wide - 26)
@@ -409,10 +409,10 @@ def decision_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[st
             y += STEP
         if found["provisional"]:
             y = sheet.block(x, y + 1, PROVISIONAL, wide, SMALL, most=3, bold=True)
-    watch_part(sheet, x, y + 3, wide, card["alerts"])
+    _watch_part(sheet, x, y + 3, wide, card["alerts"])
 
 
-def watch_part(sheet: Sheet, x: float, y: float, wide: float, watch: dict[str, Any]) -> None:
+def _watch_part(sheet: Sheet, x: float, y: float, wide: float, watch: dict[str, Any]) -> None:
     """The first alerts that find room, and how many there are."""
     count = f": {len(watch['lines']):,} of {watch['watched']:,} moved" if watch["lines"] else ""
     sheet.text(x, y, f"The watch{count}", 9, bold=True)
@@ -424,7 +424,7 @@ def watch_part(sheet: Sheet, x: float, y: float, wide: float, watch: dict[str, A
             y = sheet.block(x, y, line, wide, SMALL, most=3) + 0.6
 
 
-def data_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[str, Any]) -> None:
+def _data_column(sheet: Sheet, x: float, y: float, wide: float, card: dict[str, Any]) -> None:
     data = card["data"]
     sheet.text(x, y, "Data card", 9, bold=True)
     y = sheet.block(x, y + 5.5, data["sentence"], wide, SMALL, most=3) + 1.5

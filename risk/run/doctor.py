@@ -59,21 +59,24 @@ def doctor(config: Config) -> Outcome:
 def checks(config: Config) -> dict[str, tuple[Check, str]]:
     """Artifact -> (what says in words that it is well or raises, what makes it anew)."""
     older: dict[str, tuple[Check, str]] = {
-        f"release {folder.name}": (partial(older_release, folder), f"delete {config.shown(folder)}")
+        f"release {folder.name}": (
+            partial(_older_release, folder),
+            f"delete {config.shown(folder)}",
+        )
         for folder in _older_releases(config)
     }
     return {
-        "finaldata.csv": (ingested_rows, "run ingestion.py --rebuild"),
-        "ingestedfiles.txt": (ingest_record, "run ingestion.py"),
-        "summary.json": (statistics, f"delete {config.shown(config.summary)}, run ingestion.py"),
-        "trainedmodel.pkl, model.json": (trained_model, "run training.py and scoring.py"),
-        "latestscore.txt, latestscore.json": (score, "run scoring.py"),
-        "production_deployment": (deployed_release, "run deployment.py"),
+        "finaldata.csv": (_ingested_rows, "run ingestion.py --rebuild"),
+        "ingestedfiles.txt": (_ingest_record, "run ingestion.py"),
+        "summary.json": (_statistics, f"delete {config.shown(config.summary)}, run ingestion.py"),
+        "trainedmodel.pkl, model.json": (_trained_model, "run training.py and scoring.py"),
+        "latestscore.txt, latestscore.json": (_score, "run scoring.py"),
+        "production_deployment": (_deployed_release, "run deployment.py"),
         **older,
         "clients_at_risk.csv, .json": (listed_clients, "run reporting.py"),
-        "confusion_matrix.png": (picture, "run reporting.py"),
-        "apireturns.txt": (api_answers, "run apicalls.py"),
-        "state": (kept_state, "run fullprocess.py"),
+        "confusion_matrix.png": (_picture, "run reporting.py"),
+        "apireturns.txt": (_api_answers, "run apicalls.py"),
+        "state": (_kept_state, "run fullprocess.py"),
     }
 
 
@@ -91,7 +94,7 @@ def _examined(check: Check, cure: str, config: Config) -> tuple[bool, str]:
 # ---------------------------------------------------------------- rows
 
 
-def ingested_rows(config: Config) -> str:
+def _ingested_rows(config: Config) -> str:
     """The segments by their digests, and finaldata.csv by the segments."""
     written = bool(Store.open(config).state["layout"])
     if not written and any(config.segments.glob("*.parquet")):
@@ -109,7 +112,7 @@ def ingested_rows(config: Config) -> str:
     return f"{rows.height} rows"
 
 
-def ingest_record(config: Config) -> str:
+def _ingest_record(config: Config) -> str:
     """The record as the store's state would write it."""
     store = Store.open(config)
     if not store.files:
@@ -123,7 +126,7 @@ def ingest_record(config: Config) -> str:
     return f"{len(store.files)} files"
 
 
-def statistics(config: Config) -> str:
+def _statistics(config: Config) -> str:
     """The summary as it would be computed from the rows."""
     store = Store.open(config)
     if not store.state["layout"]:
@@ -146,7 +149,7 @@ def statistics(config: Config) -> str:
 # ---------------------------------------------------------------- model and score
 
 
-def trained_model(config: Config) -> str:
+def _trained_model(config: Config) -> str:
     """model.json by its own digest, the pickle by the one that model.json names."""
     if not config.model_json.exists() and not config.model_pickle.exists():
         return NOT_YET
@@ -158,7 +161,7 @@ def trained_model(config: Config) -> str:
     return f"trained {model.lineage['trained_at']} on {model.lineage['rows']} rows"
 
 
-def score(config: Config) -> str:
+def _score(config: Config) -> str:
     """The score computed again where the test data are the same, else the files by one another."""
     if not config.score.exists() and not config.score_json.exists():
         return NOT_YET
@@ -186,7 +189,7 @@ def _measured_again(config: Config, model: portable.Model, found: dict[str, Any]
 # ---------------------------------------------------------------- releases
 
 
-def deployed_release(config: Config) -> str:
+def _deployed_release(config: Config) -> str:
     """Every file of the current release by its manifest, and the links by which people see it."""
     if not os.path.lexists(config.production_folder / "current"):
         return NOT_YET
@@ -216,8 +219,8 @@ def _check_links(config: Config, names: list[str]) -> None:
 def _redeployed_by(config: Config) -> str:
     """What to type when the deployment is damaged."""
     try:
-        trained_model(config)
-        score(config)
+        _trained_model(config)
+        _score(config)
         lineage = portable.parse(config.model_json.read_bytes()).lineage
         whole = lineage["data_sha256"] == file_sha256(config.finaldata)
     except (PipelineError, OSError):
@@ -233,7 +236,7 @@ def _older_releases(config: Config) -> list[Path]:
     )
 
 
-def older_release(folder: Path, config: Config) -> str:
+def _older_release(folder: Path, config: Config) -> str:
     """A former release by its manifest; it need not hold its rows any more."""
     cure = f"it cannot be rolled back to; delete {config.shown(folder)}"
     kept = {release.folder: release.manifest for release in releases(config)}
@@ -280,7 +283,7 @@ def listed_clients(config: Config) -> str:
     return f"{len(listing['clients'])} clients"
 
 
-def picture(config: Config) -> str:
+def _picture(config: Config) -> str:
     """The picture by the checksums of its parts."""
     if not config.confusion_matrix.exists():
         return NOT_YET
@@ -302,14 +305,14 @@ def is_whole_png(data: bytes) -> bool:
     return kind == b"IEND" and at == len(data)
 
 
-def api_answers(config: Config) -> str:
+def _api_answers(config: Config) -> str:
     if not config.api_returns.exists():
         return NOT_YET
     json_in(config.api_returns.read_bytes(), config.api_returns, made_by="apicalls.py")
     return "readable"
 
 
-def kept_state(config: Config) -> str:
+def _kept_state(config: Config) -> str:
     """What the runs keep between them; all but the history can be made anew."""
     from risk.record.history import entries
     from risk.record.scores import scorings

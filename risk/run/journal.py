@@ -30,8 +30,8 @@ class Journal:
 
     def __init__(self, config: Config) -> None:
         self.config, self.log = config, start_log(config)
-        self.before = earlier_run(config)
-        self.last_good = last_good_run(config)
+        self.before = _earlier_run(config)
+        self.last_good = _last_good_run(config)
         self.notes: list[str] = []
         self.began = time.time()
         self.marker: dict[str, Any] = {
@@ -117,7 +117,7 @@ class Journal:
         write_json(self.config.run_marker, self.marker)
 
 
-def earlier_run(config: Config) -> dict[str, Any]:
+def _earlier_run(config: Config) -> dict[str, Any]:
     """The marker of the run before; {} where there is none or it is damaged."""
     marker = read_optional_json(config.run_marker)
     if type(marker.get("format")) is int and marker["format"] > FORMAT:
@@ -140,7 +140,7 @@ def last_failure(before: dict[str, Any]) -> dict[str, Any] | None:
     return {**known, "runs": known.get("runs", 1) + 1}
 
 
-def last_good_run(config: Config) -> float | None:
+def _last_good_run(config: Config) -> float | None:
     """When a run last ended well, seconds of the epoch; None before the first."""
     try:
         return config.heartbeat.stat().st_mtime

@@ -19,9 +19,9 @@ def summary(config: Config, outcome: Outcome, score: str, releases: str) -> str:
         "What was decided": outcome.text.splitlines()[:1],
         "How good the deployed model is": [score],
         "Who to call first": first_clients(config),
-        "Where things are": places(config),
+        "Where things are": _places(config),
         "Releases": releases.splitlines(),
-        "What to type next": next_commands(config),
+        "What to type next": _next_commands(config),
     }
     if not score:
         first = (
@@ -43,7 +43,7 @@ def first_clients(config: Config) -> list[str]:
     ]
 
 
-def places(config: Config) -> list[str]:
+def _places(config: Config) -> list[str]:
     """The files and folders that people read."""
     return [
         config.shown(path)
@@ -59,7 +59,7 @@ def places(config: Config) -> list[str]:
     ]
 
 
-def next_commands(config: Config) -> list[str]:
+def _next_commands(config: Config) -> list[str]:
     """Commands that work when typed where this run was started, with its Python and its config."""
     own = config.path == default_config_path()
     given = shlex.quote(str(config.path))

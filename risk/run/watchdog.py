@@ -28,7 +28,7 @@ def watch(seconds: float, ended: Callable[[], None]) -> None:
         os.close(writing)
         os.setsid()
         if not select.select([reading], [], [], min(seconds, LONGEST))[0]:
-            end_tree(watched)
+            _end_tree(watched)
             ended()
     except Exception:
         sys.excepthook(*sys.exc_info())
@@ -37,10 +37,10 @@ def watch(seconds: float, ended: Callable[[], None]) -> None:
         os._exit(0)  # never back into the code of the process that was watched
 
 
-def end_tree(process: int) -> None:
+def _end_tree(process: int) -> None:
     """Kill the process and all its descendants; stopped first, none can start another meanwhile."""
     doomed: list[int] = []
-    while fresh := [p for p in (process, *descendants(process)) if p not in doomed]:
+    while fresh := [p for p in (process, *_descendants(process)) if p not in doomed]:
         doomed += fresh
         for number in fresh:
             _send(number, signal.SIGSTOP)
@@ -77,7 +77,7 @@ def _stat(process: int) -> list[str]:
         return []
 
 
-def descendants(process: int) -> list[int]:
+def _descendants(process: int) -> list[int]:
     """Process numbers below the process, by /proc, without this one; [] where there is no /proc."""
     try:
         numbers = [int(name) for name in os.listdir("/proc") if name.isdecimal()]

@@ -38,7 +38,7 @@ def refuse_open_door(host: str) -> None:
         )
 
 
-def allowed_roots(config: Config) -> list[Path]:
+def _allowed_roots(config: Config) -> list[Path]:
     """The folders whose files a caller may name, with every link in them resolved."""
     practice = config.root / "practicedata"
     folders = (config.input_folder, config.test_folder, practice, *config.allowed_paths)
@@ -51,7 +51,7 @@ def read_location(config: Config, location: str) -> tuple[str, bytes]:
     Relative to config.json's folder; with a leading slash as it stands, then relative too, as the
     exercise wrote "/testdata/testdata.csv". One Problem for what is absent and what is forbidden.
     """
-    roots = allowed_roots(config)
+    roots = _allowed_roots(config)
     tried = [location, location.lstrip("/")] if location.startswith("/") else [location]
     for text in tried if len(location) <= MAX_LOCATION else ():
         try:

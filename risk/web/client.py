@@ -40,28 +40,28 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that client.html lays out; Instead, with the nearest names, for an unknown client."""
     name = args.get("name", "")
     listing, listed = desk.listing(), desk.client(name)
-    rows = own_rows(desk, name)
+    rows = _own_rows(desk, name)
     if listed is None and (rows is None or not rows.height):
-        raise Instead(notices.unknown_client(printable(name), near(desk, name)))
+        raise Instead(notices.unknown_client(printable(name), _near(desk, name)))
     served, today = desk.release(), desk.now.date()
-    signs = signs_of(served.model, last_row(served.model, rows), listed)
-    past = history(desk, name)
+    signs = _signs_of(served.model, _last_row(served.model, rows), listed)
+    past = _history(desk, name)
     return {
         "name": name,
         "client": listed,
         "percent": whole(listed["risk"]) if listed else None,
-        "heading": heading(listed, rows, desk.config.columns.target, desk.outcomes()),
-        "basis_words": basis(listed, signs.average, desk.outcomes()),
-        "crumb": crumb(listed, len(listing["clients"])),
+        "heading": _heading(listed, rows, desk.config.columns.target, desk.outcomes()),
+        "basis_words": _basis(listed, signs.average, desk.outcomes()),
+        "crumb": _crumb(listed, len(listing["clients"])),
         "data_date": data_date(listing),
         "data_age": data_age(listing, desk.now),
-        "facts": facts(listed, listing, signs, today) if listed else [],
+        "facts": _facts(listed, listing, signs, today) if listed else [],
         "signs": signs,
-        "chart": chart(past, signs.average, today),
-        "told": [told_line(one, told, today) for one, told in reversed(past)],
-        "move": move_of(listed, listing, today),
-        "calls": calls(past, rows, desk.config.columns.target, notes_of(desk, name), today),
-        "notes": [note_line(one, today) for one in reversed(notes_of(desk, name))],
+        "chart": _chart(past, signs.average, today),
+        "told": [_told_line(one, told, today) for one, told in reversed(past)],
+        "move": _move_of(listed, listing, today),
+        "calls": _calls(past, rows, desk.config.columns.target, _notes_of(desk, name), today),
+        "notes": [_note_line(one, today) for one in reversed(_notes_of(desk, name))],
         "first": notices.one_snapshot(),
         "contact_state": state_of(listed) if listed else "",
         "contacts": CONTACTS,
@@ -71,27 +71,27 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
 # ---------------------------------------------------------------- what there is to read
 
 
-def own_rows(desk: Desk, name: str) -> pl.DataFrame | None:
+def _own_rows(desk: Desk, name: str) -> pl.DataFrame | None:
     """The client's rows, the newest last; None while an ingestion is changing them."""
     held = desk.rows()
     return rows_of_client(*held, name) if held else None
 
 
-def last_row(model: Model, rows: pl.DataFrame | None) -> Table | None:
+def _last_row(model: Model, rows: pl.DataFrame | None) -> Table | None:
     """The client's newest row as the model takes it; None where it cannot be had."""
     if rows is None or not rows.height or not set(model.columns) <= set(rows.columns):
         return None
     return {column: rows[column].tail(1).to_list() for column in model.columns}
 
 
-def near(desk: Desk, name: str) -> tuple[tuple[str, str], ...]:
+def _near(desk: Desk, name: str) -> tuple[tuple[str, str], ...]:
     """The three nearest names with their addresses."""
     held = desk.rows()
     known = known_names(*held) if held else [c["client"] for c in desk.clients()]
     return tuple((one, desk.client_address(one)) for one in nearest(known, name))
 
 
-def history(desk: Desk, name: str) -> list[tuple[Scoring, Told | None]]:
+def _history(desk: Desk, name: str) -> list[tuple[Scoring, Told | None]]:
     """Every list with what it told of the client, None where the client was not on it."""
     try:
         told = {(one.at, one.tick): one for one in told_of(desk.config, name)}
@@ -102,7 +102,7 @@ def history(desk: Desk, name: str) -> list[tuple[Scoring, Told | None]]:
     return every[first:][-MOST_SCORINGS:]
 
 
-def notes_of(desk: Desk, name: str) -> list[Contact]:
+def _notes_of(desk: Desk, name: str) -> list[Contact]:
     try:
         return contacts_of(desk.config, name)
     except PipelineError:
@@ -112,14 +112,14 @@ def notes_of(desk: Desk, name: str) -> list[Contact]:
 # ---------------------------------------------------------------- the sentence
 
 
-def like(risk: float, outcomes: dict[str, Any]) -> dict[str, Any] | None:
+def _like(risk: float, outcomes: dict[str, Any]) -> dict[str, Any] | None:
     """What came of the clients whose lists said nearly the same; None where too few are known."""
     bins = ((outcomes.get("calibration") or {}).get("bins") or []) if outcomes.get("enough") else []
     close = [b for b in bins if abs(b["risk"] - risk) <= ALIKE and b["n"] >= LEAST_ALIKE]
     return min(close, key=lambda b: abs(b["risk"] - risk), default=None)
 
 
-def heading(
+def _heading(
     listed: Client | None, rows: pl.DataFrame | None, target: str, outcomes: dict[str, Any]
 ) -> str:
     """The words after the client's name: what is to be expected of it, or what came of it."""
@@ -128,13 +128,13 @@ def heading(
         return "has left" if left else "is not on the list"
     if listed["band"] == UNKNOWN:
         return "not enough data for a risk"
-    found = like(listed["risk"], outcomes)
+    found = _like(listed["risk"], outcomes)
     if found:
         return f"of 100 clients like this, {whole(found['left'])} left"
     return f"risk {whole(listed['risk'])} %, estimated"
 
 
-def basis(listed: Client | None, average: int, outcomes: dict[str, Any]) -> str:
+def _basis(listed: Client | None, average: int, outcomes: dict[str, Any]) -> str:
     """What the heading rests on."""
     if listed is None:
         return "The list holds clients whose outcome is open."
@@ -142,7 +142,7 @@ def basis(listed: Client | None, average: int, outcomes: dict[str, Any]) -> str:
         return f"{(listed.get('notes') or ['No reason is given'])[0]}."
     times = listed["risk"] / (average / 100) if average else 0.0
     told = f"{times:.1f} times the average client’s {average} %. " if times else ""
-    found = like(listed["risk"], outcomes)
+    found = _like(listed["risk"], outcomes)
     if not found:
         fewer = f"fewer than {LEAST_ALIKE} clients like this have a known outcome"
         return f"{told}By the model alone: {fewer}."
@@ -153,14 +153,14 @@ def basis(listed: Client | None, average: int, outcomes: dict[str, Any]) -> str:
     )
 
 
-def crumb(listed: Client | None, clients: int) -> str:
+def _crumb(listed: Client | None, clients: int) -> str:
     if listed is None:
         return "not on the list"
     owner = listed.get("owner")
     return f"rank {listed['rank']:,} of {clients:,}" + (f", {owner}" if owner else "")
 
 
-def facts(listed: Client, listing: dict[str, Any], signs: Signs, today: date) -> list[Fact]:
+def _facts(listed: Client, listing: dict[str, Any], signs: Signs, today: date) -> list[Fact]:
     """The four numbers on top."""
     change, contact = listed.get("change"), listed.get("contact") or {}
     since = f"Since {day(listing['since'], today)}" if listing.get("since") else "Change"
@@ -213,7 +213,7 @@ class Signs:
     whole: bool
 
 
-def signs_of(model: Model, row: Table | None, listed: Client | None) -> Signs:
+def _signs_of(model: Model, row: Table | None, listed: Client | None) -> Signs:
     """Every part of the newest row's risk; those that the list has where the row cannot be had."""
     base = 100 * float(logistic(np.array([model.intercept]))[0])
     if row is None:
@@ -253,7 +253,7 @@ def _sign(model: Model, group: Group, share: float, raw: dict[str, np.ndarray], 
 # ---------------------------------------------------------------- over time
 
 
-def chart(past: list[tuple[Scoring, Told | None]], average: int, today: date) -> Steps | None:
+def _chart(past: list[tuple[Scoring, Told | None]], average: int, today: date) -> Steps | None:
     """The risk over time; None before the second list."""
     if len(past) < 2:
         return None
@@ -265,7 +265,7 @@ def chart(past: list[tuple[Scoring, Told | None]], average: int, today: date) ->
     )
 
 
-def told_line(scoring: Scoring, told: Told | None, today: date) -> dict[str, str]:
+def _told_line(scoring: Scoring, told: Told | None, today: date) -> dict[str, str]:
     """One list's word on the client, for the table under the chart."""
     found = {"date": day(scoring.day, today), "model": str(scoring.model_version)}
     if told is None:
@@ -292,7 +292,7 @@ class Move:
     words: str
 
 
-def move_of(listed: Client | None, listing: dict[str, Any], today: date) -> Move | None:
+def _move_of(listed: Client | None, listing: dict[str, Any], today: date) -> Move | None:
     """How the last move splits; None where there was none, or its parts are not known."""
     change = (listed or {}).get("change")
     if not listed or not change or change.get("data") is None or change.get("model") is None:
@@ -324,7 +324,7 @@ def move_of(listed: Client | None, listing: dict[str, Any], today: date) -> Move
 # ---------------------------------------------------------------- calls and notes
 
 
-def calls(
+def _calls(
     past: list[tuple[Scoring, Told | None]],
     rows: pl.DataFrame | None,
     target: str,
@@ -345,14 +345,15 @@ def calls(
                 "rank": f"{told.rank:,}",
                 "risk": f"{whole(told.risk)} %",
                 "model": str(told.model_version),
-                "done": "; ".join(note_line(one, today)["text"] for one in done) or "nothing noted",
+                "done": "; ".join(_note_line(one, today)["text"] for one in done)
+                or "nothing noted",
                 "came": LEFT_WORDS[labels.get(told.date or "None")],
             }
         )
     return found[::-1][:MOST_CALLS]
 
 
-def note_line(one: Contact, today: date) -> dict[str, str]:
+def _note_line(one: Contact, today: date) -> dict[str, str]:
     """One note as a line: when, what, by whom, in which words."""
     until = f" until {day(one.until, today)}" if one.until else ""
     by = f" by {one.by}" if one.by else ""
@@ -362,7 +363,7 @@ def note_line(one: Contact, today: date) -> dict[str, str]:
 def note(desk: Desk, form: MultiDict[str, str]) -> None:
     """Keep what the form says of a client; Problem where the client or an entry is no good."""
     name = form.get("name", "")
-    rows = own_rows(desk, name) if desk.client(name) is None else None
+    rows = _own_rows(desk, name) if desk.client(name) is None else None
     if desk.client(name) is None and (rows is None or not rows.height):
         raise Problem(
             404,

@@ -69,7 +69,7 @@ class Desk:
             return self._listing()
         except PipelineError as error:
             if self.config.clients_json.exists():
-                raise Instead(damaged(self.config, error)) from None
+                raise Instead(_damaged(self.config, error)) from None
             raise Instead(self.before_the_list()) from None
 
     def before_the_list(self) -> State:
@@ -88,7 +88,7 @@ class Desk:
         except PipelineError as error:
             if current_version(self.config) is None:
                 raise Instead(self.before_the_list()) from None
-            raise Instead(damaged(self.config, error)) from None
+            raise Instead(_damaged(self.config, error)) from None
 
     def outcomes(self) -> dict[str, Any]:
         """What came of earlier lists, {} where nothing is known."""
@@ -98,7 +98,7 @@ class Desk:
         """The clients of the list with their contact state as it is now."""
         listing = self.listing()
         key = (listing, self.stamp_of(self.config.ledger), self.now.date())
-        return self._clients.get(key, lambda: with_contacts(self.config, listing["clients"]))
+        return self._clients.get(key, lambda: _with_contacts(self.config, listing["clients"]))
 
     def client(self, name: str) -> dict[str, Any] | None:
         """The client of this name on the list, None where it is not there."""
@@ -135,7 +135,7 @@ class Desk:
         try:
             self.served()
         except PipelineError as error:
-            return damaged(self.config, error)
+            return _damaged(self.config, error)
         return None
 
     def provisional(self) -> list[State]:
@@ -181,13 +181,13 @@ UNPROVEN = (
 LEAST = "a first model needs at least 50 rows with an outcome, 10 of each kind."
 
 
-def damaged(config: Config, error: PipelineError) -> State:
+def _damaged(config: Config, error: PipelineError) -> State:
     """The state of an artifact that cannot be read; paths as seen from the project's folder."""
     what, _, hint = str(error).replace(f"{config.root}/", "").partition("; ")
     return notices.damaged(what, f"Or: {hint}." if hint else "")
 
 
-def with_contacts(config: Config, clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_contacts(config: Config, clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The clients with their contact state of now; as the list has it where notes are damaged."""
     try:
         now = states_of(config)

@@ -42,7 +42,7 @@ SHAPES = {"rollback by hand": "back", "roll back": "back", "back": "back", "rele
 
 def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that decisions.html lays out."""
-    page = asked(args)
+    page = _asked(args)
     try:
         found = history.counted(desk.config)
         page = min(page, max(-(-found // PER_PAGE), 1))
@@ -51,12 +51,12 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         damage: State | None = None
     except PipelineError as error:
         found, page, kept, last = 0, 1, [], None
-        damage = damaged(desk, error)
-    looks = looks_of(kept, files_by_tick(desk), desk.now)
+        damage = _damaged(desk, error)
+    looks = looks_of(kept, _files_by_tick(desk), desk.now)
     return {
-        "heading": heading(desk, last, found, damage),
-        "last": about_last(last, desk.now) if last else None,
-        "banners": banners(desk, damage, found),
+        "heading": _heading(desk, last, found, damage),
+        "last": _about_last(last, desk.now) if last else None,
+        "banners": _banners(desk, damage, found),
         "items": grouped(looks[:PER_PAGE], page == 1),
         "found": found,
         "shown": min(len(looks), PER_PAGE),
@@ -64,10 +64,10 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         "page": page,
         "page_count": max(-(-found // PER_PAGE), 1),
         "chart": charted(kept[-PER_PAGE:], desk.now.date()),
-        "chart_words": chart_words(kept),
+        "chart_words": _chart_words(kept),
         "rule": RULES.get(kept[-1].policy if kept else desk.config.policy, ""),
-        "releases": released(desk, kept),
-        "former": former(desk),
+        "releases": _released(desk, kept),
+        "former": _former(desk),
     }
 
 
@@ -79,7 +79,7 @@ RULES = {
 }
 
 
-def asked(args: MultiDict[str, str]) -> int:
+def _asked(args: MultiDict[str, str]) -> int:
     """The page that the address asks for; Problem 400 names what it does not know."""
     for name in args:
         if name != "page":
@@ -100,7 +100,7 @@ def asked(args: MultiDict[str, str]) -> int:
 # ---------------------------------------------------------------- the answer
 
 
-def heading(desk: Desk, last: Entry | None, found: int, damage: State | None) -> str:
+def _heading(desk: Desk, last: Entry | None, found: int, damage: State | None) -> str:
     """What is deployed, and whether that is about to change."""
     version = current_version(desk.config)
     if damage:
@@ -113,11 +113,11 @@ def heading(desk: Desk, last: Entry | None, found: int, damage: State | None) ->
         return f"Model {version} is held {why}"
     if last.after == version and last.before != version and last.action != "layer":
         return f"Model {version} {_took_over(last)}"
-    lead = leading(last)
+    lead = _leading(last)
     if lead is None:
         return f"Model {version} stays"
     if lead["E"] >= NEAR * lead["limit"]:
-        return f"Model {version} stays, and {named(lead)} is near its limit"
+        return f"Model {version} stays, and {_named(lead)} is near its limit"
     return f"Model {version} stays: no challenger is near its limit"
 
 
@@ -128,19 +128,19 @@ def _took_over(last: Entry) -> str:
     return f"took over from {last.before}: {why.get(last.action, 'it predicts better')}"
 
 
-def leading(entry: Entry) -> dict[str, Any] | None:
+def _leading(entry: Entry) -> dict[str, Any] | None:
     """The challenger that is nearest to its limit."""
     if not entry.evidence:
         return None
     return max(entry.evidence, key=lambda one: one["E"] / one["limit"])
 
 
-def about_last(last: Entry, now: datetime) -> dict[str, str]:
+def _about_last(last: Entry, now: datetime) -> dict[str, str]:
     """When the last look was, and what it said, in words."""
-    lead = leading(last)
+    lead = _leading(last)
     told = ""
     if lead:
-        told = f"Nearest to its limit is {named(lead)}: E = {shown(lead['E'])}, and it takes "
+        told = f"Nearest to its limit is {_named(lead)}: E = {shown(lead['E'])}, and it takes "
         told += f"{shown(lead['limit'])}."
     return {
         "when": stamp(last.at),
@@ -150,7 +150,7 @@ def about_last(last: Entry, now: datetime) -> dict[str, str]:
     }
 
 
-def named(one: dict[str, Any]) -> str:
+def _named(one: dict[str, Any]) -> str:
     """The challenger's name in a sentence."""
     return "the challenger" if one["name"] == "challenger" else f"“{printable(one['name'])}”"
 
@@ -165,23 +165,23 @@ def needed(one: dict[str, Any]) -> str:
     if rows is None:
         return "There is no evidence for it so far."
     return (
-        f"At this pace that is about {roughly(rows)} more rows with outcomes "
-        f"({roughly(rows / 2.5)} to {roughly(2.5 * rows)})."
+        f"At this pace that is about {_roughly(rows)} more rows with outcomes "
+        f"({_roughly(rows / 2.5)} to {_roughly(2.5 * rows)})."
     )
 
 
-def roughly(number: float) -> str:
+def _roughly(number: float) -> str:
     """Two digits of it: the guess has no more."""
     least = 10 ** max(len(f"{number:.0f}") - 2, 0)
     return f"{round(number / least) * least:,}"
 
 
-def damaged(desk: Desk, error: PipelineError) -> State:
+def _damaged(desk: Desk, error: PipelineError) -> State:
     why = str(error).replace(f"{desk.config.root}/", "").partition("; ")[0]
     return notices.history_damaged(desk.config.shown(desk.config.history), why)
 
 
-def banners(desk: Desk, damage: State | None, found: int) -> list[State]:
+def _banners(desk: Desk, damage: State | None, found: int) -> list[State]:
     """What holds the deployed model or hides its past."""
     told = [damage] if damage else [] if found else [notices.no_decision()]
     return [*told, *held(desk)]
@@ -227,12 +227,12 @@ class Look:
     quiet: bool
 
 
-def sentence(text: str) -> str:
+def _sentence(text: str) -> str:
     """With a capital at its beginning; what begins with a column's name stays as it is."""
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def files_by_tick(desk: Desk) -> dict[int, list[tuple[str, str]]]:
+def _files_by_tick(desk: Desk) -> dict[int, list[tuple[str, str]]]:
     """Tick -> (file, the beginning of its digest) of the files that the store took in then."""
     found: dict[int, list[tuple[str, str]]] = {}
     for name, entry in sorted(desk.file(desk.config.store_state).get("files", {}).items()):
@@ -258,7 +258,7 @@ def looks_of(
 
 
 def _look(entry: Entry, files: list[tuple[str, str]], widest: float, now: datetime) -> Look:
-    lead = leading(entry)
+    lead = _leading(entry)
     word, shape = verdict_of(entry)
     return Look(
         at=stamp(entry.at),
@@ -267,7 +267,7 @@ def _look(entry: Entry, files: list[tuple[str, str]], widest: float, now: dateti
         shape=shape,
         alert=shape in ("back", "held"),
         change=change_of(entry),
-        reason=sentence(entry.reason) if entry.verdict != "fault" else entry.reason,
+        reason=_sentence(entry.reason) if entry.verdict != "fault" else entry.reason,
         own=shown(lead["E"]) if lead else "",
         limit=shown(lead["limit"]) if lead else "",
         lead=printable(lead["name"]) if lead else "",
@@ -357,12 +357,12 @@ def charted(kept: Sequence[Entry], today: date) -> Chart | None:
                 {
                     printable(o["name"]): (o["E"], o["limit"])
                     for o in entry.evidence
-                    if since_mark(o)
+                    if _since_mark(o)
                 },
                 {
                     printable(o["name"]): (o["E"], o["limit"])
                     for o in entry.evidence
-                    if not since_mark(o)
+                    if not _since_mark(o)
                 },
                 _mark(entry),
             )
@@ -372,7 +372,7 @@ def charted(kept: Sequence[Entry], today: date) -> Chart | None:
     )
 
 
-def since_mark(one: dict[str, Any]) -> bool:
+def _since_mark(one: dict[str, Any]) -> bool:
     """Whether it is of all rows since the evidence began; else of this look's rows alone."""
     return "rows_needed" in one
 
@@ -387,12 +387,12 @@ def _mark(entry: Entry) -> str:
     return f"back to {entry.after}" if older else f"model {entry.after}"
 
 
-def chart_words(kept: Sequence[Entry]) -> str:
+def _chart_words(kept: Sequence[Entry]) -> str:
     """What the chart shows, for who cannot see it."""
     judged = [entry for entry in kept if entry.evidence]
     if not judged:
         return ""
-    lead = leading(judged[-1])
+    lead = _leading(judged[-1])
     assert lead
     changes = sum(entry.before != entry.after for entry in judged)
     return (
@@ -404,9 +404,9 @@ def chart_words(kept: Sequence[Entry]) -> str:
 # ---------------------------------------------------------------- releases
 
 
-def released(desk: Desk, kept: Sequence[Entry]) -> list[dict[str, str]]:
+def _released(desk: Desk, kept: Sequence[Entry]) -> list[dict[str, str]]:
     """The kept releases, newest first."""
-    current, past = current_version(desk.config), former(desk)
+    current, past = current_version(desk.config), _former(desk)
     why = {
         entry.after: WORDS.get(entry.action, "")
         for entry in kept
@@ -414,7 +414,7 @@ def released(desk: Desk, kept: Sequence[Entry]) -> list[dict[str, str]]:
     }
     undone = {e.before for e in kept if e.action in ("roll back", "rollback by hand", "back")}
     lines = []
-    for release in reversed(kept_releases(desk)):
+    for release in reversed(_kept_releases(desk)):
         m, version = release.manifest, release.version
         state = (
             "served"
@@ -440,14 +440,14 @@ def released(desk: Desk, kept: Sequence[Entry]) -> list[dict[str, str]]:
     return lines
 
 
-def kept_releases(desk: Desk) -> list[Release]:
+def _kept_releases(desk: Desk) -> list[Release]:
     """The kept releases, oldest first; they change when the deployment does."""
     return desk.made(
         "releases", desk.config.production_folder / "releases", lambda: releases(desk.config)
     )
 
 
-def former(desk: Desk) -> int | None:
+def _former(desk: Desk) -> int | None:
     """The version that `deployment.py --rollback` goes back to."""
     note, current = desk.file(desk.config.deployment_state), current_version(desk.config)
     found = note.get("former") if note.get("current") == current else note.get("current")

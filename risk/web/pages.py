@@ -79,7 +79,7 @@ class Pages:
         app.add_url_rule("/today.csv", "today.csv", self.table)
         app.add_url_rule("/report.pdf", "report.pdf", self.report)
         app.add_url_rule("/contact", "contact", self.contact, methods=["POST"])
-        app.add_url_rule("/static/<name>", "static", static)
+        app.add_url_rule("/static/<name>", "static", _static)
 
     def today(self) -> Response:
         return self.show(PAGES[0])
@@ -112,7 +112,7 @@ class Pages:
             "path": path,
             "under": next((page.under for page in PAGES if page.path == path), ""),
             "root": f"{request.script_root}/",
-            "style": style_address(", ".join(basis)),
+            "style": _style_address(", ".join(basis)),
             "run": run,
             "late": late,
             "basis": basis,
@@ -154,7 +154,7 @@ class Pages:
     def contact(self) -> Response:
         """Note that a client was contacted, and go back to where the form was sent."""
         form = request.form
-        refuse_forged(request, self.token())
+        _refuse_forged(request, self.token())
         client.note(self.desk, form)
         response = Response(status=303)
         back = form.get("back", "")
@@ -167,7 +167,7 @@ def _begin() -> None:
     g.began = time.perf_counter()
 
 
-def refuse_forged(call: Request, token: str) -> None:
+def _refuse_forged(call: Request, token: str) -> None:
     """Problem 403 unless the form was sent from one of our own pages."""
     origin, site = call.headers.get("Origin"), call.headers.get("Sec-Fetch-Site")
     foreign = (origin is not None and urlsplit(origin).netloc != call.host) or (
@@ -189,19 +189,19 @@ def refuse_forged(call: Request, token: str) -> None:
         )
 
 
-def static(name: str) -> Response:
+def _static(name: str) -> Response:
     """The stylesheet or the icon; kept by the browser, since a change changes the address."""
     if name not in STATIC:
         raise Problem(404, "not_found", "there is no such file", "GET / lists the endpoints")
     raw = (HOME / "static" / name).read_bytes()
     if name == "page.css":
-        raw += printed_foot(request.args.get("foot", "")).encode()
+        raw += _printed_foot(request.args.get("foot", "")).encode()
     response = Response(raw, content_type=STATIC[name])
     response.headers["Cache-Control"] = "private, max-age=86400"
     return response
 
 
-def printed_foot(text: str) -> str:
+def _printed_foot(text: str) -> str:
     """The rule that puts the text at the foot of every printed page; no rule but this one.
 
     Only a stylesheet can, and without inline styles it has to come with the one that there is.
@@ -210,7 +210,7 @@ def printed_foot(text: str) -> str:
     return f'@page {{ @bottom-left {{ content: "{plain}"; font: 8pt sans-serif; }} }}\n'
 
 
-def style_address(foot: str) -> str:
+def _style_address(foot: str) -> str:
     """The stylesheet with this foot on prints, at an address that changes when it does."""
     changed = (HOME / "static" / "page.css").stat().st_mtime_ns
     return f"static/page.css?{urlencode({'v': f'{changed:x}'[-10:], 'foot': foot})}"

@@ -40,10 +40,10 @@ Fault = dict[str, Any]
 
 def asked(call: Request, raw: bytes) -> tuple[str, Any]:
     """("file", location), ("csv", bytes), ("rows", list); ("test", None) where nothing is said."""
-    refuse_pickle(raw)
+    _refuse_pickle(raw)
     known_names(call.args, LOCATIONS)
     found = [("file", text) for name in LOCATIONS for text in call.args.getlist(name)]
-    found += sent(call, raw)
+    found += _sent(call, raw)
     if any(one != found[0] for one in found):
         raise Problem(
             400,
@@ -54,21 +54,21 @@ def asked(call: Request, raw: bytes) -> tuple[str, Any]:
     return found[0] if found else ("test", None)
 
 
-def sent(call: Request, raw: bytes) -> list[tuple[str, Any]]:
+def _sent(call: Request, raw: bytes) -> list[tuple[str, Any]]:
     """What the body holds, by its type and, since clients mislabel, by its first character."""
     kind = call.mimetype
     if kind == MULTIPART:
         parts = [part for same in call.files.listvalues() for part in same]
         found = [("csv", data) for part in parts if (data := part.read()) or part.filename]
-        return found + in_form(call, required=bool(raw) and not found)
+        return found + _in_form(call, required=bool(raw) and not found)
     if not raw.strip():
         return []
     if call.is_json or (kind in UNTYPED and raw.lstrip().startswith(b"{")):
-        return in_json(raw)
+        return _in_json(raw)
     if kind in CSV_TYPES or (kind == FORM and b"\n" in raw.strip()):
         return [("csv", raw)]
     if kind == FORM and len(raw) <= MAX_FORM:
-        return in_form(call, required=True)
+        return _in_form(call, required=True)
     if kind == FORM:
         raise Problem(
             413,
@@ -84,14 +84,14 @@ def sent(call: Request, raw: bytes) -> list[tuple[str, Any]]:
     )
 
 
-def in_form(call: Request, *, required: bool) -> list[tuple[str, Any]]:
+def _in_form(call: Request, *, required: bool) -> list[tuple[str, Any]]:
     found = [("file", text) for name in LOCATIONS for text in call.form.getlist(name)]
     if required and not found:
         raise _unnamed(", ".join(call.form))
     return found
 
 
-def in_json(raw: bytes) -> list[tuple[str, Any]]:
+def _in_json(raw: bytes) -> list[tuple[str, Any]]:
     """The location or the rows in a JSON body; [] for null and {}."""
     try:
         value = json.loads(raw)
@@ -153,7 +153,7 @@ def prediction_schema(config: Config) -> Schema:
 
 def csv_table(data: bytes, schema: Schema, config: Config) -> Table:
     """The CSV's columns as lists, None for what is missing; Problem 413, 415 or 422."""
-    refuse_pickle(data)
+    _refuse_pickle(data)
     # Both before it is read: line ends alone, or names alone (0.3 s for 32 KB and squared from
     # there on), would cost minutes.
     refuse_too_many(data.rstrip(b"\r\n").count(b"\n"), config)
@@ -173,7 +173,7 @@ def csv_table(data: bytes, schema: Schema, config: Config) -> Table:
             "send a CSV with a header that names the model's columns: "
             + ", ".join(c.name for c in schema.features),
         )
-    refuse_faults(
+    _refuse_faults(
         [
             {
                 "line": f.line,
@@ -185,7 +185,7 @@ def csv_table(data: bytes, schema: Schema, config: Config) -> Table:
         ],
         reading.rows,
     )
-    return filled(reading.values)
+    return _filled(reading.values)
 
 
 def json_table(rows: Any, schema: Schema, config: Config) -> Table:
@@ -203,8 +203,8 @@ def json_table(rows: Any, schema: Schema, config: Config) -> Table:
         faults += [{"row": number, **fault} for fault in found]
         for column, cell in zip(schema.columns, cells, strict=True):
             table[column.name].append(cell)
-    refuse_faults(faults, len(rows))
-    return filled(table)
+    _refuse_faults(faults, len(rows))
+    return _filled(table)
 
 
 def _cells(row: Any, parsers: list, decimal: str) -> tuple[list[Cell], list[Fault]]:
@@ -218,14 +218,14 @@ def _cells(row: Any, parsers: list, decimal: str) -> tuple[list[Cell], list[Faul
     for column, parse in parsers:
         value = row.get(column.name)
         try:
-            cells.append(None if value is None else parse(cell_text(value, column, decimal)))
+            cells.append(None if value is None else parse(_cell_text(value, column, decimal)))
         except Rule as rule:
             cells.append(None)
             faults.append(_fault(column.name, str(rule), value))
     return cells, faults
 
 
-def cell_text(value: Any, column: Column, decimal: str) -> str:
+def _cell_text(value: Any, column: Column, decimal: str) -> str:
     """A JSON value as the text that a CSV cell would hold; Rule for what no cell can."""
     match value:
         case str():
@@ -255,7 +255,7 @@ def _plain(value: Any) -> str:
             return json.dumps(value)
 
 
-def refuse_pickle(data: bytes) -> None:
+def _refuse_pickle(data: bytes) -> None:
     """Problem 415 for a pickle: opening one runs what its maker wrote into it."""
     if data.startswith(PICKLE):
         raise Problem(
@@ -276,7 +276,7 @@ def refuse_too_many(rows: int, config: Config) -> None:
         )
 
 
-def refuse_faults(faults: list[Fault], rows: int) -> None:
+def _refuse_faults(faults: list[Fault], rows: int) -> None:
     """Problem 422 that names the first bad cells; nothing is scored by halves."""
     if not faults:
         return
@@ -293,7 +293,7 @@ def refuse_faults(faults: list[Fault], rows: int) -> None:
     )
 
 
-def filled(table: Table) -> Table:
+def _filled(table: Table) -> Table:
     if not next(iter(table.values())):
         raise Problem(422, "no_rows", "there is no row to score", "send at least one row")
     return table

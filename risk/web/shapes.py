@@ -34,17 +34,17 @@ SQUARE, SQUARE_LEFT, SQUARE_TOP = 240, 36, 8
 def calibration_dots(bins: Sequence[dict[str, Any]]) -> list[Dot]:
     """The share that left (up) by the risk told (to the right), both 0 to 1, on a square."""
     return [
-        Dot(across(one["risk"]), upward(one["left"]), upward(low), upward(high))
+        Dot(_across(one["risk"]), _upward(one["left"]), _upward(low), _upward(high))
         for one in bins
         for low, high in [one["interval"]]
     ]
 
 
-def across(share: float) -> float:
+def _across(share: float) -> float:
     return round(SQUARE_LEFT + SQUARE * share, 1)
 
 
-def upward(share: float) -> float:
+def _upward(share: float) -> float:
     return round(SQUARE_TOP + SQUARE * (1 - share), 1)
 
 
@@ -150,7 +150,7 @@ def chart(looks: Sequence[Seen]) -> Chart | None:
     ]
     return Chart(
         [(y(10.0**power), f"{10.0**power:,g}") for power in _powers(int(low), int(high))],
-        spread(lines),
+        _spread(lines),
         _stairs(limits, each, x, y),
         (x(limits[-1][0]), y(limits[-1][1]) - 6, f"limit {shown(limits[-1][1])}")
         if limits
@@ -225,7 +225,7 @@ def shown(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def spread(lines: list[Line]) -> list[Line]:
+def _spread(lines: list[Line]) -> list[Line]:
     """The lines with the words at their ends moved apart, so that all can be read."""
     told = sorted((line.end[1], at) for at, line in enumerate(lines) if line.end)
     moved, free = list(lines), float(TOP)

@@ -53,32 +53,32 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that status.html lays out."""
     marker, now = desk.file(desk.config.run_marker), desk.now
-    beat, busy = heartbeat(desk.config), running(desk.config)
+    beat, busy = _heartbeat(desk.config), running(desk.config)
     seen = last_seen(desk.config)
-    drift = [drifted(row) for row in seen["rows"]]
+    drift = [_drifted(row) for row in seen["rows"]]
     return {
-        "heading": heading(marker, beat, busy, desk.trouble(), now),
-        "lead": lead(marker, beat, busy, now),
+        "heading": _heading(marker, beat, busy, desk.trouble(), now),
+        "lead": _lead(marker, beat, busy, now),
         "alerts": [one["name"] for one in drift if one["state"] == "alert"],
-        "banners": banners(desk, beat, now),
-        "week": week(ring(desk.config), now),
-        "failure": failure(last_failure(marker), now),
-        "data": data_card(desk),
+        "banners": _banners(desk, beat, now),
+        "week": week(_ring(desk.config), now),
+        "failure": _failure(last_failure(marker), now),
+        "data": _data_card(desk),
         "drift": drift,
         "shown_drift": max(SHOWN_DRIFT, sum(one["state"] in TOLD for one in drift)),
-        "watched": watched(seen, now),
+        "watched": _watched(seen, now),
         "times": times(desk.file(desk.config.timings)),
         "versions": versions(desk.file(desk.config.packages), now),
-        "disk": disk(desk.config.state_folder),
-        "sent": sent(desk),
-        "tail": tail(desk.config.log_folder / "fullprocess.log"),
+        "disk": _disk(desk.config.state_folder),
+        "sent": _sent(desk),
+        "tail": _tail(desk.config.log_folder / "fullprocess.log"),
     }
 
 
 # ---------------------------------------------------------------- the answer
 
 
-def heartbeat(config: Config) -> datetime | None:
+def _heartbeat(config: Config) -> datetime | None:
     """When a run ended well last, None where none has."""
     try:
         return datetime.fromtimestamp(config.heartbeat.stat().st_mtime, UTC)
@@ -86,11 +86,11 @@ def heartbeat(config: Config) -> datetime | None:
         return None
 
 
-def is_late(beat: datetime, now: datetime) -> bool:
+def _is_late(beat: datetime, now: datetime) -> bool:
     return (now - beat).total_seconds() > 60 * LATE_MINUTES
 
 
-def heading(
+def _heading(
     marker: dict[str, Any], beat: datetime | None, busy: str, wrong: str, now: datetime
 ) -> str:
     """Does it run? In one sentence, the worst that is true."""
@@ -105,29 +105,29 @@ def heading(
         )
     if wrong:
         return f"The last run was cut off in {marker.get('stage')}; the last good one was {told}"
-    if is_late(beat, now):
+    if _is_late(beat, now):
         return f"Late: the last good run was {told}"
     if busy:
         return "A run is at work"
-    what = "had nothing to do" if was_idle(marker, beat) else f"{marker.get('outcome')}"
+    what = "had nothing to do" if _was_idle(marker, beat) else f"{marker.get('outcome')}"
     return f"Running: the last look was {told} and {what}"
 
 
-def was_idle(marker: dict[str, Any], beat: datetime) -> bool:
+def _was_idle(marker: dict[str, Any], beat: datetime) -> bool:
     """Whether the last sign of life is of a tick that found nothing new; only those touch it
     without writing the marker."""
     finished = marker.get("finished")
     return finished is not None and (beat - datetime.fromisoformat(finished)).total_seconds() > 5
 
 
-def lead(
+def _lead(
     marker: dict[str, Any], beat: datetime | None, busy: str, now: datetime
 ) -> list[tuple[str, bool]]:
     """The pieces of the second line: (words, whether they are the strong ones)."""
     found: list[tuple[str, bool]] = []
     if beat:
         found.append(
-            (f"{beat:%H:%M} UTC, {'idle' if was_idle(marker, beat) else 'a full run'}.", True)
+            (f"{beat:%H:%M} UTC, {'idle' if _was_idle(marker, beat) else 'a full run'}.", True)
         )
     if marker.get("finished"):
         began, ended = (datetime.fromisoformat(marker[k]) for k in ("started", "finished"))
@@ -141,7 +141,7 @@ def lead(
     return found
 
 
-def banners(desk: Desk, beat: datetime | None, now: datetime) -> list[State]:
+def _banners(desk: Desk, beat: datetime | None, now: datetime) -> list[State]:
     """What somebody has to do something about, the worst first."""
     found = []
     if beat is None:
@@ -149,7 +149,7 @@ def banners(desk: Desk, beat: datetime | None, now: datetime) -> list[State]:
     if desk.trouble():
         when = data_date(desk.listing()) if desk.config.clients_json.exists() else "before"
         found.append(notices.last_run_failed(desk.trouble(), when))
-    elif beat and is_late(beat, now):
+    elif beat and _is_late(beat, now):
         found.append(notices.late(ago((now - beat).total_seconds())))
     broken = desk.broken() if (desk.config.production_folder / "current").is_symlink() else None
     return [*found, *([broken] if broken else []), *held(desk)]
@@ -158,7 +158,7 @@ def banners(desk: Desk, beat: datetime | None, now: datetime) -> list[State]:
 # ---------------------------------------------------------------- the last 7 days
 
 
-def ring(config: Config) -> bytes:
+def _ring(config: Config) -> bytes:
     """The ring of ticks as it is on disk, b"" without one."""
     try:
         return config.ticks.read_bytes()
@@ -187,7 +187,7 @@ def week(raw: bytes, now: datetime) -> dict[str, Any]:
     days = [found[at : at + runlog.A_DAY] for at in range(0, len(found), runlog.A_DAY)]
     start = today.date() - timedelta(days=DAYS - 1)
     told = [_day(start + timedelta(days=at), one) for at, one in enumerate(days)]
-    return {"days": told[::-1], "counts": counts(found), "known": any(k > 0 for k in found)}
+    return {"days": told[::-1], "counts": _counts(found), "known": any(k > 0 for k in found)}
 
 
 def _day(when: date, found: Sequence[int]) -> Day:
@@ -212,7 +212,7 @@ def _span(found: Sequence[int], word: str) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def counts(found: Sequence[int]) -> str:
+def _counts(found: Sequence[int]) -> str:
     """What became of the expected ticks, in one sentence."""
     told = Counter(word for word in map(_word, found) if word)
     parts = [
@@ -227,7 +227,7 @@ def counts(found: Sequence[int]) -> str:
 # ---------------------------------------------------------------- the last failure
 
 
-def failure(found: dict[str, Any] | None, now: datetime) -> dict[str, Any] | None:
+def _failure(found: dict[str, Any] | None, now: datetime) -> dict[str, Any] | None:
     """The last failed run: stage, message, how often, and whether it is over."""
     if not found or not found.get("at"):
         return None
@@ -257,7 +257,7 @@ def _age(text: str, now: datetime) -> str:
 # ---------------------------------------------------------------- the data
 
 
-def data_card(desk: Desk) -> dict[str, Any] | None:
+def _data_card(desk: Desk) -> dict[str, Any] | None:
     """The files of the last ingestion that changed rows, with counts that add up."""
     store = desk.file(desk.config.store_state)
     entries = list(store.get("files", {}).values())
@@ -281,7 +281,7 @@ def data_card(desk: Desk) -> dict[str, Any] | None:
         "outcomes": f"{target.get('count', 0):,}",
         "missing": missing(column, desk.config.columns.features),
         "refused": [_refused(e) for e in entries if "refusal" in e or e["verdict"] != "accepted"],
-        "quarantine": quarantine(desk, entries),
+        "quarantine": _quarantine(desk, entries),
         "folder": desk.config.shown(desk.config.quarantine),
     }
 
@@ -318,7 +318,7 @@ def missing(columns: dict[str, Any], features: Sequence[str]) -> str:
     return enumerated([f"{printable(name)} {shares[name]:.1f} %" for name in worst[:5]])
 
 
-def quarantine(desk: Desk, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _quarantine(desk: Desk, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The commonest reasons why rows were set aside, over all files, with file and line of one."""
     found = desk.made(
         "quarantine", desk.config.store_state, lambda: set_aside(desk.config, entries)
@@ -336,7 +336,7 @@ def quarantine(desk: Desk, entries: list[dict[str, Any]]) -> list[dict[str, Any]
 # ---------------------------------------------------------------- drift
 
 
-def watched(seen: dict[str, Any], now: datetime) -> str:
+def _watched(seen: dict[str, Any], now: datetime) -> str:
     """When the watch looked last, and against what."""
     if not seen["measured_at"]:
         return ""
@@ -346,7 +346,7 @@ def watched(seen: dict[str, Any], now: datetime) -> str:
     )
 
 
-def drifted(row: dict[str, Any]) -> dict[str, Any]:
+def _drifted(row: dict[str, Any]) -> dict[str, Any]:
     """One line of the drift table."""
     known = row["state"] not in ("no data", "too few rows")
     return {
@@ -374,15 +374,15 @@ def times(found: dict[str, Any]) -> list[dict[str, str]]:
         told.append(
             {
                 "stage": stage.capitalize(),
-                "seconds": seconds(last["seconds"]),
+                "seconds": _seconds(last["seconds"]),
                 "curve": seconds_curve(past),
-                "words": f"{counted(len(past), 'run')}, up to {seconds(max(past))}",
+                "words": f"{counted(len(past), 'run')}, up to {_seconds(max(past))}",
             }
         )
     return told
 
 
-def seconds(number: float) -> str:
+def _seconds(number: float) -> str:
     return f"{number:.2f}\u00a0s" if number < 10 else f"{number:.0f}\u00a0s"
 
 
@@ -413,7 +413,7 @@ def _version(name: str) -> str:
         return ""
 
 
-def disk(folder: Path) -> dict[str, Any]:
+def _disk(folder: Path) -> dict[str, Any]:
     """How full the disk is that keeps the state."""
     try:
         found = shutil.disk_usage(folder if folder.exists() else folder.parent)
@@ -424,7 +424,7 @@ def disk(folder: Path) -> dict[str, Any]:
     return {"words": f"{free}, {100 * share:.0f} % used", "full": share > 0.9}
 
 
-def sent(desk: Desk) -> dict[str, Any]:
+def _sent(desk: Desk) -> dict[str, Any]:
     """The last messages that went out, newest first, and how many still wait."""
     state, now = desk.file(desk.config.alerts), desk.now
     told = [
@@ -439,7 +439,7 @@ def sent(desk: Desk) -> dict[str, Any]:
     return {"lines": told, "waiting": waiting, "wanted": is_wanted(desk.config)}
 
 
-def tail(path: Path) -> str:
+def _tail(path: Path) -> str:
     """The last lines of the log, as they are."""
     try:
         with open(path, "rb") as file:

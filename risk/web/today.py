@@ -63,7 +63,7 @@ class Query:
         return replace(self, sort="rank", page=1, rows=PER_PAGE) != Query()
 
 
-def asked(args: MultiDict[str, str]) -> Query:
+def _asked(args: MultiDict[str, str]) -> Query:
     """The query of an address; Problem 400 names what it does not know and what there is."""
     for name in args:
         if name not in NAMES:
@@ -91,8 +91,8 @@ def asked(args: MultiDict[str, str]) -> Query:
 
 def query_of(args: MultiDict[str, str], listing: Listing) -> Query:
     """The same; where nobody is on the call list, everybody is shown unless a band is asked for."""
-    query = asked(args)
-    return query if args.get("band") or called(listing) else replace(query, band=ALL)
+    query = _asked(args)
+    return query if args.get("band") or _called(listing) else replace(query, band=ALL)
 
 
 def _whole(name: str, text: str) -> int:
@@ -110,7 +110,7 @@ def state_of(client: Client) -> str:
     return (client.get("contact") or {}).get("state") or OPEN
 
 
-def chosen(clients: list[Client], query: Query) -> list[Client]:
+def _chosen(clients: list[Client], query: Query) -> list[Client]:
     """The clients that the query asks for, in its order."""
     part = query.q.casefold()
     owner = "" if query.owner == NOBODY else query.owner
@@ -156,47 +156,47 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
     clients = desk.clients()
     if not clients:
         raise Instead(notices.nothing_to_score(listing["note"]))
-    found = chosen(clients, query)
+    found = _chosen(clients, query)
     pages = max(-(-len(found) // query.rows), 1)
     first = (min(query.page, pages) - 1) * query.rows
     shown = found[first : first + query.rows]
     new = frozenset(listing.get("new") or ())
     return {
-        "heading": heading(listing, clients),
-        "title": title(listing),
+        "heading": _heading(listing, clients),
+        "title": _title(listing),
         "listing": listing,
         "data_date": data_date(listing),
         "data_age": data_age(listing, desk.now),
         "average": None if listing.get("average_risk") is None else whole(listing["average_risk"]),
-        "since": since(listing, desk.now.date()),
-        "facts": facts(listing, clients, desk.now.date()),
-        "banners": banners(desk, listing),
+        "since": _since(listing, desk.now.date()),
+        "facts": _facts(listing, clients, desk.now.date()),
+        "banners": _banners(desk, listing),
         "query": query,
-        "choices": choices(listing, clients),
-        "rows": [row(client, query, new, desk.top(), desk.now.date()) for client in shown],
-        "empty": None if found else no_hits(query, clients),
+        "choices": _choices(listing, clients),
+        "rows": [_row(client, query, new, desk.top(), desk.now.date()) for client in shown],
+        "empty": None if found else _no_hits(query, clients),
         "found": len(found),
         "first": first,
         "page": min(query.page, pages),
         "most": MOST_ROWS,
         "page_count": pages,
-        "changed": changed(listing, desk.now.date()),
-        "trust": trust(desk.outcomes(), listing),
+        "changed": _changed(listing, desk.now.date()),
+        "trust": _trust(desk.outcomes(), listing),
     }
 
 
-def title(listing: Listing) -> str:
-    return f"{counted(called(listing), 'client')} to call, data of {data_date(listing)}"
+def _title(listing: Listing) -> str:
+    return f"{counted(_called(listing), 'client')} to call, data of {data_date(listing)}"
 
 
-def called(listing: Listing) -> int:
+def _called(listing: Listing) -> int:
     cut = listing.get("cut") or {}
     return cut.get("called", sum(client["call"] for client in listing["clients"]))
 
 
-def heading(listing: Listing, clients: list[Client]) -> str:
+def _heading(listing: Listing, clients: list[Client]) -> str:
     """The page's answer in one sentence."""
-    number = called(listing)
+    number = _called(listing)
     if not number:
         return f"Nobody to call: {(listing.get('cut') or {}).get('how', 'the list is empty')}"
     still = sum(1 for client in clients if client["call"] and state_of(client) == OPEN)
@@ -204,7 +204,7 @@ def heading(listing: Listing, clients: list[Client]) -> str:
     return f"{number:,} of {counted(len(clients), 'client')} to call{told}"
 
 
-def since(listing: Listing, today: date) -> str:
+def _since(listing: Listing, today: date) -> str:
     """The day of the snapshot that changes are against, "" for a first one."""
     return day(listing["since"], today) if listing.get("since") else ""
 
@@ -218,13 +218,13 @@ class Fact:
     note: str
 
 
-def facts(listing: Listing, clients: list[Client], today: date) -> list[Fact]:
+def _facts(listing: Listing, clients: list[Client], today: date) -> list[Fact]:
     """The four numbers on top of the page."""
-    then, bands = since(listing, today), listing.get("bands") or {}
+    then, bands = _since(listing, today), listing.get("bands") or {}
     average = listing.get("average_risk")
     spread = enumerated([f"{bands[b]:,} {b}" for b in (RAISED_BAND, LOW, UNKNOWN) if bands.get(b)])
     return [
-        Fact("On the list", f"{called(listing):,}", _called_note(listing, clients)),
+        Fact("On the list", f"{_called(listing):,}", _called_note(listing, clients)),
         *_changes(listing, then),
         Fact(
             "Average client’s risk",
@@ -285,7 +285,7 @@ class Row:
     contact_when: str
 
 
-def row(client: Client, query: Query, new: frozenset[str], top: int, today: date) -> Row:
+def _row(client: Client, query: Query, new: frozenset[str], top: int, today: date) -> Row:
     """The client's line in the table."""
     reasons = client.get("reasons", [])
     change, contact = client.get("change"), client.get("contact") or {}
@@ -299,8 +299,8 @@ def row(client: Client, query: Query, new: frozenset[str], top: int, today: date
         move=moved(change),
         split=split(change),
         new=client["client"] in new,
-        up=[worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] > 0],
-        down=[worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] < 0],
+        up=[_worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] > 0],
+        down=[_worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] < 0],
         note="" if reasons and client["band"] != UNKNOWN else (client.get("notes") or [""])[0],
         spark=spark(history, top) if history else "",
         spark_words=_curve_words(history),
@@ -316,7 +316,7 @@ def _about(client: Client) -> str:
     return ", ".join(filter(None, [client.get("owner"), worth]))
 
 
-def worded(reason: str, at: int = 0) -> tuple[str, str]:
+def _worded(reason: str, at: int = 0) -> tuple[str, str]:
     """(what was found, what is usual): `orders 3 (usually 12 to 40)` cut at the bracket.
 
     "usually" is said once, in the first reason of a row.
@@ -339,10 +339,10 @@ def contact_when(contact: dict[str, Any], today: date) -> str:
     return day(contact["at"], today) if contact.get("at") else ""
 
 
-def choices(listing: Listing, clients: list[Client]) -> dict[str, Any]:
+def _choices(listing: Listing, clients: list[Client]) -> dict[str, Any]:
     """The filter form's options with their counts; owners as a list while they are few."""
     bands = listing.get("bands") or {}
-    counts = {CALL: called(listing), ALL: len(clients)} | bands
+    counts = {CALL: _called(listing), ALL: len(clients)} | bands
     owners = sorted({c.get("owner") or NOBODY for c in clients} if _owned(listing) else set())
     return {
         "bands": [(key, f"{word} ({counts.get(key, 0):,})") for key, word in BANDS.items()],
@@ -356,13 +356,13 @@ def _owned(listing: Listing) -> bool:
     return "owner" in (listing.get("shown") or ())
 
 
-def no_hits(query: Query, clients: list[Client]) -> State:
+def _no_hits(query: Query, clients: list[Client]) -> State:
     """What was asked for and not found, with the way out."""
     told = [f"band {BANDS[query.band]}"]
     told += [f"name with “{query.q}”"] if query.q else []
     told += [f"owner {query.owner}"] if query.owner else []
     told += [f"contact {query.contact}"] if query.contact else []
-    wider = len(chosen(clients, replace(query, band=ALL)))
+    wider = len(_chosen(clients, replace(query, band=ALL)))
     links = [("Clear the filter", ".")]
     if wider and query.band != ALL:
         address = query.address(band=ALL, page=1)
@@ -373,7 +373,7 @@ def no_hits(query: Query, clients: list[Client]) -> State:
 # ---------------------------------------------------------------- what changed, and trust
 
 
-def changed(listing: Listing, today: date) -> dict[str, Any] | None:
+def _changed(listing: Listing, today: date) -> dict[str, Any] | None:
     """New on the list, off it, and the biggest moves; None for a first snapshot."""
     if not listing.get("since"):
         return None
@@ -421,7 +421,7 @@ def _move(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def trust(outcomes: dict[str, Any], listing: Listing) -> dict[str, Any]:
+def _trust(outcomes: dict[str, Any], listing: Listing) -> dict[str, Any]:
     """Whether the lists were right: by outcomes where there are enough, and by the test rows."""
     reach = (listing.get("cut") or {}).get("reach")
     told = (outcomes.get("all") or {}).get("sentence", "") if outcomes.get("enough") else ""
@@ -452,7 +452,7 @@ def _tested(reach: dict[str, Any]) -> str:
 # ---------------------------------------------------------------- banners
 
 
-def banners(desk: Desk, listing: Listing) -> list[State]:
+def _banners(desk: Desk, listing: Listing) -> list[State]:
     """What is wrong or special about the list that is still shown, the worst first."""
     found: list[State] = []
     when = data_date(listing)
@@ -489,12 +489,12 @@ def csv_text(desk: Desk, args: MultiDict[str, str]) -> str:
     """The clients that the page shows, all of its pages, as the API's CSV has them."""
     listing = desk.listing()
     query = query_of(args, listing)
-    return csv_of({**listing, "clients": chosen(desk.clients(), query)})
+    return csv_of({**listing, "clients": _chosen(desk.clients(), query)})
 
 
 def back(to: str, form: MultiDict[str, str]) -> str:
     """Where a sent form leads to: the list that it was sent from, else the client's page."""
     if to.startswith("?"):
         with contextlib.suppress(Problem):
-            return asked(MultiDict(parse_qsl(to.removeprefix("?")))).address()
+            return _asked(MultiDict(parse_qsl(to.removeprefix("?")))).address()
     return f"client?{urlencode({'name': form.get('name', '')})}#contact"

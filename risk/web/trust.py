@@ -31,26 +31,26 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
     group: Claims = claims.get("all") or {}
     return {
         "enough": enough,
-        "banners": [] if enough else [untold(outcomes)],
-        "heading": heading(group) if enough else untold_heading(outcomes),
-        "lead": lead(outcomes) if enough else test_lead(score),
-        "source": "outcomes" if enough else basis_words(score),
+        "banners": [] if enough else [_untold(outcomes)],
+        "heading": _heading(group) if enough else _untold_heading(outcomes),
+        "lead": _lead(outcomes) if enough else _test_lead(score),
+        "source": "outcomes" if enough else _basis_words(score),
         "group": group,
-        "squares": squares(group),
-        "sentences": sentences(group, listed=enough),
+        "squares": _squares(group),
+        "sentences": _sentences(group, listed=enough),
         "nobody": nobody(group),
-        "reach": [reached(one) for one in claims.get("reach") or []],
+        "reach": [_reached(one) for one in claims.get("reach") or []],
         "leavers": group.get("left", 0),
-        "calibration": calibration(claims.get("calibration")),
-        "brier": brier(claims.get("brier")),
-        "wrong": wrong(outcomes, desk.now.date()) if enough else [],
+        "calibration": _calibration(claims.get("calibration")),
+        "brier": _brier(claims.get("brier")),
+        "wrong": _wrong(outcomes, desk.now.date()) if enough else [],
         "calls": calls(outcomes) if enough else None,
-        "expected": expected(desk),
-        "tested": tested(score) if enough and score else "",
+        "expected": _expected(desk),
+        "tested": _tested(score) if enough and score else "",
     }
 
 
-def expected(desk: Desk) -> str:
+def _expected(desk: Desk) -> str:
     """What today's list is expected to come to, as reporting.py reckoned; "" where it did not."""
     try:
         told = (desk.listing().get("expected") or {}).get("sentence") or ""
@@ -67,19 +67,19 @@ def _score(desk: Desk) -> dict[str, Any]:
 # ---------------------------------------------------------------- what is claimed
 
 
-def untold(outcomes: Claims) -> notices.State:
+def _untold(outcomes: Claims) -> notices.State:
     """Why nothing is claimed of the lists yet."""
     known, least, waiting = (outcomes.get(key, 0) for key in ("known", "least", "waiting"))
     return notices.cannot_tell(known, least, waiting)
 
 
-def untold_heading(outcomes: Claims) -> str:
+def _untold_heading(outcomes: Claims) -> str:
     known, least = outcomes.get("known", 0), outcomes.get("least")
     told = f"{known:,} of {least:,} outcomes are known" if least else "no outcome is known"
     return f"We cannot tell yet: {told}"
 
 
-def heading(group: Claims) -> str:
+def _heading(group: Claims) -> str:
     """`Of 100 clients we listed, 62 left; of 100 picked at random, 31 would have`."""
     listed, drawn = group["listed"], group["at_random"]
     if not listed["n"]:
@@ -90,7 +90,7 @@ def heading(group: Claims) -> str:
     )
 
 
-def lead(outcomes: Claims) -> list[tuple[str, bool]]:
+def _lead(outcomes: Claims) -> list[tuple[str, bool]]:
     """What the heading stands on, in pieces: (words, whether they are the strong ones)."""
     group, (first, last) = outcomes["all"], (outcomes.get("from"), outcomes.get("to"))
     span = f" of {day(first)} to {day(last)}" if first and last else ""
@@ -103,7 +103,7 @@ def lead(outcomes: Claims) -> list[tuple[str, bool]]:
         told = [
             (f"{listed['left']:,} of {listed['n']:,}", True),
             (
-                f" listings on the call list left ({interval(listed['interval'])} of 100, 95 % "
+                f" listings on the call list left ({_interval(listed['interval'])} of 100, 95 % "
                 "interval), against ",
                 False,
             ),
@@ -113,7 +113,7 @@ def lead(outcomes: Claims) -> list[tuple[str, bool]]:
     return [*told, (f"{known}; {outcomes.get('waiting', 0):,} still wait for theirs.", False)]
 
 
-def interval(ends: list[float] | None) -> str:
+def _interval(ends: list[float] | None) -> str:
     """`51 to 73`, in whole percent."""
     return "" if not ends else f"{whole(ends[0])} to {whole(ends[1])}"
 
@@ -155,29 +155,29 @@ def _share(left: int, n: int) -> dict[str, Any]:
     return {"n": n, "left": left, "share": left / n if n else None, "interval": wilson(left, n)}
 
 
-def basis_words(score: dict[str, Any]) -> str:
+def _basis_words(score: dict[str, Any]) -> str:
     return (
         "test data" if score.get("basis") == "test data" else "training rows, by cross-validation"
     )
 
 
-def test_lead(score: dict[str, Any]) -> list[tuple[str, bool]]:
+def _test_lead(score: dict[str, Any]) -> list[tuple[str, bool]]:
     rows = f"{score.get('n', 0):,} rows"
     return [
         ("Until then all below is about the ", False),
-        (f"{basis_words(score)}, {rows}", True),
+        (f"{_basis_words(score)}, {rows}", True),
         (", by the deployed model: what can be expected, and not what came true.", False),
     ]
 
 
-def tested(score: dict[str, Any]) -> str:
+def _tested(score: dict[str, Any]) -> str:
     """What the test rows had said before any outcome was known."""
     if score.get("auc") is None:
         return ""
     area = score.get("auc_interval")
     within = f" ({100 * area[0]:.0f} to {100 * area[1]:.0f})" if area else ""
     return (
-        f"On {score['n']:,} rows of the {basis_words(score)}: of 100 pairs of a client who left "
+        f"On {score['n']:,} rows of the {_basis_words(score)}: of 100 pairs of a client who left "
         "and one who stayed, the one who left had the higher risk in "
         f"{100 * score['auc']:.0f}{within}. "
         f"F1 {score['f1']:.2f}."
@@ -198,25 +198,25 @@ class Squares:
     rest: str
 
 
-def squares(group: Claims) -> list[Squares]:
+def _squares(group: Claims) -> list[Squares]:
     """The two waffles; one without rows is left out."""
     if not group:
         return []
     return [
-        _squares(word, group[key])
+        _squares_of(word, group[key])
         for word, key in (("Listed", "listed"), ("Not listed", "not_listed"))
         if group[key]["n"]
     ]
 
 
-def _squares(word: str, part: Claims) -> Squares:
+def _squares_of(word: str, part: Claims) -> Squares:
     percent = whole(part["share"])
-    within = interval(part["interval"])
+    within = _interval(part["interval"])
     says = f"{part['left']:,} of {part['n']:,} left, {percent} of 100 ({within})"
     return Squares(word, says, percent, *waffle(percent))
 
 
-def sentences(group: Claims, *, listed: bool) -> list[tuple[str, str, str]]:
+def _sentences(group: Claims, *, listed: bool) -> list[tuple[str, str, str]]:
     """The confusion matrix as four sentences: (how many, what they are, what that was)."""
     if not group:
         return []
@@ -255,17 +255,17 @@ def nobody(group: Claims) -> str:
 # ---------------------------------------------------------------- reach
 
 
-def reached(one: dict[str, Any]) -> dict[str, Any]:
+def _reached(one: dict[str, Any]) -> dict[str, Any]:
     """One line of the reach: calling so many reaches that share of those who left."""
     random = one["at_random"]
     return {
         "share": whole(one["share"]),
         "called": f"{one['called']:,}",
         "recall": None if one["recall"] is None else whole(one["recall"]),
-        "recall_interval": interval(one["recall_interval"]),
+        "recall_interval": _interval(one["recall_interval"]),
         "random": whole(random["recall"]),
         "precision": whole(one["precision"]),
-        "precision_interval": interval(one["precision_interval"]),
+        "precision_interval": _interval(one["precision_interval"]),
     }
 
 
@@ -284,7 +284,7 @@ class Bin:
     touches: bool
 
 
-def calibration(found: Claims | None) -> dict[str, Any] | None:
+def _calibration(found: Claims | None) -> dict[str, Any] | None:
     """Dots, the same as a table, and the answer in words; None where nothing is known."""
     if not found or not found.get("bins"):
         return None
@@ -308,7 +308,7 @@ def _bin(one: dict[str, Any]) -> Bin:
         one["n"],
         left,
         whole(one["left"]),
-        interval(one["interval"]),
+        _interval(one["interval"]),
         low <= one["risk"] <= high,
     )
 
@@ -335,7 +335,7 @@ def slope(found: Claims | None) -> str:
     return f"Neither too extreme nor too near to the average: {told}."
 
 
-def brier(found: Claims | None) -> str:
+def _brier(found: Claims | None) -> str:
     """The mean squared error beside that of telling everybody the average."""
     if not found or found.get("value") is None or found.get("base_rate") is None:
         return ""
@@ -348,7 +348,7 @@ def brier(found: Claims | None) -> str:
 # ---------------------------------------------------------------- where we were wrong
 
 
-def wrong(outcomes: Claims, today: date) -> list[dict[str, Any]]:
+def _wrong(outcomes: Claims, today: date) -> list[dict[str, Any]]:
     """The last misses and the last false alarms by name."""
     group = outcomes["all"]
     return [
@@ -404,7 +404,7 @@ def _called(word: str, part: dict[str, Any]) -> dict[str, Any]:
         "share": whole(part["share"]),
         "low": whole(low),
         "high": whole(high),
-        "interval": interval(part["interval"]),
+        "interval": _interval(part["interval"]),
     }
 
 
