@@ -80,7 +80,7 @@ def _told(config: Config, outcome: Outcome, action: str) -> Outcome:
         Entry(
             key=f"{action} {data.get('version')} {now}",
             at=now,
-            tick=read_state(config)["tick"],
+            data_version=read_state(config)["data_version"],
             policy=config.policy,
             verdict="by hand",
             action=action,

@@ -104,9 +104,9 @@ def explain_client(config: Config, client: str) -> Outcome:
     from risk.data.store import stored_rows
 
     model, version = deployed_model(config)
-    rows, schema, tick = stored_rows(config)
+    rows, schema, data_version = stored_rows(config)
     listing = read_list(config)
-    if (listing.get("model_version"), listing.get("tick")) != (version, tick):
+    if (listing.get("model_version"), listing.get("data_version")) != (version, data_version):
         listing = {}
     found = story(model, version, rows, schema, client, listing)
     return Outcome(story_text(found), found)

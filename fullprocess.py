@@ -100,7 +100,7 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
         and marker["release"] == _release(production)
         and marker["held"] == _held(state)
         and (marker["release"] is None or _listed(models))
-        and _stored(inputs, output, marker["tick"])
+        and _stored(inputs, output, marker["data_version"])
     )
     if not same:
         return None
@@ -152,15 +152,15 @@ def _listed(models: str) -> bool:
     return all(os.path.exists(os.path.join(models, name)) for name in names)
 
 
-def _stored(inputs: str, output: str, tick: int) -> bool:
+def _stored(inputs: str, output: str, data_version: int) -> bool:
     """Whether every file in the input folder is recorded, and the store as it was at that tick."""
     try:
         stored = _read(os.path.join(output, "state.json"))
     except FileNotFoundError:
-        stored = {"tick": 0, "finaldata": None, "files": {}}
+        stored = {"data_version": 0, "finaldata": None, "files": {}}
     finaldata = stored["finaldata"]
     return (
-        stored["tick"] == tick
+        stored["data_version"] == data_version
         and os.path.isdir(inputs)
         and not os.path.exists(os.path.join(output, "intent.json"))
         and (not stored["files"] or os.path.exists(os.path.join(output, "ingestedfiles.txt")))
@@ -401,7 +401,7 @@ class Run:
             judged=judged,
             release=version,
             held=held,
-            tick=stand.tick,
+            data_version=stand.number,
             next_maturity=stand.next_maturity,
             contacts=contacts,
             next_mail=self._mail_at_once(),
@@ -437,7 +437,7 @@ class Run:
         seen, body = watched(self.config)
         if body is None:
             return
-        record_watch(self.config, seen.tick, seen.version, seen.at, seen.rows)
+        record_watch(self.config, seen.data_version, seen.version, seen.at, seen.rows)
         keep(self.config, body)
         for text in seen.alerts:
             self.journal.note(f"alert: {text}")
@@ -544,8 +544,8 @@ class Run:
         from risk.calllist.ranking import read_list, settings_of
 
         listing = read_list(self.config)
-        shown = tuple(listing.get(key) for key in ("model_version", "tick", "settings"))
-        present = (version, stand.tick, settings_of(self.config))
+        shown = tuple(listing.get(key) for key in ("model_version", "data_version", "settings"))
+        present = (version, stand.number, settings_of(self.config))
         return shown != present or not self.config.clients_csv.exists()
 
     def _tell(self, *, serve: bool, anew: bool) -> None:

@@ -92,7 +92,7 @@ def _opened(config: Config) -> tuple[Store, Found]:
     """The store as it was committed last; after it was deleted nobody knows which rows are new."""
     deleted = not config.store_state.exists()
     store = Store.open(config)
-    return store, Found(store.heal(), lost_track=deleted and store.tick > 0)
+    return store, Found(store.heal(), lost_track=deleted and store.data_version > 0)
 
 
 def _emptied(config: Config) -> tuple[Store, Found]:
@@ -111,15 +111,15 @@ def _emptied(config: Config) -> tuple[Store, Found]:
         # The rows themselves change: nobody may take them for those that were judged before.
         for entry in found.former.values():
             entry["sha256"] = ""
-    kept = {key: old[key] for key in ("tick", "erased", "finaldata")}
+    kept = {key: old[key] for key in ("data_version", "erased", "finaldata")}
     return Store(config, empty_state() | kept, schema_of(config)), found
 
 
 def _salvaged(config: Config) -> dict[str, Any]:
     """What can be used of a damaged state: the tick and the erased clients."""
     raw, state = read_optional_json(config.store_state), empty_state()
-    if type(raw.get("tick")) is int:
-        state["tick"] = raw["tick"]
+    if type(raw.get("data_version")) is int:
+        state["data_version"] = raw["data_version"]
     if isinstance(raw.get("erased"), list):
         state["erased"] = [digest for digest in raw["erased"] if isinstance(digest, str)]
     return state
@@ -257,7 +257,7 @@ def _entry(store: Store, found: Found, source: Source, digest: str) -> Entry:
         "sha256": digest,
         "size": source.size,
         "mtime_ns": source.mtime_ns,
-        "tick": store.tick + 1,
+        "data_version": store.data_version + 1,
         "replaced": found.lost_track or bool(former.get("segment")),
         "ingested_at": utc_now(),
         "verdict": "accepted",
@@ -269,7 +269,7 @@ def _entry(store: Store, found: Found, source: Source, digest: str) -> Entry:
         "quarantine": "",
     }
     if former.get("sha256") == digest and former["verdict"] != "forgotten":
-        entry |= {key: former[key] for key in ("tick", "replaced", "ingested_at")}
+        entry |= {key: former[key] for key in ("data_version", "replaced", "ingested_at")}
     return entry
 
 
@@ -418,7 +418,13 @@ def _outcome(config: Config, store: Store, found: Found) -> Outcome:
     else:
         head = f"nothing new in {config.shown(config.input_folder)}; {kept} rows as before"
     notes = [printable(note) for note in found.notes]
-    data = {"files": entries, "notes": notes, "kept": kept, "tick": store.tick, **total}
+    data = {
+        "files": entries,
+        "notes": notes,
+        "kept": kept,
+        "data_version": store.data_version,
+        **total,
+    }
     return Outcome("\n  ".join([head, *notes]), data, worked=bool(entries))
 
 

@@ -79,10 +79,10 @@ def tested(config: Config, model: portable.Model) -> tuple[np.ndarray, np.ndarra
 
 def _listed(config: Config, now: Deployed) -> tuple[dict[str, Any], dict[str, Any], Taken]:
     """(the list, what came true of earlier ones, the contacts that were taken), all written."""
-    rows, schema, tick = stored_rows(config)
+    rows, schema, data_version = stored_rows(config)
     progress.tell(f"{rows.height:,} rows")
     held_out = held_out_risks(config, now.manifest, rows, schema, keep=True)
-    listing = client_list(config, now.model, now.manifest, rows, schema, tick, held_out)
+    listing = client_list(config, now.model, now.manifest, rows, schema, data_version, held_out)
     money = mean_economics(config)
     listing["cut"]["reach"] = _reach_of(listing["cut"], now.labels, now.risks, money)
     listing["expected"] = expectation_of(config, listing, now.score)
@@ -93,7 +93,7 @@ def _listed(config: Config, now: Deployed) -> tuple[dict[str, Any], dict[str, An
     write_whole(config.clients_csv, csv_of(listing))
     write_whole(config.clients_json, json_of(listing))
     keep(config, present, listing)
-    outcomes = outcomes_of(config, (rows, schema, tick))
+    outcomes = outcomes_of(config, (rows, schema, data_version))
     write_json(config.outcomes, outcomes)
     return listing, outcomes, taken
 

@@ -36,7 +36,9 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         config = made(Path(scratch))
-        lists = [listing(tick, chosen.clients) for tick in range(1, chosen.lists + 1)]
+        lists = [
+            listing(data_version, chosen.clients) for data_version in range(1, chosen.lists + 1)
+        ]
         kept = [timed(lambda told=told: keep(config, told)) for told in lists]
         files = [timed(lambda told=told: keep_plain(Path(scratch), told)) for told in lists]
         names = [f"client {at}" for at in range(0, chosen.clients, chosen.clients // ASKED)]
@@ -72,20 +74,22 @@ def made(folder: Path) -> Config:
     return config
 
 
-def listing(tick: int, clients: int) -> dict[str, Any]:
+def listing(data_version: int, clients: int) -> dict[str, Any]:
     """A list as reporting.py makes it, a tenth of the clients called."""
-    risks = np.sort(np.random.default_rng([SEED, tick]).random(clients))[::-1].round(6).tolist()
+    risks = (
+        np.sort(np.random.default_rng([SEED, data_version]).random(clients))[::-1].round(6).tolist()
+    )
     reasons = [{"points": 12.5, "text": "orders 3 (usually 9 to 55)"}] * 3
     told = [
-        {"rank": at + 1, "client": f"client {(at * 7919 + tick) % clients}", "risk": risk,
-         "date": f"2030-{tick % 12 + 1:02d}-28", "call": at < clients // 10,
+        {"rank": at + 1, "client": f"client {(at * 7919 + data_version) % clients}", "risk": risk,
+         "date": f"2030-{data_version % 12 + 1:02d}-28", "call": at < clients // 10,
          "band": "high" if at < clients // 10 else "low", "notes": [], "reasons": reasons}
         for at, risk in enumerate(risks)
     ]  # fmt: skip
     return {
-        "clients": told, "tick": tick, "model_version": 1, "basis": "unlabelled",
+        "clients": told, "data_version": data_version, "model_version": 1, "basis": "unlabelled",
         "data_date": told[0]["date"], "cut": {"called": clients // 10},
-        "scored_at": f"2031-01-{tick % 28 + 1:02d}T07:00:00Z",
+        "scored_at": f"2031-01-{data_version % 28 + 1:02d}T07:00:00Z",
     }  # fmt: skip
 
 
@@ -100,7 +104,7 @@ def keep(config: Config, told: dict[str, Any]) -> None:
 
 
 def keep_plain(folder: Path, told: dict[str, Any]) -> None:
-    write_whole(folder / f"list-{told['tick']:04}.json", json.dumps(told))
+    write_whole(folder / f"list-{told['data_version']:04}.json", json.dumps(told))
 
 
 def found_plain(folder: Path, name: str) -> list[dict[str, Any]]:

@@ -116,7 +116,7 @@ COLUMNS = {
     ),
     "target_values": Setting({}, "object", 'other words for 1 and 0, as `{"Yes": 1, "No": 0}`'),
 }
-RESERVED = ("_date", "_line", "_duplicate", "_tick", "_replaced", "_order", "_row")
+RESERVED = ("_date", "_line", "_duplicate", "_data_version", "_replaced", "_order", "_row")
 CSV = {
     "delimiter": Setting(",", "text", "one character between the cells"),
     "encoding": Setting("utf-8", "text", "as Python names it"),

@@ -87,7 +87,7 @@ def listing(made: list[dict[str, Any]], version: int = 1) -> dict[str, Any]:
     return {
         "format": 1,
         "model_version": version,
-        "tick": 1,
+        "data_version": 1,
         "basis": "unlabelled",
         "note": "clients whose last row has no label yet",
         "scored_at": "2026-11-24T07:00:00Z",

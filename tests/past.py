@@ -82,7 +82,7 @@ def outcomes(**more: Any) -> dict[str, Any]:
     return {
         "format": 1,
         "made_at": "2026-11-24T07:00:06Z",
-        "tick": 9,
+        "data_version": 9,
         "least": 30,
         "known": 4201,
         "waiting": 410,
@@ -139,7 +139,7 @@ def entry(number: int, **changed: Any) -> Entry:
     usual: dict[str, Any] = {
         "key": f"look {number}",
         "at": f"{day}T07:00:00Z",
-        "tick": number,
+        "data_version": number,
         "policy": "fast",
         "verdict": "keep",
         "action": "none",
@@ -284,7 +284,7 @@ def write_watch(project: Project, *rows: dict[str, Any]) -> None:
         drift_row("activity", "watching", 0.03),
         *(drift_row(f"column {at}", "steady", 0.01) for at in range(12)),
     ]
-    seen = {"version": 1, "at": "2026-11-24T07:00:03Z", "tick": 1, "rows": told, "note": ""}
+    seen = {"version": 1, "at": "2026-11-24T07:00:03Z", "data_version": 1, "rows": told, "note": ""}
     body = {"format": 1, "ranking": 1, "stand": {}, "state": {}, "seen": seen}
     project.config.watch.write_text(json.dumps(seal(body)))
 

@@ -211,7 +211,7 @@ WRONG = {
     ),
     "a name with a space": ({"columns": {"target": " exited"}}, "' exited' has a space at an end"),
     "a name of the store's": (
-        {"columns": {"features": ["_tick"]}},
+        {"columns": {"features": ["_data_version"]}},
         "'_tick' is the store's own name",
     ),
     "a target word for 2": (

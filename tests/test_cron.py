@@ -127,7 +127,7 @@ def loaded(*words: str) -> set[str]:
 
 
 def test_through_a_symlink_a_person_at_a_terminal_sees_the_line(checkout, ticked, tmp_path):
-    link = tmp_path / "tick"
+    link = tmp_path / "data_version"
     link.symlink_to(checkout / "fullprocess.sh")
     screen, terminal = pty.openpty()
     done = subprocess.run(

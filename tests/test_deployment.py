@@ -236,7 +236,7 @@ def test_a_first_deployment_by_hand_is_not_held_and_is_in_the_history(deployed: 
     assert not deployment.is_held(deployed.config)
     (entry,) = entries(deployed.config)
     assert (entry.verdict, entry.action) == ("by hand", "deployment by hand")
-    assert (entry.before, entry.after, entry.tick) == (None, 1, 1)
+    assert (entry.before, entry.after, entry.data_version) == (None, 1, 1)
     assert entry.reason.startswith("deployed version 1 (F1 0.")
 
 
@@ -251,7 +251,12 @@ def test_a_deployment_by_hand_over_a_release_is_held_and_in_the_history(
     assert deployment.is_held(deployed.config)
     assert "current, held" in deployed.run("deployment.py", "--list").stdout
     last = entries(deployed.config)[-1]
-    assert (last.action, last.before, last.after, last.tick) == ("deployment by hand", 1, 2, 2)
+    assert (last.action, last.before, last.after, last.data_version) == (
+        "deployment by hand",
+        1,
+        2,
+        2,
+    )
     assert last.reason == said.rstrip("\n")
 
 

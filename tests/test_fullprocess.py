@@ -161,7 +161,7 @@ def test_a_model_that_does_as_well_on_new_rows_is_kept_and_the_list_rewritten(
     assert evidence["rows"] == 60 and details["f1_on_new_rows"] >= details["f1_of_deployed"]
     assert f"F1 {details['f1_on_new_rows']:.3f} on 60 new labelled rows" in said.text
     assert version(raw) == 1
-    assert listing(raw)["tick"] == before["tick"] + 1
+    assert listing(raw)["data_version"] == before["data_version"] + 1
     assert {c["client"] for c in listing(raw)["clients"]} > {c["client"] for c in before["clients"]}
     assert outcome(raw) == "idle"
 
@@ -282,7 +282,7 @@ def test_the_other_policies_on_new_rows(
 
     assert outcome(started) == verdict
     assert version(started) == (2 if verdict == "deploy" else 1)
-    assert listing(started)["tick"] == 2
+    assert listing(started)["data_version"] == 2
 
 
 def test_always_trains_on_all_rows_and_does_so_once(started: Project) -> None:
@@ -308,7 +308,7 @@ def test_a_version_chosen_by_hand_is_held_until_it_is_released(raw: Project) -> 
 
     assert [held.data["outcome"], idle, held_again.data["outcome"]] == ["held", "idle", "held"]
     assert "version 1 was chosen by hand" in held_again.text
-    assert (listed["model_version"], listed["tick"]) == (1, 3)
+    assert (listed["model_version"], listed["data_version"]) == (1, 3)
     assert judged.text.startswith("deployed version 3: ")
     assert judged.data["evidence"]["rows"] == 60
 
@@ -330,7 +330,7 @@ def test_labels_wait_for_their_horizon_and_are_judged_when_they_mature(tmp_path:
         == datetime.datetime.combine(tomorrow, datetime.time(), datetime.UTC).timestamp()
     )
 
-    with mock.patch("risk.decide.policies.today", return_value=tomorrow):
+    with mock.patch("risk.decide.snapshot.today", return_value=tomorrow):
         matured = full_look(project)
 
     assert (first.data["outcome"], idle) == ("deploy", "idle")
@@ -345,7 +345,6 @@ def test_a_longer_horizon_does_not_make_old_rows_new(tmp_path: Path) -> None:
     project = new_project(tmp_path, policy="raw", horizon_days=1)
     project.write(f"sourcedata/{date}.csv", client_rows(60, seed=1))
     with (
-        mock.patch("risk.decide.policies.today", return_value=then),
         mock.patch("risk.data.snapshot.today", return_value=then),
     ):
         look(project)
@@ -520,7 +519,7 @@ def test_a_tick_that_finds_a_run_going_on_says_since_when_and_exits_0(started: P
         f"locked: training.py is running since {since} (process {os.getpid()})"
     )
     assert done.stderr == ""
-    assert marker(started)["tick"] == 1
+    assert marker(started)["data_version"] == 1
 
 
 HANGING = """

@@ -104,7 +104,7 @@ def test_the_script_answers_a_program_in_json(own: Project) -> None:
         1,
         0,
     )
-    assert (found["kept"], found["tick"], found["notes"]) == (1, 1, [])
+    assert (found["kept"], found["data_version"], found["notes"]) == (1, 1, [])
     assert [entry["file"] for entry in found["files"]] == ["one.csv"]
 
 
@@ -195,8 +195,11 @@ def test_a_date_column_goes_before_the_date_in_the_path(own: Project) -> None:
     own.write("sourcedata/x_2026-02-28.csv", [A + ",20260301"], header=header)
     ingest(own.config)
     assert final(own) == ["a,2026-03-01,1,2,3,0", "a,2026-03-02,1,2,3,0"]
-    rows, _, tick = stored_rows(own.config)
-    assert ([str(date) for date in rows["_date"]], tick) == (["2026-03-01", "2026-03-02"], 1)
+    rows, _, data_version = stored_rows(own.config)
+    assert ([str(date) for date in rows["_date"]], data_version) == (
+        ["2026-03-01", "2026-03-02"],
+        1,
+    )
 
 
 def test_a_dated_file_without_rows_is_no_error(own: Project) -> None:
@@ -282,7 +285,7 @@ def test_a_touched_file_is_hashed_and_not_read_again(own: Project) -> None:
     ingest(own.config)
     age(one, 100)
     outcome = ingest(own.config)
-    assert (outcome.worked, outcome.data["tick"]) == (False, 1)
+    assert (outcome.worked, outcome.data["data_version"]) == (False, 1)
     state = own.json("ingesteddata/state.json")
     assert state["files"]["one.csv"]["mtime_ns"] == one.stat().st_mtime_ns
 
@@ -655,8 +658,12 @@ def test_rebuild_takes_changed_columns_and_marks_every_row_as_replaced(own: Proj
     assert own.text("ingesteddata/finaldata.csv") == (
         "corporation,plan,lastmonth_activity,exited\na,basic,1,0\n"
     )
-    rows, _, tick = stored_rows(own.config)
-    assert (rows["_tick"].to_list(), rows["_replaced"].to_list(), tick) == ([2], [True], 2)
+    rows, _, data_version = stored_rows(own.config)
+    assert (rows["_data_version"].to_list(), rows["_replaced"].to_list(), data_version) == (
+        [2],
+        [True],
+        2,
+    )
 
 
 # ------------------------------------------------------------ somebody's work in finaldata.csv
@@ -742,7 +749,7 @@ def test_a_finaldata_put_there_by_hand_is_read_by_the_same_rules(own: Project) -
         b'{"format": 0}',
         b'{"format": 1}',
         b'{"format": "1"}',
-        b'{"format": 1, "tick": 1, "kinds": {}, "layout": [], "finaldata": {}, '
+        b'{"format": 1, "data_version": 1, "kinds": {}, "layout": [], "finaldata": {}, '
         b'"files": {"a": {}}, "erased": []}',
     ],
 )
@@ -805,10 +812,10 @@ def test_a_rebuild_gives_the_bytes_of_the_incremental_way(own: Project) -> None:
     ingest(own.config)
     own.write("sourcedata/m_2026-02.csv", [C, "d,1,1,1,"])
     ingest(own.config)
-    before, ticks = content(own), stored_rows(own.config)[0].select("_tick", "_replaced")
+    before, ticks = content(own), stored_rows(own.config)[0].select("_data_version", "_replaced")
     own.run("ingestion.py", "--rebuild")
     assert content(own) == before
-    assert stored_rows(own.config)[0].select("_tick", "_replaced").equals(ticks)
+    assert stored_rows(own.config)[0].select("_data_version", "_replaced").equals(ticks)
     assert byhand(own) == []
 
 

@@ -225,7 +225,7 @@ def test_a_torn_append_is_cut_back_and_never_a_row(tmp_path: Path, tail: str) ->
     before, size = finaldata.read_text(), finaldata.stat().st_size
     finaldata.write_text(before + tail)
     (project.folder / "ingesteddata/intent.json").write_text(
-        json.dumps({"tick": 2, "kind": "append", "old": size, "new": size + 1000})
+        json.dumps({"data_version": 2, "kind": "append", "old": size, "new": size + 1000})
     )
     for late in ("three.csv", "refused.csv"):
         (project.folder / "sourcedata" / late).unlink()
@@ -242,7 +242,7 @@ def test_a_longer_file_than_the_open_append_could_leave_is_somebodys_work(tmp_pa
     before, size = finaldata.read_text(), finaldata.stat().st_size
     finaldata.write_text(before + "mine,1,2,3,0\n")
     (project.folder / "ingesteddata/intent.json").write_text(
-        json.dumps({"tick": 2, "kind": "append", "old": size, "new": size + 3})
+        json.dumps({"data_version": 2, "kind": "append", "old": size, "new": size + 3})
     )
     project.run("ingestion.py")
     (aside,) = project.folder.glob("ingesteddata/finaldata.byhand-*.csv")

@@ -160,7 +160,7 @@ def everything(folder: Path) -> set[str]:
 def test_test_means_ruff_then_mypy_then_pytest():
     plan = make(ROOT, "-n", "test", "ARGS=-k word").stdout
     tools = re.findall(r"-m (ruff|mypy|pytest)\b(.*)", plan)
-    assert [tool for tool, _ in tools] == ["ruff", "mypy", "pytest"]
+    assert [tool for tool, _ in tools] == ["ruff", "ruff", "mypy", "pytest"]
     assert tools[2][1].strip() == "-n auto --dist loadfile -k word"
 
 

@@ -114,7 +114,7 @@ def test_the_model_says_where_it_comes_from(project: Project) -> None:
     raw = project.config.model_pickle.read_bytes()
     assert lineage["data_sha256"] == file_sha256(project.config.finaldata)
     assert lineage["trainedmodel_sha256"] == hashlib.sha256(raw).hexdigest()
-    assert (lineage["rows"], lineage["recipe"], lineage["seed"], lineage["tick"]) == (
+    assert (lineage["rows"], lineage["recipe"], lineage["seed"], lineage["data_version"]) == (
         120,
         "default",
         0,
@@ -211,7 +211,7 @@ def test_a_file_put_there_by_hand_trains_without_a_store(project: Project) -> No
     path = project.write("ingesteddata/finaldata.csv", client_rows(40, seed=9))
     assert train(project.config).text.startswith("trained on 40 labelled rows")
     lineage = portable.parse(project.config.model_json.read_bytes()).lineage
-    assert (lineage["tick"], lineage["data_sha256"]) == (0, file_sha256(path))
+    assert (lineage["data_version"], lineage["data_sha256"]) == (0, file_sha256(path))
 
 
 def test_without_rows_training_says_to_ingest(project: Project) -> None:

@@ -104,13 +104,15 @@ def _former_risks(
         table = {name: current[name].to_list() for name in model.columns}
         risks = [round(risk, 6) for risk in model.probabilities(table).tolist()]
     found: dict[str, float | None] = {}
-    came = zip(names, current["_date"], current["_tick"], current["_replaced"], risks, strict=True)
-    for name, date, tick, replaced, risk in came:
-        told, old = before.get(name), 0 < tick <= last.tick and not replaced
+    came = zip(
+        names, current["_date"], current["_data_version"], current["_replaced"], risks, strict=True
+    )
+    for name, date, data_version, replaced, risk in came:
+        told, old = before.get(name), 0 < data_version <= last.data_version and not replaced
         if told and old and told.date == str(date or ""):
             found[name] = told.risk
         else:
-            unseen = basis == "unlabelled" or not (replaced or tick <= last.tick)
+            unseen = basis == "unlabelled" or not (replaced or data_version <= last.data_version)
             found[name] = risk if unseen else None
     return found
 
@@ -166,7 +168,11 @@ def base_of(past: list[Scoring], present: Scoring) -> Scoring | None:
     earlier = [
         scoring
         for scoring in past
-        if (scoring.data_date < present.data_date if dated else scoring.tick < present.tick)
+        if (
+            scoring.data_date < present.data_date
+            if dated
+            else scoring.data_version < present.data_version
+        )
     ]
     return earlier[-1] if earlier else past[0] if past else None
 
@@ -175,7 +181,7 @@ def snapshots_of(told: list[Scoring]) -> list[Scoring]:
     """The last scoring of each data date (of undated rows: of each tick), the last twelve."""
     last: dict[str | int, Scoring] = {}
     for scoring in told:
-        key = scoring.data_date or scoring.tick
+        key = scoring.data_date or scoring.data_version
         last.pop(key, None)
         last[key] = scoring
     return list(last.values())[-SNAPSHOTS:]

@@ -53,7 +53,7 @@ def _trained_on(manifest: dict[str, Any], rows: pl.DataFrame, schema: Schema) ->
     """The rows that the model was trained on; of a file that was sent again since, all of them."""
     day = datetime.date.fromisoformat(manifest["day"])
     known = labelled(rows, schema, manifest["horizon_days"], day)
-    return known.filter((known["_tick"] <= manifest["tick"]) | known["_replaced"])
+    return known.filter((known["_data_version"] <= manifest["data_version"]) | known["_replaced"])
 
 
 def _risks(manifest: dict[str, Any], seen: pl.DataFrame, schema: Schema) -> list[float]:

@@ -51,7 +51,7 @@ def client_list(
     manifest: dict[str, Any],
     rows: pl.DataFrame,
     schema: Schema,
-    tick: int,
+    data_version: int,
     held_out: dict[int, float],
 ) -> dict[str, Any]:
     """The ranked list with what it is based on; risks are probabilities of an exit.
@@ -85,7 +85,7 @@ def client_list(
     return {
         "format": 1,
         "model_version": manifest["version"],
-        "tick": tick,
+        "data_version": data_version,
         "basis": basis,
         "note": NOTES[basis],
         "scored_at": utc_now(),

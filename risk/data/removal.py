@@ -30,7 +30,9 @@ def forget(config: Config, file: str) -> Outcome:
     doomed = {f: e for f, e in store.files.items() if f == file or e["sha256"] == digest}
     gone = sum(entry["accepted"] for entry in doomed.values())
     since = min(_first_tick(entry) for entry in doomed.values())
-    found = {name: (_forgotten(entry, store.tick + 1), None) for name, entry in doomed.items()}
+    found = {
+        name: (_forgotten(entry, store.data_version + 1), None) for name, entry in doomed.items()
+    }
     _commit(store, {**found}, changed=any(entry.get("segment") for entry in doomed.values()))
     also = [f"the same bytes, forgotten too: {', '.join(sorted(set(doomed) - {file}))}"]
     notes += also if len(doomed) > 1 else []
@@ -41,7 +43,7 @@ def forget(config: Config, file: str) -> Outcome:
     return Outcome("\n  ".join([text, *notes]), {"file": file, "rows": gone, "notes": notes})
 
 
-def _forgotten(entry: Entry, tick: int) -> Entry:
+def _forgotten(entry: Entry, data_version: int) -> Entry:
     dropped = ("segment", "segment_sha256", "refusal", "quarantine")
     kept = {key: value for key, value in entry.items() if key not in dropped}
     return kept | {
@@ -49,7 +51,7 @@ def _forgotten(entry: Entry, tick: int) -> Entry:
         "reason": "taken out by hand",
         "slot": None,
         "dates": [],
-        "tick": tick,
+        "data_version": data_version,
         **dict.fromkeys(COUNTS, 0),
     }
 
@@ -99,7 +101,7 @@ def _without_client(
     import polars as pl
 
     found: dict[str, tuple[Entry, pl.DataFrame | None]] = {}
-    gone, since = 0, store.tick
+    gone, since = 0, store.data_version
     for entry in store.live():
         frame = store.segment(entry)
         rows = frame.filter(pl.col(store.schema.named("id")) != client)
@@ -124,7 +126,7 @@ def _commit(
 
 def _first_tick(entry: Entry) -> int:
     """Since when the file's rows may have been trained on; 0 where an earlier version had some."""
-    return 0 if entry["replaced"] else entry["tick"]
+    return 0 if entry["replaced"] else entry["data_version"]
 
 
 # ------------------------------------------------------------ erased clients in what comes later
@@ -217,9 +219,9 @@ def _carried(config: Config, since: int) -> str:
     carrying = [
         f"version {release.version} in {config.shown(config.production_folder)}"
         for release in releases(config)
-        if release.manifest.get("tick", 0) >= since
+        if release.manifest.get("data_version", 0) >= since
     ]
-    if lineage.get("tick", -1) >= since:
+    if lineage.get("data_version", -1) >= since:
         carrying.insert(0, config.shown(config.model_pickle))
     if not carrying:
         return "No model was trained on them."

@@ -31,11 +31,11 @@ class TrainingRows:
 
 def training_rows(config: Config) -> TrainingRows:
     """The rows whose label is known and mature today, superseded and unlabelled ones left out."""
-    rows, schema, tick = stored_rows(config)
+    rows, schema, data_version = stored_rows(config)
     known = labelled(rows, schema, config.horizon_days, today())
     columns = feature_kinds(schema)
     labels = known[schema.named("target")].to_numpy().astype(np.int64)
-    lineage = lineage_of(config, known, schema, tick)
+    lineage = lineage_of(config, known, schema, data_version)
     return TrainingRows(
         pandas_of(known.select(list(columns))),
         labels,
@@ -45,7 +45,9 @@ def training_rows(config: Config) -> TrainingRows:
     )
 
 
-def lineage_of(config: Config, known: pl.DataFrame, schema: Schema, tick: int) -> dict[str, Any]:
+def lineage_of(
+    config: Config, known: pl.DataFrame, schema: Schema, data_version: int
+) -> dict[str, Any]:
     """Where a model comes from that is trained on these labelled rows today."""
     labels = known[schema.named("target")]
     exits = int(labels.sum())
@@ -54,7 +56,7 @@ def lineage_of(config: Config, known: pl.DataFrame, schema: Schema, tick: int) -
         "rows": known.height,
         "exits": exits,
         "base_rate": exits / known.height if known.height else None,
-        "tick": tick,
+        "data_version": data_version,
         "day": str(today()),
         "horizon_days": config.horizon_days,
         "data_sha256": file_sha256(config.finaldata),
@@ -97,12 +99,13 @@ def pandas_of(frame: Any) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class DataVersion:
-    """How far the data go: the store's tick, the day, the horizon by which labels counted then.
+    """How far the data go: the store's data version, the day, the horizon by which labels counted
+    then.
 
     next_maturity: seconds since 1970 when the next waiting label may be used, 0 if none waits.
     """
 
-    tick: int
+    number: int
     day: str
     horizon_days: int
     next_maturity: float = 0.0
@@ -128,17 +131,17 @@ class Snapshot:
 
 
 def read_snapshot(config: Config) -> Snapshot:
-    rows, schema, tick = stored_rows(config)
+    rows, schema, data_version = stored_rows(config)
     day, horizon = today(), config.horizon_days
     usable = usable_labels(rows, schema, horizon, day)
     waiting = next_maturity(rows, schema, horizon, day)
-    stand = DataVersion(tick, str(day), horizon, _seconds_of(waiting))
+    stand = DataVersion(data_version, str(day), horizon, _seconds_of(waiting))
     return Snapshot(rows, usable, rows.filter(usable), schema, stand)
 
 
 def new_since(rows: pl.DataFrame, stand: DataVersion) -> pl.Series:
     """Which labelled rows were not there yet, or not mature yet, when the data stood there."""
-    late = rows["_tick"] > stand.tick
+    late = rows["_data_version"] > stand.number
     if not stand.horizon_days or not stand.day:
         return late
     return late | ~mature(rows, stand.horizon_days, datetime.date.fromisoformat(stand.day))

@@ -60,9 +60,9 @@ class Store:
         return cls(config, state, schema)
 
     @property
-    def tick(self) -> int:
+    def data_version(self) -> int:
         """How many ingestions have changed the store."""
-        return self.state["tick"]
+        return self.state["data_version"]
 
     @property
     def files(self) -> dict[str, Entry]:
@@ -92,7 +92,7 @@ class Store:
         import polars as pl
 
         empty = pl.DataFrame(schema=frame_types(self.schema))
-        parts = [self._tagged(empty, {"tick": 0, "replaced": False})]
+        parts = [self._tagged(empty, {"data_version": 0, "replaced": False})]
         parts += [self._tagged(self.segment(entry), entry) for entry in self.live()]
         return pl.concat(parts).filter(~pl.col("_duplicate")).drop("_duplicate", "_line")
 
@@ -101,7 +101,7 @@ class Store:
         import polars as pl
 
         return frame.with_columns(
-            pl.lit(entry["tick"], pl.Int64).alias("_tick"),
+            pl.lit(entry["data_version"], pl.Int64).alias("_data_version"),
             pl.lit(entry["replaced"]).alias("_replaced"),
         )
 
@@ -109,7 +109,7 @@ class Store:
 
     def put(self, found: dict[str, tuple[Entry, pl.DataFrame | None]], *, rebuild: bool) -> None:
         """Commit files (entry, and rows or None) as one tick; a crash leaves all or nothing."""
-        tick = self.tick + 1
+        data_version = self.data_version + 1
         new = {file: frame for file, (_, frame) in found.items() if frame is not None}
         before = [] if rebuild else self._same_dates(new)
         self.files.update({file: entry for file, (entry, _) in found.items()})
@@ -119,10 +119,11 @@ class Store:
         parts.sort(key=lambda part: part[0]["slot"])
         flags = self._flags(before, [frame for _, frame in parts])
         written = [
-            self._write_segment(e, f, flag, tick) for (e, f), flag in zip(parts, flags, strict=True)
+            self._write_segment(e, f, flag, data_version)
+            for (e, f), flag in zip(parts, flags, strict=True)
         ]
         check_counts([*(entry for entry, _ in found.values()), *(entry for entry, _ in parts)])
-        self._publish(tick, written, rebuild=rebuild or not self.state["layout"])
+        self._publish(data_version, written, rebuild=rebuild or not self.state["layout"])
 
     def _same_dates(self, new: dict[str, pl.DataFrame]) -> list[pl.DataFrame]:
         """Rows already kept that share a date with a new row: only they can be its duplicate."""
@@ -156,7 +157,7 @@ class Store:
         return flags
 
     def _write_segment(
-        self, entry: Entry, frame: pl.DataFrame, flag: pl.Series, tick: int
+        self, entry: Entry, frame: pl.DataFrame, flag: pl.Series, data_version: int
     ) -> pl.DataFrame:
         """Write the file's rows unless the segment stands already; the rows with their flags."""
         marked = frame.with_columns(flag.alias("_duplicate")).select(list(frame_types(self.schema)))
@@ -167,32 +168,35 @@ class Store:
         if not stands:
             out = io.BytesIO()
             marked.write_parquet(out, compression="zstd")
-            entry["segment"] = f"{entry['slot']:06d}-{entry['sha256'][:12]}-{tick}.parquet"
+            entry["segment"] = f"{entry['slot']:06d}-{entry['sha256'][:12]}-{data_version}.parquet"
             entry["segment_sha256"] = sha256(out.getvalue())
             write_whole(self.config.segments / entry["segment"], out.getvalue())
         return marked
 
-    def _publish(self, tick: int, parts: list[pl.DataFrame], *, rebuild: bool) -> None:
+    def _publish(self, data_version: int, parts: list[pl.DataFrame], *, rebuild: bool) -> None:
         """finaldata.csv, then the state: the rename of the state is the moment that counts."""
         import polars as pl
 
         rows = pl.concat(parts) if parts else pl.DataFrame(schema=frame_types(self.schema))
         text = csv_bytes(rows.filter(~pl.col("_duplicate")), self.schema, header=rebuild)
         if rebuild:
-            _begin(self.config, {"tick": tick, "kind": "rebuild", "sha256": sha256(text)})
+            _begin(
+                self.config,
+                {"data_version": data_version, "kind": "rebuild", "sha256": sha256(text)},
+            )
             write_whole(self.config.finaldata, text)
         elif text:
-            self._append(tick, text)
+            self._append(data_version, text)
         self.state |= {
             "format": FORMAT,
-            "tick": tick,
+            "data_version": data_version,
             "kinds": self.schema.kinds(),
             "layout": layout(self.schema),
         }
         self._record_finaldata()
         _intent_path(self.config).unlink(missing_ok=True)
 
-    def _append(self, tick: int, text: bytes) -> None:
+    def _append(self, data_version: int, text: bytes) -> None:
         """Append under an intent, so that a crash in between is cut back and never half a row."""
         if not self._finaldata_as_recorded():
             raise PipelineError(
@@ -200,7 +204,10 @@ class Store:
                 "again (it moves a changed file aside and rebuilds it)"
             )
         old = self.state["finaldata"]["bytes"]
-        _begin(self.config, {"tick": tick, "kind": "append", "old": old, "new": old + len(text)})
+        _begin(
+            self.config,
+            {"data_version": data_version, "kind": "append", "old": old, "new": old + len(text)},
+        )
         with open(self.config.finaldata, "r+b") as file:
             file.seek(old)
             file.write(text)
@@ -246,7 +253,7 @@ class Store:
         if not path.exists():
             return []
         intent = read_optional_json(path)
-        undone = intent.get("tick", 0) > self.tick
+        undone = intent.get("data_version", 0) > self.data_version
         if undone and self._left_by(intent):
             self._take_back(intent)
         path.unlink()
@@ -339,7 +346,7 @@ def empty_state() -> dict[str, Any]:
     """The state before the first ingestion."""
     return {
         "format": FORMAT,
-        "tick": 0,
+        "data_version": 0,
         "kinds": {},
         "layout": None,
         "finaldata": None,
@@ -353,8 +360,8 @@ def read_state(config: Config) -> dict[str, Any]:
     if not config.store_state.exists():
         # After the store was deleted ticks go on: the deployed model's rows are known by theirs.
         manifest = read_optional_json(config.production_folder / "current" / "manifest.json")
-        tick = manifest.get("tick")
-        return empty_state() | {"tick": tick if type(tick) is int else 0}
+        data_version = manifest.get("data_version")
+        return empty_state() | {"data_version": data_version if type(data_version) is int else 0}
     state = read_optional_json(config.store_state)
     version = state.get("format")
     if type(version) is int and version > FORMAT:
@@ -372,7 +379,7 @@ def _sound(state: dict[str, Any]) -> bool:
         "file",
         "verdict",
         "slot",
-        "tick",
+        "data_version",
         "replaced",
         "sha256",
         "size",
@@ -482,7 +489,7 @@ def write_record(store: Store) -> None:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(RECORD_HEADER.split(","))
-    for entry in sorted(store.files.values(), key=lambda e: (e["tick"], e["file"])):
+    for entry in sorted(store.files.values(), key=lambda e: (e["data_version"], e["file"])):
         writer.writerow(_record_row(store.config, entry, entry))
         if "refusal" in entry:
             writer.writerow(_record_row(store.config, entry, entry["refusal"]))
@@ -507,7 +514,10 @@ def _record_row(config: Config, entry: Entry, counts: Entry) -> list[Any]:
 def _write_summary(store: Store) -> None:
     """summary.json: count, mean, median, sample deviation and missing share of every column."""
     old = read_optional_json(store.config.summary)
-    if old.get("tick") == store.tick and old.get("finaldata") == store.state["finaldata"]:
+    if (
+        old.get("data_version") == store.data_version
+        and old.get("finaldata") == store.state["finaldata"]
+    ):
         return
     rows = store.rows()
     columns = {
@@ -516,7 +526,7 @@ def _write_summary(store: Store) -> None:
     write_json(
         store.config.summary,
         {
-            "tick": store.tick,
+            "data_version": store.data_version,
             "finaldata": store.state["finaldata"],
             "rows": rows.height,
             "measured_at": utc_now(),
@@ -567,7 +577,7 @@ def stored_rows(config: Config) -> tuple[pl.DataFrame, Schema, int]:
             f"{config.finaldata} is not as ingestion.py left it; run ingestion.py "
             "(it moves a changed file aside and rebuilds it)"
         )
-    return store.rows(), store.schema, store.tick
+    return store.rows(), store.schema, store.data_version
 
 
 def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
@@ -590,7 +600,7 @@ def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
         raise PipelineError(f"{config.finaldata}: {reading.refused}")
     frame = frame_of(reading, schema, None).drop("_line")
     return frame.with_columns(
-        pl.lit(0, pl.Int64).alias("_tick"), pl.lit(False).alias("_replaced")
+        pl.lit(0, pl.Int64).alias("_data_version"), pl.lit(False).alias("_replaced")
     ), schema
 
 

@@ -79,7 +79,7 @@ def looked(config: Config, *, held: bool, commit: bool = True) -> EvaluationResu
     book = _current_book(config, table, model, manifest)
     if book.due is not None:
         return _completed(config, table, book, manifest)
-    fault = fault_look(config, table.stand, book.stands[-1].tick)
+    fault = fault_look(config, table.stand, book.stands[-1].number)
     if fault is not None:
         return fault
     return _judged(config, table, book, manifest, commit=commit)
@@ -104,7 +104,7 @@ def _current_book(config: Config, table: Snapshot, model: Model, manifest: dict[
     ours = manifest["version"] == book.release or manifest.get("look") == book.look
     same = book.contest.policy == config.policy and book.recipe == config.model
     # A store that was deleted and filled again counts its ticks from the deployed model's.
-    same_store = book.stands[-1].tick <= table.stand.tick
+    same_store = book.stands[-1].number <= table.stand.number
     if ours and same_store and (same or book.due is not None):
         return book
     former = dict(book.contest.former)
@@ -128,8 +128,8 @@ def _new_book(
     Those are the rows that it was trained on, and the rows up to the last look, if any: the former
     champions may have been trained on them.
     """
-    trained = DataVersion(manifest["tick"], manifest["day"], manifest["horizon_days"])
-    start = max((trained, *judged), key=lambda stand: (stand.tick, stand.day))
+    trained = DataVersion(manifest["data_version"], manifest["day"], manifest["horizon_days"])
+    start = max((trained, *judged), key=lambda stand: (stand.number, stand.day))
     rows = table.known.filter(~new_since(table.known, start))
     if not rows.height:
         rows, start = table.known, table.stand
@@ -249,7 +249,7 @@ def _waiting(table: Snapshot, book: Book, rows: int, lack: str) -> Decision:
     if rows:
         what = numbered(rows, "labelled row")
         return Decision(WAIT, f"{what} not judged yet, evidence needs {lack}", judged=False)
-    unlabelled = int((~table.usable & (table.rows["_tick"] > book.stands[-1].tick)).sum())
+    unlabelled = int((~table.usable & (table.rows["_data_version"] > book.stands[-1].number)).sum())
     if unlabelled:
         what = numbered(unlabelled, "new row")
         why = f"{what} without a label to judge by; judged when labels come"
@@ -285,13 +285,15 @@ def _matched(
 
     ours = kept.with_row_index("_place").filter(pl.col("champion") == champion)
     ours = ours.unique(["_client", "_date"], keep="first", maintain_order=True)
-    wanted = rows.select(pl.col(client).cast(pl.String).alias("_client"), "_date", "_tick")
+    wanted = rows.select(pl.col(client).cast(pl.String).alias("_client"), "_date", "_data_version")
     found = wanted.with_row_index("_at").join(
-        ours.select("_client", "_date", "_place", pl.col("_tick").alias("_told")),
+        ours.select("_client", "_date", "_place", pl.col("_data_version").alias("_told")),
         on=["_client", "_date"],
         nulls_equal=True,
     )
-    found = found.filter(pl.col("_date").is_not_null() | (pl.col("_told") < pl.col("_tick")))
+    found = found.filter(
+        pl.col("_date").is_not_null() | (pl.col("_told") < pl.col("_data_version"))
+    )
     return tuple(found[name].to_numpy().astype(np.int64) for name in ("_at", "_place"))  # type: ignore[return-value]
 
 
@@ -375,7 +377,7 @@ def _after(
         contest = replace(contest, name=f"{NAME}{next_version(config)}")
     return replace(
         book,
-        look=f"{stand.tick} {stand.day} {stand.horizon_days}",
+        look=f"{stand.number} {stand.day} {stand.horizon_days}",
         contest=contest,
         release=manifest["version"],
         stands=(*book.stands, stand),
@@ -406,7 +408,7 @@ def _furnished(
     return replace(
         model,
         columns=known.columns,
-        lineage=lineage_of(config, used, table.schema, table.stand.tick),
+        lineage=lineage_of(config, used, table.schema, table.stand.number),
         profile=profile_of(rows, known.columns),
         checks=portable.check_rows(rows),
     )
@@ -418,7 +420,7 @@ def _to_deploy(config: Config, book: Book) -> Model:
     lineage = {
         # The release holds the rows as they are now; the models know those up to their look.
         "data_sha256": file_sha256(config.finaldata),
-        "tick": stand.tick,
+        "data_version": stand.number,
         "day": stand.day,
         "horizon_days": stand.horizon_days,
         "look": book.look,
@@ -466,7 +468,7 @@ def _entry(
     moved = "the level of its risks is moved to the new rows" if outcome.action == LAYER else ""
     return {
         "key": f"look {after.look}",
-        "tick": after.stands[-1].tick,
+        "data_version": after.stands[-1].number,
         "policy": config.policy,
         "verdict": KEEP if outcome.action in ("none", LAYER) else DEPLOY,
         "action": outcome.action,
@@ -517,7 +519,7 @@ def _digest(model: Model) -> str:
 def _keep_forecasts(config: Config, table: Snapshot, book: Book) -> None:
     """Commit forecasts of rows that came without a usable label, where there are new ones."""
     stored = read_book(config)
-    if stored is None or stored.look != book.look or table.stand.tick > book.forecasted:
+    if stored is None or stored.look != book.look or table.stand.number > book.forecasted:
         write_book(config, *_with_forecasts(config, table, book, book))
 
 
@@ -529,14 +531,14 @@ def _with_forecasts(
 
     kept = read_forecasts(config, book)
     open_rows = table.rows.filter(~table.usable)
-    new = open_rows.filter(pl.col("_tick") > book.forecasted)
+    new = open_rows.filter(pl.col("_data_version") > book.forecasted)
     kept = _still_there(kept, open_rows, table.client)
     kept, made = (
         _still_open(frame, table) for frame in (kept, _forecast_rows(after.contest, new, table))
     )
     frames = [frame for frame in (kept, made) if frame.height]
     whole = pl.concat(frames, how="diagonal") if frames else kept
-    return replace(after, forecasted=table.stand.tick), whole
+    return replace(after, forecasted=table.stand.number), whole
 
 
 def _still_there(told: pl.DataFrame, open_rows: pl.DataFrame, client: str) -> pl.DataFrame:
@@ -552,12 +554,12 @@ def _still_open(told: pl.DataFrame, table: Snapshot) -> pl.DataFrame:
     of undated ones any later label of the client."""
     import polars as pl
 
-    client, end = pl.col(table.client).cast(pl.String), pl.col("_tick")
+    client, end = pl.col(table.client).cast(pl.String), pl.col("_data_version")
     labels = table.known.select(client.alias("_client"), "_date", end.alias("_end"))
     ends = labels.group_by("_client", "_date").max()
     found = told.join(ends, on=["_client", "_date"], how="left", nulls_equal=True)
     dated, end = pl.col("_date").is_not_null(), pl.col("_end")
-    over = end.is_not_null() & (dated | (end > pl.col("_tick")))
+    over = end.is_not_null() & (dated | (end > pl.col("_data_version")))
     return found.filter(~over).drop("_end")
 
 
@@ -568,7 +570,7 @@ def _forecast_rows(contest: Contest, rows: pl.DataFrame, table: Snapshot) -> pl.
     head = rows.select(
         pl.col(table.client).cast(pl.String).alias("_client"),
         "_date",
-        "_tick",
+        "_data_version",
         pl.lit(_digest(contest.champion)).alias("champion"),
     )
     return head.with_columns([pl.Series(name, values) for name, values in said.items()])

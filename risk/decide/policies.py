@@ -103,8 +103,8 @@ def _entry(
     deploys = decision.verdict == DEPLOY
     action = ("first" if known.deployed is None else "retrained") if deploys else "none"
     return {
-        "key": f"look {stand.tick} {stand.day}",
-        "tick": stand.tick,
+        "key": f"look {stand.number} {stand.day}",
+        "data_version": stand.number,
         "policy": config.policy,
         "verdict": decision.verdict,
         "action": action,
@@ -146,7 +146,7 @@ def _held_by_fault(
     )
     decision = _waiting(FAULT, reason)
     known = Evidence(current_version(config), held=False)
-    entry = _entry(config, known, stand, decision) | {"key": f"fault {stand.tick}"}
+    entry = _entry(config, known, stand, decision) | {"key": f"fault {stand.number}"}
     details = {"faults": [vars(fault) | {"columns": list(fault.columns)} for fault in faults]}
     return EvaluationResult(decision, stand, entry=entry | {"details": details}, faults=faults)
 
@@ -245,19 +245,20 @@ def _of_deployed(config: Config, table: Snapshot, judged: DataVersion) -> dict[s
         model, manifest = portable.parse(release.verified("model.json")), release.manifest
     refuse_other_features(config, model.columns)
     rows, known, schema = table.rows, table.known, table.schema
-    trained = DataVersion(manifest["tick"], manifest["day"], manifest["horizon_days"])
+    trained = DataVersion(manifest["data_version"], manifest["day"], manifest["horizon_days"])
     unseen = known.filter(new_since(known, trained))
     fresh = unseen.filter(new_since(unseen, judged) & ~unseen["_replaced"])
     labels = fresh[schema.named("target")].to_numpy()
     risks = model.probabilities({name: fresh[name].to_list() for name in model.columns})
-    exits, last = int((labels == 1).sum()), max(trained.tick, judged.tick)
+    exits, last = int((labels == 1).sum()), max(trained.number, judged.number)
     return {
         "deployed_f1": _score_to_beat(config, model, manifest),
         "unseen": unseen.height,
         "fresh_f1": f1(labels, (risks >= THRESHOLD).astype(int)) if exits else None,
         "rows": fresh.height,
         "exits": exits,
-        "unlabelled": int((rows["_tick"] > last).sum()) - int((known["_tick"] > last).sum()),
+        "unlabelled": int((rows["_data_version"] > last).sum())
+        - int((known["_data_version"] > last).sum()),
     }
 
 
@@ -271,9 +272,9 @@ def _score_to_beat(config: Config, model: portable.Model, manifest: dict[str, An
     return f1(labels, (model.probabilities(rows) >= THRESHOLD).astype(int))
 
 
-def fault_look(config: Config, stand: DataVersion, tick: int) -> EvaluationResult | None:
+def fault_look(config: Config, stand: DataVersion, data_version: int) -> EvaluationResult | None:
     """The look that is held by data faults of the files after the tick; None where none holds."""
-    faults = tuple(fault for fault in new_faults(config, tick) if fault.holds)
+    faults = tuple(fault for fault in new_faults(config, data_version) if fault.holds)
     return _held_by_fault(config, stand, faults) if faults else None
 
 
@@ -281,5 +282,5 @@ def fault_since(config: Config, judged: DataVersion) -> EvaluationResult | None:
     """The same for the files after the last verdict and the deployed model's rows."""
     table = read_snapshot(config)
     with OpenRelease(config) as release:
-        tick = release.manifest["tick"]
-    return fault_look(config, table.stand, max(tick, judged.tick))
+        data_version = release.manifest["data_version"]
+    return fault_look(config, table.stand, max(data_version, judged.number))

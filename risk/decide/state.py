@@ -42,8 +42,9 @@ class Book:
     look: the last one's name. release: the version that was current when it was written. recipe:
     the experts'. due: the action of a look that is not settled, that is deployed and in the
     history, yet; None once it is. stands: where the data stood at each look, oldest first. since:
-    the same at the champion's deployment. forecasted: the store's tick up to which unlabelled rows
-    have forecasts. better, worse: the champion's bets against the base rate, and the base rate's
+    the same at the champion's deployment. forecasted: the store's data version up to which
+    unlabelled rows have forecasts. better, worse: the champion's bets against the base rate, and
+    the base rate's
     against it. proven: whether any champion has beaten the base rate. entry: the last look as the
     history has it.
     """
@@ -151,12 +152,17 @@ def _parquet(frame: pl.DataFrame) -> bytes:
 
 
 def read_forecasts(config: Config, book: Book) -> pl.DataFrame:
-    """What was said of rows without a label: _client, _date, _tick, champion (its digest), and
-    the log-odds."""
+    """What was said of rows without a label: _client, _date, _data_version, champion (its digest),
+    and the log-odds."""
     import polars as pl
 
     empty = pl.DataFrame(
-        schema={"_client": pl.String, "_date": pl.Date, "_tick": pl.Int64, "champion": pl.String}
+        schema={
+            "_client": pl.String,
+            "_date": pl.Date,
+            "_data_version": pl.Int64,
+            "champion": pl.String,
+        }
     )
     if book.forecasts is None:
         return empty

@@ -59,7 +59,7 @@ def reference_bytes(config: Config, model: Model) -> bytes:
 
 def _reference(config: Config, model: Model) -> dict[str, Any]:
     rows, schema, _ = stored_rows(config)
-    rows = rows.filter(rows["_tick"] <= model.lineage["tick"])
+    rows = rows.filter(rows["_data_version"] <= model.lineage["data_version"])
     sampled = rows[sample_of(rows.height, SHOWN_ROWS)]
     return {
         "drift": _drift_part(model, rows, schema),
@@ -100,16 +100,16 @@ def _drift_part(model: Model, rows: pl.DataFrame, schema: Schema) -> dict[str, A
 
 def _newest(rows: pl.DataFrame, least: int) -> pl.DataFrame:
     """The newest rows, whole ticks and dates, until there are so many."""
-    sizes = rows.group_by("_tick", "_date").len()
-    sizes = sizes.sort("_tick", "_date", descending=True, nulls_last=True)
+    sizes = rows.group_by("_data_version", "_date").len()
+    sizes = sizes.sort("_data_version", "_date", descending=True, nulls_last=True)
     before = sizes["len"].cum_sum() - sizes["len"]
-    pairs = sizes.filter(before < least).select("_tick", "_date")
-    return rows.join(pairs, on=["_tick", "_date"], how="semi", nulls_equal=True)
+    pairs = sizes.filter(before < least).select("_data_version", "_date")
+    return rows.join(pairs, on=["_data_version", "_date"], how="semi", nulls_equal=True)
 
 
 def _groups(rows: pl.DataFrame) -> np.ndarray:
     """Which rows came together: a number for each tick and date. Shape (n,)."""
-    together = rows.select("_tick", "_date").to_struct()
+    together = rows.select("_data_version", "_date").to_struct()
     return together.rank("dense").to_numpy().astype(np.int64)
 
 
@@ -139,7 +139,7 @@ class Seen:
 
     version: int
     at: str
-    tick: int
+    data_version: int
     rows: list[monitor.Row]
 
     @property
@@ -159,15 +159,15 @@ def watched(config: Config) -> tuple[Seen, dict[str, Any] | None]:
         model, manifest = portable.parse(release.verified("model.json")), release.manifest
         has = NAME in manifest["files"]
         reference = json.loads(release.verified(NAME))["drift"] if has else None
-    at, version, tick = utc_now(), manifest["version"], table.stand.tick
+    at, version, data_version = utc_now(), manifest["version"], table.stand.number
     if reference is None:
-        return Seen(version, at, tick, []), None
-    state, stand, begins = _state(config, reference, manifest, tick)
+        return Seen(version, at, data_version, []), None
+    state, stand, begins = _state(config, reference, manifest, data_version)
     counts = _counts(table, model, reference, stand)
     if counts is None and not begins:
-        return Seen(version, at, tick, []), None
+        return Seen(version, at, data_version, []), None
     state, rows = monitor.look(state, reference, counts, at)
-    seen = Seen(version, at, tick, rows)
+    seen = Seen(version, at, data_version, rows)
     kept = {"stand": asdict(table.stand), "state": monitor.body_of(state), "seen": asdict(seen)}
     return seen, {"format": FORMAT, "ranking": _ranking_of(manifest), **kept}
 
@@ -178,13 +178,13 @@ def keep(config: Config, body: dict[str, Any]) -> None:
 
 
 def _state(
-    config: Config, reference: dict[str, Any], manifest: dict[str, Any], tick: int
+    config: Config, reference: dict[str, Any], manifest: dict[str, Any], data_version: int
 ) -> tuple[monitor.Watch, DataVersion, bool]:
     """(the state, where the data stood then, whether it begins: for another ranking it does)."""
     body = _read_watch(config)
-    if body.get("ranking") == _ranking_of(manifest) and body["stand"]["tick"] <= tick:
+    if body.get("ranking") == _ranking_of(manifest) and body["stand"]["number"] <= data_version:
         return monitor.watch_in(body["state"]), DataVersion(**body["stand"]), False
-    start = DataVersion(manifest["tick"], manifest["day"], manifest["horizon_days"])
+    start = DataVersion(manifest["data_version"], manifest["day"], manifest["horizon_days"])
     return monitor.begun(reference), start, True
 
 
@@ -195,7 +195,9 @@ def _counts(
 
     Rows of a file that replaces another are corrections of what was seen.
     """
-    rows = table.rows.filter((table.rows["_tick"] > stand.tick) & ~table.rows["_replaced"])
+    rows = table.rows.filter(
+        (table.rows["_data_version"] > stand.number) & ~table.rows["_replaced"]
+    )
     known = table.known.filter(new_since(table.known, stand) & ~table.known["_replaced"])
     if not rows.height and not known.height:
         return None
@@ -268,7 +270,7 @@ def _is_told(row: dict[str, Any]) -> bool:
 # ---------------------------------------------------------------- faults
 
 
-def new_faults(config: Config, tick: int) -> list[Fault]:
+def new_faults(config: Config, data_version: int) -> list[Fault]:
     """The data faults of the files that came after the tick, but those that a person accepted."""
     with OpenRelease(config) as release:
         manifest = release.manifest
@@ -280,7 +282,7 @@ def new_faults(config: Config, tick: int) -> list[Fault]:
     accepted = _accepted_faults(config, _ranking_of(manifest))
     found = []
     for entry in store.live():
-        if entry["tick"] > tick:
+        if entry["data_version"] > data_version:
             raw = raw_of(store.segment(entry), model)
             found += faults_of(raw, reference, file=entry["file"])
     return [fault for fault in found if mark_of(fault) not in accepted]

@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
     at TEXT NOT NULL,
-    tick INTEGER NOT NULL,
+    data_version INTEGER NOT NULL,
     policy TEXT NOT NULL,
     verdict TEXT NOT NULL,
     action TEXT NOT NULL,
@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS entries (
 """
 WATCH_SCHEMA = """
 CREATE TABLE IF NOT EXISTS watched (
-    tick INTEGER NOT NULL,
+    data_version INTEGER NOT NULL,
     version INTEGER NOT NULL,
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS watched (
     n INTEGER NOT NULL,
     since TEXT,
     sentence TEXT NOT NULL,
-    PRIMARY KEY (tick, version, kind, name)
+    PRIMARY KEY (data_version, version, kind, name)
 )
 """
 
@@ -67,8 +67,8 @@ class Entry:
     """One look that had something to decide, or a deployment by hand.
 
     key: the same look recorded again, after a crash, replaces itself.
-    at: UTC, ends in Z. tick: the store's. rows, exits: the labelled rows judged in this look.
-    verdict: keep, wait, deploy, held, fault (of the data) or by hand.
+    at: UTC, ends in Z. data_version: the store's. rows, exits: the labelled rows judged in this
+    look. verdict: keep, wait, deploy, held, fault (of the data) or by hand.
     action: first, none, swap, growth, jump, back, layer, roll back, rollback by hand, deployment by
     hand or release hold.
     before, after: the deployed version.
@@ -79,7 +79,7 @@ class Entry:
 
     key: str
     at: str
-    tick: int
+    data_version: int
     policy: str
     verdict: str
     action: str
@@ -95,7 +95,7 @@ class Entry:
 NAMES = tuple(field.name for field in fields(Entry))
 COLUMNS = (*NAMES, "digest")
 WATCHED = (
-    "tick",
+    "data_version",
     "version",
     "kind",
     "name",
@@ -132,12 +132,12 @@ def record(config: Config, entry: Entry) -> None:
     write_json(config.decision, decision)
 
 
-def record_watch(config: Config, tick: int, version: int, at: str, rows: list[Row]) -> None:
+def record_watch(config: Config, data_version: int, version: int, at: str, rows: list[Row]) -> None:
     """Keep one look of the watch: a row for each thing watched, the same look again replaces it.
 
     30 columns weigh 13 kB a look (measured): ten years of daily looks 48 MB.
     """
-    about = {"tick": tick, "version": version, "at": at}
+    about = {"data_version": data_version, "version": version, "at": at}
     values = [_plain(row) | about for row in rows]
     marks = ", ".join(f":{name}" for name in WATCHED)
     statement = f"INSERT OR REPLACE INTO watched ({', '.join(WATCHED)}) VALUES ({marks})"

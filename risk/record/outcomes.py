@@ -41,7 +41,7 @@ def outcomes_of(
     day: datetime.date | None = None,
 ) -> dict[str, Any]:
     """What outcomes.json says of all that the list has said; stored: the rows, if they are read."""
-    rows, schema, tick = stored or stored_rows(config)
+    rows, schema, data_version = stored or stored_rows(config)
     said = _said_before(config)
     labels = _labels_in(rows, schema, config.horizon_days, day or today())
     known, waiting = joined(said, labels)
@@ -49,7 +49,7 @@ def outcomes_of(
     return {
         "format": FORMAT,
         "made_at": utc_now(),
-        "tick": tick,
+        "data_version": data_version,
         "least": config.least_outcomes,
         "known": known.height,
         "waiting": waiting,
@@ -61,7 +61,7 @@ def outcomes_of(
 
 
 def _said_before(config: Config) -> pl.DataFrame:
-    """The words on rows without a label: client, date, scoring, tick, at, risk, rank, of, called.
+    """The words on rows without a label: the columns of `kinds` below.
 
     The first on each row, and every one that called the client. A list of clients who stayed has
     none: its rows have their label.
@@ -69,7 +69,7 @@ def _said_before(config: Config) -> pl.DataFrame:
     import polars as pl
 
     query = (
-        "SELECT client, date, number, tick, at, risk, rank, clients, scores.called "
+        "SELECT client, date, number, data_version, at, risk, rank, clients, scores.called "
         "FROM scorings JOIN scores ON scoring = number "
         "WHERE basis = 'unlabelled' AND (first OR scores.called) ORDER BY number"
     )
@@ -77,7 +77,7 @@ def _said_before(config: Config) -> pl.DataFrame:
         "client": pl.String,
         "date": pl.String,
         "scoring": pl.Int64,
-        "tick": pl.Int64,
+        "data_version": pl.Int64,
         "at": pl.String,
         "risk": pl.Float64,
         "rank": pl.Int64,
@@ -90,13 +90,15 @@ def _said_before(config: Config) -> pl.DataFrame:
 def _labels_in(
     rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date
 ) -> pl.DataFrame:
-    """The labels that may be used on the day: client, date, arrived (the tick), left (0 or 1)."""
+    """The labels that may be used on the day: client, date, arrived (in which data version),
+    left.
+    """
     import polars as pl
 
     return labelled(rows, schema, horizon_days, day).select(
         pl.col(schema.named("id")).alias("client"),
         pl.col("_date").cast(pl.String).fill_null("").alias("date"),
-        pl.col("_tick").alias("arrived"),
+        pl.col("_data_version").alias("arrived"),
         pl.col(schema.named("target")).cast(pl.Int64).alias("left"),
     )
 
@@ -111,9 +113,9 @@ def joined(said: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, int]
     import polars as pl
 
     latest = labels.unique(["client", "date", "arrived"], keep="last", maintain_order=True)
-    found = said.sort("tick", "scoring").join_asof(
+    found = said.sort("data_version", "scoring").join_asof(
         latest.sort("arrived"),
-        left_on="tick",
+        left_on="data_version",
         right_on="arrived",
         by=["client", "date"],
         strategy="forward",
@@ -130,7 +132,9 @@ def _arrivals(config: Config) -> dict[int, str]:
     """Tick -> when its files were read."""
     found: dict[int, str] = {}
     for entry in read_state(config)["files"].values():
-        found[entry["tick"]] = max(found.get(entry["tick"], ""), entry.get("ingested_at", ""))
+        found[entry["data_version"]] = max(
+            found.get(entry["data_version"], ""), entry.get("ingested_at", "")
+        )
     return found
 
 
@@ -143,8 +147,8 @@ def treated(known: pl.DataFrame, first: dict[str, str], arrived: dict[int, str])
 
     now = utc_now()
     marks = [
-        client in first and first[client] < (arrived.get(tick) or now)
-        for client, tick in zip(known["client"], known["arrived"], strict=True)
+        client in first and first[client] < (arrived.get(data_version) or now)
+        for client, data_version in zip(known["client"], known["arrived"], strict=True)
     ]
     return known.with_columns(pl.Series("contacted", marks, pl.Boolean))
 

@@ -25,7 +25,7 @@ TABLES = (
     """
 CREATE TABLE IF NOT EXISTS scorings (
     number INTEGER PRIMARY KEY,
-    tick INTEGER NOT NULL,
+    data_version INTEGER NOT NULL,
     data_date TEXT NOT NULL,
     at TEXT NOT NULL,
     model_version INTEGER NOT NULL,
@@ -81,7 +81,7 @@ class Scoring:
     """
 
     number: int
-    tick: int
+    data_version: int
     data_date: str
     at: str
     model_version: int
@@ -98,7 +98,7 @@ class Scoring:
 
     def tells_again(self, other: Scoring) -> bool:
         """Whether it says what the other said, of the same rows by the same model."""
-        names = ("tick", "data_date", "model", "digest")
+        names = ("data_version", "data_date", "model", "digest")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
 
@@ -132,7 +132,7 @@ class Told(NamedTuple):
     None where they are not known. of: how many clients the list had."""
 
     at: str
-    tick: int
+    data_version: int
     data_date: str
     model_version: int
     date: str
@@ -154,7 +154,7 @@ def scoring_of(listing: dict[str, Any], model: str, past: list[Scoring]) -> Scor
     told = [[client[key] for key in TOLD] for client in listing["clients"]]
     present = Scoring(
         number=past[-1].number + 1 if past else 1,
-        tick=listing["tick"],
+        data_version=listing["data_version"],
         data_date=listing["data_date"],
         at=listing["scored_at"],
         model_version=listing["model_version"],
@@ -270,11 +270,12 @@ def _cells(
     """The row's columns after scoring and client.
 
     first: whether this is the first word on the row; of an undated one, which cannot be told from
-    another, the first at this tick. reasons: None where they are those of the scoring before.
+    another, the first at this data version. reasons: None where they are those of the scoring
+    before.
     """
     score, old = scores[client["client"]], before.get(client["client"])
     again = last is not None and old is not None and old.date == score.date
-    same_row = again and (bool(score.date) or last.tick == scoring.tick)  # type: ignore[union-attr]
+    same_row = again and (bool(score.date) or last.data_version == scoring.data_version)  # type: ignore[union-attr]
     told = same_row and (old.risk, last.model) == (score.risk, scoring.model)  # type: ignore[union-attr]
     pairs = [[reason["points"], reason["text"]] for reason in client["reasons"]]
     return (
@@ -350,7 +351,8 @@ def risks_in(config: Config, number: int) -> dict[str, float]:
 def told_of(config: Config, client: str, last: int | None = None) -> list[Told]:
     """What this client was told at every scoring, or the last so many, the oldest first."""
     query = (
-        "SELECT at, tick, data_date, model_version, date, risk, rank, clients, band, scores.called,"
+        "SELECT at, data_version, data_date, model_version, date, risk, rank, clients, band,"
+        " scores.called,"
         " chain, shift, former, reasons FROM scorings JOIN scores ON scoring = number"
         " AND client = ? ORDER BY number DESC"
     )

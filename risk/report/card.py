@@ -439,7 +439,7 @@ def data_card(config: Config) -> dict[str, Any]:
     """What was read: the counts, which add up, the newest files, and why rows were set aside."""
     files = sorted(
         read_state(config)["files"].values(),
-        key=lambda entry: (entry["tick"], entry["file"]),
+        key=lambda entry: (entry["data_version"], entry["file"]),
         reverse=True,
     )
     sums = {key: sum(entry[key] for entry in files) for key in COUNTS}

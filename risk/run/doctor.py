@@ -136,7 +136,7 @@ def _statistics(config: Config) -> str:
     if not config.summary.exists():
         raise PipelineError("it is missing; run ingestion.py")
     present = read_optional_json(config.summary)
-    known = {"tick": store.tick, "finaldata": store.state["finaldata"]}
+    known = {"data_version": store.data_version, "finaldata": store.state["finaldata"]}
     expected = {**known, "rows": rows.height, "columns": columns}
     if any(present.get(key) != value for key, value in expected.items()):
         raise PipelineError(
@@ -261,7 +261,7 @@ def listed_clients(config: Config) -> str:
     if version is None or not (config.clients_json.exists() or config.clients_csv.exists()):
         return NOT_YET
     listing = read_list(config)
-    if not {"clients", "model_version", "tick"} <= listing.keys():
+    if not {"clients", "model_version", "data_version"} <= listing.keys():
         raise PipelineError(f"{config.shown(config.clients_json)} is damaged; run reporting.py")
     if (
         not config.clients_csv.exists()
@@ -271,12 +271,12 @@ def listed_clients(config: Config) -> str:
     with OpenRelease(config) as release:
         model, manifest = portable.parse(release.verified("model.json")), release.manifest
     refuse_other_features(config, model.columns)
-    rows, schema, tick = stored_rows(config)
+    rows, schema, data_version = stored_rows(config)
     held_out = held_out_risks(config, manifest, rows, schema)
-    again = client_list(config, model, manifest, rows, schema, tick, held_out)
+    again = client_list(config, model, manifest, rows, schema, data_version, held_out)
     told = [{k: v for k, v in c.items() if k not in ADDED} for c in listing["clients"]]
     shown = {**listing, "clients": told}
-    if any(shown[key] != again[key] for key in ("model_version", "tick", "clients")):
+    if any(shown[key] != again[key] for key in ("model_version", "data_version", "clients")):
         raise PipelineError(
             "not the list of the deployed model on the present rows; run reporting.py"
         )

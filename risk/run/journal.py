@@ -43,7 +43,7 @@ class Journal:
             "config": config.path.read_bytes().decode().removeprefix("\ufeff"),
             "release": self.before.get("release"),
             "held": False,
-            "tick": 0,
+            "data_version": 0,
             "next_maturity": 0,
             "next_mail": 0,
             "judged": self.before.get("judged"),

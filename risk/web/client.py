@@ -94,8 +94,8 @@ def _near(desk: Desk, name: str) -> tuple[tuple[str, str], ...]:
 def _history(desk: Desk, name: str) -> list[tuple[Scoring, Told | None]]:
     """Every list with what it told of the client, None where the client was not on it."""
     try:
-        told = {(one.at, one.tick): one for one in told_of(desk.config, name)}
-        every = [(one, told.get((one.at, one.tick))) for one in scorings(desk.config)]
+        told = {(one.at, one.data_version): one for one in told_of(desk.config, name)}
+        every = [(one, told.get((one.at, one.data_version))) for one in scorings(desk.config)]
     except PipelineError:  # a damaged ledger; the doctor says so
         return []
     first = next((at for at, (_, one) in enumerate(every) if one), len(every))

@@ -236,7 +236,7 @@ def _files_by_tick(desk: Desk) -> dict[int, list[tuple[str, str]]]:
     """Tick -> (file, the beginning of its digest) of the files that the store took in then."""
     found: dict[int, list[tuple[str, str]]] = {}
     for name, entry in sorted(desk.file(desk.config.store_state).get("files", {}).items()):
-        found.setdefault(entry["tick"], []).append((printable(name), entry["sha256"][:8]))
+        found.setdefault(entry["data_version"], []).append((printable(name), entry["sha256"][:8]))
     return found
 
 
@@ -245,11 +245,15 @@ def looks_of(
 ) -> list[Look]:
     """The entries, oldest first, as looks, newest first, with the files since the one before."""
     widest = max((one["limit"] for e in kept for one in e.evidence), default=10.0)
-    ticks = [0, *(entry.tick for entry in kept)]
+    ticks = [0, *(entry.data_version for entry in kept)]
     return [
         _look(
             entry,
-            [one for tick in range(before + 1, entry.tick + 1) for one in files.get(tick, [])],
+            [
+                one
+                for data_version in range(before + 1, entry.data_version + 1)
+                for one in files.get(data_version, [])
+            ],
             widest,
             now,
         )

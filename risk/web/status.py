@@ -263,8 +263,8 @@ def _data_card(desk: Desk) -> dict[str, Any] | None:
     entries = list(store.get("files", {}).values())
     if not entries:
         return None
-    newest = max(entry["tick"] for entry in entries)
-    last = [entry for entry in entries if entry["tick"] == newest]
+    newest = max(entry["data_version"] for entry in entries)
+    last = [entry for entry in entries if entry["data_version"] == newest]
     sums = {
         key: sum(e[key] for e in last) for key in ("rows", "accepted", "duplicates", "quarantined")
     }

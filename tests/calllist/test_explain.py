@@ -146,7 +146,7 @@ def test_one_who_stayed_has_the_risk_of_the_list(deployed: Project) -> None:
     assert found["history"][-1]["risk"] != found["risk"]
 
 
-@pytest.mark.parametrize("changed", [{"model_version": 9}, {"tick": 1}, None])
+@pytest.mark.parametrize("changed", [{"model_version": 9}, {"data_version": 1}, None])
 def test_without_a_list_of_this_model_and_these_rows_the_models_own_risk_is_told(
     deployed: Project, changed: dict[str, int] | None
 ) -> None:

@@ -368,7 +368,7 @@ def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_m
 
     later = today + datetime.timedelta(days=4)
     with (
-        mock.patch("risk.decide.policies.today", return_value=later),
+        mock.patch("risk.data.snapshot.today", return_value=later),
         mock.patch.object(risk.decide.evaluation, "look", spy),
     ):
         matured = full_look(project)
@@ -586,7 +586,7 @@ def test_without_test_data_new_rows_out_of_fold_speak_alone(started: Project) ->
 
     with mock.patch.object(
         risk.decide.evaluation,
-        "out_of_fold",
+        "_out_of_fold",
         lambda *_: (np.tile([0.0, 1.0], 50), np.tile([0.1, 0.9], 50), np.tile([0.9, 0.2], 50)),
     ):
         refused, why = guarded(started, BAD, flip=True)
@@ -616,7 +616,7 @@ def test_a_judged_model_that_is_deployed_says_which_rows_it_learned_from(
 
     manifest = started.json("production_deployment/manifest.json")
     assert "the refit does worse" in said.text
-    assert (manifest["rows"], manifest["tick"]) == (FIRST_ROWS, 2)
+    assert (manifest["rows"], manifest["data_version"]) == (FIRST_ROWS, 2)
 
 
 # ---------------------------------------------------------------- asking without deploying

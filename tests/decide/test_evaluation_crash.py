@@ -87,7 +87,9 @@ def left(project: Project) -> dict[str, Any]:
         "due": evidence["due"],
         "standing": {key: contest[key] for key in kept},
         "base": [evidence[key] for key in ("better", "worse", "proven", "stands", "since")],
-        "deployed": [manifest[key] for key in ("tick", "rows", "exits", "f1", "data_sha256")],
+        "deployed": [
+            manifest[key] for key in ("data_version", "rows", "exits", "f1", "data_sha256")
+        ],
         "as": [manifest.get(key) for key in ("look", "action", "layer", "ranking")],
         "list": project.json("models/clients_at_risk.json")["clients"],
     }

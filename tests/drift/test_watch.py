@@ -106,7 +106,7 @@ def test_a_look_cut_off_before_its_state_is_written_is_done_again_the_same(
     assert drift_rows(started)["visits"]["n"] == 40
     assert again.data["outcome"] == "wait"
     with sqlite3.connect(started.config.history) as history:
-        query = "SELECT count(*) FROM watched WHERE name = 'visits' AND tick = 2"
+        query = "SELECT count(*) FROM watched WHERE name = 'visits' AND data_version = 2"
         assert history.execute(query).fetchone() == (1,)
 
 

@@ -41,7 +41,7 @@ def entry(number: int, **changed: Any) -> Entry:
         Entry(
             key=f"look {number}",
             at=f"2026-01-{number % 28 + 1:02d}T07:00:00Z",
-            tick=number,
+            data_version=number,
             policy="fast",
             verdict="wait",
             action="none",
@@ -585,7 +585,7 @@ def test_sixty_kills_leave_every_kept_entry_whole_and_none_twice(config: Config)
         for _ in range(KILLS):
             kept = killed(following, draw.uniform(0, 2 * pace))
             before = files(config)
-            last = entries(config, last=1)[0].tick
+            last = entries(config, last=1)[0].data_version
             assert last in (kept, kept + 1)
             assert files(config) == before
             open_journals += "history.sqlite-journal" in before

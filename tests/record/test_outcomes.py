@@ -337,7 +337,7 @@ def frames(said: list[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Any:
     text, number = pl.String, pl.Int64
     words = pl.DataFrame(
         said,
-        schema={"client": text, "date": text, "scoring": number, "tick": number},
+        schema={"client": text, "date": text, "scoring": number, "data_version": number},
         orient="row",
     )
     known = pl.DataFrame(
@@ -393,7 +393,7 @@ def rows(left: list[int], called: list[int], **changed: Any) -> pl.DataFrame:
     n = len(left)
     return pl.DataFrame({
         "client": [f"c{at}" for at in range(n)], "date": ["2030-01-31"] * n, "scoring": [1] * n,
-        "tick": [1] * n, "at": ["2030-02-01T00:00:00Z"] * n, "risk": [0.5] * n,
+        "data_version": [1] * n, "at": ["2030-02-01T00:00:00Z"] * n, "risk": [0.5] * n,
         "rank": list(range(1, n + 1)), "of": [n] * n, "called": called, "arrived": [2] * n,
         "left": left, "contacted": [False] * n,
     } | changed)  # fmt: skip

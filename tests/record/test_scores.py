@@ -46,7 +46,7 @@ def config(project: Project) -> Config:
     return project.config
 
 
-def listing(tick: int, risks: dict[str, float], **changed: Any) -> dict[str, Any]:
+def listing(data_version: int, risks: dict[str, float], **changed: Any) -> dict[str, Any]:
     """A list as reporting.py makes it: the riskiest client is called."""
     order = sorted(risks, key=lambda name: (-risks[name], name))
     clients = [
@@ -54,18 +54,19 @@ def listing(tick: int, risks: dict[str, float], **changed: Any) -> dict[str, Any
             "rank": rank,
             "client": name,
             "risk": risks[name],
-            "date": f"2030-{tick % 12 + 1:02d}-28",
+            "date": f"2030-{data_version % 12 + 1:02d}-28",
             "call": rank == 1,
             "band": "high" if rank == 1 else "low",
             "notes": [],
-            "reasons": [{"points": 100 * risks[name], "text": f"orders {tick}"}],
+            "reasons": [{"points": 100 * risks[name], "text": f"orders {data_version}"}],
         }
         for rank, name in enumerate(order, 1)
     ]
     return {
-        "clients": clients, "tick": tick, "model_version": 1, "basis": "unlabelled",
+        "clients": clients, "data_version": data_version, "model_version": 1, "basis": "unlabelled",
         "data_date": clients[0]["date"] if clients else "", "cut": {"called": bool(clients)},
-        "scored_at": f"2031-01-01T{tick // 60 % 24:02d}:{tick % 60:02d}:00Z", **changed,
+        "scored_at": f"2031-01-01T{data_version // 60 % 24:02d}:{data_version % 60:02d}:00Z",
+        **changed,
     }  # fmt: skip
 
 
@@ -141,14 +142,14 @@ def test_a_list_that_says_the_same_again_is_the_same_scoring(config: Config) -> 
 def test_what_is_older_than_configured_goes_but_never_the_last(project: Project) -> None:
     config = project.configure(score_log_days=10)
     days = ("2031-01-01", "2031-01-05", "2031-01-11", "2031-01-20")
-    for tick, day in enumerate(days, 1):
-        tell(config, listing(tick, risks(tick), scored_at=f"{day}T07:00:00Z"))
+    for data_version, day in enumerate(days, 1):
+        tell(config, listing(data_version, risks(data_version), scored_at=f"{day}T07:00:00Z"))
 
     assert [one.at[:10] for one in scorings(config)] == ["2031-01-11", "2031-01-20"]
     assert [len(told_of(config, "client 1")), scores_in(config, 1)] == [2, {}]
 
     tell(config, listing(9, risks(9), scored_at="2033-01-01T07:00:00Z"))
-    assert [one.tick for one in scorings(config)] == [9]
+    assert [one.data_version for one in scorings(config)] == [9]
 
 
 def test_the_first_word_on_a_row_is_marked(config: Config) -> None:
@@ -156,8 +157,8 @@ def test_the_first_word_on_a_row_is_marked(config: Config) -> None:
     tell(config, listing(1, {"Acme": 0.6, "late": 0.1}))
     tell(config, listing(2, {"Acme": 0.6, "late": 0.1}))
     undated = {"data_date": ""}
-    for tick, risk in ((3, 0.1), (3, 0.2), (4, 0.2)):
-        told = listing(tick, {"Acme": risk}, **undated)
+    for data_version, risk in ((3, 0.1), (3, 0.2), (4, 0.2)):
+        told = listing(data_version, {"Acme": risk}, **undated)
         told["clients"][0]["date"] = ""
         tell(config, told)
 
@@ -176,11 +177,11 @@ def test_over_several_scorings_the_parts_add_up(config: Config) -> None:
     draw, models = random.Random(SEED), "aabbbcaad"
     own: list[dict[str, float]] = []
     formers: list[dict[str, float]] = []
-    for tick, model in enumerate(models, 1):
-        own.append(risks(tick))
-        changed = tick > 1 and model != models[tick - 2]
+    for data_version, model in enumerate(models, 1):
+        own.append(risks(data_version))
+        changed = data_version > 1 and model != models[data_version - 2]
         formers.append({c: round(draw.random(), 6) if changed else r for c, r in own[-1].items()})
-        tell(config, listing(tick, own[-1]), dict(formers[-1]), model)
+        tell(config, listing(data_version, own[-1]), dict(formers[-1]), model)
 
     found = {at: scores_in(config, at) for at in range(1, len(models) + 1)}
     for old in range(1, len(models)):
@@ -253,10 +254,10 @@ def test_no_part_is_rounded_further_than_a_point() -> None:
         assert move(one, scored(abs(new)))["model"] == 0
 
 
-def told_at(number: int, date: str, tick: int | None = None) -> scores.Scoring:
-    tick = number if tick is None else tick
+def told_at(number: int, date: str, data_version: int | None = None) -> scores.Scoring:
+    data_version = number if data_version is None else data_version
     at = f"2031-01-{number:02d}T00:00:00Z"
-    return scores.Scoring(number, tick, date, at, 1, "m", "", 1, 0, "")
+    return scores.Scoring(number, data_version, date, at, 1, "m", "", 1, 0, "")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ def told_at(number: int, date: str, tick: int | None = None) -> scores.Scoring:
         ([told_at(1, "2030-01-31")], told_at(2, "2030-01-31"), 1, [2]),
         ([told_at(1, "2030-01-31"), told_at(2, "2030-02-28")], told_at(3, "2030-02-28"), 1, [1, 3]),
         ([told_at(1, "2030-01-31"), told_at(2, "2030-01-31")], told_at(3, "2030-02-28"), 2, [2, 3]),
-        ([told_at(1, ""), told_at(2, "")], told_at(3, "", tick=2), 1, [1, 3]),
+        ([told_at(1, ""), told_at(2, "")], told_at(3, "", data_version=2), 1, [1, 3]),
         ([told_at(1, "2030-03-31")], told_at(2, "2030-02-28"), 1, [1, 2]),
     ],
     ids=["first", "one date", "an earlier date", "its last word", "undated", "a date taken back"],
@@ -291,8 +292,8 @@ def test_a_history_begins_with_the_client_and_shows_gaps() -> None:
 @pytest.fixture
 def told(config: Config) -> Config:
     """Three scorings of thirty clients and one contact."""
-    for tick in (1, 2, 3):
-        tell(config, listing(tick, risks(tick)))
+    for data_version in (1, 2, 3):
+        tell(config, listing(data_version, risks(data_version)))
     note(config, "client 1", "contacted")
     return config
 
@@ -408,15 +409,15 @@ def test_contacts_and_scorings_written_at_the_same_time_are_all_kept(config: Con
     tell(config, listing(1, risks(1)))
     command = [sys.executable, "-c", NOTING.format(root=str(ROOT)), str(config.path)]
     noting = [subprocess.Popen([*command, f"w{at}", "60"]) for at in range(2)]
-    tick = 1
+    data_version = 1
     while any(process.poll() is None for process in noting):
-        tick += 1
-        tell(config, listing(tick, risks(tick, 300)))
+        data_version += 1
+        tell(config, listing(data_version, risks(data_version, 300)))
 
     assert [process.returncode for process in noting] == [0, 0]
     assert len(states_of(config)) == 120
-    assert [one.tick for one in scorings(config)] == list(range(1, tick + 1))
-    assert tick > 3
+    assert [one.data_version for one in scorings(config)] == list(range(1, data_version + 1))
+    assert data_version > 3
 
 
 def test_threads_of_one_process_read_and_write_beside_a_left_journal(told: Config) -> None:
@@ -500,14 +501,14 @@ def test_forty_kills_leave_every_scoring_whole_and_every_kept_contact(config: Co
             before = files(config)
             found = scorings(config)
             assert files(config) == before
-            assert found[-1].tick in (kept, kept + 1)
-            assert risks_in(config, found[-1].number) == risks(found[-1].tick)
-            noted |= {f"client {tick}" for tick in range(following, kept + 1)}
+            assert found[-1].data_version in (kept, kept + 1)
+            assert risks_in(config, found[-1].number) == risks(found[-1].data_version)
+            noted |= {f"client {data_version}" for data_version in range(following, kept + 1)}
             assert noted <= states_of(config).keys()
             journals += "clients.sqlite-journal" in before
-            following = found[-1].tick + 1
+            following = found[-1].data_version + 1
         given.close()
-    assert [one.tick for one in scorings(config)] == list(range(1, following))
+    assert [one.data_version for one in scorings(config)] == list(range(1, following))
     for scoring in scorings(config):
         assert len(risks_in(config, scoring.number)) == scoring.clients == CLIENTS
     print(f"{following - 1} scorings, {journals} of {KILLS} kills left a journal")
@@ -559,8 +560,8 @@ def test_a_writer_does_not_wait_for_ever(told: Config) -> None:
 
 def test_a_forgotten_client_is_in_no_byte_of_the_ledger(config: Config) -> None:
     name = "Erased Ltd 4711"
-    for tick in range(1, 6):
-        tell(config, listing(tick, {**risks(tick, 300), name: 0.5}))
+    for data_version in range(1, 6):
+        tell(config, listing(data_version, {**risks(data_version, 300), name: 0.5}))
     for number in range(60):
         note(config, name, "contacted", by="Ann", note=f"{number} " + "x" * 400)
     assert name.encode() in config.ledger.read_bytes()
@@ -587,12 +588,12 @@ def test_forgetting_names_the_damaged_ledgers_that_may_hold_the_client(told: Con
 
 
 def test_ten_thousand_clients_are_kept_and_each_is_found(config: Config) -> None:
-    for tick in (1, 2):
-        tell(config, listing(tick, risks(tick, 10_000)))
+    for data_version in (1, 2):
+        tell(config, listing(data_version, risks(data_version, 10_000)))
 
     for at in (0, 5_000, 9_999):
         name = f"client {at}"
         assert [one.risk for one in told_of(config, name)] == [
-            risks(tick, 10_000)[name] for tick in (1, 2)
+            risks(data_version, 10_000)[name] for data_version in (1, 2)
         ]
     assert len(scores_in(config, scorings(config)[-1].number)) == 10_000

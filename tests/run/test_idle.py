@@ -96,7 +96,7 @@ def a_deleted_ingest_record(p: Project) -> None:
 
 @cause
 def an_ingestion_that_was_cut_off(p: Project) -> None:
-    (p.folder / "ingesteddata/intent.json").write_text('{"tick": 0, "kind": "rebuild"}')
+    (p.folder / "ingesteddata/intent.json").write_text('{"data_version": 0, "kind": "rebuild"}')
 
 
 @cause

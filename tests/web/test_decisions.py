@@ -152,8 +152,8 @@ def test_a_verdict_is_a_word_and_a_shape(one: Any, word: str, shape: str, change
 
 def test_the_files_since_the_look_before_stand_with_their_digests(own: Project) -> None:
     state = json.loads(own.config.store_state.read_text())
-    tick = state["tick"]
-    write_past(own, entry(0, tick=0), entry(1, tick=tick))
+    data_version = state["data_version"]
+    write_past(own, entry(0, data_version=0), entry(1, data_version=data_version))
     text = text_of(getter(own)("/decisions"))
     for name, file in state["files"].items():
         assert f"{name} {file['sha256'][:8]}" in text
