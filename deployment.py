@@ -16,8 +16,8 @@ from typing import Any
 from risk import files
 from risk.config import Config, Outcome, PipelineError
 from risk.data.snapshot import refuse_other_features
-from risk.drift import watch
-from risk.drift.quality import Fault
+from risk.drift import state
+from risk.drift.quality import DataQualityIssue
 from risk.files import (
     Release,
     build_release,
@@ -139,7 +139,7 @@ def _parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
         "latestscore.json": score_json,
         "ingestedfiles.txt": record,
         "finaldata.csv": config.finaldata,
-        watch.NAME: reference,
+        state.NAME: reference,
     }, lineage
 
 
@@ -168,11 +168,11 @@ def hold_of(config: Config) -> bool | str:
     return read_optional_json(config.deployment_state).get("held") or False
 
 
-def note_faults(config: Config, faults: tuple[Fault, ...]) -> None:
+def note_faults(config: Config, faults: tuple[DataQualityIssue, ...]) -> None:
     """Note which data faults hold the deployed version now, if any; a hold by hand stays."""
     note = read_optional_json(config.deployment_state)
-    held = {"held": watch.FAULT_HOLD} if faults else {"held": False}
-    now = {**note, **held, "faults": [watch.mark_of(fault) for fault in faults]}
+    held = {"held": state.FAULT_HOLD} if faults else {"held": False}
+    now = {**note, **held, "faults": [state.issue_key(fault) for fault in faults]}
     if note and note.get("held") is not True and note != now and (faults or note.get("faults")):
         write_json(config.deployment_state, now)
 
@@ -247,12 +247,12 @@ def release_hold(config: Config) -> Outcome:
     note, current = read_optional_json(config.deployment_state), current_version(config)
     if not note.get("held") or current is None:
         return Outcome("nothing is held", {"held": False}, worked=False)
-    accepted = watch.accepting(config, note.get("faults", []))
+    accepted = state.accept_issues(config, note.get("faults", []))
     _note_deployment(
         config, current=current, former=former_version(config), held=False, accepted=accepted
     )
     text = f"version {current} is no longer held; fullprocess.py may deploy again"
-    if note["held"] == watch.FAULT_HOLD:
+    if note["held"] == state.FAULT_HOLD:
         names = sorted({name for _, columns in note["faults"] for name in columns})
         text += f"; the new values of {', '.join(names)} are taken as they are"
     return _told(config, Outcome(text, {"held": False, "version": current}), RELEASED)

@@ -26,7 +26,7 @@ from risk.config import HOME, Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
 from risk.data.reader import read_rows
 from risk.data.schema import schema_of
-from risk.drift.watch import last_seen, table_text
+from risk.drift.state import drift_table, last_evaluation
 from risk.files import OpenRelease, read_optional_json, utc_now, write_json, write_whole
 from risk.model import portable
 from risk.model.measures import THRESHOLD
@@ -93,8 +93,8 @@ def _explain_model(config: Config) -> Outcome:
 
 def _explain_drift(config: Config) -> Outcome:
     """The watch's table as of its last look, worst first; nothing is computed."""
-    seen = last_seen(config)
-    return Outcome(table_text(seen), seen)
+    seen = last_evaluation(config)
+    return Outcome(drift_table(seen), seen)
 
 
 def explain_client(config: Config, client: str) -> Outcome:
@@ -188,7 +188,7 @@ def last_measured(config: Config) -> dict[str, Any]:
         "missing_percent": {n: c["missing_percent"] for n, c in summary.get("columns", {}).items()},
         "missing_measured_at": summary.get("measured_at"),
         "packages": packages or never,
-        "drift": last_seen(config),
+        "drift": last_evaluation(config),
     }
 
 

@@ -223,16 +223,16 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
 def _told(config: Config, *, explain: bool) -> Outcome:
     """The history as a table, or why the last tick did what it did."""
     from risk.config import Outcome
-    from risk.record.history import entries, explained, last_decision, table
+    from risk.record.history import entries, explain_entry, history_table, last_decision
 
     if not explain:
         found = entries(config)
         return Outcome(
-            table(found) if found else "nothing was decided yet",
+            history_table(found) if found else "nothing was decided yet",
             {"history": [vars(entry) for entry in found]},
         )
     last = last_decision(config)
-    text = explained(last) if last else "nothing was decided yet"
+    text = explain_entry(last) if last else "nothing was decided yet"
     return Outcome(text, vars(last) if last else {})
 
 
@@ -427,18 +427,18 @@ class Run:
 
     def _watch(self) -> None:
         """Let the watch look at what is new; its alerts in the log, its table in the history."""
-        from risk.drift.watch import keep, watched
+        from risk.drift.state import monitor_drift, save_state
         from risk.files import current_version
-        from risk.record.history import record_watch
+        from risk.record.history import record_drift
 
         if current_version(self.config) is None:
             return
         self.journal.enter("watch")
-        seen, body = watched(self.config)
+        seen, body = monitor_drift(self.config)
         if body is None:
             return
-        record_watch(self.config, seen.data_version, seen.version, seen.at, seen.rows)
-        keep(self.config, body)
+        record_drift(self.config, seen.data_version, seen.version, seen.at, seen.rows)
+        save_state(self.config, body)
         for text in seen.alerts:
             self.journal.note(f"alert: {text}")
 
@@ -523,10 +523,10 @@ class Run:
 
     def _contacts(self) -> list[int] | None:
         """Take new contacts in; what of their file need not be looked at again."""
-        from risk.record.contacts import take
+        from risk.record.contacts import read_contacts
 
         self.journal.enter("contacts")
-        taken = take(self.config)
+        taken = read_contacts(self.config)
         self.journal.note("\n".join(taken.notes))
         return taken.seen
 

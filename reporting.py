@@ -26,9 +26,9 @@ from risk.files import OpenRelease, write_json, write_whole
 from risk.model import portable
 from risk.model.calibration import reach
 from risk.model.measures import counts
-from risk.record.contacts import Taken, take
+from risk.record.contacts import ContactsRead, read_contacts
 from risk.record.outcomes import outcomes_of
-from risk.record.scores import mend
+from risk.record.scores import recover_score_history
 from risk.report.card import card_of
 from risk.report.html import html_of
 from risk.report.pdf import pdf_of
@@ -77,7 +77,7 @@ def tested(config: Config, model: portable.Model) -> tuple[np.ndarray, np.ndarra
     return labels, model.probabilities(rows)
 
 
-def _listed(config: Config, now: Deployed) -> tuple[dict[str, Any], dict[str, Any], Taken]:
+def _listed(config: Config, now: Deployed) -> tuple[dict[str, Any], dict[str, Any], ContactsRead]:
     """(the list, what came true of earlier ones, the contacts that were taken), all written."""
     rows, schema, data_version = stored_rows(config)
     progress.tell(f"{rows.height:,} rows")
@@ -86,8 +86,8 @@ def _listed(config: Config, now: Deployed) -> tuple[dict[str, Any], dict[str, An
     money = mean_economics(config)
     listing["cut"]["reach"] = _reach_of(listing["cut"], now.labels, now.risks, money)
     listing["expected"] = expectation_of(config, listing, now.score)
-    mend(config)
-    taken = take(config)
+    recover_score_history(config)
+    taken = read_contacts(config)
     present = present_of(config, listing, now.manifest, rows, schema)
     add_changes(config, listing, present, rows, schema)
     write_whole(config.clients_csv, csv_of(listing))
@@ -103,7 +103,7 @@ def _told(
     listing: dict[str, Any],
     outcomes: dict[str, Any],
     matrix: dict[str, Any],
-    taken: Taken,
+    taken: ContactsRead,
 ) -> Outcome:
     """What was written, for a person and a program."""
     found = len(listing["clients"])

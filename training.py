@@ -78,7 +78,7 @@ def publish(config: Config, model: Model) -> Outcome:
 
 def _write(config: Config, pickled: bytes, portable: bytes) -> None:
     """Both forms, and what the watch compares new rows with; the JSON last: it names the others."""
-    from risk.drift.watch import reference_bytes
+    from risk.drift.state import reference_bytes
     from risk.model.portable import parse
 
     write_whole(config.model_reference, reference_bytes(config, parse(portable)))

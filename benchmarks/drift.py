@@ -2,7 +2,7 @@
 
     python benchmarks/drift.py --smoke    seconds: that it runs
     python benchmarks/drift.py            fewer runs (two minutes)
-    python benchmarks/drift.py --full     as in docs/watch.md (several times as long)
+    python benchmarks/drift.py --full     as in docs/drift.md (several times as long)
     python benchmarks/drift.py --tune     other seeds: the ones on which the constants were chosen
 
 Made-up clients with eight columns (four numbers, four texts; ties, rare levels, missing values), a
@@ -29,8 +29,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from risk.drift import monitor
-from risk.drift.monitored import panel_of
-from risk.drift.reference import reference_of
+from risk.drift.monitored import monitored_tests
+from risk.drift.reference import make_reference
 from risk.model.calibration import wilson
 
 SEED, TUNING_SEED = 7_000, 1_000
@@ -174,7 +174,7 @@ def looks_of(
     ticks: Ticks,
     z: np.ndarray | None,
     rng: np.random.Generator,
-) -> Iterator[monitor.Counts]:
+) -> Iterator[monitor.BinnedRows]:
     """What each look of a year with nothing wrong adds."""
     for values, clients in months_of(ticks, z, rng):
         counts = counted(reference, values, NOTHING, rng, clients)
@@ -188,10 +188,10 @@ def counted(
     change: Change,
     rng: np.random.Generator,
     clients: np.ndarray | None = None,
-) -> monitor.Counts:
+) -> monitor.BinnedRows:
     raw, risks, labels = table_of(values, change, rng)
     who = None if clients is None else clients.tolist()
-    return monitor.counts_of(raw, reference, risks, labels, clients=who)
+    return monitor.bin_rows(raw, reference, risks, labels, clients=who)
 
 
 # ---------------------------------------------------------------- a year with nothing wrong
@@ -200,7 +200,7 @@ def counted(
 def made_reference(rows: int, z: np.ndarray | None, rng: np.random.Generator) -> dict[str, Any]:
     values, clients = reference_rows(rows, z, rng)
     raw, risks, labels = table_of(values, NOTHING, rng)
-    return reference_of(raw, KINDS, risks, labels, clients=clients.tolist(), held_out=risks)
+    return make_reference(raw, KINDS, risks, labels, clients=clients.tolist(), held_out=risks)
 
 
 def false_alerts(ticks: Ticks, rows: int, world: str, seed: int) -> tuple[int, int, list[str]]:
@@ -209,13 +209,13 @@ def false_alerts(ticks: Ticks, rows: int, world: str, seed: int) -> tuple[int, i
     people = min(ticks.rows * ticks.month, 20_000)
     z = None if world == "independent" else rng.standard_normal((people, LATENT))
     reference = made_reference(rows, z if world == "recurring" else None, rng)
-    panel, watch = panel_of(reference), monitor.begun(reference)
+    panel, watch = monitored_tests(reference), monitor.initial_state(reference)
     on = np.zeros(len(panel.tests), dtype=bool)
     ever, begun, names = on.copy(), 0, []
     for at, counts in enumerate(looks_of(reference, ticks, z, rng)):
-        watch = monitor.noted(watch, reference, panel, counts, moment(at, ticks))
-        shown = monitor.shown_of(watch, panel)
-        alert = np.array(monitor.states_of(watch, panel, shown)) == "alert"
+        watch = monitor.add_rows(watch, reference, panel, counts, moment(at, ticks))
+        shown = monitor.current_evidence(watch, panel)
+        alert = np.array(monitor.drift_states(watch, panel, shown)) == "alert"
         fresh = alert & ~on
         begun += int(fresh.sum())
         names += [panel.tests[one][1] for one in np.flatnonzero(fresh)]
@@ -273,7 +273,7 @@ def rows_until(change: Change, rows: int, before: int, size: int, seed: int) -> 
     """Rows after the change until its line alerts; inf if 12,000 do not suffice."""
     rng = np.random.default_rng(seed)
     reference = made_reference(rows, None, rng)
-    panel, watch = panel_of(reference), monitor.begun(reference)
+    panel, watch = monitored_tests(reference), monitor.initial_state(reference)
     line = [name for _, name in panel.tests].index(change.line)
     ticks = Ticks(size, 3650)
     parts = [(NOTHING, before), (change, MOST_ROWS // 6), (change, MOST_ROWS - MOST_ROWS // 6)]
@@ -282,9 +282,9 @@ def rows_until(change: Change, rows: int, before: int, size: int, seed: int) -> 
         counts = counted(reference, rng.standard_normal((n, LATENT)), now, rng)
         for first in range(0, n, size):
             rows_here = np.arange(first, min(first + size, n))
-            watch = monitor.noted(watch, reference, panel, counts[rows_here], moment(at, ticks))
+            watch = monitor.add_rows(watch, reference, panel, counts[rows_here], moment(at, ticks))
             came, at = came + rows_here.size, at + 1
-            state = monitor.states_of(watch, panel, monitor.shown_of(watch, panel))[line]
+            state = monitor.drift_states(watch, panel, monitor.current_evidence(watch, panel))[line]
             if came > 0 and state == "alert":
                 return came
     return math.inf
@@ -326,7 +326,7 @@ RUNS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--smoke", action="store_true", help="seconds: that it runs")
-    parser.add_argument("--full", action="store_true", help="as in docs/watch.md")
+    parser.add_argument("--full", action="store_true", help="as in docs/drift.md")
     parser.add_argument("--tune", action="store_true", help="the seeds of the choice of constants")
     options = parser.parse_args()
     runs, worlds, changes = RUNS[

@@ -305,11 +305,11 @@ class Config:
         return self.state_folder / "decision.json"
 
     @property
-    def watch(self) -> Path:
-        return self.state_folder / "watch.json"
+    def drift_state(self) -> Path:
+        return self.state_folder / "drift.json"
 
     @property
-    def ledger(self) -> Path:
+    def score_history(self) -> Path:
         return self.state_folder / "clients.sqlite"
 
     @property

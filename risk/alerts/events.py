@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from risk.config import Config
-from risk.drift.watch import FAULT_HOLD, last_seen
+from risk.drift.state import FAULT_HOLD, last_evaluation
 from risk.files import current_version, read_optional_json
 from risk.record.history import BY_HAND, Entry, entries
 from risk.run.journal import LATE_SECONDS, Journal
@@ -87,7 +87,7 @@ def _told_faults(config: Config) -> list[dict[str, Any]]:
 
 def _watch_alerts(config: Config) -> list[Event]:
     """The watch's table is that of the last look; a deployment begins another."""
-    seen = last_seen(config)
+    seen = last_evaluation(config)
     return [
         Event("watch", row["name"], f"{row['name']}: {row['sentence']}")
         for row in seen["rows"]

@@ -16,17 +16,17 @@ from risk.data.store import current_clients
 from risk.files import releases, sha256
 from risk.model import portable
 from risk.model.portable import Model
-from risk.record.contacts import as_json, states_of
+from risk.record.contacts import contact_json, newest_contacts
 from risk.record.scores import (
     Score,
     Scoring,
-    parts,
-    record,
+    record_scores,
     risks_in,
     scores_in,
     scores_of,
     scoring_of,
     scorings,
+    split_move,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def keep(config: Config, present: Present, listing: dict[str, Any]) -> None:
     """Record the scoring, unless the ledger has it already; with the lock held."""
     if not present.kept:
         last = present.past[-1] if present.past else None
-        record(config, present.scoring, present.scores, listing, last, present.before)
+        record_scores(config, present.scoring, present.scores, listing, last, present.before)
 
 
 # ---------------------------------------------------------------- the former model
@@ -144,14 +144,14 @@ def add_changes(
     then = scores_in(config, base.number) if base else {}
     shown = snapshots_of([*present.past, present.scoring])
     risks = [risks_in(config, scoring.number) for scoring in shown[:-1]]
-    contacts = states_of(config)
+    contacts = newest_contacts(config)
     since = base.day if base else None
     for client in listing["clients"]:
         name = client["client"]
         moved = move(then[name], present.scores[name]) if name in then else None
         client["change"] = {"since": since, **moved} if moved else None
         client["history"] = history([*(told.get(name) for told in risks), client["risk"]])
-        client["contact"] = as_json(contacts.get(name))
+        client["contact"] = contact_json(contacts.get(name))
     listing["since"] = since
     listing["snapshots"] = [
         {"date": s.day, "at": s.at, "model_version": s.model_version} for s in shown
@@ -197,7 +197,7 @@ def move(old: Score, new: Score) -> dict[str, Any]:
 
     What rounding adds to the sum is halved between them, so that a part of nothing is no point.
     """
-    points, split = percent(new.risk) - percent(old.risk), parts(old, new)
+    points, split = percent(new.risk) - percent(old.risk), split_move(old, new)
     if split is None:
         return {"points": points, "data": None, "model": None}
     data, model = split

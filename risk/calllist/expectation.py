@@ -9,7 +9,7 @@ import numpy as np
 
 from risk.calllist.expected import doubts, expected, line_of, sentence
 from risk.config import Config, PipelineError
-from risk.drift.watch import last_seen
+from risk.drift.state import last_evaluation
 from risk.record.history import entries
 
 PAST_LOOKS = 40
@@ -60,7 +60,7 @@ def share_outside(clients: list[dict[str, Any]]) -> float:
 
 def concept_alarm(config: Config, version: int) -> bool:
     """Whether the watch has seen labels that the risks do not explain any more."""
-    seen = last_seen(config)
+    seen = last_evaluation(config)
     return seen["model_version"] == version and any(
         row["kind"] in CONCEPT and row["state"] == "alert" for row in seen["rows"]
     )

@@ -49,7 +49,7 @@ from risk.decide.policies import (
     numbered,
 )
 from risk.decide.state import NAME, NEW_RANKINGS, Book, read_book, read_forecasts, write_book
-from risk.drift.watch import raw_of
+from risk.drift.state import raw_columns
 from risk.files import OpenRelease, file_sha256, next_version, sha256
 from risk.model import portable
 from risk.model.calibration import auc_interval
@@ -264,7 +264,7 @@ def _said_of(config: Config, table: Snapshot, book: Book, fresh: np.ndarray) -> 
     else what the models of the last look say now: they too were fixed before the labels came.
     """
     rows = table.known[fresh]
-    said = forecasts(book.contest, raw_of(rows, book.contest.champion), fresh.size)
+    said = forecasts(book.contest, raw_columns(rows, book.contest.champion), fresh.size)
     kept = read_forecasts(config, book)
     at, place = _matched(rows, table.client, kept, _digest(book.contest.champion))
     for name in said.keys() & set(kept.columns):
@@ -566,7 +566,7 @@ def _still_open(told: pl.DataFrame, table: Snapshot) -> pl.DataFrame:
 def _forecast_rows(contest: Contest, rows: pl.DataFrame, table: Snapshot) -> pl.DataFrame:
     import polars as pl
 
-    said = forecasts(contest, raw_of(rows, contest.champion), rows.height)
+    said = forecasts(contest, raw_columns(rows, contest.champion), rows.height)
     head = rows.select(
         pl.col(table.client).cast(pl.String).alias("_client"),
         "_date",

@@ -18,7 +18,7 @@ from risk.data.snapshot import (
     refuse_other_features,
 )
 from risk.data.store import read_state, today
-from risk.drift.watch import new_faults
+from risk.drift.state import new_issues
 from risk.files import OpenRelease, current_version
 from risk.model import portable
 from risk.model.fit import check_enough
@@ -27,7 +27,7 @@ from risk.model.measures import THRESHOLD, f1
 if TYPE_CHECKING:
     import polars as pl
 
-    from risk.drift.quality import Fault
+    from risk.drift.quality import DataQualityIssue
 
 KEEP, WAIT, DEPLOY, HELD, FAULT = "keep", "wait", "deploy", "held", "fault"
 
@@ -82,7 +82,7 @@ class EvaluationResult:
     entry: dict[str, Any] = field(default_factory=dict)
     alarm: str = ""
     completes: bool = False
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[DataQualityIssue, ...] = ()
 
 
 def plainly(config: Config, judged: DataVersion, *, held: bool) -> EvaluationResult:
@@ -136,7 +136,7 @@ def held_by_hand(version: int) -> Decision:
 
 
 def _held_by_fault(
-    config: Config, stand: DataVersion, faults: tuple[Fault, ...]
+    config: Config, stand: DataVersion, faults: tuple[DataQualityIssue, ...]
 ) -> EvaluationResult:
     """The look where new rows cannot be what they say: nothing is judged by them."""
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -274,7 +274,7 @@ def _score_to_beat(config: Config, model: portable.Model, manifest: dict[str, An
 
 def fault_look(config: Config, stand: DataVersion, data_version: int) -> EvaluationResult | None:
     """The look that is held by data faults of the files after the tick; None where none holds."""
-    faults = tuple(fault for fault in new_faults(config, data_version) if fault.holds)
+    faults = tuple(fault for fault in new_issues(config, data_version) if fault.holds)
     return _held_by_fault(config, stand, faults) if faults else None
 
 

@@ -33,12 +33,12 @@ from risk.drift.monitored import (
     LABELLED,
     LEARNED_ROWS,
     MEMORY,
-    Panel,
-    panel_of,
+    MonitoredTests,
+    monitored_tests,
 )
 from risk.drift.reference import GROUPS, LEAST_ROWS
-from risk.drift.window import Block, counted_once, new_block
-from risk.drift.words import sentence_of
+from risk.drift.window import Window, count_once, empty_window
+from risk.drift.words import drift_sentence
 
 FORMAT = 1
 FIRST_STAKE = 1 / 12  # the first look counts as a month
@@ -50,7 +50,7 @@ KINDS = ("risk", "exits", "calibration", "labels", "number", "text", "missing")
 
 
 @dataclass(frozen=True)
-class Counts:
+class BinnedRows:
     """What one tick adds, row by row, so that parts add up to the whole.
 
     codes: of the risk and each column, shape (n, 1 + C). risks, labels: shape (n,), a label nan
@@ -62,12 +62,12 @@ class Counts:
     labels: np.ndarray
     clients: np.ndarray
 
-    def __add__(self, other: Counts) -> Counts:
+    def __add__(self, other: BinnedRows) -> BinnedRows:
         pairs = ((getattr(self, name), getattr(other, name)) for name in self.__annotations__)
-        return Counts(*(np.concatenate(pair) for pair in pairs))
+        return BinnedRows(*(np.concatenate(pair) for pair in pairs))
 
-    def __getitem__(self, rows: np.ndarray) -> Counts:
-        return Counts(*(getattr(self, name)[rows] for name in self.__annotations__))
+    def __getitem__(self, rows: np.ndarray) -> BinnedRows:
+        return BinnedRows(*(getattr(self, name)[rows] for name in self.__annotations__))
 
     @property
     def rows(self) -> int:
@@ -75,7 +75,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Row:
+class DriftRow:
     """One line of the table; p = min(1, 1/E) at any look; since: when the evidence began."""
 
     name: str
@@ -90,7 +90,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Watch:
+class MonitorState:
     """The state between two looks, in the order of what panel_of(reference) watches.
 
     of: checksum of the reference. seen, shape (U, K), and recent, shape (2, U, K): the block's
@@ -102,8 +102,8 @@ class Watch:
 
     of: int
     last: str | None
-    rows: Block
-    labels: Block
+    rows: Window
+    labels: Window
     seen: np.ndarray
     recent: np.ndarray
     log_wealth: np.ndarray
@@ -120,14 +120,14 @@ class Watch:
 # ---------------------------------------------------------------- what a tick adds
 
 
-def counts_of(
+def bin_rows(
     raw: dict[str, np.ndarray],
     reference: dict[str, Any],
     risks: np.ndarray,
     labels: np.ndarray | None,
     *,
     clients: Sequence | None = None,
-) -> Counts:
+) -> BinnedRows:
     """What these rows add; results of parts add up (+).
 
     labels: nan where unknown. Labels that came later than their rows: raw = {}, so that the
@@ -135,11 +135,11 @@ def counts_of(
     """
     risks = np.asarray(risks, dtype=np.float64)
     known = np.full(risks.size, np.nan) if labels is None else np.asarray(labels, np.float64)
-    codes = references.codes_of(raw, risks, reference)
-    return Counts(codes, risks, known, references.hashed(clients, risks.size))
+    codes = references.bin_indices(raw, risks, reference)
+    return BinnedRows(codes, risks, known, references.client_hashes(clients, risks.size))
 
 
-def _row_counts(codes: np.ndarray, panel: Panel) -> np.ndarray:
+def _row_counts(codes: np.ndarray, panel: MonitoredTests) -> np.ndarray:
     """The urns' new balls of the risk, the columns and the missing shares. Shape (U, K)."""
     found = np.zeros(panel.start.shape)
     columns, width = codes.shape[1], panel.start.shape[1] + 2
@@ -152,7 +152,7 @@ def _row_counts(codes: np.ndarray, panel: Panel) -> np.ndarray:
 
 
 def _label_counts(
-    counts: Counts, reference: dict[str, Any], panel: Panel
+    counts: BinnedRows, reference: dict[str, Any], panel: MonitoredTests
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(the urns' new balls of exits and labels, the quarters' counts, their sums of risks)."""
     found = np.zeros(panel.start.shape)
@@ -168,15 +168,15 @@ def _label_counts(
 # ---------------------------------------------------------------- a look
 
 
-def begun(reference: dict[str, Any]) -> Watch:
+def initial_state(reference: dict[str, Any]) -> MonitorState:
     """The watch of a release that was just deployed."""
-    panel = panel_of(reference)
+    panel = monitored_tests(reference)
     tests = len(panel.tests)
-    return Watch(
-        of=references.checksum(reference),
+    return MonitorState(
+        of=references.reference_checksum(reference),
         last=None,
-        rows=new_block(),
-        labels=new_block(),
+        rows=empty_window(),
+        labels=empty_window(),
         seen=np.zeros(panel.start.shape),
         recent=np.zeros((len(HALF_LIVES), *panel.start.shape)),
         log_wealth=np.full((ALTERNATIVES, tests), polya.LEAST_LOG),
@@ -190,23 +190,27 @@ def begun(reference: dict[str, Any]) -> Watch:
     )
 
 
-def look(
-    watch: Watch, reference: dict[str, Any], counts: Counts | None, when: str
-) -> tuple[Watch, list[Row]]:
+def evaluate_drift(
+    watch: MonitorState, reference: dict[str, Any], counts: BinnedRows | None, when: str
+) -> tuple[MonitorState, list[DriftRow]]:
     """The watch after these rows, and the table, worst first; counts of None: the table alone.
 
     A watch of another reference begins anew. when: as "2024-05-31T10:00Z".
     """
-    if watch.of != references.checksum(reference):
-        watch = begun(reference)
+    if watch.of != references.reference_checksum(reference):
+        watch = initial_state(reference)
     if counts is not None and counts.rows:
-        watch = noted(watch, reference, panel_of(reference, watch.learned), counts, when)
-    return watch, _table(watch, reference, panel_of(reference, watch.learned))
+        watch = add_rows(watch, reference, monitored_tests(reference, watch.learned), counts, when)
+    return watch, _table(watch, reference, monitored_tests(reference, watch.learned))
 
 
-def noted(
-    watch: Watch, reference: dict[str, Any], panel: Panel, counts: Counts, when: str
-) -> Watch:
+def add_rows(
+    watch: MonitorState,
+    reference: dict[str, Any],
+    panel: MonitoredTests,
+    counts: BinnedRows,
+    when: str,
+) -> MonitorState:
     """The watch after the rows of one look."""
     watch, added = _with_rows(watch, panel, counts)
     watch, more = _with_labels(watch, reference, panel, counts)
@@ -217,7 +221,7 @@ def noted(
     watch = replace(
         watch,
         last=max(watch.last or when, when),
-        log_wealth=polya.grown(watch.log_wealth, stakes, ratios),
+        log_wealth=polya.next_log_values(watch.log_wealth, stakes, ratios),
         seen=watch.seen + added,
         recent=_faded(watch.recent, added, added.sum(axis=1)),
     )
@@ -232,12 +236,14 @@ def _stake(last: str | None, when: str) -> float:
     return max(passed.total_seconds(), 60.0) / (365.25 * 86_400)
 
 
-def _with_rows(watch: Watch, panel: Panel, counts: Counts) -> tuple[Watch, np.ndarray]:
+def _with_rows(
+    watch: MonitorState, panel: MonitoredTests, counts: BinnedRows
+) -> tuple[MonitorState, np.ndarray]:
     there = (counts.codes != references.ABSENT).any(axis=1)
     if not there.any():
         return watch, np.zeros(panel.start.shape)
     counts = counts[there]
-    block, counted, began = counted_once(watch.rows, counts.clients)
+    block, counted, began = count_once(watch.rows, counts.clients)
     watch = replace(watch, rows=block)
     if began:
         watch = _closed(watch, panel, ~panel.labelled())
@@ -245,13 +251,13 @@ def _with_rows(watch: Watch, panel: Panel, counts: Counts) -> tuple[Watch, np.nd
 
 
 def _with_labels(
-    watch: Watch, reference: dict[str, Any], panel: Panel, counts: Counts
-) -> tuple[Watch, np.ndarray]:
+    watch: MonitorState, reference: dict[str, Any], panel: MonitoredTests, counts: BinnedRows
+) -> tuple[MonitorState, np.ndarray]:
     known = ~np.isnan(counts.labels) & np.isfinite(counts.risks)
     if not known.any():
         return watch, np.zeros(panel.start.shape)
     counts = counts[known]
-    block, counted, began = counted_once(watch.labels, counts.clients)
+    block, counted, began = count_once(watch.labels, counts.clients)
     watch = replace(watch, labels=block)
     if began:
         watch = _closed(watch, panel, panel.labelled())
@@ -266,7 +272,7 @@ def _with_labels(
     return replace(watch, risks=np.concatenate([fading, watch.risks[2:]])), added
 
 
-def _closed(watch: Watch, panel: Panel, tests: np.ndarray) -> Watch:
+def _closed(watch: MonitorState, panel: MonitoredTests, tests: np.ndarray) -> MonitorState:
     """The watch at the beginning of a block for these tests; what it had comes before it."""
     urns_of = tests[panel.test_of]
     risks = watch.risks
@@ -285,12 +291,12 @@ def _closed(watch: Watch, panel: Panel, tests: np.ndarray) -> Watch:
     )
 
 
-def _memory(watch: Watch) -> np.ndarray:
+def _memory(watch: MonitorState) -> np.ndarray:
     """Which half-life the alternative has that has earned most. Shape (T,)."""
     return np.asarray(MEMORY[watch.log_wealth.argmax(axis=0)])
 
 
-def _newest(watch: Watch, panel: Panel) -> np.ndarray:
+def _newest(watch: MonitorState, panel: MonitoredTests) -> np.ndarray:
     """The fading counts of that alternative. Shape (U, K)."""
     fast = (_memory(watch) == 0)[panel.test_of]
     return np.asarray(np.where(fast[:, None], watch.recent[0], watch.recent[1]))
@@ -303,7 +309,7 @@ def _faded(recent: np.ndarray, added: np.ndarray, rows: np.ndarray) -> np.ndarra
 
 
 @dataclass(frozen=True)
-class Shown:
+class CurrentEvidence:
     """What the table speaks of, by test: this block, or the one before while it is still more."""
 
     counts: np.ndarray
@@ -313,7 +319,7 @@ class Shown:
     before: np.ndarray
 
 
-def shown_of(watch: Watch, panel: Panel) -> Shown:
+def current_evidence(watch: MonitorState, panel: MonitoredTests) -> CurrentEvidence:
     """Counts, log evidence, rows and effect of each test."""
     evidence = polya.log_sum(watch.log_wealth)
     rows = panel.per_test(watch.seen.sum(axis=1))
@@ -322,7 +328,7 @@ def shown_of(watch: Watch, panel: Panel) -> Shown:
     shares = now.sum(axis=1)
     distance = panel.per_test(shares * polya.excess_distance(panel.start, now))
     distance = distance / np.maximum(panel.per_test(shares), 1e-9)
-    return Shown(
+    return CurrentEvidence(
         counts=now,
         log_evidence=np.where(before, watch.then_evidence, evidence),
         rows=np.where(before, watch.then_rows, rows),
@@ -331,10 +337,12 @@ def shown_of(watch: Watch, panel: Panel) -> Shown:
     )
 
 
-def _with_verdicts(watch: Watch, panel: Panel, added: np.ndarray, when: str) -> Watch:
+def _with_verdicts(
+    watch: MonitorState, panel: MonitoredTests, added: np.ndarray, when: str
+) -> MonitorState:
     """Looks with significance in a row, and since when each test's evidence is above 1."""
     came = panel.per_test(added.sum(axis=1)) > 0
-    shown = shown_of(watch, panel)
+    shown = current_evidence(watch, panel)
     significant = _significant(shown, panel)
     told = came & ~shown.before  # what an earlier block showed is not shown again by fewer rows
     lasting = np.where(told, np.where(significant, watch.lasting + 1, 0), watch.lasting)
@@ -345,14 +353,14 @@ def _with_verdicts(watch: Watch, panel: Panel, added: np.ndarray, when: str) -> 
     return replace(watch, lasting=np.minimum(lasting, 1000), since=since)
 
 
-def _significant(shown: Shown, panel: Panel) -> np.ndarray:
+def _significant(shown: CurrentEvidence, panel: MonitoredTests) -> np.ndarray:
     return np.asarray(shown.log_evidence >= -np.log(panel.budget))
 
 
 # ---------------------------------------------------------------- the table
 
 
-def states_of(watch: Watch, panel: Panel, shown: Shown) -> list[str]:
+def drift_states(watch: MonitorState, panel: MonitoredTests, shown: CurrentEvidence) -> list[str]:
     """Each test's state. Labelled rows that become the reference are data, but too few."""
     significant = _significant(shown, panel)
     firm = (watch.lasting >= LEAST_LOOKS) & (shown.effect >= LEAST_EFFECT)
@@ -363,16 +371,16 @@ def states_of(watch: Watch, panel: Panel, shown: Shown) -> list[str]:
     return [str(one) for one in np.where(nothing & ~learning, "no data", state)]
 
 
-def _table(watch: Watch, reference: dict[str, Any], panel: Panel) -> list[Row]:
+def _table(watch: MonitorState, reference: dict[str, Any], panel: MonitoredTests) -> list[DriftRow]:
     """A row for everything that is watched, worst first."""
-    shown = shown_of(watch, panel)
-    states = states_of(watch, panel, shown)
+    shown = current_evidence(watch, panel)
+    states = drift_states(watch, panel, shown)
     rows = []
     for at, (kind, name) in enumerate(panel.tests):
         log_evidence = float(shown.log_evidence[at])
         said = states[at] in ("alert", "watching", "steady")
         rows.append(
-            Row(
+            DriftRow(
                 name=name,
                 kind=kind,
                 state=states[at],
@@ -387,18 +395,24 @@ def _table(watch: Watch, reference: dict[str, Any], panel: Panel) -> list[Row]:
     return sorted(rows, key=_badness)
 
 
-def _badness(row: Row) -> tuple[int, float, int, float, str]:
+def _badness(row: DriftRow) -> tuple[int, float, int, float, str]:
     kind = KINDS.index(row.kind)
     return STATES.index(row.state), -row.effect * (row.p < 1), kind, -row.effect, row.name
 
 
-def _sentence(at: int, watch: Watch, reference: dict[str, Any], panel: Panel, shown: Shown) -> str:
+def _sentence(
+    at: int,
+    watch: MonitorState,
+    reference: dict[str, Any],
+    panel: MonitoredTests,
+    shown: CurrentEvidence,
+) -> str:
     kind, name = panel.tests[at]
     missing = LEARNED_ROWS - watch.learned.sum()
     if kind in LABELLED and not panel.ready()[at] and missing > 0:
         return f"the next {missing:,.0f} labelled rows become the reference"
     urns_at = panel.test_of == at
-    return sentence_of(
+    return drift_sentence(
         kind,
         name,
         reference,
@@ -409,7 +423,11 @@ def _sentence(at: int, watch: Watch, reference: dict[str, Any], panel: Panel, sh
 
 
 def _mean_risks(
-    at: int, watch: Watch, reference: dict[str, Any], panel: Panel, shown: Shown
+    at: int,
+    watch: MonitorState,
+    reference: dict[str, Any],
+    panel: MonitoredTests,
+    shown: CurrentEvidence,
 ) -> tuple[float, float]:
     """The labelled rows' mean risk, of the reference and now."""
     then = reference["labels"]["risks"] or watch.learned_risks
@@ -422,11 +440,11 @@ def _mean_risks(
 # ---------------------------------------------------------------- as JSON
 
 
-def body_of(watch: Watch) -> dict[str, Any]:
+def state_to_json(watch: MonitorState) -> dict[str, Any]:
     """The watch as JSON has it."""
     body: dict[str, Any] = {"format": FORMAT}
     for name, value in vars(watch).items():
-        if isinstance(value, Block):
+        if isinstance(value, Window):
             packed = base64.b64encode(zlib.compress(value.bits.tobytes(), 9)).decode()
             body[name] = {**vars(value), "bits": packed}
         else:
@@ -434,16 +452,16 @@ def body_of(watch: Watch) -> dict[str, Any]:
     return body | {"since": list(watch.since)}
 
 
-def watch_in(body: dict[str, Any]) -> Watch:
+def state_from_json(body: dict[str, Any]) -> MonitorState:
     """The watch that body_of() wrote; PipelineError where it is of a newer format."""
     if body["format"] > FORMAT:
         raise PipelineError("the watch was written by a newer version; update the software")
     kept = {name: value for name, value in body.items() if name != "format"}
     for name in ("rows", "labels"):
         bits = zlib.decompress(base64.b64decode(body[name]["bits"]))
-        kept[name] = Block(**body[name] | {"bits": np.frombuffer(bits, dtype=np.uint8)})
+        kept[name] = Window(**body[name] | {"bits": np.frombuffer(bits, dtype=np.uint8)})
     arrays = ("seen", "recent", "log_wealth", "then_seen", "then_evidence", "then_rows")
     for name in (*arrays, "risks", "learned"):
         kept[name] = np.array(body[name], dtype=np.float64)
     kept["lasting"] = np.array(body["lasting"], dtype=np.int64)
-    return Watch(**kept | {"since": tuple(body["since"])})
+    return MonitorState(**kept | {"since": tuple(body["since"])})

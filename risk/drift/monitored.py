@@ -33,7 +33,7 @@ ALTERNATIVES = 6
 
 
 @dataclass(frozen=True)
-class Panel:
+class MonitoredTests:
     """What is watched: tests T (kind and name), each of one urn or, for the labels, of four.
 
     start, shape (U, K): the reference's urns. bases, shape (J, U, K): the alternatives'. prior,
@@ -61,7 +61,7 @@ class Panel:
         return self.per_test(self.start.sum(axis=1)) >= LEAST_ROWS
 
 
-def panel_of(reference: dict[str, Any], learned: np.ndarray | None = None) -> Panel:
+def monitored_tests(reference: dict[str, Any], learned: np.ndarray | None = None) -> MonitoredTests:
     """The panel of a reference; learned: the first labelled rows' stays and exits, (4, 2)."""
     if reference["format"] > FORMAT:
         raise PipelineError("the release's reference is of a newer version; update the software")
@@ -78,7 +78,7 @@ def panel_of(reference: dict[str, Any], learned: np.ndarray | None = None) -> Pa
     test_of = np.repeat(np.arange(len(tests)), groups)
     start = _padded(starts)
     kinds = [tests[at][0] for at in test_of]
-    return Panel(
+    return MonitoredTests(
         tests=tuple(tests),
         test_of=test_of,
         start=start,
@@ -147,7 +147,7 @@ def _tilts(shares: np.ndarray) -> np.ndarray:
     """One urn's shares tilted along the order of its bins. Shape (4, K)."""
     middles = np.clip(np.cumsum(shares) - shares / 2, 1e-4, 1 - 1e-4)
     scores = np.array([NormalDist().inv_cdf(middle) for middle in middles])
-    return np.stack([polya.tilted(shares, scores, strength) for strength in TILTS])
+    return np.stack([polya.tilt(shares, scores, strength) for strength in TILTS])
 
 
 def _calibrations(shares: np.ndarray, totals: np.ndarray) -> np.ndarray:

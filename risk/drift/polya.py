@@ -53,7 +53,7 @@ def _log_rising(start: np.ndarray, n: np.ndarray) -> np.ndarray:
     return found
 
 
-def log_chance(start: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def log_probability(start: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The log of the chance of the counts' rows, in one order, by an urn. Shape (..., U)."""
     top = _log_rising(start, counts).sum(axis=-1)
     return top - _log_rising(start.sum(axis=-1), counts.sum(axis=-1))
@@ -68,12 +68,12 @@ def log_ratios(counts: np.ndarray, whole: np.ndarray, alternatives: np.ndarray) 
     found = np.zeros(alternatives.shape[:2])
     at = np.flatnonzero(counts.sum(axis=1))
     if at.size:
-        null = log_chance(whole[at], counts[at])
-        found[:, at] = log_chance(alternatives[:, at], counts[at]) - null
+        null = log_probability(whole[at], counts[at])
+        found[:, at] = log_probability(alternatives[:, at], counts[at]) - null
     return found
 
 
-def grown(log_wealth: np.ndarray, stakes: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+def next_log_values(log_wealth: np.ndarray, stakes: np.ndarray, ratios: np.ndarray) -> np.ndarray:
     """The log of (wealth + stake) x ratio, held between e^-700 and e^60. Shape of ratios."""
     with np.errstate(divide="ignore"):
         staked = np.logaddexp(log_wealth, np.log(stakes))
@@ -86,7 +86,7 @@ def log_sum(log_wealth: np.ndarray) -> np.ndarray:
     return peak + np.log(np.exp(log_wealth - peak).sum(axis=0))
 
 
-def tilted(shares: np.ndarray, scores: np.ndarray, strength: float) -> np.ndarray:
+def tilt(shares: np.ndarray, scores: np.ndarray, strength: float) -> np.ndarray:
     """The shares with each bin times exp(strength x score), adding up to 1 again. Shape (K,)."""
     moved = shares * np.exp(strength * scores)
     return moved / max(moved.sum(), 1e-300)

@@ -66,7 +66,7 @@ Usual = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Fault:
+class DataQualityIssue:
     """One fault: its kind, the columns, the file, a sentence, the rows behind it.
 
     kind: "blank", "stuck", "filler", "unit", "sign", "swapped", "renamed" or "inverted". holds:
@@ -84,7 +84,7 @@ class Fault:
 # ---------------------------------------------------------------- what is usual
 
 
-def fault_reference(
+def quality_reference(
     raw: Raw, kinds: dict[str, str], files: np.ndarray | None = None
 ) -> dict[str, Any]:
     """What faults_of() compares with, at most 1 kB a column, for JSON.
@@ -188,13 +188,13 @@ def _share(value: float) -> float:
 # ---------------------------------------------------------------- chance
 
 
-def eased(share: float) -> float:
+def drift_allowance(share: float) -> float:
     """The share that ordinary drift may reach: odds times four, and a tenth where there is room."""
     odds = FACTOR * share / (FACTOR * share + 1 - share)
     return max(odds, min(share + FLOOR, 1 - (1 - share) / FACTOR))
 
 
-def surprise(share: float, limit: float, n: int) -> float:
+def chernoff_nats(share: float, limit: float, n: int) -> float:
     """-ln of Chernoff's bound on finding such a share among n rows where it is `limit`."""
     if share <= limit:
         return 0.0
@@ -206,7 +206,7 @@ def surprise(share: float, limit: float, n: int) -> float:
 
 def _most(share: float, rows: int) -> float:
     """The largest share that so many rows of the reference leave possible, drift included."""
-    return eased(wilson(round(share * rows), rows)[1])
+    return drift_allowance(wilson(round(share * rows), rows)[1])
 
 
 def _distance(values: np.ndarray, usual: Usual) -> float:
@@ -227,7 +227,7 @@ def _unlike(values: np.ndarray, usual: Usual) -> float:
     n, rows = values.size, usual["known"]
     pairs = list(_placed(values, usual))
     return max(
-        max(surprise(a, _most(b, rows), n), surprise(1 - a, _most(1 - b, rows), n))
+        max(chernoff_nats(a, _most(b, rows), n), chernoff_nats(1 - a, _most(1 - b, rows), n))
         for a, b in pairs
     )
 
@@ -235,7 +235,9 @@ def _unlike(values: np.ndarray, usual: Usual) -> float:
 # ---------------------------------------------------------------- faults
 
 
-def faults_of(raw: Raw, reference: dict[str, Any], *, file: str = "") -> list[Fault]:
+def quality_issues(
+    raw: Raw, reference: dict[str, Any], *, file: str = ""
+) -> list[DataQualityIssue]:
     """The faults of a file, the columns in the reference's order, at most one for each column.
 
     raw: columns as Model.raw has them; one that is absent counts as blank. Nothing is said of a
@@ -264,14 +266,16 @@ def _judged(usual: Usual) -> bool:
     return bool(usual["known"] >= LEAST_REFERENCE)
 
 
-def _in_file(fault: Fault, file: str) -> Fault:
+def _in_file(fault: DataQualityIssue, file: str) -> DataQualityIssue:
     where = f"since {file}" if file else "in this file"
     return replace(fault, file=file, sentence=fault.sentence.replace(WHERE, where))
 
 
-def _fault(kind: str, columns: tuple[str, ...], words: str, n: int, holds: bool = True) -> Fault:
+def _issue(
+    kind: str, columns: tuple[str, ...], words: str, n: int, holds: bool = True
+) -> DataQualityIssue:
     """A fault whose sentence still lacks the file, where it says WHERE."""
-    return Fault(kind, columns, "", f"{' and '.join(columns)}: {words}", n, holds)
+    return DataQualityIssue(kind, columns, "", f"{' and '.join(columns)}: {words}", n, holds)
 
 
 def _quoted(text: Any) -> str:
@@ -285,11 +289,11 @@ def _percent(share: float) -> str:
     return f"{min(round(100 * share), 99) if share < 1 else 100} %"
 
 
-def _blank(name: str, known: int, rows: int, usual: Usual) -> Fault | None:
+def _blank(name: str, known: int, rows: int, usual: Usual) -> DataQualityIssue | None:
     """Far more blanks than usual, or nothing but blanks."""
     share, was = 1 - known / rows, 1 - usual["known"] / usual["rows"]
     limit = _most(max(was, usual.get("blank_file", 0.0)), usual["rows"])
-    if surprise(share, limit, rows) < SURPRISE:
+    if chernoff_nats(share, limit, rows) < SURPRISE:
         return None
     what = (
         f"all {rows:,} rows are blank"
@@ -300,23 +304,23 @@ def _blank(name: str, known: int, rows: int, usual: Usual) -> Fault | None:
         f"{what} {WHERE}, usually {_percent(was)}; look whether the export lost the column, "
         "then replace the file"
     )
-    return _fault("blank", (name,), words, rows, share >= was + BLANKS_HOLD)
+    return _issue("blank", (name,), words, rows, share >= was + BLANKS_HOLD)
 
 
-def _stuck(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+def _stuck(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
     """One value in every row, where there used to be several."""
     if usual.get("constant") or not _is_constant(known):
         return None
     value = known[0]
     was = _usual_share(value, usual)
-    if surprise(1.0, _most(was, usual["known"]), known.size) < SURPRISE:
+    if chernoff_nats(1.0, _most(was, usual["known"]), known.size) < SURPRISE:
         return None
     words = (
         f"every one of {known.size:,} rows says {_quoted(value)} {WHERE}, usually "
         f"{_percent(was)} {'or fewer ' if was else ''}do; look whether the export writes a "
         "default, then replace the file"
     )
-    return _fault("stuck", (name,), words, known.size)
+    return _issue("stuck", (name,), words, known.size)
 
 
 def _usual_share(value: Any, usual: Usual) -> float:
@@ -327,7 +331,7 @@ def _usual_share(value: Any, usual: Usual) -> float:
     return 0.0 if len(listed) == usual["distinct"] else float(usual["common"][-1][1])
 
 
-def _filler(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+def _filler(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
     """One value from nowhere in many rows: far outside the range, or 0 where none ever was."""
     least, most = usual["points"][0], usual["points"][-1]
     far = (known > 2 * most - least) | (known < 2 * least - most)
@@ -338,13 +342,13 @@ def _filler(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
     value, share = float(different[sizes.argmax()]), float(sizes.max() / known.size)
     if share < FILLED or not _in_range(known[(known != value) & (known != 0)], usual):
         return None
-    if surprise(share, _most(0.0, usual["known"]), known.size) < SURPRISE:
+    if chernoff_nats(share, _most(0.0, usual["known"]), known.size) < SURPRISE:
         return None
     words = (
         f"{_percent(share)} of {known.size:,} rows say {_quoted(value)} {WHERE}, which no row did "
         "before; if it stands for a missing value, leave the cell empty and replace the file"
     )
-    return _fault("filler", (name,), words, known.size, value != 0)
+    return _issue("filler", (name,), words, known.size, value != 0)
 
 
 def _in_range(others: np.ndarray, usual: Usual) -> bool:
@@ -353,7 +357,7 @@ def _in_range(others: np.ndarray, usual: Usual) -> bool:
     return bool(others.size and within.mean() >= 0.5)
 
 
-def _unit(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+def _unit(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
     """The sizes of the values all multiplied: a move on the log scale that keeps its spread."""
     logs = _logs(known)
     if "logs" not in usual or logs.size < LEAST_ROWS or usual["nonzero"] < LEAST_REFERENCE:
@@ -369,7 +373,7 @@ def _unit(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
         f"{logs.size:,} rows, usually {shown(was)}); look whether the export changed the unit, "
         "then replace the file"
     )
-    return _fault("unit", (name,), words, logs.size)
+    return _issue("unit", (name,), words, logs.size)
 
 
 def _spread(logs: list[float]) -> float:
@@ -395,7 +399,7 @@ def _times(move: float) -> str:
     return f"{times} as before{why}" if move > 0 else f"{times} than before{why}"
 
 
-def _sign(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+def _sign(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
     """The sign flipped in a column that used to have one sign."""
     nonzero = known[known != 0]
     if "logs" not in usual or nonzero.size < LEAST_ROWS:
@@ -403,7 +407,7 @@ def _sign(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
     was, share = usual["negative"], float(np.mean(nonzero < 0))
     was, share, now = (was, share, "negative") if was < 0.5 else (1 - was, 1 - share, "positive")
     flipped = was <= ONE_SIDED and share >= 1 - 2 * ONE_SIDED
-    if not flipped or surprise(share, _most(was, usual["nonzero"]), nonzero.size) < SURPRISE:
+    if not flipped or chernoff_nats(share, _most(was, usual["nonzero"]), nonzero.size) < SURPRISE:
         return None
     if _distance(-known, usual) > OTHER_PLACE + known.size**-0.5:
         return None
@@ -411,10 +415,10 @@ def _sign(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
         f"{_percent(share)} of {nonzero.size:,} values are {now} {WHERE}, usually "
         f"{_percent(was)}; look whether the export flipped the sign, then replace the file"
     )
-    return _fault("sign", (name,), words, nonzero.size)
+    return _issue("sign", (name,), words, nonzero.size)
 
 
-def _renumbered(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+def _renumbered(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
     """A yes-or-no column in other numbers: a value that always was there gone, another come."""
     if usual["distinct"] != 2:
         return None
@@ -422,12 +426,15 @@ def _renumbered(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
     gone = [(v, share) for v, share in usual["common"] if not (known == v).any()]
     if not strange.any() or not gone:
         return None
-    if surprise(1.0, _most(1 - max(s for _, s in gone), usual["known"]), known.size) < SURPRISE:
+    if (
+        chernoff_nats(1.0, _most(1 - max(s for _, s in gone), usual["known"]), known.size)
+        < SURPRISE
+    ):
         return None
-    return _fault("renamed", (name,), _other_values(known[strange], known.size, usual), known.size)
+    return _issue("renamed", (name,), _other_values(known[strange], known.size, usual), known.size)
 
 
-def _renamed(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+def _renamed(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
     """Texts that are none of the known ones in nearly all rows; a report alone from half of them.
 
     One new text alone is not judged here: that is "stuck", or a new product.
@@ -436,11 +443,11 @@ def _renamed(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
     share = float(strange.mean())
     if usual.get("constant") or share < PARTLY:
         return None
-    if surprise(share, _most(_unlisted(usual), usual["known"]), known.size) < SURPRISE:
+    if chernoff_nats(share, _most(_unlisted(usual), usual["known"]), known.size) < SURPRISE:
         return None
     holds = share >= RENAMED and len(set(known[strange].tolist())) > 1
     words = _other_values(known[strange], known.size, usual)
-    return _fault("renamed", (name,), words, known.size, holds)
+    return _issue("renamed", (name,), words, known.size, holds)
 
 
 def _strange(texts: np.ndarray, usual: Usual) -> np.ndarray:
@@ -475,7 +482,7 @@ def _some(values: list[Any]) -> str:
     return f"{text} and {len(values) - 3} more" if len(values) > 3 else text
 
 
-def _inverted(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
+def _inverted(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
     """Yes and no changed places, as far as the shares can tell: told, never held."""
     if usual["distinct"] != 2:
         return None
@@ -483,16 +490,16 @@ def _inverted(name: str, known: np.ndarray, usual: Usual) -> Fault | None:
     share = float(np.mean(known == value))
     if abs(share + was - 1) > SAME_PLACE or was > 0.25 or share < 0.75:
         return None
-    if surprise(share, _most(was, usual["known"]), known.size) < SURPRISE:
+    if chernoff_nats(share, _most(was, usual["known"]), known.size) < SURPRISE:
         return None
     words = (
         f"{_percent(share)} of {known.size:,} rows say {_quoted(value)} {WHERE}, usually "
         f"{_percent(was)}; look whether the export changed the two values' meaning"
     )
-    return _fault("inverted", (name,), words, known.size, False)
+    return _issue("inverted", (name,), words, known.size, False)
 
 
-Check = Callable[[str, np.ndarray, Usual], Fault | None]
+Check = Callable[[str, np.ndarray, Usual], DataQualityIssue | None]
 NUMBER_CHECKS: tuple[Check, ...] = (_renumbered, _stuck, _filler, _unit, _sign, _inverted)
 TEXT_CHECKS: tuple[Check, ...] = (_stuck, _renamed, _inverted)
 
@@ -500,7 +507,7 @@ TEXT_CHECKS: tuple[Check, ...] = (_stuck, _renamed, _inverted)
 # ---------------------------------------------------------------- swapped columns
 
 
-def _swapped(known: Raw, columns: dict[str, Usual]) -> Iterator[Fault]:
+def _swapped(known: Raw, columns: dict[str, Usual]) -> Iterator[DataQualityIssue]:
     """Pairs of columns that have changed places; a column is in one pair at most."""
     moved = [name for name in known if _has_left(known[name], columns[name])]
     free = list(moved)
@@ -532,9 +539,9 @@ def _in_place_of(one: str, other: str, known: Raw, columns: dict[str, Usual]) ->
     return all(_distance(x, usual) <= SAME_PLACE + x.size**-0.5 for x, usual in pairs)
 
 
-def _swap(one: str, other: str, known: Raw) -> Fault:
+def _swap(one: str, other: str, known: Raw) -> DataQualityIssue:
     words = (
         f"each has the values that the other used to have {WHERE}; look whether the export "
         "swapped the two columns, then replace the file"
     )
-    return _fault("swapped", (one, other), words, int(min(known[one].size, known[other].size)))
+    return _issue("swapped", (one, other), words, int(min(known[one].size, known[other].size)))

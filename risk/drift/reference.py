@@ -33,7 +33,7 @@ ABSENT, MISSING = -1, 0  # codes of a cell; its bin is 1, 2, ..
 UNKNOWN = -1  # a row without a client
 
 
-def reference_of(
+def make_reference(
     raw: dict[str, np.ndarray],
     kinds: dict[str, str],
     risks: np.ndarray,
@@ -48,8 +48,8 @@ def reference_of(
     (out-of-fold risks), shape (n,), nan where there is none.
     """
     chosen = sample_of(len(risks), SHOWN_ROWS)
-    hashes = hashed(clients, len(risks))[chosen]
-    shares = weights_of(hashes)
+    hashes = client_hashes(clients, len(risks))[chosen]
+    shares = row_weights(hashes)
     columns = {
         name: _column(raw[name][chosen], kinds[name], hashes, shares) for name in sorted(kinds)
     }
@@ -66,7 +66,7 @@ def reference_of(
     }
 
 
-def checksum(reference: dict[str, Any]) -> int:
+def reference_checksum(reference: dict[str, Any]) -> int:
     """Tells one reference from another."""
     return zlib.crc32(json.dumps(reference, sort_keys=True).encode())
 
@@ -77,7 +77,7 @@ def _floats(values: np.ndarray | None, chosen: np.ndarray) -> np.ndarray:
     return np.asarray(values, dtype=np.float64)[chosen]
 
 
-def hashed(clients: Sequence | None, rows: int) -> np.ndarray:
+def client_hashes(clients: Sequence | None, rows: int) -> np.ndarray:
     """A stable 32-bit number for each row's client, -1 where it has none. Shape (n,)."""
     if clients is None:
         return np.full(rows, UNKNOWN, dtype=np.int64)
@@ -88,7 +88,7 @@ def hashed(clients: Sequence | None, rows: int) -> np.ndarray:
     return np.fromiter(found, np.int64, rows)
 
 
-def weights_of(hashes: np.ndarray) -> np.ndarray:
+def row_weights(hashes: np.ndarray) -> np.ndarray:
     """1 / the number of the client's rows, 1 for a row without a client. Shape (n,)."""
     _, at, rows = np.unique(hashes, return_inverse=True, return_counts=True)
     return np.where(hashes == UNKNOWN, 1.0, 1.0 / np.maximum(rows[at], 1))
@@ -114,7 +114,7 @@ def _number(values: np.ndarray, shares: np.ndarray) -> dict[str, Any]:
     cuts = np.unique(np.quantile(finite, at, method="inverted_cdf"))
     least, most = float(finite.min()), float(finite.max())
     body |= {"cuts": cuts[cuts < most].tolist(), "least": least, "most": most}
-    codes = _number_codes(values, body)
+    codes = _number_bins(values, body)
     counts = np.bincount(codes, weights=shares, minlength=len(body["cuts"]) + 4)[1:]
     return body | {"counts": _rounded(_gaps(counts))}
 
@@ -130,7 +130,7 @@ def _gaps(counts: np.ndarray) -> np.ndarray:
 
 def _text(values: np.ndarray, hashes: np.ndarray, shares: np.ndarray) -> dict[str, Any]:
     """Levels by name, last all others: to be expected as often as levels that were met once."""
-    named = [named_level(value) for value in values]
+    named = [level_name(value) for value in values]
     present = np.array([level is not None for level in named], dtype=bool)
     body: dict[str, Any] = {"kind": "text", "missing": _missing(present, shares)}
     different = Counter(level for level in named if level is not None)
@@ -146,7 +146,7 @@ def _text(values: np.ndarray, hashes: np.ndarray, shares: np.ndarray) -> dict[st
     body["levels"] = sorted(level for level, _ in commonest)
     if not different:
         return body | {"counts": []}
-    codes = _text_codes(values, body)[counted]
+    codes = _text_bins(values, body)[counted]
     counts = np.bincount(codes, weights=shares[counted], minlength=len(body["levels"]) + 2)[1:]
     once = sum(1 for rows in different.values() if rows == 1) if counted.all() else 0
     counts[-1] += 0.5 + once
@@ -183,7 +183,7 @@ def _labels_of(
     cuts = _quarters(told[known] if enough else risks)
     if not enough:
         return {"cuts": cuts, "counts": None, "risks": 0.0}
-    shares = weights_of(hashes[known])
+    shares = row_weights(hashes[known])
     counts, sums = label_counts(labels[known], told[known], cuts, shares)
     return {
         "cuts": cuts,
@@ -213,7 +213,7 @@ def label_counts(
 # ---------------------------------------------------------------- codes
 
 
-def _number_codes(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
+def _number_bins(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
     """Each value's bin, 1 below the least, 0 where missing; all -1 without a reference."""
     values = np.asarray(values, dtype=np.float64)
     gone = np.isnan(values)
@@ -225,12 +225,14 @@ def _number_codes(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
     return np.where(gone, MISSING, codes)
 
 
-def _text_codes(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
+def _text_bins(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
     """Each text's level, the last for every other one, 0 where missing."""
-    return np.fromiter(map(_Codes(column["levels"]).__getitem__, values), np.int64, len(values))
+    return np.fromiter(
+        map(_LevelIndices(column["levels"]).__getitem__, values), np.int64, len(values)
+    )
 
 
-class _Codes(dict[Any, int]):
+class _LevelIndices(dict[Any, int]):
     """The code of each text, worked out once for equal ones: a third of the time."""
 
     def __init__(self, levels: list[str]) -> None:
@@ -238,13 +240,13 @@ class _Codes(dict[Any, int]):
         self.levels = {level: code for code, level in enumerate(levels, 1)}
 
     def __missing__(self, value: Any) -> int:
-        level = named_level(value)
+        level = level_name(value)
         code = MISSING if level is None else self.levels.get(level, len(self.levels) + 1)
         self[value] = code
         return code
 
 
-def named_level(value: Any) -> str | None:
+def level_name(value: Any) -> str | None:
     """The text that stands for a level, None where missing; a long one is cut, with a checksum."""
     if value is None or value == "" or value != value:
         return None
@@ -254,16 +256,16 @@ def named_level(value: Any) -> str | None:
     return f"{text[: LONGEST - 9]}~{zlib.crc32(text.encode()):08x}"
 
 
-def codes_of(
+def bin_indices(
     raw: dict[str, np.ndarray], risks: np.ndarray, reference: dict[str, Any]
 ) -> np.ndarray:
     """The codes of the risk and of each column by name, -1 where a column is absent. (n, 1 + C)."""
     columns = reference["columns"]
     codes = np.full((len(risks), 1 + len(columns)), ABSENT, dtype=np.int16)
     if raw or not columns:
-        codes[:, 0] = _number_codes(risks, reference["risk"])
+        codes[:, 0] = _number_bins(risks, reference["risk"])
     for at, (name, column) in enumerate(sorted(columns.items()), 1):
         if name in raw:
-            coded = _number_codes if column["kind"] == "number" else _text_codes
+            coded = _number_bins if column["kind"] == "number" else _text_bins
             codes[:, at] = coded(raw[name], column)
     return codes

@@ -15,7 +15,7 @@ MOST_RECENT = 30.0  # what single rows come to: one large look would be remember
 
 
 @dataclass(frozen=True)
-class Block:
+class Window:
     """Who has come since the clients began to come again: a bit for each, and how many.
 
     recent, repeats: rows of late, and how many of them are of clients of this block.
@@ -27,11 +27,11 @@ class Block:
     repeats: float = 0.0
 
 
-def new_block() -> Block:
-    return Block(np.zeros(BITS // 8, dtype=np.uint8))
+def empty_window() -> Window:
+    return Window(np.zeros(BITS // 8, dtype=np.uint8))
 
 
-def counted_once(block: Block, clients: np.ndarray) -> tuple[Block, np.ndarray, bool]:
+def count_once(block: Window, clients: np.ndarray) -> tuple[Window, np.ndarray, bool]:
     """(the block with these clients, which rows count, whether it is a new block). Shape (n,).
 
     The last row of a client counts. A new block begins when of late half of the rows are of
@@ -47,13 +47,13 @@ def counted_once(block: Block, clients: np.ndarray) -> tuple[Block, np.ndarray, 
     repeats = block.repeats * fade + weight * known.sum()
     full = block.clients >= MOST_CLIENTS
     if full or (recent >= RECENT_ROWS / 2 and repeats > recent / 2):
-        block, flags = new_block(), np.zeros(BITS, dtype=bool)
+        block, flags = empty_window(), np.zeros(BITS, dtype=bool)
         known, recent, repeats, full = np.zeros(kept.size, dtype=bool), 0.0, 0.0, True
     counted = kept & ~known
     flags[at[counted & (clients != UNKNOWN)]] = True
     total = block.clients + int(counted.sum())
     began = full or total == int(counted.sum()) > 0
-    return Block(np.packbits(flags), total, float(recent), float(repeats)), counted, began
+    return Window(np.packbits(flags), total, float(recent), float(repeats)), counted, began
 
 
 def _last_of_each(clients: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from risk.drift.reference import LEAST_ROWS
 from risk.model.profile import shown
 
 
-def sentence_of(
+def drift_sentence(
     kind: str,
     name: str,
     reference: dict[str, Any],

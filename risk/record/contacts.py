@@ -18,7 +18,7 @@ from risk.data.schema import TEXT, UNPRINTABLE, UNSAFE, Column, Rule, Schema, pa
 from risk.data.sources import YOUNG_SECONDS
 from risk.data.store import client_digest
 from risk.files import read_optional_json, sha256, utc_now
-from risk.record.scores import CONTACT, change, ledger
+from risk.record.scores import CONTACT, score_history, write_score_history
 
 if TYPE_CHECKING:
     import sqlite3
@@ -62,7 +62,7 @@ class Contact:
 
 
 @dataclass(frozen=True)
-class Taken:
+class ContactsRead:
     """What was read from the CSV of contacts.
 
     seen: size and time of the file if nothing in it is left for later, else None.
@@ -142,7 +142,7 @@ def _until(state: str, until: datetime.date | str | None, at: str) -> str:
     return day
 
 
-def moment(text: str, now: str) -> str:
+def parse_moment(text: str, now: str) -> str:
     """The time as UTC that ends in Z, "" for none; a day is its beginning.
 
     A day ahead is let pass, since it may have begun where the file was made.
@@ -166,7 +166,7 @@ def moment(text: str, now: str) -> str:
 # ---------------------------------------------------------------- written
 
 
-def note(
+def add_contact(
     config: Config,
     client: str,
     state: str,
@@ -181,7 +181,9 @@ def note(
     contact = _checked(client, state, until, utc_now(), by, note)
     if client_digest(contact.client) in _erased(config):
         raise BadContact("client", "was erased; nothing is kept of it")
-    change(config, lambda database: database.execute(INSERT, (*_values(contact), None)))
+    write_score_history(
+        config, lambda database: database.execute(INSERT, (*_values(contact), None))
+    )
     return contact
 
 
@@ -195,7 +197,7 @@ def _erased(config: Config) -> set[str]:
     return {digest for digest in found if isinstance(digest, str)}
 
 
-def take(config: Config) -> Taken:
+def read_contacts(config: Config) -> ContactsRead:
     """Read the CSV of contacts that config.json names; each row is taken once, by its content.
 
     The file is never changed. Bad rows are reported, the good ones taken. A last line that may not
@@ -203,21 +205,21 @@ def take(config: Config) -> Taken:
     """
     path = config.contacts_path
     if path is None:
-        return Taken()
+        return ContactsRead()
     file = config.shown(path)
     try:
         before = path.stat()
     except OSError:
-        return Taken(file=file)  # not there yet
+        return ContactsRead(file=file)  # not there yet
     seen = [before.st_size, before.st_mtime_ns]
     try:
         data, whole = _whole_lines(path.read_bytes(), before, path)
     except OSError as error:
-        return Taken(file=file, problem=f"cannot be read, {error.strerror}", seen=seen)
+        return ContactsRead(file=file, problem=f"cannot be read, {error.strerror}", seen=seen)
     contacts, found = _contacts_in(data, config, utc_now())
     added = _added(config, contacts)
     left = seen if whole else None
-    return Taken(found.rows, added, found.faults, found.problem, left, file)
+    return ContactsRead(found.rows, added, found.faults, found.problem, left, file)
 
 
 def _whole_lines(data: bytes, before: os.stat_result, path: Path) -> tuple[bytes, bool]:
@@ -230,13 +232,13 @@ def _whole_lines(data: bytes, before: os.stat_result, path: Path) -> tuple[bytes
     return data[: data.rfind(b"\n") + 1], False
 
 
-def _contacts_in(data: bytes, config: Config, now: str) -> tuple[dict[str, Contact], Taken]:
+def _contacts_in(data: bytes, config: Config, now: str) -> tuple[dict[str, Contact], ContactsRead]:
     """(digest of a row -> its contact, what is wrong with the others)."""
     if not data.strip():
-        return {}, Taken()
+        return {}, ContactsRead()
     reading = read_rows(data, SCHEMA, config.csv, limit=False)
     if reading.refused:
-        return {}, Taken(problem=f"refused, {reading.refused}")
+        return {}, ContactsRead(problem=f"refused, {reading.refused}")
     erased, contacts, faults = _erased(config), {}, list(reading.faults)
     columns = [reading.values[name] for name in COLUMNS]
     for line, *cells in zip(reading.lines, *columns, strict=True):
@@ -245,7 +247,7 @@ def _contacts_in(data: bytes, config: Config, now: str) -> tuple[dict[str, Conta
             faults.append(Fault(line, "client", "erased client", "", ""))
             continue
         try:
-            said = moment(at, now)
+            said = parse_moment(at, now)
             # A time ahead would hide every later note.
             contact = _checked(client, state, until, min(said or now, now))
         except BadContact as bad:
@@ -254,7 +256,7 @@ def _contacts_in(data: bytes, config: Config, now: str) -> tuple[dict[str, Conta
             continue
         contacts[_digest(contact, said)] = contact
     faults.sort(key=lambda fault: fault.line)
-    return contacts, Taken(rows=reading.rows, faults=faults)
+    return contacts, ContactsRead(rows=reading.rows, faults=faults)
 
 
 def _digest(contact: Contact, said: str) -> str:
@@ -264,7 +266,7 @@ def _digest(contact: Contact, said: str) -> str:
 
 def _added(config: Config, contacts: dict[str, Contact]) -> int:
     """How many of these were new; nothing is written where none is."""
-    known = {row[0] for row in ledger(config).read("SELECT source FROM contacts")}
+    known = {row[0] for row in score_history(config).read("SELECT source FROM contacts")}
     new = [(*_values(contact), key) for key, contact in contacts.items() if key not in known]
     if not new:
         return 0
@@ -272,13 +274,13 @@ def _added(config: Config, contacts: dict[str, Contact]) -> int:
     def kept(database: sqlite3.Connection) -> int:
         return database.executemany(INSERT, new).rowcount
 
-    return int(change(config, kept))
+    return int(write_score_history(config, kept))
 
 
 # ---------------------------------------------------------------- read
 
 
-def states_of(config: Config, day: str | None = None) -> dict[str, Contact]:
+def newest_contacts(config: Config, day: str | None = None) -> dict[str, Contact]:
     """Client -> its newest note; without those taken back and snoozes over on the day (today)."""
     day = day or utc_now()[:10]
     # Of a group's columns SQLite gives those of the row that has the maximum.
@@ -286,7 +288,7 @@ def states_of(config: Config, day: str | None = None) -> dict[str, Contact]:
         f"SELECT {CONTACT}, max(at || printf('%012d', number)) FROM contacts "
         "GROUP BY client ORDER BY client"
     )
-    newest = (Contact(*row[:6]) for row in ledger(config).read(query))
+    newest = (Contact(*row[:6]) for row in score_history(config).read(query))
     return {contact.client: contact for contact in newest if _holds(contact, day)}
 
 
@@ -298,14 +300,14 @@ def _holds(contact: Contact, day: str) -> bool:
 def contacts_of(config: Config, client: str) -> list[Contact]:
     """Every note on one client, the oldest first."""
     query = f"SELECT {CONTACT} FROM contacts WHERE client = ? ORDER BY at, number"
-    return [Contact(*row) for row in ledger(config).read(query, (client,))]
+    return [Contact(*row) for row in score_history(config).read(query, (client,))]
 
 
 def first_contacts(config: Config) -> dict[str, str]:
     """Client -> when it was contacted first; without those who never were."""
     query = "SELECT client, min(at) FROM contacts WHERE state = ? GROUP BY client"
-    return {row[0]: row[1] for row in ledger(config).read(query, (CONTACTED,))}
+    return {row[0]: row[1] for row in score_history(config).read(query, (CONTACTED,))}
 
 
-def as_json(contact: Contact | None) -> dict[str, Any] | None:
+def contact_json(contact: Contact | None) -> dict[str, Any] | None:
     return asdict(contact) if contact else None

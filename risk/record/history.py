@@ -19,7 +19,7 @@ from risk.files import is_sealed, make_folder, seal, sync_folder, write_json
 from risk.record.sqlite import Database
 
 if TYPE_CHECKING:
-    from risk.drift.monitor import Row
+    from risk.drift.monitor import DriftRow
 
 FORMAT = 1
 WIDTH = 120
@@ -132,7 +132,9 @@ def record(config: Config, entry: Entry) -> None:
     write_json(config.decision, decision)
 
 
-def record_watch(config: Config, data_version: int, version: int, at: str, rows: list[Row]) -> None:
+def record_drift(
+    config: Config, data_version: int, version: int, at: str, rows: list[DriftRow]
+) -> None:
     """Keep one look of the watch: a row for each thing watched, the same look again replaces it.
 
     30 columns weigh 13 kB a look (measured): ten years of daily looks 48 MB.
@@ -151,7 +153,7 @@ def _sealed(entry: Entry) -> dict[str, Any]:
     return seal(json.loads(json.dumps({"format": FORMAT, **_plain(entry)}, allow_nan=False)))
 
 
-def _plain(record: Entry | Row) -> dict[str, Any]:
+def _plain(record: Entry | DriftRow) -> dict[str, Any]:
     return {n: printable(v) if isinstance(v, str) else v for n, v in vars(record).items()}
 
 
@@ -179,7 +181,7 @@ def entries(config: Config, last: int | None = None, skip: int = 0) -> list[Entr
     return _selected(config, "", last, skip)
 
 
-def counted(config: Config) -> int:
+def count_entries(config: Config) -> int:
     """How many entries there are."""
     found = _history(config).read("SELECT COUNT(*) FROM entries")
     return int(found[0][0]) if found else 0
@@ -214,7 +216,7 @@ def _entry(config: Config, row: tuple[Any, ...]) -> Entry:
 # ---------------------------------------------------------------- shown
 
 
-def table(entries: list[Entry]) -> str:
+def history_table(entries: list[Entry]) -> str:
     """One line per entry, at most 120 characters wide."""
     if not entries:
         return "nothing was decided yet"
@@ -267,7 +269,7 @@ def _aligned(rows: list[tuple[str, ...]], right: set[int]) -> list[str]:
     ]
 
 
-def explained(entry: Entry) -> str:
+def explain_entry(entry: Entry) -> str:
     """Why this look did what it did: the reason, each challenger's evidence, guards, versions."""
     judged = f"{entry.rows:,} labelled rows, {entry.exits:,} exits"
     parts = [

@@ -20,7 +20,7 @@ from risk.files import utc_now
 from risk.model.calibration import calibration, reach, wilson
 from risk.model.measures import brier
 from risk.record.contacts import first_contacts
-from risk.record.scores import ledger
+from risk.record.scores import score_history
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,8 +44,8 @@ def outcomes_of(
     rows, schema, data_version = stored or stored_rows(config)
     said = _said_before(config)
     labels = _labels_in(rows, schema, config.horizon_days, day or today())
-    known, waiting = joined(said, labels)
-    known = treated(known, first_contacts(config), _arrivals(config))
+    known, waiting = join_labels(said, labels)
+    known = mark_contacted(known, first_contacts(config), _arrivals(config))
     return {
         "format": FORMAT,
         "made_at": utc_now(),
@@ -84,7 +84,7 @@ def _said_before(config: Config) -> pl.DataFrame:
         "of": pl.Int64,
         "called": pl.Int64,
     }
-    return pl.DataFrame(ledger(config).read(query), schema=kinds, orient="row")
+    return pl.DataFrame(score_history(config).read(query), schema=kinds, orient="row")
 
 
 def _labels_in(
@@ -103,7 +103,7 @@ def _labels_in(
     )
 
 
-def joined(said: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+def join_labels(said: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """(for every label that came later than a word on its row the first such word, `called` if any
     of them did, and `left`; how many rows wait for their label).
 
@@ -138,7 +138,9 @@ def _arrivals(config: Config) -> dict[int, str]:
     return found
 
 
-def treated(known: pl.DataFrame, first: dict[str, str], arrived: dict[int, str]) -> pl.DataFrame:
+def mark_contacted(
+    known: pl.DataFrame, first: dict[str, str], arrived: dict[int, str]
+) -> pl.DataFrame:
     """The rows with `contacted`: whether anybody had called the client before the label came.
 
     However long before: those who were not called are to be untouched.
@@ -171,9 +173,9 @@ def claims(known: pl.DataFrame, waiting: int, least: int) -> dict[str, Any]:
     return span | {
         "enough": True,
         "why": "",
-        "all": group(known),
-        "contacted": group(known.filter(contacted)),
-        "not_contacted": group(known.filter(~contacted)),
+        "all": group_figures(known),
+        "contacted": group_figures(known.filter(contacted)),
+        "not_contacted": group_figures(known.filter(~contacted)),
         "caveat": CAVEAT,
         "brier": {
             "value": brier(left, risks),
@@ -195,7 +197,7 @@ def _too_few(known: int, waiting: int, least: int) -> str:
     return "no list has named a client before its outcome was known"
 
 
-def group(known: pl.DataFrame) -> dict[str, Any] | None:
+def group_figures(known: pl.DataFrame) -> dict[str, Any] | None:
     """The counts and shares of these rows; None where there are none."""
     if not known.height:
         return None
@@ -203,7 +205,7 @@ def group(known: pl.DataFrame) -> dict[str, Any] | None:
     called = known["called"].to_numpy().astype(bool)
     clients, dates = (_numbered(known[name]) for name in ("client", "date"))
     listed, others = (share_left(left[part], clients[part]) for part in (called, ~called))
-    drawn = by_lot(left, called, clients, dates)
+    drawn = random_figures(left, called, clients, dates)
     return {
         "n": int(left.size),
         "clients": known["client"].n_unique(),
@@ -228,12 +230,12 @@ def share_left(left: np.ndarray, clients: np.ndarray) -> dict[str, Any]:
     """How many rows, how many left, the share and its 95 % interval (None without rows)."""
     if not left.size:
         return {"n": 0, "left": 0, "share": None, "interval": None}
-    share, rows = float(left.mean()), effective(left, clients)
+    share, rows = float(left.mean()), effective_rows(left, clients)
     interval = wilson(share * rows, rows)
     return {"n": int(left.size), "left": int(left.sum()), "share": share, "interval": interval}
 
 
-def effective(left: np.ndarray, clients: np.ndarray) -> float:
+def effective_rows(left: np.ndarray, clients: np.ndarray) -> float:
     """As how many independent rows these count, since a client's rows tell much the same.
 
     By the variance between clients; never more than there are.
@@ -247,7 +249,7 @@ def effective(left: np.ndarray, clients: np.ndarray) -> float:
     return float(np.clip(left.size * single / between if between else left.size, 1, left.size))
 
 
-def by_lot(
+def random_figures(
     left: np.ndarray, called: np.ndarray, clients: np.ndarray, dates: np.ndarray
 ) -> dict[str, Any]:
     """The share that would have left of as many clients drawn by lot on each date."""
@@ -256,7 +258,7 @@ def by_lot(
     rates = np.bincount(of, weights=left) / np.bincount(of)
     drawn = np.bincount(of, weights=called)
     share = float((drawn * rates).sum() / drawn.sum()) if drawn.sum() else whole["share"]
-    rows = effective(left, clients)
+    rows = effective_rows(left, clients)
     interval = wilson(share * rows, rows)
     return {"n": whole["n"], "share": share, "interval": interval}
 

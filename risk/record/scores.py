@@ -127,7 +127,7 @@ class Score(NamedTuple):
     shift: float
 
 
-class Told(NamedTuple):
+class PastScore(NamedTuple):
     """One scoring as one client saw it; data, model: the parts of the move since the one before,
     None where they are not known. of: how many clients the list had."""
 
@@ -190,7 +190,7 @@ def scores_of(
     return found
 
 
-def parts(old: Score, new: Score) -> tuple[float, float] | None:
+def split_move(old: Score, new: Score) -> tuple[float, float] | None:
     """(the data's, the model's) part of the move between two scorings; None: not known."""
     if old.chain != new.chain:
         return None
@@ -201,18 +201,18 @@ def parts(old: Score, new: Score) -> tuple[float, float] | None:
 # ---------------------------------------------------------------- written
 
 
-def ledger(config: Config) -> Database:
+def score_history(config: Config) -> Database:
     return Database(
-        path=config.ledger,
+        path=config.score_history,
         format=FORMAT,
         tables=TABLES,
-        shown=config.shown(config.ledger),
+        shown=config.shown(config.score_history),
         cure="run reporting.py, which moves it aside and begins a new one",
         checked=False,  # checking 32 MB takes 50 ms, a client's history 2; what is hit is noticed
     )
 
 
-def change(config: Config, made: Callable[[sqlite3.Connection], Any]) -> Any:
+def write_score_history(config: Config, made: Callable[[sqlite3.Connection], Any]) -> Any:
     """What the change returns, made in one transaction and on disk."""
     make_folder(config.state_folder)
 
@@ -221,18 +221,18 @@ def change(config: Config, made: Callable[[sqlite3.Connection], Any]) -> Any:
             database.execute(probe)
         return made(database)
 
-    result = ledger(config).write(probed)
+    result = score_history(config).write(probed)
     sync_folder(config.state_folder)  # a power cut may not bring the journal back
     return result
 
 
-def mend(config: Config) -> None:
+def recover_score_history(config: Config) -> None:
     """Move a damaged ledger aside, so that the list is written without a past."""
-    if config.ledger.exists():
-        change(config, lambda _: None)
+    if config.score_history.exists():
+        write_score_history(config, lambda _: None)
 
 
-def record(
+def record_scores(
     config: Config,
     scoring: Scoring,
     scores: Mapping[str, Score],
@@ -257,7 +257,7 @@ def record(
         database.executemany(f"INSERT INTO scores ({SCORE}) VALUES ({marks})", rows)
         _prune(database, scoring, config.score_log_days)
 
-    change(config, kept)
+    write_score_history(config, kept)
 
 
 def _cells(
@@ -303,7 +303,7 @@ def _prune(database: sqlite3.Connection, last: Scoring, days: int) -> None:
 
 def forget_client(config: Config, client: str) -> list[str]:
     """Take one client out, for good; damaged ledgers that were moved aside and may name it."""
-    if config.ledger.exists():
+    if config.score_history.exists():
 
         def gone(database: sqlite3.Connection) -> int:
             tables = ("scores", "contacts")
@@ -312,10 +312,10 @@ def forget_client(config: Config, client: str) -> list[str]:
                 for table in tables
             )
 
-        if change(config, gone):
-            ledger(config).compact()  # not every SQLite overwrites what it deletes
+        if write_score_history(config, gone):
+            score_history(config).compact()  # not every SQLite overwrites what it deletes
             sync_folder(config.state_folder)
-    asides = config.state_folder.glob(f"{config.ledger.stem}.damaged-*")
+    asides = config.state_folder.glob(f"{config.score_history.stem}.damaged-*")
     return sorted(config.shown(path) for path in asides)
 
 
@@ -325,7 +325,7 @@ def forget_client(config: Config, client: str) -> list[str]:
 def scorings(config: Config) -> list[Scoring]:
     """Every scoring that is kept, the oldest first."""
     query = f"SELECT {', '.join(SCORING)} FROM scorings ORDER BY number"
-    return [Scoring(*row) for row in ledger(config).read(query)]
+    return [Scoring(*row) for row in score_history(config).read(query)]
 
 
 def scores_in(config: Config, number: int) -> dict[str, Score]:
@@ -334,7 +334,7 @@ def scores_in(config: Config, number: int) -> dict[str, Score]:
         "SELECT client, date, risk, rank, called, former, chain, shift FROM scores "
         "WHERE scoring = ?"
     )
-    rows = ledger(config).read(query, (number,))
+    rows = score_history(config).read(query, (number,))
     return {
         client: Score(date, risk, rank, bool(called), *rest)
         for client, date, risk, rank, called, *rest in rows
@@ -344,11 +344,11 @@ def scores_in(config: Config, number: int) -> dict[str, Score]:
 def risks_in(config: Config, number: int) -> dict[str, float]:
     """Client -> risk in the scoring of this number."""
     query = "SELECT client, risk FROM scores WHERE scoring = ?"
-    rows = ledger(config).read(query, (number,))
+    rows = score_history(config).read(query, (number,))
     return {row[0]: row[1] for row in rows}
 
 
-def told_of(config: Config, client: str, last: int | None = None) -> list[Told]:
+def past_scores(config: Config, client: str, last: int | None = None) -> list[PastScore]:
     """What this client was told at every scoring, or the last so many, the oldest first."""
     query = (
         "SELECT at, data_version, data_date, model_version, date, risk, rank, clients, band,"
@@ -356,14 +356,16 @@ def told_of(config: Config, client: str, last: int | None = None) -> list[Told]:
         " chain, shift, former, reasons FROM scorings JOIN scores ON scoring = number"
         " AND client = ? ORDER BY number DESC"
     )
-    found: list[Told] = []
+    found: list[PastScore] = []
     reasons: list[dict[str, Any]] = []
     older: Score | None = None
-    for *told, called, chain, shift, former, kept in ledger(config).read(query, (client,))[::-1]:
+    for *told, called, chain, shift, former, kept in score_history(config).read(query, (client,))[
+        ::-1
+    ]:
         if kept is not None:
             reasons = [{"points": points, "text": text} for points, text in json.loads(kept)]
         score = Score(told[4], told[5], told[6], bool(called), former, chain, shift)
-        data, model = (older and parts(older, score)) or (None, None)
-        found.append(Told(*told, bool(called), data, model, reasons))  # type: ignore[call-arg]
+        data, model = (older and split_move(older, score)) or (None, None)
+        found.append(PastScore(*told, bool(called), data, model, reasons))  # type: ignore[call-arg]
         older = score
     return found if last is None else found[-last:] if last else []

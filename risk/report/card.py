@@ -16,7 +16,7 @@ from risk.config import Config, PipelineError
 from risk.data.quarantine import set_aside
 from risk.data.schema import printable
 from risk.data.store import COUNTS, read_state
-from risk.drift.watch import last_seen
+from risk.drift.state import last_evaluation
 from risk.model.calibration import SHARES, reach
 from risk.model.curves import curves
 from risk.model.effects import overview
@@ -70,7 +70,7 @@ def card_of(
         "decision": _decision(entry),
         "undecided": undecided,
         "data": data_card(config),
-        "alerts": _alerts(last_seen(config)),
+        "alerts": _alerts(last_evaluation(config)),
     }
 
 

@@ -320,7 +320,7 @@ def _kept_state(config: Config) -> str:
     entries(config, 1)  # it names a damaged file and what to do
     scorings(config)
     kept = (config.run_marker, config.deployment_state, config.timings, config.packages)
-    for path in (*kept, config.decision, config.evidence, config.watch, config.alerts):
+    for path in (*kept, config.decision, config.evidence, config.drift_state, config.alerts):
         if path.exists() and not read_optional_json(path):
             raise PipelineError(
                 f"{path.name} is damaged; delete {config.shown(path)} and run fullprocess.py"

@@ -17,7 +17,7 @@ from risk.model.profile import shown
 from risk.model.reasons import Group, label, points, words
 from risk.record import contacts
 from risk.record.contacts import BadContact, Contact, contacts_of
-from risk.record.scores import Scoring, Told, scorings, told_of
+from risk.record.scores import PastScore, Scoring, past_scores, scorings
 from risk.web import notices
 from risk.web.access import Problem, printable
 from risk.web.context import Desk, data_age, data_date
@@ -91,10 +91,10 @@ def _near(desk: Desk, name: str) -> tuple[tuple[str, str], ...]:
     return tuple((one, desk.client_address(one)) for one in nearest(known, name))
 
 
-def _history(desk: Desk, name: str) -> list[tuple[Scoring, Told | None]]:
+def _history(desk: Desk, name: str) -> list[tuple[Scoring, PastScore | None]]:
     """Every list with what it told of the client, None where the client was not on it."""
     try:
-        told = {(one.at, one.data_version): one for one in told_of(desk.config, name)}
+        told = {(one.at, one.data_version): one for one in past_scores(desk.config, name)}
         every = [(one, told.get((one.at, one.data_version))) for one in scorings(desk.config)]
     except PipelineError:  # a damaged ledger; the doctor says so
         return []
@@ -253,7 +253,7 @@ def _sign(model: Model, group: Group, share: float, raw: dict[str, np.ndarray], 
 # ---------------------------------------------------------------- over time
 
 
-def _chart(past: list[tuple[Scoring, Told | None]], average: int, today: date) -> Steps | None:
+def _chart(past: list[tuple[Scoring, PastScore | None]], average: int, today: date) -> Steps | None:
     """The risk over time; None before the second list."""
     if len(past) < 2:
         return None
@@ -265,7 +265,7 @@ def _chart(past: list[tuple[Scoring, Told | None]], average: int, today: date) -
     )
 
 
-def _told_line(scoring: Scoring, told: Told | None, today: date) -> dict[str, str]:
+def _told_line(scoring: Scoring, told: PastScore | None, today: date) -> dict[str, str]:
     """One list's word on the client, for the table under the chart."""
     found = {"date": day(scoring.day, today), "model": str(scoring.model_version)}
     if told is None:
@@ -325,7 +325,7 @@ def _move_of(listed: Client | None, listing: dict[str, Any], today: date) -> Mov
 
 
 def _calls(
-    past: list[tuple[Scoring, Told | None]],
+    past: list[tuple[Scoring, PastScore | None]],
     rows: pl.DataFrame | None,
     target: str,
     notes: list[Contact],
@@ -373,7 +373,7 @@ def note(desk: Desk, form: MultiDict[str, str]) -> None:
         )
     fields = {key: form.get(key, "") for key in ("state", "until", "by", "note")}
     try:
-        contacts.note(desk.config, name, **fields)
+        contacts.add_contact(desk.config, name, **fields)
     except BadContact as bad:
         raise Problem(
             422,

@@ -14,7 +14,7 @@ from risk.config import Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.store import stored_rows
 from risk.files import current_version, read_optional_json
-from risk.record.contacts import as_json, states_of
+from risk.record.contacts import contact_json, newest_contacts
 from risk.run.journal import LATE_MINUTES, trouble
 from risk.web import notices
 from risk.web.deployed import Remembered, Served
@@ -97,7 +97,7 @@ class Desk:
     def clients(self) -> list[dict[str, Any]]:
         """The clients of the list with their contact state as it is now."""
         listing = self.listing()
-        key = (listing, self.stamp_of(self.config.ledger), self.now.date())
+        key = (listing, self.stamp_of(self.config.score_history), self.now.date())
         return self._clients.get(key, lambda: _with_contacts(self.config, listing["clients"]))
 
     def client(self, name: str) -> dict[str, Any] | None:
@@ -190,11 +190,11 @@ def _damaged(config: Config, error: PipelineError) -> State:
 def _with_contacts(config: Config, clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The clients with their contact state of now; as the list has it where notes are damaged."""
     try:
-        now = states_of(config)
+        now = newest_contacts(config)
     except PipelineError:
         return clients
     return [
-        {**client, "contact": as_json(now.get(client["client"]))}
+        {**client, "contact": contact_json(now.get(client["client"]))}
         if client.get("contact") or client["client"] in now
         else client
         for client in clients

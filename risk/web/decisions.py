@@ -44,7 +44,7 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that decisions.html lays out."""
     page = _asked(args)
     try:
-        found = history.counted(desk.config)
+        found = history.count_entries(desk.config)
         page = min(page, max(-(-found // PER_PAGE), 1))
         kept = history.entries(desk.config, PER_PAGE + 1, PER_PAGE * (page - 1))
         last = history.last_decision(desk.config)

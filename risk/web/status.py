@@ -18,7 +18,7 @@ from risk.alerts.due import is_wanted
 from risk.config import Config
 from risk.data.quarantine import set_aside
 from risk.data.schema import printable
-from risk.drift.watch import last_seen
+from risk.drift.state import last_evaluation
 from risk.run import runlog
 from risk.run.journal import LATE_MINUTES, last_failure, running
 from risk.web import notices
@@ -43,7 +43,7 @@ SHOWN_FILES = 12
 SHOWN_SENT = 8
 SHOWN_DRIFT, TOLD = 8, ("alert", "watching")
 TAIL_BYTES, TAIL_LINES = 8_000, 20
-BAR_UNITS = 400  # the drift bar ends at .25; its stroke is at .04, see docs/watch.md
+BAR_UNITS = 400  # the drift bar ends at .25; its stroke is at .04, see docs/drift.md
 LEAST_MISSING = 0.05  # percent: less is shown as 0.0
 PACKAGES = ("numpy", "polars", "scikit-learn", "pandas", "flask", "matplotlib")
 STAGES = ("ingestion", "training", "scoring", "deployment", "reporting", "apicalls")
@@ -54,7 +54,7 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that status.html lays out."""
     marker, now = desk.file(desk.config.run_marker), desk.now
     beat, busy = _heartbeat(desk.config), running(desk.config)
-    seen = last_seen(desk.config)
+    seen = last_evaluation(desk.config)
     drift = [_drifted(row) for row in seen["rows"]]
     return {
         "heading": _heading(marker, beat, busy, desk.trouble(), now),

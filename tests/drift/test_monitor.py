@@ -14,10 +14,19 @@ import pytest
 
 from risk.config import PipelineError
 from risk.drift import monitor
-from risk.drift.monitor import Counts, Row, Watch, begun, body_of, counts_of, look, watch_in
-from risk.drift.monitored import BUDGET, LABELLED, panel_of
-from risk.drift.reference import UNKNOWN, reference_of
-from risk.drift.window import counted_once, new_block
+from risk.drift.monitor import (
+    BinnedRows,
+    DriftRow,
+    MonitorState,
+    bin_rows,
+    evaluate_drift,
+    initial_state,
+    state_from_json,
+    state_to_json,
+)
+from risk.drift.monitored import BUDGET, LABELLED, monitored_tests
+from risk.drift.reference import UNKNOWN, make_reference
+from risk.drift.window import count_once, empty_window
 from tests.checkout import ROOT
 
 KINDS = {"usage": "number", "seats": "number", "region": "text", "plan": "text"}
@@ -57,7 +66,7 @@ def clients_of(
 @pytest.fixture(scope="module")
 def reference() -> dict[str, Any]:
     raw, risks, labels = clients_of(2000, 1)
-    return reference_of(raw, KINDS, risks, labels, held_out=risks)
+    return make_reference(raw, KINDS, risks, labels, held_out=risks)
 
 
 def day(at: int) -> str:
@@ -69,24 +78,24 @@ def watched(
     looks: int = 20,
     rows: int = 100,
     seed: int = 100,
-    watch: Watch | None = None,
+    watch: MonitorState | None = None,
     **change: Any,
-) -> tuple[Watch, list[Row]]:
+) -> tuple[MonitorState, list[DriftRow]]:
     """The watch and its table after so many daily looks."""
-    watch = watch or begun(reference)
-    table: list[Row] = []
+    watch = watch or initial_state(reference)
+    table: list[DriftRow] = []
     for at in range(looks):
         raw, risks, labels = clients_of(rows, seed + at, **change)
-        counts = counts_of(raw, reference, risks, labels)
-        watch, table = look(watch, reference, counts, day(at))
+        counts = bin_rows(raw, reference, risks, labels)
+        watch, table = evaluate_drift(watch, reference, counts, day(at))
     return watch, table
 
 
-def named(table: list[Row], name: str) -> Row:
+def named(table: list[DriftRow], name: str) -> DriftRow:
     return next(row for row in table if row.name == name)
 
 
-def alerts(table: list[Row]) -> set[str]:
+def alerts(table: list[DriftRow]) -> set[str]:
     return {row.name for row in table if row.state == "alert"}
 
 
@@ -137,7 +146,7 @@ def test_a_small_reference_is_not_the_truth() -> None:
     found = []
     for seed in range(40):
         raw, risks, labels = clients_of(60, 5000 + seed)
-        own = reference_of(raw, KINDS, risks, labels, held_out=risks)
+        own = make_reference(raw, KINDS, risks, labels, held_out=risks)
         found += alerts(watched(own, looks=3, rows=1000, seed=6000 + 3 * seed)[1])
     assert len(found) <= 2
 
@@ -174,7 +183,7 @@ def test_a_drift_that_is_gone_is_no_alert_any_more(reference: dict[str, Any]) ->
 
 def test_a_change_smaller_than_the_least_effect_is_watched(reference: dict[str, Any]) -> None:
     raw, risks, labels = clients_of(100_000, 7)
-    large = reference_of(raw, KINDS, risks, labels, held_out=risks)
+    large = make_reference(raw, KINDS, risks, labels, held_out=risks)
     row = named(watched(large, looks=3, rows=100_000, west=0.107)[1], "region")
     assert row.p < 1e-4 and 0 < row.effect < monitor.LEAST_EFFECT
     assert row.state == "watching"
@@ -183,8 +192,8 @@ def test_a_change_smaller_than_the_least_effect_is_watched(reference: dict[str, 
 def test_an_alert_takes_two_looks(reference: dict[str, Any]) -> None:
     watch, table = watched(reference, looks=1, rows=2000, shift=1.0)
     assert named(table, "usage").state == "watching"
-    empty = counts_of({}, reference, np.empty(0), None)
-    watch, table = look(watch, reference, empty, day(1))
+    empty = bin_rows({}, reference, np.empty(0), None)
+    watch, table = evaluate_drift(watch, reference, empty, day(1))
     assert named(table, "usage").state == "watching"
     table = watched(reference, looks=1, rows=2000, shift=1.0, seed=300, watch=watch)[1]
     assert named(table, "usage").state == "alert"
@@ -195,19 +204,19 @@ def test_a_few_rows_of_the_next_month_do_not_confirm_the_month_before(
 ) -> None:
     raw, risks, labels = clients_of(600, 10, shift=1.0)
     who = [f"c{at}" for at in range(600)]
-    counts = counts_of(raw, reference, risks, labels, clients=who)
-    watch, table = look(begun(reference), reference, counts, day(0))
+    counts = bin_rows(raw, reference, risks, labels, clients=who)
+    watch, table = evaluate_drift(initial_state(reference), reference, counts, day(0))
     assert named(table, "usage").state == "watching"
-    watch, table = look(watch, reference, counts[np.arange(40)], day(30))
+    watch, table = evaluate_drift(watch, reference, counts[np.arange(40)], day(30))
     assert (named(table, "usage").state, named(table, "usage").n) == ("watching", 600)
-    table = look(watch, reference, counts[np.arange(40, 600)], day(31))[1]
+    table = evaluate_drift(watch, reference, counts[np.arange(40, 600)], day(31))[1]
     assert named(table, "usage").state == "alert"
 
 
 def test_a_look_without_counts_changes_nothing(reference: dict[str, Any]) -> None:
     watch, table = watched(reference, looks=3, west=0.3)
-    same, shown = look(watch, reference, None, day(9))
-    assert body_of(same) == body_of(watch)
+    same, shown = evaluate_drift(watch, reference, None, day(9))
+    assert state_to_json(same) == state_to_json(watch)
     assert shown == table
 
 
@@ -215,7 +224,7 @@ def test_a_look_without_counts_changes_nothing(reference: dict[str, Any]) -> Non
 
 
 def test_no_row_is_no_data(reference: dict[str, Any]) -> None:
-    table = look(begun(reference), reference, None, day(0))[1]
+    table = evaluate_drift(initial_state(reference), reference, None, day(0))[1]
     assert {row.state for row in table} == {"no data"}
     assert table[0].name == "risk"
     assert {(row.n, row.p, row.effect, row.since) for row in table} == {(0, 1.0, 0.0, None)}
@@ -233,17 +242,19 @@ def test_single_rows_add_up(reference: dict[str, Any]) -> None:
 
 def test_rows_without_labels_say_nothing_of_labels(reference: dict[str, Any]) -> None:
     raw, risks, _ = clients_of(200, 3)
-    counts = counts_of(raw, reference, risks, None)
-    table = look(begun(reference), reference, counts, day(0))[1]
+    counts = bin_rows(raw, reference, risks, None)
+    table = evaluate_drift(initial_state(reference), reference, counts, day(0))[1]
     assert {row.state for row in table if row.kind in LABELLED} == {"no data"}
     assert named(table, "risk").n == 200
 
 
 def test_labels_that_come_later_do_not_count_their_rows_again(reference: dict[str, Any]) -> None:
     raw, risks, labels = clients_of(200, 3)
-    watch, _ = look(begun(reference), reference, counts_of(raw, reference, risks, None), day(0))
-    late = counts_of({}, reference, risks, labels)
-    table = look(watch, reference, late, day(1))[1]
+    watch, _ = evaluate_drift(
+        initial_state(reference), reference, bin_rows(raw, reference, risks, None), day(0)
+    )
+    late = bin_rows({}, reference, risks, labels)
+    table = evaluate_drift(watch, reference, late, day(1))[1]
     assert {row.name: row.n for row in table if row.kind == "exits"} == {"exits": 200}
     assert named(table, "risk").n == named(table, "usage").n == 200
 
@@ -251,21 +262,23 @@ def test_labels_that_come_later_do_not_count_their_rows_again(reference: dict[st
 def test_a_column_that_is_not_there_has_no_data(reference: dict[str, Any]) -> None:
     raw, risks, labels = clients_of(200, 3)
     del raw["usage"]
-    table = look(begun(reference), reference, counts_of(raw, reference, risks, labels), day(0))[1]
+    table = evaluate_drift(
+        initial_state(reference), reference, bin_rows(raw, reference, risks, labels), day(0)
+    )[1]
     assert named(table, "usage").state == named(table, "missing: usage").state == "no data"
     assert named(table, "region").state == "steady"
 
 
 def test_a_tiny_reference_is_too_few_rows() -> None:
     raw, risks, labels = clients_of(20, 2)
-    tiny = reference_of(raw, KINDS, risks, labels, held_out=risks)
+    tiny = make_reference(raw, KINDS, risks, labels, held_out=risks)
     table = watched(tiny, looks=3, shift=9.0)[1]
     assert {row.state for row in table if row.kind not in LABELLED} == {"too few rows"}
 
 
 def test_without_held_out_risks_the_first_300_labelled_rows_are_the_reference() -> None:
     raw, risks, labels = clients_of(2000, 1)
-    own = reference_of(raw, KINDS, risks, labels)
+    own = make_reference(raw, KINDS, risks, labels)
     watch, table = watched(own, looks=2)
     row = named(table, "calibration")
     assert (row.state, row.n) == ("too few rows", 0)
@@ -279,14 +292,14 @@ def test_without_held_out_risks_the_first_300_labelled_rows_are_the_reference() 
 # ---------------------------------------------------------------- odd columns
 
 
-def one_column(old: np.ndarray, new: np.ndarray, kind: str) -> list[Row]:
+def one_column(old: np.ndarray, new: np.ndarray, kind: str) -> list[DriftRow]:
     """The table of a column x that had these values and has those now, in four looks."""
     risks = np.linspace(0.1, 0.9, len(old))
-    own = reference_of({"x": old}, {"x": kind}, risks, None)
-    watch, table = begun(own), []
+    own = make_reference({"x": old}, {"x": kind}, risks, None)
+    watch, table = initial_state(own), []
     for at, part in enumerate(np.array_split(new, 4)):
-        counts = counts_of({"x": part}, own, np.resize(risks, len(part)), None)
-        watch, table = look(watch, own, counts, day(at))
+        counts = bin_rows({"x": part}, own, np.resize(risks, len(part)), None)
+        watch, table = evaluate_drift(watch, own, counts, day(at))
     return table
 
 
@@ -324,7 +337,9 @@ def test_an_odd_column_has_its_state(
 def test_risks_that_are_not_numbers_are_left_out(reference: dict[str, Any]) -> None:
     raw, risks, labels = clients_of(100, 3)
     risks[:60] = math.nan
-    table = look(begun(reference), reference, counts_of(raw, reference, risks, labels), day(0))[1]
+    table = evaluate_drift(
+        initial_state(reference), reference, bin_rows(raw, reference, risks, labels), day(0)
+    )[1]
     assert named(table, "risk").n == named(table, "exits").n == 40
     assert named(table, "usage").n == 100
 
@@ -332,24 +347,30 @@ def test_risks_that_are_not_numbers_are_left_out(reference: dict[str, Any]) -> N
 def test_the_order_of_columns_does_not_matter(reference: dict[str, Any]) -> None:
     raw, risks, labels = clients_of(200, 3)
     turned = dict(reversed(raw.items()))
-    one = look(begun(reference), reference, counts_of(raw, reference, risks, labels), day(0))
-    other = look(begun(reference), reference, counts_of(turned, reference, risks, labels), day(0))
+    one = evaluate_drift(
+        initial_state(reference), reference, bin_rows(raw, reference, risks, labels), day(0)
+    )
+    other = evaluate_drift(
+        initial_state(reference), reference, bin_rows(turned, reference, risks, labels), day(0)
+    )
     assert one[1] == other[1]
-    assert body_of(one[0]) == body_of(other[0])
+    assert state_to_json(one[0]) == state_to_json(other[0])
 
 
 def test_parts_add_up_to_the_whole(reference: dict[str, Any]) -> None:
     raw, risks, labels = clients_of(300, 3)
     who = [f"c{at % 200}" for at in range(300)]
-    whole = counts_of(raw, reference, risks, labels, clients=who)
+    whole = bin_rows(raw, reference, risks, labels, clients=who)
 
-    def part(rows: slice) -> Counts:
+    def part(rows: slice) -> BinnedRows:
         some = {name: values[rows] for name, values in raw.items()}
-        return counts_of(some, reference, risks[rows], labels[rows], clients=who[rows])
+        return bin_rows(some, reference, risks[rows], labels[rows], clients=who[rows])
 
     parts = part(slice(0, 70)) + part(slice(70, 70)) + part(slice(70, 300))
-    one, other = (look(begun(reference), reference, c, day(0)) for c in (whole, parts))
-    assert body_of(one[0]) == body_of(other[0])
+    one, other = (
+        evaluate_drift(initial_state(reference), reference, c, day(0)) for c in (whole, parts)
+    )
+    assert state_to_json(one[0]) == state_to_json(other[0])
     assert one[1] == other[1]
 
 
@@ -358,13 +379,13 @@ def test_parts_add_up_to_the_whole(reference: dict[str, Any]) -> None:
 
 def months(
     reference: dict[str, Any], table: Table, who: list[str], looks: int, per_month: int
-) -> list[Row]:
+) -> list[DriftRow]:
     """The table after the same rows have come again and again, a month in so many looks."""
-    watch, rows = begun(reference), []
-    counts = counts_of(table[0], reference, table[1], table[2], clients=who)
+    watch, rows = initial_state(reference), []
+    counts = bin_rows(table[0], reference, table[1], table[2], clients=who)
     for at in range(looks):
         here = np.array_split(np.arange(len(who)), per_month)[at % per_month]
-        watch, rows = look(watch, reference, counts[here], day(at * 30 // per_month))
+        watch, rows = evaluate_drift(watch, reference, counts[here], day(at * 30 // per_month))
     return rows
 
 
@@ -372,7 +393,7 @@ def months(
 def test_the_references_clients_with_the_same_values_are_no_evidence(per_month: int) -> None:
     table = clients_of(300, 8)
     who = [f"c{at}" for at in range(300)]
-    own = reference_of(table[0], KINDS, table[1], table[2], clients=who, held_out=table[1])
+    own = make_reference(table[0], KINDS, table[1], table[2], clients=who, held_out=table[1])
     rows = months(own, table, who, 24, per_month)
     assert {row.state for row in rows} == {"steady"}
     assert {row.p for row in rows} == {1.0}
@@ -382,7 +403,7 @@ def test_the_references_clients_with_the_same_values_are_no_evidence(per_month: 
 def test_other_clients_that_come_again_are_no_new_evidence_each_month() -> None:
     """200 clients for two years, 12 draws of them, against a large reference."""
     raw, risks, labels = clients_of(20_000, 9)
-    large = reference_of(raw, KINDS, risks, labels, held_out=risks)
+    large = make_reference(raw, KINDS, risks, labels, held_out=risks)
     who = [f"c{at}" for at in range(200)]
     found = [alerts(months(large, clients_of(200, 40 + draw), who, 24, 1)) for draw in range(12)]
     assert sum(map(bool, found)) <= 1
@@ -396,43 +417,43 @@ def test_clients_that_come_again_changed_are_seen(reference: dict[str, Any]) -> 
 def test_a_client_counts_once_in_a_block(reference: dict[str, Any]) -> None:
     raw, risks, labels = clients_of(100, 3)
     who = [f"c{at % 40}" for at in range(100)]
-    counts = counts_of(raw, reference, risks, labels, clients=who)
-    table = look(begun(reference), reference, counts, day(0))[1]
+    counts = bin_rows(raw, reference, risks, labels, clients=who)
+    table = evaluate_drift(initial_state(reference), reference, counts, day(0))[1]
     assert named(table, "risk").n == named(table, "exits").n == 40
 
 
 def test_a_block_ends_when_most_clients_are_known_ones() -> None:
-    block = new_block()
+    block = empty_window()
     first, again = np.arange(100), np.arange(50, 250)
-    block, counted, began = counted_once(block, first)
+    block, counted, began = count_once(block, first)
     assert (int(counted.sum()), began, block.clients) == (100, True, 100)
-    block, counted, began = counted_once(block, again)
+    block, counted, began = count_once(block, again)
     assert (int(counted.sum()), began, block.clients) == (150, False, 250)
-    block, counted, began = counted_once(block, again)
+    block, counted, began = count_once(block, again)
     assert (int(counted.sum()), began, block.clients) == (200, True, 200)
 
 
 def test_a_block_ends_at_ten_thousand_clients() -> None:
-    block, clients = replace(new_block(), clients=9_990), np.arange(20)
-    block, _, began = counted_once(block, clients)
+    block, clients = replace(empty_window(), clients=9_990), np.arange(20)
+    block, _, began = count_once(block, clients)
     assert (block.clients, began) == (10_010, False)
-    block, _, began = counted_once(block, clients + 100)
+    block, _, began = count_once(block, clients + 100)
     assert (block.clients, began) == (20, True)
 
 
 def test_each_block_has_its_own_risks(reference: dict[str, Any]) -> None:
     raw, _, labels = clients_of(200, 3)
-    watch, who = begun(reference), [f"c{at}" for at in range(200)]
+    watch, who = initial_state(reference), [f"c{at}" for at in range(200)]
     for at, risk in enumerate((0.6, 0.2)):
-        counts = counts_of(raw, reference, np.full(200, risk), labels, clients=who)
-        watch, table = look(watch, reference, counts, day(30 * at))
+        counts = bin_rows(raw, reference, np.full(200, risk), labels, clients=who)
+        watch, table = evaluate_drift(watch, reference, counts, day(30 * at))
     assert "now 20 % where" in named(table, "calibration").sentence
 
 
 def test_rows_without_a_client_all_count() -> None:
-    block, unknown = new_block(), np.full(60, UNKNOWN)
+    block, unknown = empty_window(), np.full(60, UNKNOWN)
     for _ in range(3):
-        block, counted, _ = counted_once(block, unknown)
+        block, counted, _ = count_once(block, unknown)
         assert counted.all()
     assert block.clients == 180
 
@@ -442,14 +463,14 @@ def test_rows_without_a_client_all_count() -> None:
 
 def test_the_watch_survives_json(reference: dict[str, Any]) -> None:
     watch, _ = watched(reference, looks=5, west=0.3)
-    written = json.dumps(body_of(watch), allow_nan=False)
-    again = watch_in(json.loads(written))
-    assert body_of(again) == body_of(watch)
+    written = json.dumps(state_to_json(watch), allow_nan=False)
+    again = state_from_json(json.loads(written))
+    assert state_to_json(again) == state_to_json(watch)
     raw, risks, labels = clients_of(100, 77)
-    counts = counts_of(raw, reference, risks, labels)
-    one, other = (look(w, reference, counts, day(6)) for w in (watch, again))
+    counts = bin_rows(raw, reference, risks, labels)
+    one, other = (evaluate_drift(w, reference, counts, day(6)) for w in (watch, again))
     assert one[1] == other[1]
-    assert body_of(one[0]) == body_of(other[0])
+    assert state_to_json(one[0]) == state_to_json(other[0])
 
 
 def test_the_watch_stays_small() -> None:
@@ -460,29 +481,29 @@ def test_the_watch_stays_small() -> None:
         for at in range(15)
     }
     kinds, risks = {name: name.split()[0] for name in raw}, rng.random(2000)
-    own = reference_of(raw, kinds, risks, None)
-    watch = begun(own)
+    own = make_reference(raw, kinds, risks, None)
+    watch = initial_state(own)
     for at in range(6):
         who = [f"{at}-{i}" for i in range(2000)]
-        counts = counts_of(raw, own, risks, (risks > 0.5).astype(float), clients=who)
-        watch, _ = look(watch, own, counts, day(at))
-    assert len(json.dumps(body_of(watch))) < 120_000
+        counts = bin_rows(raw, own, risks, (risks > 0.5).astype(float), clients=who)
+        watch, _ = evaluate_drift(watch, own, counts, day(at))
+    assert len(json.dumps(state_to_json(watch))) < 120_000
 
 
 def test_a_watch_of_another_reference_begins_anew(reference: dict[str, Any]) -> None:
     watch, _ = watched(reference, looks=5, west=0.3)
     raw, risks, labels = clients_of(500, 2)
-    other = reference_of(raw, KINDS, risks, labels, held_out=risks)
-    fresh, table = look(watch, other, None, day(9))
-    assert body_of(fresh) == body_of(begun(other))
+    other = make_reference(raw, KINDS, risks, labels, held_out=risks)
+    fresh, table = evaluate_drift(watch, other, None, day(9))
+    assert state_to_json(fresh) == state_to_json(initial_state(other))
     assert {row.state for row in table} == {"no data"}
 
 
 def test_what_a_newer_version_wrote_is_refused(reference: dict[str, Any]) -> None:
     with pytest.raises(PipelineError, match="newer version"):
-        watch_in(body_of(begun(reference)) | {"format": monitor.FORMAT + 1})
+        state_from_json(state_to_json(initial_state(reference)) | {"format": monitor.FORMAT + 1})
     with pytest.raises(PipelineError, match="newer version"):
-        begun({**reference, "format": 99})
+        initial_state({**reference, "format": 99})
 
 
 @pytest.mark.parametrize(
@@ -508,7 +529,9 @@ def test_a_sentence_says_what_it_was_and_what_it_is(
 
 def test_the_numbers_of_a_sentence_are_those_of_the_rows(reference: dict[str, Any]) -> None:
     raw, risks, labels = clients_of(1000, 5, west=0.3)
-    table = look(begun(reference), reference, counts_of(raw, reference, risks, labels), day(0))[1]
+    table = evaluate_drift(
+        initial_state(reference), reference, bin_rows(raw, reference, risks, labels), day(0)
+    )[1]
     share = round(100 * float((raw["region"] == "west").mean()))
     assert f"now {share} % of the newest 1,000" in named(table, "region").sentence
     row = named(table, "calibration").sentence
@@ -516,7 +539,7 @@ def test_the_numbers_of_a_sentence_are_those_of_the_rows(reference: dict[str, An
 
 
 def test_the_budget_adds_up_to_one_alert_a_year(reference: dict[str, Any]) -> None:
-    panel = panel_of(reference)
+    panel = monitored_tests(reference)
     assert panel.budget.sum() == pytest.approx(BUDGET) == pytest.approx(1.0)
     assert panel.prior.sum(axis=0).tolist() == pytest.approx([1.0] * len(panel.tests))
     stakes = [monitor._stake(day(at), day(at + 1)) for at in range(365)]
@@ -525,19 +548,21 @@ def test_the_budget_adds_up_to_one_alert_a_year(reference: dict[str, Any]) -> No
 
 def test_two_looks_are_worth_what_the_formulas_say(reference: dict[str, Any]) -> None:
     """The exits' first alternative (20 rows of the reference's shares, half-life 200)."""
-    watch, wealth, old = begun(reference), 0.0, np.zeros(2)
+    watch, wealth, old = initial_state(reference), 0.0, np.zeros(2)
     stays, left = reference["exits"]
     start = np.array([stays, left])
     recent = np.zeros(2)
     for at, rows in enumerate((60, 40)):
         raw, risks, labels = clients_of(rows, 50 + at, exits=1.0)
-        watch, _ = look(watch, reference, counts_of(raw, reference, risks, labels), day(73 * at))
+        watch, _ = evaluate_drift(
+            watch, reference, bin_rows(raw, reference, risks, labels), day(73 * at)
+        )
         new = np.array([(labels == 0).sum(), (labels == 1).sum()], dtype=float)
         ratio = chance(20 * start / start.sum() + recent, new) / chance(start + old, new)
         stake = 0.2 * (1 / 12 if at == 0 else 73 / 365.25)
         wealth = (wealth + stake) * ratio
         old, recent = old + new, recent * 0.5 ** (rows / 200) + new
-    exits = [name for _, name in panel_of(reference).tests].index("exits")
+    exits = [name for _, name in monitored_tests(reference).tests].index("exits")
     assert math.exp(watch.log_wealth[0, exits]) == pytest.approx(wealth, rel=1e-3)
 
 
@@ -556,9 +581,9 @@ def test_evidence_does_not_grow_on_the_mean_while_nothing_is_wrong() -> None:
         raw, risks, labels = clients_of(160, 20_000 + seed)
         old = {name: values[:100] for name, values in raw.items()}
         new = {name: values[100:] for name, values in raw.items()}
-        own = reference_of(old, KINDS, risks[:100], labels[:100], held_out=risks[:100])
-        counts = counts_of(new, own, risks[100:], labels[100:])
-        watch = monitor.noted(begun(own), own, panel_of(own), counts, day(0))
+        own = make_reference(old, KINDS, risks[:100], labels[:100], held_out=risks[:100])
+        counts = bin_rows(new, own, risks[100:], labels[100:])
+        watch = monitor.add_rows(initial_state(own), own, monitored_tests(own), counts, day(0))
         wealth.append(np.exp(watch.log_wealth).sum(axis=0))
     assert 0.5 < np.mean(wealth) * 12 < 1.25
     assert np.mean(wealth, axis=0).max() * 12 < 2

@@ -23,7 +23,7 @@ def test_a_chance_is_the_product_of_the_balls_drawn_one_by_one() -> None:
         chance *= urn[colour] / urn.sum()
         urn[colour] += 1
     counts = np.bincount(drawn, minlength=3).astype(float)
-    assert polya.log_chance(start, counts) == pytest.approx(math.log(chance))
+    assert polya.log_probability(start, counts) == pytest.approx(math.log(chance))
 
 
 def test_the_ratios_have_the_mean_1_over_all_that_can_be_drawn() -> None:
@@ -32,7 +32,7 @@ def test_the_ratios_have_the_mean_1_over_all_that_can_be_drawn() -> None:
     mean = total = 0.0
     for drawn in product(range(3), repeat=5):
         counts = np.bincount(drawn, minlength=3).astype(float)[None]
-        chance = math.exp(polya.log_chance(whole[0], counts[0]))
+        chance = math.exp(polya.log_probability(whole[0], counts[0]))
         total += chance
         mean += chance * math.exp(polya.log_ratios(counts, whole, other)[0, 0])
     assert total == pytest.approx(1)
@@ -42,7 +42,7 @@ def test_the_ratios_have_the_mean_1_over_all_that_can_be_drawn() -> None:
 def test_bins_that_an_urn_has_not_change_nothing() -> None:
     start, counts = np.array([[2.0, 3.0]]), np.array([[4.0, 1.0]])
     wide = np.array([[2.0, 3.0, 0.0]]), np.array([[4.0, 1.0, 0.0]])
-    assert polya.log_chance(*wide) == pytest.approx(polya.log_chance(start, counts))
+    assert polya.log_probability(*wide) == pytest.approx(polya.log_probability(start, counts))
 
 
 def test_no_new_row_is_no_evidence() -> None:
@@ -64,7 +64,7 @@ def test_wealth_grows_by_the_stakes_alone_while_nothing_is_wrong() -> None:
     for _ in range(30):
         counts = rng.multinomial(10, share).astype(float)
         ratios = polya.log_ratios(counts, reference + seen, (base + seen)[None])
-        log_wealth = polya.grown(log_wealth, np.full((1, 4000), 1 / 30), ratios)
+        log_wealth = polya.next_log_values(log_wealth, np.full((1, 4000), 1 / 30), ratios)
         most = np.maximum(most, log_wealth[0])
         seen += counts
     assert 0.8 < np.exp(log_wealth).mean() < 1.15
@@ -73,13 +73,15 @@ def test_wealth_grows_by_the_stakes_alone_while_nothing_is_wrong() -> None:
 
 def test_wealth_is_what_was_there_and_the_stake_times_the_ratio() -> None:
     before = np.log([[2.0], [0.25]])
-    after = polya.grown(before, np.array([[0.5], [0.0]]), np.log([[3.0], [4.0]]))
+    after = polya.next_log_values(before, np.array([[0.5], [0.0]]), np.log([[3.0], [4.0]]))
     assert np.exp(after)[:, 0].tolist() == pytest.approx([7.5, 1.0])
     assert np.exp(polya.log_sum(after))[0] == pytest.approx(8.5)
 
 
 def test_wealth_stays_finite() -> None:
-    after = polya.grown(np.array([[0.0, 0.0]]), np.array([[1.0, 0.0]]), np.array([[1e6, -1e6]]))
+    after = polya.next_log_values(
+        np.array([[0.0, 0.0]]), np.array([[1.0, 0.0]]), np.array([[1e6, -1e6]])
+    )
     assert after.tolist() == [[polya.MOST_LOG, polya.LEAST_LOG]]
 
 
@@ -115,7 +117,7 @@ def test_a_distance_from_nothing_is_0() -> None:
 
 def test_tilting_moves_the_mean_and_keeps_the_sum() -> None:
     shares, scores = np.array([0.2, 0.5, 0.3]), np.array([-1.0, 0.0, 1.0])
-    means = [float(polya.tilted(shares, scores, by) @ scores) for by in (-0.5, 0.0, 0.5)]
+    means = [float(polya.tilt(shares, scores, by) @ scores) for by in (-0.5, 0.0, 0.5)]
     assert means == sorted(means)
     assert means[1] == pytest.approx(0.1)
-    assert polya.tilted(shares, scores, 2.0).sum() == pytest.approx(1)
+    assert polya.tilt(shares, scores, 2.0).sum() == pytest.approx(1)

@@ -3,7 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from risk.drift.quality import Fault, eased, fault_reference, faults_of, surprise
+from risk.drift.quality import (
+    DataQualityIssue,
+    chernoff_nats,
+    drift_allowance,
+    quality_issues,
+    quality_reference,
+)
 from risk.model.portable import numpy_column
 from tests.conftest import real_data
 
@@ -73,7 +79,7 @@ CENTRE = {
 
 @pytest.fixture(scope="module")
 def reference():
-    return fault_reference(clients(np.random.default_rng(1), 2000), KINDS)
+    return quality_reference(clients(np.random.default_rng(1), 2000), KINDS)
 
 
 # ---------------------------------------------------------------- ordinary drift, never a fault
@@ -151,9 +157,9 @@ def false_faults(files, rows, drifts=(None,), seed=0, known=2000):
     told = held = 0
     for file in range(files):
         if file % 20 == 0:
-            usual = fault_reference(clients(random, known), KINDS)
+            usual = quality_reference(clients(random, known), KINDS)
         raw, drift = clients(random, rows), drifts[file % len(drifts)]
-        found = faults_of(drift(raw, random, random.choice([-1, 1])) if drift else raw, usual)
+        found = quality_issues(drift(raw, random, random.choice([-1, 1])) if drift else raw, usual)
         told += bool(found)
         held += any(fault.holds for fault in found)
     return told, held, files
@@ -249,7 +255,7 @@ FAULTS = [
 @pytest.mark.parametrize(("column", "spoil", "kind", "words"), FAULTS)
 def test_a_fault_is_named_with_its_column_and_file(reference, column, spoil, kind, words):
     raw = clients(np.random.default_rng(3), 200)
-    found = faults_of(raw | {column: spoil(raw[column])}, reference, file="june.csv")
+    found = quality_issues(raw | {column: spoil(raw[column])}, reference, file="june.csv")
     assert [(fault.kind, fault.columns, fault.file, fault.holds) for fault in found] == [
         (kind, (column,), "june.csv", True)
     ]
@@ -274,7 +280,7 @@ def test_a_fault_is_named_with_its_column_and_file(reference, column, spoil, kin
 )
 def test_five_rows_show_a_gross_fault(reference, column, spoil, kind):
     raw = clients(np.random.default_rng(5), 5)
-    found = faults_of(raw | {column: spoil(raw[column])}, reference)
+    found = quality_issues(raw | {column: spoil(raw[column])}, reference)
     assert [(fault.kind, fault.columns) for fault in found] == [(kind, (column,))]
 
 
@@ -293,7 +299,7 @@ def test_five_rows_show_a_gross_fault(reference, column, spoil, kind):
 def test_two_swapped_columns_are_one_fault(reference, pair, rows):
     one, other = pair
     raw = clients(np.random.default_rng(4), rows)
-    found = faults_of(raw | {one: raw[other], other: raw[one]}, reference, file="june.csv")
+    found = quality_issues(raw | {one: raw[other], other: raw[one]}, reference, file="june.csv")
     assert [(fault.kind, sorted(fault.columns), fault.holds) for fault in found] == [
         ("swapped", sorted(pair), True)
     ]
@@ -303,14 +309,14 @@ def test_two_swapped_columns_are_one_fault(reference, pair, rows):
 def test_a_column_that_the_file_lacks_is_blank(reference):
     raw = clients(np.random.default_rng(3), 200)
     del raw["usd"]
-    assert [(fault.kind, fault.columns) for fault in faults_of(raw, reference)] == [
+    assert [(fault.kind, fault.columns) for fault in quality_issues(raw, reference)] == [
         ("blank", ("usd",))
     ]
 
 
 def test_several_faults_are_told_in_the_order_of_the_columns(reference):
     raw = clients(np.random.default_rng(3), 200)
-    found = faults_of(
+    found = quality_issues(
         raw | {"contract": renamed(raw["contract"]), "usd": raw["usd"] * 1000}, reference
     )
     assert [fault.kind for fault in found] == ["unit", "renamed"]
@@ -332,7 +338,7 @@ def test_several_faults_are_told_in_the_order_of_the_columns(reference):
 )
 def test_what_may_be_drift_is_told_and_holds_nothing(reference, column, spoil, kind, words):
     raw = clients(np.random.default_rng(3), 200)
-    found = faults_of(raw | {column: spoil(raw[column])}, reference)
+    found = quality_issues(raw | {column: spoil(raw[column])}, reference)
     assert [(fault.kind, fault.columns, fault.holds) for fault in found] == [
         (kind, (column,), False)
     ]
@@ -342,7 +348,7 @@ def test_what_may_be_drift_is_told_and_holds_nothing(reference, column, spoil, k
 def test_texts_in_other_capitals_are_said_to_be_that(reference):
     raw = clients(np.random.default_rng(3), 200)
     shouted = texts([f"{value.upper()} " for value in raw["contract"]])
-    found = faults_of(raw | {"contract": shouted}, reference)
+    found = quality_issues(raw | {"contract": shouted}, reference)
     assert "the same but for capitals and spaces" in found[0].sentence
 
 
@@ -366,9 +372,9 @@ def test_a_column_constant_in_every_file_is_not_stuck_where_files_are_known():
         "number": np.full(60, 99.0),
         "orders": raw["orders"][:60],
     }
-    told = faults_of(june, fault_reference(raw, kinds))
+    told = quality_issues(june, quality_reference(raw, kinds))
     assert {fault.kind for fault in told} == {"stuck"}
-    assert faults_of(june, fault_reference(raw, kinds, files)) == []
+    assert quality_issues(june, quality_reference(raw, kinds, files)) == []
 
 
 def test_a_scale_that_moves_from_file_to_file_is_no_unit():
@@ -379,7 +385,7 @@ def test_a_scale_that_moves_from_file_to_file_is_no_unit():
     orders = np.exp(random.standard_normal(files.size) / 2 + 4 * (files >= 7))
     kinds, large = {"orders": "number"}, np.exp(random.standard_normal(60) / 2 + 4)
     told = [
-        faults_of({"orders": large}, fault_reference({"orders": orders}, kinds, known))
+        quality_issues({"orders": large}, quality_reference({"orders": orders}, kinds, known))
         for known in (None, files)
     ]
     assert [[fault.kind for fault in found] for found in told] == [["unit"], []]
@@ -388,34 +394,36 @@ def test_a_scale_that_moves_from_file_to_file_is_no_unit():
 def test_eight_times_as_much_is_no_unit_where_values_vary_by_more():
     random = np.random.default_rng(8)
     usual, new = (np.exp(s * random.standard_normal(20_000)) for s in (2.0, 2.0))
-    reference = fault_reference({"usd": usual}, {"usd": "number"})
-    assert faults_of({"usd": 8 * new}, reference) == []
-    assert [fault.kind for fault in faults_of({"usd": 100 * new}, reference)] == ["unit"]
+    reference = quality_reference({"usd": usual}, {"usd": "number"})
+    assert quality_issues({"usd": 8 * new}, reference) == []
+    assert [fault.kind for fault in quality_issues({"usd": 100 * new}, reference)] == ["unit"]
 
 
 @pytest.mark.parametrize(("known", "rows"), [(2000, 4), (10, 200)])
 def test_nothing_is_said_of_too_few_rows(known, rows):
-    usual = fault_reference(clients(np.random.default_rng(1), known), KINDS)
+    usual = quality_reference(clients(np.random.default_rng(1), known), KINDS)
     raw = clients(np.random.default_rng(3), rows)
-    assert faults_of(raw | {"usd": raw["usd"] * 1e6, "half": raw["half"] * np.nan}, usual) == []
+    assert (
+        quality_issues(raw | {"usd": raw["usd"] * 1e6, "half": raw["half"] * np.nan}, usual) == []
+    )
 
 
 def test_an_empty_file_has_no_fault(reference):
     assert (
-        faults_of(
+        quality_issues(
             {name: values[:0] for name, values in clients(np.random.default_rng(0), 5).items()},
             reference,
         )
         == []
     )
-    assert faults_of({}, reference) == []
+    assert quality_issues({}, reference) == []
 
 
 def test_infinite_numbers_and_odd_texts_break_nothing(reference):
     raw = clients(np.random.default_rng(3), 30)
     raw["usd"][:] = np.inf
     raw["contract"][:] = "{0} <where> %s"
-    kinds = [fault.kind for fault in faults_of(raw, reference, file="{june}.csv")]
+    kinds = [fault.kind for fault in quality_issues(raw, reference, file="{june}.csv")]
     assert kinds == ["blank", "stuck"]
 
 
@@ -423,7 +431,7 @@ def test_the_reference_is_json_of_at_most_a_kilobyte_a_column():
     raw = clients(np.random.default_rng(1), 5000) | {
         "long": texts([f"{i % 90} " + "é" * 60 for i in range(5000)])
     }
-    made = fault_reference(raw, KINDS | {"long": "text"}, np.arange(5000) // 100)
+    made = quality_reference(raw, KINDS | {"long": "text"}, np.arange(5000) // 100)
     text = json.dumps(made, allow_nan=False)
     assert json.loads(text) == made
     assert max(len(json.dumps(usual)) for usual in made["columns"].values()) <= 1100
@@ -431,10 +439,10 @@ def test_the_reference_is_json_of_at_most_a_kilobyte_a_column():
 
 def test_an_empty_reference_says_nothing():
     raw = clients(np.random.default_rng(1), 30)
-    none = fault_reference({name: values[:0] for name, values in raw.items()}, KINDS)
-    blank = fault_reference(raw | {"usd": np.full(30, np.nan)}, KINDS, np.zeros(30))
-    assert faults_of(raw, none) == []
-    assert faults_of(raw, blank) == []
+    none = quality_reference({name: values[:0] for name, values in raw.items()}, KINDS)
+    blank = quality_reference(raw | {"usd": np.full(30, np.nan)}, KINDS, np.zeros(30))
+    assert quality_issues(raw, none) == []
+    assert quality_issues(raw, blank) == []
 
 
 @pytest.mark.parametrize(
@@ -447,18 +455,20 @@ def test_an_empty_reference_says_nothing():
     ],
 )
 def test_surprise_is_chernoffs_bound(share, limit, n, found):
-    assert surprise(share, limit, n) == pytest.approx(found, abs=1e-4)
+    assert chernoff_nats(share, limit, n) == pytest.approx(found, abs=1e-4)
 
 
 @pytest.mark.parametrize(
     ("share", "reached"), [(0.0, 0.1), (0.02, 0.12), (0.5, 0.8), (0.9, 0.975), (1.0, 1.0)]
 )
 def test_a_share_may_drift_so_far(share, reached):
-    assert eased(share) == pytest.approx(reached, abs=1e-5)
+    assert drift_allowance(share) == pytest.approx(reached, abs=1e-5)
 
 
 def test_a_fault_is_a_value():
-    assert Fault("unit", ("a",), "f", "s", 5, True) == Fault("unit", ("a",), "f", "s", 5, True)
+    assert DataQualityIssue("unit", ("a",), "f", "s", 5, True) == DataQualityIssue(
+        "unit", ("a",), "f", "s", 5, True
+    )
 
 
 # ---------------------------------------------------------------- real files
@@ -486,5 +496,5 @@ def test_no_real_file_is_faulty_by_the_files_before(folder):
             joined = {n: np.concatenate([part[n] for part in before]) for n in kinds[0]}
             sizes = [next(iter(part.values())).size for part in before]
             for files in (np.repeat(np.arange(len(sizes)), sizes), None):
-                usual = fault_reference(joined, kinds[0], files)
-                assert faults_of(parts[new], usual, file=paths[new].name) == []
+                usual = quality_reference(joined, kinds[0], files)
+                assert quality_issues(parts[new], usual, file=paths[new].name) == []

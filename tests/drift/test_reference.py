@@ -13,12 +13,12 @@ from risk.drift.reference import (
     LEAST_ROWS,
     LEVELS,
     MISSING,
-    checksum,
-    codes_of,
-    hashed,
-    named_level,
-    reference_of,
-    weights_of,
+    bin_indices,
+    client_hashes,
+    level_name,
+    make_reference,
+    reference_checksum,
+    row_weights,
 )
 
 
@@ -31,11 +31,11 @@ def texts(values: list[Any]) -> np.ndarray:
 def reference(values: np.ndarray, kind: str, **more: Any) -> dict[str, Any]:
     """The reference of one column x, with risks spread evenly."""
     risks = np.linspace(0.05, 0.95, len(values))
-    return reference_of({"x": values}, {"x": kind}, risks, more.pop("labels", None), **more)
+    return make_reference({"x": values}, {"x": kind}, risks, more.pop("labels", None), **more)
 
 
 def codes(values: np.ndarray, found: dict[str, Any]) -> list[int]:
-    return codes_of({"x": values}, np.full(len(values), 0.5), found)[:, 1].tolist()
+    return bin_indices({"x": values}, np.full(len(values), 0.5), found)[:, 1].tolist()
 
 
 def test_a_number_has_bins_of_equal_shares_and_one_gap_at_either_end() -> None:
@@ -115,7 +115,7 @@ def test_levels_named_for_being_common_are_not_counted_where_they_were_named() -
 
 
 def test_long_levels_stay_short_and_apart() -> None:
-    first, second = named_level("x" * 500 + "1"), named_level("x" * 500 + "2")
+    first, second = level_name("x" * 500 + "1"), level_name("x" * 500 + "2")
     assert first is not None and second is not None
     assert first != second
     assert max(len(first), len(second)) <= 40
@@ -129,7 +129,7 @@ def test_a_client_with_many_rows_counts_once() -> None:
 
 
 def test_rows_without_a_client_count_each() -> None:
-    assert weights_of(hashed(["a", "a", None, "", None], 5)).tolist() == [0.5, 0.5, 1, 1, 1]
+    assert row_weights(client_hashes(["a", "a", None, "", None], 5)).tolist() == [0.5, 0.5, 1, 1, 1]
 
 
 def test_exits_and_labels_by_quarter_come_from_labelled_rows_with_held_out_risks() -> None:
@@ -157,7 +157,7 @@ def test_thirty_columns_fit_into_40_kilobytes_and_json() -> None:
     raw = {f"number {at}": rng.normal(size=500) * 1e-7 for at in range(15)}
     raw |= {f"text {at}": texts([f"{i % 60:060d}" for i in range(500)]) for at in range(15)}
     kinds = {name: name.split()[0] for name in raw}
-    found = reference_of(raw, kinds, rng.random(500), None)
+    found = make_reference(raw, kinds, rng.random(500), None)
     written = json.dumps(found, allow_nan=False)
     assert len(written) < 40_000
     assert json.loads(written) == found
@@ -167,12 +167,12 @@ def test_the_order_of_columns_does_not_matter() -> None:
     rng = np.random.default_rng(24)
     raw = {"a": rng.normal(size=60), "b": rng.normal(size=60)}
     risks, kinds = rng.random(60), {"a": "number", "b": "number"}
-    one = reference_of(raw, kinds, risks, None)
-    other = reference_of(dict(reversed(raw.items())), dict(reversed(kinds.items())), risks, None)
-    assert checksum(one) == checksum(other)
+    one = make_reference(raw, kinds, risks, None)
+    other = make_reference(dict(reversed(raw.items())), dict(reversed(kinds.items())), risks, None)
+    assert reference_checksum(one) == reference_checksum(other)
     assert (
-        codes_of(raw, risks, one).tolist()
-        == codes_of(dict(reversed(raw.items())), risks, other).tolist()
+        bin_indices(raw, risks, one).tolist()
+        == bin_indices(dict(reversed(raw.items())), risks, other).tolist()
     )
 
 
@@ -183,6 +183,6 @@ def test_a_reference_of_very_many_rows_is_a_sample(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_empty_reference_is_one() -> None:
-    found = reference_of({"x": np.empty(0)}, {"x": "number"}, np.empty(0), np.empty(0))
+    found = make_reference({"x": np.empty(0)}, {"x": "number"}, np.empty(0), np.empty(0))
     assert found["rows"] == 0
     assert found["columns"]["x"]["counts"] == []

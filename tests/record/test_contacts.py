@@ -21,12 +21,12 @@ from risk.record import contacts
 from risk.record.contacts import (
     BadContact,
     Contact,
+    add_contact,
     contacts_of,
     first_contacts,
-    moment,
-    note,
-    states_of,
-    take,
+    newest_contacts,
+    parse_moment,
+    read_contacts,
 )
 
 HEADER = "client,state,until,at"
@@ -53,31 +53,33 @@ def day(ahead: int) -> str:
 
 
 def test_a_note_comes_back_as_it_was_given(project: Project) -> None:
-    given = note(project.config, " Größe ≥ ½ ", "Snoozed", day(9), by=" Ann ", note="on leave ")
+    given = add_contact(
+        project.config, " Größe ≥ ½ ", "Snoozed", day(9), by=" Ann ", note="on leave "
+    )
 
     assert (given.client, given.state, given.until) == ("Größe ≥ ½", "snoozed", day(9))
     assert (given.by, given.note, given.at[:10]) == ("Ann", "on leave", day(0))
-    assert states_of(project.config) == {"Größe ≥ ½": given}
+    assert newest_contacts(project.config) == {"Größe ≥ ½": given}
     assert contacts_of(project.config, "Größe ≥ ½") == [given]
 
 
 def test_the_newest_note_counts_and_open_takes_it_back(project: Project) -> None:
     config = project.config
     for state in ("contacted", "not at risk"):
-        note(config, "Acme", state)
-    assert states_of(config)["Acme"].state == "not at risk"
-    note(config, "Acme", "open")
+        add_contact(config, "Acme", state)
+    assert newest_contacts(config)["Acme"].state == "not at risk"
+    add_contact(config, "Acme", "open")
 
-    assert states_of(config) == {}
+    assert newest_contacts(config) == {}
     every = [one.state for one in contacts_of(config, "Acme")]
     assert every == ["contacted", "not at risk", "open"]
 
 
 def test_a_snooze_is_over_on_its_day(project: Project) -> None:
-    note(project.config, "Acme", "snoozed", datetime.date.fromisoformat(day(2)))
+    add_contact(project.config, "Acme", "snoozed", datetime.date.fromisoformat(day(2)))
 
-    assert "Acme" in states_of(project.config, day(1))
-    assert states_of(project.config, day(2)) == {}
+    assert "Acme" in newest_contacts(project.config, day(1))
+    assert newest_contacts(project.config, day(2)) == {}
 
 
 @pytest.mark.parametrize(
@@ -105,20 +107,20 @@ def test_what_a_note_may_not_be_is_refused_by_field_and_nothing_is_written(
     project: Project, field: str, given: dict[str, Any]
 ) -> None:
     with pytest.raises(BadContact, match=rf"^{field}: \w") as raised:
-        note(project.config, **{"client": "Acme", "state": "contacted"} | given)
+        add_contact(project.config, **{"client": "Acme", "state": "contacted"} | given)
     assert raised.value.field == field and isinstance(raised.value, PipelineError)
-    assert not project.config.ledger.exists()
+    assert not project.config.score_history.exists()
 
 
 def test_a_client_that_was_erased_gets_no_note(project: Project) -> None:
     erase(project.config, "Gone")
 
     with pytest.raises(BadContact, match="^client: was erased"):
-        note(project.config, "Gone", "contacted")
+        add_contact(project.config, "Gone", "contacted")
     drop(project, "Gone,contacted,,2026-06-03", "Acme,contacted,,2026-06-03")
-    taken = take(project.config)
+    taken = read_contacts(project.config)
 
-    assert list(states_of(project.config)) == ["Acme"]
+    assert list(newest_contacts(project.config)) == ["Acme"]
     assert [(f.line, f.rule, f.value) for f in taken.faults] == [(2, "erased client", "")]
 
 
@@ -134,13 +136,13 @@ def test_a_client_that_was_erased_gets_no_note(project: Project) -> None:
     ],
 )
 def test_a_time_is_told_in_utc(text: str, said: str) -> None:
-    assert moment(text, NOW) == said
+    assert parse_moment(text, NOW) == said
 
 
 @pytest.mark.parametrize("text", ["3 June", "2026-13-01", "1969-12-31", "2026-06-12", "9999-12-31"])
 def test_what_is_no_time_or_to_come_is_refused(text: str) -> None:
     with pytest.raises(BadContact, match="^at: "):
-        moment(text, NOW)
+        parse_moment(text, NOW)
 
 
 # ---------------------------------------------------------------- the file
@@ -150,14 +152,14 @@ def test_each_row_of_the_file_is_taken_once_and_the_file_is_not_changed(project:
     path = drop(project, "Acme,contacted,,2026-06-03T09:12:00Z", '"Borg, Inc",Left,,')
     before = path.read_bytes(), path.stat().st_mtime_ns
 
-    first, again = take(project.config), take(project.config)
+    first, again = read_contacts(project.config), read_contacts(project.config)
     assert before == (path.read_bytes(), path.stat().st_mtime_ns)
     drop(project, "Acme,contacted,,2026-06-03T09:12:00Z", "New,not at risk,,2026-06-04")
-    third = take(project.config)
+    third = read_contacts(project.config)
 
     assert (first.taken, again.taken, third.taken) == (2, 0, 1)
     assert first.notes == [f"{FILE}: 2 contacts taken"] and again.notes == []
-    states = states_of(project.config)
+    states = newest_contacts(project.config)
     assert {name: one.state for name, one in states.items()} == {
         "Acme": "contacted", "Borg, Inc": "left", "New": "not at risk"}  # fmt: skip
     assert states["Acme"].at == "2026-06-03T09:12:00Z"
@@ -165,19 +167,19 @@ def test_each_row_of_the_file_is_taken_once_and_the_file_is_not_changed(project:
 
 def test_the_order_of_times_decides_not_that_of_rows(project: Project) -> None:
     drop(project, "Acme,left,,2026-06-09", "Acme,contacted,,2026-06-03")
-    take(project.config)
+    read_contacts(project.config)
 
-    assert states_of(project.config)["Acme"].state == "left"
+    assert newest_contacts(project.config)["Acme"].state == "left"
     assert first_contacts(project.config) == {"Acme": "2026-06-03T00:00:00Z"}
 
 
 def test_a_time_that_lies_ahead_does_not_hide_what_is_noted_now(project: Project) -> None:
     drop(project, f"Acme,left,,{day(1)}T00:00:00Z")
-    assert take(project.config).taken == 1
-    note(project.config, "Acme", "contacted")
+    assert read_contacts(project.config).taken == 1
+    add_contact(project.config, "Acme", "contacted")
 
-    assert states_of(project.config)["Acme"].state == "contacted"
-    assert take(project.config).taken == 0
+    assert newest_contacts(project.config)["Acme"].state == "contacted"
+    assert read_contacts(project.config).taken == 0
 
 
 def test_bad_rows_are_told_with_line_column_and_value_and_the_others_taken(
@@ -193,9 +195,9 @@ def test_bad_rows_are_told_with_line_column_and_value_and_the_others_taken(
         "Ever,contacted,2026-06-03",
         "F\x1bn,contacted,,",
     )
-    taken = take(project.config)
+    taken = read_contacts(project.config)
 
-    assert list(states_of(project.config)) == ["Borg"]
+    assert list(newest_contacts(project.config)) == ["Borg"]
     assert taken.rows == 7 and taken.taken == 1
     assert [(f.line, f.column, f.value) for f in taken.faults] == [
         (2, "state", "caled"), (4, "client", ""), (5, "until", "tomorrow"),
@@ -217,39 +219,39 @@ def test_bad_rows_are_told_with_line_column_and_value_and_the_others_taken(
 )
 def test_a_file_that_cannot_be_understood_is_named(project: Project, raw: bytes, said: str) -> None:
     project.write(FILE, raw)
-    (one,) = take(project.config).notes
+    (one,) = read_contacts(project.config).notes
     assert one.startswith(f"{FILE}: refused, ") and said in one
 
 
 @pytest.mark.parametrize("raw", [b"", b"\n", HEADER.encode(), HEADER.encode() + b"\n"])
 def test_an_empty_file_is_nothing_to_tell(project: Project, raw: bytes) -> None:
     project.write(FILE, raw)
-    assert take(project.config).notes == []
-    assert not project.config.ledger.exists()
+    assert read_contacts(project.config).notes == []
+    assert not project.config.score_history.exists()
 
 
 def test_a_folder_in_its_place_is_named(project: Project) -> None:
     (project.folder / FILE).mkdir()
-    assert take(project.config).notes == [f"{FILE}: cannot be read, Is a directory"]
+    assert read_contacts(project.config).notes == [f"{FILE}: cannot be read, Is a directory"]
 
 
 def test_without_a_file_there_is_nothing_to_do(project: Project) -> None:
-    assert take(project.config).notes == []
-    assert take(project.configure()).notes == []
+    assert read_contacts(project.config).notes == []
+    assert read_contacts(project.configure()).notes == []
     assert not project.config.state_folder.exists()
 
 
 def test_a_last_line_that_may_still_be_written_is_left_for_later(project: Project) -> None:
     path = project.write(FILE, f"{HEADER}\nAcme,left,,\nBorg Interna".encode(), old=False)
-    first = take(project.config)
+    first = read_contacts(project.config)
     with open(path, "ab") as file:
         file.write(b"tional,contacted,,")
     age(path)
-    second = take(project.config)
+    second = read_contacts(project.config)
 
     assert (first.taken, first.faults, first.seen) == (1, [], None)
     assert second.taken == 1 and second.seen == [path.stat().st_size, path.stat().st_mtime_ns]
-    assert sorted(states_of(project.config)) == ["Acme", "Borg International"]
+    assert sorted(newest_contacts(project.config)) == ["Acme", "Borg International"]
 
 
 def test_the_file_is_written_as_the_input_files_are(project: Project) -> None:
@@ -257,7 +259,7 @@ def test_the_file_is_written_as_the_input_files_are(project: Project) -> None:
     config = project.configure(contacts_path=FILE, csv=style)
     project.write(FILE, "client;state;until;at\r\nMüller;left;;\r\n".encode("cp1252"))
 
-    assert take(config).taken == 1 and list(states_of(config)) == ["Müller"]
+    assert read_contacts(config).taken == 1 and list(newest_contacts(config)) == ["Müller"]
 
 
 @pytest.mark.parametrize("place", ["sourcedata/c.csv", "testdata/c.csv", "~/c.csv"])
@@ -291,7 +293,7 @@ def test_a_tick_takes_a_new_file_in_and_the_next_is_idle(deployed: Project) -> N
 
     assert f"{FILE}: 1 contacts taken" in said.text
     assert f"{FILE}, line 3, state: not one of" in said.text
-    assert states_of(deployed.config)["client1_1"].state == "contacted"
+    assert newest_contacts(deployed.config)["client1_1"].state == "contacted"
     assert look(deployed).data["outcome"] == "idle"
     os.unlink(deployed.folder / FILE)
     assert fullprocess.idle_line(["--config", str(deployed.folder / "config.json")]) is None
@@ -300,7 +302,7 @@ def test_a_tick_takes_a_new_file_in_and_the_next_is_idle(deployed: Project) -> N
 def test_the_list_shows_the_contact_and_neither_risk_nor_rank_changes(deployed: Project) -> None:
     plain = listing(deployed)["clients"]
     first = plain[0]["client"]
-    note(deployed.config, first, "contacted", by="Ann", note="will think about it")
+    add_contact(deployed.config, first, "contacted", by="Ann", note="will think about it")
 
     report(deployed)
 
@@ -314,14 +316,14 @@ def test_erasing_takes_the_notes_too(deployed: Project) -> None:
     deployed.write("sourcedata/2030-01-31.csv", ["Gone Ltd,1,600,30,", "Acme,1,600,30,"])
     ingest(deployed.config)
     report(deployed)
-    note(deployed.config, "Gone Ltd", "contacted")
+    add_contact(deployed.config, "Gone Ltd", "contacted")
 
     deployed.run("ingestion.py", "--erase", "Gone Ltd")
     report(deployed)
 
-    kept = [deployed.config.ledger, deployed.config.clients_json, deployed.config.outcomes]
+    kept = [deployed.config.score_history, deployed.config.clients_json, deployed.config.outcomes]
     assert all(b"Gone Ltd" not in path.read_bytes() for path in kept)
-    assert b"Acme" in deployed.config.ledger.read_bytes()
+    assert b"Acme" in deployed.config.score_history.read_bytes()
     assert listing(deployed)["clients"][0]["client"] == "Acme"
 
 

@@ -28,7 +28,7 @@ from conftest import ROOT, Project
 from risk.config import Config, PipelineError
 from risk.files import is_sealed
 from risk.record import history, sqlite
-from risk.record.history import Entry, entries, explained, last_decision, record, table
+from risk.record.history import Entry, entries, explain_entry, history_table, last_decision, record
 
 SEED = 6
 KILLS = 60
@@ -172,7 +172,7 @@ def test_no_text_of_an_entry_can_steer_a_terminal(config: Config) -> None:
         ),
     )
     kept = entries(config)
-    shown = table(kept) + explained(kept[0])
+    shown = history_table(kept) + explain_entry(kept[0])
     assert kept[0].reason == r"a\x1b[2J\nb\u202e"
     assert "\x1b" not in shown and "\u202e" not in shown and "\nb" not in shown
 
@@ -226,7 +226,7 @@ def challenger(name: str = "challenger", **values: Any) -> dict[str, Any]:
 def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
     nearer = (challenger("last file", E=30.0, limit=60.0), challenger(E=2.9))
     far = (challenger(E=2.5e9),)
-    shown = table(
+    shown = history_table(
         [
             entry(
                 0,
@@ -267,7 +267,7 @@ def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
 
 
 def test_an_empty_history_says_so() -> None:
-    assert table([]) == "nothing was decided yet"
+    assert history_table([]) == "nothing was decided yet"
 
 
 def test_a_look_is_explained_by_reason_evidence_guards_and_versions() -> None:
@@ -282,7 +282,7 @@ def test_a_look_is_explained_by_reason_evidence_guards_and_versions() -> None:
         ),
         details={"guards": ["1,310 labelled rows of 50"], "digests": {}},
     )
-    assert explained(look) == (
+    assert explain_entry(look) == (
         "2026-01-23T07:00:00Z: wait (policy fast, 1,310 labelled rows, 262 exits)\n"
         "The evidence for the challenger is 2.41 of 3; the model stays.\n"
         "\n"
@@ -312,12 +312,12 @@ def test_the_explanation_ends_with_the_versions(
 ) -> None:
     bare = entry(0, before=before, after=after, evidence=(), details={}, reason="Because.")
     head = "2026-01-01T07:00:00Z: wait (policy fast, 0 labelled rows, 0 exits)\nBecause.\n\n"
-    assert explained(bare) == head + said
+    assert explain_entry(bare) == head + said
 
 
 def test_guards_may_have_names() -> None:
     named = entry(1, details={"guards": {"rows": "12 of 50"}})
-    assert "\n\nguard: rows: 12 of 50\n\n" in explained(named)
+    assert "\n\nguard: rows: 12 of 50\n\n" in explain_entry(named)
 
 
 # ---------------------------------------------------------------- formats and damage

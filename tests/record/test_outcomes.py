@@ -23,18 +23,18 @@ from risk.data.store import stored_rows
 from risk.files import releases
 from risk.model import portable
 from risk.model.calibration import wilson
-from risk.record.contacts import note
+from risk.record.contacts import add_contact
 from risk.record.outcomes import (
-    by_lot,
     claims,
-    effective,
-    group,
-    joined,
+    effective_rows,
+    group_figures,
+    join_labels,
+    mark_contacted,
     outcomes_of,
+    random_figures,
     share_left,
-    treated,
 )
-from risk.record.scores import scorings, told_of
+from risk.record.scores import past_scores, scorings
 from risk.run.doctor import listed_clients
 from scoring import score
 from training import train
@@ -111,7 +111,7 @@ def test_a_move_is_split_by_the_old_model_on_the_new_row(deployed: Project) -> N
     assert (listing["model_version"], listing["since"]) == (2, "2030-01-31")
     moved = 0
     for name, client in by_name(listing).items():
-        change, step = client["change"], told_of(deployed.config, name)[-1]
+        change, step = client["change"], past_scores(deployed.config, name)[-1]
         assert step.data == pytest.approx(old_on_new[name] - before[name]["risk"], abs=2e-6)
         assert step.data + step.model == pytest.approx(client["risk"] - before[name]["risk"])
         assert change["data"] + change["model"] == change["points"]
@@ -177,7 +177,7 @@ def test_of_clients_who_stayed_only_a_row_the_old_model_had_not_seen_is_scored_b
 
     told(deployed)
 
-    new_row, old_row = (told_of(deployed.config, name)[-1] for name in stayed[:2])
+    new_row, old_row = (past_scores(deployed.config, name)[-1] for name in stayed[:2])
     by_old = old_model.probabilities({
         "lastmonth_activity": [17.0], "lastyear_activity": [900.0], "number_of_employees": [30.0],
     })[0]  # fmt: skip
@@ -185,7 +185,7 @@ def test_of_clients_who_stayed_only_a_row_the_old_model_had_not_seen_is_scored_b
     assert new_row.data == pytest.approx(by_old - before[stayed[0]]["risk"], abs=2e-6)
     assert old_row.data == 0.0 and old_row.model != 0.0
     of_replaced = next(name for name in before if name.startswith("client2_"))
-    assert told_of(deployed.config, of_replaced)[-1].data is None
+    assert past_scores(deployed.config, of_replaced)[-1].data is None
 
 
 def test_who_is_new_on_the_call_list_and_what_became_of_those_off_it(deployed: Project) -> None:
@@ -221,7 +221,7 @@ def test_a_report_made_again_keeps_nothing_twice_and_says_the_same(deployed: Pro
 
 def test_the_report_goes_on_without_a_past_where_the_ledger_is_damaged(deployed: Project) -> None:
     told(deployed, ("2030-01-31", current(30, seed=27)[0]))
-    deployed.config.ledger.write_bytes(b"damaged" * 999)
+    deployed.config.score_history.write_bytes(b"damaged" * 999)
 
     listing = told(deployed, ("2030-02-28", current(30, seed=28)[0]))
 
@@ -313,12 +313,14 @@ def test_a_client_who_was_called_is_reported_apart(deployed: Project) -> None:
     called = [client["client"] for client in listing["clients"] if client["call"]]
     with mock.patch("risk.record.contacts.utc_now", return_value="2020-01-01T00:00:00Z"):
         for name in called:
-            note(deployed.config, name, "contacted")
-        note(deployed.config, listing["clients"][-1]["client"], "not at risk")  # nobody called
+            add_contact(deployed.config, name, "contacted")
+        add_contact(
+            deployed.config, listing["clients"][-1]["client"], "not at risk"
+        )  # nobody called
     told(deployed, ("2030-01-31 labels", labels))
     with mock.patch("risk.record.contacts.utc_now", return_value="2099-01-01T00:00:00Z"):
         for client in listing["clients"]:
-            note(deployed.config, client["client"], "contacted")
+            add_contact(deployed.config, client["client"], "contacted")
     outcomes = outcomes_of(deployed.config)
 
     assert outcomes["contacted"]["n"] == len(called) == outcomes["contacted"]["listed"]["n"]
@@ -346,7 +348,7 @@ def frames(said: list[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Any:
         orient="row",
     )
     words = words.with_columns((pl.col("scoring") == 2).cast(number).alias("called"))
-    outcome, waiting = joined(words, known)
+    outcome, waiting = join_labels(words, known)
     return outcome.select("client", "date", "scoring", "called", "left").rows(), waiting
 
 
@@ -400,7 +402,7 @@ def rows(left: list[int], called: list[int], **changed: Any) -> pl.DataFrame:
 
 
 def test_the_counts_and_the_sentence_of_a_group() -> None:
-    found = group(rows([1] * 6 + [0] * 4 + [1] * 2 + [0] * 8, [1] * 10 + [0] * 10))
+    found = group_figures(rows([1] * 6 + [0] * 4 + [1] * 2 + [0] * 8, [1] * 10 + [0] * 10))
 
     assert found is not None
     four = [found[key] for key in ("hits", "false_alarms", "misses", "rightly_not_listed")]
@@ -409,11 +411,11 @@ def test_the_counts_and_the_sentence_of_a_group() -> None:
         "of 100 clients we listed, 60 left (31 to 83); of 100 picked at random, 40 would have "
         "(22 to 61)"
     )
-    assert group(rows([], [])) is None
+    assert group_figures(rows([], [])) is None
 
 
 def test_where_nobody_was_listed_it_is_said() -> None:
-    found = group(rows([1, 0], [0, 0]))
+    found = group_figures(rows([1, 0], [0, 0]))
     assert found is not None and found["sentence"] == ("none of these clients was on the call list")
     assert found["listed"] == {"n": 0, "left": 0, "share": None, "interval": None}
 
@@ -422,7 +424,7 @@ def test_drawing_by_lot_is_done_on_each_date() -> None:
     dates = np.array(["a"] * 10 + ["b"] * 10)
     left = np.array([1] * 10 + [0] * 10, dtype=bool)
     called = np.array([1] * 9 + [0] * 10 + [1], dtype=bool)  # 9 of date a, 1 of date b
-    found = by_lot(left, called, np.arange(20), dates)
+    found = random_figures(left, called, np.arange(20), dates)
     assert found["share"] == pytest.approx(0.9) and found["n"] == 20
 
 
@@ -430,10 +432,10 @@ def test_a_clients_repeated_rows_count_as_fewer() -> None:
     once = np.array([1, 0, 0, 1, 0, 0, 0, 0], dtype=bool)
     repeated, clients = np.repeat(once, 5), np.repeat(np.arange(8), 5)
 
-    assert effective(once, np.arange(8)) == 8
-    assert effective(repeated, clients) == pytest.approx(8)
+    assert effective_rows(once, np.arange(8)) == 8
+    assert effective_rows(repeated, clients) == pytest.approx(8)
     assert share_left(repeated, clients)["interval"] == pytest.approx(wilson(2, 8))
-    assert effective(np.ones(40, dtype=bool), clients) == 8
+    assert effective_rows(np.ones(40, dtype=bool), clients) == 8
 
 
 def test_intervals_over_repeated_clients_hold_what_they_promise() -> None:
@@ -473,5 +475,5 @@ def test_reach_is_by_the_place_on_the_list_of_the_day() -> None:
     [({}, False), ({"c0": "2030-02-05T00:00:00Z"}, True), ({"c0": "2030-03-01T00:00:00Z"}, False)],
 )
 def test_only_a_call_before_the_label_came_counts(first: dict[str, str], expected: bool) -> None:
-    found = treated(rows([1], [1]), first, {2: "2030-02-28T00:00:00Z"})
+    found = mark_contacted(rows([1], [1]), first, {2: "2030-02-28T00:00:00Z"})
     assert found["contacted"].to_list() == [expected]

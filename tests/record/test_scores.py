@@ -23,18 +23,18 @@ from conftest import ROOT, Project
 from risk.calllist.changes import ADDED, base_of, history, move, percent, snapshots_of
 from risk.config import Config, PipelineError
 from risk.record import scores, sqlite
-from risk.record.contacts import contacts_of, note, states_of
+from risk.record.contacts import add_contact, contacts_of, newest_contacts
 from risk.record.scores import (
     Score,
     forget_client,
-    parts,
-    record,
+    past_scores,
+    record_scores,
     risks_in,
     scores_in,
     scores_of,
     scoring_of,
     scorings,
-    told_of,
+    split_move,
 )
 
 SEED, KILLS = 11, 40
@@ -83,7 +83,7 @@ def tell(
     scoring = scoring_of(told, model, past)
     own: dict[str, float | None] = {c["client"]: c["risk"] for c in told["clients"]}
     scores = scores_of(told, scoring.number, before, own if formers is None else formers)
-    record(config, scoring, scores, told, last, before)
+    record_scores(config, scoring, scores, told, last, before)
     return scoring
 
 
@@ -103,7 +103,7 @@ def test_a_client_is_told_again_what_the_list_said(config: Config) -> None:
     tell(config, listing(1, {"Acme": 0.5, "Größe 'x\"; --": 0.25}))
     tell(config, listing(2, {"Acme": 0.125, "Größe 'x\"; --": 0.75}))
 
-    first, second = told_of(config, "Größe 'x\"; --")
+    first, second = past_scores(config, "Größe 'x\"; --")
 
     assert (first.at, first.data_date) == ("2031-01-01T00:01:00Z", "2030-02-28")
     assert (first.date, first.risk, first.rank, first.of) == ("2030-02-28", 0.25, 2, 2)
@@ -111,8 +111,8 @@ def test_a_client_is_told_again_what_the_list_said(config: Config) -> None:
     assert (second.risk, second.rank, second.called, second.band) == (0.75, 1, True, "high")
     assert (first.data, first.model, second.data, second.model) == (None, None, 0.5, 0.0)
     assert second.reasons == [{"points": 75.0, "text": "orders 2"}]
-    assert told_of(config, "nobody") == [] and told_of(config, "Acme", last=0) == []
-    assert told_of(config, "Acme", last=1) == told_of(config, "Acme")[1:]
+    assert past_scores(config, "nobody") == [] and past_scores(config, "Acme", last=0) == []
+    assert past_scores(config, "Acme", last=1) == past_scores(config, "Acme")[1:]
 
 
 def test_reasons_that_stay_are_kept_once_and_told_every_time(config: Config) -> None:
@@ -121,12 +121,12 @@ def test_reasons_that_stay_are_kept_once_and_told_every_time(config: Config) -> 
     tell(config, listing(1, same, cut={"called": 0}), model="other")
     tell(config, listing(1, {**same, "new": 0.75}), model="other")
 
-    with sqlite3.connect(config.ledger) as kept:
+    with sqlite3.connect(config.score_history) as kept:
         held = kept.execute("SELECT reasons IS NULL FROM scores WHERE client = 'Acme'").fetchall()
     kept.close()
 
     assert held == [(0,), (0,), (1,)]
-    assert [len(told.reasons) for told in told_of(config, "Acme")] == [1, 1, 1]
+    assert [len(told.reasons) for told in past_scores(config, "Acme")] == [1, 1, 1]
 
 
 def test_a_list_that_says_the_same_again_is_the_same_scoring(config: Config) -> None:
@@ -146,7 +146,7 @@ def test_what_is_older_than_configured_goes_but_never_the_last(project: Project)
         tell(config, listing(data_version, risks(data_version), scored_at=f"{day}T07:00:00Z"))
 
     assert [one.at[:10] for one in scorings(config)] == ["2031-01-11", "2031-01-20"]
-    assert [len(told_of(config, "client 1")), scores_in(config, 1)] == [2, {}]
+    assert [len(past_scores(config, "client 1")), scores_in(config, 1)] == [2, {}]
 
     tell(config, listing(9, risks(9), scored_at="2033-01-01T07:00:00Z"))
     assert [one.data_version for one in scorings(config)] == [9]
@@ -162,7 +162,7 @@ def test_the_first_word_on_a_row_is_marked(config: Config) -> None:
         told["clients"][0]["date"] = ""
         tell(config, told)
 
-    with sqlite3.connect(config.ledger) as kept:
+    with sqlite3.connect(config.score_history) as kept:
         found = kept.execute("SELECT client, first FROM scores ORDER BY scoring, client").fetchall()
     kept.close()
 
@@ -187,7 +187,7 @@ def test_over_several_scorings_the_parts_add_up(config: Config) -> None:
     for old in range(1, len(models)):
         for new in range(old + 1, len(models) + 1):
             for client in own[0]:
-                split = parts(found[old][client], found[new][client])
+                split = split_move(found[old][client], found[new][client])
                 assert split is not None
                 steps = range(old, new)
                 data = sum(formers[at][client] - own[at - 1][client] for at in steps)
@@ -195,7 +195,7 @@ def test_over_several_scorings_the_parts_add_up(config: Config) -> None:
                     (data, sum(own[at][client] - formers[at][client] for at in steps)), abs=1e-9
                 )
                 assert sum(split) == pytest.approx(own[new - 1][client] - own[old - 1][client])
-    steps_told = told_of(config, "client 3")
+    steps_told = past_scores(config, "client 3")
     assert sum(t.data + t.model for t in steps_told[1:]) == pytest.approx(  # type: ignore[operator]
         own[-1]["client 3"] - own[0]["client 3"]
     )
@@ -208,8 +208,8 @@ def test_a_step_that_is_not_known_leaves_the_split_open_from_then_on(config: Con
 
     one, two, three = (scores_in(config, number)["Acme"] for number in (1, 2, 3))
 
-    assert parts(one, two) is None and parts(one, three) is None
-    assert parts(two, three) == pytest.approx((0.05, 0.05))
+    assert split_move(one, two) is None and split_move(one, three) is None
+    assert split_move(two, three) == pytest.approx((0.05, 0.05))
 
 
 def test_a_client_who_was_away_has_no_split_across_the_gap(config: Config) -> None:
@@ -217,7 +217,7 @@ def test_a_client_who_was_away_has_no_split_across_the_gap(config: Config) -> No
     tell(config, listing(2, {"Borg": 0.5}))
     tell(config, listing(3, {"Acme": 0.6, "Borg": 0.5}))
 
-    assert parts(scores_in(config, 1)["Acme"], scores_in(config, 3)["Acme"]) is None
+    assert split_move(scores_in(config, 1)["Acme"], scores_in(config, 3)["Acme"]) is None
 
 
 def scored(risk: float, shift: float = 0.0, chain: int = 1) -> Score:
@@ -294,14 +294,14 @@ def told(config: Config) -> Config:
     """Three scorings of thirty clients and one contact."""
     for data_version in (1, 2, 3):
         tell(config, listing(data_version, risks(data_version)))
-    note(config, "client 1", "contacted")
+    add_contact(config, "client 1", "contacted")
     return config
 
 
 READERS: list[Callable[[Config], Any]] = [
     scorings,
-    states_of,
-    lambda config: told_of(config, "client 1"),
+    newest_contacts,
+    lambda config: past_scores(config, "client 1"),
     lambda config: scores_in(config, 1),
     lambda config: contacts_of(config, "client 1"),
 ]
@@ -327,7 +327,11 @@ def test_a_newer_format_is_refused_and_left_alone(told: Config) -> None:
     kept.close()
     before = files(told)
 
-    for use in (*READERS, lambda config: note(config, "client 1", "left"), scores.mend):
+    for use in (
+        *READERS,
+        lambda config: add_contact(config, "client 1", "left"),
+        scores.recover_score_history,
+    ):
         with pytest.raises(PipelineError, match=r"clients\.sqlite was written by a newer version"):
             use(told)
     assert files(told) == before
@@ -357,13 +361,13 @@ def test_a_damaged_ledger_is_named_by_readers_and_moved_aside_by_a_writer(
     with pytest.raises(PipelineError, match=r"^state/clients\.sqlite is damaged \(.*run reporting"):
         scorings(told)
 
-    note(told, "client 2", "contacted")
+    add_contact(told, "client 2", "contacted")
 
     (aside,) = told.state_folder.glob("clients.damaged-*.sqlite")
     assert aside.read_bytes() == broken
-    assert list(states_of(told)) == ["client 2"] and scorings(told) == []
+    assert list(newest_contacts(told)) == ["client 2"] and scorings(told) == []
     tell(told, listing(4, risks(4)))
-    assert len(told_of(told, "client 1")) == 1
+    assert len(past_scores(told, "client 1")) == 1
 
 
 def test_two_writers_who_find_the_damage_move_it_aside_once(told: Config) -> None:
@@ -373,14 +377,14 @@ def test_two_writers_who_find_the_damage_move_it_aside_once(told: Config) -> Non
     assert [process.wait(60) for process in noting] == [0] * 4
 
     assert len(list(told.state_folder.glob("clients.damaged-*"))) == 1
-    assert len(states_of(told)) == 80
+    assert len(newest_contacts(told)) == 80
 
 
 def test_what_is_damaged_is_moved_aside_by_one_at_a_time(told: Config) -> None:
     garbage(told.ledger)
     folder = os.open(told.state_folder, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
-    noting = threading.Thread(target=note, args=(told, "client 2", "contacted"))
+    noting = threading.Thread(target=add_contact, args=(told, "client 2", "contacted"))
     noting.start()
     time.sleep(0.3)
     waiting = noting.is_alive() and not list(told.state_folder.glob("clients.damaged-*"))
@@ -388,7 +392,7 @@ def test_what_is_damaged_is_moved_aside_by_one_at_a_time(told: Config) -> None:
     os.close(folder)
     noting.join()
 
-    assert waiting and list(states_of(told)) == ["client 2"]
+    assert waiting and list(newest_contacts(told)) == ["client 2"]
     assert set(files(told)) == {"clients.sqlite"}
 
 
@@ -415,7 +419,7 @@ def test_contacts_and_scorings_written_at_the_same_time_are_all_kept(config: Con
         tell(config, listing(data_version, risks(data_version, 300)))
 
     assert [process.returncode for process in noting] == [0, 0]
-    assert len(states_of(config)) == 120
+    assert len(newest_contacts(config)) == 120
     assert [one.data_version for one in scorings(config)] == list(range(1, data_version + 1))
     assert data_version > 3
 
@@ -426,8 +430,8 @@ def test_threads_of_one_process_read_and_write_beside_a_left_journal(told: Confi
     def use(at: int) -> None:
         try:
             for number in range(15):
-                note(told, f"t{at} {number}", "contacted")
-                assert len(told_of(told, "client 1")) == 3
+                add_contact(told, f"t{at} {number}", "contacted")
+                assert len(past_scores(told, "client 1")) == 3
         except (PipelineError, AssertionError) as error:
             failed.append(error)
 
@@ -437,14 +441,14 @@ def test_threads_of_one_process_read_and_write_beside_a_left_journal(told: Confi
         thread.start()
     for thread in threads:
         thread.join()
-    assert failed == [] and len(states_of(told)) == 61
+    assert failed == [] and len(newest_contacts(told)) == 61
 
 
 def test_a_thread_does_not_read_while_another_of_its_process_writes(told: Config) -> None:
     """Reading may copy the file, and closing the copy's source drops the writer's locks."""
     begun, go = threading.Event(), threading.Event()
     writing = threading.Thread(
-        target=scores.change, args=(told, lambda _: (begun.set(), go.wait(60)))
+        target=scores.write_score_history, args=(told, lambda _: (begun.set(), go.wait(60)))
     )
     reading = threading.Thread(target=scorings, args=(told,))
     writing.start()
@@ -504,7 +508,7 @@ def test_forty_kills_leave_every_scoring_whole_and_every_kept_contact(config: Co
             assert found[-1].data_version in (kept, kept + 1)
             assert risks_in(config, found[-1].number) == risks(found[-1].data_version)
             noted |= {f"client {data_version}" for data_version in range(following, kept + 1)}
-            assert noted <= states_of(config).keys()
+            assert noted <= newest_contacts(config).keys()
             journals += "clients.sqlite-journal" in before
             following = found[-1].data_version + 1
         given.close()
@@ -526,20 +530,22 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def leave_journal(config: Config) -> None:
-    done = subprocess.run([sys.executable, "-c", HALF_WRITTEN, str(config.ledger)], timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", HALF_WRITTEN, str(config.score_history)], timeout=60
+    )
     assert done.returncode == -signal.SIGKILL
     assert (config.state_folder / "clients.sqlite-journal").stat().st_size > 512
 
 
 def test_what_a_killed_writer_left_half_written_is_not_told(told: Config) -> None:
-    expected = told_of(told, "client 1")
+    expected = past_scores(told, "client 1")
     leave_journal(told)
     before = files(told)
 
-    assert told_of(told, "client 1") == expected
+    assert past_scores(told, "client 1") == expected
     assert files(told) == before
-    note(told, "client 2", "left")
-    assert told_of(told, "client 1") == expected
+    add_contact(told, "client 2", "left")
+    assert past_scores(told, "client 1") == expected
     assert set(files(told)) == {"clients.sqlite"}
 
 
@@ -550,9 +556,9 @@ def test_a_writer_does_not_wait_for_ever(told: Config) -> None:
         mock.patch.object(sqlite, "WAIT_SECONDS", 0.2),
         pytest.raises(PipelineError, match=r"clients\.sqlite has been in use for 0\.2 seconds"),
     ):
-        note(told, "client 2", "left")
+        add_contact(told, "client 2", "left")
     holder.close()
-    assert "client 2" not in states_of(told)
+    assert "client 2" not in newest_contacts(told)
 
 
 # ---------------------------------------------------------------- a client that has to go
@@ -563,28 +569,28 @@ def test_a_forgotten_client_is_in_no_byte_of_the_ledger(config: Config) -> None:
     for data_version in range(1, 6):
         tell(config, listing(data_version, {**risks(data_version, 300), name: 0.5}))
     for number in range(60):
-        note(config, name, "contacted", by="Ann", note=f"{number} " + "x" * 400)
-    assert name.encode() in config.ledger.read_bytes()
+        add_contact(config, name, "contacted", by="Ann", note=f"{number} " + "x" * 400)
+    assert name.encode() in config.score_history.read_bytes()
 
     assert forget_client(config, name) == []
 
-    assert name.encode() not in config.ledger.read_bytes()
-    assert told_of(config, name) == [] and name not in states_of(config)
+    assert name.encode() not in config.score_history.read_bytes()
+    assert past_scores(config, name) == [] and name not in newest_contacts(config)
     assert [len(risks_in(config, one.number)) for one in scorings(config)] == [300] * 5
     assert set(files(config)) == {"clients.sqlite"}
-    kept = sqlite3.connect(config.ledger)
+    kept = sqlite3.connect(config.score_history)
     assert kept.execute("PRAGMA freelist_count").fetchone() == (0,)  # written anew
     kept.close()
 
 
 def test_forgetting_names_the_damaged_ledgers_that_may_hold_the_client(told: Config) -> None:
     garbage(told.ledger)
-    note(told, "client 2", "left")
+    add_contact(told, "client 2", "left")
 
     (aside,) = forget_client(told, "client 2")
 
     assert aside.startswith("state/clients.damaged-")
-    assert states_of(told) == {}
+    assert newest_contacts(told) == {}
 
 
 def test_ten_thousand_clients_are_kept_and_each_is_found(config: Config) -> None:
@@ -593,7 +599,7 @@ def test_ten_thousand_clients_are_kept_and_each_is_found(config: Config) -> None
 
     for at in (0, 5_000, 9_999):
         name = f"client {at}"
-        assert [one.risk for one in told_of(config, name)] == [
+        assert [one.risk for one in past_scores(config, name)] == [
             risks(data_version, 10_000)[name] for data_version in (1, 2)
         ]
     assert len(scores_in(config, scorings(config)[-1].number)) == 10_000

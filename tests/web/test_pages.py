@@ -23,7 +23,7 @@ from serving import deployed_copy, gunicorn_server
 from werkzeug.datastructures import MultiDict
 
 from app import ROUTES, create_app
-from risk.record.contacts import contacts_of, states_of
+from risk.record.contacts import contacts_of, newest_contacts
 from risk.web import today
 from risk.web.pages import PAGES, POLICY
 
@@ -537,7 +537,7 @@ def test_a_click_on_the_list_notes_the_contact_and_leads_back(own: Project) -> N
     sent = form_of(call, "/?band=all&page=2") | {"token": token[1], "name": "Corvane Logistics"}
     response = client.post("/contact", data=sent, headers=HTML | OURS)
     assert (response.status_code, response.location) == (303, "/?band=all&page=2")
-    assert states_of(own.config)["Corvane Logistics"].state == "contacted"
+    assert newest_contacts(own.config)["Corvane Logistics"].state == "contacted"
     assert "59 of them not yet called" in text_of(client.get("/", headers=HTML))
     assert len(rows_of(client.get("/?contact=contacted", headers=HTML))) == 1
 
@@ -616,7 +616,7 @@ def test_a_form_is_refused_unless_it_is_ours_and_sound(
         assert kept == 1
     else:
         assert response.mimetype == "text/html" and said in text_of(response).casefold()
-        assert kept == 0 and set(states_of(project.config)) <= {"Corvane Logistics"}
+        assert kept == 0 and set(newest_contacts(project.config)) <= {"Corvane Logistics"}
 
 
 def test_the_contact_address_takes_a_post_alone(get: Any) -> None:

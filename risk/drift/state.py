@@ -1,7 +1,7 @@
 """The watch at a tick: rows that came since the deployment against the release's reference.
 
 The reference is made at a deployment and is a file of the release: no tick reads old rows again.
-What was seen since is `state/watch.json`, one write a look; a run that is cut off before it looks
+What was seen since is `state/drift.json`, one write a look; a run that is cut off before it looks
 again at the same rows and more, and comes to the same.
 """
 
@@ -17,8 +17,8 @@ from risk.config import Config, PipelineError
 from risk.data.snapshot import DataVersion, Snapshot, new_since, read_snapshot
 from risk.data.store import Store, stored_rows, usable_labels
 from risk.drift import monitor
-from risk.drift.quality import Fault, fault_reference, faults_of
-from risk.drift.reference import reference_of
+from risk.drift.quality import DataQualityIssue, quality_issues, quality_reference
+from risk.drift.reference import make_reference
 from risk.files import (
     OpenRelease,
     is_sealed,
@@ -63,7 +63,7 @@ def _reference(config: Config, model: Model) -> dict[str, Any]:
     sampled = rows[sample_of(rows.height, SHOWN_ROWS)]
     return {
         "drift": _drift_part(model, rows, schema),
-        "faults": fault_reference(raw_of(sampled, model), model.columns, _groups(sampled)),
+        "faults": quality_reference(raw_columns(sampled, model), model.columns, _groups(sampled)),
     }
 
 
@@ -89,8 +89,8 @@ def _drift_part(model: Model, rows: pl.DataFrame, schema: Schema) -> dict[str, A
     day = datetime.date.fromisoformat(model.lineage["day"])
     usable = usable_labels(rows, schema, model.lineage["horizon_days"], day).to_numpy()
     labels = rows[schema.named("target")].cast(float).to_numpy()
-    return reference_of(
-        raw_of(rows, model),
+    return make_reference(
+        raw_columns(rows, model),
         model.columns,
         _ranked_risks(model, rows),
         np.where(usable, labels, np.nan),
@@ -113,7 +113,7 @@ def _groups(rows: pl.DataFrame) -> np.ndarray:
     return together.rank("dense").to_numpy().astype(np.int64)
 
 
-def raw_of(rows: pl.DataFrame, model: Model) -> dict[str, np.ndarray]:
+def raw_columns(rows: pl.DataFrame, model: Model) -> dict[str, np.ndarray]:
     """The columns of stored rows as the model takes them."""
     return model.raw({name: rows[name].to_list() for name in model.columns})
 
@@ -121,7 +121,7 @@ def raw_of(rows: pl.DataFrame, model: Model) -> dict[str, np.ndarray]:
 def _ranked_risks(model: Model, rows: pl.DataFrame) -> np.ndarray:
     """The risks by the model's ranking, without the layer that moves their level. Shape (n,)."""
     layer = model.lineage.get("layer") or {"intercept": 0.0, "slope": 1.0}
-    log_odds = model.log_odds_of(raw_of(rows, model), rows.height)
+    log_odds = model.log_odds_of(raw_columns(rows, model), rows.height)
     return logistic((log_odds - layer["intercept"]) / (layer["slope"] or 1.0))
 
 
@@ -134,13 +134,13 @@ def _ranking_of(manifest: dict[str, Any]) -> int:
 
 
 @dataclass(frozen=True)
-class Seen:
+class DriftEvaluation:
     """What a look of the watch came to. rows: worst first; version: of the deployed release."""
 
     version: int
     at: str
     data_version: int
-    rows: list[monitor.Row]
+    rows: list[monitor.DriftRow]
 
     @property
     def alerts(self) -> list[str]:
@@ -148,7 +148,7 @@ class Seen:
         return [_told(vars(row)) for row in self.rows if row.state == "alert"]
 
 
-def watched(config: Config) -> tuple[Seen, dict[str, Any] | None]:
+def monitor_drift(config: Config) -> tuple[DriftEvaluation, dict[str, Any] | None]:
     """(one look at what came since the last one, the state to keep after it).
 
     None where there is nothing to keep: nothing is new, or the release is of before there was a
@@ -161,36 +161,40 @@ def watched(config: Config) -> tuple[Seen, dict[str, Any] | None]:
         reference = json.loads(release.verified(NAME))["drift"] if has else None
     at, version, data_version = utc_now(), manifest["version"], table.stand.number
     if reference is None:
-        return Seen(version, at, data_version, []), None
+        return DriftEvaluation(version, at, data_version, []), None
     state, stand, begins = _state(config, reference, manifest, data_version)
     counts = _counts(table, model, reference, stand)
     if counts is None and not begins:
-        return Seen(version, at, data_version, []), None
-    state, rows = monitor.look(state, reference, counts, at)
-    seen = Seen(version, at, data_version, rows)
-    kept = {"stand": asdict(table.stand), "state": monitor.body_of(state), "seen": asdict(seen)}
+        return DriftEvaluation(version, at, data_version, []), None
+    state, rows = monitor.evaluate_drift(state, reference, counts, at)
+    seen = DriftEvaluation(version, at, data_version, rows)
+    kept = {
+        "stand": asdict(table.stand),
+        "state": monitor.state_to_json(state),
+        "seen": asdict(seen),
+    }
     return seen, {"format": FORMAT, "ranking": _ranking_of(manifest), **kept}
 
 
-def keep(config: Config, body: dict[str, Any]) -> None:
+def save_state(config: Config, body: dict[str, Any]) -> None:
     """Commit the state: from here on the rows of this look are old."""
-    write_json(config.watch, seal(body))
+    write_json(config.drift_state, seal(body))
 
 
 def _state(
     config: Config, reference: dict[str, Any], manifest: dict[str, Any], data_version: int
-) -> tuple[monitor.Watch, DataVersion, bool]:
+) -> tuple[monitor.MonitorState, DataVersion, bool]:
     """(the state, where the data stood then, whether it begins: for another ranking it does)."""
-    body = _read_watch(config)
+    body = _read_state(config)
     if body.get("ranking") == _ranking_of(manifest) and body["stand"]["number"] <= data_version:
-        return monitor.watch_in(body["state"]), DataVersion(**body["stand"]), False
+        return monitor.state_from_json(body["state"]), DataVersion(**body["stand"]), False
     start = DataVersion(manifest["data_version"], manifest["day"], manifest["horizon_days"])
-    return monitor.begun(reference), start, True
+    return monitor.initial_state(reference), start, True
 
 
 def _counts(
     table: Snapshot, model: Model, reference: dict[str, Any], stand: DataVersion
-) -> monitor.Counts | None:
+) -> monitor.BinnedRows | None:
     """What came since: rows by what they hold, labels by the risks; None if nothing did.
 
     Rows of a file that replaces another are corrections of what was seen.
@@ -201,31 +205,33 @@ def _counts(
     known = table.known.filter(new_since(table.known, stand) & ~table.known["_replaced"])
     if not rows.height and not known.height:
         return None
-    here = monitor.counts_of(
-        raw_of(rows, model),
+    here = monitor.bin_rows(
+        raw_columns(rows, model),
         reference,
         _ranked_risks(model, rows),
         None,
         clients=rows[table.client].to_list(),
     )
     labels = known[table.schema.named("target")].cast(float).to_numpy()
-    late = monitor.counts_of(
+    late = monitor.bin_rows(
         {}, reference, _ranked_risks(model, known), labels, clients=known[table.client].to_list()
     )
     return here + late
 
 
-def _read_watch(config: Config) -> dict[str, Any]:
+def _read_state(config: Config) -> dict[str, Any]:
     """The watch's state; {} where there is none or it is damaged; a newer one is refused."""
-    body = read_optional_json(config.watch)
+    body = read_optional_json(config.drift_state)
     if type(body.get("format")) is int and body["format"] > FORMAT:
-        raise PipelineError(f"{config.watch} was written by a newer version; update the software")
+        raise PipelineError(
+            f"{config.drift_state} was written by a newer version; update the software"
+        )
     return body if body and is_sealed(body) else {}
 
 
-def last_seen(config: Config) -> dict[str, Any]:
+def last_evaluation(config: Config) -> dict[str, Any]:
     """The last look's table as values: measured_at, model_version, rows; nothing is computed."""
-    seen = _read_watch(config).get("seen") or {}
+    seen = _read_state(config).get("seen") or {}
     return {
         "measured_at": seen.get("at"),
         "model_version": seen.get("version"),
@@ -233,7 +239,7 @@ def last_seen(config: Config) -> dict[str, Any]:
     }
 
 
-def table_text(seen: dict[str, Any]) -> str:
+def drift_table(seen: dict[str, Any]) -> str:
     """The table for a person, worst first."""
     if seen["measured_at"] is None:
         return "the watch has not looked yet; run fullprocess.py"
@@ -270,7 +276,7 @@ def _is_told(row: dict[str, Any]) -> bool:
 # ---------------------------------------------------------------- faults
 
 
-def new_faults(config: Config, data_version: int) -> list[Fault]:
+def new_issues(config: Config, data_version: int) -> list[DataQualityIssue]:
     """The data faults of the files that came after the tick, but those that a person accepted."""
     with OpenRelease(config) as release:
         manifest = release.manifest
@@ -279,31 +285,31 @@ def new_faults(config: Config, data_version: int) -> list[Fault]:
         model = portable.parse(release.verified("model.json"))
         reference = json.loads(release.verified(NAME))["faults"]
     store = Store.open(config)
-    accepted = _accepted_faults(config, _ranking_of(manifest))
+    accepted = _accepted_issues(config, _ranking_of(manifest))
     found = []
     for entry in store.live():
         if entry["data_version"] > data_version:
-            raw = raw_of(store.segment(entry), model)
-            found += faults_of(raw, reference, file=entry["file"])
-    return [fault for fault in found if mark_of(fault) not in accepted]
+            raw = raw_columns(store.segment(entry), model)
+            found += quality_issues(raw, reference, file=entry["file"])
+    return [fault for fault in found if issue_key(fault) not in accepted]
 
 
-def mark_of(fault: Fault) -> list[Any]:
+def issue_key(fault: DataQualityIssue) -> list[Any]:
     """What is accepted of a fault, as JSON has it: its kind and columns, in whatever file."""
     return [fault.kind, list(fault.columns)]
 
 
-def _accepted_faults(config: Config, ranking: int) -> list[list[Any]]:
+def _accepted_issues(config: Config, ranking: int) -> list[list[Any]]:
     """What a person has taken as it is, for as long as the deployed ranking stays."""
     kept = read_optional_json(config.deployment_state).get("accepted") or {}
     return kept.get("faults", []) if kept.get("ranking") == ranking else []
 
 
-def accepting(config: Config, marks: list[list[Any]]) -> dict[str, Any]:
+def accept_issues(config: Config, marks: list[list[Any]]) -> dict[str, Any]:
     """What is accepted from now on, with these; {} if nothing is."""
     with OpenRelease(config) as release:
         ranking = _ranking_of(release.manifest)
-    faults = _accepted_faults(config, ranking)
+    faults = _accepted_issues(config, ranking)
     for mark in marks:
         faults += [mark] if mark not in faults else []
     return {"ranking": ranking, "faults": faults} if faults else {}

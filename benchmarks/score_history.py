@@ -1,6 +1,6 @@
 """How long it takes to keep what a list said and to find one client: SQLite beside JSON files.
 
-    python benchmarks/ledger.py [--clients 10000] [--lists 24]
+    python benchmarks/score_history.py [--clients 10000] [--lists 24]
 
 The plain way writes each list as a JSON file of its own and reads all of them to find a client.
 CPU seconds of one process, medians; the same lists for both.
@@ -24,7 +24,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from risk.config import Config, load
 from risk.files import write_whole
-from risk.record.scores import record, scores_in, scores_of, scoring_of, scorings, told_of
+from risk.record.scores import (
+    past_scores,
+    record_scores,
+    scores_in,
+    scores_of,
+    scoring_of,
+    scorings,
+)
 
 SEED, ASKED = 0, 50
 
@@ -42,9 +49,9 @@ def main() -> None:
         kept = [timed(lambda told=told: keep(config, told)) for told in lists]
         files = [timed(lambda told=told: keep_plain(Path(scratch), told)) for told in lists]
         names = [f"client {at}" for at in range(0, chosen.clients, chosen.clients // ASKED)]
-        found = [timed(lambda name=name: told_of(config, name)) for name in names]
+        found = [timed(lambda name=name: past_scores(config, name)) for name in names]
         plain = [timed(lambda: found_plain(Path(scratch), names[0])) for _ in range(3)]
-        size = config.ledger.stat().st_size
+        size = config.score_history.stat().st_size
     print(f"{chosen.clients:,} clients, {chosen.lists} lists, seed {SEED}; CPU, medians")
     report("one list kept", kept, files)
     report("one client found", found, plain)
@@ -100,7 +107,7 @@ def keep(config: Config, told: dict[str, Any]) -> None:
     scoring = scoring_of(told, "m", past)
     own: dict[str, float | None] = {c["client"]: c["risk"] for c in told["clients"]}
     scores = scores_of(told, scoring.number, before, own)
-    record(config, scoring, scores, told, last, before)
+    record_scores(config, scoring, scores, told, last, before)
 
 
 def keep_plain(folder: Path, told: dict[str, Any]) -> None:

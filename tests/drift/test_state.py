@@ -12,8 +12,8 @@ import world
 from conftest import Project
 from driver import look
 
-from risk.drift import watch
-from risk.drift.quality import Fault
+from risk.drift import state
+from risk.drift.quality import DataQualityIssue
 from risk.files import OpenRelease
 
 
@@ -39,7 +39,7 @@ def reference_in(project: Project) -> dict[str, Any]:
 
 
 def drift_rows(project: Project) -> dict[str, dict[str, Any]]:
-    return {row["name"]: row for row in watch.last_seen(project.config)["rows"]}
+    return {row["name"]: row for row in state.last_evaluation(project.config)["rows"]}
 
 
 def test_the_release_carries_a_reference_of_the_rows_known_at_its_deployment(
@@ -98,7 +98,7 @@ def test_a_look_cut_off_before_its_state_is_written_is_done_again_the_same(
 ) -> None:
     world.give(started, "2026-02-10", higher(2))
     with monkeypatch.context() as patched:
-        patched.setattr(watch, "keep", lambda *_: (_ for _ in ()).throw(OSError(5, "cut off")))
+        patched.setattr(state, "keep", lambda *_: (_ for _ in ()).throw(OSError(5, "cut off")))
         with pytest.raises(Exception, match="cut off"):
             look(started)
     again = look(started)
@@ -112,10 +112,10 @@ def test_a_look_cut_off_before_its_state_is_written_is_done_again_the_same(
 
 def test_the_same_rows_are_never_counted_twice(started: Project) -> None:
     world.tick(started, "2026-02-10", higher(2))
-    before = started.json("state/watch.json")
+    before = started.json("state/drift.json")
     look(started)
 
-    assert started.json("state/watch.json") == before
+    assert started.json("state/drift.json") == before
 
 
 def test_a_new_ranking_is_watched_from_the_beginning(started: Project) -> None:
@@ -123,7 +123,7 @@ def test_a_new_ranking_is_watched_from_the_beginning(started: Project) -> None:
 
     assert world.action(said) == "growth"
     assert {row["state"] for row in drift_rows(started).values()} == {"no data"}
-    assert watch.last_seen(started.config)["model_version"] == 2
+    assert state.last_evaluation(started.config)["model_version"] == 2
 
 
 def test_diagnostics_show_the_table_worst_first(started: Project) -> None:
@@ -153,7 +153,7 @@ def test_a_release_of_before_there_was_a_reference_is_served_and_not_watched(
     del manifest["files"]["reference.json"], manifest["digest"]
     (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
     (folder / "reference.json").unlink()
-    (started.config.watch).unlink()
+    (started.config.drift_state).unlink()
     said = world.tick(started, "2026-02-28", scaled(world.clients(100, 2, prefix="d"), 1000.0))
 
     assert said.data["outcome"] in ("keep", "deploy")
@@ -229,7 +229,7 @@ def test_a_dry_run_tells_of_the_fault_and_notes_nothing(started: Project) -> Non
 
 
 def test_only_what_was_accepted_for_this_ranking_is_taken_as_it_is(started: Project) -> None:
-    mark = watch.mark_of(Fault("unit", ("orders",), "a.csv", "", 9, holds=True))
-    accepted = watch.accepting(started.config, [mark, mark])
+    mark = state.issue_key(DataQualityIssue("unit", ("orders",), "a.csv", "", 9, holds=True))
+    accepted = state.accept_issues(started.config, [mark, mark])
 
     assert accepted == {"ranking": 1, "faults": [["unit", ["orders"]]]}
