@@ -88,7 +88,7 @@ def test_the_history_has_a_row_for_each_look_and_column(started: Project) -> Non
 
     with sqlite3.connect(started.config.history) as history:
         found = history.execute(
-            "SELECT tick, n, state FROM watched WHERE name = 'visits' ORDER BY tick"
+            "SELECT data_version, n, state FROM watched WHERE name = 'visits' ORDER BY data_version"
         ).fetchall()
     assert found[-2:] == [(2, 40, "watching"), (3, 80, "alert")]
 
