@@ -47,8 +47,8 @@ from risk.web.access import (
     read_location,
     refuse_open_door,
 )
-from risk.web.context import Desk
-from risk.web.deployed import Remembered, Served, load_release, release_key
+from risk.web.context import PageContext
+from risk.web.deployed import CachedValue, DeployedModel, deployed_key, load_deployed
 from risk.web.pages import Pages, wants_page
 from risk.web.request import Table, asked, csv_table, json_table, known_names, refuse_too_many
 
@@ -89,13 +89,13 @@ class Api:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._release, self._score, self._list = Remembered(), Remembered(), Remembered()
-        self.pages = Pages(Desk(config, self.served, self.listing), _page_secret())
+        self._release, self._score, self._list = CachedValue(), CachedValue(), CachedValue()
+        self.pages = Pages(PageContext(config, self.deployed, self.listing), _page_secret())
         self._slots = threading.BoundedSemaphore(config.max_predictions)
 
-    def served(self) -> Served:
+    def deployed(self) -> DeployedModel:
         """The release that is current now; PipelineError where there is none, or a damaged one."""
-        return self._release.get(release_key(self.config), lambda: load_release(self.config))
+        return self._release.get(deployed_key(self.config), lambda: load_deployed(self.config))
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[None]:
@@ -114,7 +114,7 @@ class Api:
 
     def prediction(self) -> Response:
         kind, what = asked(request, _body_of(request))
-        served = self.served()
+        served = self.deployed()
         with self.slot():
             file, table = _rows_of(served, kind, what)
             risk = served.risks(table)
@@ -133,7 +133,7 @@ class Api:
         )
 
     def scoring(self) -> Response:
-        served = self.served()
+        served = self.deployed()
         files = [(str(path), path.stat()) for path in test_files(self.config)]
         key = (
             served.manifest["files"],
@@ -147,7 +147,7 @@ class Api:
         )
 
     def summarystats(self) -> Response:
-        served, summary = self.served(), self.summary()
+        served, summary = self.deployed(), self.summary()
         numeric = {
             name: {key: found[key] for key in ("count", "mean", "median", "std")}
             for name, found in summary["columns"].items()
@@ -164,7 +164,7 @@ class Api:
     def diagnostics(self) -> Response:
         import diagnostics
 
-        return _answer(self.served().version, diagnostics.last_measured(self.config))
+        return _answer(self.deployed().version, diagnostics.last_measured(self.config))
 
     def clients(self) -> Response:
         known_names(request.args, CLIENT_FILTERS)
@@ -203,7 +203,7 @@ class Api:
 
     def health(self) -> Response:
         try:
-            return _answer(self.served().version, {"status": "ok"})
+            return _answer(self.deployed().version, {"status": "ok"})
         except (PipelineError, OSError):
             # Asked without a token: nothing of the machine's paths in here.
             what = "no deployment" if current_version(self.config) is None else "damaged deployment"
@@ -222,7 +222,7 @@ class Api:
 
     def metrics(self) -> Response:
         with contextlib.suppress(PipelineError, OSError):
-            served = self.served()
+            served = self.deployed()
             return _metrics_answer(
                 served.version,
                 self.measured()
@@ -302,7 +302,7 @@ def _body_of(call: Request) -> bytes:
     return raw
 
 
-def _rows_of(served: Served, kind: str, what: Any) -> tuple[str | None, Table]:
+def _rows_of(served: DeployedModel, kind: str, what: Any) -> tuple[str | None, Table]:
     """(the file's name, None for rows that were sent; the rows as a checked table)."""
     match kind:
         case "rows":
@@ -320,7 +320,7 @@ def _rows_of(served: Served, kind: str, what: Any) -> tuple[str | None, Table]:
     return (read[0][0] if len(read) == 1 else served.config.shown(served.config.test_folder)), table
 
 
-def _one_file(served: Served, location: Any) -> tuple[str, Table]:
+def _one_file(served: DeployedModel, location: Any) -> tuple[str, Table]:
     if not isinstance(location, str) or not location.strip():
         raise Problem(
             400,
@@ -332,7 +332,7 @@ def _one_file(served: Served, location: Any) -> tuple[str, Table]:
     return name, csv_table(data, served.schema, served.config)
 
 
-def _score_now(served: Served) -> dict[str, Any]:
+def _score_now(served: DeployedModel) -> dict[str, Any]:
     """The measures on the test data, or those of the release where no test row has a label."""
     test = TestRows(served.config, served.model.columns)
     found = scoring.score_of(served.model, test)

@@ -20,9 +20,16 @@ from risk.record.contacts import BadContact, Contact, contacts_of
 from risk.record.scores import PastScore, Scoring, past_scores, scorings
 from risk.web import notices
 from risk.web.access import Problem, printable
-from risk.web.context import Desk, data_age, data_date
-from risk.web.notices import Instead
-from risk.web.svg import Bars, Steps, Strip, bars, steps, strip
+from risk.web.context import PageContext, data_age, data_date
+from risk.web.notices import ShowInstead
+from risk.web.svg import (
+    DivergingBars,
+    QuartileStrip,
+    RiskChart,
+    diverging_bars,
+    quartile_strip,
+    risk_chart,
+)
 from risk.web.today import CONTACTS, Fact, contact_when, state_of
 from risk.words import day, moved, signed, split, stamp, whole
 
@@ -36,32 +43,32 @@ LEFT_WORDS = {None: "not known yet", 0: "stayed: a false alarm", 1: "left, as wa
 Client = dict[str, Any]
 
 
-def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
+def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that client.html lays out; Instead, with the nearest names, for an unknown client."""
     name = args.get("name", "")
-    listing, listed = desk.listing(), desk.client(name)
-    rows = _own_rows(desk, name)
+    listing, listed = context.listing(), context.client(name)
+    rows = _own_rows(context, name)
     if listed is None and (rows is None or not rows.height):
-        raise Instead(notices.unknown_client(printable(name), _near(desk, name)))
-    served, today = desk.release(), desk.now.date()
+        raise ShowInstead(notices.unknown_client(printable(name), _near(context, name)))
+    served, today = context.release(), context.now.date()
     signs = _signs_of(served.model, _last_row(served.model, rows), listed)
-    past = _history(desk, name)
+    past = _history(context, name)
     return {
         "name": name,
         "client": listed,
         "percent": whole(listed["risk"]) if listed else None,
-        "heading": _heading(listed, rows, desk.config.columns.target, desk.outcomes()),
-        "basis_words": _basis(listed, signs.average, desk.outcomes()),
+        "heading": _heading(listed, rows, context.config.columns.target, context.outcomes()),
+        "basis_words": _basis(listed, signs.average, context.outcomes()),
         "crumb": _crumb(listed, len(listing["clients"])),
         "data_date": data_date(listing),
-        "data_age": data_age(listing, desk.now),
+        "data_age": data_age(listing, context.now),
         "facts": _facts(listed, listing, signs, today) if listed else [],
         "signs": signs,
         "chart": _chart(past, signs.average, today),
         "told": [_told_line(one, told, today) for one, told in reversed(past)],
         "move": _move_of(listed, listing, today),
-        "calls": _calls(past, rows, desk.config.columns.target, _notes_of(desk, name), today),
-        "notes": [_note_line(one, today) for one in reversed(_notes_of(desk, name))],
+        "calls": _calls(past, rows, context.config.columns.target, _notes_of(context, name), today),
+        "notes": [_note_line(one, today) for one in reversed(_notes_of(context, name))],
         "first": notices.one_snapshot(),
         "contact_state": state_of(listed) if listed else "",
         "contacts": CONTACTS,
@@ -71,9 +78,9 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
 # ---------------------------------------------------------------- what there is to read
 
 
-def _own_rows(desk: Desk, name: str) -> pl.DataFrame | None:
+def _own_rows(context: PageContext, name: str) -> pl.DataFrame | None:
     """The client's rows, the newest last; None while an ingestion is changing them."""
-    held = desk.rows()
+    held = context.rows()
     return rows_of_client(*held, name) if held else None
 
 
@@ -84,27 +91,27 @@ def _last_row(model: Model, rows: pl.DataFrame | None) -> Table | None:
     return {column: rows[column].tail(1).to_list() for column in model.columns}
 
 
-def _near(desk: Desk, name: str) -> tuple[tuple[str, str], ...]:
+def _near(context: PageContext, name: str) -> tuple[tuple[str, str], ...]:
     """The three nearest names with their addresses."""
-    held = desk.rows()
-    known = known_names(*held) if held else [c["client"] for c in desk.clients()]
-    return tuple((one, desk.client_address(one)) for one in nearest(known, name))
+    held = context.rows()
+    known = known_names(*held) if held else [c["client"] for c in context.clients()]
+    return tuple((one, context.client_address(one)) for one in nearest(known, name))
 
 
-def _history(desk: Desk, name: str) -> list[tuple[Scoring, PastScore | None]]:
+def _history(context: PageContext, name: str) -> list[tuple[Scoring, PastScore | None]]:
     """Every list with what it told of the client, None where the client was not on it."""
     try:
-        told = {(one.at, one.data_version): one for one in past_scores(desk.config, name)}
-        every = [(one, told.get((one.at, one.data_version))) for one in scorings(desk.config)]
+        told = {(one.at, one.data_version): one for one in past_scores(context.config, name)}
+        every = [(one, told.get((one.at, one.data_version))) for one in scorings(context.config)]
     except PipelineError:  # a damaged ledger; the doctor says so
         return []
     first = next((at for at, (_, one) in enumerate(every) if one), len(every))
     return every[first:][-MOST_SCORINGS:]
 
 
-def _notes_of(desk: Desk, name: str) -> list[Contact]:
+def _notes_of(context: PageContext, name: str) -> list[Contact]:
     try:
-        return contacts_of(desk.config, name)
+        return contacts_of(context.config, name)
     except PipelineError:
         return []
 
@@ -188,7 +195,7 @@ class Sign:
     name: str
     own: str
     usual: str
-    strip: Strip | None
+    strip: QuartileStrip | None
     points: float
 
     @property
@@ -209,7 +216,7 @@ class Signs:
     lines: list[Sign]
     rest: float
     total: float | None
-    bars: Bars
+    bars: DivergingBars
     whole: bool
 
 
@@ -219,7 +226,7 @@ def _signs_of(model: Model, row: Table | None, listed: Client | None) -> Signs:
     if row is None:
         found = (listed or {}).get("reasons", [])
         lines = [Sign(*_cut(reason["text"]), None, reason["points"]) for reason in found]
-        amounts = bars([line.points for line in lines], BAR_WIDTH)
+        amounts = diverging_bars([line.points for line in lines], BAR_WIDTH)
         return Signs(round(base), base, lines, 0.0, None, amounts, whole=False)
     groups, shares, risk = points(model, row)
     raw = {name: values[:1] for name, values in model.raw(row).items()}
@@ -230,7 +237,7 @@ def _signs_of(model: Model, row: Table | None, listed: Client | None) -> Signs:
     lines.sort(key=lambda line: -line.points)
     total = 100 * (listed["risk"] if listed else float(risk[0]))
     rest = round(total - 100 * float(risk[0]), 1)
-    amounts = bars([*(line.points for line in lines), rest], BAR_WIDTH)
+    amounts = diverging_bars([*(line.points for line in lines), rest], BAR_WIDTH)
     return Signs(round(base), base, lines, rest, total, amounts, whole=True)
 
 
@@ -247,17 +254,19 @@ def _sign(model: Model, group: Group, share: float, raw: dict[str, np.ndarray], 
     own, usual = row[name][0], model.profile.get(name, {})
     _, _, told = _cut(words(model, group, raw))
     drawn = "low" in usual and "shares" not in usual
-    return Sign(label(name), shown(own), told, strip(own, usual) if drawn else None, share)
+    return Sign(label(name), shown(own), told, quartile_strip(own, usual) if drawn else None, share)
 
 
 # ---------------------------------------------------------------- over time
 
 
-def _chart(past: list[tuple[Scoring, PastScore | None]], average: int, today: date) -> Steps | None:
+def _chart(
+    past: list[tuple[Scoring, PastScore | None]], average: int, today: date
+) -> RiskChart | None:
     """The risk over time; None before the second list."""
     if len(past) < 2:
         return None
-    return steps(
+    return risk_chart(
         [whole(told.risk) if told else None for _, told in past],
         [day(scoring.day, today) for scoring, _ in past],
         [scoring.model_version for scoring, _ in past],
@@ -360,11 +369,11 @@ def _note_line(one: Contact, today: date) -> dict[str, str]:
     return {"at": stamp(one.at, today), "text": f"{one.state}{until}{by}", "note": one.note}
 
 
-def note(desk: Desk, form: MultiDict[str, str]) -> None:
+def note(context: PageContext, form: MultiDict[str, str]) -> None:
     """Keep what the form says of a client; Problem where the client or an entry is no good."""
     name = form.get("name", "")
-    rows = _own_rows(desk, name) if desk.client(name) is None else None
-    if desk.client(name) is None and (rows is None or not rows.height):
+    rows = _own_rows(context, name) if context.client(name) is None else None
+    if context.client(name) is None and (rows is None or not rows.height):
         raise Problem(
             404,
             "no_such_client",
@@ -373,7 +382,7 @@ def note(desk: Desk, form: MultiDict[str, str]) -> None:
         )
     fields = {key: form.get(key, "") for key in ("state", "until", "by", "note")}
     try:
-        contacts.add_contact(desk.config, name, **fields)
+        contacts.add_contact(context.config, name, **fields)
     except BadContact as bad:
         raise Problem(
             422,

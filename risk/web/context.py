@@ -17,8 +17,8 @@ from risk.files import current_version, read_optional_json
 from risk.record.contacts import contact_json, newest_contacts
 from risk.run.journal import LATE_MINUTES, trouble
 from risk.web import notices
-from risk.web.deployed import Remembered, Served
-from risk.web.notices import Instead, State
+from risk.web.deployed import CachedValue, DeployedModel
+from risk.web.notices import Notice, ShowInstead
 from risk.web.svg import top_of
 from risk.words import age, ago, day, stamp
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class Desk:
+class PageContext:
     """Everything that a page may look at; it writes nothing."""
 
     def __init__(
         self,
         config: Config,
-        served: Callable[[], Served],
+        deployed: Callable[[], DeployedModel],
         listing: Callable[[], dict[str, Any]],
     ) -> None:
-        self.config, self.served, self._listing = config, served, listing
-        self._top, self._clients, self._rows = Remembered(), Remembered(), Remembered()
-        self._files: dict[Path, Remembered] = {}
-        self._made: dict[str, Remembered] = {}
+        self.config, self.deployed, self._listing = config, deployed, listing
+        self._top, self._clients, self._rows = CachedValue(), CachedValue(), CachedValue()
+        self._files: dict[Path, CachedValue] = {}
+        self._made: dict[str, CachedValue] = {}
 
     @property
     def now(self) -> datetime:
@@ -46,12 +46,12 @@ class Desk:
 
     def file(self, path: Path) -> dict[str, Any]:
         """The JSON object in the file, {} where there is none; read again after a change."""
-        held = self._files.setdefault(path, Remembered())
+        held = self._files.setdefault(path, CachedValue())
         return held.get(self.stamp_of(path), lambda: read_optional_json(path))
 
     def made(self, name: str, of: Path, make: Callable[[], Any]) -> Any:
         """What a page makes of a file, under a name of its own; made again after a change."""
-        held = self._made.setdefault(name, Remembered())
+        held = self._made.setdefault(name, CachedValue())
         return held.get(self.stamp_of(of), make)
 
     @staticmethod
@@ -69,10 +69,10 @@ class Desk:
             return self._listing()
         except PipelineError as error:
             if self.config.clients_json.exists():
-                raise Instead(_damaged(self.config, error)) from None
-            raise Instead(self.before_the_list()) from None
+                raise ShowInstead(_damaged(self.config, error)) from None
+            raise ShowInstead(self.before_the_list()) from None
 
-    def before_the_list(self) -> State:
+    def before_the_list(self) -> Notice:
         """Why there is no list yet."""
         if current_version(self.config) is not None:
             return notices.no_list()
@@ -81,14 +81,14 @@ class Desk:
         )
         return notices.no_model(rows, labelled, LEAST)
 
-    def release(self) -> Served:
+    def release(self) -> DeployedModel:
         """The deployed release; Instead where it is absent or damaged."""
         try:
-            return self.served()
+            return self.deployed()
         except PipelineError as error:
             if current_version(self.config) is None:
-                raise Instead(self.before_the_list()) from None
-            raise Instead(_damaged(self.config, error)) from None
+                raise ShowInstead(self.before_the_list()) from None
+            raise ShowInstead(_damaged(self.config, error)) from None
 
     def outcomes(self) -> dict[str, Any]:
         """What came of earlier lists, {} where nothing is known."""
@@ -130,15 +130,15 @@ class Desk:
         told = {text for entry in files.values() for text in entry.get("dates", []) if text}
         return [date.fromisoformat(text) for text in sorted(told)]
 
-    def broken(self) -> State | None:
+    def broken(self) -> Notice | None:
         """Why the deployed release cannot be used while the list still can."""
         try:
-            self.served()
+            self.deployed()
         except PipelineError as error:
             return _damaged(self.config, error)
         return None
 
-    def provisional(self) -> list[State]:
+    def provisional(self) -> list[Notice]:
         """Whether the deployed model still has to prove itself; none where that is not known."""
         decision = self.file(self.config.decision)
         version = current_version(self.config)
@@ -165,10 +165,10 @@ class Desk:
     def basis(self) -> list[str]:
         """What every page stands on, for its foot: the data's date, the model and its age."""
         found: list[str] = []
-        with contextlib.suppress(PipelineError, Instead):
+        with contextlib.suppress(PipelineError, ShowInstead):
             found.append(f"Data of {data_date(self.listing())}")
         with contextlib.suppress(PipelineError, OSError):
-            served = self.served()
+            served = self.deployed()
             since = stamp(served.manifest["deployed_at"])
             found.append(f"Model {served.version}, deployed {since}")
         return found
@@ -181,8 +181,8 @@ UNPROVEN = (
 LEAST = "a first model needs at least 50 rows with an outcome, 10 of each kind."
 
 
-def _damaged(config: Config, error: PipelineError) -> State:
-    """The state of an artifact that cannot be read; paths as seen from the project's folder."""
+def _damaged(config: Config, error: PipelineError) -> Notice:
+    """The notice about an artifact that cannot be read; paths as seen from the project's folder."""
     what, _, hint = str(error).replace(f"{config.root}/", "").partition("; ")
     return notices.damaged(what, f"Or: {hint}." if hint else "")
 

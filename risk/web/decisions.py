@@ -17,9 +17,16 @@ from risk.record import history
 from risk.record.history import BY_HAND, Entry
 from risk.web import notices
 from risk.web.access import Problem
-from risk.web.context import Desk
-from risk.web.notices import State
-from risk.web.shapes import Chart, Scale, Seen, chart, scale, shown
+from risk.web.context import PageContext
+from risk.web.notices import Notice
+from risk.web.shapes import (
+    EvidenceChart,
+    EvidencePoint,
+    EvidenceScale,
+    evidence_chart,
+    evidence_scale,
+    shown,
+)
 from risk.words import age, counted, stamp
 
 PER_PAGE, NEAR = 50, 0.3
@@ -40,34 +47,34 @@ WORDS = {
 SHAPES = {"rollback by hand": "back", "roll back": "back", "back": "back", "release hold": "hand"}
 
 
-def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
+def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that decisions.html lays out."""
     page = _asked(args)
     try:
-        found = history.count_entries(desk.config)
+        found = history.count_entries(context.config)
         page = min(page, max(-(-found // PER_PAGE), 1))
-        kept = history.entries(desk.config, PER_PAGE + 1, PER_PAGE * (page - 1))
-        last = history.last_decision(desk.config)
-        damage: State | None = None
+        kept = history.entries(context.config, PER_PAGE + 1, PER_PAGE * (page - 1))
+        last = history.last_decision(context.config)
+        damage: Notice | None = None
     except PipelineError as error:
         found, page, kept, last = 0, 1, [], None
-        damage = _damaged(desk, error)
-    looks = looks_of(kept, _files_by_tick(desk), desk.now)
+        damage = _damaged(context, error)
+    looks = looks_of(kept, _files_by_tick(context), context.now)
     return {
-        "heading": _heading(desk, last, found, damage),
-        "last": _about_last(last, desk.now) if last else None,
-        "banners": _banners(desk, damage, found),
+        "heading": _heading(context, last, found, damage),
+        "last": _about_last(last, context.now) if last else None,
+        "banners": _banners(context, damage, found),
         "items": grouped(looks[:PER_PAGE], page == 1),
         "found": found,
         "shown": min(len(looks), PER_PAGE),
         "first": PER_PAGE * (page - 1) + 1,
         "page": page,
         "page_count": max(-(-found // PER_PAGE), 1),
-        "chart": charted(kept[-PER_PAGE:], desk.now.date()),
+        "chart": charted(kept[-PER_PAGE:], context.now.date()),
         "chart_words": _chart_words(kept),
-        "rule": RULES.get(kept[-1].policy if kept else desk.config.policy, ""),
-        "releases": _released(desk, kept),
-        "former": _former(desk),
+        "rule": RULES.get(kept[-1].policy if kept else context.config.policy, ""),
+        "releases": _released(context, kept),
+        "former": _former(context),
     }
 
 
@@ -100,14 +107,14 @@ def _asked(args: MultiDict[str, str]) -> int:
 # ---------------------------------------------------------------- the answer
 
 
-def _heading(desk: Desk, last: Entry | None, found: int, damage: State | None) -> str:
+def _heading(context: PageContext, last: Entry | None, found: int, damage: Notice | None) -> str:
     """What is deployed, and whether that is about to change."""
-    version = current_version(desk.config)
+    version = current_version(context.config)
     if damage:
         return damage.what
     if last is None or version is None:
         return "No decision yet" if version is None else f"Model {version} was deployed by hand"
-    held = desk.file(desk.config.deployment_state).get("held")
+    held = context.file(context.config.deployment_state).get("held")
     if held:
         why = "by hand" if held is True else "by a data fault"
         return f"Model {version} is held {why}"
@@ -176,25 +183,25 @@ def _roughly(number: float) -> str:
     return f"{round(number / least) * least:,}"
 
 
-def _damaged(desk: Desk, error: PipelineError) -> State:
-    why = str(error).replace(f"{desk.config.root}/", "").partition("; ")[0]
-    return notices.history_damaged(desk.config.shown(desk.config.history), why)
+def _damaged(context: PageContext, error: PipelineError) -> Notice:
+    why = str(error).replace(f"{context.config.root}/", "").partition("; ")[0]
+    return notices.history_damaged(context.config.shown(context.config.history), why)
 
 
-def _banners(desk: Desk, damage: State | None, found: int) -> list[State]:
+def _banners(context: PageContext, damage: Notice | None, found: int) -> list[Notice]:
     """What holds the deployed model or hides its past."""
     told = [damage] if damage else [] if found else [notices.no_decision()]
-    return [*told, *held(desk)]
+    return [*told, *held(context)]
 
 
-def held(desk: Desk) -> list[State]:
+def held(context: PageContext) -> list[Notice]:
     """The hold, by hand or by a data fault, with what ends it."""
-    note = desk.file(desk.config.deployment_state)
+    note = context.file(context.config.deployment_state)
     if note.get("held") is True:
         return [notices.held_by_hand(note.get("current"), f"on {stamp(note['at'])}")]
     if not note.get("held"):
         return []
-    faults = desk.file(desk.config.decision).get("details", {}).get("faults") or [{}]
+    faults = context.file(context.config.decision).get("details", {}).get("faults") or [{}]
     sentence = faults[0].get("sentence") or "the newest file cannot be what it says"
     return [notices.held_by_fault(sentence.rstrip("."), faults[0].get("file") or "FILE")]
 
@@ -216,7 +223,7 @@ class Look:
     own: str
     limit: str
     lead: str
-    scale: Scale | None
+    scale: EvidenceScale | None
     over: bool
     rows: int
     exits: int
@@ -232,10 +239,10 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def _files_by_tick(desk: Desk) -> dict[int, list[tuple[str, str]]]:
+def _files_by_tick(context: PageContext) -> dict[int, list[tuple[str, str]]]:
     """Tick -> (file, the beginning of its digest) of the files that the store took in then."""
     found: dict[int, list[tuple[str, str]]] = {}
-    for name, entry in sorted(desk.file(desk.config.store_state).get("files", {}).items()):
+    for name, entry in sorted(context.file(context.config.store_state).get("files", {}).items()):
         found.setdefault(entry["data_version"], []).append((printable(name), entry["sha256"][:8]))
     return found
 
@@ -275,7 +282,7 @@ def _look(entry: Entry, files: list[tuple[str, str]], widest: float, now: dateti
         own=shown(lead["E"]) if lead else "",
         limit=shown(lead["limit"]) if lead else "",
         lead=printable(lead["name"]) if lead else "",
-        scale=scale(lead["E"], lead["limit"], widest) if lead else None,
+        scale=evidence_scale(lead["E"], lead["limit"], widest) if lead else None,
         over=bool(lead and lead["E"] >= lead["limit"]),
         rows=entry.rows,
         exits=entry.exits,
@@ -352,11 +359,11 @@ def grouped(looks: list[Look], newest: bool) -> list[Look | list[Look]]:
 # ---------------------------------------------------------------- the chart
 
 
-def charted(kept: Sequence[Entry], today: date) -> Chart | None:
+def charted(kept: Sequence[Entry], today: date) -> EvidenceChart | None:
     """The evidence of these looks, oldest first; looks without any are left out."""
-    return chart(
+    return evidence_chart(
         [
-            Seen(
+            EvidencePoint(
                 stamp(entry.at, today).rpartition(" ")[0].rpartition(" ")[0],
                 {
                     printable(o["name"]): (o["E"], o["limit"])
@@ -408,9 +415,9 @@ def _chart_words(kept: Sequence[Entry]) -> str:
 # ---------------------------------------------------------------- releases
 
 
-def _released(desk: Desk, kept: Sequence[Entry]) -> list[dict[str, str]]:
+def _released(context: PageContext, kept: Sequence[Entry]) -> list[dict[str, str]]:
     """The kept releases, newest first."""
-    current, past = current_version(desk.config), _former(desk)
+    current, past = current_version(context.config), _former(context)
     why = {
         entry.after: WORDS.get(entry.action, "")
         for entry in kept
@@ -418,7 +425,7 @@ def _released(desk: Desk, kept: Sequence[Entry]) -> list[dict[str, str]]:
     }
     undone = {e.before for e in kept if e.action in ("roll back", "rollback by hand", "back")}
     lines = []
-    for release in reversed(_kept_releases(desk)):
+    for release in reversed(_kept_releases(context)):
         m, version = release.manifest, release.version
         state = (
             "served"
@@ -444,15 +451,15 @@ def _released(desk: Desk, kept: Sequence[Entry]) -> list[dict[str, str]]:
     return lines
 
 
-def _kept_releases(desk: Desk) -> list[Release]:
+def _kept_releases(context: PageContext) -> list[Release]:
     """The kept releases, oldest first; they change when the deployment does."""
-    return desk.made(
-        "releases", desk.config.production_folder / "releases", lambda: releases(desk.config)
+    return context.made(
+        "releases", context.config.production_folder / "releases", lambda: releases(context.config)
     )
 
 
-def _former(desk: Desk) -> int | None:
+def _former(context: PageContext) -> int | None:
     """The version that `deployment.py --rollback` goes back to."""
-    note, current = desk.file(desk.config.deployment_state), current_version(desk.config)
+    note, current = context.file(context.config.deployment_state), current_version(context.config)
     found = note.get("former") if note.get("current") == current else note.get("current")
     return found if isinstance(found, int) else None

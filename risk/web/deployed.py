@@ -20,7 +20,7 @@ from risk.web.access import Problem
 from risk.web.request import Table, config_of_model, prediction_schema
 
 
-class Remembered:
+class CachedValue:
     """A value that is made once for a key; for another key it is made anew, never given."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Remembered:
 
 
 @dataclass(frozen=True)
-class Served:
+class DeployedModel:
     """One release as one call sees it; `config` and `schema` are those of the model's features."""
 
     version: int
@@ -60,7 +60,7 @@ class Served:
         return found
 
 
-def release_key(config: Config) -> Any:
+def deployed_key(config: Config) -> Any:
     """What differs between any two deployments, also after production was begun anew: one stat."""
     try:
         seen = os.stat(config.production_folder / "current" / "manifest.json")
@@ -69,20 +69,22 @@ def release_key(config: Config) -> Any:
     return seen.st_dev, seen.st_ino, seen.st_mtime_ns
 
 
-def load_release(config: Config) -> Served:
+def load_deployed(config: Config) -> DeployedModel:
     """The current release, verified; read again where it was replaced while it was being read."""
     while True:
-        key = release_key(config)
+        key = deployed_key(config)
         try:
             return _loaded(config)
         except PipelineError:
-            if release_key(config) == key:
+            if deployed_key(config) == key:
                 raise
 
 
-def _loaded(config: Config) -> Served:
+def _loaded(config: Config) -> DeployedModel:
     with OpenRelease(config) as release:
         model = portable.parse(release.verified("model.json"))
         score = json.loads(release.verified("latestscore.json"))
         own = config_of_model(config, model.columns)
-        return Served(release.version, model, own, prediction_schema(own), release.manifest, score)
+        return DeployedModel(
+            release.version, model, own, prediction_schema(own), release.manifest, score
+        )

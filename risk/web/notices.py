@@ -1,4 +1,4 @@
-"""The named states of a page: what is, why, and what to do next, from what is on disk."""
+"""The notices of a page: what is, why, and what to do next, from what is on disk."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class State:
-    """One named state; `alert` needs somebody. Text between backticks is to be typed."""
+class Notice:
+    """One notice; `alert` needs somebody. Text between backticks is to be typed."""
 
     name: str
     what: str
@@ -19,16 +19,16 @@ class State:
     links: tuple[tuple[str, str], ...] = ()
 
 
-class Instead(Exception):
-    """Raised by a page's view: the state is all that there is to show."""
+class ShowInstead(Exception):
+    """Raised by a page's view: the notice is all that there is to show."""
 
-    def __init__(self, state: State) -> None:
-        super().__init__(state.what)
-        self.state = state
+    def __init__(self, notice: Notice) -> None:
+        super().__init__(notice.what)
+        self.notice = notice
 
 
-def no_model(rows: int, labelled: int, least: str) -> State:
-    return State(
+def no_model(rows: int, labelled: int, least: str) -> Notice:
+    return Notice(
         "no model yet",
         "No model yet.",
         f"{rows:,} rows were taken in, {labelled:,} of them with an outcome; {least}",
@@ -37,8 +37,8 @@ def no_model(rows: int, labelled: int, least: str) -> State:
     )
 
 
-def no_list() -> State:
-    return State(
+def no_list() -> Notice:
+    return Notice(
         "no list yet",
         "No list yet.",
         "A model is deployed, and nobody has made the list of clients.",
@@ -46,8 +46,8 @@ def no_list() -> State:
     )
 
 
-def provisional(version: int, why: str) -> State:
-    return State(
+def provisional(version: int, why: str) -> Notice:
+    return Notice(
         "provisional model",
         f"Model {version} is provisional.",
         why,
@@ -56,8 +56,8 @@ def provisional(version: int, why: str) -> State:
     )
 
 
-def other_model(listed: int, deployed: int) -> State:
-    return State(
+def other_model(listed: int, deployed: int) -> Notice:
+    return Notice(
         "list of another model",
         f"The list is by model {listed}; deployed is model {deployed}.",
         "It holds for the rows of its date. A client's reasons are the deployed model's.",
@@ -65,8 +65,8 @@ def other_model(listed: int, deployed: int) -> State:
     )
 
 
-def nothing_to_score(note: str) -> State:
-    return State(
+def nothing_to_score(note: str) -> Notice:
+    return Notice(
         "nothing to score",
         "No clients to score.",
         f"Every client’s last row says that the client has left ({note}).",
@@ -74,8 +74,8 @@ def nothing_to_score(note: str) -> State:
     )
 
 
-def no_outcomes(why: str) -> State:
-    return State(
+def no_outcomes(why: str) -> Notice:
+    return Notice(
         "no outcomes yet",
         "We cannot say yet how good the lists are.",
         why,
@@ -83,11 +83,11 @@ def no_outcomes(why: str) -> State:
     )
 
 
-def cannot_tell(known: int, least: int, waiting: int) -> State:
+def cannot_tell(known: int, least: int, waiting: int) -> Notice:
     """Too few outcomes to say how good the lists are."""
     told = f"{known:,} of the {least:,} that it takes are known" if least else "None is known"
     wait = f"; {waiting:,} clients of earlier lists wait for theirs" if waiting else ""
-    return State(
+    return Notice(
         "no outcomes yet",
         "No outcomes yet: we cannot tell how good the lists are.",
         f"{told}{wait}. A client counts who was on a list before the outcome was known.",
@@ -95,8 +95,8 @@ def cannot_tell(known: int, least: int, waiting: int) -> State:
     )
 
 
-def no_decision() -> State:
-    return State(
+def no_decision() -> Notice:
+    return Notice(
         "no decision yet",
         "No decision yet.",
         "No look has had anything to decide: that takes labelled rows for a first model, and new "
@@ -106,8 +106,8 @@ def no_decision() -> State:
     )
 
 
-def history_damaged(path: str, why: str) -> State:
-    return State(
+def history_damaged(path: str, why: str) -> Notice:
+    return Notice(
         "history damaged",
         "The history of decisions cannot be read.",
         f"{why[:1].upper()}{why[1:]}.",
@@ -117,8 +117,8 @@ def history_damaged(path: str, why: str) -> State:
     )
 
 
-def held_by_hand(version: int | None, since: str) -> State:
-    return State(
+def held_by_hand(version: int | None, since: str) -> Notice:
+    return Notice(
         "held by hand",
         f"Model {version} is held by hand.",
         f"Somebody chose it {since}; no run replaces it.",
@@ -126,8 +126,8 @@ def held_by_hand(version: int | None, since: str) -> State:
     )
 
 
-def held_by_fault(sentence: str, file: str) -> State:
-    return State(
+def held_by_fault(sentence: str, file: str) -> Notice:
+    return Notice(
         "held by a data fault",
         "Nothing is judged or deployed: a data fault.",
         f"{sentence}.",
@@ -138,8 +138,8 @@ def held_by_fault(sentence: str, file: str) -> State:
     )
 
 
-def never_run() -> State:
-    return State(
+def never_run() -> Notice:
+    return Notice(
         "never run",
         "No run has ended well yet.",
         "Cron’s line is not set up, or every run so far failed.",
@@ -148,8 +148,8 @@ def never_run() -> State:
     )
 
 
-def late(ago: str) -> State:
-    return State(
+def late(ago: str) -> Notice:
+    return Notice(
         "late",
         f"Late: the last good run was {ago}.",
         "A run is expected every 10 minutes; at least two are missing.",
@@ -159,8 +159,8 @@ def late(ago: str) -> State:
     )
 
 
-def one_snapshot() -> State:
-    return State(
+def one_snapshot() -> Notice:
+    return Notice(
         "only one snapshot",
         "Changes appear from the second file on.",
         "This is the first list, so there is nothing to compare it with.",
@@ -168,12 +168,12 @@ def one_snapshot() -> State:
     )
 
 
-def no_hits(asked: str, links: tuple[tuple[str, str], ...]) -> State:
-    return State("filter without hits", f"No client matches: {asked}.", "", "", links=links)
+def no_hits(asked: str, links: tuple[tuple[str, str], ...]) -> Notice:
+    return Notice("filter without hits", f"No client matches: {asked}.", "", "", links=links)
 
 
-def stale(data: str, old: str, rhythm: str) -> State:
-    return State(
+def stale(data: str, old: str, rhythm: str) -> Notice:
+    return Notice(
         "stale",
         f"The list is old: data of {data}, {old}.",
         f"{rhythm} The list below is the last that could be made.",
@@ -182,8 +182,8 @@ def stale(data: str, old: str, rhythm: str) -> State:
     )
 
 
-def last_run_failed(trouble: str, data: str) -> State:
-    return State(
+def last_run_failed(trouble: str, data: str) -> Notice:
+    return Notice(
         "last run failed",
         f"The last run failed; the list is still that of {data}.",
         f"{trouble[:1].upper()}{trouble[1:]}.",
@@ -192,8 +192,8 @@ def last_run_failed(trouble: str, data: str) -> State:
     )
 
 
-def unknown_client(asked: str, near: tuple[tuple[str, str], ...]) -> State:
-    return State(
+def unknown_client(asked: str, near: tuple[tuple[str, str], ...]) -> Notice:
+    return Notice(
         "client unknown",
         f"No client is called “{asked}”.",
         "Names are matched whole.",
@@ -203,8 +203,8 @@ def unknown_client(asked: str, near: tuple[tuple[str, str], ...]) -> State:
     )
 
 
-def damaged(what: str, hint: str) -> State:
-    return State(
+def damaged(what: str, hint: str) -> Notice:
+    return Notice(
         "artifact damaged",
         "What was deployed cannot be read.",
         f"{what}.",
@@ -214,8 +214,8 @@ def damaged(what: str, hint: str) -> State:
     )
 
 
-def not_allowed() -> State:
-    return State(
+def not_allowed() -> Notice:
+    return Notice(
         "not allowed",
         "This page needs the token.",
         "A token is set on this machine, and the request carried none, or another.",
@@ -224,14 +224,14 @@ def not_allowed() -> State:
     )
 
 
-def refused(status: int, message: str, hint: str) -> State:
+def refused(status: int, message: str, hint: str) -> Notice:
     """Any other refusal, in the words of the API's error."""
     what = f"{message[:1].upper()}{message[1:]}."
     then = f"{hint[:1].upper()}{hint[1:]}."
-    return State("refused", what, "", then, alert=status >= 500, status=status)
+    return Notice("refused", what, "", then, alert=status >= 500, status=status)
 
 
-def examples() -> list[State]:
+def examples() -> list[Notice]:
     """One of each, for the page that explains them."""
     why = "a first model needs at least 50 rows with an outcome, 10 of each kind."
     link = (("Clear the filter", "."),)

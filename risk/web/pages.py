@@ -1,6 +1,6 @@
 """The pages' routes: who gets a page and who gets JSON, states and refusals, the one POST.
 
-A page is an address, a template and a view: a function of the desk and the query that returns what
+A page is an address, a template and a view: a function of context and query that returns what
 the template lays out. docs/pages.md says how one is added.
 """
 
@@ -21,8 +21,8 @@ from werkzeug.datastructures import MultiDict
 from risk.config import HOME
 from risk.web import client, decisions, notices, status, today, trust
 from risk.web.access import Problem
-from risk.web.context import Desk
-from risk.web.notices import Instead, State
+from risk.web.context import PageContext
+from risk.web.notices import Notice, ShowInstead
 
 STATIC = {"page.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 POLICY = (
@@ -42,7 +42,7 @@ class Page:
     path: str
     template: str
     label: str
-    view: Callable[[Desk, MultiDict[str, str]], Values]
+    view: Callable[[PageContext, MultiDict[str, str]], Values]
     under: str = ""
 
 
@@ -52,7 +52,7 @@ PAGES = (
     Page("/decisions", "decisions.html", "Decisions", decisions.view),
     Page("/status", "status.html", "Status", status.view),
     Page("/client", "client.html", "", client.view, under="/"),
-    Page("/states", "states.html", "", lambda desk, _: {"examples": notices.examples()}),
+    Page("/states", "states.html", "", lambda context, _: {"examples": notices.examples()}),
 )
 
 
@@ -64,10 +64,10 @@ def wants_page(call: Request) -> bool:
 
 
 class Pages:
-    """The pages of one desk, as Flask's views."""
+    """The pages of one context, as Flask's views."""
 
-    def __init__(self, desk: Desk, secret: str) -> None:
-        self.desk, self.secret = desk, secret.encode()
+    def __init__(self, context: PageContext, secret: str) -> None:
+        self.context, self.secret = context, secret.encode()
 
     def join(self, app: Flask) -> None:
         """Add every page but `/`, which the API's index hands over, and what pages need."""
@@ -85,28 +85,28 @@ class Pages:
         return self.show(PAGES[0])
 
     def show(self, page: Page) -> Response:
-        """The page, or the one state that stands in its place."""
+        """The page, or the one notice that stands in its place."""
         try:
-            return self.drawn(page.template, page.path, page.view(self.desk, request.args))
-        except Instead as found:
-            return self.state(found.state, page.path)
+            return self.drawn(page.template, page.path, page.view(self.context, request.args))
+        except ShowInstead as found:
+            return self.notice(found.notice, page.path)
 
-    def state(self, state: State, path: str = "") -> Response:
-        response = self.drawn("state.html", path, {"state": state})
-        response.status_code = state.status
+    def notice(self, notice: Notice, path: str = "") -> Response:
+        response = self.drawn("notice.html", path, {"notice": notice})
+        response.status_code = notice.status
         return response
 
     def refusal(self, problem: Problem) -> Response:
         """An error of the API as a page."""
         if problem.status == 401:
-            return self.state(notices.not_allowed())
-        return self.state(notices.refused(problem.status, problem.message, problem.hint))
+            return self.notice(notices.not_allowed())
+        return self.notice(notices.refused(problem.status, problem.message, problem.hint))
 
     def drawn(self, template: str, path: str, values: Values) -> Response:
         """The template, with what every page has: navigation, stamp of the last run, foot."""
-        alone = "state" in values  # a state says all there is to know, to a stranger too
-        run, late = ("", False) if alone else self.desk.run_stamp()
-        basis = [] if alone else self.desk.basis()
+        alone = "notice" in values  # a notice says all there is to know, to a stranger too
+        run, late = ("", False) if alone else self.context.run_stamp()
+        basis = [] if alone else self.context.basis()
         shell = {
             "pages": [page for page in PAGES if page.label],
             "path": path,
@@ -126,9 +126,9 @@ class Pages:
     def table(self) -> Response:
         """What `/` shows, as CSV for a spreadsheet."""
         try:
-            text = today.csv_text(self.desk, request.args)
-        except Instead as found:
-            return self.state(found.state)
+            text = today.csv_text(self.context, request.args)
+        except ShowInstead as found:
+            return self.notice(found.notice)
         response = Response(text.encode("utf-8-sig"), mimetype="text/csv")
         response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.csv"
         return response
@@ -136,7 +136,7 @@ class Pages:
     def report(self) -> Response:
         """The report of the present list, as reporting.py wrote it beside the list."""
         try:
-            raw = self.desk.config.report_pdf.read_bytes()
+            raw = self.context.config.report_pdf.read_bytes()
         except OSError:
             raise Problem(
                 404, "no_report", "there is no report yet", "run fullprocess.py, or reporting.py"
@@ -155,7 +155,7 @@ class Pages:
         """Note that a client was contacted, and go back to where the form was sent."""
         form = request.form
         _refuse_forged(request, self.token())
-        client.note(self.desk, form)
+        client.note(self.context, form)
         response = Response(status=303)
         back = form.get("back", "")
         response.headers["Location"] = f"{request.script_root}/{today.back(back, form)}"

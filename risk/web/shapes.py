@@ -12,7 +12,7 @@ from risk.run import runlog
 # ---------------------------------------------------------------- trust
 
 
-def waffle(percent: int) -> tuple[str, str]:
+def waffle_paths(percent: int) -> tuple[str, str]:
     """A hundred squares in rows of ten, on 197 x 197: (those that are filled, the rest)."""
     cells = [f"M{20 * (at % 10)} {20 * (at // 10)}h17v17h-17z" for at in range(100)]
     return "".join(cells[:percent]), "".join(cells[percent:])
@@ -55,7 +55,7 @@ SCALE_WIDTH = 132
 
 
 @dataclass(frozen=True)
-class Scale:
+class EvidenceScale:
     """Evidence beside its limit on a log scale, as x on 0 to SCALE_WIDTH; one: where E is 1."""
 
     one: float
@@ -63,7 +63,7 @@ class Scale:
     limit: float
 
 
-def scale(evidence: float, limit: float, widest: float) -> Scale:
+def evidence_scale(evidence: float, limit: float, widest: float) -> EvidenceScale:
     """From a tenth to three times the widest limit; what lies beyond is at the end."""
     low, high = -1.0, math.log10(3 * widest)
 
@@ -71,11 +71,11 @@ def scale(evidence: float, limit: float, widest: float) -> Scale:
         at = (math.log10(max(value, LEAST_E)) - low) / (high - low)
         return round(SCALE_WIDTH * min(max(at, 0.0), 1.0), 1)
 
-    return Scale(x(1.0), x(evidence), x(limit))
+    return EvidenceScale(x(1.0), x(evidence), x(limit))
 
 
 @dataclass(frozen=True)
-class Seen:
+class EvidencePoint:
     """What the chart needs of a look: the day in words, what it bet, what it began anew.
 
     evidence: (E, limit) by name, of all rows since the last mark. alone: of this look's rows only.
@@ -89,7 +89,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Line:
+class EvidenceLine:
     """One challenger's path; ends: (x, y, words) behind its last point, if it is still in play."""
 
     name: str
@@ -99,11 +99,11 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Chart:
+class EvidenceChart:
     """The evidence of several looks on a log axis; alone: of the rows of one look each."""
 
     grid: list[tuple[float, str]]
-    lines: list[Line]
+    lines: list[EvidenceLine]
     limit: str
     limit_label: tuple[float, float, str] | None
     marks: list[tuple[float, str]]
@@ -117,7 +117,7 @@ LETTER, LINE_HEIGHT = 7.2, 15.0
 STYLES = ("s-ink", "s-soft", "s-ink dash", "s-soft dash", "s-ink dots", "s-soft dots")
 
 
-def chart(looks: Sequence[Seen]) -> Chart | None:
+def evidence_chart(looks: Sequence[EvidencePoint]) -> EvidenceChart | None:
     """The evidence of the looks, oldest first; it starts at 1 after every mark.
 
     None where no look has any. The limit is that of the first challenger of each look.
@@ -140,7 +140,7 @@ def chart(looks: Sequence[Seen]) -> Chart | None:
     eras = _eras(looks)
     names = list(dict.fromkeys(name for look in looks for name in look.evidence))
     lines = [
-        Line(name, STYLES[min(at, len(STYLES) - 1)], *_line(name, looks, eras, x, y))
+        EvidenceLine(name, STYLES[min(at, len(STYLES) - 1)], *_line(name, looks, eras, x, y))
         for at, name in enumerate(names)
     ]
     limits = [
@@ -148,10 +148,10 @@ def chart(looks: Sequence[Seen]) -> Chart | None:
         for at, look in enumerate(looks)
         if look.evidence
     ]
-    return Chart(
+    return EvidenceChart(
         [(y(10.0**power), f"{10.0**power:,g}") for power in _powers(int(low), int(high))],
         _spread(lines),
-        _stairs(limits, each, x, y),
+        _threshold_steps(limits, each, x, y),
         (x(limits[-1][0]), y(limits[-1][1]) - 6, f"limit {shown(limits[-1][1])}")
         if limits
         else None,
@@ -170,7 +170,7 @@ def _powers(low: int, high: int) -> range:
     return range(low, high + 1, max(1, -(-(high - low) // 6)))
 
 
-def _eras(looks: Sequence[Seen]) -> list[tuple[int, int]]:
+def _eras(looks: Sequence[EvidencePoint]) -> list[tuple[int, int]]:
     """(first, last) places of the looks between two changes; the look that changed ends its era."""
     ends = [at for at, look in enumerate(looks) if look.mark] + [len(looks) - 1]
     starts = [0, *(end for end in ends[:-1])]
@@ -179,7 +179,7 @@ def _eras(looks: Sequence[Seen]) -> list[tuple[int, int]]:
 
 def _line(
     name: str,
-    looks: Sequence[Seen],
+    looks: Sequence[EvidencePoint],
     eras: list[tuple[int, int]],
     x: Callable[[float], float],
     y: Callable[[float], float],
@@ -203,7 +203,7 @@ def _line(
     return path, end
 
 
-def _stairs(
+def _threshold_steps(
     limits: list[tuple[int, float]],
     each: float,
     x: Callable[[float], float],
@@ -225,7 +225,7 @@ def shown(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def _spread(lines: list[Line]) -> list[Line]:
+def _spread(lines: list[EvidenceLine]) -> list[EvidenceLine]:
     """The lines with the words at their ends moved apart, so that all can be read."""
     told = sorted((line.end[1], at) for at, line in enumerate(lines) if line.end)
     moved, free = list(lines), float(TOP)
@@ -256,7 +256,7 @@ NONE, IDLE, OK, FAILED, MISSING = "", "idle", "ok", "failed", "missing"
 
 
 @dataclass(frozen=True)
-class Strip:
+class HourMarks:
     """The marks of one day's hours, a path for each shape: 24 places of HOUR units, 20 high."""
 
     ok: str
@@ -278,14 +278,14 @@ def hour_word(found: Sequence[int]) -> str:
     return NONE
 
 
-def hours(words: Sequence[str]) -> Strip:
+def hour_marks(words: Sequence[str]) -> HourMarks:
     """The strip of a day's hours, given their words."""
 
     def marks(word: str, shape: str) -> str:
         places = [at for at, one in enumerate(words) if one == word]
         return "".join(f"M{HOUR * at + 10} 10{shape}" for at in places)
 
-    return Strip(
+    return HourMarks(
         marks(OK, "m-6-6h12v12h-12z"),
         marks(IDLE, "h0"),
         marks(FAILED, "m-5-5l10 10m0-10l-10 10"),

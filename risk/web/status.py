@@ -22,18 +22,18 @@ from risk.drift.state import last_evaluation
 from risk.run import runlog
 from risk.run.journal import LATE_MINUTES, last_failure, running
 from risk.web import notices
-from risk.web.context import Desk, data_date
+from risk.web.context import PageContext, data_date
 from risk.web.decisions import held
-from risk.web.notices import State
+from risk.web.notices import Notice
 from risk.web.shapes import (
     FAILED,
     IDLE,
     MISSING,
     NONE,
     OK,
-    Strip,
+    HourMarks,
+    hour_marks,
     hour_word,
-    hours,
     seconds_curve,
 )
 from risk.words import MONTHS, age, ago, counted, day, enumerated, stamp
@@ -50,28 +50,28 @@ STAGES = ("ingestion", "training", "scoring", "deployment", "reporting", "apical
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
+def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that status.html lays out."""
-    marker, now = desk.file(desk.config.run_marker), desk.now
-    beat, busy = _heartbeat(desk.config), running(desk.config)
-    seen = last_evaluation(desk.config)
+    marker, now = context.file(context.config.run_marker), context.now
+    beat, busy = _heartbeat(context.config), running(context.config)
+    seen = last_evaluation(context.config)
     drift = [_drifted(row) for row in seen["rows"]]
     return {
-        "heading": _heading(marker, beat, busy, desk.trouble(), now),
+        "heading": _heading(marker, beat, busy, context.trouble(), now),
         "lead": _lead(marker, beat, busy, now),
         "alerts": [one["name"] for one in drift if one["state"] == "alert"],
-        "banners": _banners(desk, beat, now),
-        "week": week(_ring(desk.config), now),
+        "banners": _banners(context, beat, now),
+        "week": week(_ring(context.config), now),
         "failure": _failure(last_failure(marker), now),
-        "data": _data_card(desk),
+        "data": _data_card(context),
         "drift": drift,
         "shown_drift": max(SHOWN_DRIFT, sum(one["state"] in TOLD for one in drift)),
         "watched": _watched(seen, now),
-        "times": times(desk.file(desk.config.timings)),
-        "versions": versions(desk.file(desk.config.packages), now),
-        "disk": _disk(desk.config.state_folder),
-        "sent": _sent(desk),
-        "tail": _tail(desk.config.log_folder / "fullprocess.log"),
+        "times": times(context.file(context.config.timings)),
+        "versions": versions(context.file(context.config.packages), now),
+        "disk": _disk(context.config.state_folder),
+        "sent": _sent(context),
+        "tail": _tail(context.config.log_folder / "fullprocess.log"),
     }
 
 
@@ -141,18 +141,20 @@ def _lead(
     return found
 
 
-def _banners(desk: Desk, beat: datetime | None, now: datetime) -> list[State]:
+def _banners(context: PageContext, beat: datetime | None, now: datetime) -> list[Notice]:
     """What somebody has to do something about, the worst first."""
     found = []
     if beat is None:
         found.append(notices.never_run())
-    if desk.trouble():
-        when = data_date(desk.listing()) if desk.config.clients_json.exists() else "before"
-        found.append(notices.last_run_failed(desk.trouble(), when))
+    if context.trouble():
+        when = data_date(context.listing()) if context.config.clients_json.exists() else "before"
+        found.append(notices.last_run_failed(context.trouble(), when))
     elif beat and _is_late(beat, now):
         found.append(notices.late(ago((now - beat).total_seconds())))
-    broken = desk.broken() if (desk.config.production_folder / "current").is_symlink() else None
-    return [*found, *([broken] if broken else []), *held(desk)]
+    broken = (
+        context.broken() if (context.config.production_folder / "current").is_symlink() else None
+    )
+    return [*found, *([broken] if broken else []), *held(context)]
 
 
 # ---------------------------------------------------------------- the last 7 days
@@ -171,7 +173,7 @@ class Day:
     """One day of the strip, the newest first: its name, the marks, the same in words."""
 
     name: str
-    strip: Strip
+    strip: HourMarks
     words: str
     bad: str
 
@@ -196,7 +198,7 @@ def _day(when: date, found: Sequence[int]) -> Day:
     told = Counter(word for word in map(_word, found) if word)
     plain = enumerated([f"{told[w]} {w}" for w in (OK, IDLE) if told[w]]) or "nothing noted"
     bad = enumerated([f"{told[w]} {w} ({_span(found, w)})" for w in (FAILED, MISSING) if told[w]])
-    return Day(name, hours(words), plain if told[OK] + told[IDLE] or not bad else "", bad)
+    return Day(name, hour_marks(words), plain if told[OK] + told[IDLE] or not bad else "", bad)
 
 
 def _word(kind: int) -> str:
@@ -257,9 +259,9 @@ def _age(text: str, now: datetime) -> str:
 # ---------------------------------------------------------------- the data
 
 
-def _data_card(desk: Desk) -> dict[str, Any] | None:
+def _data_card(context: PageContext) -> dict[str, Any] | None:
     """The files of the last ingestion that changed rows, with counts that add up."""
-    store = desk.file(desk.config.store_state)
+    store = context.file(context.config.store_state)
     entries = list(store.get("files", {}).values())
     if not entries:
         return None
@@ -268,8 +270,8 @@ def _data_card(desk: Desk) -> dict[str, Any] | None:
     sums = {
         key: sum(e[key] for e in last) for key in ("rows", "accepted", "duplicates", "quarantined")
     }
-    column = desk.file(desk.config.summary).get("columns", {})
-    target = column.get(desk.config.columns.target, {})
+    column = context.file(context.config.summary).get("columns", {})
+    target = column.get(context.config.columns.target, {})
     return {
         "when": stamp(max(entry["ingested_at"] for entry in last)),
         "sums": {key: f"{number:,}" for key, number in sums.items()},
@@ -279,10 +281,10 @@ def _data_card(desk: Desk) -> dict[str, Any] | None:
         "total": {key: f"{sum(e[key] for e in entries):,}" for key in sums},
         "total_files": counted(len(entries), "file"),
         "outcomes": f"{target.get('count', 0):,}",
-        "missing": missing(column, desk.config.columns.features),
+        "missing": missing(column, context.config.columns.features),
         "refused": [_refused(e) for e in entries if "refusal" in e or e["verdict"] != "accepted"],
-        "quarantine": _quarantine(desk, entries),
-        "folder": desk.config.shown(desk.config.quarantine),
+        "quarantine": _quarantine(context, entries),
+        "folder": context.config.shown(context.config.quarantine),
     }
 
 
@@ -318,10 +320,10 @@ def missing(columns: dict[str, Any], features: Sequence[str]) -> str:
     return enumerated([f"{printable(name)} {shares[name]:.1f} %" for name in worst[:5]])
 
 
-def _quarantine(desk: Desk, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _quarantine(context: PageContext, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The commonest reasons why rows were set aside, over all files, with file and line of one."""
-    found = desk.made(
-        "quarantine", desk.config.store_state, lambda: set_aside(desk.config, entries)
+    found = context.made(
+        "quarantine", context.config.store_state, lambda: set_aside(context.config, entries)
     )
     return [
         {
@@ -424,9 +426,9 @@ def _disk(folder: Path) -> dict[str, Any]:
     return {"words": f"{free}, {100 * share:.0f} % used", "full": share > 0.9}
 
 
-def _sent(desk: Desk) -> dict[str, Any]:
+def _sent(context: PageContext) -> dict[str, Any]:
     """The last messages that went out, newest first, and how many still wait."""
-    state, now = desk.file(desk.config.alerts), desk.now
+    state, now = context.file(context.config.alerts), context.now
     told = [
         {
             "at": stamp(one["at"], now.date()),
@@ -436,7 +438,7 @@ def _sent(desk: Desk) -> dict[str, Any]:
         for one in state.get("sent", [])[: -SHOWN_SENT - 1 : -1]
     ]
     waiting = len(state.get("waiting", []))
-    return {"lines": told, "waiting": waiting, "wanted": is_wanted(desk.config)}
+    return {"lines": told, "waiting": waiting, "wanted": is_wanted(context.config)}
 
 
 def _tail(path: Path) -> str:

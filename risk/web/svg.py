@@ -18,7 +18,7 @@ def spark(history: Sequence[int | None], top: int) -> str:
     first = SNAPSHOTS - len(shown)
     at = [SPARK_EDGE + SPARK_STEP * (first + place) for place in range(len(shown))]
     heights = [None if risk is None else _height(risk, top) for risk in shown]
-    return "".join(_run(run) for run in _runs(list(zip(at, heights, strict=True))))
+    return "".join(_polyline(run) for run in _runs(list(zip(at, heights, strict=True))))
 
 
 def _height(risk: int, top: int) -> int:
@@ -36,7 +36,7 @@ def _runs(points: list[tuple[int, int | None]]) -> list[list[tuple[int, int]]]:
     return [run for run in runs if run]
 
 
-def _run(points: list[tuple[int, int]]) -> str:
+def _polyline(points: list[tuple[int, int]]) -> str:
     """One unbroken line in relative steps, which are shorter; a lone point is a dot."""
     (x, y), path = points[0], f"M{points[0][0]} {points[0][1]}"
     if len(points) == 1:
@@ -58,7 +58,7 @@ def top_of(histories: Sequence[Sequence[int | None]]) -> int:
 
 
 @dataclass(frozen=True)
-class Strip:
+class QuartileStrip:
     """A client's own number beside the usual ones, as x on 0 to 128."""
 
     low: int
@@ -70,7 +70,7 @@ class Strip:
 STRIP_WIDTH, STRIP_REACH = 128, 2.0
 
 
-def strip(own: float | None, usual: dict[str, float]) -> Strip:
+def quartile_strip(own: float | None, usual: dict[str, float]) -> QuartileStrip:
     """The usual quartiles with twice their distance on both sides; what lies beyond is at the end.
 
     usual: least, low, median, high and most of the training rows.
@@ -83,31 +83,35 @@ def strip(own: float | None, usual: dict[str, float]) -> Strip:
         share = (value - first) / (last - first) if last > first else 0.5
         return round(STRIP_WIDTH * min(max(share, 0.0), 1.0))
 
-    known = own is not None and own == own
-    return Strip(x(usual["low"]), x(usual["median"]), x(usual["high"]), x(own) if known else None)  # type: ignore[arg-type]
+    return QuartileStrip(
+        x(usual["low"]),
+        x(usual["median"]),
+        x(usual["high"]),
+        x(own) if own is not None and own == own else None,
+    )
 
 
 @dataclass(frozen=True)
-class Bars:
+class DivergingBars:
     """Where bars about a common zero lie: x of the zero, and (x, width) of each amount."""
 
     zero: float
     bars: list[tuple[float, float]]
 
 
-def bars(amounts: Sequence[float], width: int) -> Bars:
+def diverging_bars(amounts: Sequence[float], width: int) -> DivergingBars:
     """Amounts below 0 to the left of a common zero and those above to the right."""
     most, least = max([0.0, *amounts]), min([0.0, *amounts])
     scale = width / (most - least) if most > least else 0.0
     zero = -least * scale
-    return Bars(
+    return DivergingBars(
         round(zero, 1),
         [(round(zero + min(a, 0.0) * scale, 1), round(abs(a) * scale, 1)) for a in amounts],
     )
 
 
 @dataclass(frozen=True)
-class Steps:
+class RiskChart:
     """A step line: its path, the grid, marks where the model changed, gaps, days on the axis."""
 
     width: int
@@ -126,12 +130,12 @@ LEFT, RIGHT, UPPER, LOWER = 40, 8, 24, 28
 LABEL_APART = 64.0
 
 
-def steps(
+def risk_chart(
     risks: Sequence[int | None],
     days: Sequence[str],
     models: Sequence[int],
     average: int | None,
-) -> Steps:
+) -> RiskChart:
     """Risks in percent, one step each, on the days and by the models given; a None is a gap."""
     top = max(20, -(-max([average or 0, *(r for r in risks if r is not None)]) // 20) * 20)
     each = (STEPS_WIDTH - LEFT - RIGHT) / max(len(risks), 1)
@@ -145,10 +149,10 @@ def steps(
     changes = [at for at in range(1, len(models)) if models[at] != models[at - 1]]
     turns = [at for at in range(len(days)) if at == 0 or days[at] != days[at - 1]]
     last = risks[-1] if risks else None
-    return Steps(
+    return RiskChart(
         STEPS_WIDTH,
         STEPS_HEIGHT,
-        _stairs(risks, x, y),
+        _risk_steps(risks, x, y),
         [(y(level), level) for level in range(0, top + 1, 20)],
         None if average is None else y(average),
         [(at, text) for at, text in _apart([(x(at), f"model {models[at]}") for at in changes])],
@@ -158,7 +162,7 @@ def steps(
     )
 
 
-def _stairs(
+def _risk_steps(
     risks: Sequence[int | None], x: Callable[[float], float], y: Callable[[float], float]
 ) -> str:
     path, before = "", None

@@ -17,8 +17,8 @@ from risk.calllist.ranking import csv_of
 from risk.files import current_version
 from risk.web import notices
 from risk.web.access import Problem, printable
-from risk.web.context import Desk, data_age, data_date
-from risk.web.notices import Instead, State
+from risk.web.context import PageContext, data_age, data_date
+from risk.web.notices import Notice, ShowInstead
 from risk.web.svg import spark
 from risk.words import (
     counted,
@@ -149,13 +149,13 @@ def _or_least(value: float | None) -> float:
 # ---------------------------------------------------------------- what the page shows
 
 
-def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
+def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that today.html lays out."""
-    listing = desk.listing()
+    listing = context.listing()
     query = query_of(args, listing)
-    clients = desk.clients()
+    clients = context.clients()
     if not clients:
-        raise Instead(notices.nothing_to_score(listing["note"]))
+        raise ShowInstead(notices.nothing_to_score(listing["note"]))
     found = _chosen(clients, query)
     pages = max(-(-len(found) // query.rows), 1)
     first = (min(query.page, pages) - 1) * query.rows
@@ -166,22 +166,22 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         "title": _title(listing),
         "listing": listing,
         "data_date": data_date(listing),
-        "data_age": data_age(listing, desk.now),
+        "data_age": data_age(listing, context.now),
         "average": None if listing.get("average_risk") is None else whole(listing["average_risk"]),
-        "since": _since(listing, desk.now.date()),
-        "facts": _facts(listing, clients, desk.now.date()),
-        "banners": _banners(desk, listing),
+        "since": _since(listing, context.now.date()),
+        "facts": _facts(listing, clients, context.now.date()),
+        "banners": _banners(context, listing),
         "query": query,
         "choices": _choices(listing, clients),
-        "rows": [_row(client, query, new, desk.top(), desk.now.date()) for client in shown],
+        "rows": [_row(client, query, new, context.top(), context.now.date()) for client in shown],
         "empty": None if found else _no_hits(query, clients),
         "found": len(found),
         "first": first,
         "page": min(query.page, pages),
         "most": MOST_ROWS,
         "page_count": pages,
-        "changed": _changed(listing, desk.now.date()),
-        "trust": _trust(desk.outcomes(), listing),
+        "changed": _changed(listing, context.now.date()),
+        "trust": _trust(context.outcomes(), listing),
     }
 
 
@@ -356,7 +356,7 @@ def _owned(listing: Listing) -> bool:
     return "owner" in (listing.get("shown") or ())
 
 
-def _no_hits(query: Query, clients: list[Client]) -> State:
+def _no_hits(query: Query, clients: list[Client]) -> Notice:
     """What was asked for and not found, with the way out."""
     told = [f"band {BANDS[query.band]}"]
     told += [f"name with “{query.q}”"] if query.q else []
@@ -429,7 +429,7 @@ def _trust(outcomes: dict[str, Any], listing: Listing) -> dict[str, Any]:
     return {
         "sentence": f"{told[:1].upper()}{told[1:]}." if told else "",
         "basis": _followed(outcomes) if told else "",
-        "state": None if told else notices.no_outcomes(f"{why[:1].upper()}{why[1:]}"),
+        "notice": None if told else notices.no_outcomes(f"{why[:1].upper()}{why[1:]}"),
         "tested": _tested(reach) if reach else "",
     }
 
@@ -452,19 +452,19 @@ def _tested(reach: dict[str, Any]) -> str:
 # ---------------------------------------------------------------- banners
 
 
-def _banners(desk: Desk, listing: Listing) -> list[State]:
+def _banners(context: PageContext, listing: Listing) -> list[Notice]:
     """What is wrong or special about the list that is still shown, the worst first."""
-    found: list[State] = []
+    found: list[Notice] = []
     when = data_date(listing)
-    if desk.trouble():
-        found.append(notices.last_run_failed(desk.trouble(), when))
-    rhythm = overdue(desk.snapshot_days(), desk.now.date())
+    if context.trouble():
+        found.append(notices.last_run_failed(context.trouble(), when))
+    rhythm = overdue(context.snapshot_days(), context.now.date())
     if rhythm:
-        found.append(notices.stale(when, data_age(listing, desk.now), rhythm))
-    broken, deployed = desk.broken(), current_version(desk.config)
+        found.append(notices.stale(when, data_age(listing, context.now), rhythm))
+    broken, deployed = context.broken(), current_version(context.config)
     if deployed and deployed != listing["model_version"]:
         found.append(notices.other_model(listing["model_version"], deployed))
-    return [*([broken] if broken else []), *found, *desk.provisional()]
+    return [*([broken] if broken else []), *found, *context.provisional()]
 
 
 def overdue(days: list[date], today: date) -> str:
@@ -485,11 +485,11 @@ def overdue(days: list[date], today: date) -> str:
 # ---------------------------------------------------------------- CSV and the way back
 
 
-def csv_text(desk: Desk, args: MultiDict[str, str]) -> str:
+def csv_text(context: PageContext, args: MultiDict[str, str]) -> str:
     """The clients that the page shows, all of its pages, as the API's CSV has them."""
-    listing = desk.listing()
+    listing = context.listing()
     query = query_of(args, listing)
-    return csv_of({**listing, "clients": _chosen(desk.clients(), query)})
+    return csv_of({**listing, "clients": _chosen(context.clients(), query)})
 
 
 def back(to: str, form: MultiDict[str, str]) -> str:

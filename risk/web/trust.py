@@ -10,8 +10,8 @@ from werkzeug.datastructures import MultiDict
 
 from risk.model.calibration import wilson
 from risk.web import notices
-from risk.web.context import Desk
-from risk.web.shapes import Dot, calibration_dots, waffle
+from risk.web.context import PageContext
+from risk.web.shapes import Dot, calibration_dots, waffle_paths
 from risk.words import counted, day, stamp, whole
 
 SHOWN_NAMES = 6
@@ -22,11 +22,11 @@ CAVEAT = (
 Claims = dict[str, Any]
 
 
-def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
+def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that trust.html lays out; from the test rows while too few outcomes are known."""
-    outcomes = desk.outcomes()
+    outcomes = context.outcomes()
     enough = bool(outcomes.get("enough"))
-    score = desk.release().score if not enough else _score(desk)
+    score = context.release().score if not enough else _score(context)
     claims = outcomes if enough else of_test(score)
     group: Claims = claims.get("all") or {}
     return {
@@ -43,31 +43,31 @@ def view(desk: Desk, args: MultiDict[str, str]) -> dict[str, Any]:
         "leavers": group.get("left", 0),
         "calibration": _calibration(claims.get("calibration")),
         "brier": _brier(claims.get("brier")),
-        "wrong": _wrong(outcomes, desk.now.date()) if enough else [],
+        "wrong": _wrong(outcomes, context.now.date()) if enough else [],
         "calls": calls(outcomes) if enough else None,
-        "expected": _expected(desk),
+        "expected": _expected(context),
         "tested": _tested(score) if enough and score else "",
     }
 
 
-def _expected(desk: Desk) -> str:
+def _expected(context: PageContext) -> str:
     """What today's list is expected to come to, as reporting.py reckoned; "" where it did not."""
     try:
-        told = (desk.listing().get("expected") or {}).get("sentence") or ""
-    except notices.Instead:
+        told = (context.listing().get("expected") or {}).get("sentence") or ""
+    except notices.ShowInstead:
         return ""
     return f"{told[:1].upper()}{told[1:]}." if told else ""
 
 
-def _score(desk: Desk) -> dict[str, Any]:
+def _score(context: PageContext) -> dict[str, Any]:
     """The deployed model's score, {} where the release cannot be read: outcomes stand without."""
-    return {} if desk.broken() else desk.release().score
+    return {} if context.broken() else context.release().score
 
 
 # ---------------------------------------------------------------- what is claimed
 
 
-def _untold(outcomes: Claims) -> notices.State:
+def _untold(outcomes: Claims) -> notices.Notice:
     """Why nothing is claimed of the lists yet."""
     known, least, waiting = (outcomes.get(key, 0) for key in ("known", "least", "waiting"))
     return notices.cannot_tell(known, least, waiting)
@@ -213,7 +213,7 @@ def _squares_of(word: str, part: Claims) -> Squares:
     percent = whole(part["share"])
     within = _interval(part["interval"])
     says = f"{part['left']:,} of {part['n']:,} left, {percent} of 100 ({within})"
-    return Squares(word, says, percent, *waffle(percent))
+    return Squares(word, says, percent, *waffle_paths(percent))
 
 
 def _sentences(group: Claims, *, listed: bool) -> list[tuple[str, str, str]]:

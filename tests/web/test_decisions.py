@@ -15,7 +15,7 @@ from serving import deployed_copy
 from test_pages import getter, text_of
 
 from risk.web import decisions
-from risk.web.shapes import Seen, chart, clear, scale, shown
+from risk.web.shapes import EvidencePoint, clear, evidence_chart, evidence_scale, shown
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -180,12 +180,12 @@ def test_a_query_that_makes_no_sense_is_refused_with_what_does(own: Project, que
 # ---------------------------------------------------------------- the chart
 
 
-def seen(own: float, mark: str = "", limit: float = 10.0) -> Seen:
-    return Seen("1 Jan", {"challenger": (own, limit)}, {}, mark)
+def seen(own: float, mark: str = "", limit: float = 10.0) -> EvidencePoint:
+    return EvidencePoint("1 Jan", {"challenger": (own, limit)}, {}, mark)
 
 
 def test_the_chart_is_of_the_evidence_on_a_log_axis() -> None:
-    found = chart([seen(1.0), seen(10.0), seen(100.0)])
+    found = evidence_chart([seen(1.0), seen(10.0), seen(100.0)])
     assert found
     points = re.findall(r"[ML]([\d.]+) ([\d.]+)", found.lines[0].path)
     ys = [float(y) for _, y in points]
@@ -195,7 +195,7 @@ def test_the_chart_is_of_the_evidence_on_a_log_axis() -> None:
 
 
 def test_the_evidence_starts_at_one_after_a_mark() -> None:
-    found = chart([seen(1.0), seen(8.0, mark="model 2"), seen(2.0)])
+    found = evidence_chart([seen(1.0), seen(8.0, mark="model 2"), seen(2.0)])
     assert found
     before, after = found.lines[0].path.split("M")[1:]
     at_one = dict(map(reversed, found.grid))["1"]  # type: ignore[arg-type]
@@ -222,11 +222,11 @@ def test_evidence_of_one_look_alone_is_no_line() -> None:
 
 @pytest.mark.parametrize("own", [0.0, 1e-300, 1e300])
 def test_evidence_beyond_all_bounds_stays_on_the_paper(own: float) -> None:
-    found = chart([seen(1.0), seen(own)])
+    found = evidence_chart([seen(1.0), seen(own)])
     assert found
     for y in re.findall(r"[ML][\d.]+ (-?[\d.]+)", found.lines[0].path):
         assert 0 <= float(y) <= 330
-    at = scale(own, 10.0, 10.0)
+    at = evidence_scale(own, 10.0, 10.0)
     assert 0 <= at.own <= 132 and at.one < at.limit < 132
 
 
@@ -247,7 +247,7 @@ def test_evidence_is_shown_as_finely_as_it_means_something(value: float, text: s
 
 
 def test_no_evidence_no_chart() -> None:
-    assert chart([Seen("1 Jan", {}, {}, "model 1")]) is None
+    assert evidence_chart([EvidencePoint("1 Jan", {}, {}, "model 1")]) is None
 
 
 # ---------------------------------------------------------------- releases and states

@@ -16,7 +16,7 @@ from test_pages import getter, text_of
 
 from risk.run import runlog
 from risk.web import status
-from risk.web.shapes import hour_word, hours, seconds_curve
+from risk.web.shapes import hour_marks, hour_word, seconds_curve
 
 NOW = datetime(2026, 11, 24, 10, 4, tzinfo=UTC)
 EVER = int(NOW.timestamp()) // runlog.SECONDS
@@ -177,7 +177,7 @@ def test_the_worst_of_an_hour_is_its_word(found: list[int], word: str) -> None:
 
 
 def test_each_word_has_a_shape_of_its_own() -> None:
-    strip = hours(["ok", "idle", "failed", "missing", ""])
+    strip = hour_marks(["ok", "idle", "failed", "missing", ""])
     every = (strip.ok, strip.idle, strip.failed, strip.missing)
     assert [one.count("M") for one in every] == [1] * 4
     assert strip.ok.startswith("M10 10") and strip.missing.startswith("M70 10")

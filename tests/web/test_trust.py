@@ -14,7 +14,7 @@ from serving import deployed_copy
 from test_pages import getter, text_of
 
 from risk.web import trust
-from risk.web.shapes import waffle
+from risk.web.shapes import waffle_paths
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_the_confusion_matrix_is_four_sentences(told: Any, sentence: str) -> Non
 
 @pytest.mark.parametrize("percent", [0, 1, 62, 100])
 def test_a_waffle_has_a_hundred_squares(percent: int) -> None:
-    filled, rest = waffle(percent)
+    filled, rest = waffle_paths(percent)
     squares = re.findall(r"M\d+ \d+h17v17h-17z", filled + rest)
     assert (filled.count("M"), rest.count("M")) == (percent, 100 - percent)
     assert len(set(squares)) == 100
