@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,15 +135,83 @@ def number_in(raw: bytes, path: Path, made_by: str) -> float:
     return number
 
 
-def seal(value: dict[str, Any]) -> dict[str, Any]:
-    """The JSON object with a digest of all its values, so that a flipped bit is noticed."""
-    body = {key: item for key, item in value.items() if key != "digest"}
-    return {**body, "digest": sha256(json.dumps(body, sort_keys=True).encode())}
+def with_checksum(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object with a checksum of all its values, so that a flipped bit is noticed."""
+    body = {key: item for key, item in value.items() if key != "checksum"}
+    return {**body, "checksum": sha256(json.dumps(body, sort_keys=True).encode())}
 
 
-def is_sealed(value: dict[str, Any]) -> bool:
-    """Whether the object's values are those that its digest was made from."""
-    return value.get("digest") == seal(value)["digest"]
+def checksum_holds(value: Mapping[str, Any]) -> bool:
+    """Whether the object's values are those that its checksum was made from."""
+    return value.get("checksum") == with_checksum(value)["checksum"]
+
+
+class DamagedFile(PipelineError):
+    """The file is there and readable, but not what was written."""
+
+
+class NewerFormat(PipelineError):
+    """The file is of a later version of this software; to write over it would lose what it says."""
+
+
+@dataclass(frozen=True)
+class StateFile:
+    """A state kept as JSON: its place, the number of its format, what to do when it is damaged."""
+
+    path: Path
+    format: int
+    remedy: str = "delete it and run fullprocess.py"
+
+    def write(self, body: Mapping[str, Any]) -> None:
+        """Put the body in the place of the one before; a crash leaves the old one or the new."""
+        write_whole(self.path, self.dump(body))
+
+    def dump(self, body: Mapping[str, Any]) -> str:
+        """The body as it is written, with its format and checksum."""
+        # By way of JSON, because the checksum sorts the keys: 10 is after 2, "10" before "2".
+        plain = json.loads(json.dumps({**body, "format": self.format}, allow_nan=False))
+        return json.dumps(with_checksum(plain), indent=1) + "\n"
+
+    def read(self) -> dict[str, Any]:
+        """The body as it was written, {} where there is no file."""
+        try:
+            raw = self.path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except OSError as error:
+            # Neither damaged nor absent: what is there may be whole, so nobody may begin anew.
+            raise PipelineError(
+                f"cannot read {self.path}: {error.strerror}; free the cause and run again"
+            ) from None
+        return self.parse(raw)
+
+    def parse(self, raw: bytes) -> dict[str, Any]:
+        """The body in the file's bytes."""
+        try:
+            body = dict(json.loads(raw))
+            version = body["format"]
+            newer = type(version) is int and version > self.format
+            intact = newer or (version == self.format and checksum_holds(body))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise self.damaged() from None
+        if newer:
+            raise NewerFormat(
+                f"{self.path} was written by a newer version of this software; update the software"
+            )
+        if not intact:
+            raise self.damaged()
+        return {key: item for key, item in body.items() if key not in ("format", "checksum")}
+
+    def read_or_empty(self) -> dict[str, Any]:
+        """The body, {} also where the file is damaged: for a state that can be made anew."""
+        try:
+            return self.read()
+        except DamagedFile:
+            return {}
+
+    def damaged(self) -> DamagedFile:
+        """The error to raise, also for a body whose values make no sense to its owner."""
+        return DamagedFile(f"{self.path} is damaged; {self.remedy}")
 
 
 def sweep(config: Config) -> None:
@@ -209,7 +277,7 @@ def manifest_in(raw: bytes) -> dict[str, Any]:
                 "manifest.json was written by a newer version of this software; update the software"
             )
         whole = (
-            is_sealed(manifest)
+            checksum_holds(manifest)
             and manifest["format"] == FORMAT
             and type(manifest["version"]) is int
         )
@@ -335,7 +403,7 @@ def build_release(
                 f"{config.finaldata} has changed since the model was trained; run training.py and "
                 "scoring.py, then deployment.py again"
             )
-        manifest = seal(
+        manifest = with_checksum(
             {
                 **lineage,
                 "format": FORMAT,

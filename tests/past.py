@@ -7,7 +7,6 @@ from typing import Any
 
 from conftest import Project
 
-from risk.files import seal
 from risk.model.calibration import wilson
 from risk.record.history import Entry, record
 from risk.record.outcomes import CAVEAT
@@ -286,7 +285,7 @@ def write_watch(project: Project, *rows: dict[str, Any]) -> None:
     ]
     seen = {"version": 1, "at": "2026-11-24T07:00:03Z", "data_version": 1, "rows": told, "note": ""}
     body = {"format": 1, "ranking": 1, "stand": {}, "state": {}, "seen": seen}
-    project.config.drift_state.write_text(json.dumps(seal(body)))
+    project.config.drift_state.write_text(json.dumps(with_checksum(body)))
 
 
 def write_all(project: Project, now: float) -> None:

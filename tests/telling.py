@@ -10,7 +10,7 @@ from conftest import Project
 from driver import look
 from receiving import Hook, Mailbox
 
-from risk.files import seal
+from risk.files import with_checksum
 
 
 def mail(box: Mailbox, **changed: Any) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def tells(project: Project, box: Mailbox | None, hook: Hook | None = None, **cha
 
 def changed_state(project: Project, **changed: Any) -> None:
     path = project.folder / "state/alerts.json"
-    path.write_text(json.dumps(seal({**json.loads(path.read_text()), **changed})))
+    path.write_text(json.dumps(with_checksum({**json.loads(path.read_text()), **changed})))
 
 
 def digest_is_due(project: Project, day: str = "2026-01-01", scoring: int | None = None) -> None:

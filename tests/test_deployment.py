@@ -19,7 +19,7 @@ import deployment
 from ingestion import ingest
 from risk import files
 from risk.config import PipelineError
-from risk.files import OpenRelease, current_version, releases, seal
+from risk.files import OpenRelease, current_version, releases, with_checksum
 from risk.record.history import entries
 
 PARTS = [
@@ -513,7 +513,7 @@ def test_an_older_software_does_not_deploy_over_a_newer_release(deployed: Projec
     path = production(deployed) / "releases/000007"
     path.mkdir()
     newer = deployed.json("production_deployment/manifest.json") | {"format": 2, "version": 7}
-    (path / "manifest.json").write_text(json.dumps(seal(newer)))
+    (path / "manifest.json").write_text(json.dumps(with_checksum(newer)))
     for arguments in ([], ["--list"], ["--rollback"]):
         done = deployed.run("deployment.py", *arguments, check=False)
         assert (done.returncode, done.stderr) == (

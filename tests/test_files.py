@@ -60,6 +60,57 @@ def test_a_score_file_that_holds_no_number_is_refused(raw: bytes) -> None:
         files.number_in(raw, Path("score.txt"), made_by="scoring.py")
 
 
+def state_file(folder: Path) -> files.StateFile:
+    return files.StateFile(folder / "state/some.json", 2, "run some.py")
+
+
+def test_a_state_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    state = state_file(tmp_path)
+    assert state.read() == {}
+    state.write({"names": ("a", "b"), "of": {10: 0.1, 2: None}})
+    assert state.read() == {"names": ["a", "b"], "of": {"10": 0.1, "2": None}}
+    assert json.loads(state.path.read_text()).keys() == {"names", "of", "format", "checksum"}
+
+
+FLIPPED = {
+    "nothing": lambda raw: b"",
+    "half of it": lambda raw: raw[:20],
+    "a list": lambda raw: b"[]",
+    "too deep": lambda raw: b"[" * 100_000,
+    "no text": lambda raw: b"\xff" + raw,
+    "another value": lambda raw: raw.replace(b"41", b"43"),
+    "another format": lambda raw: raw.replace(b'"format": 2', b'"format": 1'),
+    "no format": lambda raw: raw.replace(b"format", b"formal"),
+    "no checksum": lambda raw: raw.replace(b"checksum", b"checksun"),
+}
+
+
+@pytest.mark.parametrize("change", FLIPPED.values(), ids=FLIPPED)
+def test_a_damaged_state_is_named_with_what_to_do(tmp_path: Path, change: Any) -> None:
+    state = state_file(tmp_path)
+    state.write({"count": 41})
+    state.path.write_bytes(change(state.path.read_bytes()))
+    with pytest.raises(files.DamagedFile, match=r"some\.json is damaged; run some\.py"):
+        state.read()
+    assert state.read_or_empty() == {}
+
+
+def test_a_newer_state_is_refused_also_where_one_could_begin_anew(tmp_path: Path) -> None:
+    state = state_file(tmp_path)
+    files.write_json(state.path, {"format": 3, "new": True})
+    for read in (state.read, state.read_or_empty):
+        with pytest.raises(files.NewerFormat, match="newer version .* update the software"):
+            read()
+
+
+def test_a_state_that_cannot_be_read_is_neither_damaged_nor_absent(tmp_path: Path) -> None:
+    state = state_file(tmp_path)
+    state.path.mkdir(parents=True)
+    with pytest.raises(PipelineError, match=r"cannot read .*some\.json: Is a directory") as caught:
+        state.read_or_empty()
+    assert not isinstance(caught.value, files.DamagedFile)
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"[" * 100_000])
 def test_a_damaged_json_file_is_named_with_its_maker(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "state.json"
@@ -153,7 +204,7 @@ def test_a_sealed_manifest_of_the_wrong_shape_is_refused(
     deployed: Project, change: dict[str, Any]
 ) -> None:
     path = manifest_of(deployed)
-    path.write_text(json.dumps(files.seal(json.loads(path.read_text()) | change)))
+    path.write_text(json.dumps(files.with_checksum(json.loads(path.read_text()) | change)))
     with pytest.raises(PipelineError, match=r"damaged: manifest\.json is missing or damaged"):
         OpenRelease(deployed.config)
 
@@ -167,7 +218,7 @@ def test_a_manifest_that_is_none_is_refused(deployed: Project, raw: bytes) -> No
 
 def test_a_newer_manifest_is_refused_with_a_sentence(deployed: Project) -> None:
     path = manifest_of(deployed)
-    path.write_text(json.dumps(files.seal(json.loads(path.read_text()) | {"format": 2})))
+    path.write_text(json.dumps(files.with_checksum(json.loads(path.read_text()) | {"format": 2})))
     with pytest.raises(PipelineError, match="newer version of this software; update"):
         OpenRelease(deployed.config)
     done = deployed.run("deployment.py", check=False)

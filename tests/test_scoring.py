@@ -17,7 +17,7 @@ from sklearn import metrics
 import scoring
 from ingestion import ingest
 from risk.config import PipelineError
-from risk.files import seal
+from risk.files import with_checksum
 from risk.model import measures, portable
 from training import train
 
@@ -226,7 +226,7 @@ def test_scoring_never_unpickles(trained: Project) -> None:
     trained.config.model_pickle.write_bytes(bomb)
     body = json.loads(trained.config.model_json.read_bytes())
     body["lineage"]["trainedmodel_sha256"] = hashlib.sha256(bomb).hexdigest()
-    trained.config.model_json.write_text(json.dumps(seal(body)))
+    trained.config.model_json.write_text(json.dumps(with_checksum(body)))
     trained.run("scoring.py")
     assert not (trained.folder / "ran").exists()
 
@@ -257,7 +257,7 @@ def test_a_model_of_other_features_is_refused(trained: Project, columns: dict[st
 def test_a_model_without_its_base_rate_is_refused(trained: Project, rate: object) -> None:
     body = json.loads(trained.config.model_json.read_bytes())
     body["lineage"]["base_rate"] = rate
-    trained.config.model_json.write_text(json.dumps(seal(body)))
+    trained.config.model_json.write_text(json.dumps(with_checksum(body)))
     with pytest.raises(PipelineError, match="does not say how many of its rows were exits"):
         scoring.score(trained.config)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from risk.alerts.webhook import Undelivered
 from risk.config import Config, PipelineError
-from risk.files import is_sealed, read_optional_json, seal, write_json
+from risk.files import checksum_holds, read_optional_json, with_checksum, write_json
 
 FORMAT = 1
 MAIL, WEBHOOK = "mail", "webhook"
@@ -31,11 +31,11 @@ def read_state(config: Config) -> State:
     state = read_optional_json(config.alerts)
     if type(state.get("format")) is int and state["format"] > FORMAT:
         raise PipelineError(f"{config.alerts} was written by a newer version; update the software")
-    return state if state and is_sealed(state) else {}
+    return state if state and checksum_holds(state) else {}
 
 
 def keep(config: Config, state: State) -> None:
-    write_json(config.alerts, seal(state))
+    write_json(config.alerts, with_checksum(state))
 
 
 def channels(config: Config, event: str) -> list[str]:

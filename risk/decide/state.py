@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from risk.config import Config, PipelineError
-from risk.files import is_sealed, read_optional_json, seal, write_json, write_whole
+from risk.files import checksum_holds, read_optional_json, with_checksum, write_json, write_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -86,13 +86,13 @@ def read_body(config: Config) -> dict[str, Any]:
         raise PipelineError(
             f"{config.evidence} was written by a newer version; update the software"
         )
-    return body if body and is_sealed(body) else {}
+    return body if body and checksum_holds(body) else {}
 
 
 def write_book(config: Config, book: Book, forecasts: pl.DataFrame) -> Book:
     """Commit the book; the forecasts' file is on disk before it, the old one goes after."""
     named = replace(book, forecasts=_write_forecasts(config, book, forecasts))
-    write_json(config.evidence, seal({"format": FORMAT, **_body_of(named)}))
+    write_json(config.evidence, with_checksum({"format": FORMAT, **_body_of(named)}))
     for path in config.state_folder.glob("forecasts-*.parquet"):
         if path.name != named.forecasts:
             path.unlink()
@@ -109,14 +109,16 @@ def settle_book(config: Config, key: str, version: int) -> None:
         return
     if body["due"] in NEW_RANKINGS:
         body["contest"]["name"] = f"{NAME}{version}"
-    write_json(config.evidence, seal(body | {"due": None, "release": version}))
+    write_json(config.evidence, with_checksum(body | {"due": None, "release": version}))
 
 
 def disown(config: Config) -> None:
     """Note that somebody deployed by hand: the next look begins the evidence anew."""
     body = read_body(config)
     if body:
-        write_json(config.evidence, seal(body | {"due": None, "release": -1, "look": "by hand"}))
+        write_json(
+            config.evidence, with_checksum(body | {"due": None, "release": -1, "look": "by hand"})
+        )
 
 
 def forget_client(config: Config, client: str) -> None:
@@ -198,7 +200,7 @@ def _contest_body(contest: Contest) -> dict[str, Any]:
 def _book_in(body: dict[str, Any]) -> Book:
     from risk.data.snapshot import DataVersion
 
-    kept = {key: value for key, value in body.items() if key not in ("format", "digest")}
+    kept = {key: value for key, value in body.items() if key not in ("format", "checksum")}
     kept["stands"] = tuple(DataVersion(**stand) for stand in body["stands"])
     kept["since"] = DataVersion(**body["since"])
     kept |= {key: _stakes_in(body[key]) for key in ("better", "worse")}

@@ -21,10 +21,10 @@ from risk.drift.quality import DataQualityIssue, quality_issues, quality_referen
 from risk.drift.reference import make_reference
 from risk.files import (
     OpenRelease,
-    is_sealed,
+    checksum_holds,
     read_optional_json,
-    seal,
     utc_now,
+    with_checksum,
     write_json,
 )
 from risk.model import portable
@@ -178,7 +178,7 @@ def monitor_drift(config: Config) -> tuple[DriftEvaluation, dict[str, Any] | Non
 
 def save_state(config: Config, body: dict[str, Any]) -> None:
     """Commit the state: from here on the rows of this look are old."""
-    write_json(config.drift_state, seal(body))
+    write_json(config.drift_state, with_checksum(body))
 
 
 def _state(
@@ -226,7 +226,7 @@ def _read_state(config: Config) -> dict[str, Any]:
         raise PipelineError(
             f"{config.drift_state} was written by a newer version; update the software"
         )
-    return body if body and is_sealed(body) else {}
+    return body if body and checksum_holds(body) else {}
 
 
 def last_evaluation(config: Config) -> dict[str, Any]:

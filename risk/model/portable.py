@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.config import PipelineError
-from risk.files import is_sealed, seal
+from risk.files import checksum_holds, with_checksum
 from risk.model.parts import checked, contribution, filled, number
 from risk.model.profile import profile_of
 
@@ -117,7 +117,7 @@ def packed(model: Model) -> bytes:
         "profile": model.profile,
         "self_check": {"rows": model.checks, "log_odds": model.log_odds(model.checks).tolist()},
     }
-    raw = (json.dumps(seal(body), indent=1, allow_nan=False) + "\n").encode()
+    raw = (json.dumps(with_checksum(body), indent=1, allow_nan=False) + "\n").encode()
     if len(raw) > MAX_BYTES:
         raise PipelineError(
             f"the JSON model would be {len(raw)} bytes, more than {MAX_BYTES}; "
@@ -226,7 +226,7 @@ def _checked(body: dict[str, Any]) -> Model:
     columns = dict(body["columns"])
     if (
         body["format"] != FORMAT
-        or not is_sealed(body)
+        or not checksum_holds(body)
         or not set(columns.values()) <= {"number", "text"}
     ):
         raise ValueError(columns)

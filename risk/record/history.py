@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from risk.config import Config
 from risk.data.schema import printable
-from risk.files import is_sealed, make_folder, seal, sync_folder, write_json
+from risk.files import checksum_holds, make_folder, sync_folder, with_checksum, write_json
 from risk.record.sqlite import Database
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS entries (
     after INTEGER,
     evidence TEXT NOT NULL,
     details TEXT NOT NULL,
-    digest TEXT NOT NULL
+    checksum TEXT NOT NULL
 )
 """
 WATCH_SCHEMA = """
@@ -93,7 +93,7 @@ class Entry:
 
 
 NAMES = tuple(field.name for field in fields(Entry))
-COLUMNS = (*NAMES, "digest")
+COLUMNS = (*NAMES, "checksum")
 WATCHED = (
     "data_version",
     "version",
@@ -150,7 +150,9 @@ def record_drift(
 
 def _sealed(entry: Entry) -> dict[str, Any]:
     """The entry as decision.json holds it; no text of its own can steer a terminal."""
-    return seal(json.loads(json.dumps({"format": FORMAT, **_plain(entry)}, allow_nan=False)))
+    return with_checksum(
+        json.loads(json.dumps({"format": FORMAT, **_plain(entry)}, allow_nan=False))
+    )
 
 
 def _plain(record: Entry | DriftRow) -> dict[str, Any]:
@@ -204,7 +206,7 @@ def _entry(config: Config, row: tuple[Any, ...]) -> Entry:
     kept = {"format": FORMAT, **dict(zip(COLUMNS, row, strict=True))}
     try:
         kept |= {name: json.loads(kept[name]) for name in AS_JSON}
-        whole = is_sealed(kept)
+        whole = checksum_holds(kept)
     except (ValueError, TypeError, RecursionError):
         whole = False
     if not whole:

@@ -86,9 +86,9 @@ def test_only_labels_that_the_deployed_risks_do_not_explain_are_an_alarm(
     started: Project, kind: str, state: str, version: int, alarmed: bool
 ) -> None:
     from risk.drift.state import FORMAT
-    from risk.files import seal, write_json
+    from risk.files import with_checksum, write_json
 
     seen = {"at": "2026-03-01T00:00:00Z", "version": 1, "rows": [{"kind": kind, "state": state}]}
-    write_json(started.config.drift_state, seal({"format": FORMAT, "seen": seen}))
+    write_json(started.config.drift_state, with_checksum({"format": FORMAT, "seen": seen}))
 
     assert expectation.concept_alarm(started.config, version) is alarmed

@@ -734,7 +734,7 @@ def test_evidence_that_is_lost_begins_anew_and_the_deployment_stays(
             path.write_bytes(b"\xff\x00")
         case "an older layout":
             del whole["recipe"]
-            path.write_text(json.dumps(risk.files.seal(whole)))
+            path.write_text(json.dumps(risk.files.with_checksum(whole)))
 
     said = tick(started, "2026-03-28", clients(60, 121))
 

@@ -146,12 +146,12 @@ def test_diagnostics_before_the_first_run_say_so(tmp_path: Path) -> None:
 def test_a_release_of_before_there_was_a_reference_is_served_and_not_watched(
     started: Project,
 ) -> None:
-    from risk.files import seal
+    from risk.files import with_checksum
 
     folder = started.config.production_folder / "current"
     manifest = json.loads((folder / "manifest.json").read_text())
-    del manifest["files"]["reference.json"], manifest["digest"]
-    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    del manifest["files"]["reference.json"], manifest["checksum"]
+    (folder / "manifest.json").write_text(json.dumps(with_checksum(manifest)))
     (folder / "reference.json").unlink()
     (started.config.drift_state).unlink()
     said = world.tick(started, "2026-02-28", scaled(world.clients(100, 2, prefix="d"), 1000.0))

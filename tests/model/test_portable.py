@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from risk.config import PipelineError
-from risk.files import seal
+from risk.files import with_checksum
 from risk.model import fit as fitting
 from risk.model import portable
 from risk.model.additive import AdditiveTerms
@@ -252,7 +252,7 @@ def test_export_is_refused_when_the_file_would_be_too_large() -> None:
 
 
 def changed(raw: bytes, **values: Any) -> bytes:
-    return json.dumps(seal(json.loads(raw) | values)).encode()
+    return json.dumps(with_checksum(json.loads(raw) | values)).encode()
 
 
 def numbers_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -264,7 +264,7 @@ def numbers_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def test_the_self_check_notices_changed_terms(raw: bytes) -> None:
-    """A value that no self-check row meets may pass: the seal and the manifest's digest hold it."""
+    """A value that no self-check row meets may pass: its checksum and the manifest's digest hold it."""
     body, taken = json.loads(raw), []
     places = numbers_in(body["terms"])
     for *path, last in places:
@@ -342,7 +342,9 @@ def hostile(raw: bytes) -> dict[str, bytes]:
         for what, one in terms.items()
     }
     made |= {
-        f"without {key}": json.dumps(seal({k: v for k, v in body.items() if k != key})).encode()
+        f"without {key}": json.dumps(
+            with_checksum({k: v for k, v in body.items() if k != key})
+        ).encode()
         for key in ("format", "columns", "intercept", "terms", "self_check", "profile")
     }
     made |= {
@@ -351,7 +353,7 @@ def hostile(raw: bytes) -> dict[str, bytes]:
         for value in (None, -7, "x", [3])
     }
     made |= {
-        "a value changed, seal kept": raw.replace(b'"missing": ', b'"missing": 1', 1),
+        "a value changed, checksum kept": raw.replace(b'"missing": ', b'"missing": 1', 1),
         "not a number": raw.replace(b'"intercept": ', b'"intercept": NaN, "x": ', 1),
         "infinity": raw.replace(b'"intercept": ', b'"intercept": 1e999, "x": ', 1),
         "no check rows": changed(

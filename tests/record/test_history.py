@@ -26,7 +26,7 @@ import pytest
 from conftest import ROOT, Project
 
 from risk.config import Config, PipelineError
-from risk.files import is_sealed
+from risk.files import checksum_holds
 from risk.record import history, sqlite
 from risk.record.history import Entry, entries, explain_entry, history_table, last_decision, record
 
@@ -137,8 +137,8 @@ def test_the_same_look_recorded_again_replaces_itself_and_is_the_last(config: Co
 def test_decision_json_is_the_last_entry_sealed(config: Config) -> None:
     recorded(config, 1, 2)
     found = json.loads(config.decision.read_bytes())
-    assert is_sealed(found)
-    body = {key: value for key, value in found.items() if key not in ("digest", "format")}
+    assert checksum_holds(found)
+    body = {key: value for key, value in found.items() if key not in ("checksum", "format")}
     assert body == json.loads(json.dumps(dataclasses.asdict(entry(2))))
     assert found["format"] == 1
 
