@@ -7,6 +7,7 @@ from typing import Any
 
 from conftest import Project
 
+from risk.files import with_checksum
 from risk.model.calibration import wilson
 from risk.record.history import Entry, record
 from risk.record.outcomes import CAVEAT

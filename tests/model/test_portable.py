@@ -264,7 +264,7 @@ def numbers_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def test_the_self_check_notices_changed_terms(raw: bytes) -> None:
-    """A value that no self-check row meets may pass: its checksum and the manifest's digest hold it."""
+    """A value that no self-check row meets may pass: the checksum and the manifest hold it."""
     body, taken = json.loads(raw), []
     places = numbers_in(body["terms"])
     for *path, last in places:
