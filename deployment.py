@@ -70,10 +70,10 @@ def _deploy_by_hand(config: Config) -> Outcome:
 def _told(config: Config, outcome: Outcome, action: str) -> Outcome:
     """The outcome, after it was written into the history and the evidence was begun anew."""
     from risk.data.store import read_state
-    from risk.decide.state import disown
+    from risk.decide.state import restart_evidence
     from risk.record.history import Entry, record
 
-    disown(config)
+    restart_evidence(config)
     now, data = utc_now(), outcome.data
     record(
         config,
@@ -298,11 +298,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
-    from risk.decide.state import read_body
+    from risk.decide.state import read_state_json
 
     if chosen.list:
         return listing(config)
-    read_body(config)  # a newer software's evidence is refused before anything changes
+    read_state_json(config)  # a newer software's evidence is refused before anything changes
     if chosen.rollback is not None:
         return _told(config, rollback(config, chosen.rollback or None), BACK_BY_HAND)
     return release_hold(config) if chosen.release_hold else _deploy_by_hand(config)

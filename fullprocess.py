@@ -451,7 +451,7 @@ class Run:
 
     def _look(self, *, held: bool) -> EvaluationResult:
         """Decide, and do what was decided; in the history before and after, settled at the end."""
-        from risk.decide.state import settle_book
+        from risk.decide.state import record_deployment
         from risk.files import current_version
 
         self.journal.enter("decision")
@@ -464,7 +464,7 @@ class Run:
         version = current_version(self.config)
         self._remember(look, version)
         if look.entry and version is not None:
-            settle_book(self.config, look.entry["key"], version)
+            record_deployment(self.config, look.entry["key"], version)
         return look
 
     def _mend_history(self) -> None:
@@ -566,23 +566,23 @@ def _decided(
     config: Config, judged: DataVersion, *, held: bool, commit: bool = True
 ) -> EvaluationResult:
     """The verdict of the configured policy, and what it asks to be deployed."""
-    from risk.decide.evaluation import EVIDENCE_POLICIES, looked
-    from risk.decide.policies import fault_since, plainly
+    from risk.decide.evaluation import EVIDENCE_POLICIES, evaluate
+    from risk.decide.policies import data_pause_since_deployment, evaluate_plain
     from risk.files import current_version
 
     version = current_version(config)
     if config.policy in EVIDENCE_POLICIES and version is not None:
-        return looked(config, held=held, commit=commit)
-    fault = None if version is None or held else fault_since(config, judged)
-    return fault or plainly(config, judged, held=held)
+        return evaluate(config, held=held, commit=commit)
+    fault = None if version is None or held else data_pause_since_deployment(config, judged)
+    return fault or evaluate_plain(config, judged, held=held)
 
 
 def _begin_evidence(config: Config) -> None:
     """After a deployment that the evidence did not choose: the first, or by a plain policy."""
-    from risk.decide.evaluation import EVIDENCE_POLICIES, open_evidence
+    from risk.decide.evaluation import EVIDENCE_POLICIES, start_evidence
 
     if config.policy in EVIDENCE_POLICIES:
-        open_evidence(config)
+        start_evidence(config)
 
 
 def _outcome(text: str, **data: object) -> Outcome:

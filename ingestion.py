@@ -460,7 +460,7 @@ def _erase_everywhere(config: Config, client: str) -> Outcome:
     from risk.record import scores
 
     name = client.strip(" \t")
-    state.forget_client(config, name)
+    state.forget_forecasts(config, name)
     asides = scores.forget_client(config, name) if name else []
     outcome = erase(config, client)
     note = f"May still name it: {', '.join(asides)}; delete what you no longer need."

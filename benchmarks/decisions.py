@@ -27,10 +27,10 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from risk.decide.comparison import forecasts as said_by
-from risk.decide.comparison import look, opened
+from risk.decide.comparison import compare, start_comparison
+from risk.decide.comparison import forecast as said_by
 from risk.decide.evidence import risks
-from risk.decide.replay import NAIVE, Stream, naive, oracle, walked
+from risk.decide.replay import NAIVE, Stream, oracle, replay_naive, replay_policy
 from risk.model.candidates import Experts
 from risk.model.measures import brier
 from risk.model.portable import Model
@@ -195,8 +195,8 @@ def real_tasks(folder: Path) -> Iterator[Task]:
 def run(task: Task) -> dict[str, object]:
     """Every policy's walk through the stream."""
     stream = task.make()
-    known = [naive(stream, rule, task.delay) for rule in NAIVE]
-    walks = [*known, oracle(known), *(walked(stream, policy, task.delay) for policy in OURS)]
+    known = [replay_naive(stream, rule, task.delay) for rule in NAIVE]
+    walks = [*known, oracle(known), *(replay_policy(stream, policy, task.delay) for policy in OURS)]
     return {
         "name": task.name,
         "delay": task.delay,
@@ -222,7 +222,7 @@ def quiet(task: tuple[int, int, int]) -> dict[str, list[float]]:
     stream.names = stream.names[: files - first + 1]
     gains = {}
     for policy in OURS:
-        walk = walked(stream, policy, 0)
+        walk = replay_policy(stream, policy, 0)
         gains[policy] = [
             brier(y, risks(old.log_odds_of(raw, y.size)))
             - brier(y, risks(new.log_odds_of(raw, y.size)))
@@ -244,13 +244,13 @@ def undone(seed: int) -> int | None:
     stream.names = [str(n) for n in range(int(stream.periods[-1]) + 1)]
     past = stream.experts([PAST])
     good, bad = past.model("all"), _shuffled(stream, seed)
-    contest = opened("fast", bad, "version 2", past, {"version 1": good})
+    contest = start_comparison("fast", bad, "version 2", past, {"version 1": good})
     looks = [PAST]
     for period in range(PAST + 1, len(stream.names)):
         looks.append(period)
         rows = stream.rows(period)
         said = said_by(contest, stream.whole.rows(rows), rows.size)
-        outcome = look(contest, stream.experts(looks), rows, said)
+        outcome = compare(contest, stream.experts(looks), rows, said)
         if outcome.action in (*REACTIONS, "growth"):
             return (period - PAST) * size
         contest = outcome.contest

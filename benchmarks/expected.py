@@ -24,7 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from risk.calllist.expected import Expected, expected, line_of
-from risk.decide.evidence import level_of
+from risk.decide.evidence import calibration_in_the_large
 from risk.model.calibration import calibration, wilson
 from risk.model.measures import auc, brier
 from risk.model.portable import logistic
@@ -87,7 +87,7 @@ def run(world: World, n: int, seed: int) -> dict[str, tuple[bool, float] | None]
     a, c = np.array([0.0, 1.0]) + random.standard_normal(2) * world.line
     seen = [risks_of(random, rows) for rows in [world.test] + [PAST_ROWS] * world.looks]
     told = [labels_of(random, p, a, c, world.movement) for p in seen]
-    past = [level_of(p, y) for p, y in zip(seen[1:], told[1:], strict=True)]
+    past = [calibration_in_the_large(p, y) for p, y in zip(seen[1:], told[1:], strict=True)]
     line = line_of(calibration(told[0], seen[0]), past)
     risks = risks_of(random, n, world.shift)
     called = highest(risks)
@@ -159,7 +159,7 @@ def files_of(stream, delay: int) -> Iterator[dict[str, tuple[bool, float] | None
         risks = risks_on(stream, model, today)
         called = highest(risks)
         yield within(expected(risks, called, line), stream.labels[today], risks, called)
-        levels.append(level_of(risks, stream.labels[today]))
+        levels.append(calibration_in_the_large(risks, stream.labels[today]))
 
 
 def risks_on(stream, model, rows: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from conftest import Project
 from driver import look, new_project
 
 from risk.config import Outcome
-from risk.decide.state import Book, read_book
+from risk.decide.state import DecisionState, read_decision_state
 from risk.record.history import Entry, entries
 
 HEADER = "client,orders,visits,exited"
@@ -57,8 +57,8 @@ def tick(project: Project, name: str, rows: list[str]) -> Outcome:
     return look(project)
 
 
-def book(project: Project) -> Book:
-    found = read_book(project.config)
+def book(project: Project) -> DecisionState:
+    found = read_decision_state(project.config)
     assert found is not None
     return found
 

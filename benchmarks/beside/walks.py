@@ -18,7 +18,7 @@ from benchmarks.beside.detectors import (
 )
 from benchmarks.beside.worlds import NAMES, World
 from risk.decide.evidence import risks
-from risk.decide.replay import Walk, lag_of, naive, oracle, walked
+from risk.decide.replay import Walk, lag_of, oracle, replay_naive, replay_policy
 from risk.model.fit import enough
 from risk.model.measures import brier, f1
 from risk.model.portable import Model
@@ -253,10 +253,10 @@ def walk_of(world: World, policy: str, last_file: bool = False) -> Walk:
     if policy == "base rate":
         return flat(world)
     if policy in OURS:
-        return walked(world.stream, policy, delay)
+        return replay_policy(world.stream, policy, delay)
     if policy in RULES:
         return ruled(world, policy, last_file)
-    return naive(world.stream, policy, delay)
+    return replay_naive(world.stream, policy, delay)
 
 
 # ---------------------------------------------------------------- what it was worth

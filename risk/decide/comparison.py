@@ -16,30 +16,30 @@ from risk.decide.evidence import (
     NEWEST,
     RULE,
     Batch,
+    Counters,
     Judgement,
-    Layer,
+    Recalibration,
     Rule,
-    Standing,
-    judge,
+    after_deployment,
+    ensemble_weights,
     judge_certified,
-    layers_on,
-    mean_layer,
-    settled,
-    weights,
+    judge_fast,
+    mean_recalibration,
+    recalibrations,
 )
 from risk.model.candidates import Experts, crossed
 from risk.model.ensemble import blended, scaled
 from risk.model.portable import Model
 
 Raw = dict[str, np.ndarray]
-Said = dict[str, np.ndarray]
-FAST_EXPERTS = ("all", "half")
-CERTIFIED = {"all past": "all", "last file": "last", "last three files": "last3"}
+Forecasts = dict[str, np.ndarray]
+FAST_CANDIDATES = ("all", "half")
+CERTIFIED_CHALLENGERS = {"all past": "all", "last file": "last", "last three files": "last3"}
 RECALIBRATED = "recalibrated"
 
 
 @dataclass(frozen=True)
-class Contest:
+class Comparison:
     """What a decision compares, fixed until the next look.
 
     champion: the deployed ranking, without a layer. name: what it is called when it is a former
@@ -50,11 +50,11 @@ class Contest:
     policy: str
     champion: Model
     name: str
-    standing: Standing
-    layer: Layer = IDENTITY
-    own: tuple[Layer, Layer] = (IDENTITY, IDENTITY)
+    standing: Counters
+    layer: Recalibration = IDENTITY
+    own: tuple[Recalibration, Recalibration] = (IDENTITY, IDENTITY)
     experts: dict[str, Model] = field(default_factory=dict)
-    layers: dict[str, tuple[Layer, Layer]] = field(default_factory=dict)
+    layers: dict[str, tuple[Recalibration, Recalibration]] = field(default_factory=dict)
     former: dict[str, Model] = field(default_factory=dict)
     terms: tuple[Any, ...] = ()
 
@@ -65,11 +65,11 @@ class Contest:
     @property
     def challenger(self) -> Model:
         """The blend of all experts' layers by their scores."""
-        return blend_of(self.experts, self.layers, self.standing)
+        return weighted_ensemble(self.experts, self.layers, self.standing)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ComparisonResult:
     """What a look ends with: the contest from now on, why, and the model to deploy, if any.
 
     action: the judgement's, or "layer" where only the champion's layer moved. judged: the model
@@ -78,97 +78,110 @@ class Outcome:
     served from now on, as it was before it saw them. Shape (n,).
     """
 
-    contest: Contest
+    contest: Comparison
     judgement: Judgement
     action: str
     model: Model | None
     judged: Model | None
-    refitted: Contest
+    refitted: Comparison
     seen: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False)
 
 
-def opened(
+def start_comparison(
     policy: str,
     champion: Model,
     name: str,
     experts: Experts,
     former: dict[str, Model],
     rule: Rule = RULE,
-) -> Contest:
+) -> Comparison:
     """A contest about a champion that was just deployed, however it came there.
 
     It is served as it is until a look has seen rows that are new to it: on the rows that it was
     fitted to, a layer would take back what the ridge holds.
     """
     rows = experts.known.labels.size
-    new = Contest(policy, champion, name, Standing(rows=rows, rows_then=rows), former=former)
-    return replace(refitted(new, experts, rule), layer=IDENTITY)
+    new = Comparison(policy, champion, name, Counters(rows=rows, rows_then=rows), former=former)
+    return replace(refit(new, experts, rule), layer=IDENTITY)
 
 
-def blend_of(
-    experts: dict[str, Model], layers: dict[str, tuple[Layer, Layer]], standing: Standing
+def weighted_ensemble(
+    experts: dict[str, Model],
+    layers: dict[str, tuple[Recalibration, Recalibration]],
+    standing: Counters,
 ) -> Model:
     """The weighted mean of the experts' layers: one model of their common terms."""
-    shares = weights(standing.experts)
+    shares = ensemble_weights(standing.experts)
     models = [scaled(experts[name], layer) for name in experts for layer in layers[name]]
     return blended(models, shares)
 
 
-def forecasts(contest: Contest, raw: Raw, rows: int) -> Said:
+def forecast(contest: Comparison, raw: Raw, rows: int) -> Forecasts:
     """What every model says of the rows, as log-odds: {name: shape (n,)}."""
     base = contest.champion.log_odds_of(raw, rows)
-    said = {"served": _laid(base, contest.layer)}
-    said |= {f"own {n}": _laid(base, layer) for n, layer in enumerate(contest.own)}
+    said = {"served": _recalibrate(base, contest.layer)}
+    said |= {f"own {n}": _recalibrate(base, layer) for n, layer in enumerate(contest.own)}
     for name, model in contest.experts.items():
         found = model.log_odds_of(raw, rows)
-        said |= {f"{name} {n}": _laid(found, layer) for n, layer in enumerate(contest.layers[name])}
+        said |= {
+            f"{name} {n}": _recalibrate(found, layer)
+            for n, layer in enumerate(contest.layers[name])
+        }
     said |= {
         f"former {name}": model.log_odds_of(raw, rows) for name, model in contest.former.items()
     }
     return said | _challengers_of(contest, said)
 
 
-def _laid(log_odds: np.ndarray, layer: Layer) -> np.ndarray:
+def _recalibrate(log_odds: np.ndarray, layer: Recalibration) -> np.ndarray:
     return layer[0] + layer[1] * log_odds
 
 
-def _challengers_of(contest: Contest, said: Said) -> Said:
+def _challengers_of(contest: Comparison, said: Forecasts) -> Forecasts:
     """The rivals that are bet on, by the names of the evidence."""
     if contest.policy == "certified":
-        found = {f"rival {name}": said[f"{expert} 0"] for name, expert in CERTIFIED.items()}
+        found = {
+            f"rival {name}": said[f"{expert} 0"] for name, expert in CERTIFIED_CHALLENGERS.items()
+        }
         return found | {f"rival {RECALIBRATED}": said["own 1"]}
-    shares = weights(contest.standing.experts)
-    mean = sum(share * said[key] for share, key in zip(shares, keys_of(contest), strict=True))
+    shares = ensemble_weights(contest.standing.experts)
+    mean = sum(
+        share * said[key] for share, key in zip(shares, candidate_keys(contest), strict=True)
+    )
     return {"rival challenger": np.asarray(mean)}
 
 
-def keys_of(contest: Contest) -> list[str]:
+def candidate_keys(contest: Comparison) -> list[str]:
     """The experts' layers, in the order of their scores."""
     return [f"{name} {n}" for name in contest.experts for n in (0, 1)]
 
 
 def batch_of(
-    contest: Contest, y: np.ndarray, said: Said, clients: np.ndarray, crossed: np.ndarray | None
+    contest: Comparison,
+    y: np.ndarray,
+    said: Forecasts,
+    clients: np.ndarray,
+    crossed: np.ndarray | None,
 ) -> Batch:
     """The rows with what was said of them; all rows of a client are in one half."""
     rivals = {key[6:]: said[key] for key in said if key.startswith("rival ")}
     former = {key[7:]: said[key] for key in said if key.startswith("former ")}
-    experts = [said[key] for key in keys_of(contest)] if contest.policy == "fast" else []
+    experts = [said[key] for key in candidate_keys(contest)] if contest.policy == "fast" else []
     own = [said["own 0"], said["own 1"]]
-    halves = halves_of(clients)
+    halves = folds_of(clients)
     return Batch(y, said["served"], own, experts, rivals, former, crossed, halves)
 
 
-def halves_of(clients: np.ndarray) -> np.ndarray:
+def folds_of(clients: np.ndarray) -> np.ndarray:
     """0 or 1 for each row, by a seeded lot of its client. Shape (n,)."""
     different, at = np.unique(clients.astype(str), return_inverse=True)
     order = np.random.default_rng([7, different.size]).permutation(different.size)
     return (order % 2)[at]
 
 
-def look(
-    contest: Contest, experts: Experts, newest: np.ndarray, said: Said, rule: Rule = RULE
-) -> Outcome:
+def compare(
+    contest: Comparison, experts: Experts, newest: np.ndarray, said: Forecasts, rule: Rule = RULE
+) -> ComparisonResult:
     """One look: the models fixed before are judged, then all are fitted anew, these rows included.
 
     experts: of all labelled rows, the newest included. newest: the rows that are bet on, one of a
@@ -176,39 +189,41 @@ def look(
     """
     known = experts.known
     y, clients = known.labels[newest], known.clients[newest]
-    half = halves_of(clients)
+    half = folds_of(clients)
     fits = contest.policy == "fast" and contest.terms and newest.size >= rule.halves_rows
     cross = crossed(list(contest.terms), known, newest, half) if fits else None
     batch = batch_of(contest, y, said, clients, cross)
-    step = judge if contest.policy == "fast" else judge_certified
+    step = judge_fast if contest.policy == "fast" else judge_certified
     standing, judgement = step(contest.standing, batch, rule)
     standing = replace(standing, rows=known.labels.size)
-    outcome = decided(replace(contest, standing=standing), contest, judgement, experts, rule)
-    return replace(outcome, seen=seen_by(batch, judgement))
+    outcome = apply_judgement(
+        replace(contest, standing=standing), contest, judgement, experts, rule
+    )
+    return replace(outcome, seen=predicted_before(batch, judgement))
 
 
-def seen_by(batch: Batch, judgement: Judgement) -> np.ndarray:
+def predicted_before(batch: Batch, judgement: Judgement) -> np.ndarray:
     """What the model that is served from now on said of these rows without having seen them."""
     known = {**batch.challengers, **batch.former, NEWEST: batch.crossed}
     said = known.get(judgement.target) if judgement.action != "none" else None
     return batch.served if said is None else said
 
 
-def decided(
-    after: Contest, before: Contest, judgement: Judgement, experts: Experts, rule: Rule
-) -> Outcome:
+def apply_judgement(
+    after: Comparison, before: Comparison, judgement: Judgement, experts: Experts, rule: Rule
+) -> ComparisonResult:
     """What the judgement makes of the contest."""
-    fresh = refitted(after, experts, rule)
+    fresh = refit(after, experts, rule)
     if judgement.action == "none":
         model = fresh.served if fresh.layer != after.layer else None
-        return Outcome(fresh, judgement, "layer" if model else "none", model, None, fresh)
-    model, judged = chosen(fresh, before, judgement, experts)
-    new = crowned(fresh, model, judgement, experts, rule)
-    return Outcome(new, judgement, judgement.action, new.served, judged, fresh)
+        return ComparisonResult(fresh, judgement, "layer" if model else "none", model, None, fresh)
+    model, judged = model_to_deploy(fresh, before, judgement, experts)
+    new = promote(fresh, model, judgement, experts, rule)
+    return ComparisonResult(new, judgement, judgement.action, new.served, judged, fresh)
 
 
-def chosen(
-    fresh: Contest, before: Contest, judgement: Judgement, experts: Experts
+def model_to_deploy(
+    fresh: Comparison, before: Comparison, judgement: Judgement, experts: Experts
 ) -> tuple[Model, Model | None]:
     """(the model to deploy, the one that was bet on where that is another and can be deployed)."""
     target = judgement.target
@@ -220,12 +235,14 @@ def chosen(
         return fresh.challenger, before.challenger
     if target == RECALIBRATED:
         return scaled(before.champion, fresh.own[1]), scaled(before.champion, before.own[1])
-    return experts.model(CERTIFIED[target]), before.experts[CERTIFIED[target]]
+    return experts.model(CERTIFIED_CHALLENGERS[target]), before.experts[
+        CERTIFIED_CHALLENGERS[target]
+    ]
 
 
-def crowned(
-    contest: Contest, model: Model, judgement: Judgement, experts: Experts, rule: Rule
-) -> Contest:
+def promote(
+    contest: Comparison, model: Model, judgement: Judgement, experts: Experts, rule: Rule
+) -> Comparison:
     """The contest with a new champion; the old one joins the former ones."""
     former = {contest.name: contest.champion} | {
         name: earlier
@@ -233,16 +250,16 @@ def crowned(
         if name not in (contest.name, judgement.target)
     }
     kept = dict(list(former.items())[: rule.former if contest.policy == "fast" else 1])
-    standing = settled(contest.standing, judgement.action)
+    standing = after_deployment(contest.standing, judgement.action)
     new = replace(contest, champion=model, layer=IDENTITY, former=kept, standing=standing)
     if judgement.action in ("back", "roll back"):
         new = replace(new, name=judgement.target)
-    return _with_layers(new, experts, rule)
+    return _refit_recalibrations(new, experts, rule)
 
 
-def refitted(contest: Contest, experts: Experts, rule: Rule) -> Contest:
+def refit(contest: Comparison, experts: Experts, rule: Rule) -> Comparison:
     """The contest with every expert fitted on all rows, and every layer on the newest."""
-    names = FAST_EXPERTS if contest.policy == "fast" else tuple(CERTIFIED.values())
+    names = FAST_CANDIDATES if contest.policy == "fast" else tuple(CERTIFIED_CHALLENGERS.values())
     scores = contest.standing.experts or (0.0,) * (2 * len(names))
     new = replace(
         contest,
@@ -250,25 +267,25 @@ def refitted(contest: Contest, experts: Experts, rule: Rule) -> Contest:
         terms=tuple(experts.terms),
         standing=replace(contest.standing, experts=scores),
     )
-    return _with_layers(new, experts, rule)
+    return _refit_recalibrations(new, experts, rule)
 
 
-def _with_layers(contest: Contest, experts: Experts, rule: Rule) -> Contest:
+def _refit_recalibrations(contest: Comparison, experts: Experts, rule: Rule) -> Comparison:
     """The layers fitted on the newest rows; "certified" serves its champion as it was proven."""
     known = experts.known
     rows = newest_rows(known.ages, rule.layer_rows)
     raw, y = known.rows(rows), known.labels[rows]
 
-    def on(model: Model) -> tuple[Layer, Layer]:
-        return layers_on(model.log_odds_of(raw, rows.size), y, rule)
+    def on(model: Model) -> tuple[Recalibration, Recalibration]:
+        return recalibrations(model.log_odds_of(raw, rows.size), y, rule)
 
     own = on(contest.champion)
-    layer = mean_layer(own, contest.standing.own) if contest.policy == "fast" else IDENTITY
+    layer = mean_recalibration(own, contest.standing.own) if contest.policy == "fast" else IDENTITY
     layers = {name: on(model) for name, model in contest.experts.items()}
-    return replace(contest, own=own, layer=moved(contest.layer, layer), layers=layers)
+    return replace(contest, own=own, layer=visibly_moved(contest.layer, layer), layers=layers)
 
 
-def moved(old: Layer, new: Layer) -> Layer:
+def visibly_moved(old: Recalibration, new: Recalibration) -> Recalibration:
     """The new layer, the old one where nobody would see a difference (.02 in log-odds)."""
     return old if max(abs(old[0] - new[0]), abs(old[1] - new[1])) < 0.02 else new
 

@@ -26,29 +26,44 @@ from risk.data.snapshot import (
     refuse_other_features,
 )
 from risk.decide.comparison import (
-    Contest,
-    Outcome,
-    Said,
-    chosen,
-    crowned,
-    forecasts,
-    halves_of,
-    look,
-    opened,
-    refitted,
+    Comparison,
+    ComparisonResult,
+    Forecasts,
+    compare,
+    folds_of,
+    forecast,
+    model_to_deploy,
+    promote,
+    refit,
+    start_comparison,
 )
-from risk.decide.evidence import RULE, Judgement, Stakes, bets, level_of, missing, risks
+from risk.decide.evidence import (
+    RULE,
+    Judgement,
+    Martingale,
+    betting_scores,
+    calibration_in_the_large,
+    risks,
+    rows_lacking,
+)
 from risk.decide.policies import (
     DEPLOY,
     KEEP,
     WAIT,
     Decision,
     EvaluationResult,
-    fault_look,
-    held_by_hand,
+    data_pause,
     numbered,
+    paused_by_hand,
 )
-from risk.decide.state import NAME, NEW_RANKINGS, Book, read_book, read_forecasts, write_book
+from risk.decide.state import (
+    MODEL_PREFIX,
+    NEW_BASE_MODELS,
+    DecisionState,
+    read_decision_state,
+    read_forecasts,
+    write_decision_state,
+)
 from risk.drift.state import raw_columns
 from risk.files import OpenRelease, file_sha256, next_version, sha256
 from risk.model import portable
@@ -63,30 +78,30 @@ if TYPE_CHECKING:
     import polars as pl
 
 EVIDENCE_POLICIES = ("fast", "certified")
-LAYER = "layer"
+RECALIBRATE = "layer"
 # How many of the newest looks a model learned from, where not from all.
 LEARNED = {"newest rows": 1, "last file": 1, "last three files": 3}
 
 
-def looked(config: Config, *, held: bool, commit: bool = True) -> EvaluationResult:
+def evaluate(config: Config, *, held: bool, commit: bool = True) -> EvaluationResult:
     """One look. commit=False: the verdict alone, nothing is written."""
     table = read_snapshot(config)
     with OpenRelease(config) as release:
         model, manifest = portable.parse(release.verified("model.json")), release.manifest
     refuse_other_features(config, model.columns)
     if held:
-        return EvaluationResult(held_by_hand(manifest["version"]), table.stand)
-    book = _current_book(config, table, model, manifest)
+        return EvaluationResult(paused_by_hand(manifest["version"]), table.stand)
+    book = _current_state(config, table, model, manifest)
     if book.due is not None:
-        return _completed(config, table, book, manifest)
-    fault = fault_look(config, table.stand, book.stands[-1].number)
+        return _complete(config, table, book, manifest)
+    fault = data_pause(config, table.stand, book.stands[-1].number)
     if fault is not None:
         return fault
-    return _judged(config, table, book, manifest, commit=commit)
+    return _judge(config, table, book, manifest, commit=commit)
 
 
-def _completed(
-    config: Config, table: Snapshot, book: Book, manifest: dict[str, Any]
+def _complete(
+    config: Config, table: Snapshot, book: DecisionState, manifest: dict[str, Any]
 ) -> EvaluationResult:
     """The book's last look, with what is not deployed of it yet."""
     entry, decided = book.entry, book.due != "none" and manifest.get("look") != book.look
@@ -96,11 +111,13 @@ def _completed(
     return EvaluationResult(verdict, table.stand, model, entry, alarm, completes=True)
 
 
-def _current_book(config: Config, table: Snapshot, model: Model, manifest: dict[str, Any]) -> Book:
+def _current_state(
+    config: Config, table: Snapshot, model: Model, manifest: dict[str, Any]
+) -> DecisionState:
     """The book on disk; a new one where somebody else has deployed, or the settings are others."""
-    book = read_book(config)
+    book = read_decision_state(config)
     if book is None:
-        return _new_book(config, table, model, manifest, {}, ())
+        return _new_state(config, table, model, manifest, {}, ())
     ours = manifest["version"] == book.release or manifest.get("look") == book.look
     same = book.contest.policy == config.policy and book.recipe == config.model
     # A store that was deleted and filled again counts its ticks from the deployed model's.
@@ -111,18 +128,18 @@ def _current_book(config: Config, table: Snapshot, model: Model, manifest: dict[
     if not ours:
         former = {book.contest.name: book.contest.champion} | former
     judged = book.stands[-1:] if same_store else ()
-    new = _new_book(config, table, model, manifest, former, judged)
+    new = _new_state(config, table, model, manifest, former, judged)
     return new if not ours else replace(new, proven=book.proven)
 
 
-def _new_book(
+def _new_state(
     config: Config,
     table: Snapshot,
     model: Model,
     manifest: dict[str, Any],
     former: dict[str, Model],
     judged: tuple[DataVersion, ...],
-) -> Book:
+) -> DecisionState:
     """The evidence begun anew about the deployed model, on rows that are not bet on any more.
 
     Those are the rows that it was trained on, and the rows up to the last look, if any: the former
@@ -134,13 +151,13 @@ def _new_book(
     if not rows.height:
         rows, start = table.known, table.stand
     experts = Experts(_known_of(config, rows, table.schema, (start,)))
-    name = f"{NAME}{manifest.get('ranking') or manifest['version']}"
+    name = f"{MODEL_PREFIX}{manifest.get('ranking') or manifest['version']}"
     alike = {
         key: kept for key, kept in former.items() if key != name and kept.columns == model.columns
     }
     kept = dict(list(alike.items())[: RULE.former if config.policy == "fast" else 1])
-    contest = opened(config.policy, model, name, experts, kept)
-    return Book(
+    contest = start_comparison(config.policy, model, name, experts, kept)
+    return DecisionState(
         look=f"opened {manifest['version']} {config.policy} {config.model}",
         contest=contest,
         release=manifest["version"],
@@ -192,7 +209,7 @@ def _ages_by_date(dates: pl.Series, labels: np.ndarray) -> np.ndarray:
         of_day = days == day
         ages[of_day] = age
         rows, exits = rows + int(of_day.sum()), exits + int(labels[of_day].sum())
-        if not missing(rows, exits):
+        if not rows_lacking(rows, exits):
             age, rows, exits = age + 1, 0, 0
     return ages
 
@@ -200,37 +217,37 @@ def _ages_by_date(dates: pl.Series, labels: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------- the look
 
 
-def _judged(
-    config: Config, table: Snapshot, book: Book, manifest: dict[str, Any], *, commit: bool
+def _judge(
+    config: Config, table: Snapshot, book: DecisionState, manifest: dict[str, Any], *, commit: bool
 ) -> EvaluationResult:
     fresh = _fresh_rows(table, book)
     labels = table.labels[fresh]
-    lack = missing(labels.size, int(labels.sum()))
+    lack = rows_lacking(labels.size, int(labels.sum()))
     if lack:
         if commit:
             _keep_forecasts(config, table, book)
         return EvaluationResult(_waiting(table, book, labels.size, lack), table.stand)
-    said, told = _said_of(config, table, book, fresh)
+    said, told = _predicted(config, table, book, fresh)
     stands = (*book.stands, table.stand)
     experts = Experts(_known_of(config, table.known, table.schema, stands))
-    outcome = look(book.contest, experts, fresh, said)
-    outcome, refused = _guarded(config, book, outcome, experts, fresh)
-    after = _after(config, table, book, outcome, experts, manifest)
+    outcome = compare(book.contest, experts, fresh, said)
+    outcome, refused = _guard(config, book, outcome, experts, fresh)
+    after = _state_after(config, table, book, outcome, experts, manifest)
     after, alarm = _against_base_rate(after, book, labels, said["served"], outcome.action)
     entry = _entry(config, book, after, outcome, labels, refused, told, alarm)
     entry["details"] |= {
-        "level": level_of(risks(said["served"]), labels),
+        "level": calibration_in_the_large(risks(said["served"]), labels),
         "auc_interval": auc_interval(labels, outcome.seen),
     }
     after = replace(after, entry=entry)
     if commit:
-        after = write_book(config, *_with_forecasts(config, table, book, after))
+        after = write_decision_state(config, *_with_forecasts(config, table, book, after))
     model = _to_deploy(config, after) if outcome.model is not None else None
     decision = Decision(entry["verdict"], entry["reason"], judged=True)
     return EvaluationResult(decision, table.stand, model, entry, alarm)
 
 
-def _fresh_rows(table: Snapshot, book: Book) -> np.ndarray:
+def _fresh_rows(table: Snapshot, book: DecisionState) -> np.ndarray:
     """The labelled rows to be bet on, by their places among the labelled: new, and one of a client
     and date that no look has seen. Undated ones: one of a client for each champion."""
     import polars as pl
@@ -244,7 +261,7 @@ def _fresh_rows(table: Snapshot, book: Book) -> np.ndarray:
     return new["_at"].sort().to_numpy().astype(np.int64)
 
 
-def _waiting(table: Snapshot, book: Book, rows: int, lack: str) -> Decision:
+def _waiting(table: Snapshot, book: DecisionState, rows: int, lack: str) -> Decision:
     """The verdict where the rows are too few to be evidence."""
     if rows:
         what = numbered(rows, "labelled row")
@@ -257,14 +274,16 @@ def _waiting(table: Snapshot, book: Book, rows: int, lack: str) -> Decision:
     return Decision(KEEP, "no new labelled rows to judge by", judged=True)
 
 
-def _said_of(config: Config, table: Snapshot, book: Book, fresh: np.ndarray) -> tuple[Said, int]:
+def _predicted(
+    config: Config, table: Snapshot, book: DecisionState, fresh: np.ndarray
+) -> tuple[Forecasts, int]:
     """(what the models said of the rows before their labels were known, of how many it was kept).
 
     The kept forecasts where the row came without its label and the champion is still the same;
     else what the models of the last look say now: they too were fixed before the labels came.
     """
     rows = table.known[fresh]
-    said = forecasts(book.contest, raw_columns(rows, book.contest.champion), fresh.size)
+    said = forecast(book.contest, raw_columns(rows, book.contest.champion), fresh.size)
     kept = read_forecasts(config, book)
     at, place = _matched(rows, table.client, kept, _digest(book.contest.champion))
     for name in said.keys() & set(kept.columns):
@@ -300,9 +319,13 @@ def _matched(
 # ---------------------------------------------------------------- the guard on the refit
 
 
-def _guarded(
-    config: Config, book: Book, outcome: Outcome, experts: Experts, fresh: np.ndarray
-) -> tuple[Outcome, str]:
+def _guard(
+    config: Config,
+    book: DecisionState,
+    outcome: ComparisonResult,
+    experts: Experts,
+    fresh: np.ndarray,
+) -> tuple[ComparisonResult, str]:
     """The outcome, with the judged model in the refit's place where the refit is refused, and why.
 
     The refit may not do worse than the champion on the test data, by 95 % confidence. Test data
@@ -323,7 +346,7 @@ def _guarded(
     if _is_worse(y, q, p) if worse else not _is_worse(y, p, q):
         return outcome, ""
     where = "the test data" if worse else "new rows out of fold"
-    new = crowned(outcome.refitted, outcome.judged, outcome.judgement, experts, RULE)
+    new = promote(outcome.refitted, outcome.judged, outcome.judgement, experts, RULE)
     return replace(outcome, contest=new, model=new.served), (
         f"the refit does worse than the deployed model on {where}, so that the model that was "
         "judged is deployed instead"
@@ -338,11 +361,11 @@ def _is_worse(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> bool:
 
 
 def _out_of_fold(
-    contest: Contest, outcome: Outcome, experts: Experts, fresh: np.ndarray
+    contest: Comparison, outcome: ComparisonResult, experts: Experts, fresh: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(labels, the champion's risks, the refit's risks where it did not see the row's half)."""
     known = experts.known
-    y, halves = known.labels[fresh], halves_of(known.clients[fresh])
+    y, halves = known.labels[fresh], folds_of(known.clients[fresh])
     raw = known.rows(fresh)
     p, q = risks(contest.served.log_odds_of(raw, fresh.size)), np.zeros(fresh.size)
     for half in (0, 1):
@@ -350,7 +373,7 @@ def _out_of_fold(
         seen = np.setdiff1d(np.arange(known.labels.size), asked)
         others = Experts(known.part(seen))
         scored = replace(contest, standing=outcome.refitted.standing)
-        best, _ = chosen(refitted(scored, others, RULE), contest, outcome.judgement, others)
+        best, _ = model_to_deploy(refit(scored, others, RULE), contest, outcome.judgement, others)
         q[halves == half] = risks(best.log_odds_of(known.rows(asked), asked.size))
     return y, p, q
 
@@ -358,23 +381,23 @@ def _out_of_fold(
 # ---------------------------------------------------------------- what the look leaves
 
 
-def _after(
+def _state_after(
     config: Config,
     table: Snapshot,
-    book: Book,
-    outcome: Outcome,
+    book: DecisionState,
+    outcome: ComparisonResult,
     experts: Experts,
     manifest: dict[str, Any],
-) -> Book:
+) -> DecisionState:
     """The book after the look, before its forecasts."""
     contest, stand = outcome.contest, table.stand
-    crown = outcome.action not in ("none", LAYER)
+    crown = outcome.action not in ("none", RECALIBRATE)
     if crown and not contest.champion.checks:
         learned = _learned_from(outcome, experts.known.ages)
-        champion = _furnished(config, contest.champion, experts, table, learned)
+        champion = _described(config, contest.champion, experts, table, learned)
         contest = replace(contest, champion=champion)
-    if outcome.action in NEW_RANKINGS:
-        contest = replace(contest, name=f"{NAME}{next_version(config)}")
+    if outcome.action in NEW_BASE_MODELS:
+        contest = replace(contest, name=f"{MODEL_PREFIX}{next_version(config)}")
     return replace(
         book,
         look=f"{stand.number} {stand.day} {stand.horizon_days}",
@@ -386,7 +409,7 @@ def _after(
     )
 
 
-def _learned_from(outcome: Outcome, ages: np.ndarray) -> np.ndarray:
+def _learned_from(outcome: ComparisonResult, ages: np.ndarray) -> np.ndarray:
     """The rows that the new champion was trained on, by their places among the labelled."""
     newest = int(outcome.contest.champion is outcome.judged)  # it was there before these rows
     looks = LEARNED.get(outcome.judgement.target, int(ages.max(initial=0)) + 1)
@@ -394,7 +417,7 @@ def _learned_from(outcome: Outcome, ages: np.ndarray) -> np.ndarray:
     return found if found.size else np.arange(ages.size)
 
 
-def _furnished(
+def _described(
     config: Config, model: Model, experts: Experts, table: Snapshot, chosen: np.ndarray
 ) -> Model:
     """The model with its lineage, and what is usual in the rows that it was trained on.
@@ -414,7 +437,7 @@ def _furnished(
     )
 
 
-def _to_deploy(config: Config, book: Book) -> Model:
+def _to_deploy(config: Config, book: DecisionState) -> Model:
     """The model that the book's last look has to deploy, with the lineage of its release."""
     contest, action, stand = book.contest, book.due, book.stands[-1]
     lineage = {
@@ -426,19 +449,19 @@ def _to_deploy(config: Config, book: Book) -> Model:
         "look": book.look,
         "action": action,
         "layer": {"intercept": contest.layer[0], "slope": contest.layer[1]},
-        "ranking": None if action in NEW_RANKINGS else book.ranking,
+        "ranking": None if action in NEW_BASE_MODELS else book.ranking,
     }
     return replace(contest.served, lineage=contest.champion.lineage | lineage)
 
 
 def _against_base_rate(
-    after: Book, before: Book, labels: np.ndarray, served: np.ndarray, action: str
-) -> tuple[Book, str]:
+    after: DecisionState, before: DecisionState, labels: np.ndarray, served: np.ndarray, action: str
+) -> tuple[DecisionState, str]:
     """The book with the champion's bets against the base rate; a sentence if it loses them."""
     p, base = risks(served), np.full(labels.size, np.clip(before.base_rate, 1e-6, 1 - 1e-6))
     d = (base - labels) ** 2 - (p - labels) ** 2
-    better = before.better.plus(bets(labels, base, p), d)
-    worse = before.worse.plus(bets(labels, p, base), -d)
+    better = before.better.plus(betting_scores(labels, base, p), d)
+    worse = before.worse.plus(betting_scores(labels, p, base), -d)
     limit = math.log(1 / RULE.alpha)
     proven = before.proven or better.log_evidence >= limit
     alarm = ""
@@ -447,17 +470,19 @@ def _against_base_rate(
             f"alarm: {before.contest.name} does worse than the share of exits alone (Brier "
             f"{brier(labels, p):.3f} against {brier(labels, base):.3f} on the new rows)"
         )
-    if action not in ("none", LAYER):
+    if action not in ("none", RECALIBRATE):
         rate = after.contest.champion.lineage.get("base_rate") or before.base_rate
-        return replace(after, better=Stakes(), worse=Stakes(), base_rate=rate, proven=proven), alarm
+        return replace(
+            after, better=Martingale(), worse=Martingale(), base_rate=rate, proven=proven
+        ), alarm
     return replace(after, better=better, worse=worse, proven=proven), alarm
 
 
 def _entry(
     config: Config,
-    book: Book,
-    after: Book,
-    outcome: Outcome,
+    book: DecisionState,
+    after: DecisionState,
+    outcome: ComparisonResult,
     labels: np.ndarray,
     refused: str,
     told: int,
@@ -465,12 +490,14 @@ def _entry(
 ) -> dict[str, Any]:
     """The look for the history; the version deployed is known only afterwards."""
     contest = after.contest
-    moved = "the level of its risks is moved to the new rows" if outcome.action == LAYER else ""
+    moved = (
+        "the level of its risks is moved to the new rows" if outcome.action == RECALIBRATE else ""
+    )
     return {
         "key": f"look {after.look}",
         "data_version": after.stands[-1].number,
         "policy": config.policy,
-        "verdict": KEEP if outcome.action in ("none", LAYER) else DEPLOY,
+        "verdict": KEEP if outcome.action in ("none", RECALIBRATE) else DEPLOY,
         "action": outcome.action,
         "reason": "; ".join(filter(None, [outcome.judgement.reason, moved, refused, alarm])),
         "rows": int(labels.size),
@@ -516,23 +543,23 @@ def _digest(model: Model) -> str:
 # ---------------------------------------------------------------- forecasts
 
 
-def _keep_forecasts(config: Config, table: Snapshot, book: Book) -> None:
+def _keep_forecasts(config: Config, table: Snapshot, book: DecisionState) -> None:
     """Commit forecasts of rows that came without a usable label, where there are new ones."""
-    stored = read_book(config)
+    stored = read_decision_state(config)
     if stored is None or stored.look != book.look or table.stand.number > book.forecasted:
-        write_book(config, *_with_forecasts(config, table, book, book))
+        write_decision_state(config, *_with_forecasts(config, table, book, book))
 
 
 def _with_forecasts(
-    config: Config, table: Snapshot, book: Book, after: Book
-) -> tuple[Book, pl.DataFrame]:
+    config: Config, table: Snapshot, book: DecisionState, after: DecisionState
+) -> tuple[DecisionState, pl.DataFrame]:
     """(the book, what is kept of its forecasts and those of the rows that are new to it)."""
     import polars as pl
 
     kept = read_forecasts(config, book)
     open_rows = table.rows.filter(~table.usable)
     new = open_rows.filter(pl.col("_data_version") > book.forecasted)
-    kept = _still_there(kept, open_rows, table.client)
+    kept = _in_store(kept, open_rows, table.client)
     kept, made = (
         _still_open(frame, table) for frame in (kept, _forecast_rows(after.contest, new, table))
     )
@@ -541,7 +568,7 @@ def _with_forecasts(
     return replace(after, forecasted=table.stand.number), whole
 
 
-def _still_there(told: pl.DataFrame, open_rows: pl.DataFrame, client: str) -> pl.DataFrame:
+def _in_store(told: pl.DataFrame, open_rows: pl.DataFrame, client: str) -> pl.DataFrame:
     """Without those of rows that were taken out of the store."""
     import polars as pl
 
@@ -563,10 +590,10 @@ def _still_open(told: pl.DataFrame, table: Snapshot) -> pl.DataFrame:
     return found.filter(~over).drop("_end")
 
 
-def _forecast_rows(contest: Contest, rows: pl.DataFrame, table: Snapshot) -> pl.DataFrame:
+def _forecast_rows(contest: Comparison, rows: pl.DataFrame, table: Snapshot) -> pl.DataFrame:
     import polars as pl
 
-    said = forecasts(contest, raw_columns(rows, contest.champion), rows.height)
+    said = forecast(contest, raw_columns(rows, contest.champion), rows.height)
     head = rows.select(
         pl.col(table.client).cast(pl.String).alias("_client"),
         "_date",
@@ -576,12 +603,12 @@ def _forecast_rows(contest: Contest, rows: pl.DataFrame, table: Snapshot) -> pl.
     return head.with_columns([pl.Series(name, values) for name, values in said.items()])
 
 
-def open_evidence(config: Config) -> None:
+def start_evidence(config: Config) -> None:
     """Begin the evidence about a model that was just deployed, and forecast the waiting rows."""
     table = read_snapshot(config)
     with OpenRelease(config) as release:
         model, manifest = portable.parse(release.verified("model.json")), release.manifest
-    book = read_book(config)
+    book = read_decision_state(config)
     if book is not None and manifest.get("look") == book.look:
         return
-    _keep_forecasts(config, table, _current_book(config, table, model, manifest))
+    _keep_forecasts(config, table, _current_state(config, table, model, manifest))

@@ -33,12 +33,12 @@ NEWEST = "newest rows"
 # What a deployment says of how the world moves: a way back takes the jump before it away.
 MOVES = {"swap": 1, "roll back": 1, "jump": 1, "back": -1}
 LEAST_RISK = 1e-6
-LEVEL_PRIOR = 1.0
+SHIFT_PRIOR = 1.0
 WIDEST = 15.0  # log-odds beyond are counted as that when a layer or a level is fitted
 LEAST_SLOPE = 0.05
 NEWTON_STEPS, SETTLED = 50, 1e-8
-Layer = tuple[float, float]
-Wealth = tuple[float, ...]
+Recalibration = tuple[float, float]
+LogWealth = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,23 @@ RULE = Rule()
 
 
 @dataclass(frozen=True)
-class Stakes:
+class Martingale:
     """What one challenger has earned against the champion: wealth, and moments of d.
 
     d: the champion's squared error minus the challenger's (and minus the margin, where one is
     asked for), in each row.
     """
 
-    wealth: Wealth = (0.0,) * len(FRACTIONS)
+    wealth: LogWealth = (0.0,) * len(FRACTIONS)
     rows: int = 0
     total: float = 0.0
     squares: float = 0.0
 
-    def plus(self, bets: np.ndarray, d: np.ndarray) -> Stakes:
+    def plus(self, bets: np.ndarray, d: np.ndarray) -> Martingale:
         """With the bets of more rows, shape (fractions,), and their d, shape (n,)."""
         wealth = tuple((np.array(self.wealth) + bets).tolist())
         total, squares = self.total + float(d.sum()), self.squares + float(d @ d)
-        return Stakes(wealth, self.rows + d.size, total, squares)
+        return Martingale(wealth, self.rows + d.size, total, squares)
 
     @property
     def log_evidence(self) -> float:
@@ -105,7 +105,7 @@ class Stakes:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Counters:
     """The small state between two looks.
 
     experts, own: scores of the experts' layers and of the champion's. stakes: by challenger.
@@ -116,7 +116,7 @@ class Standing:
 
     experts: tuple[float, ...] = ()
     own: tuple[float, ...] = (0.0, 0.0)
-    stakes: dict[str, Stakes] = field(default_factory=dict)
+    stakes: dict[str, Martingale] = field(default_factory=dict)
     looks: int = 0
     deployments: int = 0
     rows: int = 0
@@ -173,13 +173,15 @@ def log_mean_exp(values: np.ndarray) -> float:
     return peak + math.log(float(np.mean(np.exp(values - peak))))
 
 
-def bets(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+def betting_scores(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Summed log gains of betting on q against p, for each fraction. Shape (fractions,)."""
     edge = ((p - y) ** 2 - (q - y) ** 2) / ((p + q) * (2 - p - q))
     return np.log1p(np.outer(FRACTIONS, edge)).sum(axis=1)
 
 
-def careful_bets(y: np.ndarray, p: np.ndarray, q: np.ndarray, margin: float) -> np.ndarray:
+def betting_scores_by_margin(
+    y: np.ndarray, p: np.ndarray, q: np.ndarray, margin: float
+) -> np.ndarray:
     """The same where q must be nearer by a margin: d = (p-y)^2 - (q-y)^2 - margin.
 
     The stake is capped so that no row can cost more than 95 % of the wealth. Shape (fractions,).
@@ -191,14 +193,14 @@ def careful_bets(y: np.ndarray, p: np.ndarray, q: np.ndarray, margin: float) -> 
     return np.log1p(stake * d).sum(axis=1)
 
 
-def staked(stakes: Stakes, y: np.ndarray, p: np.ndarray, q: np.ndarray) -> Stakes:
-    return stakes.plus(bets(y, p, q), (p - y) ** 2 - (q - y) ** 2)
+def bet(stakes: Martingale, y: np.ndarray, p: np.ndarray, q: np.ndarray) -> Martingale:
+    return stakes.plus(betting_scores(y, p, q), (p - y) ** 2 - (q - y) ** 2)
 
 
-def _carefully_staked(
-    stakes: Stakes, y: np.ndarray, p: np.ndarray, q: np.ndarray, rule: Rule
-) -> Stakes:
-    gains = careful_bets(y, p, q, rule.margin)
+def _bet_by_margin(
+    stakes: Martingale, y: np.ndarray, p: np.ndarray, q: np.ndarray, rule: Rule
+) -> Martingale:
+    gains = betting_scores_by_margin(y, p, q, rule.margin)
     return stakes.plus(gains, (p - y) ** 2 - (q - y) ** 2 - rule.margin)
 
 
@@ -219,19 +221,21 @@ def gain_in_ranking(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
 # ---------------------------------------------------------------- layers, scores, blends
 
 
-def layer_on(log_odds: np.ndarray, y: np.ndarray, prior: float) -> Layer:
+def fit_recalibration(log_odds: np.ndarray, y: np.ndarray, prior: float) -> Recalibration:
     """(a, c) of the best a + c x log_odds on these rows; both are held to (0, 1) by the prior.
 
     A layer moves levels and keeps the ranking: c is at least .05.
     """
     x = np.clip(log_odds, -WIDEST, WIDEST)
-    a, c = _held_fit(np.column_stack([np.ones(x.size), x]), np.zeros(x.size), y, IDENTITY, prior)
+    a, c = _regularised_fit(
+        np.column_stack([np.ones(x.size), x]), np.zeros(x.size), y, IDENTITY, prior
+    )
     if c < LEAST_SLOPE:
-        return level_on(LEAST_SLOPE * x, y, prior), LEAST_SLOPE
+        return fit_shift(LEAST_SLOPE * x, y, prior), LEAST_SLOPE
     return float(a), float(c)
 
 
-def _held_fit(
+def _regularised_fit(
     columns: np.ndarray, offset: np.ndarray, y: np.ndarray, centre: tuple[float, ...], prior: float
 ) -> np.ndarray:
     """The w with the least log loss of offset + columns @ w, plus prior / 2 x |w - centre|^2.
@@ -263,12 +267,16 @@ def _held_fit(
     return w
 
 
-def layers_on(log_odds: np.ndarray, y: np.ndarray, rule: Rule = RULE) -> tuple[Layer, Layer]:
+def recalibrations(
+    log_odds: np.ndarray, y: np.ndarray, rule: Rule = RULE
+) -> tuple[Recalibration, Recalibration]:
     """A model as it is and recalibrated on the newest rows; as it is where these are too few."""
-    return IDENTITY, layer_on(log_odds, y, rule.prior) if y.size >= rule.layer_rows else IDENTITY
+    return IDENTITY, fit_recalibration(
+        log_odds, y, rule.prior
+    ) if y.size >= rule.layer_rows else IDENTITY
 
 
-def levelled(log_odds: np.ndarray, y: np.ndarray, halves: np.ndarray, prior: float) -> np.ndarray:
+def recentre(log_odds: np.ndarray, y: np.ndarray, halves: np.ndarray, prior: float) -> np.ndarray:
     """Log-odds moved to the level of these rows: each half by what the other half shows.
 
     Rows of one file share an effect of that file; two models put on its level are compared by what
@@ -277,17 +285,17 @@ def levelled(log_odds: np.ndarray, y: np.ndarray, halves: np.ndarray, prior: flo
     moved = np.array(log_odds, dtype=np.float64)
     for half in (0, 1):
         seen, asked = halves != half, halves == half
-        moved[asked] += level_on(log_odds[seen], y[seen], prior)
+        moved[asked] += fit_shift(log_odds[seen], y[seen], prior)
     return moved
 
 
-def level_on(log_odds: np.ndarray, y: np.ndarray, prior: float) -> float:
+def fit_shift(log_odds: np.ndarray, y: np.ndarray, prior: float) -> float:
     """The a of the best a + log_odds on these rows, held to 0 by the prior."""
     x = np.clip(log_odds, -WIDEST, WIDEST)
-    return float(_held_fit(np.ones((x.size, 1)), x, y, (0.0,), prior)[0])
+    return float(_regularised_fit(np.ones((x.size, 1)), x, y, (0.0,), prior)[0])
 
 
-def rescored(
+def update_scores(
     scores: tuple[float, ...], said: list[np.ndarray], y: np.ndarray, rule: Rule
 ) -> tuple[float, ...]:
     """Each score with these rows; rows of a file are alike, so that it counts as 100 at most."""
@@ -297,22 +305,24 @@ def rescored(
     )
 
 
-def weights(scores: tuple[float, ...]) -> np.ndarray:
+def ensemble_weights(scores: tuple[float, ...]) -> np.ndarray:
     """Shares of a blend, summing to 1, by exp(-score). Shape (scores,)."""
     relative = np.exp(-(np.array(scores) - min(scores)))
     return relative / relative.sum()
 
 
-def mean_layer(layers: tuple[Layer, ...], scores: tuple[float, ...]) -> Layer:
+def mean_recalibration(
+    layers: tuple[Recalibration, ...], scores: tuple[float, ...]
+) -> Recalibration:
     """The blend of one model's layers, which is a layer again."""
-    a, c = weights(scores) @ np.array(layers)
+    a, c = ensemble_weights(scores) @ np.array(layers)
     return float(a), float(c)
 
 
 # ---------------------------------------------------------------- the guard
 
 
-def missing(rows: int, exits: int, rule: Rule = RULE) -> str:
+def rows_lacking(rows: int, exits: int, rule: Rule = RULE) -> str:
     """What the rows still lack to be evidence, "" if they are enough."""
     lacks = [
         f"{found:,} of {least} {noun}"
@@ -329,28 +339,28 @@ def missing(rows: int, exits: int, rule: Rule = RULE) -> str:
 # ---------------------------------------------------------------- "fast"
 
 
-def judge(standing: Standing, batch: Batch, rule: Rule = RULE) -> tuple[Standing, Judgement]:
+def judge_fast(standing: Counters, batch: Batch, rule: Rule = RULE) -> tuple[Counters, Judgement]:
     """The standing with these rows, and what the rule "fast" does about them."""
     y, p, q = batch.labels, risks(batch.served), risks(batch.challengers["challenger"])
-    stakes = staked(standing.stakes.get("challenger", Stakes()), y, p, q)
+    stakes = bet(standing.stakes.get("challenger", Martingale()), y, p, q)
     after = replace(
         standing,
-        experts=rescored(standing.experts, batch.experts, y, rule),
-        own=rescored(standing.own, batch.own, y, rule),
+        experts=update_scores(standing.experts, batch.experts, y, rule),
+        own=update_scores(standing.own, batch.own, y, rule),
         stakes={"challenger": stakes},
         looks=standing.looks + 1,
         rows=standing.rows + y.size,
     )
-    bar = bar_of(after, rule)
-    main = _compared("challenger", stakes.log_evidence, bar, y, p, q)
+    bar = promotion_threshold(after, rule)
+    main = _evidence_about("challenger", stakes.log_evidence, bar, y, p, q)
     main["rows_needed"] = stakes.rows_needed(bar)
-    leaps, ranking = leaps_of(batch, rule), gain_in_ranking(y, p, q)
+    leaps, ranking = switches(batch, rule), gain_in_ranking(y, p, q)
     action, target, reason = _fast_action(after, main, leaps, ranking, rule)
     details = {"rows_since_deployment": stakes.rows, "ranking_gain_at_most": ranking}
     return after, Judgement(action, target, reason, (main, *leaps), details)
 
 
-def _compared(
+def _evidence_about(
     name: str, log_evidence: float, limit: float, y: np.ndarray, p: np.ndarray, q: np.ndarray
 ) -> dict[str, Any]:
     """One model against the champion, in numbers: E and what it must reach, Brier of both here."""
@@ -363,7 +373,7 @@ def _compared(
     }
 
 
-def leaps_of(batch: Batch, rule: Rule) -> list[dict[str, Any]]:
+def switches(batch: Batch, rule: Rule) -> list[dict[str, Any]]:
     """What these rows alone say for each former champion and for the fit on these rows.
 
     Both sides are first put on the level of these rows, which the layer follows anyway; the fit on
@@ -372,26 +382,26 @@ def leaps_of(batch: Batch, rule: Rule) -> list[dict[str, Any]]:
     y, halves = batch.labels, batch.halves
     if halves is None:
         return []
-    p = risks(levelled(batch.served, y, halves, rule.prior))
-    rivals = {name: levelled(said, y, halves, rule.prior) for name, said in batch.former.items()}
+    p = risks(recentre(batch.served, y, halves, rule.prior))
+    rivals = {name: recentre(said, y, halves, rule.prior) for name, said in batch.former.items()}
     if batch.crossed is not None and y.size >= rule.halves_rows:
         rivals[NEWEST] = batch.crossed
     limit, found = (1 + len(batch.former)) / rule.alpha, []
     for name, said in rivals.items():
         q = risks(said)
-        found.append(_compared(name, log_mean_exp(bets(y, p, q)), limit, y, p, q))
+        found.append(_evidence_about(name, log_mean_exp(betting_scores(y, p, q)), limit, y, p, q))
     return found
 
 
 def _fast_action(
-    standing: Standing,
+    standing: Counters,
     main: dict[str, Any],
     leaps: list[dict[str, Any]],
     ranking: float,
     rule: Rule,
 ) -> tuple[str, str, str]:
     """(action, target, reason) of "fast"."""
-    leap = _best_leap(leaps, rule)
+    leap = _best_switch(leaps, rule)
     if leap:
         gain = leap["brier_served"] - leap["brier"]
         what = "a model of these rows alone" if leap["name"] == NEWEST else leap["name"]
@@ -413,10 +423,10 @@ def _fast_action(
             f"the labelled rows grew from {standing.rows_then:,} to {standing.rows:,} and nothing "
             f"speaks against a model of all of them ({evidence})",
         )
-    return "none", "", f"{evidence} that the challenger is better; {still_needed(main)}"
+    return "none", "", f"{evidence} that the challenger is better; {rows_still_needed(main)}"
 
 
-def bar_of(standing: Standing, rule: Rule = RULE) -> float:
+def promotion_threshold(standing: Counters, rule: Rule = RULE) -> float:
     """What a swap must reach: less after each swap or jump, which show that this world moves.
 
     The whole again where it would be too soon after the last deployments.
@@ -425,12 +435,12 @@ def bar_of(standing: Standing, rule: Rule = RULE) -> float:
     return rule.bars[min(moves, len(rule.bars) - 1)]
 
 
-def _is_too_soon(standing: Standing, rule: Rule) -> bool:
+def _is_too_soon(standing: Counters, rule: Rule) -> bool:
     """Whether more than half of the looks would have deployed."""
     return standing.deployments + 1 > rule.grow_share * (standing.looks + rule.grow_start)
 
 
-def _best_leap(leaps: list[dict[str, Any]], rule: Rule) -> dict[str, Any] | None:
+def _best_switch(leaps: list[dict[str, Any]], rule: Rule) -> dict[str, Any] | None:
     """The model to jump to, if one has the evidence and gains enough to be worth it.
 
     The fit on these rows must beat a former champion by a lead.
@@ -443,7 +453,7 @@ def _best_leap(leaps: list[dict[str, Any]], rule: Rule) -> dict[str, Any] | None
     return max(sure, key=lambda one: gain(one) - rule.lead * (one["name"] == NEWEST), default=None)
 
 
-def _has_grown(standing: Standing, evidence: float, rule: Rule) -> bool:
+def _has_grown(standing: Counters, evidence: float, rule: Rule) -> bool:
     """Whether the rows alone promise a better model, and it is not too soon after the last ones.
 
     A fit on n rows errs by about a constant / n: what 1/n has fallen by is what rows have gained.
@@ -458,7 +468,7 @@ def _amount(evidence: float) -> str:
     return "over a million" if evidence > 1e6 else f"{evidence:,.2f}"
 
 
-def still_needed(entry: dict[str, Any]) -> str:
+def rows_still_needed(entry: dict[str, Any]) -> str:
     """How many rows more, for a person."""
     rows = entry["rows_needed"]
     if rows is None:
@@ -470,23 +480,23 @@ def still_needed(entry: dict[str, Any]) -> str:
 
 
 def judge_certified(
-    standing: Standing, batch: Batch, rule: Rule = RULE
-) -> tuple[Standing, Judgement]:
+    standing: Counters, batch: Batch, rule: Rule = RULE
+) -> tuple[Counters, Judgement]:
     """The same by the rule whose false swaps have a proven limit."""
     y, p = batch.labels, risks(batch.served)
     rivals = batch.challengers | batch.former
-    stakes: dict[str, Stakes] = {}
+    stakes: dict[str, Martingale] = {}
     found: list[dict[str, Any]] = []
     for name, said in rivals.items():
         q = risks(said)
-        limit = certified_limit(standing.swaps, len(batch.challengers), rule)
+        limit = certified_threshold(standing.swaps, len(batch.challengers), rule)
         limit = 1 / rule.alpha if name in batch.former else limit
-        stakes[name] = one = _carefully_staked(standing.stakes.get(name, Stakes()), y, p, q, rule)
-        entry = _compared(name, one.log_evidence, limit, y, p, q)
+        stakes[name] = one = _bet_by_margin(standing.stakes.get(name, Martingale()), y, p, q, rule)
+        entry = _evidence_about(name, one.log_evidence, limit, y, p, q)
         found.append(entry | {"rows_needed": one.rows_needed(limit)})
     after = replace(
         standing,
-        own=rescored(standing.own, batch.own, y, rule),
+        own=update_scores(standing.own, batch.own, y, rule),
         stakes=stakes,
         looks=standing.looks + 1,
         rows=standing.rows + y.size,
@@ -498,7 +508,7 @@ def judge_certified(
     return after, Judgement(action, target, reason, tuple(found), details)
 
 
-def certified_limit(swaps: int, challengers: int, rule: Rule = RULE) -> float:
+def certified_threshold(swaps: int, challengers: int, rule: Rule = RULE) -> float:
     """What E must reach for the next swap: challengers / alpha_j; the alpha_j add up to alpha."""
     return challengers / (rule.alpha * 6 / (math.pi**2 * (swaps + 1) ** 2))
 
@@ -506,7 +516,7 @@ def certified_limit(swaps: int, challengers: int, rule: Rule = RULE) -> float:
 def _certified_action(best: dict[str, Any], ranking: float, batch: Batch) -> tuple[str, str, str]:
     evidence = f"evidence {_amount(best['E'])} of the {best['limit']:,.0f} needed"
     if best["E"] < best["limit"]:
-        return "none", "", f"{best['name']}: {evidence}; {still_needed(best)}"
+        return "none", "", f"{best['name']}: {evidence}; {rows_still_needed(best)}"
     if ranking < 0:
         return "none", "", f"{best['name']} ranks worse than the deployed model ({evidence})"
     action = "roll back" if best["name"] in batch.former else "swap"
@@ -516,7 +526,7 @@ def _certified_action(best: dict[str, Any], ranking: float, batch: Batch) -> tup
 # ---------------------------------------------------------------- after a deployment
 
 
-def settled(standing: Standing, action: str) -> Standing:
+def after_deployment(standing: Counters, action: str) -> Counters:
     """The standing of a new champion: no bets yet, its layers scored as the challenger's were.
 
     After a jump both layers begin alike: the rows have said nothing yet of a layer on them.
@@ -535,16 +545,16 @@ def settled(standing: Standing, action: str) -> Standing:
     )
 
 
-def level_of(risks: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def calibration_in_the_large(risks: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """What a look has to keep for line_of(): how far the level lay from the risks as served.
 
     intercept: the best a of a + log-odds (held to 0 as by one observation, so that a file of one
     class alone has one), error: its standard error, n: rows.
     """
     x = log_odds_of_risks(risks)
-    shift = level_on(x, labels, LEVEL_PRIOR)
+    shift = fit_shift(x, labels, SHIFT_PRIOR)
     q = logistic(x + shift)
-    error = float((LEVEL_PRIOR + np.sum(q * (1 - q))) ** -0.5)
+    error = float((SHIFT_PRIOR + np.sum(q * (1 - q))) ** -0.5)
     return {"intercept": shift, "error": error, "n": int(labels.size)}
 
 

@@ -42,7 +42,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Inputs:
     """What a tick knows when it decides.
 
     deployed: the deployed version, None before the first.
@@ -85,7 +85,7 @@ class EvaluationResult:
     faults: tuple[DataQualityIssue, ...] = ()
 
 
-def plainly(config: Config, judged: DataVersion, *, held: bool) -> EvaluationResult:
+def evaluate_plain(config: Config, judged: DataVersion, *, held: bool) -> EvaluationResult:
     """The verdict of a policy that weighs no evidence, and of every first deployment."""
     known, stand = _gather(config, judged, held=held)
     policy = config.policy if config.policy in ("raw", "always") else "never"
@@ -96,9 +96,7 @@ def plainly(config: Config, judged: DataVersion, *, held: bool) -> EvaluationRes
     )
 
 
-def _entry(
-    config: Config, known: Evidence, stand: DataVersion, decision: Decision
-) -> dict[str, Any]:
+def _entry(config: Config, known: Inputs, stand: DataVersion, decision: Decision) -> dict[str, Any]:
     """The verdict for the history; the version deployed is known only afterwards."""
     deploys = decision.verdict == DEPLOY
     action = ("first" if known.deployed is None else "retrained") if deploys else "none"
@@ -117,25 +115,25 @@ def _entry(
     }
 
 
-def decide(policy: str, known: Evidence) -> Decision:
+def decide(policy: str, known: Inputs) -> Decision:
     """The verdict of the configured policy: "raw" (F1 fell), "always" or "never"."""
     if known.deployed is None:
         return _first(known)
     if known.held:
-        return held_by_hand(known.deployed)
+        return paused_by_hand(known.deployed)
     if policy == "never":
         return Decision(KEEP, 'the policy is "never"', judged=True)
     return _always(known) if policy == "always" else _raw(known)
 
 
-def held_by_hand(version: int) -> Decision:
+def paused_by_hand(version: int) -> Decision:
     return _waiting(
         HELD,
         f"version {version} was chosen by hand and is held; deployment.py --release-hold ends that",
     )
 
 
-def _held_by_fault(
+def _pause_for_data(
     config: Config, stand: DataVersion, faults: tuple[DataQualityIssue, ...]
 ) -> EvaluationResult:
     """The look where new rows cannot be what they say: nothing is judged by them."""
@@ -145,7 +143,7 @@ def _held_by_fault(
         "deployment.py --release-hold takes its values as they are"
     )
     decision = _waiting(FAULT, reason)
-    known = Evidence(current_version(config), held=False)
+    known = Inputs(current_version(config), held=False)
     entry = _entry(config, known, stand, decision) | {"key": f"fault {stand.number}"}
     details = {"faults": [vars(fault) | {"columns": list(fault.columns)} for fault in faults]}
     return EvaluationResult(decision, stand, entry=entry | {"details": details}, faults=faults)
@@ -156,13 +154,13 @@ def _waiting(verdict: str, reason: str) -> Decision:
     return Decision(verdict, reason, judged=False)
 
 
-def _first(known: Evidence) -> Decision:
+def _first(known: Inputs) -> Decision:
     if known.trainable:
         return _waiting(WAIT, f"no model yet: {known.trainable}")
     return Decision(DEPLOY, "the first model: there was none to compare with", judged=True)
 
 
-def _always(known: Evidence) -> Decision:
+def _always(known: Inputs) -> Decision:
     if not known.unseen:
         return _nothing_labelled(known)
     if known.trainable:
@@ -171,7 +169,7 @@ def _always(known: Evidence) -> Decision:
     return Decision(DEPLOY, f'{what}, and the policy is "always"', judged=True)
 
 
-def _nothing_labelled(known: Evidence) -> Decision:
+def _nothing_labelled(known: Inputs) -> Decision:
     if known.unlabelled:
         what = numbered(known.unlabelled, "new row")
         return _waiting(
@@ -181,7 +179,7 @@ def _nothing_labelled(known: Evidence) -> Decision:
     return Decision(KEEP, "no new labelled rows to judge by", judged=True)
 
 
-def _raw(known: Evidence) -> Decision:
+def _raw(known: Inputs) -> Decision:
     if not known.rows:
         return _nothing_labelled(known)
     what = numbered(known.rows, "new labelled row")
@@ -209,12 +207,12 @@ def numbered(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _gather(config: Config, judged: DataVersion, *, held: bool) -> tuple[Evidence, DataVersion]:
+def _gather(config: Config, judged: DataVersion, *, held: bool) -> tuple[Inputs, DataVersion]:
     """What is known for the decision, and how far the data go now; all from what is on disk.
 
     judged: where the data stood when a verdict was last given on them.
     """
-    evidence = Evidence(current_version(config), held)
+    evidence = Inputs(current_version(config), held)
     if not config.finaldata.exists() and not read_state(config)["layout"]:
         lack = (
             "no row was ingested yet; put CSV files with labelled rows into "
@@ -224,7 +222,7 @@ def _gather(config: Config, judged: DataVersion, *, held: bool) -> tuple[Evidenc
     table = read_snapshot(config)
     found: dict[str, Any] = {}
     if evidence.deployed is not None:
-        found = _of_deployed(config, table, judged)
+        found = _about_deployed(config, table, judged)
     return replace(evidence, trainable=_lack(table.known, table.schema), **found), table.stand
 
 
@@ -239,7 +237,7 @@ def _lack(known: pl.DataFrame, schema: Schema) -> str:
     return ""
 
 
-def _of_deployed(config: Config, table: Snapshot, judged: DataVersion) -> dict[str, Any]:
+def _about_deployed(config: Config, table: Snapshot, judged: DataVersion) -> dict[str, Any]:
     """How the deployed model does on labelled rows that are new to it: fields of Evidence."""
     with OpenRelease(config) as release:
         model, manifest = portable.parse(release.verified("model.json")), release.manifest
@@ -272,15 +270,15 @@ def _score_to_beat(config: Config, model: portable.Model, manifest: dict[str, An
     return f1(labels, (model.probabilities(rows) >= THRESHOLD).astype(int))
 
 
-def fault_look(config: Config, stand: DataVersion, data_version: int) -> EvaluationResult | None:
+def data_pause(config: Config, stand: DataVersion, data_version: int) -> EvaluationResult | None:
     """The look that is held by data faults of the files after the tick; None where none holds."""
     faults = tuple(fault for fault in new_issues(config, data_version) if fault.holds)
-    return _held_by_fault(config, stand, faults) if faults else None
+    return _pause_for_data(config, stand, faults) if faults else None
 
 
-def fault_since(config: Config, judged: DataVersion) -> EvaluationResult | None:
+def data_pause_since_deployment(config: Config, judged: DataVersion) -> EvaluationResult | None:
     """The same for the files after the last verdict and the deployed model's rows."""
     table = read_snapshot(config)
     with OpenRelease(config) as release:
         data_version = release.manifest["data_version"]
-    return fault_look(config, table.stand, max(data_version, judged.number))
+    return data_pause(config, table.stand, max(data_version, judged.number))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from risk.decide.comparison import Contest, Said, forecasts, look, opened
-from risk.decide.evidence import RULE, Rule, missing, risks
+from risk.decide.comparison import Comparison, Forecasts, compare, forecast, start_comparison
+from risk.decide.evidence import RULE, Rule, risks, rows_lacking
 from risk.model.candidates import Experts, Known
 from risk.model.fit import enough
 from risk.model.measures import brier
@@ -119,20 +119,20 @@ def lag_of(delay: int) -> int:
     return max(delay, 1)
 
 
-def walked(stream: Stream, policy: str, delay: int, rule: Rule = RULE) -> Walk:
+def replay_policy(stream: Stream, policy: str, delay: int, rule: Rule = RULE) -> Walk:
     """The walk of a policy by evidence, "fast" or "certified"."""
     lag, walk, looks = lag_of(delay), Walk(policy), [stream.first()]
     experts = stream.experts(looks)
-    contest = opened(policy, experts.model("all"), "version 1", experts, {}, rule)
-    said: dict[int, tuple[str, Said]] = {}
+    contest = start_comparison(policy, experts.model("all"), "version 1", experts, {}, rule)
+    said: dict[int, tuple[str, Forecasts]] = {}
     _forecast(stream, contest, looks[0] + lag, said, walk)
     waiting: list[int] = []
     for period in range(looks[0] + 1, len(stream.names)):
         waiting.append(period)
         y = np.concatenate([stream.labels[stream.rows(p)] for p in waiting])
-        if not missing(y.size, int(y.sum()), rule):
+        if not rows_lacking(y.size, int(y.sum()), rule):
             looks.append(period)
-            contest = _looked(stream, contest, looks, waiting, said, walk, rule)
+            contest = _evaluate(stream, contest, looks, waiting, said, walk, rule)
             waiting = []
         _forecast(stream, contest, period + lag, said, walk)
     return walk
@@ -140,34 +140,34 @@ def walked(stream: Stream, policy: str, delay: int, rule: Rule = RULE) -> Walk:
 
 def _forecast(
     stream: Stream,
-    contest: Contest,
+    contest: Comparison,
     period: int,
-    said: dict[int, tuple[str, Said]],
+    said: dict[int, tuple[str, Forecasts]],
     walk: Walk,
 ) -> None:
     """Keep what every model says of the period's rows before their labels are known."""
     if period < len(stream.names):
         rows = stream.rows(period)
-        found = forecasts(contest, stream.whole.rows(rows), rows.size)
+        found = forecast(contest, stream.whole.rows(rows), rows.size)
         said[period] = contest.name, found
         walk.serve(stream, period, contest.served)
 
 
-def _looked(
+def _evaluate(
     stream: Stream,
-    contest: Contest,
+    contest: Comparison,
     looks: list[int],
     waiting: list[int],
-    said: dict[int, tuple[str, Said]],
+    said: dict[int, tuple[str, Forecasts]],
     walk: Walk,
     rule: Rule,
-) -> Contest:
+) -> Comparison:
     """One look at the waiting periods' labels; the contest after it."""
     experts = stream.experts(looks)
     newest = np.concatenate([stream.rows(period) for period in waiting])
-    parts = [_said_of(stream, contest, period, said) for period in waiting]
+    parts = [_predicted(stream, contest, period, said) for period in waiting]
     before = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    outcome = look(contest, experts, newest, before, rule)
+    outcome = compare(contest, experts, newest, before, rule)
     walk.reasons[looks[-1]] = outcome.judgement.reason
     if outcome.action == "layer":
         walk.layers += 1
@@ -181,9 +181,9 @@ def _looked(
     return new
 
 
-def _said_of(
-    stream: Stream, contest: Contest, period: int, said: dict[int, tuple[str, Said]]
-) -> Said:
+def _predicted(
+    stream: Stream, contest: Comparison, period: int, said: dict[int, tuple[str, Forecasts]]
+) -> Forecasts:
     """What was said of the period then; by the present models where another champion served then.
 
     These too were fixed before the labels came.
@@ -192,7 +192,7 @@ def _said_of(
     if name == contest.name:
         return found
     rows = stream.rows(period)
-    return forecasts(contest, stream.whole.rows(rows), rows.size)
+    return forecast(contest, stream.whole.rows(rows), rows.size)
 
 
 def _was_wrong(stream: Stream, old: Model, new: Model, period: int) -> bool:
@@ -205,7 +205,7 @@ def _was_wrong(stream: Stream, old: Model, new: Model, period: int) -> bool:
     return brier(y, risks(after)) > brier(y, risks(before))
 
 
-def naive(stream: Stream, policy: str, delay: int) -> Walk:
+def replay_naive(stream: Stream, policy: str, delay: int) -> Walk:
     """The walk of one of the rules that everybody knows."""
     lag, walk, first = lag_of(delay), Walk(policy), stream.first()
     model = stream.experts([first]).model("all")

@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     import polars as pl
 
     from risk.data.snapshot import DataVersion
-    from risk.decide.comparison import Contest
-    from risk.decide.evidence import Stakes
+    from risk.decide.comparison import Comparison
+    from risk.decide.evidence import Martingale
 
 FORMAT = 1
-KEPT_STANDS = 40  # an older row's weight is below 1e-12
-NAME = "version "
-NEW_RANKINGS = ("swap", "growth", "jump")
+KEPT_DATA_VERSIONS = 40  # an older row's weight is below 1e-12
+MODEL_PREFIX = "version "
+NEW_BASE_MODELS = ("swap", "growth", "jump")
 
 
-def _no_stakes() -> Stakes:
-    from risk.decide.evidence import Stakes
+def _new_martingale() -> Martingale:
+    from risk.decide.evidence import Martingale
 
-    return Stakes()
+    return Martingale()
 
 
 @dataclass(frozen=True)
-class Book:
+class DecisionState:
     """What the next look starts from.
 
     look: the last one's name. release: the version that was current when it was written. recipe:
@@ -50,7 +50,7 @@ class Book:
     """
 
     look: str
-    contest: Contest
+    contest: Comparison
     release: int
     recipe: str
     stands: tuple[DataVersion, ...]
@@ -59,27 +59,27 @@ class Book:
     forecasted: int = 0
     forecasts: str | None = None
     base_rate: float = 0.5
-    better: Stakes = field(default_factory=_no_stakes)
-    worse: Stakes = field(default_factory=_no_stakes)
+    better: Martingale = field(default_factory=_new_martingale)
+    worse: Martingale = field(default_factory=_new_martingale)
     proven: bool = False
     entry: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ranking(self) -> int:
         """The version that first had the champion's ranking."""
-        return int(self.contest.name.removeprefix(NAME))
+        return int(self.contest.name.removeprefix(MODEL_PREFIX))
 
 
-def read_book(config: Config) -> Book | None:
+def read_decision_state(config: Config) -> DecisionState | None:
     """The book; None where there is none, or it is damaged: the evidence then begins anew."""
-    body = read_body(config)
+    body = read_state_json(config)
     try:
-        return _book_in(body) if body else None
+        return _state_from(body) if body else None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
-def read_body(config: Config) -> dict[str, Any]:
+def read_state_json(config: Config) -> dict[str, Any]:
     """The book as JSON has it, {} where there is none or it is damaged; a newer one is refused."""
     body = read_optional_json(config.evidence)
     if type(body.get("format")) is int and body["format"] > FORMAT:
@@ -89,39 +89,41 @@ def read_body(config: Config) -> dict[str, Any]:
     return body if body and checksum_holds(body) else {}
 
 
-def write_book(config: Config, book: Book, forecasts: pl.DataFrame) -> Book:
+def write_decision_state(
+    config: Config, book: DecisionState, forecasts: pl.DataFrame
+) -> DecisionState:
     """Commit the book; the forecasts' file is on disk before it, the old one goes after."""
     named = replace(book, forecasts=_write_forecasts(config, book, forecasts))
-    write_json(config.evidence, with_checksum({"format": FORMAT, **_body_of(named)}))
+    write_json(config.evidence, with_checksum({"format": FORMAT, **_json_of(named)}))
     for path in config.state_folder.glob("forecasts-*.parquet"):
         if path.name != named.forecasts:
             path.unlink()
     return named
 
 
-def settle_book(config: Config, key: str, version: int) -> None:
+def record_deployment(config: Config, key: str, version: int) -> None:
     """Note that what the look of this entry decided is done, and this version deployed.
 
     It may have another number than the look foresaw: one that is cut off leaves its own unused.
     """
-    body = read_body(config)
+    body = read_state_json(config)
     if body.get("due") is None or body["entry"]["key"] != key:
         return
-    if body["due"] in NEW_RANKINGS:
-        body["contest"]["name"] = f"{NAME}{version}"
+    if body["due"] in NEW_BASE_MODELS:
+        body["contest"]["name"] = f"{MODEL_PREFIX}{version}"
     write_json(config.evidence, with_checksum(body | {"due": None, "release": version}))
 
 
-def disown(config: Config) -> None:
+def restart_evidence(config: Config) -> None:
     """Note that somebody deployed by hand: the next look begins the evidence anew."""
-    body = read_body(config)
+    body = read_state_json(config)
     if body:
         write_json(
             config.evidence, with_checksum(body | {"due": None, "release": -1, "look": "by hand"})
         )
 
 
-def forget_client(config: Config, client: str) -> None:
+def forget_forecasts(config: Config, client: str) -> None:
     """Take one client out of the kept forecasts, for good."""
     import polars as pl
 
@@ -136,7 +138,7 @@ def forget_client(config: Config, client: str) -> None:
             write_whole(path, _parquet(others))
 
 
-def _write_forecasts(config: Config, book: Book, forecasts: pl.DataFrame) -> str | None:
+def _write_forecasts(config: Config, book: DecisionState, forecasts: pl.DataFrame) -> str | None:
     if not forecasts.height:
         return None
     today = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
@@ -153,7 +155,7 @@ def _parquet(frame: pl.DataFrame) -> bytes:
     return out.getvalue()
 
 
-def read_forecasts(config: Config, book: Book) -> pl.DataFrame:
+def read_forecasts(config: Config, book: DecisionState) -> pl.DataFrame:
     """What was said of rows without a label: _client, _date, _data_version, champion (its digest),
     and the log-odds."""
     import polars as pl
@@ -177,14 +179,14 @@ def read_forecasts(config: Config, book: Book) -> pl.DataFrame:
 # ---------------------------------------------------------------- as JSON
 
 
-def _body_of(book: Book) -> dict[str, Any]:
+def _json_of(book: DecisionState) -> dict[str, Any]:
     body = {key: value for key, value in vars(book).items() if key not in ("contest", "stands")}
-    body["stands"] = [asdict(stand) for stand in book.stands[-KEPT_STANDS:]]
+    body["stands"] = [asdict(stand) for stand in book.stands[-KEPT_DATA_VERSIONS:]]
     body |= {key: asdict(getattr(book, key)) for key in ("since", "better", "worse")}
-    return body | {"contest": _contest_body(book.contest)}
+    return body | {"contest": _comparison_json(book.contest)}
 
 
-def _contest_body(contest: Contest) -> dict[str, Any]:
+def _comparison_json(contest: Comparison) -> dict[str, Any]:
     from risk.model.candidates import recorded
 
     return {
@@ -197,44 +199,44 @@ def _contest_body(contest: Contest) -> dict[str, Any]:
     }
 
 
-def _book_in(body: dict[str, Any]) -> Book:
+def _state_from(body: dict[str, Any]) -> DecisionState:
     from risk.data.snapshot import DataVersion
 
     kept = {key: value for key, value in body.items() if key not in ("format", "checksum")}
     kept["stands"] = tuple(DataVersion(**stand) for stand in body["stands"])
     kept["since"] = DataVersion(**body["since"])
-    kept |= {key: _stakes_in(body[key]) for key in ("better", "worse")}
-    return Book(**kept | {"contest": _contest_in(body["contest"])})
+    kept |= {key: _martingale_from(body[key]) for key in ("better", "worse")}
+    return DecisionState(**kept | {"contest": _comparison_from(body["contest"])})
 
 
-def _contest_in(body: dict[str, Any]) -> Contest:
-    from risk.decide.comparison import Contest
-    from risk.decide.evidence import Standing
+def _comparison_from(body: dict[str, Any]) -> Comparison:
+    from risk.decide.comparison import Comparison
+    from risk.decide.evidence import Counters
     from risk.model.candidates import restored
     from risk.model.portable import Model
 
     standing = dict(body["standing"])
     standing["experts"], standing["own"] = tuple(standing["experts"]), tuple(standing["own"])
-    standing["stakes"] = {name: _stakes_in(one) for name, one in standing["stakes"].items()}
-    return Contest(
+    standing["stakes"] = {name: _martingale_from(one) for name, one in standing["stakes"].items()}
+    return Comparison(
         policy=body["policy"],
         champion=Model(**body["champion"]),
         name=body["name"],
-        standing=Standing(**standing),
+        standing=Counters(**standing),
         layer=tuple(body["layer"]),
-        own=_layers_in(body["own"]),
+        own=_recalibrations_from(body["own"]),
         experts={name: Model(**model) for name, model in body["experts"].items()},
-        layers={name: _layers_in(pair) for name, pair in body["layers"].items()},
+        layers={name: _recalibrations_from(pair) for name, pair in body["layers"].items()},
         former={name: Model(**model) for name, model in body["former"].items()},
         terms=tuple(restored(term) for term in body["terms"]),
     )
 
 
-def _layers_in(pair: list[list[float]]) -> Any:
+def _recalibrations_from(pair: list[list[float]]) -> Any:
     return tuple(tuple(layer) for layer in pair)
 
 
-def _stakes_in(body: dict[str, Any]) -> Stakes:
-    from risk.decide.evidence import Stakes
+def _martingale_from(body: dict[str, Any]) -> Martingale:
+    from risk.decide.evidence import Martingale
 
-    return Stakes(**{**body, "wealth": tuple(body["wealth"])})
+    return Martingale(**{**body, "wealth": tuple(body["wealth"])})

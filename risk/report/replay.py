@@ -12,7 +12,16 @@ from risk.config import Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.snapshot import feature_kinds, pandas_of
 from risk.data.store import labelled, stored_rows, today
-from risk.decide.replay import NAIVE, ORACLE, Stream, Walk, lag_of, naive, oracle, walked
+from risk.decide.replay import (
+    NAIVE,
+    ORACLE,
+    Stream,
+    Walk,
+    lag_of,
+    oracle,
+    replay_naive,
+    replay_policy,
+)
 from risk.report.figures import BLUE, INK, MUTED, RED, style
 
 if TYPE_CHECKING:
@@ -62,8 +71,8 @@ def walks_of(stream: Stream, policies: list[str], delay: int) -> list[Walk]:
             f"of {len(stream.names)} dates none is left to be served once the first model is "
             f"trained and labels take {delay} of them; give more files or a smaller --label-delay"
         )
-    known = [naive(stream, rule, delay) for rule in NAIVE]
-    return [*known, oracle(known), *(walked(stream, policy, delay) for policy in policies)]
+    known = [replay_naive(stream, rule, delay) for rule in NAIVE]
+    return [*known, oracle(known), *(replay_policy(stream, policy, delay) for policy in policies)]
 
 
 def table(walks: list[Walk], delay: int) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from risk.calllist import expected as module
 from risk.calllist.expected import Band, Expected, Line, doubts, expected, line_of, sentence
-from risk.decide.evidence import level_of
+from risk.decide.evidence import calibration_in_the_large
 from risk.model.calibration import calibration
 from risk.model.measures import auc, brier, f1
 from tests.conftest import ROOT
@@ -285,7 +285,7 @@ def test_the_test_rows_are_one_file_among_those_that_move():
 
 def test_a_look_keeps_its_level():
     risks, labels = told(5, 5000, a=0.5)
-    found = level_of(risks, labels)
+    found = calibration_in_the_large(risks, labels)
     assert found["intercept"] == pytest.approx(0.5, abs=3 * found["error"])
     assert found["error"] == pytest.approx(0.034, abs=0.003)
     assert found["n"] == 5000
@@ -293,7 +293,7 @@ def test_a_look_keeps_its_level():
 
 @pytest.mark.parametrize("labels", [0, 1])
 def test_a_look_of_one_class_has_a_level_and_a_wide_error(labels):
-    found = level_of(np.full(20, 0.3), np.full(20, labels))
+    found = calibration_in_the_large(np.full(20, 0.3), np.full(20, labels))
     assert abs(found["intercept"]) < 3
     assert found["error"] > 0.5
 

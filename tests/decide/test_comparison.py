@@ -12,36 +12,36 @@ from mixed import COLUMNS, fitted, mixed
 
 from risk.decide import comparison as contests
 from risk.decide.comparison import (
-    CERTIFIED,
+    CERTIFIED_CHALLENGERS,
     RECALIBRATED,
-    Contest,
-    Outcome,
-    Said,
+    Comparison,
+    ComparisonResult,
+    Forecasts,
+    apply_judgement,
     batch_of,
-    blend_of,
-    chosen,
-    crowned,
-    decided,
-    forecasts,
-    halves_of,
-    keys_of,
-    look,
-    moved,
+    candidate_keys,
+    compare,
+    folds_of,
+    forecast,
+    model_to_deploy,
     newest_rows,
-    opened,
+    promote,
+    start_comparison,
+    visibly_moved,
+    weighted_ensemble,
 )
 from risk.decide.evidence import (
     IDENTITY,
     NEWEST,
     RULE,
+    Counters,
     Judgement,
-    Standing,
-    judge,
+    ensemble_weights,
+    fit_recalibration,
     judge_certified,
-    layer_on,
-    mean_layer,
+    judge_fast,
+    mean_recalibration,
     risks,
-    weights,
 )
 from risk.model.candidates import Experts, Known
 from risk.model.ensemble import scaled
@@ -65,20 +65,22 @@ def newest_of(known: Known) -> np.ndarray:
     return np.flatnonzero(known.ages == 0)
 
 
-def started(policy: str, looks: int = 2, former: dict[str, Model] | None = None) -> Contest:
+def started(policy: str, looks: int = 2, former: dict[str, Model] | None = None) -> Comparison:
     """A contest whose champion is of an older seed than its experts."""
     champion = fitted(300, seed=70)
-    return opened(policy, champion, "version 4", Experts(known_after(looks)), former or {})
+    return start_comparison(
+        policy, champion, "version 4", Experts(known_after(looks)), former or {}
+    )
 
 
-def met(contest: Contest, known: Known) -> Said:
+def met(contest: Comparison, known: Known) -> Forecasts:
     """What the contest says of the newest rows."""
     newest = newest_of(known)
-    return forecasts(contest, known.rows(newest), newest.size)
+    return forecast(contest, known.rows(newest), newest.size)
 
 
-def looked(contest: Contest, known: Known, said: Said | None = None) -> Outcome:
-    return look(contest, Experts(known), newest_of(known), said or met(contest, known))
+def looked(contest: Comparison, known: Known, said: Forecasts | None = None) -> ComparisonResult:
+    return compare(contest, Experts(known), newest_of(known), said or met(contest, known))
 
 
 def verdict(action: str, target: str = "") -> Judgement:
@@ -86,13 +88,13 @@ def verdict(action: str, target: str = "") -> Judgement:
 
 
 @pytest.fixture(scope="module")
-def fast() -> Contest:
+def fast() -> Comparison:
     former = {"version 3": fitted(300, seed=71), "version 2": fitted(300, seed=72)}
     return started("fast", former=former)
 
 
 @pytest.fixture(scope="module")
-def certified() -> Contest:
+def certified() -> Comparison:
     return started("certified", former={"version 3": fitted(300, seed=71)})
 
 
@@ -105,16 +107,16 @@ def third() -> Known:
 # ---------------------------------------------------------------- opened
 
 
-def test_a_new_champion_is_served_as_it_is_and_nothing_is_staked(fast: Contest) -> None:
+def test_a_new_champion_is_served_as_it_is_and_nothing_is_staked(fast: Comparison) -> None:
     assert fast.layer == IDENTITY and fast.served == fast.champion
     scores = (0.0,) * 4
-    assert fast.standing == Standing(scores, rows=2 * PER_LOOK, rows_then=2 * PER_LOOK)
+    assert fast.standing == Counters(scores, rows=2 * PER_LOOK, rows_then=2 * PER_LOOK)
     assert list(fast.experts) == ["all", "half"]
     assert fast.own[0] == IDENTITY != fast.own[1]
     assert fast.terms and list(fast.former) == ["version 3", "version 2"]
 
 
-def test_certified_opens_with_its_three_fits_and_no_layer(certified: Contest) -> None:
+def test_certified_opens_with_its_three_fits_and_no_layer(certified: Comparison) -> None:
     assert list(certified.experts) == ["all", "last", "last3"]
     assert certified.standing.experts == (0.0,) * 6 and certified.layer == IDENTITY
 
@@ -122,13 +124,13 @@ def test_certified_opens_with_its_three_fits_and_no_layer(certified: Contest) ->
 def test_a_contest_opens_by_the_rule_that_it_is_given() -> None:
     rule = replace(RULE, layer_rows=PER_LOOK * 2 + 1)
 
-    new = opened("fast", fitted(300), "version 1", Experts(known_after(2)), {}, rule)
+    new = start_comparison("fast", fitted(300), "version 1", Experts(known_after(2)), {}, rule)
 
     assert new.own == (IDENTITY, IDENTITY)
     assert set(new.layers.values()) == {(IDENTITY, IDENTITY)}
 
 
-def test_layers_are_fitted_on_the_newest_rows_alone(fast: Contest) -> None:
+def test_layers_are_fitted_on_the_newest_rows_alone(fast: Comparison) -> None:
     known = known_after(2)
     newest = newest_of(known)
 
@@ -138,7 +140,7 @@ def test_layers_are_fitted_on_the_newest_rows_alone(fast: Contest) -> None:
     ]:
         log_odds = model.log_odds_of(known.rows(newest), newest.size)
         assert plain == IDENTITY
-        assert layer == pytest.approx(layer_on(log_odds, known.labels[newest], RULE.prior))
+        assert layer == pytest.approx(fit_recalibration(log_odds, known.labels[newest], RULE.prior))
 
 
 @pytest.mark.parametrize(
@@ -169,20 +171,20 @@ def test_the_newest_rows_are_those_of_whole_looks(
     ],
 )
 def test_a_layer_that_nobody_would_see_stays(new: Any, found: Any) -> None:
-    assert moved((0.1, 1.0), new) == found
+    assert visibly_moved((0.1, 1.0), new) == found
 
 
 # ---------------------------------------------------------------- forecasts and batches
 
 
-def with_layer(contest: Contest) -> Contest:
+def with_layer(contest: Comparison) -> Comparison:
     """The contest with a layer and unequal scores, so that every forecast differs."""
     scores = tuple(0.3 * at for at in range(len(contest.standing.experts)))
     standing = replace(contest.standing, experts=scores, own=(0.4, 0.1))
     return replace(contest, layer=(0.3, 0.9), standing=standing)
 
 
-def test_every_forecast_is_that_of_its_model(fast: Contest, third: Known) -> None:
+def test_every_forecast_is_that_of_its_model(fast: Comparison, third: Known) -> None:
     contest = with_layer(fast)
     table = table_of(third.features.iloc[newest_of(third)], COLUMNS)
 
@@ -206,19 +208,19 @@ def test_every_forecast_is_that_of_its_model(fast: Contest, third: Known) -> Non
 
 
 def test_the_rivals_of_certified_are_the_bare_fits_and_the_recalibrated_champion(
-    certified: Contest, third: Known
+    certified: Comparison, third: Known
 ) -> None:
     said = met(certified, third)
 
     rivals = {key for key in said if key.startswith("rival ")}
-    assert rivals == {f"rival {name}" for name in (*CERTIFIED, RECALIBRATED)}
-    for name, expert in CERTIFIED.items():
+    assert rivals == {f"rival {name}" for name in (*CERTIFIED_CHALLENGERS, RECALIBRATED)}
+    for name, expert in CERTIFIED_CHALLENGERS.items():
         assert np.array_equal(said[f"rival {name}"], said[f"{expert} 0"])
     assert np.array_equal(said[f"rival {RECALIBRATED}"], said["own 1"])
     assert np.array_equal(said["served"], said["own 0"])
 
 
-def test_the_challenger_is_the_blend_of_the_layers_by_their_scores(fast: Contest) -> None:
+def test_the_challenger_is_the_blend_of_the_layers_by_their_scores(fast: Comparison) -> None:
     contest = with_layer(fast)
     table = table_of(mixed(100, seed=50)[0], COLUMNS)
     layered = [
@@ -227,15 +229,15 @@ def test_the_challenger_is_the_blend_of_the_layers_by_their_scores(fast: Contest
         for layer in contest.layers[name]
     ]
 
-    found = blend_of(contest.experts, contest.layers, contest.standing).log_odds(table)
+    found = weighted_ensemble(contest.experts, contest.layers, contest.standing).log_odds(table)
 
-    shares = weights((0.0, 0.3, 0.6, 0.9))
+    shares = ensemble_weights((0.0, 0.3, 0.6, 0.9))
     mean = sum(s * m.log_odds(table) for s, m in zip(shares, layered, strict=True))
     assert found == pytest.approx(np.asarray(mean), abs=1e-12)
     assert len(contest.challenger.terms) == len(contest.experts["all"].terms)
 
 
-def test_a_batch_has_the_experts_in_the_order_of_their_scores(fast: Contest) -> None:
+def test_a_batch_has_the_experts_in_the_order_of_their_scores(fast: Comparison) -> None:
     names = [
         "served",
         "own 0",
@@ -253,7 +255,7 @@ def test_a_batch_has_the_experts_in_the_order_of_their_scores(fast: Contest) -> 
 
     batch = batch_of(fast, y, said, clients, None)
 
-    assert keys_of(fast) == ["all 0", "all 1", "half 0", "half 1"]
+    assert candidate_keys(fast) == ["all 0", "all 1", "half 0", "half 1"]
     assert [x[0] for x in batch.experts] == [4.0, 6.0, 5.0, 3.0]
     assert (batch.served[0], [x[0] for x in batch.own]) == (0.0, [1.0, 2.0])
     assert {name: x[0] for name, x in batch.challengers.items()} == {"challenger": 7.0}
@@ -270,18 +272,18 @@ def test_all_rows_of_a_client_are_in_one_half_and_the_halves_are_alike(kind: typ
     names = rng.integers(0, 101, 500)
     clients = np.array([f"client {at}" for at in names], dtype=object) if kind is object else names
 
-    halves = halves_of(clients)
+    halves = folds_of(clients)
 
     of_client = {client: set(halves[clients == client].tolist()) for client in set(clients)}
     assert {len(found) for found in of_client.values()} == {1}
     counted = sum(next(iter(found)) for found in of_client.values())
     assert abs(counted - len(of_client) / 2) <= 0.5
     order = rng.permutation(500)
-    assert np.array_equal(halves_of(clients[order]), halves[order])
+    assert np.array_equal(folds_of(clients[order]), halves[order])
 
 
 def test_halves_do_not_follow_the_order_of_the_names() -> None:
-    halves = halves_of(np.array([f"{at:04d}" for at in range(400)]))
+    halves = folds_of(np.array([f"{at:04d}" for at in range(400)]))
 
     assert 80 < np.sum(halves[:200]) < 120
     assert 150 < np.sum(halves[1:] != halves[:-1]) < 250
@@ -292,7 +294,7 @@ def test_halves_do_not_follow_the_order_of_the_names() -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_look_judges_what_was_said_and_nothing_else(
-    policy: str, fast: Contest, certified: Contest, third: Known
+    policy: str, fast: Comparison, certified: Comparison, third: Known
 ) -> None:
     contest = fast if policy == "fast" else certified
     newest = newest_of(third)
@@ -301,8 +303,8 @@ def test_a_look_judges_what_was_said_and_nothing_else(
     outcome = looked(contest, third, said)
 
     y, clients = third.labels[newest], third.clients[newest]
-    cross = contests.crossed(list(contest.terms), third, newest, halves_of(clients))
-    step = judge if policy == "fast" else judge_certified
+    cross = contests.crossed(list(contest.terms), third, newest, folds_of(clients))
+    step = judge_fast if policy == "fast" else judge_certified
     batch = batch_of(contest, y, said, clients, cross if policy == "fast" else None)
     standing, judgement = step(contest.standing, batch)
     assert outcome.judgement == judgement
@@ -311,7 +313,7 @@ def test_a_look_judges_what_was_said_and_nothing_else(
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_refit_has_no_influence_on_the_judgement(
-    policy: str, fast: Contest, certified: Contest, third: Known
+    policy: str, fast: Comparison, certified: Comparison, third: Known
 ) -> None:
     contest = fast if policy == "fast" else certified
     labels = np.where(third.ages > 0, 1 - third.labels, third.labels)
@@ -326,7 +328,7 @@ def test_the_refit_has_no_influence_on_the_judgement(
     assert other.refitted.experts["all"] != plain.refitted.experts["all"]
 
 
-def test_every_model_is_fitted_anew_after_the_judgement(fast: Contest, third: Known) -> None:
+def test_every_model_is_fitted_anew_after_the_judgement(fast: Comparison, third: Known) -> None:
     outcome = looked(fast, third)
 
     experts = Experts(third)
@@ -337,12 +339,12 @@ def test_every_model_is_fitted_anew_after_the_judgement(fast: Contest, third: Kn
 
 @pytest.mark.parametrize(("rows", "named"), [(149, False), (150, True)])
 def test_the_fit_on_the_newest_rows_is_asked_only_where_there_are_enough(
-    fast: Contest, third: Known, rows: int, named: bool
+    fast: Comparison, third: Known, rows: int, named: bool
 ) -> None:
     newest = newest_of(third)[:rows]
-    said = forecasts(fast, third.rows(newest), rows)
+    said = forecast(fast, third.rows(newest), rows)
 
-    outcome = look(fast, Experts(third), newest, said)
+    outcome = compare(fast, Experts(third), newest, said)
 
     names = [one["name"] for one in outcome.judgement.evidence]
     assert names == ["challenger", "version 3", "version 2"] + [NEWEST] * named
@@ -352,14 +354,16 @@ def test_the_fit_on_the_newest_rows_is_asked_only_where_there_are_enough(
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_same_look_comes_out_the_same(
-    policy: str, fast: Contest, certified: Contest, third: Known
+    policy: str, fast: Comparison, certified: Comparison, third: Known
 ) -> None:
     contest = fast if policy == "fast" else certified
 
     assert looked(contest, third) == looked(contest, third)
 
 
-def test_the_forecasts_of_then_are_judged_and_not_those_of_now(fast: Contest, third: Known) -> None:
+def test_the_forecasts_of_then_are_judged_and_not_those_of_now(
+    fast: Comparison, third: Known
+) -> None:
     now = met(fast, third)
     then = now | {"rival challenger": -now["rival challenger"]}
 
@@ -373,12 +377,12 @@ def test_the_forecasts_of_then_are_judged_and_not_those_of_now(fast: Contest, th
 # ---------------------------------------------------------------- what the judgement makes of it
 
 
-def test_without_a_deployment_only_the_layer_moves(fast: Contest, third: Known) -> None:
-    outcome = decided(fast, fast, verdict("none"), Experts(third), RULE)
+def test_without_a_deployment_only_the_layer_moves(fast: Comparison, third: Known) -> None:
+    outcome = apply_judgement(fast, fast, verdict("none"), Experts(third), RULE)
 
     own = outcome.contest.own
     assert outcome.action == "layer" and outcome.judged is None
-    assert outcome.contest.layer == mean_layer(own, fast.standing.own) != IDENTITY
+    assert outcome.contest.layer == mean_recalibration(own, fast.standing.own) != IDENTITY
     assert outcome.model == outcome.contest.served == scaled(fast.champion, outcome.contest.layer)
     assert (outcome.contest.champion, outcome.contest.name) == (fast.champion, "version 4")
     assert outcome.contest.former == fast.former
@@ -386,19 +390,21 @@ def test_without_a_deployment_only_the_layer_moves(fast: Contest, third: Known) 
 
 @pytest.mark.parametrize(("away", "action"), [(0.0, "none"), (0.019, "none"), (0.03, "layer")])
 def test_a_layer_that_hardly_moves_is_nothing_to_deploy(
-    fast: Contest, third: Known, away: float, action: str
+    fast: Comparison, third: Known, away: float, action: str
 ) -> None:
-    a, c = decided(fast, fast, verdict("none"), Experts(third), RULE).contest.layer
+    a, c = apply_judgement(fast, fast, verdict("none"), Experts(third), RULE).contest.layer
     before = replace(fast, layer=(a + away, c))
 
-    outcome = decided(before, before, verdict("none"), Experts(third), RULE)
+    outcome = apply_judgement(before, before, verdict("none"), Experts(third), RULE)
 
     assert outcome.action == action and (outcome.model is None) == (action == "none")
     assert outcome.contest.layer == ((a, c) if action == "layer" else before.layer)
 
 
-def test_certified_serves_its_champion_as_it_was_proven(certified: Contest, third: Known) -> None:
-    outcome = decided(certified, certified, verdict("none"), Experts(third), RULE)
+def test_certified_serves_its_champion_as_it_was_proven(
+    certified: Comparison, third: Known
+) -> None:
+    outcome = apply_judgement(certified, certified, verdict("none"), Experts(third), RULE)
 
     assert (outcome.action, outcome.model, outcome.contest.layer) == ("none", None, IDENTITY)
     assert outcome.contest.own[1] != IDENTITY
@@ -406,14 +412,16 @@ def test_certified_serves_its_champion_as_it_was_proven(certified: Contest, thir
 
 @pytest.mark.parametrize("action", ["swap", "growth"])
 def test_a_swap_deploys_the_refit_and_names_the_model_that_was_bet_on(
-    fast: Contest, third: Known, action: str
+    fast: Comparison, third: Known, action: str
 ) -> None:
     after = with_layer(fast)
 
-    outcome = decided(after, fast, verdict(action, "challenger"), Experts(third), RULE)
+    outcome = apply_judgement(after, fast, verdict(action, "challenger"), Experts(third), RULE)
 
     fresh = outcome.refitted
-    assert outcome.contest.champion == blend_of(fresh.experts, fresh.layers, after.standing)
+    assert outcome.contest.champion == weighted_ensemble(
+        fresh.experts, fresh.layers, after.standing
+    )
     assert outcome.judged == fast.challenger != outcome.contest.champion
     assert outcome.model == outcome.contest.served
     assert outcome.contest.former == {
@@ -426,8 +434,8 @@ def test_a_swap_deploys_the_refit_and_names_the_model_that_was_bet_on(
     assert outcome.refitted.standing.deployments == 0
 
 
-def test_a_jump_deploys_the_fit_on_the_newest_rows(fast: Contest, third: Known) -> None:
-    outcome = decided(fast, fast, verdict("jump", NEWEST), Experts(third), RULE)
+def test_a_jump_deploys_the_fit_on_the_newest_rows(fast: Comparison, third: Known) -> None:
+    outcome = apply_judgement(fast, fast, verdict("jump", NEWEST), Experts(third), RULE)
 
     assert outcome.contest.champion == Experts(third).model("last")
     assert outcome.judged is None
@@ -435,9 +443,9 @@ def test_a_jump_deploys_the_fit_on_the_newest_rows(fast: Contest, third: Known) 
 
 
 def test_going_back_takes_the_former_champion_out_of_the_former_ones(
-    fast: Contest, third: Known
+    fast: Comparison, third: Known
 ) -> None:
-    outcome = decided(fast, fast, verdict("back", "version 2"), Experts(third), RULE)
+    outcome = apply_judgement(fast, fast, verdict("back", "version 2"), Experts(third), RULE)
 
     assert outcome.contest.champion == fast.former["version 2"]
     assert outcome.contest.name == "version 2" and outcome.judged is None
@@ -447,20 +455,22 @@ def test_going_back_takes_the_former_champion_out_of_the_former_ones(
     }
 
 
-@pytest.mark.parametrize("target", list(CERTIFIED))
+@pytest.mark.parametrize("target", list(CERTIFIED_CHALLENGERS))
 def test_a_certified_swap_deploys_the_refit_of_its_rival(
-    certified: Contest, third: Known, target: str
+    certified: Comparison, third: Known, target: str
 ) -> None:
-    outcome = decided(certified, certified, verdict("swap", target), Experts(third), RULE)
+    outcome = apply_judgement(certified, certified, verdict("swap", target), Experts(third), RULE)
 
-    assert outcome.contest.champion == Experts(third).model(CERTIFIED[target])
-    assert outcome.judged == certified.experts[CERTIFIED[target]]
+    assert outcome.contest.champion == Experts(third).model(CERTIFIED_CHALLENGERS[target])
+    assert outcome.judged == certified.experts[CERTIFIED_CHALLENGERS[target]]
     assert outcome.contest.former == {"version 4": certified.champion}
     assert outcome.contest.standing.swaps == 1
 
 
-def test_a_certified_recalibration_keeps_the_ranking(certified: Contest, third: Known) -> None:
-    outcome = decided(certified, certified, verdict("swap", RECALIBRATED), Experts(third), RULE)
+def test_a_certified_recalibration_keeps_the_ranking(certified: Comparison, third: Known) -> None:
+    outcome = apply_judgement(
+        certified, certified, verdict("swap", RECALIBRATED), Experts(third), RULE
+    )
 
     champion = certified.champion
     assert outcome.contest.champion == scaled(champion, outcome.refitted.own[1])
@@ -468,8 +478,10 @@ def test_a_certified_recalibration_keeps_the_ranking(certified: Contest, third: 
     assert outcome.refitted.own[1] != certified.own[1]
 
 
-def test_a_certified_rollback_swaps_the_two_champions(certified: Contest, third: Known) -> None:
-    outcome = decided(certified, certified, verdict("roll back", "version 3"), Experts(third), RULE)
+def test_a_certified_rollback_swaps_the_two_champions(certified: Comparison, third: Known) -> None:
+    outcome = apply_judgement(
+        certified, certified, verdict("roll back", "version 3"), Experts(third), RULE
+    )
 
     assert outcome.contest.name == "version 3"
     assert outcome.contest.champion == certified.former["version 3"]
@@ -477,14 +489,14 @@ def test_a_certified_rollback_swaps_the_two_champions(certified: Contest, third:
 
 
 def test_the_judged_model_can_be_crowned_in_place_of_a_refused_refit(
-    fast: Contest, third: Known
+    fast: Comparison, third: Known
 ) -> None:
     said = verdict("swap", "challenger")
-    outcome = decided(fast, fast, said, Experts(third), RULE)
-    model, judged = chosen(outcome.refitted, fast, said, Experts(third))
+    outcome = apply_judgement(fast, fast, said, Experts(third), RULE)
+    model, judged = model_to_deploy(outcome.refitted, fast, said, Experts(third))
     assert judged is not None and model == outcome.contest.champion
 
-    new = crowned(outcome.refitted, judged, said, Experts(third), RULE)
+    new = promote(outcome.refitted, judged, said, Experts(third), RULE)
 
     assert new.champion == judged
     assert (new.former, new.standing) == (outcome.contest.former, outcome.contest.standing)
@@ -497,7 +509,7 @@ def test_former_champions_are_kept_within_limits_the_newest_first(
     contest, experts, target = started(policy), Experts(third), "challenger"
 
     for version in range(5, 9):
-        new = crowned(contest, fitted(200, seed=version), verdict("swap", target), experts, RULE)
+        new = promote(contest, fitted(200, seed=version), verdict("swap", target), experts, RULE)
         contest = replace(new, name=f"version {version}")
 
     assert list(contest.former) == [f"version {at}" for at in (7, 6)][:most]
@@ -509,12 +521,12 @@ def test_a_name_never_stands_for_two_models(third: Known) -> None:
     contest, experts = started("fast"), Experts(third)
     models = {"version 4": contest.champion}
     for version in (5, 6):
-        new = crowned(contest, fitted(200, seed=version), verdict("swap", ""), experts, RULE)
+        new = promote(contest, fitted(200, seed=version), verdict("swap", ""), experts, RULE)
         contest = replace(new, name=f"version {version}")
         models[contest.name] = contest.champion
 
     for target in ("version 4", "version 5", "version 4", "version 6"):
-        contest = crowned(contest, models[target], verdict("back", target), experts, RULE)
+        contest = promote(contest, models[target], verdict("back", target), experts, RULE)
         assert contest.name == target not in contest.former
         held = contest.former | {contest.name: contest.champion}
         assert held.keys() == models.keys()
@@ -524,7 +536,7 @@ def test_a_name_never_stands_for_two_models(third: Known) -> None:
 def test_the_champion_of_now_is_kept_where_a_former_one_bears_its_name(third: Known) -> None:
     contest = started("fast", former={"version 4": fitted(200, seed=1)})
 
-    new = crowned(contest, fitted(200, seed=2), verdict("swap", ""), Experts(third), RULE)
+    new = promote(contest, fitted(200, seed=2), verdict("swap", ""), Experts(third), RULE)
 
     assert new.former == {"version 4": contest.champion}
 
@@ -541,7 +553,7 @@ def test_a_world_that_turns_over_is_jumped_to_and_back_again() -> None:
         known = replace(known, labels=np.where(turned, 1 - known.labels, known.labels))
         experts = Experts(known)
         if contest is None:
-            contest = opened("fast", experts.model("all"), "version 1", experts, {})
+            contest = start_comparison("fast", experts.model("all"), "version 1", experts, {})
             continue
         outcome = looked(contest, known)
         contest = outcome.contest

@@ -36,9 +36,9 @@ from world import (
 import risk.decide.evaluation
 from ingestion import ingest
 from risk.config import Outcome, PipelineError
-from risk.decide.comparison import Outcome as LookOutcome
-from risk.decide.comparison import forecasts, opened
-from risk.decide.evaluation import _guarded
+from risk.decide.comparison import ComparisonResult as LookOutcome
+from risk.decide.comparison import forecast, start_comparison
+from risk.decide.evaluation import _guard
 from risk.decide.evidence import Judgement
 from risk.decide.state import read_forecasts
 from risk.files import releases
@@ -280,7 +280,7 @@ def said_in(project: Project, name: str, rows: list[str]) -> tuple[Outcome, dict
 
     def spy(contest: Any, experts: Any, newest: Any, said: Any) -> Any:
         told.update(said=said, present=contest, raw=experts.known.rows(newest), rows=newest.size)
-        return risk.decide.comparison.look(contest, experts, newest, said)
+        return risk.decide.comparison.compare(contest, experts, newest, said)
 
     with mock.patch.object(risk.decide.evaluation, "look", spy):
         return tick(project, name, rows), told
@@ -306,11 +306,11 @@ def test_labels_that_come_later_are_judged_by_what_was_said_when_the_rows_came(
 
     assert waited.text.startswith("waited: 80 new rows without a label to judge by")
     assert kept.height == 80
-    expected = forecasts(then.contest, raw_of(rows), 80)
+    expected = forecast(then.contest, raw_of(rows), 80)
     assert {name: values.tolist() for name, values in told["said"].items()} == {
         name: pytest.approx(values.tolist(), abs=1e-12) for name, values in expected.items()
     }
-    present = forecasts(told["present"], raw_of(rows), 80)
+    present = forecast(told["present"], raw_of(rows), 80)
     rival = next(name for name in present if name.startswith("rival"))
     assert np.abs(present[rival] - expected[rival]).max() > 1e-3  # else this could not fail
     assert said.data["evidence"]["rows"] == 80
@@ -343,7 +343,7 @@ def test_without_a_date_the_clients_next_labelled_row_is_judged_by_what_was_said
     said, told = said_in(certified, "labels", later_rows)
 
     assert said.data["evidence"]["details"]["forecasts_judged"] == 70
-    expected = forecasts(then.contest, raw_of(then_rows), 70)["served"]
+    expected = forecast(then.contest, raw_of(then_rows), 70)["served"]
     assert told["said"]["served"].tolist() == pytest.approx(expected.tolist(), abs=1e-12)
 
 
@@ -364,7 +364,7 @@ def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_m
 
     def spy(contest: Any, experts: Any, newest: Any, said: Any) -> Any:
         told.update(said)
-        return risk.decide.comparison.look(contest, experts, newest, said)
+        return risk.decide.comparison.compare(contest, experts, newest, said)
 
     later = today + datetime.timedelta(days=4)
     with (
@@ -377,7 +377,7 @@ def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_m
     assert (kept, idle) == (60, "idle")
     assert matured.data["evidence"]["rows"] == 60
     assert matured.data["evidence"]["details"]["forecasts_judged"] == 60
-    expected = forecasts(then.contest, raw_of(rows), 60)["served"]
+    expected = forecast(then.contest, raw_of(rows), 60)["served"]
     assert told["served"].tolist() == pytest.approx(expected.tolist(), abs=1e-12)
 
 
@@ -544,13 +544,13 @@ def guarded(project: Project, refit: portable.Model, flip: bool) -> tuple[LookOu
         np.zeros(200, dtype=np.int64),
     )
     experts = Experts(known)
-    contest = opened("fast", GOOD, "version 1", experts, {})
+    contest = start_comparison("fast", GOOD, "version 1", experts, {})
     contest = replace(contest, layer=(0.0, 1.0))
     judgement = Judgement("swap", "challenger", "it is better", (), {})
     new = replace(contest, champion=refit, name="version 2")
     outcome = LookOutcome(new, judgement, "swap", refit, FAIR, contest)
     present = replace(book(project), contest=contest)
-    return _guarded(project.config, present, outcome, experts, np.arange(200))
+    return _guard(project.config, present, outcome, experts, np.arange(200))
 
 
 def test_a_refit_that_does_worse_on_test_data_gives_way_to_the_model_that_was_judged(
@@ -598,7 +598,7 @@ def test_without_test_data_new_rows_out_of_fold_speak_alone(started: Project) ->
 def test_a_judged_model_that_is_deployed_says_which_rows_it_learned_from(
     started: Project,
 ) -> None:
-    real = risk.decide.evaluation._guarded
+    real = risk.decide.evaluation._guard
 
     def refuse(config: Any, present: Any, outcome: Any, experts: Any, fresh: Any) -> Any:
         with mock.patch.object(

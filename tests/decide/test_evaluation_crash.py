@@ -26,8 +26,8 @@ RENAMES = 40
 
 # Where a tick is killed: before or after the n-th call of a function.
 PLACES = [
-    ("risk.decide.evaluation.write_book", "before", 1),
-    ("risk.decide.evaluation.write_book", "after", 1),
+    ("risk.decide.evaluation.write_decision_state", "before", 1),
+    ("risk.decide.evaluation.write_decision_state", "after", 1),
     ("risk.record.history.record", "before", 1),
     ("risk.record.history.record", "after", 1),
     ("training.publish", "after", 1),
@@ -36,7 +36,7 @@ PLACES = [
     ("deployment.make_current", "after", 1),
     ("deployment.deploy", "after", 1),
     ("risk.record.history.record", "after", 2),
-    ("risk.decide.state.settle_book", "after", 1),
+    ("risk.decide.state.record_deployment", "after", 1),
     ("reporting.report", "after", 1),
 ]
 SAMPLES = {"jump": range(len(PLACES)), "none": (1, 2, 3, 10), "layer": (1, 6, 7, 8)}

@@ -19,29 +19,29 @@ from risk.decide.evidence import (
     NEWEST,
     RULE,
     Batch,
+    Counters,
     Judgement,
+    Martingale,
     Rule,
-    Stakes,
-    Standing,
-    bets,
-    careful_bets,
-    certified_limit,
+    after_deployment,
+    betting_scores,
+    betting_scores_by_margin,
+    certified_threshold,
+    ensemble_weights,
+    fit_recalibration,
+    fit_shift,
     gain_in_ranking,
-    judge,
     judge_certified,
-    layer_on,
-    layers_on,
-    leaps_of,
-    level_on,
-    levelled,
+    judge_fast,
     log_mean_exp,
-    mean_layer,
-    missing,
-    rescored,
+    mean_recalibration,
+    recalibrations,
+    recentre,
     risks,
-    settled,
-    still_needed,
-    weights,
+    rows_lacking,
+    rows_still_needed,
+    switches,
+    update_scores,
 )
 from risk.model.measures import auc, placements
 
@@ -79,7 +79,7 @@ def test_the_bets_are_the_sum_of_the_logs_of_the_docstring() -> None:
             total += math.log(1 + k / spread * ((served - label) ** 2 - (other - label) ** 2))
         expected.append(total)
 
-    assert bets(y, p, q) == pytest.approx(expected, rel=1e-12)
+    assert betting_scores(y, p, q) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_careful_bets_are_those_of_the_design() -> None:
@@ -94,13 +94,17 @@ def test_the_careful_bets_are_those_of_the_design() -> None:
             total += math.log(1 + min(k / ((served + other) * (2 - served - other)), 0.95 / c) * d)
         expected.append(total)
 
-    assert careful_bets(y, p, q, 0.001) == pytest.approx(expected, rel=1e-12)
+    assert betting_scores_by_margin(y, p, q, 0.001) == pytest.approx(expected, rel=1e-12)
 
 
 def after(p: float, q: float, y: int, margin: float | None = None) -> np.ndarray:
     """What one row leaves of a wealth of 1, for each fraction."""
     one, other, label = np.array([p]), np.array([q]), np.array([y])
-    won = bets(label, one, other) if margin is None else careful_bets(label, one, other, margin)
+    won = (
+        betting_scores(label, one, other)
+        if margin is None
+        else betting_scores_by_margin(label, one, other, margin)
+    )
     return np.exp(won)
 
 
@@ -153,8 +157,8 @@ def test_no_row_takes_the_whole_wealth(p: float, q: float, y: int) -> None:
 def test_equal_risks_bet_nothing_and_a_margin_costs_them() -> None:
     y, p, _ = rows(50)
 
-    assert bets(y, p, p).tolist() == [0.0] * 4
-    assert careful_bets(y, p, p, 0.001).max() < 0
+    assert betting_scores(y, p, p).tolist() == [0.0] * 4
+    assert betting_scores_by_margin(y, p, p, 0.001).max() < 0
 
 
 def test_risks_stay_a_millionth_away_from_certainty() -> None:
@@ -166,8 +170,8 @@ def test_risks_stay_a_millionth_away_from_certainty() -> None:
 
 
 def test_the_evidence_is_the_mean_wealth_over_the_fractions_also_where_it_overflows() -> None:
-    assert Stakes().log_evidence == 0.0
-    assert Stakes((0.1, -0.4, 1.2, -3.0)).log_evidence == pytest.approx(
+    assert Martingale().log_evidence == 0.0
+    assert Martingale((0.1, -0.4, 1.2, -3.0)).log_evidence == pytest.approx(
         math.log(sum(math.exp(b) for b in (0.1, -0.4, 1.2, -3.0)) / 4)
     )
     assert log_mean_exp(np.array([2000.0, 0.0, -5.0, 0.0])) == pytest.approx(2000 - math.log(4))
@@ -175,11 +179,9 @@ def test_the_evidence_is_the_mean_wealth_over_the_fractions_also_where_it_overfl
 
 def test_stakes_add_up_over_looks() -> None:
     y, p, q = rows(90)
-    once = evidence.staked(Stakes(), y, p, q)
+    once = evidence.bet(Martingale(), y, p, q)
 
-    twice = evidence.staked(
-        evidence.staked(Stakes(), y[:30], p[:30], q[:30]), y[30:], p[30:], q[30:]
-    )
+    twice = evidence.bet(evidence.bet(Martingale(), y[:30], p[:30], q[:30]), y[30:], p[30:], q[30:])
 
     d = [(s - label) ** 2 - (c - label) ** 2 for label, s, c in zip(y, p, q, strict=True)]
     assert twice.wealth == pytest.approx(once.wealth, rel=1e-12)
@@ -193,7 +195,7 @@ def test_stakes_add_up_over_looks() -> None:
 
 def test_the_rows_needed_follow_the_running_formula() -> None:
     d = np.array([0.3, -0.1, 0.2, -0.2, 0.1])
-    stakes = Stakes().plus(np.array([0.1, 0.2, 0.3, 0.1]), d)
+    stakes = Martingale().plus(np.array([0.1, 0.2, 0.3, 0.1]), d)
     g, v = sum(d) / 5, sum(x * x for x in d) / 5 - (sum(d) / 5) ** 2
 
     needed = stakes.rows_needed(1e9)
@@ -204,24 +206,24 @@ def test_the_rows_needed_follow_the_running_formula() -> None:
 @pytest.mark.parametrize(
     ("stakes", "needed"),
     [
-        (Stakes(), None),
-        (Stakes(rows=1, total=0.2, squares=0.04), None),
-        (Stakes(rows=50, total=-0.1, squares=3.0), None),
-        (Stakes(rows=50, total=0.0, squares=3.0), None),
-        (Stakes(rows=50, total=10.0, squares=3.0), 100),
-        (Stakes((9.0,) * 4, rows=50, total=1.0, squares=9.0), 100),
-        (Stakes(rows=50, total=10.0, squares=50 * 0.2**2 - 1e-15), 100),
+        (Martingale(), None),
+        (Martingale(rows=1, total=0.2, squares=0.04), None),
+        (Martingale(rows=50, total=-0.1, squares=3.0), None),
+        (Martingale(rows=50, total=0.0, squares=3.0), None),
+        (Martingale(rows=50, total=10.0, squares=3.0), 100),
+        (Martingale((9.0,) * 4, rows=50, total=1.0, squares=9.0), 100),
+        (Martingale(rows=50, total=10.0, squares=50 * 0.2**2 - 1e-15), 100),
     ],
 )
 def test_the_rows_needed_are_at_least_100_and_unknown_without_evidence(
-    stakes: Stakes, needed: int | None
+    stakes: Martingale, needed: int | None
 ) -> None:
     assert stakes.rows_needed(3.0) == needed
 
 
 def test_the_rows_needed_are_told_with_their_spread() -> None:
-    assert still_needed({"rows_needed": 2000}) == "about 2,000 rows more (800 to 5,000)"
-    assert still_needed({"rows_needed": None}) == "no evidence for it so far"
+    assert rows_still_needed({"rows_needed": 2000}) == "about 2,000 rows more (800 to 5,000)"
+    assert rows_still_needed({"rows_needed": None}) == "no evidence for it so far"
 
 
 # ---------------------------------------------------------------- ranking
@@ -300,7 +302,7 @@ def test_a_layer_is_where_loss_and_prior_are_least(
 ) -> None:
     x, y = odd_rows(1, spread, shift, 0.3)
 
-    a, c = layer_on(x, y, prior)
+    a, c = fit_recalibration(x, y, prior)
 
     step = 1e-4
     slopes = [
@@ -314,7 +316,7 @@ def test_a_layer_is_where_loss_and_prior_are_least(
 def test_a_layer_undoes_a_known_distortion() -> None:
     y, _, q = rows(40_000)
 
-    a, c = layer_on((logit(q) - 0.7) / 0.5, y, RULE.prior)
+    a, c = fit_recalibration((logit(q) - 0.7) / 0.5, y, RULE.prior)
 
     assert (a, c) == pytest.approx((0.7, 0.5), abs=0.05)
 
@@ -322,7 +324,7 @@ def test_a_layer_undoes_a_known_distortion() -> None:
 def test_the_prior_holds_a_layer_to_the_model_as_it_is() -> None:
     x, y = odd_rows(2, 1.0, 1.0, 0.2)
 
-    free, held, fixed = (layer_on(x, y, prior) for prior in (1e-6, 10.0, 1e9))
+    free, held, fixed = (fit_recalibration(x, y, prior) for prior in (1e-6, 10.0, 1e9))
 
     assert fixed == pytest.approx(IDENTITY, abs=1e-5)
     distance = [math.hypot(a, c - 1) for a, c in (free, held)]
@@ -339,7 +341,7 @@ def test_a_layer_settles_where_nearly_all_risks_are_certain_and_wrong(
     x = np.clip(rng.normal(shift, spread, 2000), -15, 15)
     y = (rng.random(2000) < 1 / (1 + np.exp(x))).astype(np.int64)
 
-    a, c = layer_on(x, y, 10.0)
+    a, c = fit_recalibration(x, y, 10.0)
 
     loss, share = held_loss(a, c, x, y, 10.0), np.mean(y)
     assert -20 < a < 20 and c == evidence.LEAST_SLOPE
@@ -355,7 +357,7 @@ def test_a_level_is_where_loss_and_prior_are_least(shift: float, sign: int) -> N
     x = np.clip(np.random.default_rng(6).normal(sign * shift, 1.0, 1000), -15, 15)
     y = (np.arange(1000) % 10 < (1 if sign > 0 else 9)).astype(np.int64)
 
-    a = level_on(x, y, 10.0)
+    a = fit_shift(x, y, 10.0)
 
     wrong = sum(1 / (1 + math.exp(-(a + score))) for score in x.tolist()) - int(y.sum())
     assert wrong + 10.0 * a == pytest.approx(0.0, abs=1e-5)
@@ -366,24 +368,24 @@ def test_a_model_is_recalibrated_only_on_enough_rows() -> None:
     y, p, _ = rows(300)
     x = logit(p)
 
-    assert layers_on(x[:299], y[:299]) == (IDENTITY, IDENTITY)
-    assert layers_on(x, y) == (IDENTITY, layer_on(x, y, 10.0))
-    assert layers_on(x, y, replace(RULE, layer_rows=301)) == (IDENTITY, IDENTITY)
+    assert recalibrations(x[:299], y[:299]) == (IDENTITY, IDENTITY)
+    assert recalibrations(x, y) == (IDENTITY, fit_recalibration(x, y, 10.0))
+    assert recalibrations(x, y, replace(RULE, layer_rows=301)) == (IDENTITY, IDENTITY)
 
 
 def test_each_half_is_levelled_by_what_the_other_shows() -> None:
     y, p, _ = rows(200)
     x, halves = logit(p), np.arange(200) % 2
 
-    moved = levelled(x, y, halves, 10.0)
+    moved = recentre(x, y, halves, 10.0)
 
     by_other = [
-        level_on(x[halves == 1], y[halves == 1], 10.0),
-        level_on(x[halves == 0], y[halves == 0], 10.0),
+        fit_shift(x[halves == 1], y[halves == 1], 10.0),
+        fit_shift(x[halves == 0], y[halves == 0], 10.0),
     ]
     assert moved - x == pytest.approx(np.array(by_other)[halves], abs=1e-12)
     flipped = np.where(halves == 0, 1 - y, y)
-    again = levelled(x, flipped, halves, 10.0)
+    again = recentre(x, flipped, halves, 10.0)
     assert (again[halves == 0] == moved[halves == 0]).all()
     assert (again[halves == 1] != moved[halves == 1]).all()
 
@@ -395,8 +397,8 @@ def test_a_score_is_halved_and_takes_twice_the_brier_of_at_most_100_rows() -> No
     y, p, q = rows(130)
     said = [logit(p), logit(q)]
 
-    few = rescored((3.0, 4.0), [x[:60] for x in said], y[:60], RULE)
-    many = rescored((3.0, 4.0), said, y, RULE)
+    few = update_scores((3.0, 4.0), [x[:60] for x in said], y[:60], RULE)
+    many = update_scores((3.0, 4.0), said, y, RULE)
 
     briers = [sum((r - label) ** 2 for r, label in zip(x, y, strict=True)) / 130 for x in (p, q)]
     assert many == pytest.approx([1.5 + 200 * briers[0], 2.0 + 200 * briers[1]], rel=1e-9)
@@ -407,24 +409,26 @@ def test_a_score_is_halved_and_takes_twice_the_brier_of_at_most_100_rows() -> No
 def test_scores_without_what_was_said_are_refused() -> None:
     y, p, _ = rows(60)
     with pytest.raises(ValueError):
-        rescored((0.0, 0.0), [logit(p)], y, RULE)
+        update_scores((0.0, 0.0), [logit(p)], y, RULE)
 
 
 def test_weights_are_the_normalised_exponentials_whatever_the_level() -> None:
     expected = [math.exp(-s) for s in (1.0, 0.0, 2.5)]
 
-    assert weights((1.0, 0.0, 2.5)) == pytest.approx([x / sum(expected) for x in expected])
-    assert weights((901.0, 900.0, 902.5)) == pytest.approx(weights((1.0, 0.0, 2.5)), rel=1e-9)
-    assert weights((0.0, 5000.0)).tolist() == [1.0, 0.0]
+    assert ensemble_weights((1.0, 0.0, 2.5)) == pytest.approx([x / sum(expected) for x in expected])
+    assert ensemble_weights((901.0, 900.0, 902.5)) == pytest.approx(
+        ensemble_weights((1.0, 0.0, 2.5)), rel=1e-9
+    )
+    assert ensemble_weights((0.0, 5000.0)).tolist() == [1.0, 0.0]
 
 
 def test_the_blend_of_layers_is_the_layer_of_the_blend() -> None:
     layers, scores = ((0.0, 1.0), (0.6, 0.8)), (1.0, 0.4)
     x = np.linspace(-3, 3, 7)
 
-    a, c = mean_layer(layers, scores)
+    a, c = mean_recalibration(layers, scores)
 
-    shares = weights(scores)
+    shares = ensemble_weights(scores)
     assert a + c * x == pytest.approx(shares[0] * x + shares[1] * (0.6 + 0.8 * x), abs=1e-12)
 
 
@@ -445,11 +449,11 @@ def test_the_blend_of_layers_is_the_layer_of_the_blend() -> None:
     ],
 )
 def test_what_rows_lack_to_be_evidence(found: int, exits: int, lack: str) -> None:
-    assert missing(found, exits) == lack
+    assert rows_lacking(found, exits) == lack
 
 
 def test_the_guard_takes_its_limits_from_the_rule() -> None:
-    assert missing(80, 5, Rule(least_rows=100, least_class=5)) == "80 of 100 rows"
+    assert rows_lacking(80, 5, Rule(least_rows=100, least_class=5)) == "80 of 100 rows"
 
 
 # ---------------------------------------------------------------- "fast": every branch
@@ -459,8 +463,8 @@ def entry(name: str, E: float, gain: float = 0.05, limit: float = 60.0) -> dict[
     return {"name": name, "E": E, "limit": limit, "brier": 0.2 - gain, "brier_served": 0.2}
 
 
-YOUNG = Standing(looks=3, rows=1000, rows_then=900)
-GROWN = Standing(looks=3, rows=1350, rows_then=900)
+YOUNG = Counters(looks=3, rows=1000, rows_then=900)
+GROWN = Counters(looks=3, rows=1350, rows_then=900)
 STRONG, WEAK, POOR = 15.0, 1.0, 0.1
 FIT, FORMER = entry(NEWEST, 80), entry("version 2", 90)
 FAST = [
@@ -496,7 +500,7 @@ FAST = [
 
 @pytest.mark.parametrize(("standing", "E", "ranking", "leaps", "action", "target"), FAST)
 def test_what_fast_does(
-    standing: Standing, E: float, ranking: float, leaps: list[Any], action: str, target: str
+    standing: Counters, E: float, ranking: float, leaps: list[Any], action: str, target: str
 ) -> None:
     main = entry("challenger", E, limit=RULE.bars[0]) | {"rows_needed": 200}
 
@@ -528,7 +532,7 @@ def test_what_fast_does(
 def test_when_rows_alone_promise_a_better_model(
     then: int, now: int, E: float, looks: int, deployments: int, grown: bool
 ) -> None:
-    standing = Standing(looks=looks, deployments=deployments, rows=now, rows_then=then)
+    standing = Counters(looks=looks, deployments=deployments, rows=now, rows_then=then)
 
     assert evidence._has_grown(standing, E, RULE) is grown
 
@@ -540,9 +544,9 @@ def test_when_rows_alone_promise_a_better_model(
 def test_a_world_that_has_moved_is_followed_on_less_evidence(
     swaps: int, deployments: int, looks: int, bar: float
 ) -> None:
-    standing = Standing(looks=looks, deployments=deployments, swaps=swaps)
+    standing = Counters(looks=looks, deployments=deployments, swaps=swaps)
 
-    assert evidence.bar_of(standing) == bar
+    assert evidence.promotion_threshold(standing) == bar
 
 
 def fast_batch(n: int = 200, seed: int = 0, **others: Any) -> Batch:
@@ -556,8 +560,8 @@ def fast_batch(n: int = 200, seed: int = 0, **others: Any) -> Batch:
 def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
     batch = fast_batch()
     y, p, q = batch.labels, risks(batch.served), risks(batch.challengers["challenger"])
-    old = Stakes((0.1, 0.2, 0.3, 0.4), rows=70, total=1.0, squares=2.0)
-    before = Standing(
+    old = Martingale((0.1, 0.2, 0.3, 0.4), rows=70, total=1.0, squares=2.0)
+    before = Counters(
         experts=(1.0, 2.0, 3.0, 4.0),
         own=(5.0, 6.0),
         stakes={"challenger": old},
@@ -568,12 +572,12 @@ def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
         swaps=1,
     )
 
-    standing, judgement = judge(before, batch)
+    standing, judgement = judge_fast(before, batch)
 
     stakes = standing.stakes["challenger"]
-    assert standing == Standing(
-        experts=rescored(before.experts, batch.experts, y, RULE),
-        own=rescored(before.own, batch.own, y, RULE),
+    assert standing == Counters(
+        experts=update_scores(before.experts, batch.experts, y, RULE),
+        own=update_scores(before.own, batch.own, y, RULE),
         stakes={"challenger": stakes},
         looks=5,
         deployments=2,
@@ -581,7 +585,7 @@ def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
         rows_then=950,
         swaps=1,
     )
-    assert stakes.wealth == pytest.approx(np.array(old.wealth) + bets(y, p, q), rel=1e-12)
+    assert stakes.wealth == pytest.approx(np.array(old.wealth) + betting_scores(y, p, q), rel=1e-12)
     main = judgement.evidence[0]
     assert main["E"] == pytest.approx(math.exp(stakes.log_evidence))
     assert main["brier"] == pytest.approx(np.mean((q - y) ** 2))
@@ -597,9 +601,9 @@ def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
 
 def test_evidence_beyond_all_floats_is_still_a_number() -> None:
     batch = fast_batch()
-    huge = Standing((0.0,) * 4, stakes={"challenger": Stakes((5000.0,) * 4)})
+    huge = Counters((0.0,) * 4, stakes={"challenger": Martingale((5000.0,) * 4)})
 
-    _, judgement = judge(huge, batch)
+    _, judgement = judge_fast(huge, batch)
 
     assert judgement.evidence[0]["E"] == math.exp(700)
 
@@ -609,22 +613,24 @@ def test_leaps_are_bets_on_these_rows_alone_both_sides_on_their_level() -> None:
     former = {"version 1": logit(q) - 3.0, "version 2": logit(p)}
     batch = fast_batch(former=former, crossed=logit(q) * 0.8)
 
-    found = {leap["name"]: leap for leap in leaps_of(batch, RULE)}
+    found = {leap["name"]: leap for leap in switches(batch, RULE)}
 
     assert list(found) == ["version 1", "version 2", NEWEST]
     assert {leap["limit"] for leap in found.values()} == {3 / 0.05}
-    level = risks(levelled(batch.served, y, np.arange(200) % 2, 10.0))
+    level = risks(recentre(batch.served, y, np.arange(200) % 2, 10.0))
     expected = {
-        "version 1": risks(levelled(former["version 1"], y, np.arange(200) % 2, 10.0)),
+        "version 1": risks(recentre(former["version 1"], y, np.arange(200) % 2, 10.0)),
         "version 2": level,
         NEWEST: risks(logit(q) * 0.8),
     }
     for name, said in expected.items():
-        assert found[name]["E"] == pytest.approx(math.exp(log_mean_exp(bets(y, level, said))))
+        assert found[name]["E"] == pytest.approx(
+            math.exp(log_mean_exp(betting_scores(y, level, said)))
+        )
         assert found[name]["brier"] == pytest.approx(np.mean((said - y) ** 2))
         assert found[name]["brier_served"] == pytest.approx(np.mean((level - y) ** 2))
     assert found["version 2"]["E"] == 1.0
-    there = log_mean_exp(bets(y, p, risks(former["version 1"])))
+    there = log_mean_exp(betting_scores(y, p, risks(former["version 1"])))
     assert found["version 1"]["E"] > 100 * math.exp(there)
 
 
@@ -632,10 +638,10 @@ def test_without_former_ones_the_fit_on_these_rows_needs_one_over_alpha_and_150_
     _, _, q = rows(200)
     batch = fast_batch(crossed=logit(q))
 
-    assert [leap["limit"] for leap in leaps_of(batch, RULE)] == [1 / 0.05]
-    assert leaps_of(batch, replace(RULE, halves_rows=201)) == []
-    assert leaps_of(replace(batch, halves=None), RULE) == []
-    assert leaps_of(replace(batch, crossed=None), RULE) == []
+    assert [leap["limit"] for leap in switches(batch, RULE)] == [1 / 0.05]
+    assert switches(batch, replace(RULE, halves_rows=201)) == []
+    assert switches(replace(batch, halves=None), RULE) == []
+    assert switches(replace(batch, crossed=None), RULE) == []
 
 
 def test_a_level_that_moved_is_no_reason_to_jump() -> None:
@@ -651,9 +657,9 @@ def test_a_level_that_moved_is_no_reason_to_jump() -> None:
         halves=np.arange(1500) % 2,
     )
 
-    (leap,) = leaps_of(batch, RULE)
+    (leap,) = switches(batch, RULE)
 
-    assert log_mean_exp(bets(y, risks(served), q)) > 20
+    assert log_mean_exp(betting_scores(y, risks(served), q)) > 20
     assert leap["E"] < 3
     assert abs(leap["brier_served"] - leap["brier"]) < 0.001
 
@@ -671,39 +677,39 @@ def certified_batch(q: np.ndarray | None = None, **others: Any) -> Batch:
 
 
 def test_the_chances_of_all_swaps_add_up_to_alpha() -> None:
-    shares = [4 / certified_limit(swaps, 4) for swaps in range(20_000)]
+    shares = [4 / certified_threshold(swaps, 4) for swaps in range(20_000)]
 
     assert shares[0] == pytest.approx(0.05 * 6 / math.pi**2)
     assert shares[2] == pytest.approx(shares[0] / 9)
     assert 0.9999 * 0.05 < sum(shares) < 0.05
-    assert certified_limit(0, 4) == pytest.approx(4 / 0.0304, rel=1e-3)
+    assert certified_threshold(0, 4) == pytest.approx(4 / 0.0304, rel=1e-3)
 
 
 def test_a_certified_look_bets_on_every_rival_against_its_own_limit() -> None:
     y, p, q = rows(200)
     batch = certified_batch(former={"version 1": logit(q)})
-    old = Stakes((1.0, 0.5, 0.2, 0.1), rows=60, total=0.5, squares=2.0)
-    before = Standing((7.0,) * 6, (1.0, 2.0), {"last file": old}, 3, 1, 500, 400, swaps=1)
+    old = Martingale((1.0, 0.5, 0.2, 0.1), rows=60, total=0.5, squares=2.0)
+    before = Counters((7.0,) * 6, (1.0, 2.0), {"last file": old}, 3, 1, 500, 400, swaps=1)
 
     standing, judgement = judge_certified(before, batch)
 
     assert [one["name"] for one in judgement.evidence] == ["all past", "last file", "version 1"]
     assert [one["limit"] for one in judgement.evidence] == pytest.approx(
-        [certified_limit(1, 2), certified_limit(1, 2), 20.0]
+        [certified_threshold(1, 2), certified_threshold(1, 2), 20.0]
     )
-    gains = careful_bets(y, p, q, 0.001)
+    gains = betting_scores_by_margin(y, p, q, 0.001)
     assert standing.stakes["all past"].wealth == pytest.approx(gains, rel=1e-12)
     assert standing.stakes["all past"].total == pytest.approx(
         sum((p - y) ** 2 - (q - y) ** 2 - 0.001)
     )
-    worn = np.array(old.wealth) + careful_bets(y, p, p, 0.001)
+    worn = np.array(old.wealth) + betting_scores_by_margin(y, p, p, 0.001)
     assert standing.stakes["last file"].wealth == pytest.approx(worn, rel=1e-12)
     assert standing.stakes["last file"].rows == 260
     assert standing.experts == before.experts
-    assert standing.own == rescored(before.own, batch.own, y, RULE)
+    assert standing.own == update_scores(before.own, batch.own, y, RULE)
     assert (standing.looks, standing.rows, standing.swaps) == (4, 700, 1)
     assert judgement.evidence[1]["rows_needed"] == standing.stakes["last file"].rows_needed(
-        certified_limit(1, 2)
+        certified_threshold(1, 2)
     )
     json.dumps(asdict(judgement), allow_nan=False)
 
@@ -734,12 +740,12 @@ def test_what_certified_does(
 
 def test_certified_takes_the_rival_that_is_furthest_beyond_its_own_limit() -> None:
     won = {"all past": 150.0, "version 1": 60.0}
-    strong = {name: Stakes((math.log(wealth),) * 4) for name, wealth in won.items()}
+    strong = {name: Martingale((math.log(wealth),) * 4) for name, wealth in won.items()}
     y, p, _ = rows(200)
     rivals = {"all past": logit(p), "last file": logit(p)}
     batch = Batch(y, logit(p), [logit(p)] * 2, [], rivals, former={"version 1": logit(p)})
 
-    _, judgement = judge_certified(Standing(stakes=strong), batch, replace(RULE, margin=0.0))
+    _, judgement = judge_certified(Counters(stakes=strong), batch, replace(RULE, margin=0.0))
 
     assert (judgement.action, judgement.target) == ("roll back", "version 1")
 
@@ -755,7 +761,7 @@ def swaps_in(runs: int, seed: int, share: float) -> float:
     """
     rng, rule, swapped = np.random.default_rng(seed), replace(RULE, margin=0.0), 0
     for _ in range(runs):
-        standing = Standing()
+        standing = Counters()
         for _ in range(20):
             x = rng.normal(0, 1.2, 40)
             other = {
@@ -803,19 +809,19 @@ def test_evidence_against_an_equal_champion_passes_one_over_alpha_in_at_most_alp
     None
 ):
     """The two are exactly equal in Brier: the hardest case in which the promise still holds."""
-    highest = most_evidence(bets, 1000, 13, 0.5)
+    highest = most_evidence(betting_scores, 1000, 13, 0.5)
 
     assert 0.005 < np.mean(highest >= math.log(1 / RULE.alpha)) <= RULE.alpha
     assert 0.02 < np.mean(highest >= math.log(RULE.bars[0])) <= 1 / RULE.bars[0]
 
 
 def test_evidence_against_a_right_champion_passes_far_less_often() -> None:
-    assert np.mean(most_evidence(bets, 300, 14, 0.0) >= math.log(RULE.bars[0])) < 0.03
+    assert np.mean(most_evidence(betting_scores, 300, 14, 0.0) >= math.log(RULE.bars[0])) < 0.03
 
 
 def test_careful_bets_keep_the_same_promise() -> None:
     def careful(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
-        return careful_bets(y, p, q, 0.001)
+        return betting_scores_by_margin(y, p, q, 0.001)
 
     highest = most_evidence(careful, 500, 13, 0.5)
 
@@ -836,10 +842,10 @@ def test_careful_bets_keep_the_same_promise() -> None:
     ],
 )
 def test_the_standing_of_a_new_champion(action: str, own: tuple[float, float], swaps: int) -> None:
-    before = Standing(
+    before = Counters(
         experts=(3.0, 2.0, 1.0, 5.0),
         own=(8.0, 9.0),
-        stakes={"challenger": Stakes(rows=5)},
+        stakes={"challenger": Martingale(rows=5)},
         looks=9,
         deployments=2,
         rows=700,
@@ -847,7 +853,7 @@ def test_the_standing_of_a_new_champion(action: str, own: tuple[float, float], s
         swaps=3,
     )
 
-    assert settled(before, action) == Standing(
+    assert after_deployment(before, action) == Counters(
         experts=before.experts,
         own=own,
         stakes={},
@@ -860,7 +866,7 @@ def test_the_standing_of_a_new_champion(action: str, own: tuple[float, float], s
 
 
 def test_a_swap_without_experts_begins_both_layers_alike() -> None:
-    assert settled(Standing(own=(4.0, 5.0)), "swap").own == (0.0, 0.0)
+    assert after_deployment(Counters(own=(4.0, 5.0)), "swap").own == (0.0, 0.0)
 
 
 def test_a_verdict_cannot_be_changed_after_it_was_given() -> None:
@@ -869,4 +875,4 @@ def test_a_verdict_cannot_be_changed_after_it_was_given() -> None:
 
 
 def test_there_is_a_wealth_for_each_fraction() -> None:
-    assert FRACTIONS == (0.125, 0.25, 0.5, 1.0) and len(Stakes().wealth) == 4
+    assert FRACTIONS == (0.125, 0.25, 0.5, 1.0) and len(Martingale().wealth) == 4

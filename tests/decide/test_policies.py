@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from risk.decide.policies import Decision, Evidence, decide, numbered
+from risk.decide.policies import Decision, Inputs, decide, numbered
 
-NONE_YET = Evidence(None, False)
-DEPLOYED = Evidence(7, False, deployed_f1=0.561)
+NONE_YET = Inputs(None, False)
+DEPLOYED = Inputs(7, False, deployed_f1=0.561)
 NEW = replace(DEPLOYED, rows=463, exits=174, unseen=463)
 FELL = replace(NEW, fresh_f1=0.273)
 SAME = replace(NEW, fresh_f1=0.561)
@@ -55,7 +55,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("policy", "known", "verdict", "judged", "said"), TABLE)
 def test_the_verdict_of_every_policy_on_every_evidence(
-    policy: str, known: Evidence, verdict: str, judged: bool, said: list[str]
+    policy: str, known: Inputs, verdict: str, judged: bool, said: list[str]
 ) -> None:
     decision = decide(policy, known)
 

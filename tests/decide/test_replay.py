@@ -12,7 +12,7 @@ import pytest
 
 from risk.decide import replay
 from risk.decide.evidence import RULE
-from risk.decide.replay import NAIVE, ORACLE, Stream, lag_of, naive, oracle, walked
+from risk.decide.replay import NAIVE, ORACLE, Stream, lag_of, oracle, replay_naive, replay_policy
 from risk.model import fit as fitting
 from risk.model import portable
 from risk.model.portable import table_of
@@ -80,7 +80,7 @@ def turned() -> Stream:
 @pytest.mark.parametrize("delay", [0, 3])
 @pytest.mark.parametrize("policy", NAIVE)
 def test_a_naive_walk_is_the_one_made_by_hand(turned: Stream, policy: str, delay: int) -> None:
-    walk = naive(turned, policy, delay)
+    walk = replay_naive(turned, policy, delay)
 
     expected = {}
     for period in range(max(delay, 1), 8):
@@ -101,7 +101,7 @@ def test_a_naive_walk_is_the_one_made_by_hand(turned: Stream, policy: str, delay
 def test_a_file_that_is_too_small_to_train_on_deploys_nothing() -> None:
     whole = stream((160, 160, 8, 160))
 
-    walk = naive(whole, "always, last file", 0)
+    walk = replay_naive(whole, "always, last file", 0)
 
     assert [period for period, *_ in walk.deployments] == [1, 3]
     assert walk.versions == {1: 1, 2: 2, 3: 2}
@@ -111,7 +111,7 @@ def test_a_file_that_is_too_small_to_train_on_deploys_nothing() -> None:
 
 
 def test_the_oracle_is_the_best_of_the_naive_rules_in_each_period(turned: Stream) -> None:
-    walks = [naive(turned, policy, 0) for policy in NAIVE]
+    walks = [replay_naive(turned, policy, 0) for policy in NAIVE]
 
     best = oracle(walks)
 
@@ -123,7 +123,7 @@ def test_the_oracle_is_the_best_of_the_naive_rules_in_each_period(turned: Stream
 
 
 def test_a_deployment_is_wrong_where_the_next_two_periods_say_so(turned: Stream) -> None:
-    walk = naive(turned, "always, last file", 0)
+    walk = replay_naive(turned, "always, last file", 0)
 
     wrong = 0
     models = [trained(turned, turned.periods == at) for at in range(8)]
@@ -142,7 +142,10 @@ def test_a_deployment_is_wrong_where_the_next_two_periods_say_so(turned: Stream)
 @pytest.mark.parametrize("policy", ["fast", "certified"])
 @pytest.mark.parametrize("delay", [0, 2])
 def test_no_walk_looks_ahead(turned: Stream, policy: str, delay: int) -> None:
-    whole, before = walked(turned, policy, delay), walked(cut(turned, 6), policy, delay)
+    whole, before = (
+        replay_policy(turned, policy, delay),
+        replay_policy(cut(turned, 6), policy, delay),
+    )
 
     assert before.served == {at: brier for at, brier in whole.served.items() if at < 6}
     assert before.deployments == [found for found in whole.deployments if found[0] < 6]
@@ -155,7 +158,7 @@ def test_what_is_served_first_is_the_model_of_the_first_period(steady: Stream, d
     first = brier_of(trained(steady, steady.periods == 0), steady, lag_of(delay))
 
     for policy in ("fast", "certified"):
-        walk = walked(steady, policy, delay)
+        walk = replay_policy(steady, policy, delay)
         assert min(walk.served) == lag_of(delay)
         assert walk.served[lag_of(delay)] == pytest.approx(first, abs=1e-6)
         assert walk.versions[lag_of(delay)] == 1
@@ -165,7 +168,7 @@ def test_what_is_served_first_is_the_model_of_the_first_period(steady: Stream, d
 def test_a_world_that_turns_is_followed_as_soon_as_its_labels_are_known(delay: int) -> None:
     whole = stream((200,) * 10, turns=4)
 
-    walk, slow = walked(whole, "fast", delay), naive(whole, "never", delay)
+    walk, slow = replay_policy(whole, "fast", delay), replay_naive(whole, "never", delay)
 
     jumps = [period for period, action, _ in walk.deployments if action == "jump"]
     assert jumps == [4]
@@ -176,7 +179,7 @@ def test_a_world_that_turns_is_followed_as_soon_as_its_labels_are_known(delay: i
 
 
 def test_labels_in_the_next_period_are_as_early_as_labels_with_the_rows(turned: Stream) -> None:
-    assert walked(turned, "fast", 0) == walked(turned, "fast", 1)
+    assert replay_policy(turned, "fast", 0) == replay_policy(turned, "fast", 1)
     assert (lag_of(0), lag_of(1), lag_of(3)) == (1, 1, 3)
 
 
@@ -186,7 +189,7 @@ def test_the_forecasts_that_were_kept_are_judged_while_the_champion_stays(
     """With a delay, a look judges what was said when the rows came, by the models of then."""
     judged: list[Any] = []
     told: list[Any] = []
-    real_look, real_forecasts = replay.look, replay.forecasts
+    real_look, real_forecasts = replay.compare, replay.forecast
 
     def look(contest: Any, experts: Any, newest: np.ndarray, said: Any, rule: Any) -> Any:
         judged.append((contest.name, newest, said))
@@ -197,11 +200,11 @@ def test_the_forecasts_that_were_kept_are_judged_while_the_champion_stays(
         told.append((contest.name, raw["activity"], found))
         return found
 
-    monkeypatch.setattr(replay, "look", look)
-    monkeypatch.setattr(replay, "forecasts", forecasts)
+    monkeypatch.setattr(replay, "compare", look)
+    monkeypatch.setattr(replay, "forecast", forecasts)
     whole = stream()
 
-    walked(whole, "certified", 2)
+    replay_policy(whole, "certified", 2)
 
     assert {name for name, *_ in judged} == {"version 1"}
     for _, newest, said in judged[1:]:
@@ -215,7 +218,7 @@ def test_what_was_said_under_another_champion_is_not_held_against_the_new_one() 
     """The rows between the turn and the jump were forecast by the one before, badly."""
     whole = stream((200,) * 10, turns=4)
 
-    walk = walked(whole, "fast", 3)
+    walk = replay_policy(whole, "fast", 3)
 
     assert [period for period, action, _ in walk.deployments if action == "jump"] == [4]
     assert not any(action == "back" for _, action, _ in walk.deployments)
@@ -227,7 +230,7 @@ def test_what_was_said_under_another_champion_is_not_held_against_the_new_one() 
 def test_periods_that_are_too_small_are_judged_together() -> None:
     whole = stream((160, 20, 20, 20, 160))
 
-    walk = walked(whole, "fast", 0)
+    walk = replay_policy(whole, "fast", 0)
 
     assert sorted(walk.reasons) == [3, 4]
     assert sorted(walk.served) == [1, 2, 3, 4]
@@ -242,10 +245,12 @@ def test_the_rule_of_a_walk_is_its_own_from_the_start(monkeypatch: pytest.Monkey
     whole, rule = stream((160, 20, 20, 20)), replace(RULE, least_rows=20, least_class=1)
     given: list[Any] = []
     monkeypatch.setattr(
-        replay, "opened", lambda *said, real=replay.opened: given.append(said) or real(*said)
+        replay,
+        "start_comparison",
+        lambda *said, real=replay.start_comparison: given.append(said) or real(*said),
     )
 
-    walk = walked(whole, "fast", 0, rule)
+    walk = replay_policy(whole, "fast", 0, rule)
 
     assert sorted(walk.reasons) == [1, 2, 3]
     assert given[0][-1] is rule
@@ -255,15 +260,15 @@ def test_the_first_model_waits_for_trainings_minimum() -> None:
     whole = stream((4, 4, 160, 160))
 
     assert whole.first() == 2
-    assert sorted(walked(whole, "fast", 0).served) == [3]
-    assert sorted(naive(whole, "never", 0).served) == [3]
+    assert sorted(replay_policy(whole, "fast", 0).served) == [3]
+    assert sorted(replay_naive(whole, "never", 0).served) == [3]
 
 
 def test_a_stream_of_one_period_serves_nobody() -> None:
-    walk = walked(stream((160,)), "fast", 0)
+    walk = replay_policy(stream((160,)), "fast", 0)
 
     assert walk.served == {} and math.isnan(walk.mean)
-    assert math.isnan(naive(stream((160,)), NAIVE[1], 0).mean)
+    assert math.isnan(replay_naive(stream((160,)), NAIVE[1], 0).mean)
 
 
 # ---------------------------------------------------------------- what the walks share
@@ -288,12 +293,12 @@ def test_a_row_is_as_old_as_the_looks_since(
 
 
 def test_the_same_stream_is_walked_the_same(turned: Stream) -> None:
-    assert walked(stream(turns=4), "fast", 0) == walked(turned, "fast", 0)
+    assert replay_policy(stream(turns=4), "fast", 0) == replay_policy(turned, "fast", 0)
 
 
 def test_the_original_recipe_is_walked_too() -> None:
     whole = stream(recipe="original")
 
-    walk = walked(whole, "fast", 0)
+    walk = replay_policy(whole, "fast", 0)
 
-    assert 0.1 < walk.mean < naive(whole, "never", 0).mean + 0.01
+    assert 0.1 < walk.mean < replay_naive(whole, "never", 0).mean + 0.01
