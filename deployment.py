@@ -22,9 +22,9 @@ from risk.files import (
     Release,
     build_release,
     current_version,
-    json_in,
     make_current,
-    number_in,
+    parse_json,
+    parse_number,
     prune,
     read_bytes,
     read_optional_json,
@@ -103,7 +103,7 @@ def _parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
     reference = read_bytes(config.model_reference, made_by="training.py")
     score_raw = read_bytes(config.score, made_by="scoring.py")
     score_json = read_bytes(config.score_json, made_by="scoring.py")
-    score = json_in(score_json, config.score_json, made_by="scoring.py")
+    score = parse_json(score_json, config.score_json, made_by="scoring.py")
     record = read_bytes(config.ingested_files, made_by="ingestion.py")
     model = portable.parse(model_raw)
     refuse_other_features(config, model.columns)
@@ -117,7 +117,7 @@ def _parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
         raise PipelineError(
             f"{config.score} is not the score of {config.model_pickle}; run scoring.py"
         )
-    if json_in(reference, config.model_reference, made_by="training.py").get(PICKLE) != digest:
+    if parse_json(reference, config.model_reference, made_by="training.py").get(PICKLE) != digest:
         raise PipelineError(
             f"{config.model_pickle} and {config.model_reference.name} are of different "
             "trainings; run training.py and scoring.py again"
@@ -125,7 +125,7 @@ def _parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
     kept = ("f1", "f1_interval", "n", "basis", "auc", "auc_interval", "brier", "test_sha256")
     if not set(kept) <= score.keys():
         raise PipelineError(f"{config.score_json} is incomplete; run scoring.py again")
-    if number_in(score_raw, config.score, made_by="scoring.py") != score["f1"]:
+    if parse_number(score_raw, config.score, made_by="scoring.py") != score["f1"]:
         raise PipelineError(
             f"{config.score} and {config.score_json.name} disagree; run scoring.py again"
         )
@@ -218,7 +218,7 @@ def _restore_finaldata(config: Config, release: Release) -> bool:
     size = release.manifest["finaldata_bytes"]
     if not config.finaldata.exists() or config.finaldata.stat().st_size < size:
         return False
-    building = target.with_name(f"{files.DRAFT}finaldata.csv")
+    building = target.with_name(f"{files.TEMPORARY}finaldata.csv")
     try:
         files.copy_file(config.finaldata, building, size=size)
         if files.file_sha256(building) != digest:

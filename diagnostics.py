@@ -27,7 +27,7 @@ from risk.data.holdout import TestRows
 from risk.data.reader import read_rows
 from risk.data.schema import schema_of
 from risk.drift.state import drift_table, last_evaluation
-from risk.files import OpenRelease, read_optional_json, utc_now, write_json, write_whole
+from risk.files import OpenRelease, read_optional_json, utc_now, write_atomic, write_json
 from risk.model import portable
 from risk.model.measures import THRESHOLD
 from risk.run.journal import LATE_MINUTES, running, trouble
@@ -217,7 +217,7 @@ def refresh_packages(config: Config) -> dict[str, Any]:
         return known
     found = outdated_packages()
     write_json(config.packages, found)
-    write_whole(config.log_folder / "outdated.txt", _packages_text(found) + "\n")
+    write_atomic(config.log_folder / "outdated.txt", _packages_text(found) + "\n")
     return found
 
 

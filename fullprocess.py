@@ -244,7 +244,7 @@ def _replayed(config: Config, folder: str, policies: list[str], delay: int) -> O
 
     from ingestion import ingest
     from risk.config import Outcome
-    from risk.files import write_whole
+    from risk.files import write_atomic
     from risk.report import replay as shown
     from risk.report.figures import png
 
@@ -259,9 +259,9 @@ def _replayed(config: Config, folder: str, policies: list[str], delay: int) -> O
         stream = shown.stream_in(copy)
         walks = shown.walks_of(stream, policies, delay)
     target = config.model_folder / "replay"
-    write_whole(target / "replay.csv", shown.csv_of(stream, walks))
+    write_atomic(target / "replay.csv", shown.csv_of(stream, walks))
     for walk in walks[-len(policies) :]:
-        write_whole(target / f"{walk.policy}.png", png(shown.chart(stream, walk, walks, delay)))
+        write_atomic(target / f"{walk.policy}.png", png(shown.chart(stream, walk, walks, delay)))
     text = (
         f"{read.text}\n\n{shown.table(walks, delay)}\n\n"
         f"every period: {config.shown(target)}/replay.csv, a chart for each policy beside it"
@@ -274,10 +274,10 @@ def _foretold(config: Config) -> Outcome:
     from deployment import is_held
     from ingestion import ingest
     from risk.config import Outcome
-    from risk.files import locked
+    from risk.files import project_lock
     from risk.run.journal import Journal
 
-    with locked(config, "fullprocess.py", 0):
+    with project_lock(config, "fullprocess.py", 0):
         ingested = ingest(config, patient=True)
         judged = Journal(config).judged
         look = _decided(config, judged, held=is_held(config), commit=False)
@@ -290,14 +290,14 @@ def _foretold(config: Config) -> Outcome:
 def _tick(config: Config, chosen: argparse.Namespace) -> Outcome:
     """Run one tick under the lock; its outcome in one line, exit code 0 unless a stage failed."""
     from risk.config import Busy, Outcome
-    from risk.files import locked, sweep
+    from risk.files import project_lock, remove_temporary_files
     from risk.run.journal import note_ended
     from risk.run.watchdog import watch
 
     watch(config.run_limit_minutes * 60, lambda: note_ended(config))
     try:
-        with locked(config, "fullprocess.py", 0):
-            sweep(config)
+        with project_lock(config, "fullprocess.py", 0):
+            remove_temporary_files(config)
             outcome = recorded(config, serve=chosen.serve)
     except Busy as busy:
         return Outcome(f"locked: {busy}", {"outcome": "locked", "reason": str(busy)}, worked=False)

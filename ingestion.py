@@ -37,7 +37,7 @@ from risk.data.store import (
     frame_of,
     read_state,
 )
-from risk.files import make_folder, read_optional_json, sha256, utc_now, write_whole
+from risk.files import make_folder, read_optional_json, sha256, utc_now, write_atomic
 from risk.script import run
 
 if TYPE_CHECKING:
@@ -369,7 +369,7 @@ def _write_quarantine(config: Config, entry: Entry, reading: Reading) -> Path:
     # The name of a deep path may be longer than a file system takes (255 bytes).
     slug = os.fsencode(entry["file"].replace("/", "__"))[-120:].decode("utf-8", "ignore")
     path = make_folder(config.quarantine) / f"{slug}.{entry['sha256'][:12]}.csv"
-    write_whole(path, out.getvalue().encode("utf-8", "backslashreplace"))
+    write_atomic(path, out.getvalue().encode("utf-8", "backslashreplace"))
     return path
 
 

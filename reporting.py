@@ -22,7 +22,7 @@ from risk.config import Config, Outcome
 from risk.data.holdout import TestRows
 from risk.data.snapshot import refuse_other_features
 from risk.data.store import stored_rows
-from risk.files import OpenRelease, write_json, write_whole
+from risk.files import OpenRelease, write_atomic, write_json
 from risk.model import portable
 from risk.model.calibration import reach
 from risk.model.measures import counts
@@ -53,13 +53,13 @@ def report(config: Config) -> Outcome:
     """Write picture, list, outcomes and report, all of the one release that is current now."""
     now = _deployed(config)
     matrix = confusion_of(now.labels, now.risks, now.score)
-    write_whole(config.confusion_matrix, picture(matrix, now.manifest["version"]))
+    write_atomic(config.confusion_matrix, picture(matrix, now.manifest["version"]))
     listing, outcomes, taken = _listed(config, now)
     known = (now.labels, now.risks)
     card = card_of(config, listing, outcomes, now.score, now.manifest, now.model, known)
     page, sheets = documents(card)
-    write_whole(config.report_html, page)
-    write_whole(config.report_pdf, sheets)
+    write_atomic(config.report_html, page)
+    write_atomic(config.report_pdf, sheets)
     return _told(config, listing, outcomes, matrix, taken)
 
 
@@ -90,8 +90,8 @@ def _listed(config: Config, now: Deployed) -> tuple[dict[str, Any], dict[str, An
     taken = read_contacts(config)
     present = present_of(config, listing, now.manifest, rows, schema)
     add_changes(config, listing, present, rows, schema)
-    write_whole(config.clients_csv, csv_of(listing))
-    write_whole(config.clients_json, json_of(listing))
+    write_atomic(config.clients_csv, csv_of(listing))
+    write_atomic(config.clients_json, json_of(listing))
     keep(config, present, listing)
     outcomes = outcomes_of(config, (rows, schema, data_version))
     write_json(config.outcomes, outcomes)

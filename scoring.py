@@ -13,7 +13,7 @@ from risk.calllist.policy import best_profit, best_profit_words, mean_economics
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
 from risk.data.snapshot import refuse_other_features
-from risk.files import read_bytes, sha256, utc_now, write_json, write_whole
+from risk.files import read_bytes, sha256, utc_now, write_atomic, write_json
 from risk.model import portable
 from risk.model.calibration import judged
 from risk.script import run
@@ -77,8 +77,8 @@ def score(config: Config) -> Outcome:
         found["profit"] = best_profit(found["reach"], found["n"], money)
     text = f"{found['f1']!r}\n"
     write_json(config.score_json, found)
-    write_whole(config.log_folder / "latestscore.txt", text)
-    write_whole(config.score, text)
+    write_atomic(config.log_folder / "latestscore.txt", text)
+    write_atomic(config.score, text)
     lines = [sentence(found), *([best_profit_words(found["profit"])] if money else [])]
     return Outcome("\n".join(lines), found)
 

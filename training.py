@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from risk import progress
 from risk.config import Config, Outcome, PipelineError
 from risk.data.snapshot import TrainingRows, training_rows
-from risk.files import sha256, utc_now, write_whole
+from risk.files import sha256, utc_now, write_atomic
 from risk.model.sampling import SEED
 from risk.script import run
 
@@ -81,9 +81,9 @@ def _write(config: Config, pickled: bytes, portable: bytes) -> None:
     from risk.drift.state import reference_bytes
     from risk.model.portable import parse
 
-    write_whole(config.model_reference, reference_bytes(config, parse(portable)))
-    write_whole(config.model_pickle, pickled)
-    write_whole(config.model_json, portable)
+    write_atomic(config.model_reference, reference_bytes(config, parse(portable)))
+    write_atomic(config.model_pickle, pickled)
+    write_atomic(config.model_json, portable)
 
 
 def _pickled_form(fitted: Pipeline) -> bytes:

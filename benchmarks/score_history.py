@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from risk.config import Config, load
-from risk.files import write_whole
+from risk.files import write_atomic
 from risk.record.scores import (
     past_scores,
     record_scores,
@@ -111,7 +111,7 @@ def keep(config: Config, told: dict[str, Any]) -> None:
 
 
 def keep_plain(folder: Path, told: dict[str, Any]) -> None:
-    write_whole(folder / f"list-{told['data_version']:04}.json", json.dumps(told))
+    write_atomic(folder / f"list-{told['data_version']:04}.json", json.dumps(told))
 
 
 def found_plain(folder: Path, name: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from decisions import made
 
-from risk.files import write_whole
+from risk.files import write_atomic
 from risk.report.figures import png
 from risk.report.replay import chart, walks_of
 
@@ -24,7 +24,7 @@ def main() -> None:
         sys.exit("usage: python examples/decision_picture.py FILE.png")
     stream = made("recurring", 3)
     walks = walks_of(stream, ["fast"], 0)
-    write_whole(Path(sys.argv[1]), png(chart(stream, walks[-1], walks, 0)))
+    write_atomic(Path(sys.argv[1]), png(chart(stream, walks[-1], walks, 0)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from risk.config import Busy, Config, PipelineError
 
-DRAFT = ".draft-"
+TEMPORARY = ".tmp-"
 KEPT_RELEASES = 5
 FORMAT = 1
 RELEASE_FILES = (
@@ -65,10 +65,10 @@ def make_folder(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def draft(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes its name only when it is whole and on disk; an error leaves nothing."""
     make_folder(path.parent)
-    name = path.parent / f"{DRAFT}{path.name}"
+    name = path.parent / f"{TEMPORARY}{path.name}"
     try:
         with open(name, "wb") as file:
             yield file
@@ -81,15 +81,15 @@ def draft(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
+def write_atomic(path: Path, content: bytes | str) -> None:
     """Write the file so that a reader, or a crash, sees the old content or the new one."""
     raw = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
-    with draft(path) as file:
+    with atomic_file(path) as file:
         file.write(raw)
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_whole(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_atomic(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_bytes(path: Path, made_by: str) -> bytes:
@@ -101,10 +101,10 @@ def read_bytes(path: Path, made_by: str) -> bytes:
 
 
 def read_json(path: Path, made_by: str) -> dict[str, Any]:
-    return json_in(read_bytes(path, made_by), path, made_by)
+    return parse_json(read_bytes(path, made_by), path, made_by)
 
 
-def json_in(raw: bytes, path: Path, made_by: str) -> dict[str, Any]:
+def parse_json(raw: bytes, path: Path, made_by: str) -> dict[str, Any]:
     """The JSON object in the file's bytes; PipelineError names the script that makes it anew."""
     try:
         value = json.loads(raw)
@@ -124,7 +124,7 @@ def read_optional_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def number_in(raw: bytes, path: Path, made_by: str) -> float:
+def parse_number(raw: bytes, path: Path, made_by: str) -> float:
     """The finite number that the file holds and nothing else."""
     try:
         number = float(raw)
@@ -164,7 +164,7 @@ class StateFile:
 
     def write(self, body: Mapping[str, Any]) -> None:
         """Put the body in the place of the one before; a crash leaves the old one or the new."""
-        write_whole(self.path, self.dump(body))
+        write_atomic(self.path, self.dump(body))
 
     def dump(self, body: Mapping[str, Any]) -> str:
         """The body as it is written, with its format and checksum."""
@@ -214,10 +214,10 @@ class StateFile:
         return DamagedFile(f"{self.path} is damaged; {self.remedy}")
 
 
-def sweep(config: Config) -> None:
-    """Remove the drafts that a killed run left behind; call it with the lock held."""
+def remove_temporary_files(config: Config) -> None:
+    """Remove the temporary files that a killed run left behind; call it with the lock held."""
     for folder in (*config.written_folders, config.production_folder / "releases"):
-        for leftover in (*folder.glob(f"{DRAFT}*"), *folder.glob(f"*/{DRAFT}*")):
+        for leftover in (*folder.glob(f"{TEMPORARY}*"), *folder.glob(f"*/{TEMPORARY}*")):
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover)
             else:
@@ -225,7 +225,7 @@ def sweep(config: Config) -> None:
 
 
 @contextlib.contextmanager
-def locked(config: Config, holder: str, wait_seconds: float) -> Iterator[None]:
+def project_lock(config: Config, holder: str, wait_seconds: float) -> Iterator[None]:
     """Hold the project's one lock; Busy says who holds it and since when."""
     make_folder(config.state_folder)
     with open(config.lock, "a+b") as file:
@@ -247,11 +247,11 @@ def _wait_for(file: IO[bytes], config: Config, wait_seconds: float) -> None:
             if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EINTR):
                 raise
         if time.monotonic() >= deadline:
-            raise Busy(f"{holder_of(config)}; try again when it has ended")
+            raise Busy(f"{lock_holder(config)}; try again when it has ended")
         time.sleep(0.1)
 
 
-def holder_of(config: Config) -> str:
+def lock_holder(config: Config) -> str:
     """Who holds the lock and since when, for a person."""
     note = read_optional_json(config.lock)
     if not {"script", "since", "pid"} <= note.keys():
@@ -393,7 +393,7 @@ def build_release(
     """
     version = next_version(config)
     parent = make_folder(config.production_folder / "releases")
-    folder, building = parent / f"{version:06d}", parent / f"{DRAFT}{version:06d}"
+    folder, building = parent / f"{version:06d}", parent / f"{TEMPORARY}{version:06d}"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     try:
@@ -423,8 +423,8 @@ def build_release(
 
 
 def _discard(release: Release) -> None:
-    """Delete a release; whatever a crash leaves of it is a draft."""
-    doomed = release.folder.with_name(f"{DRAFT}{release.folder.name}")
+    """Delete a release; whatever a crash leaves of it is temporary."""
+    doomed = release.folder.with_name(f"{TEMPORARY}{release.folder.name}")
     os.rename(release.folder, doomed)
     shutil.rmtree(doomed)
 
@@ -469,7 +469,7 @@ def _show(link: Path, target: str) -> None:
     if link.exists() and not link.is_symlink():
         # Files of an older set-up: nothing a person put there is overwritten.
         os.rename(link, _unused(link.with_name(f"{link.name}.before-{utc_now().replace(':', '')}")))
-    new = link.with_name(f"{DRAFT}{link.name}")
+    new = link.with_name(f"{TEMPORARY}{link.name}")
     new.unlink(missing_ok=True)
     new.symlink_to(target)
     os.replace(new, link)

@@ -16,7 +16,14 @@ from typing import Any
 
 from risk import progress
 from risk.config import FOLDERS, Config, Outcome, PipelineError, default_config_path, load
-from risk.files import locked, make_folder, read_optional_json, sweep, utc_now, write_json
+from risk.files import (
+    make_folder,
+    project_lock,
+    read_optional_json,
+    remove_temporary_files,
+    utc_now,
+    write_json,
+)
 
 LOG = logging.getLogger("risk")
 WAIT_SECONDS = 10.0
@@ -104,8 +111,8 @@ def _configured(stage: Stage, chosen: argparse.Namespace, writes: bool, name: st
 
 
 def _locked_stage(stage: Stage, config: Config, chosen: argparse.Namespace, name: str) -> Outcome:
-    with locked(config, name, WAIT_SECONDS):
-        sweep(config)
+    with project_lock(config, name, WAIT_SECONDS):
+        remove_temporary_files(config)
         own = name.removesuffix(".py")
         started = time.perf_counter()
         with progress.shown(own, usual_seconds(config, own)):

@@ -16,7 +16,7 @@ from conftest import Project, client_rows
 import apicalls
 import fullprocess
 from risk.config import Outcome
-from risk.files import current_version, locked, sweep, utc_now
+from risk.files import current_version, project_lock, remove_temporary_files, utc_now
 
 # No index is asked what is outdated, and none could answer.
 OFFLINE = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": os.devnull}
@@ -54,12 +54,12 @@ def full_look(project: Project) -> Outcome:
     config = project.config
     try:
         with (
-            locked(config, "fullprocess.py", 0),
+            project_lock(config, "fullprocess.py", 0),
             mock.patch.dict(os.environ, OFFLINE),
             mock.patch.object(apicalls, "PAUSES", ()),
             undrawn(),
         ):
-            sweep(config)
+            remove_temporary_files(config)
             return fullprocess.recorded(config, serve=False)
     finally:
         log = logging.getLogger("risk")

@@ -200,16 +200,16 @@ def reached(module: str, name: str) -> set[tuple[str, str]]:
 WRITERS = {
     ("risk.files", name)
     for name in (
-        "write_whole",
+        "write_atomic",
         "write_json",
-        "draft",
+        "atomic_file",
         "make_folder",
         "copy_file",
-        "locked",
-        "sweep",
+        "project_lock",
+        "remove_temporary_files",
         "build_release",
         "make_current",
-        "discard",
+        "_discard",
         "prune",
     )
 }
@@ -219,7 +219,7 @@ def test_a_stage_that_writes_is_seen_to_write():
     assert reached("training", "train") & WRITERS
     assert reached("deployment", "stage") >= {
         ("risk.files", "make_current"),
-        ("risk.files", "draft"),
+        ("risk.files", "atomic_file"),
     }
 
 

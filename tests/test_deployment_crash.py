@@ -163,8 +163,8 @@ def shown(project: Project) -> tuple[int, dict[str, str]]:
     return manifest["version"], found
 
 
-def drafts(project: Project) -> list[str]:
-    return [str(path) for path in project.folder.rglob(".draft-*")]
+def temporary_files(project: Project) -> list[str]:
+    return [str(path) for path in project.folder.rglob(".tmp-*")]
 
 
 def sample(points: list[Call]) -> list[Call]:
@@ -221,7 +221,7 @@ def check_end(done: subprocess.CompletedProcess[str], effect: str) -> None:
 
 
 def check_next_run(project: Project, script: list[str], version: int) -> None:
-    """The next run completes what is open, and leaves no draft."""
+    """The next run completes what is open, and leaves no temporary file."""
     if script:
         done = project.run("deployment.py", *script, check=False)
         assert done.returncode == (1 if version == 1 else 0), done.stderr
@@ -230,7 +230,7 @@ def check_next_run(project: Project, script: list[str], version: int) -> None:
         project.run("deployment.py")
     after, _ = shown(project)
     assert after == 1 if script else after in (2, 3, 4)
-    assert not drafts(project), drafts(project)
+    assert not temporary_files(project), temporary_files(project)
 
 
 EFFECTS = ["signal=SIGKILL", "error=ENOSPC", "error=EIO"]
@@ -260,13 +260,13 @@ def test_all_is_on_disk_before_the_link_is_swapped(ready: Path, tmp_path: Path) 
     trace = [
         line for line in (tmp_path / "p/trace").read_text().splitlines() if str(tmp_path) in line
     ]
-    building, releases = "releases/.draft-000002", "production_deployment/releases"
+    building, releases = "releases/.tmp-000002", "production_deployment/releases"
 
     def first(pattern: str) -> int:
         return next(at for at, line in enumerate(trace) if re.search(pattern, line))
 
     published = first(rf'rename\(".*{building}", ".*/000002"\)')
-    swapped = first(r'rename\(".*/\.draft-current", ".*/current"\)')
+    swapped = first(r'rename\(".*/\.tmp-current", ".*/current"\)')
     for name in (
         "trainedmodel.pkl",
         "model.json",
@@ -274,7 +274,7 @@ def test_all_is_on_disk_before_the_link_is_swapped(ready: Path, tmp_path: Path) 
         "latestscore.json",
         "ingestedfiles.txt",
         "finaldata.csv",
-        r"\.draft-manifest.json",
+        r"\.tmp-manifest.json",
     ):
         written = max(
             at

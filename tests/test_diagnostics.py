@@ -19,7 +19,7 @@ from conftest import HEADER, Project, client_rows
 from driver import OFFLINE, copy_of, first_deployed, new_project
 
 import diagnostics
-from risk.files import locked, utc_now
+from risk.files import project_lock, utc_now
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
 
@@ -103,7 +103,7 @@ def test_explaining_waits_for_no_run_and_changes_no_file(
     option = tuple(word.format(deployed.folder) for word in option)
     before = {p: p.stat().st_mtime_ns for p in deployed.folder.rglob("*") if "logs" not in p.parts}
 
-    with locked(deployed.config, "training.py", 0):
+    with project_lock(deployed.config, "training.py", 0):
         held = {p: p.stat().st_mtime_ns for p in before}
         done = deployed.run("diagnostics.py", *option)
 
@@ -463,7 +463,7 @@ def test_a_killed_run_is_named_and_one_that_is_going_on_is_no_trouble(deployed: 
     edit_marker(deployed, finished=None, stage="scoring", started="2026-01-01T00:00:00Z")
 
     killed = diagnostics.status(deployed.config)
-    with locked(deployed.config, "fullprocess.py", 0):
+    with project_lock(deployed.config, "fullprocess.py", 0):
         going_on = diagnostics.status(deployed.config)
 
     assert killed.text.endswith("; the run of 2026-01-01T00:00:00Z was cut off in scoring")
@@ -472,7 +472,7 @@ def test_a_killed_run_is_named_and_one_that_is_going_on_is_no_trouble(deployed: 
 
 
 def test_the_doctor_and_the_status_do_not_wait_for_a_run(deployed: Project) -> None:
-    with locked(deployed.config, "training.py", 0):
+    with project_lock(deployed.config, "training.py", 0):
         status = deployed.run("diagnostics.py", "--status").stdout
         examined = deployed.run("diagnostics.py", "--doctor", check=False).stdout
 

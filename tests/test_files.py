@@ -26,10 +26,10 @@ def flipped(raw: bytes, at: int, bit: int) -> bytes:
     return raw[:at] + bytes([raw[at] ^ 1 << bit]) + raw[at + 1 :]
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
-    files.write_whole(path, "old\n")
-    with pytest.raises(RuntimeError), files.draft(path) as file:
+    files.write_atomic(path, "old\n")
+    with pytest.raises(RuntimeError), files.atomic_file(path) as file:
         file.write(b"half")
         raise RuntimeError
     assert path.read_text() == "old\n"
@@ -38,8 +38,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_draft(tmp_path: Path) -> 
 
 def test_a_reader_sees_the_old_content_until_the_new_one_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
-    files.write_whole(path, "old\n")
-    with files.draft(path) as file:
+    files.write_atomic(path, "old\n")
+    with files.atomic_file(path) as file:
         file.write(b"new\n")
         file.flush()
         seen = path.read_text()
@@ -57,7 +57,7 @@ def test_a_score_file_that_holds_no_number_is_refused(raw: bytes) -> None:
     with pytest.raises(
         PipelineError, match=r"score\.txt does not hold a number; run scoring\.py again"
     ):
-        files.number_in(raw, Path("score.txt"), made_by="scoring.py")
+        files.parse_number(raw, Path("score.txt"), made_by="scoring.py")
 
 
 def state_file(folder: Path) -> files.StateFile:
@@ -125,22 +125,22 @@ def test_an_absent_file_is_named_with_its_maker(tmp_path: Path) -> None:
         files.read_bytes(tmp_path / "model.json", made_by="training.py")
 
 
-def test_drafts_are_swept_wherever_a_killed_run_leaves_them(deployed: Project) -> None:
+def test_temporary_files_are_removed_wherever_a_killed_run_leaves_them(deployed: Project) -> None:
     names = [
-        "models/.draft-model.json",
-        "ingesteddata/segments/.draft-a.parquet",
-        "state/.draft-run.json",
-        "production_deployment/.draft-current",
-        "logs/.draft-latestscore.txt",
-        "production_deployment/releases/000001/.draft-finaldata.csv",
-        "production_deployment/releases/.draft-000003/model.json",
+        "models/.tmp-model.json",
+        "ingesteddata/segments/.tmp-a.parquet",
+        "state/.tmp-run.json",
+        "production_deployment/.tmp-current",
+        "logs/.tmp-latestscore.txt",
+        "production_deployment/releases/000001/.tmp-finaldata.csv",
+        "production_deployment/releases/.tmp-000003/model.json",
     ]
     deployment.deploy(deployed.config)  # or the link to version 1 would lead into its folder
     before = sorted(deployed.folder.rglob("*"))
     for name in names:
         (deployed.folder / name).parent.mkdir(exist_ok=True)
         (deployed.folder / name).write_text("half")
-    files.sweep(deployed.config)
+    files.remove_temporary_files(deployed.config)
     assert sorted(deployed.folder.rglob("*")) == before
 
 

@@ -33,7 +33,7 @@ from driver import (
 import deployment
 from risk.config import PipelineError
 from risk.data import holdout
-from risk.files import OpenRelease, locked, make_current
+from risk.files import OpenRelease, make_current, project_lock
 from risk.model import portable
 from risk.model.measures import f1
 from risk.run.journal import one_line
@@ -509,7 +509,7 @@ def test_a_defect_of_ours_keeps_its_traceback_and_is_recorded(started: Project) 
 
 def test_a_tick_that_finds_a_run_going_on_says_since_when_and_exits_0(started: Project) -> None:
     started.write("sourcedata/three.csv", GOOD)
-    with locked(started.config, "training.py", 0):
+    with project_lock(started.config, "training.py", 0):
         done = started.run("fullprocess.py")
         since = json.loads(started.text("state/lock"))["since"]
 

@@ -89,11 +89,11 @@ def assert_whole(project: Project) -> None:
 
 
 def assert_recovers(driver: Driver, project: Project, expected: dict[str, Any]) -> None:
-    """The next tick ends by itself, as an uninterrupted one, leaves no draft and nothing to do."""
+    """The next run ends by itself, as an uninterrupted one, and leaves nothing open or to do."""
     code, said = driver.tick(project)
     assert code == 0, said
     assert results(project) == expected
-    assert list(project.folder.rglob(".draft-*")) == []
+    assert list(project.folder.rglob(".tmp-*")) == []
     assert driver.tick(project)[1].startswith("idle: ")
 
 

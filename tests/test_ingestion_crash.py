@@ -206,13 +206,13 @@ def test_every_row_is_on_disk_before_the_state_names_it(tmp_path: Path) -> None:
         """Where the call names this file of the output folder first."""
         return next(n for n, line in enumerate(lines) if f" {call}" in line and name in line)
 
-    segment = at("fsync(", "ingesteddata/segments/.draft-")
-    begun = at("rename", "ingesteddata/.draft-intent.json")
+    segment = at("fsync(", "ingesteddata/segments/.tmp-")
+    begun = at("rename", "ingesteddata/.tmp-intent.json")
     appended = at("fsync(", "ingesteddata/finaldata.csv>")
-    committed = at("rename", "ingesteddata/.draft-state.json")
+    committed = at("rename", "ingesteddata/.tmp-state.json")
     assert segment < begun < appended < committed
     assert committed < at("unlink", "ingesteddata/intent.json")
-    assert committed < at("rename", "ingesteddata/.draft-ingestedfiles.txt")
+    assert committed < at("rename", "ingesteddata/.tmp-ingestedfiles.txt")
 
 
 # ------------------------------------------------------------ what a power cut may leave
@@ -255,8 +255,8 @@ def test_leftovers_that_no_state_lists_are_removed(tmp_path: Path) -> None:
     folder = project.folder / "ingesteddata"
     left = [
         folder / "segments/000009-0123456789ab-2.parquet",
-        folder / ".draft-state.json",
-        folder / "segments/.draft-x.parquet",
+        folder / ".tmp-state.json",
+        folder / "segments/.tmp-x.parquet",
         folder / "quarantine/gone.csv.0123456789ab.csv",
     ]
     for path in left:

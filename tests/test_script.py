@@ -152,7 +152,7 @@ def test_only_a_stage_that_had_work_keeps_its_time(project: Project) -> None:
 
 @pytest.mark.parametrize("writes", [True, False])
 def test_a_stage_that_writes_sweeps_what_a_killed_one_left(project: Project, writes: bool) -> None:
-    left = project.write("models/.draft-trainedmodel.pkl", b"half")
+    left = project.write("models/.tmp-trainedmodel.pkl", b"half")
     ran(project, "return Outcome('done')", writes=writes)
     assert left.exists() != writes
 

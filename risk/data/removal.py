@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from risk.config import Config, Csv, Outcome, PipelineError
 from risk.data.reader import Fault, Reading, dialect
 from risk.data.store import COUNTS, PLAIN_CSV, Entry, Store, client_digest
-from risk.files import read_optional_json, releases, write_whole
+from risk.files import read_optional_json, releases, write_atomic
 
 if TYPE_CHECKING:
     import polars as pl
@@ -180,7 +180,7 @@ def _cleanse_quarantine(config: Config, is_client: IsClient) -> None:
         if clean != rows:
             out = io.StringIO()
             csv.writer(out, lineterminator="\n").writerows(clean)
-            write_whole(path, out.getvalue())
+            write_atomic(path, out.getvalue())
 
 
 # ------------------------------------------------------------ what still holds them

@@ -12,7 +12,7 @@ from risk.config import HOME, Outcome, PipelineError, load
 from risk.data.guess import Guess, Table, guess, guessed_label, held_out, read_table
 from risk.data.reader import Reading, Refused, read_rows
 from risk.data.schema import printable, schema_of
-from risk.files import DRAFT, make_folder, write_json, write_whole
+from risk.files import TEMPORARY, make_folder, write_atomic, write_json
 
 FOLDERS = {
     "input_folder_path": "sourcedata/",
@@ -36,7 +36,7 @@ def start(folder: Path, file: Path) -> Outcome:
     except Refused as refusal:
         raise PipelineError(f"{file}: {printable(str(refusal))}") from None
     name = f"{file.stem.lstrip('.') or 'clients'}.csv"
-    building = folder.with_name(f"{DRAFT}{folder.name}")
+    building = folder.with_name(f"{TEMPORARY}{folder.name}")
     shutil.rmtree(building, ignore_errors=True)
     try:
         reading = _as_ingested(building, guessed, data, file)
@@ -87,7 +87,7 @@ def _write_rows(building: Path, name: str, table: Table, aside: set[int]) -> Non
         parts["testdata/testdata.csv"] = sorted(aside)
     for path, numbers in parts.items():
         lines = [table.header, *(table.below[number] for number in numbers), ""]
-        write_whole(building / path, "\n".join(lines).encode(table.style.encoding))
+        write_atomic(building / path, "\n".join(lines).encode(table.style.encoding))
 
 
 def _warnings(reading: Reading) -> list[str]:

@@ -19,8 +19,8 @@ from risk.files import (
     sha256,
     sync_folder,
     utc_now,
+    write_atomic,
     write_json,
-    write_whole,
 )
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Store:
             marked.write_parquet(out, compression="zstd")
             entry["segment"] = f"{entry['slot']:06d}-{entry['sha256'][:12]}-{data_version}.parquet"
             entry["segment_sha256"] = sha256(out.getvalue())
-            write_whole(self.config.segments / entry["segment"], out.getvalue())
+            write_atomic(self.config.segments / entry["segment"], out.getvalue())
         return marked
 
     def _publish(self, data_version: int, parts: list[pl.DataFrame], *, rebuild: bool) -> None:
@@ -184,7 +184,7 @@ class Store:
                 self.config,
                 {"data_version": data_version, "kind": "rebuild", "sha256": sha256(text)},
             )
-            write_whole(self.config.finaldata, text)
+            write_atomic(self.config.finaldata, text)
         elif text:
             self._append(data_version, text)
         self.state |= {
@@ -275,7 +275,7 @@ class Store:
                 file.truncate(intent["old"])
                 os.fsync(file.fileno())
         elif self.state["layout"]:
-            write_whole(self.config.finaldata, self._finaldata_bytes())
+            write_atomic(self.config.finaldata, self._finaldata_bytes())
         else:
             self.config.finaldata.unlink()
 
@@ -303,7 +303,7 @@ class Store:
         if present != expected:
             if not expected.startswith(present):
                 notes.append(f"{self._set_aside()} holds a finaldata.csv that was changed by hand")
-            write_whole(finaldata, expected)
+            write_atomic(finaldata, expected)
             notes.append("finaldata.csv was rebuilt from the store")
         self._record_finaldata()
         return notes
@@ -496,7 +496,7 @@ def write_record(store: Store) -> None:
     text = out.getvalue()
     path = store.config.ingested_files
     if not path.exists() or path.read_bytes() != text.encode("utf-8", "surrogateescape"):
-        write_whole(path, text)
+        write_atomic(path, text)
 
 
 def _record_row(config: Config, entry: Entry, counts: Entry) -> list[Any]:

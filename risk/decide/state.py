@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from risk.config import Config, PipelineError
-from risk.files import checksum_holds, read_optional_json, with_checksum, write_json, write_whole
+from risk.files import checksum_holds, read_optional_json, with_checksum, write_atomic, write_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -135,7 +135,7 @@ def forget_forecasts(config: Config, client: str) -> None:
             continue
         others = told.filter(pl.col("_client") != client)
         if others.height < told.height:
-            write_whole(path, _parquet(others))
+            write_atomic(path, _parquet(others))
 
 
 def _write_forecasts(config: Config, book: DecisionState, forecasts: pl.DataFrame) -> str | None:
@@ -143,7 +143,7 @@ def _write_forecasts(config: Config, book: DecisionState, forecasts: pl.DataFram
         return None
     today = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
     name = f"forecasts-{book.forecasted}-{today}.parquet"
-    write_whole(config.state_folder / name, _parquet(forecasts))
+    write_atomic(config.state_folder / name, _parquet(forecasts))
     return name
 
 

@@ -24,8 +24,8 @@ from risk.files import (
     OpenRelease,
     current_version,
     file_sha256,
-    json_in,
-    number_in,
+    parse_json,
+    parse_number,
     read_json,
     read_optional_json,
     releases,
@@ -166,7 +166,7 @@ def _score(config: Config) -> str:
     if not config.score.exists() and not config.score_json.exists():
         return NOT_YET
     found = read_json(config.score_json, made_by="scoring.py")
-    number = number_in(config.score.read_bytes(), config.score, made_by="scoring.py")
+    number = parse_number(config.score.read_bytes(), config.score, made_by="scoring.py")
     model = portable.parse(config.model_json.read_bytes())
     if found.get("trainedmodel_sha256") != model.lineage.get("trainedmodel_sha256"):
         raise PipelineError("it is not the score of trainedmodel.pkl; run scoring.py")
@@ -308,7 +308,7 @@ def is_whole_png(data: bytes) -> bool:
 def _api_answers(config: Config) -> str:
     if not config.api_returns.exists():
         return NOT_YET
-    json_in(config.api_returns.read_bytes(), config.api_returns, made_by="apicalls.py")
+    parse_json(config.api_returns.read_bytes(), config.api_returns, made_by="apicalls.py")
     return "readable"
 
 

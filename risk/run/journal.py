@@ -12,7 +12,7 @@ from risk import progress
 from risk.config import Busy, Config, PipelineError
 from risk.data.schema import printable
 from risk.data.snapshot import DataVersion
-from risk.files import holder_of, locked, read_optional_json, utc_now, write_json
+from risk.files import lock_holder, project_lock, read_optional_json, utc_now, write_json
 from risk.run import runlog
 from risk.script import os_error_text, start_log, usual_seconds
 
@@ -159,7 +159,7 @@ def note_ended(config: Config) -> None:
     why = f"ended after {config.run_limit_minutes:g} minutes, its limit"
     line = f"error: {stage}: the run was {why}; the next one completes it"
     print(line, file=sys.stderr, flush=True)
-    with contextlib.suppress(Busy, OSError), locked(config, "fullprocess.py", 5):
+    with contextlib.suppress(Busy, OSError), project_lock(config, "fullprocess.py", 5):
         marker = read_optional_json(config.run_marker)
         if marker and not (marker.get("finished") or marker.get("failed")):
             start_log(config).error("failed in %s: %s", stage, why)
@@ -175,7 +175,7 @@ def running(config: Config) -> str:
     except FileNotFoundError:
         return ""
     except BlockingIOError:
-        return holder_of(config)
+        return lock_holder(config)
     return ""
 
 

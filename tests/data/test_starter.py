@@ -394,11 +394,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_start_left_is_no_hindrance(tmp_path: Path) -> None:
-    (tmp_path / ".draft-mine/sourcedata").mkdir(parents=True)
-    (tmp_path / ".draft-mine/sourcedata/old.csv").write_text("x")
+    (tmp_path / ".tmp-mine/sourcedata").mkdir(parents=True)
+    (tmp_path / ".tmp-mine/sourcedata/old.csv").write_text("x")
     init(tmp_path, UNNAMED)
     assert [p.name for p in (tmp_path / "mine/sourcedata").iterdir()] == ["table.csv"]
-    assert not (tmp_path / ".draft-mine").exists()
+    assert not (tmp_path / ".tmp-mine").exists()
 
 
 # ------------------------------------------------------------ through the whole chain

@@ -811,7 +811,7 @@ def test_every_step_is_on_disk_before_the_next_begins(
         "pwrite history.sqlite",
         "fsync history.sqlite",
         "unlink history.sqlite-journal",
-        "fsync .draft-decision.json",
-        "rename .draft-decision.json",
+        "fsync .tmp-decision.json",
+        "rename .tmp-decision.json",
         "fsync",
     ]

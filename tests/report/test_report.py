@@ -349,7 +349,7 @@ def test_the_script_writes_both_names_them_and_dates_the_pdf_by_the_list(project
     assert raw.startswith(b"%PDF-1.4") and f"(D:{stamp}".encode() in raw
     assert b"/FontFile2" in raw and b"/Type3" not in raw and b"/CIDFontType2" in raw
     check_document(project.text("models/report.html"))
-    assert not [path for path in (project.folder / "models").iterdir() if "draft" in path.name]
+    assert not [path for path in (project.folder / "models").iterdir() if ".tmp-" in path.name]
 
 
 def test_the_same_card_gives_the_same_bytes(card: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from conftest import ROOT, Project, age, client_rows
 from driver import copy_of, first_deployed, listing, look, marker, new_project, outcome
 
 import fullprocess
-from risk.files import locked
+from risk.files import project_lock
 
 CAUSES: dict[str, Callable[[Project], object]] = {}
 
@@ -249,7 +249,7 @@ def test_a_config_behind_a_link_means_the_folder_of_the_link(
 
 
 def test_a_tick_beside_a_run_is_not_idle_and_beside_an_idle_look_is(idle: Project) -> None:
-    with locked(idle.config, "training.py", 0):
+    with project_lock(idle.config, "training.py", 0):
         assert fullprocess.idle_line(["--config", config_of(idle)]) is None
     with open(idle.folder / "state/lock", "rb") as lock:
         fullprocess.fcntl.flock(lock, fullprocess.fcntl.LOCK_SH)

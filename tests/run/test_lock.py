@@ -17,14 +17,14 @@ import pytest
 from conftest import ROOT, Project
 
 from risk.config import Busy
-from risk.files import OpenRelease, holder_of, locked, write_json
+from risk.files import OpenRelease, lock_holder, project_lock, write_json
 
 HOLDER = """
 import sys, time
 sys.path.insert(0, sys.argv[2])
-from risk.files import locked
+from risk.files import project_lock
 from risk.config import load
-with locked(load(sys.argv[1]), "training.py", 0):
+with project_lock(load(sys.argv[1]), "training.py", 0):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -96,34 +96,34 @@ def test_the_lock_file_is_never_deleted_and_names_its_last_holder(deployed: Proj
 @pytest.mark.parametrize("note", ["", "{", "{}", '{"pid": 7}', "[1]", "\x00\x00"])
 def test_a_holder_without_a_readable_note_is_still_busy(project: Project, note: str) -> None:
     config = project.config
-    with locked(config, "first.py", 0):
+    with project_lock(config, "first.py", 0):
         config.lock.write_text(note)
         with (
             pytest.raises(Busy, match=r"another run holds .*lock; try again"),
-            locked(config, "second.py", 0),
+            project_lock(config, "second.py", 0),
         ):
             pass
 
 
 def test_the_note_is_the_present_holders_alone(project: Project) -> None:
-    with locked(project.config, "a_script_with_a_long_name.py", 0):
+    with project_lock(project.config, "a_script_with_a_long_name.py", 0):
         pass
-    with locked(project.config, "b.py", 0):
-        assert holder_of(project.config).startswith("b.py is running since 20")
+    with project_lock(project.config, "b.py", 0):
+        assert lock_holder(project.config).startswith("b.py is running since 20")
 
 
 def test_the_lock_is_free_after_a_stage_that_failed(project: Project) -> None:
-    with pytest.raises(RuntimeError), locked(project.config, "first.py", 0):
+    with pytest.raises(RuntimeError), project_lock(project.config, "first.py", 0):
         raise RuntimeError
-    with locked(project.config, "second.py", 0):
+    with project_lock(project.config, "second.py", 0):
         pass
 
 
 def test_a_child_of_a_stage_does_not_keep_the_lock(project: Project) -> None:
-    with locked(project.config, "first.py", 0):
+    with project_lock(project.config, "first.py", 0):
         child = subprocess.Popen(["sleep", "30"])
     try:
-        with locked(project.config, "second.py", 0):
+        with project_lock(project.config, "second.py", 0):
             pass
     finally:
         child.kill()
@@ -178,4 +178,4 @@ def test_simultaneous_deployments_each_publish_a_version_of_their_own(deployed: 
         assert release.version == 7
         for name in release.manifest["files"]:
             release.verified(name)
-    assert not list(Path(deployed.folder).rglob(".draft-*"))
+    assert not list(Path(deployed.folder).rglob(".tmp-*"))
