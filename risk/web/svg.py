@@ -6,37 +6,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 SNAPSHOTS = 12
+SPARK_SIZE = 198, 72
 SPARK_STEP, SPARK_HIGH, SPARK_EDGE = 17, 60, 6
 
 
-def spark(history: Sequence[int | None], top: int) -> str:
-    """The curve of at most 12 risks in percent, the last at the right; a None is a gap.
+Points = list[tuple[int, int]]
 
-    Drawn on 198 x 72 units; y 6 is `top` percent, y 66 is 0.
+
+def spark_points(history: Sequence[int | None], top: int) -> list[Points]:
+    """The curve of at most 12 risks in percent, the last at the right, cut where one is None.
+
+    On SPARK_SIZE units, y downwards; y 6 is `top` percent, y 66 is 0.
     """
     shown = list(history)[-SNAPSHOTS:]
-    first = SNAPSHOTS - len(shown)
-    at = [SPARK_EDGE + SPARK_STEP * (first + place) for place in range(len(shown))]
-    heights = [None if risk is None else _height(risk, top) for risk in shown]
-    return "".join(_polyline(run) for run in _runs(list(zip(at, heights, strict=True))))
-
-
-def _height(risk: int, top: int) -> int:
-    return SPARK_EDGE + round(SPARK_HIGH * (1 - min(risk, top) / max(top, 1)))
-
-
-def _runs(points: list[tuple[int, int | None]]) -> list[list[tuple[int, int]]]:
-    """The points without those that have no height, cut where one has none."""
-    runs: list[list[tuple[int, int]]] = [[]]
-    for x, y in points:
-        if y is None:
+    runs: list[Points] = [[]]
+    for at, risk in enumerate(shown, SNAPSHOTS - len(shown)):
+        if risk is None:
             runs.append([])
         else:
-            runs[-1].append((x, y))
+            height = round(SPARK_HIGH * (1 - min(risk, top) / max(top, 1)))
+            runs[-1].append((SPARK_EDGE + SPARK_STEP * at, SPARK_EDGE + height))
     return [run for run in runs if run]
 
 
-def _polyline(points: list[tuple[int, int]]) -> str:
+def spark_path(history: Sequence[int | None], top: int) -> str:
+    """The curve as path data, "" for no risk at all."""
+    return "".join(_run(run) for run in spark_points(history, top))
+
+
+def _run(points: Points) -> str:
     """One unbroken line in relative steps, which are shorter; a lone point is a dot."""
     (x, y), path = points[0], f"M{points[0][0]} {points[0][1]}"
     if len(points) == 1:

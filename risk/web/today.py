@@ -1,4 +1,7 @@
-"""The page Today: whom to call, why, what changed, from the list; as values, and as CSV."""
+"""The page Today: whom to call, why, what changed, from the list; as values, and as CSV.
+
+`today_of` makes what the page and the report show alike; `view` adds what belongs to a request.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ from risk.web import notices
 from risk.web.access import Problem, printable
 from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import Notice, ShowInstead
-from risk.web.svg import spark
+from risk.web.svg import spark_path
+from risk.web.trust import like_this
 from risk.words import (
     counted,
     day,
@@ -36,6 +40,7 @@ BANDS = {CALL: "call list", RAISED_BAND: "raised", LOW: "low", UNKNOWN: UNKNOWN,
 CONTACTS = (OPEN, "contacted", "snoozed", "not at risk", "left")
 SORTS = ("rank", "client", "change", "contact", "value")
 NAMES = ("q", "band", "owner", "contact", "sort", "page", "rows")
+BECAME = {"left": "left", "stayed": "stayed", "gone": "in no file"}
 Client = dict[str, Any]
 Listing = dict[str, Any]
 
@@ -146,47 +151,131 @@ def _or_least(value: float | None) -> float:
     return -1e300 if value is None else value
 
 
-# ---------------------------------------------------------------- what the page shows
+@dataclass(frozen=True)
+class Fact:
+    """One of the numbers on top: what it is, the number, and what it is made of."""
+
+    name: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One client as the table shows it; up, down: (what was found, what is usual) of each sign."""
+
+    rank: int
+    client: str
+    about: str
+    percent: int
+    band: str
+    move: str
+    split: str
+    new: bool
+    up: list[tuple[str, str]]
+    down: list[tuple[str, str]]
+    note: str
+    history: list[int | None]
+    spark: str
+    spark_words: str
+    contact: str
+    contact_when: str
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A client whose place or risk changed: (then, now) in words, or the parts of a move."""
+
+    client: str
+    then: str = ""
+    now: str = ""
+    points: str = ""
+    data: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Who is new on the list, who is off it, who moved most: the first few, and how many in all."""
+
+    then: str
+    now: str
+    new: list[Moved]
+    new_count: int
+    off: list[Moved]
+    off_count: int
+    moves: list[Moved]
+
+
+@dataclass(frozen=True)
+class Today:
+    """What the list says, as today.html lays it out.
+
+    average: the average client's risk in percent. since: the day that changes are against, "" for
+    a first list. top: the upper end of all curves, in percent. found: how many clients the query
+    finds; rows: those of this page.
+    """
+
+    heading: str
+    title: str
+    data_date: str
+    model: int
+    average: int | None
+    since: str
+    facts: list[Fact]
+    query: Query
+    top: int
+    rows: list[Row]
+    found: int
+    first: int
+    page: int
+    page_count: int
+    changed: Changed | None
+
+
+def today_of(listing: Listing, clients: list[Client], query: Query, today: date, top: int) -> Today:
+    """What to show of the list. clients: its clients with their contacts of now."""
+    found = _chosen(clients, query)
+    pages = max(-(-len(found) // query.rows), 1)
+    page = min(query.page, pages)
+    first = (page - 1) * query.rows
+    new = frozenset(listing.get("new") or ())
+    average, number = listing.get("average_risk"), _called(listing)
+    return Today(
+        heading=_heading(listing, clients),
+        title=f"{counted(number, 'client')} to call, data of {data_date(listing)}",
+        data_date=data_date(listing),
+        model=listing["model_version"],
+        average=None if average is None else whole(average),
+        since=_since(listing, today),
+        facts=_facts(listing, clients, today),
+        query=query,
+        top=top,
+        rows=[_row(client, new, top, today) for client in found[first : first + query.rows]],
+        found=len(found),
+        first=first,
+        page=page,
+        page_count=pages,
+        changed=_changed(listing, today),
+    )
 
 
 def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that today.html lays out."""
-    listing = context.listing()
+    listing, clients = context.listing(), context.clients()
     query = query_of(args, listing)
-    clients = context.clients()
     if not clients:
         raise ShowInstead(notices.nothing_to_score(listing["note"]))
-    found = _chosen(clients, query)
-    pages = max(-(-len(found) // query.rows), 1)
-    first = (min(query.page, pages) - 1) * query.rows
-    shown = found[first : first + query.rows]
-    new = frozenset(listing.get("new") or ())
+    shown = today_of(listing, clients, query, context.now.date(), context.top())
     return {
-        "heading": _heading(listing, clients),
-        "title": _title(listing),
-        "listing": listing,
-        "data_date": data_date(listing),
+        **vars(shown),
         "data_age": data_age(listing, context.now),
-        "average": None if listing.get("average_risk") is None else whole(listing["average_risk"]),
-        "since": _since(listing, context.now.date()),
-        "facts": _facts(listing, clients, context.now.date()),
         "banners": _banners(context, listing),
-        "query": query,
         "choices": _choices(listing, clients),
-        "rows": [_row(client, query, new, context.top(), context.now.date()) for client in shown],
-        "empty": None if found else _no_hits(query, clients),
-        "found": len(found),
-        "first": first,
-        "page": min(query.page, pages),
+        "empty": None if shown.found else _no_hits(query, clients),
         "most": MOST_ROWS,
-        "page_count": pages,
-        "changed": _changed(listing, context.now.date()),
         "trust": _trust(context.outcomes(), listing),
     }
-
-
-def _title(listing: Listing) -> str:
-    return f"{counted(_called(listing), 'client')} to call, data of {data_date(listing)}"
 
 
 def _called(listing: Listing) -> int:
@@ -207,15 +296,6 @@ def _heading(listing: Listing, clients: list[Client]) -> str:
 def _since(listing: Listing, today: date) -> str:
     """The day of the snapshot that changes are against, "" for a first one."""
     return day(listing["since"], today) if listing.get("since") else ""
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One of the numbers on top: what it is, the number, and what it is made of."""
-
-    name: str
-    value: str
-    note: str
 
 
 def _facts(listing: Listing, clients: list[Client], today: date) -> list[Fact]:
@@ -261,31 +341,7 @@ def _changes(listing: Listing, then: str) -> list[Fact]:
     ]
 
 
-# ---------------------------------------------------------------- the table
-
-
-@dataclass(frozen=True)
-class Row:
-    """One client as the table shows it."""
-
-    rank: int
-    client: str
-    about: str
-    percent: int
-    band: str
-    move: str
-    split: str
-    new: bool
-    up: list[tuple[str, str]]
-    down: list[tuple[str, str]]
-    note: str
-    spark: str
-    spark_words: str
-    contact: str
-    contact_when: str
-
-
-def _row(client: Client, query: Query, new: frozenset[str], top: int, today: date) -> Row:
+def _row(client: Client, new: frozenset[str], top: int, today: date) -> Row:
     """The client's line in the table."""
     reasons = client.get("reasons", [])
     change, contact = client.get("change"), client.get("contact") or {}
@@ -302,7 +358,8 @@ def _row(client: Client, query: Query, new: frozenset[str], top: int, today: dat
         up=[_worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] > 0],
         down=[_worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] < 0],
         note="" if reasons and client["band"] != UNKNOWN else (client.get("notes") or [""])[0],
-        spark=spark(history, top) if history else "",
+        history=history,
+        spark=spark_path(history, top),
         spark_words=_curve_words(history),
         contact=state_of(client),
         contact_when=contact_when(contact, today),
@@ -370,55 +427,46 @@ def _no_hits(query: Query, clients: list[Client]) -> Notice:
     return notices.no_hits(", ".join(told), tuple(links))
 
 
-# ---------------------------------------------------------------- what changed, and trust
-
-
-def _changed(listing: Listing, today: date) -> dict[str, Any] | None:
+def _changed(listing: Listing, today: date) -> Changed | None:
     """New on the list, off it, and the biggest moves; None for a first snapshot."""
     if not listing.get("since"):
         return None
     by_name = {client["client"]: client for client in listing["clients"]}
-    names = [name for name in listing.get("new") or () if name in by_name]
-    off = listing.get("off") or []
-    words = {"left": "left", "stayed": "stayed", "gone": "in no file"}
-    return {
-        "new": [_new(by_name[name]) for name in names[:SHOWN_CHANGES]],
-        "new_count": len(names),
-        "off": [
-            {
-                "client": one["client"],
-                "then": whole(one["risk"]),
-                "now": words.get(one["became"]) or _now(by_name.get(one["client"])),
-            }
+    new = [by_name[name] for name in listing.get("new") or () if name in by_name]
+    off, moves = listing.get("off") or [], listing.get("moves") or []
+    return Changed(
+        then=day(listing["since"], today),
+        now=day(listing["data_date"], today) if listing.get("data_date") else "now",
+        new=[_newcomer(one) for one in new[:SHOWN_CHANGES]],
+        new_count=len(new),
+        off=[
+            Moved(
+                one["client"],
+                f"{whole(one['risk'])} %",
+                BECAME.get(one["became"]) or _risk_now(by_name.get(one["client"])),
+            )
             for one in off[:SHOWN_CHANGES]
         ],
-        "off_count": len(off),
-        "moves": [_move(one) for one in (listing.get("moves") or [])[:SHOWN_CHANGES]],
-        "then": day(listing["since"], today),
-        "now": day(listing["data_date"], today) if listing.get("data_date") else "now",
-    }
+        off_count=len(off),
+        moves=[_move(one) for one in moves[:SHOWN_CHANGES]],
+    )
 
 
-def _new(client: Client) -> dict[str, Any]:
+def _newcomer(client: Client) -> Moved:
     points = (client.get("change") or {}).get("points")
     now = whole(client["risk"])
-    then = "–" if points is None else f"{now - points} %"
-    return {"client": client["client"], "then": then, "now": f"{now} %"}
+    return Moved(client["client"], "–" if points is None else f"{now - points} %", f"{now} %")
 
 
-def _now(client: Client | None) -> str:
+def _risk_now(client: Client | None) -> str:
     return f"{whole(client['risk'])} %" if client else "–"
 
 
-def _move(one: dict[str, Any]) -> dict[str, Any]:
+def _move(one: dict[str, Any]) -> Moved:
     now = whole(one["risk"])
     parts = {key: "?" if one.get(key) is None else signed(one[key]) for key in ("data", "model")}
-    return {
-        "client": one["client"],
-        "points": signed(one["points"]),
-        **parts,
-        "from_to": f"{now - one['points']} to {now} %",
-    }
+    then = f"{now - one['points']} %"
+    return Moved(one["client"], then, f"{now} %", signed(one["points"]), **parts)
 
 
 def _trust(outcomes: dict[str, Any], listing: Listing) -> dict[str, Any]:
@@ -430,7 +478,7 @@ def _trust(outcomes: dict[str, Any], listing: Listing) -> dict[str, Any]:
         "sentence": f"{told[:1].upper()}{told[1:]}." if told else "",
         "basis": _followed(outcomes) if told else "",
         "notice": None if told else notices.no_outcomes(f"{why[:1].upper()}{why[1:]}"),
-        "tested": _tested(reach) if reach else "",
+        "tested": like_this(reach) if reach else "",
     }
 
 
@@ -438,18 +486,6 @@ def _followed(outcomes: dict[str, Any]) -> str:
     first, last = outcomes.get("from"), outcomes.get("to")
     span = f", listed {day(first)} to {day(last)}" if first and last else ""
     return f"{counted(outcomes['known'], 'outcome')} known{span}; in brackets the 95 % interval."
-
-
-def _tested(reach: dict[str, Any]) -> str:
-    share, (low, high) = reach["precision"], reach["precision_interval"]
-    rate = reach["at_random"]["precision"]
-    return (
-        f"On labelled test clients, of 100 called like this {100 * share:.0f} left "
-        f"({100 * low:.0f} to {100 * high:.0f}); of 100 picked at random, {100 * rate:.0f}."
-    )
-
-
-# ---------------------------------------------------------------- banners
 
 
 def _banners(context: PageContext, listing: Listing) -> list[Notice]:
@@ -480,9 +516,6 @@ def overdue(days: list[date], today: date) -> str:
     if late <= 2.5 * usual:
         return ""
     return f"A file came every {usual:.0f} days; {late // usual:,.0f} are missing."
-
-
-# ---------------------------------------------------------------- CSV and the way back
 
 
 def csv_text(context: PageContext, args: MultiDict[str, str]) -> str:

@@ -22,55 +22,85 @@ CAVEAT = (
 Claims = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Trust:
+    """How good the lists were, as trust.html lays it out.
+
+    enough: whether all is of outcomes; else of the test rows, named in source. lead: pieces of the
+    sentence under the heading, each with whether it is a strong one. sentences: the confusion
+    matrix as (how many, what they are, what that was). like_this: what calls like today's reached
+    among the test rows.
+    """
+
+    enough: bool
+    heading: str
+    lead: list[tuple[str, bool]]
+    source: str
+    squares: list[Squares]
+    sentences: list[tuple[str, str, str]]
+    nobody: str
+    reach: list[Reach]
+    leavers: int
+    calibration: Calibration | None
+    brier: str
+    wrong: list[Wrong]
+    calls: dict[str, Any] | None
+    expected: str
+    like_this: str
+    tested: str
+
+
 def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
     """All that trust.html lays out; from the test rows while too few outcomes are known."""
     outcomes = context.outcomes()
     enough = bool(outcomes.get("enough"))
-    score = context.release().score if not enough else _score(context)
+    # Outcomes stand without the release; before them the test rows are all that there is.
+    score = {} if enough and context.broken() else context.release().score
+    try:
+        listing = context.listing()
+    except notices.ShowInstead:
+        listing = {}
+    known, least, waiting = (outcomes.get(key, 0) for key in ("known", "least", "waiting"))
+    banners = [] if enough else [notices.cannot_tell(known, least, waiting)]
+    shown = trust_of(outcomes, score, listing, context.now.date())
+    return {**vars(shown), "banners": banners}
+
+
+def trust_of(outcomes: Claims, score: Claims, listing: Claims, today: date) -> Trust:
+    """What there is to say. score: of the deployed model, {} where it is not known; listing: the
+    present list, {} without one."""
+    enough = bool(outcomes.get("enough"))
     claims = outcomes if enough else of_test(score)
     group: Claims = claims.get("all") or {}
-    return {
-        "enough": enough,
-        "banners": [] if enough else [_untold(outcomes)],
-        "heading": _heading(group) if enough else _untold_heading(outcomes),
-        "lead": _lead(outcomes) if enough else _test_lead(score),
-        "source": "outcomes" if enough else _basis_words(score),
-        "group": group,
-        "squares": _squares(group),
-        "sentences": _sentences(group, listed=enough),
-        "nobody": nobody(group),
-        "reach": [_reached(one) for one in claims.get("reach") or []],
-        "leavers": group.get("left", 0),
-        "calibration": _calibration(claims.get("calibration")),
-        "brier": _brier(claims.get("brier")),
-        "wrong": _wrong(outcomes, context.now.date()) if enough else [],
-        "calls": calls(outcomes) if enough else None,
-        "expected": _expected(context),
-        "tested": _tested(score) if enough and score else "",
-    }
+    expected = (listing.get("expected") or {}).get("sentence") or ""
+    reached = (listing.get("cut") or {}).get("reach")
+    return Trust(
+        enough=enough,
+        heading=_heading(group) if enough else _untold_heading(outcomes),
+        lead=_lead(outcomes) if enough else _test_lead(score),
+        source="outcomes" if enough else _basis_words(score),
+        squares=_squares(group, listed=enough),
+        sentences=_sentences(group, listed=enough),
+        nobody=nobody(group),
+        reach=[_reach(one) for one in claims.get("reach") or []],
+        leavers=group.get("left", 0),
+        calibration=_calibration(claims.get("calibration")),
+        brier=_brier(claims.get("brier")),
+        wrong=_wrong(outcomes, today) if enough else [],
+        calls=calls(outcomes) if enough else None,
+        expected=f"{expected[:1].upper()}{expected[1:]}." if expected else "",
+        like_this=like_this(reached) if reached else "",
+        tested=_tested(score) if enough and score else "",
+    )
 
 
-def _expected(context: PageContext) -> str:
-    """What today's list is expected to come to, as reporting.py reckoned; "" where it did not."""
-    try:
-        told = (context.listing().get("expected") or {}).get("sentence") or ""
-    except notices.ShowInstead:
-        return ""
-    return f"{told[:1].upper()}{told[1:]}." if told else ""
-
-
-def _score(context: PageContext) -> dict[str, Any]:
-    """The deployed model's score, {} where the release cannot be read: outcomes stand without."""
-    return {} if context.broken() else context.release().score
-
-
-# ---------------------------------------------------------------- what is claimed
-
-
-def _untold(outcomes: Claims) -> notices.Notice:
-    """Why nothing is claimed of the lists yet."""
-    known, least, waiting = (outcomes.get(key, 0) for key in ("known", "least", "waiting"))
-    return notices.cannot_tell(known, least, waiting)
+def like_this(reach: Claims) -> str:
+    """What calling the same share of the test rows as today reaches."""
+    return (
+        f"On labelled test clients, of 100 called like this {whole(reach['precision'])} left "
+        f"({_interval(reach['precision_interval'])}); of 100 picked at random, "
+        f"{whole(reach['at_random']['precision'])}."
+    )
 
 
 def _untold_heading(outcomes: Claims) -> str:
@@ -116,9 +146,6 @@ def _lead(outcomes: Claims) -> list[tuple[str, bool]]:
 def _interval(ends: list[float] | None) -> str:
     """`51 to 73`, in whole percent."""
     return "" if not ends else f"{whole(ends[0])} to {whole(ends[1])}"
-
-
-# ---------------------------------------------------------------- from the test rows
 
 
 def of_test(score: dict[str, Any]) -> Claims:
@@ -184,9 +211,6 @@ def _tested(score: dict[str, Any]) -> str:
     )
 
 
-# ---------------------------------------------------------------- listed, and not listed
-
-
 @dataclass(frozen=True)
 class Squares:
     """One waffle: its word, what it says, the paths of the filled squares and of the others."""
@@ -198,22 +222,17 @@ class Squares:
     rest: str
 
 
-def _squares(group: Claims) -> list[Squares]:
+def _squares(group: Claims, *, listed: bool) -> list[Squares]:
     """The two waffles; one without rows is left out."""
-    if not group:
-        return []
-    return [
-        _squares_of(word, group[key])
-        for word, key in (("Listed", "listed"), ("Not listed", "not_listed"))
-        if group[key]["n"]
-    ]
-
-
-def _squares_of(word: str, part: Claims) -> Squares:
-    percent = whole(part["share"])
-    within = _interval(part["interval"])
-    says = f"{part['left']:,} of {part['n']:,} left, {percent} of 100 ({within})"
-    return Squares(word, says, percent, *waffle_paths(percent))
+    on, off = ("Listed", "Not listed") if listed else ("Said to leave", "Said to stay")
+    found = []
+    for word, part in ((on, group.get("listed")), (off, group.get("not_listed"))):
+        if part and part["n"]:
+            percent = whole(part["share"])
+            within = _interval(part["interval"])
+            says = f"{part['left']:,} of {part['n']:,} left, {percent} of 100 ({within})"
+            found.append(Squares(word, says, percent, *waffle_paths(percent)))
+    return found
 
 
 def _sentences(group: Claims, *, listed: bool) -> list[tuple[str, str, str]]:
@@ -252,64 +271,90 @@ def nobody(group: Claims) -> str:
     return f"Saying “{word}” would be right for {max(left, 100 - left)} of 100, and of no use."
 
 
-# ---------------------------------------------------------------- reach
+@dataclass(frozen=True)
+class Share:
+    """A share with its 95 % interval, as exact as it is known; in words whole percents."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def percent(self) -> int:
+        return whole(self.value)
+
+    @property
+    def interval(self) -> str:
+        return _interval([self.low, self.high])
 
 
-def _reached(one: dict[str, Any]) -> dict[str, Any]:
-    """One line of the reach: calling so many reaches that share of those who left."""
-    random = one["at_random"]
-    return {
-        "share": whole(one["share"]),
-        "called": f"{one['called']:,}",
-        "recall": None if one["recall"] is None else whole(one["recall"]),
-        "recall_interval": _interval(one["recall_interval"]),
-        "random": whole(random["recall"]),
-        "precision": whole(one["precision"]),
-        "precision_interval": _interval(one["precision_interval"]),
-    }
+@dataclass(frozen=True)
+class Reach:
+    """Calling so many clients, the highest risk first: the share of those who left that it reaches
+    (None where nobody left), what as many at random would, and how many of 100 called left."""
+
+    share: int
+    called: int
+    recall: Share | None
+    random: int
+    precision: Share
 
 
-# ---------------------------------------------------------------- calibration
+def _reach(one: Claims) -> Reach:
+    known = one["recall"] is not None
+    return Reach(
+        whole(one["share"]),
+        one["called"],
+        Share(one["recall"], *one["recall_interval"]) if known else None,
+        whole(one["at_random"]["recall"]),
+        Share(one["precision"], *one["precision_interval"]),
+    )
 
 
 @dataclass(frozen=True)
 class Bin:
-    """One group of like risks: what was said, how many, how many left, the share, its interval."""
+    """One group of like risks: the mean risk that was predicted, how many, how many left."""
 
-    said: int
+    risk: float
     n: int
     left: int
-    share: int
-    interval: str
-    touches: bool
+    share: Share
+
+    @property
+    def said(self) -> int:
+        return whole(self.risk)
+
+    @property
+    def touches(self) -> bool:
+        return self.share.low <= self.risk <= self.share.high
 
 
-def _calibration(found: Claims | None) -> dict[str, Any] | None:
-    """Dots, the same as a table, and the answer in words; None where nothing is known."""
+@dataclass(frozen=True)
+class Calibration:
+    """Whether the percentages hold: the groups, the same as dots, and the answer in words."""
+
+    bins: list[Bin]
+    dots: list[Dot]
+    answer: str
+    slope: str
+    says: str
+
+
+def _calibration(found: Claims | None) -> Calibration | None:
+    """None where nothing is known."""
     if not found or not found.get("bins"):
         return None
-    bins = [_bin(one) for one in found["bins"]]
+    bins = [
+        Bin(b["risk"], b["n"], round(b["left"] * b["n"]), Share(b["left"], *b["interval"]))
+        for b in found["bins"]
+    ]
     touching = sum(one.touches for one in bins)
-    dots: list[Dot] = calibration_dots(found["bins"])
-    return {
-        "bins": bins,
-        "dots": dots,
-        "answer": answer(touching, len(bins)),
-        "slope": slope(found.get("slope")),
-        "says": f"{touching} of {len(bins)} intervals touch the diagonal",
-    }
-
-
-def _bin(one: dict[str, Any]) -> Bin:
-    low, high = one["interval"]
-    left = round(one["left"] * one["n"])
-    return Bin(
-        whole(one["risk"]),
-        one["n"],
-        left,
-        whole(one["left"]),
-        _interval(one["interval"]),
-        low <= one["risk"] <= high,
+    return Calibration(
+        bins,
+        calibration_dots(found["bins"]),
+        answer(touching, len(bins)),
+        slope(found.get("slope")),
+        f"{touching} of {len(bins)} intervals touch the diagonal",
     )
 
 
@@ -345,38 +390,46 @@ def _brier(found: Claims | None) -> str:
     )
 
 
-# ---------------------------------------------------------------- where we were wrong
+@dataclass(frozen=True)
+class Wrong:
+    """One kind of mistake: how many there were, and the last of them by name."""
+
+    title: str
+    of: int
+    names: list[Mistake]
 
 
-def _wrong(outcomes: Claims, today: date) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Mistake:
+    """A client of whom the list was wrong, with what it said then."""
+
+    client: str
+    when: str
+    said: str
+    rank: str
+    called: str
+
+
+def _wrong(outcomes: Claims, today: date) -> list[Wrong]:
     """The last misses and the last false alarms by name."""
     group = outcomes["all"]
     return [
-        {
-            "title": "Left, and not on the list",
-            "of": group["misses"],
-            "names": [_named(one, today) for one in outcomes["misses"][:SHOWN_NAMES]],
-        },
-        {
-            "title": "Listed, and stayed",
-            "of": group["false_alarms"],
-            "names": [_named(one, today) for one in outcomes["false_alarms"][:SHOWN_NAMES]],
-        },
+        Wrong(title, group[key], [_mistake(one, today) for one in outcomes[key][:SHOWN_NAMES]])
+        for title, key in (
+            ("Left, and not on the list", "misses"),
+            ("Listed, and stayed", "false_alarms"),
+        )
     ]
 
 
-def _named(one: dict[str, Any], today: date) -> dict[str, Any]:
-    when = one["date"] or one["said_at"]
-    return {
-        "client": one["client"],
-        "when": day(when, today),
-        "said": f"{whole(one['risk'])} %",
-        "rank": f"{one['rank']:,} of {one['of']:,}",
-        "called": "contacted" if one["contacted"] else "not contacted",
-    }
-
-
-# ---------------------------------------------------------------- does calling help
+def _mistake(one: Claims, today: date) -> Mistake:
+    return Mistake(
+        client=one["client"],
+        when=day(one["date"] or one["said_at"], today),
+        said=f"{whole(one['risk'])} %",
+        rank=f"{one['rank']:,} of {one['of']:,}",
+        called="contacted" if one["contacted"] else "not contacted",
+    )
 
 
 def calls(outcomes: Claims) -> dict[str, Any]:
