@@ -54,7 +54,7 @@ def deployed_model(config: Config) -> tuple[portable.Model, int]:
 
 
 def _predicted(
-    config: Config, model: portable.Model, version: int, table: portable.Table, file: Path | None
+    config: Config, model: portable.Model, version: int, table: portable.Rows, file: Path | None
 ) -> dict[str, Any]:
     risks = model.probabilities(table)
     return {
@@ -112,7 +112,7 @@ def explain_client(config: Config, client: str) -> Outcome:
     return Outcome(story_text(found), found)
 
 
-def _table(config: Config, model: portable.Model, file: Path) -> portable.Table:
+def _table(config: Config, model: portable.Model, file: Path) -> portable.Rows:
     schema = schema_of(config, dict(model.columns))
     try:
         reading = read_rows(file.read_bytes(), schema, config.csv, needed=frozenset(), limit=False)
@@ -140,14 +140,16 @@ def calls_reach(config: Config) -> dict[str, Any] | None:
 
     with OpenRelease(config) as release:
         score = json.loads(release.verified("latestscore.json"))
-    if not score.get("reach"):  # deployed by an earlier version of this software
+    if not score.get("cumulative_gains"):  # deployed by an earlier version of this software
         return None
     listing, money = read_list(config), mean_economics(config)
     own = listing.get("model_version") == release.version
     return {
-        **{key: score[key] for key in ("basis", "n", "reach")},
+        "basis": score["basis"],
+        "n": score["n"],
+        "reach": score["cumulative_gains"],
         "list": listing.get("cut", {}).get("reach") if own else None,
-        "profit": best_profit(score["reach"], score["n"], money) if money else None,
+        "profit": best_profit(score["cumulative_gains"], score["n"], money) if money else None,
     }
 
 

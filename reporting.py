@@ -24,8 +24,7 @@ from risk.data.snapshot import refuse_other_features
 from risk.data.store import stored_rows
 from risk.files import OpenRelease, write_atomic, write_json
 from risk.model import portable
-from risk.model.calibration import reach
-from risk.model.measures import counts
+from risk.model.measures import confusion_counts, cumulative_gains
 from risk.record.contacts import ContactsRead, read_contacts
 from risk.record.outcomes import outcomes_of
 from risk.record.scores import recover_score_history
@@ -132,7 +131,7 @@ def _reach_of(
     """What calling the same share of the test rows reaches; None without a labelled test row."""
     if not (labels.size and cut["called"]):
         return None
-    found = reach(labels, risks, (cut["called"] / cut["of"],))[0]
+    found = cumulative_gains(labels, risks, (cut["called"] / cut["of"],))[0]
     return found | ({"profit": profit_of(found, labels.size, money)} if money else {})
 
 
@@ -190,7 +189,7 @@ def confusion_of(labels: np.ndarray, risks: np.ndarray, stored: dict[str, Any]) 
     if not labels.size:
         return {**stored, "basis": "training rows, by cross-validation"}
     threshold = stored["threshold"]
-    found = counts(labels, (risks >= threshold).astype(int))
+    found = confusion_counts(labels, (risks >= threshold).astype(int))
     return {**found, "n": int(labels.size), "threshold": threshold, "basis": "test rows"}
 
 

@@ -15,7 +15,7 @@ from risk.data.holdout import TestRows
 from risk.data.snapshot import refuse_other_features
 from risk.files import read_bytes, sha256, utc_now, write_atomic, write_json
 from risk.model import portable
-from risk.model.calibration import judged
+from risk.model.measures import measure
 from risk.script import run
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def score_of(model: Model, test: TestRows) -> dict[str, Any] | None:
     rows, labels = test.labelled()
     if not labels.size:
         return None
-    found = judged(labels, model.probabilities(rows), _base_rate(model))
+    found = measure(labels, model.probabilities(rows), _base_rate(model))
     return {
         "basis": "test data",
         **found,
@@ -131,7 +131,7 @@ def _cross_validated(config: Config, model: Model, test: TestRows) -> dict[str, 
             "run training.py again"
         )
     risk = out_of_fold(config.model, rows.columns, rows.features, rows.labels, rows.clients)
-    found = judged(rows.labels, risk, float(rows.labels.mean()))
+    found = measure(rows.labels, risk, float(rows.labels.mean()))
     return {
         "basis": "cross-validation",
         **found,

@@ -25,7 +25,7 @@ def train(config: Config) -> Outcome:
     """Fit the recipe and write both forms of the model; nothing is overwritten by a refusal."""
     from risk.model.fit import fit
     from risk.model.portable import export
-    from risk.model.profile import SHOWN_ROWS
+    from risk.model.profile import PROFILE_ROWS
     from risk.model.sampling import sample_of
 
     rows = training_rows(config)
@@ -35,7 +35,7 @@ def train(config: Config) -> Outcome:
     warnings = _cautions(rows, fitted)
     pickled = _pickled_form(fitted)
     lineage = {**rows.lineage, "trained_at": utc_now(), "warnings": warnings} | _marks(pickled)
-    shown = rows.features.iloc[sample_of(len(rows.features), SHOWN_ROWS)]
+    shown = rows.features.iloc[sample_of(len(rows.features), PROFILE_ROWS)]
     portable = export(fitted, rows.columns, shown, lineage)
     _write(config, pickled, portable)
     text = (

@@ -31,7 +31,7 @@ from risk.decide.comparison import compare, start_comparison
 from risk.decide.comparison import forecast as said_by
 from risk.decide.evidence import risks
 from risk.decide.replay import NAIVE, Stream, oracle, replay_naive, replay_policy
-from risk.model.candidates import Experts
+from risk.model.candidates import Candidates
 from risk.model.measures import brier
 from risk.model.portable import Model
 
@@ -262,7 +262,7 @@ def _shuffled(stream: Stream, seed: int) -> Model:
     rows = np.flatnonzero(stream.periods <= PAST)
     known = stream.whole.part(rows)
     known.labels = np.random.default_rng(seed).permutation(known.labels)
-    return Experts(known).model("all")
+    return Candidates(known).model("all")
 
 
 # ---------------------------------------------------------------- what is printed

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from risk.drift import monitor
 from risk.drift.monitored import monitored_tests
 from risk.drift.reference import make_reference
-from risk.model.calibration import wilson
+from risk.model.measures import wilson
 
 SEED, TUNING_SEED = 7_000, 1_000
 KINDS = {f"number {i}": "number" for i in range(4)} | {f"text {i}": "text" for i in range(4)}

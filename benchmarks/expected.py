@@ -25,9 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from risk.calllist.expected import Expected, expected, line_of
 from risk.decide.evidence import calibration_in_the_large
-from risk.model.calibration import calibration, wilson
-from risk.model.measures import auc, brier
-from risk.model.portable import logistic
+from risk.model.logistic import expit
+from risk.model.measures import auc, brier, calibration, wilson
 
 MEASURES = ("exits", "found", "precision", "recall", "f1", "auc", "brier")
 SIZES = (30, 200, 2000)
@@ -70,14 +69,14 @@ WORLDS = (
 
 
 def risks_of(random: np.random.Generator, n: int, shift: float = 0.0) -> np.ndarray:
-    return logistic(-1.0 + shift + 1.2 * random.standard_normal(n))
+    return expit(-1.0 + shift + 1.2 * random.standard_normal(n))
 
 
 def labels_of(
     random: np.random.Generator, risks: np.ndarray, a: float, c: float, move: float
 ) -> np.ndarray:
     z = np.log(risks / (1 - risks))
-    truth = logistic(a + c * z + move * random.standard_normal())
+    truth = expit(a + c * z + move * random.standard_normal())
     return (random.random(risks.size) < truth).astype(np.int64)
 
 
@@ -163,7 +162,7 @@ def files_of(stream, delay: int) -> Iterator[dict[str, tuple[bool, float] | None
 
 
 def risks_on(stream, model, rows: np.ndarray) -> np.ndarray:
-    return logistic(model.log_odds_of(stream.whole.rows(rows), rows.size))
+    return expit(model.log_odds_of(stream.whole.rows(rows), rows.size))
 
 
 # ---------------------------------------------------------------- what is printed

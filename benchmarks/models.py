@@ -26,8 +26,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from risk.model import fit as fitting
-from risk.model.calibration import calibration
-from risk.model.measures import auc, brier, log_loss
+from risk.model.measures import auc, brier, calibration, log_loss
 
 Fit = Callable[[pd.DataFrame, np.ndarray], Callable[[pd.DataFrame], np.ndarray]]
 REAL = {

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from risk.model.candidates import Experts, Known
-from risk.model.portable import Model, table_of
-from risk.model.terms import Blank, Condition, Curve, Levels, Line, Product, Ramp, Raw, Region
+from risk.model.candidates import Candidates, LabelledRows
+from risk.model.portable import Model, rows_of_frame
+from risk.model.terms import Blank, Condition, Curve, Levels, Linear, Product, Ramp, Raw, Region
 
 COLUMNS = {"orders": "number", "revenue": "number", "branch": "text", "city": "text"}
 
@@ -45,7 +45,7 @@ def strange() -> pd.DataFrame:
 
 def known_of(
     n: int, seed: int = 0, ages: np.ndarray | None = None, *, recipe: str = "default"
-) -> Known:
+) -> LabelledRows:
     """Mixed rows of as many clients; all of the newest look unless ages are given."""
     frame, y = mixed(n, seed)
     columns = dict(COLUMNS)
@@ -53,7 +53,7 @@ def known_of(
         columns = {name: kind for name, kind in columns.items() if kind == "number"}
     ages = np.zeros(n, dtype=np.int64) if ages is None else ages
     clients = np.array([f"c{at}" for at in range(n)], dtype=object)
-    return Known(recipe, columns, frame[list(columns)], y, clients, ages)
+    return LabelledRows(recipe, columns, frame[list(columns)], y, clients, ages)
 
 
 def every_kind(raw: Raw) -> list[Any]:
@@ -66,8 +66,8 @@ def every_kind(raw: Raw) -> list[Any]:
     ]
     ramps = Ramp("orders", (0.0, 2.0, 5.0, 9.0), 3.0), Ramp("revenue", (1.0, 7.0, 30.0), 7.0)
     return [
-        Line("orders", 0.0, 8.0, 3.0).centred(raw),
-        Line("revenue", 0.5, 70.0, 7.0).centred(raw),
+        Linear("orders", 0.0, 8.0, 3.0).centred(raw),
+        Linear("revenue", 0.5, 70.0, 7.0).centred(raw),
         Blank("orders", 0.2, 2.5),
         Levels("branch", ("north", "south", 'é, "west"', None), False).centred(raw),
         Levels("city", ("c0", "c1", "c2"), True, scale=0.5).centred(raw),
@@ -82,9 +82,9 @@ def every_kind(raw: Raw) -> list[Any]:
 def fitted(n: int = 600, seed: int = 0) -> Model:
     """A model with every kind of term, fitted to mixed rows."""
     known = known_of(n, seed)
-    return Experts(known).fitted(every_kind(known.raw), np.ones(n))
+    return Candidates(known).fitted(every_kind(known.raw), np.ones(n))
 
 
 def tables() -> list[dict[str, list[Any]]]:
     """Ordinary and strange rows as a model takes them."""
-    return [table_of(frame, COLUMNS) for frame in (mixed(400, seed=9)[0], strange())]
+    return [rows_of_frame(frame, COLUMNS) for frame in (mixed(400, seed=9)[0], strange())]

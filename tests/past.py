@@ -8,7 +8,7 @@ from typing import Any
 from conftest import Project
 
 from risk.files import with_checksum
-from risk.model.calibration import wilson
+from risk.model.measures import wilson
 from risk.record.history import Entry, record
 from risk.record.outcomes import CAVEAT
 from risk.run import runlog
@@ -100,7 +100,7 @@ def outcomes(**more: Any) -> dict[str, Any]:
             "intercept": {"value": 0.0, "interval": [-0.1, 0.1]},
             "bins": bins,
         },
-        "reach": reached,
+        "cumulative_gains": reached,
         "misses": [said(name, 300 + at) for at, name in enumerate(NAMES)],
         "false_alarms": [
             said(name, 2 + at, contacted=at % 2 == 0) for at, name in enumerate(NAMES[:3])
@@ -112,7 +112,7 @@ def outcomes(**more: Any) -> dict[str, Any]:
 def too_few(known: int = 12) -> dict[str, Any]:
     """What is written before there are enough."""
     nothing = dict.fromkeys(
-        ("all", "contacted", "not_contacted", "caveat", "brier", "calibration", "reach")
+        ("all", "contacted", "not_contacted", "caveat", "brier", "calibration", "cumulative_gains")
     )
     return {
         **outcomes(known=known, enough=False, why="12 outcomes so far"),

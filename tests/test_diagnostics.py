@@ -177,13 +177,16 @@ def test_what_calls_reach_is_shown_at_every_share_and_at_the_lists_own_cut(
     lines = calls_lines(deployed)
 
     own = deployed.json("models/clients_at_risk.json")["cut"]["reach"]
-    assert found == {"basis": "test data", "n": 80, "reach": score["reach"], "list": own,
+    assert found == {"basis": "test data", "n": 80, "reach": score["cumulative_gains"], "list": own,
                      "profit": None}  # fmt: skip
     assert lines[0] == "what calls reach, by 80 test rows (95 % intervals)"
     shares = [text.split("  ")[1] for text in lines[2:]]
     assert shares == [f"{own['share']:.1%} (the list)", "5%", "10%", "20%", "30%", "50%",
                       "at random"]  # fmt: skip
-    half, (low, high) = score["reach"][-1], score["reach"][-1]["lift_interval"]
+    half, (low, high) = (
+        score["cumulative_gains"][-1],
+        score["cumulative_gains"][-1]["lift_interval"],
+    )
     assert lines[-2].endswith(f"{half['lift']:.1f} ({low:.1f} to {high:.1f})")
 
 

@@ -542,14 +542,14 @@ def test_the_score_says_what_a_list_reaches_how_sure_that_is_and_what_it_earns(
     assert said.splitlines()[1].startswith("most profitable: calls to the riskiest ")
     low, high = score["auc_interval"]
     assert 0.5 < low < score["auc"] < high < 1
-    assert [entry["share"] for entry in score["reach"]] == [0.05, 0.1, 0.2, 0.3, 0.5]
-    for entry in score["reach"]:
+    assert [entry["share"] for entry in score["cumulative_gains"]] == [0.05, 0.1, 0.2, 0.3, 0.5]
+    for entry in score["cumulative_gains"]:
         for name in ("precision", "recall", "lift"):
             low, high = entry[f"{name}_interval"]
             assert low <= entry[name] <= high and low < high
     line = score["calibration"]["slope"]
     assert line["interval"][0] < line["value"] < line["interval"][1]
-    best = {entry["share"]: entry for entry in score["reach"]}[score["profit"]["share"]]
+    best = {entry["share"]: entry for entry in score["cumulative_gains"]}[score["profit"]["share"]]
     earned = 100 * (0.25 * 200 * best["left"] - 30 * best["called"]) / 80
     assert score["profit"]["per_100_clients"] == pytest.approx(earned)
     low, high = score["profit"]["interval"]
@@ -573,7 +573,9 @@ def test_a_value_column_counts_by_its_mean_where_no_worth_is_configured(
     known = {"lastyear_activity": mean}.get(worth, value)
     assert ("profit" in score) == bool(known)
     if known:
-        best = {entry["share"]: entry for entry in score["reach"]}[score["profit"]["share"]]
+        best = {entry["share"]: entry for entry in score["cumulative_gains"]}[
+            score["profit"]["share"]
+        ]
         earned = 100 * (0.25 * known * best["left"] - 30 * best["called"]) / 80
         assert score["profit"]["per_100_clients"] == pytest.approx(earned, abs=1e-3)
 

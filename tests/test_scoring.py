@@ -43,7 +43,9 @@ def truth(project: Project, *names: str) -> tuple[np.ndarray, np.ndarray]:
     """(labels, probabilities by the JSON model) of test files read by pandas."""
     frame = pd.concat([pd.read_csv(project.folder / "testdata" / name) for name in names])
     model = portable.parse(project.config.model_json.read_bytes())
-    return frame["exited"].to_numpy(), model.probabilities(portable.table_of(frame, model.columns))
+    return frame["exited"].to_numpy(), model.probabilities(
+        portable.rows_of_frame(frame, model.columns)
+    )
 
 
 def no_test_rows(project: Project) -> None:

@@ -63,7 +63,7 @@ def served(project: Project) -> np.ndarray:
     """Probabilities of finaldata.csv by the JSON model."""
     model = portable.parse(project.config.model_json.read_bytes())
     frame = pd.read_csv(project.config.finaldata)
-    return model.probabilities(portable.table_of(frame, model.columns))
+    return model.probabilities(portable.rows_of_frame(frame, model.columns))
 
 
 def ingested(project: Project, rows: Iterable[str], name: str = "rows.csv") -> Config:

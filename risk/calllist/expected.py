@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from risk.decide.evidence import log_odds_of_risks
+from risk.model.logistic import expit
 from risk.model.measures import Z95
-from risk.model.portable import logistic
 
 DRAWS, CELLS = 1000, 250
 PRIOR = ((0.0, 1.0), (0.5, 0.5))  # a line before any test row: centre and standard deviations
@@ -132,7 +132,7 @@ def _correlation(bins: list[dict[str, Any]], line: np.ndarray) -> float:
     if len(bins) < 2:
         return 0.0
     z = log_odds_of_risks(np.array([part["risk"] for part in bins]))
-    q = logistic(line[0] + line[1] * z)
+    q = expit(line[0] + line[1] * z)
     weight = np.array([part["n"] for part in bins]) * q * (1 - q)
     one, mixed, square = (float(np.sum(weight * z**power)) for power in (0, 1, 2))
     return float(np.clip(-mixed / max((one * square) ** 0.5, 1e-12), -0.99, 0.99))
@@ -151,7 +151,7 @@ def _movement(past: Sequence[dict[str, Any]]) -> float:
 def expected(risks: np.ndarray, called: np.ndarray, line: Line, *, seed: int = 0) -> Expected:
     """What to expect of these clients. risks: as served, shape (n,), at least one; called: mask."""
     cells = _cells(np.asarray(risks, dtype=np.float64), np.asarray(called, dtype=bool))
-    middle = _means(cells, logistic(line.intercept + line.slope * cells.log_odds))
+    middle = _means(cells, expit(line.intercept + line.slope * cells.log_odds))
     with np.errstate(invalid="ignore", divide="ignore"):  # draws without an exit, lists of nobody
         drawn = _measures(cells, _labels(cells, line, seed))
     bands = {name: _band_if_any(value, drawn[name]) for name, value in middle.items()}
@@ -201,7 +201,7 @@ def _labels(cells: Cells, line: Line, seed: int) -> np.ndarray:
         line.covariance
     )
     move = line.movement * random.standard_t(MOVEMENT_LOOKS + line.looks, DRAWS)
-    q = logistic((lines[:, 0] + move)[:, None] + np.outer(lines[:, 1], cells.log_odds))
+    q = expit((lines[:, 0] + move)[:, None] + np.outer(lines[:, 1], cells.log_odds))
     drawn = random.random(q.shape) < q if cells.rows.max() == 1 else random.binomial(cells.rows, q)
     return drawn.astype(np.float64)
 

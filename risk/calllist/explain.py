@@ -12,9 +12,10 @@ import numpy as np
 from risk.calllist.ranking import UP_COLUMNS, harmless, reason_cells, reason_text
 from risk.config import PipelineError
 from risk.data.schema import Schema
+from risk.model.logistic import expit
 from risk.model.measures import THRESHOLD
-from risk.model.portable import Model, Table, logistic
-from risk.model.reasons import reasons, unusual
+from risk.model.portable import Model, Rows
+from risk.model.reasons import reasons, unusual_values
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
 QUICKLY_COMPARED = 10_000
 
 
-def explained(model: Model, table: Table) -> list[dict[str, Any]]:
+def explained(model: Model, table: Rows) -> list[dict[str, Any]]:
     """For each row its risk, reasons and notes, as the client list shows them."""
     risks = model.probabilities(table).tolist()
     return [
         {"risk": risk, "reasons": [vars(reason) for reason in why], "notes": notes}
         for risk, why, notes in zip(
-            risks, reasons(model, table), unusual(model, table), strict=True
+            risks, reasons(model, table), unusual_values(model, table), strict=True
         )
     ]
 
 
-def explained_csv(model: Model, table: Table, clients: list[Any]) -> str:
+def explained_csv(model: Model, table: Rows, clients: list[Any]) -> str:
     """The rows of a file with prediction, risk and reasons, in the file's order."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -68,7 +69,7 @@ def story(
         {"date": str(date or ""), "risk": row["risk"], "left": left}
         for date, left, row in zip(own["_date"], own[target], found, strict=True)
     ]
-    average = float(logistic(np.array([model.intercept]))[0])
+    average = float(expit(np.array([model.intercept]))[0])
     listed = _listed(listing, client)
     notes = listed.pop("notes") if listed else found[-1]["notes"]  # why there is not enough data
     return {

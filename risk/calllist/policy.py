@@ -137,8 +137,8 @@ def _expected(what: str, amounts: np.ndarray, called: np.ndarray) -> dict[str, f
 def best_profit(reached: list[dict[str, Any]], clients: int, money: Economics) -> dict[str, Any]:
     """The share of clients whose calls bring most, by outcomes: profit per 100 clients.
 
-    reached: what calling each share reached (risk.model.calibration.reach). Where every share
-    loses money: nobody, 0.
+    reached: what calling each share reached (cumulative_gains of risk.model.measures). Where every
+    share loses money: nobody, 0.
     """
     found = [{"share": e["share"], **profit_of(e, clients, money)} for e in reached]
     best = max(found, key=lambda entry: entry["per_100_clients"])

@@ -26,8 +26,9 @@ from risk.config import Columns, Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.store import current_clients
 from risk.files import read_optional_json, utc_now
-from risk.model.portable import Model, Table, logistic
-from risk.model.reasons import MOST_UP, Reason, reasons, unusual
+from risk.model.logistic import expit
+from risk.model.portable import Model, Rows
+from risk.model.reasons import MOST_UP, Reason, reasons, unusual_values
 from risk.record.history import entries
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def client_list(
     """
     current, basis = current_clients(rows.with_row_index("_row"), schema)
     current, risks = _by_risk(current, model, held_out, schema.named("id"))
-    table: Table = {name: current[name].to_list() for name in model.columns}
+    table: Rows = {name: current[name].to_list() for name in model.columns}
     known = {part: current[name].to_list() for part, name in _shown_columns(config.columns).items()}
     values = worth(known.get("value", [None] * current.height), config.client_value)
     unknown = _unknown_reasons(model, table, ranking_of(config, manifest))
@@ -80,7 +81,7 @@ def client_list(
         }
         for at, (client, date) in enumerate(current.select(config.columns.id, "_date").iter_rows())
     ]
-    average = float(logistic(np.array([model.intercept]))[0])
+    average = float(expit(np.array([model.intercept]))[0])
     _explain(clients, model, table, average, unknown)
     return {
         "format": 1,
@@ -146,17 +147,17 @@ def ranking_of(config: Config, manifest: dict[str, Any]) -> list[float] | None:
     return seen[-1] if seen and seen[-1][0] > GUESS else interval
 
 
-def _unknown_reasons(model: Model, table: Table, auc_interval: list[float] | None) -> list[str]:
+def _unknown_reasons(model: Model, table: Rows, auc_interval: list[float] | None) -> list[str]:
     """Why each client cannot be placed, "" where it can."""
     missing = np.sum([[value is None for value in table[name]] for name in model.columns], axis=0)
     return [unknown_reason(int(n), len(model.columns), auc_interval) for n in missing]
 
 
 def _explain(
-    clients: list[dict[str, Any]], model: Model, table: Table, average: float, unknown: list[str]
+    clients: list[dict[str, Any]], model: Model, table: Rows, average: float, unknown: list[str]
 ) -> None:
     """Give every client its band, its reasons and what is unusual about its row."""
-    told, odd = reasons(model, table), unusual(model, table)
+    told, odd = reasons(model, table), unusual_values(model, table)
     for at, client in enumerate(clients):
         client["band"] = band(
             client["risk"], called=client["call"], average=average, unknown=unknown[at]

@@ -27,8 +27,8 @@ from risk.decide.evidence import (
     mean_recalibration,
     recalibrations,
 )
-from risk.model.candidates import Experts, crossed
-from risk.model.ensemble import blended, scaled
+from risk.model.candidates import Candidates, cross_fitted
+from risk.model.ensemble import recalibrate, weighted_mean
 from risk.model.portable import Model
 
 Raw = dict[str, np.ndarray]
@@ -60,7 +60,7 @@ class Comparison:
 
     @property
     def served(self) -> Model:
-        return scaled(self.champion, self.layer)
+        return recalibrate(self.champion, self.layer)
 
     @property
     def challenger(self) -> Model:
@@ -91,7 +91,7 @@ def start_comparison(
     policy: str,
     champion: Model,
     name: str,
-    experts: Experts,
+    experts: Candidates,
     former: dict[str, Model],
     rule: Rule = RULE,
 ) -> Comparison:
@@ -112,8 +112,8 @@ def weighted_ensemble(
 ) -> Model:
     """The weighted mean of the experts' layers: one model of their common terms."""
     shares = ensemble_weights(standing.experts)
-    models = [scaled(experts[name], layer) for name in experts for layer in layers[name]]
-    return blended(models, shares)
+    models = [recalibrate(experts[name], layer) for name in experts for layer in layers[name]]
+    return weighted_mean(models, shares)
 
 
 def forecast(contest: Comparison, raw: Raw, rows: int) -> Forecasts:
@@ -180,7 +180,7 @@ def folds_of(clients: np.ndarray) -> np.ndarray:
 
 
 def compare(
-    contest: Comparison, experts: Experts, newest: np.ndarray, said: Forecasts, rule: Rule = RULE
+    contest: Comparison, experts: Candidates, newest: np.ndarray, said: Forecasts, rule: Rule = RULE
 ) -> ComparisonResult:
     """One look: the models fixed before are judged, then all are fitted anew, these rows included.
 
@@ -191,7 +191,7 @@ def compare(
     y, clients = known.labels[newest], known.clients[newest]
     half = folds_of(clients)
     fits = contest.policy == "fast" and contest.terms and newest.size >= rule.halves_rows
-    cross = crossed(list(contest.terms), known, newest, half) if fits else None
+    cross = cross_fitted(list(contest.terms), known, newest, half) if fits else None
     batch = batch_of(contest, y, said, clients, cross)
     step = judge_fast if contest.policy == "fast" else judge_certified
     standing, judgement = step(contest.standing, batch, rule)
@@ -210,7 +210,7 @@ def predicted_before(batch: Batch, judgement: Judgement) -> np.ndarray:
 
 
 def apply_judgement(
-    after: Comparison, before: Comparison, judgement: Judgement, experts: Experts, rule: Rule
+    after: Comparison, before: Comparison, judgement: Judgement, experts: Candidates, rule: Rule
 ) -> ComparisonResult:
     """What the judgement makes of the contest."""
     fresh = refit(after, experts, rule)
@@ -223,7 +223,7 @@ def apply_judgement(
 
 
 def model_to_deploy(
-    fresh: Comparison, before: Comparison, judgement: Judgement, experts: Experts
+    fresh: Comparison, before: Comparison, judgement: Judgement, experts: Candidates
 ) -> tuple[Model, Model | None]:
     """(the model to deploy, the one that was bet on where that is another and can be deployed)."""
     target = judgement.target
@@ -234,14 +234,16 @@ def model_to_deploy(
     if before.policy == "fast":
         return fresh.challenger, before.challenger
     if target == RECALIBRATED:
-        return scaled(before.champion, fresh.own[1]), scaled(before.champion, before.own[1])
+        return recalibrate(before.champion, fresh.own[1]), recalibrate(
+            before.champion, before.own[1]
+        )
     return experts.model(CERTIFIED_CHALLENGERS[target]), before.experts[
         CERTIFIED_CHALLENGERS[target]
     ]
 
 
 def promote(
-    contest: Comparison, model: Model, judgement: Judgement, experts: Experts, rule: Rule
+    contest: Comparison, model: Model, judgement: Judgement, experts: Candidates, rule: Rule
 ) -> Comparison:
     """The contest with a new champion; the old one joins the former ones."""
     former = {contest.name: contest.champion} | {
@@ -257,7 +259,7 @@ def promote(
     return _refit_recalibrations(new, experts, rule)
 
 
-def refit(contest: Comparison, experts: Experts, rule: Rule) -> Comparison:
+def refit(contest: Comparison, experts: Candidates, rule: Rule) -> Comparison:
     """The contest with every expert fitted on all rows, and every layer on the newest."""
     names = FAST_CANDIDATES if contest.policy == "fast" else tuple(CERTIFIED_CHALLENGERS.values())
     scores = contest.standing.experts or (0.0,) * (2 * len(names))
@@ -270,7 +272,7 @@ def refit(contest: Comparison, experts: Experts, rule: Rule) -> Comparison:
     return _refit_recalibrations(new, experts, rule)
 
 
-def _refit_recalibrations(contest: Comparison, experts: Experts, rule: Rule) -> Comparison:
+def _refit_recalibrations(contest: Comparison, experts: Candidates, rule: Rule) -> Comparison:
     """The layers fitted on the newest rows; "certified" serves its champion as it was proven."""
     known = experts.known
     rows = newest_rows(known.ages, rule.layer_rows)

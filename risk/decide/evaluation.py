@@ -67,11 +67,10 @@ from risk.decide.state import (
 from risk.drift.state import raw_columns
 from risk.files import OpenRelease, file_sha256, next_version, sha256
 from risk.model import portable
-from risk.model.calibration import auc_interval
-from risk.model.candidates import Experts, Known
-from risk.model.measures import ONE_SIDED, brier
+from risk.model.candidates import Candidates, LabelledRows
+from risk.model.measures import ONE_SIDED, auc_interval, brier
 from risk.model.portable import Model
-from risk.model.profile import SHOWN_ROWS, profile_of
+from risk.model.profile import PROFILE_ROWS, profile_of
 from risk.model.sampling import sample_of
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ def _new_state(
     rows = table.known.filter(~new_since(table.known, start))
     if not rows.height:
         rows, start = table.known, table.stand
-    experts = Experts(_known_of(config, rows, table.schema, (start,)))
+    experts = Candidates(_known_of(config, rows, table.schema, (start,)))
     name = f"{MODEL_PREFIX}{manifest.get('ranking') or manifest['version']}"
     alike = {
         key: kept for key, kept in former.items() if key != name and kept.columns == model.columns
@@ -170,11 +169,11 @@ def _new_state(
 
 def _known_of(
     config: Config, rows: pl.DataFrame, schema: Schema, stands: tuple[DataVersion, ...]
-) -> Known:
+) -> LabelledRows:
     """Labelled rows as the experts take them."""
     columns = feature_kinds(schema)
     labels = rows[schema.named("target")].to_numpy().astype(np.int64)
-    return Known(
+    return LabelledRows(
         config.model,
         columns,
         pandas_of(rows.select(list(columns))),
@@ -229,7 +228,7 @@ def _judge(
         return EvaluationResult(_waiting(table, book, labels.size, lack), table.stand)
     said, told = _predicted(config, table, book, fresh)
     stands = (*book.stands, table.stand)
-    experts = Experts(_known_of(config, table.known, table.schema, stands))
+    experts = Candidates(_known_of(config, table.known, table.schema, stands))
     outcome = compare(book.contest, experts, fresh, said)
     outcome, refused = _guard(config, book, outcome, experts, fresh)
     after = _state_after(config, table, book, outcome, experts, manifest)
@@ -323,7 +322,7 @@ def _guard(
     config: Config,
     book: DecisionState,
     outcome: ComparisonResult,
-    experts: Experts,
+    experts: Candidates,
     fresh: np.ndarray,
 ) -> tuple[ComparisonResult, str]:
     """The outcome, with the judged model in the refit's place where the refit is refused, and why.
@@ -361,7 +360,7 @@ def _is_worse(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> bool:
 
 
 def _out_of_fold(
-    contest: Comparison, outcome: ComparisonResult, experts: Experts, fresh: np.ndarray
+    contest: Comparison, outcome: ComparisonResult, experts: Candidates, fresh: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(labels, the champion's risks, the refit's risks where it did not see the row's half)."""
     known = experts.known
@@ -371,7 +370,7 @@ def _out_of_fold(
     for half in (0, 1):
         asked = fresh[halves == half]
         seen = np.setdiff1d(np.arange(known.labels.size), asked)
-        others = Experts(known.part(seen))
+        others = Candidates(known.part(seen))
         scored = replace(contest, standing=outcome.refitted.standing)
         best, _ = model_to_deploy(refit(scored, others, RULE), contest, outcome.judgement, others)
         q[halves == half] = risks(best.log_odds_of(known.rows(asked), asked.size))
@@ -386,7 +385,7 @@ def _state_after(
     table: Snapshot,
     book: DecisionState,
     outcome: ComparisonResult,
-    experts: Experts,
+    experts: Candidates,
     manifest: dict[str, Any],
 ) -> DecisionState:
     """The book after the look, before its forecasts."""
@@ -418,15 +417,15 @@ def _learned_from(outcome: ComparisonResult, ages: np.ndarray) -> np.ndarray:
 
 
 def _described(
-    config: Config, model: Model, experts: Experts, table: Snapshot, chosen: np.ndarray
+    config: Config, model: Model, experts: Candidates, table: Snapshot, chosen: np.ndarray
 ) -> Model:
     """The model with its lineage, and what is usual in the rows that it was trained on.
 
     chosen: those rows, by their places among the labelled.
     """
     known = experts.known
-    few = chosen[sample_of(chosen.size, SHOWN_ROWS)]
-    rows = portable.table_of(known.features.iloc[few], known.columns)
+    few = chosen[sample_of(chosen.size, PROFILE_ROWS)]
+    rows = portable.rows_of_frame(known.features.iloc[few], known.columns)
     used = table.known[chosen]
     return replace(
         model,

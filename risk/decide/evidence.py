@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from risk.model.logistic import expit, logit
 from risk.model.measures import ONE_SIDED, brier, placements
-from risk.model.portable import logistic
+from risk.model.newton import regularised_fit
 
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 IDENTITY = (0.0, 1.0)
@@ -36,7 +37,6 @@ LEAST_RISK = 1e-6
 SHIFT_PRIOR = 1.0
 WIDEST = 15.0  # log-odds beyond are counted as that when a layer or a level is fitted
 LEAST_SLOPE = 0.05
-NEWTON_STEPS, SETTLED = 50, 1e-8
 Recalibration = tuple[float, float]
 LogWealth = tuple[float, ...]
 
@@ -164,8 +164,7 @@ class Judgement:
 
 def risks(log_odds: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-x)), kept 1e-6 away from 0 and 1. Shape of log_odds."""
-    bound = math.log(1 / LEAST_RISK - 1)
-    return 1 / (1 + np.exp(-np.clip(log_odds, -bound, bound)))
+    return np.clip(expit(log_odds), LEAST_RISK, 1 - LEAST_RISK)
 
 
 def log_mean_exp(values: np.ndarray) -> float:
@@ -227,44 +226,10 @@ def fit_recalibration(log_odds: np.ndarray, y: np.ndarray, prior: float) -> Reca
     A layer moves levels and keeps the ranking: c is at least .05.
     """
     x = np.clip(log_odds, -WIDEST, WIDEST)
-    a, c = _regularised_fit(
-        np.column_stack([np.ones(x.size), x]), np.zeros(x.size), y, IDENTITY, prior
-    )
+    a, c = regularised_fit(x[:, None], y, IDENTITY, prior)
     if c < LEAST_SLOPE:
         return fit_shift(LEAST_SLOPE * x, y, prior), LEAST_SLOPE
     return float(a), float(c)
-
-
-def _regularised_fit(
-    columns: np.ndarray, offset: np.ndarray, y: np.ndarray, centre: tuple[float, ...], prior: float
-) -> np.ndarray:
-    """The w with the least log loss of offset + columns @ w, plus prior / 2 x |w - centre|^2.
-
-    Newton steps, halved while they do not lower it: whole ones never settle where many risks are
-    near 0 or 1 and wrong, as they are after the world has changed. Shape of centre.
-    """
-
-    def at(w: np.ndarray) -> tuple[float, np.ndarray]:
-        eta, away = offset + columns @ w, w - centre
-        small = np.exp(-np.abs(eta))
-        risk = np.where(eta >= 0, 1.0, small) / (1.0 + small)
-        loss = float(np.sum(np.log1p(small) + np.maximum(eta, 0.0) - y * eta))
-        slope = columns.T @ (risk - y) + prior * away
-        bend = (columns.T * (risk * (1.0 - risk))) @ columns + prior * np.eye(away.size)
-        return loss + prior / 2 * float(away @ away), np.linalg.solve(bend, slope)
-
-    w = np.array(centre)
-    loss, step = at(w)
-    for _ in range(NEWTON_STEPS):
-        tried, next_step = at(w - step)
-        while tried > loss * (1 + 1e-12) and np.abs(step).max() > SETTLED:
-            step = step / 2
-            tried, next_step = at(w - step)
-        w, loss = w - step, tried
-        if np.abs(step).max() < SETTLED:
-            break
-        step = next_step
-    return w
 
 
 def recalibrations(
@@ -292,7 +257,7 @@ def recentre(log_odds: np.ndarray, y: np.ndarray, halves: np.ndarray, prior: flo
 def fit_shift(log_odds: np.ndarray, y: np.ndarray, prior: float) -> float:
     """The a of the best a + log_odds on these rows, held to 0 by the prior."""
     x = np.clip(log_odds, -WIDEST, WIDEST)
-    return float(_regularised_fit(np.ones((x.size, 1)), x, y, (0.0,), prior)[0])
+    return float(regularised_fit(np.empty((x.size, 0)), y, (0.0,), prior, offset=x)[0])
 
 
 def update_scores(
@@ -553,11 +518,10 @@ def calibration_in_the_large(risks: np.ndarray, labels: np.ndarray) -> dict[str,
     """
     x = log_odds_of_risks(risks)
     shift = fit_shift(x, labels, SHIFT_PRIOR)
-    q = logistic(x + shift)
+    q = expit(x + shift)
     error = float((SHIFT_PRIOR + np.sum(q * (1 - q))) ** -0.5)
     return {"intercept": shift, "error": error, "n": int(labels.size)}
 
 
 def log_odds_of_risks(risks: np.ndarray) -> np.ndarray:
-    p = np.clip(risks, 1e-9, 1 - 1e-9)
-    return np.clip(np.log(p / (1 - p)), -WIDEST, WIDEST)
+    return np.clip(logit(risks), -WIDEST, WIDEST)

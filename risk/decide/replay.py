@@ -16,7 +16,7 @@ import numpy as np
 
 from risk.decide.comparison import Comparison, Forecasts, compare, forecast, start_comparison
 from risk.decide.evidence import RULE, Rule, risks, rows_lacking
-from risk.model.candidates import Experts, Known
+from risk.model.candidates import Candidates, LabelledRows
 from risk.model.fit import enough
 from risk.model.measures import brier
 from risk.model.portable import Model
@@ -42,27 +42,29 @@ class Stream:
     clients: np.ndarray
     periods: np.ndarray
     names: list[str]
-    _experts: dict[tuple[int, ...], Experts] = field(default_factory=dict)
+    _experts: dict[tuple[int, ...], Candidates] = field(default_factory=dict)
 
     @cached_property
-    def whole(self) -> Known:
+    def whole(self) -> LabelledRows:
         ages = np.zeros(self.labels.size, dtype=np.int64)
-        return Known(self.recipe, self.columns, self.features, self.labels, self.clients, ages)
+        return LabelledRows(
+            self.recipe, self.columns, self.features, self.labels, self.clients, ages
+        )
 
-    def experts(self, looks: list[int]) -> Experts:
+    def experts(self, looks: list[int]) -> Candidates:
         """Fits on the periods up to the last look; looks: the last period of each look."""
         key = tuple(looks)
         if key not in self._experts:
             rows = np.flatnonzero(self.periods <= looks[-1])
             ages = len(looks) - 1 - np.searchsorted(looks, self.periods[rows])
-            self._experts[key] = Experts(replace(self.whole.part(rows), ages=ages))
+            self._experts[key] = Candidates(replace(self.whole.part(rows), ages=ages))
         return self._experts[key]
 
-    def last_file(self, period: int) -> Experts:
+    def last_file(self, period: int) -> Candidates:
         """Fits on one period alone."""
         key, rows = (-1, period), self.rows(period)
         if key not in self._experts:
-            self._experts[key] = Experts(self.whole.part(rows))
+            self._experts[key] = Candidates(self.whole.part(rows))
         return self._experts[key]
 
     def rows(self, period: int) -> np.ndarray:

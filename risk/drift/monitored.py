@@ -11,6 +11,7 @@ import numpy as np
 from risk.config import PipelineError
 from risk.drift import polya
 from risk.drift.reference import FORMAT, GROUPS, LEAST_ROWS
+from risk.model.logistic import expit, logit
 
 BUDGET = 1.0  # false alerts a year, over everything that is watched
 SHARES = {
@@ -152,10 +153,9 @@ def _tilts(shares: np.ndarray) -> np.ndarray:
 
 def _calibrations(shares: np.ndarray, totals: np.ndarray) -> np.ndarray:
     """The quarters' stays and exits with the log-odds moved up, down, pulled in, spread."""
-    exits = np.clip(shares[:, 1], 1e-4, 1 - 1e-4)
-    log_odds = np.log(exits / (1 - exits))
+    log_odds = logit(shares[:, 1], 1e-4)
     middle = float(log_odds @ totals) / max(float(totals.sum()), 1e-9)
     moved = [log_odds + LEVEL, log_odds - LEVEL]
     moved += [middle + slope * (log_odds - middle) for slope in SLOPES]
-    left = 1 / (1 + np.exp(-np.stack(moved)))
+    left = expit(np.stack(moved))
     return np.stack([1 - left, left], axis=-1)

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from risk.model.calibration import wilson
-from risk.model.profile import shown
+from risk.model.measures import wilson
+from risk.model.profile import value_text
 
 FORMAT = 1
 LEAST_ROWS = 5  # fewer cannot tell a fault from chance
@@ -279,7 +279,7 @@ def _issue(
 
 
 def _quoted(text: Any) -> str:
-    return f'"{text[:30]}"' if isinstance(text, str) else shown(text)
+    return f'"{text[:30]}"' if isinstance(text, str) else value_text(text)
 
 
 def _percent(share: float) -> str:
@@ -369,9 +369,9 @@ def _unit(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None
         return None
     now, was = np.median(known[known != 0]), math.exp(usual["logs"][2])
     words = (
-        f"the values are {_times(move)} {WHERE} ({shown(abs(float(now)))} in the middle of "
-        f"{logs.size:,} rows, usually {shown(was)}); look whether the export changed the unit, "
-        "then replace the file"
+        f"the values are {_times(move)} {WHERE} ({value_text(abs(float(now)))} in the middle of "
+        f"{logs.size:,} rows, usually {value_text(was)}); look whether the export changed the "
+        "unit, then replace the file"
     )
     return _issue("unit", (name,), words, logs.size)
 
@@ -395,7 +395,7 @@ def _times(move: float) -> str:
     named = abs(math.log(near) - size) < math.log(1.35)
     factor, why = (near, f", {UNITS[near]}") if named else (float(f"{math.exp(size):.2g}"), "")
     much = "as large" if move > 0 else "smaller"
-    times = f"about {shown(factor)} times {much}"
+    times = f"about {value_text(factor)} times {much}"
     return f"{times} as before{why}" if move > 0 else f"{times} than before{why}"
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from risk.model.profile import SHOWN_ROWS
+from risk.model.profile import PROFILE_ROWS
 from risk.model.sampling import sample_of
 
 FORMAT = 1
@@ -47,7 +47,7 @@ def make_reference(
     raw: as Model.raw gives it; kinds: "number" or "text" by column; risks, labels and held_out
     (out-of-fold risks), shape (n,), nan where there is none.
     """
-    chosen = sample_of(len(risks), SHOWN_ROWS)
+    chosen = sample_of(len(risks), PROFILE_ROWS)
     hashes = client_hashes(clients, len(risks))[chosen]
     shares = row_weights(hashes)
     columns = {

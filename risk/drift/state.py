@@ -28,8 +28,9 @@ from risk.files import (
     write_json,
 )
 from risk.model import portable
-from risk.model.portable import Model, logistic
-from risk.model.profile import SHOWN_ROWS
+from risk.model.logistic import expit
+from risk.model.portable import Model
+from risk.model.profile import PROFILE_ROWS
 from risk.model.sampling import sample_of
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def reference_bytes(config: Config, model: Model) -> bytes:
 def _reference(config: Config, model: Model) -> dict[str, Any]:
     rows, schema, _ = stored_rows(config)
     rows = rows.filter(rows["_data_version"] <= model.lineage["data_version"])
-    sampled = rows[sample_of(rows.height, SHOWN_ROWS)]
+    sampled = rows[sample_of(rows.height, PROFILE_ROWS)]
     return {
         "drift": _drift_part(model, rows, schema),
         "faults": quality_reference(raw_columns(sampled, model), model.columns, _groups(sampled)),
@@ -85,7 +86,7 @@ def _drift_part(model: Model, rows: pl.DataFrame, schema: Schema) -> dict[str, A
     import datetime
 
     rows = _newest(rows, REFERENCE_ROWS)
-    rows = rows[sample_of(rows.height, SHOWN_ROWS)]
+    rows = rows[sample_of(rows.height, PROFILE_ROWS)]
     day = datetime.date.fromisoformat(model.lineage["day"])
     usable = usable_labels(rows, schema, model.lineage["horizon_days"], day).to_numpy()
     labels = rows[schema.named("target")].cast(float).to_numpy()
@@ -122,7 +123,7 @@ def _ranked_risks(model: Model, rows: pl.DataFrame) -> np.ndarray:
     """The risks by the model's ranking, without the layer that moves their level. Shape (n,)."""
     layer = model.lineage.get("layer") or {"intercept": 0.0, "slope": 1.0}
     log_odds = model.log_odds_of(raw_columns(rows, model), rows.height)
-    return logistic((log_odds - layer["intercept"]) / (layer["slope"] or 1.0))
+    return expit((log_odds - layer["intercept"]) / (layer["slope"] or 1.0))
 
 
 def _ranking_of(manifest: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from risk.drift.reference import LEAST_ROWS
-from risk.model.profile import shown
+from risk.model.profile import value_text
 
 
 def drift_sentence(
@@ -62,9 +62,9 @@ def _of_number(then: np.ndarray, now: np.ndarray, column: dict[str, Any]) -> str
     at = int(np.argmax(np.abs(above[0] - above[1])))
     cuts = [column["least"], *column["cuts"], column["most"]]
     if at == 0:
-        words, parts = f"values below {shown(cuts[0])} were", [1 - part[0] for part in above]
+        words, parts = f"values below {value_text(cuts[0])} were", [1 - part[0] for part in above]
     else:
-        words, parts = f"values above {shown(cuts[at])} were", [part[at] for part in above]
+        words, parts = f"values above {value_text(cuts[at])} were", [part[at] for part in above]
     return _of_share(words, float(parts[0]), float(parts[1]), then, now)
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.model.interactions import screened
+from risk.model.logistic import expit
 from risk.model.measures import log_loss
 from risk.model.newton import log_odds_of, ridge
-from risk.model.portable import logistic
 from risk.model.sampling import folds, sample_of
-from risk.model.terms import Levels, Raw, Terms, design, held, main_effects, plain_terms
+from risk.model.terms import Levels, Raw, Terms, design, main_effects, plain_terms, regularise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,10 +57,10 @@ def _best_main_effects(
     if groups is None or len(set(groups.tolist())) < 2:
         groups = np.arange(y.size)
     fold = folds(y, groups)
-    options = [held(mains, raw, strength) for strength in STRENGTHS]
+    options = [regularise(mains, raw, strength) for strength in STRENGTHS]
     lines = plain_terms(raw, features.numbers, ())
     levels = [term for term in mains if isinstance(term, Levels)]
-    options += [held([*lines, *levels], raw, strength) for strength in PLAIN_STRENGTHS]
+    options += [regularise([*lines, *levels], raw, strength) for strength in PLAIN_STRENGTHS]
     losses = [held_out_loss(design(terms, raw), y, fold) for terms in options]
     return options[int(np.argmin(losses))]
 
@@ -72,5 +72,5 @@ def held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
     for number in np.unique(fold):
         unseen = fold == number
         weights = ridge(Z[~unseen], y[~unseen], weights)
-        risk[unseen] = logistic(log_odds_of(Z[unseen], weights))
+        risk[unseen] = expit(log_odds_of(Z[unseen], weights))
     return log_loss(y, risk)

@@ -19,7 +19,7 @@ import numpy as np
 from risk.config import PipelineError
 from risk.model.fit import CHUNK_ROWS, STEP_ROWS, pipeline
 from risk.model.newton import Chunk, closeness, log_odds_of, null_weights, ridge_in_chunks
-from risk.model.portable import Model, by_kind, centred, records_of
+from risk.model.portable import Model, centred, numbers_and_texts, records_of
 from risk.model.sampling import SEED
 from risk.model.terms import (
     WIDEST,
@@ -27,7 +27,7 @@ from risk.model.terms import (
     Condition,
     Curve,
     Levels,
-    Line,
+    Linear,
     Product,
     Ramp,
     Raw,
@@ -46,11 +46,11 @@ WEIGHTINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "last3": lambda ages: (ages < 3).astype(np.float64),
 }
 LEAST_WEIGHT = 1e-4
-KINDS = {kind.__name__: kind for kind in (Line, Blank, Levels, Curve, Region, Product)}
+KINDS = {kind.__name__: kind for kind in (Linear, Blank, Levels, Curve, Region, Product)}
 
 
 @dataclass
-class Known:
+class LabelledRows:
     """The labelled rows that may be learned from, and how many looks ago each label came.
 
     features: the raw columns in pandas; labels, clients, ages: shape (n,), age 0 the newest.
@@ -66,12 +66,12 @@ class Known:
     @cached_property
     def raw(self) -> Raw:
         """The features as the terms take them."""
-        return raw_columns(self.features, *by_kind(self.columns))
+        return raw_columns(self.features, *numbers_and_texts(self.columns))
 
     def rows(self, chosen: np.ndarray) -> Raw:
         return {name: values[chosen] for name, values in self.raw.items()}
 
-    def part(self, chosen: np.ndarray) -> Known:
+    def part(self, chosen: np.ndarray) -> LabelledRows:
         """These rows alone, by their places or a mask."""
         return replace(
             self,
@@ -83,10 +83,10 @@ class Known:
 
 
 @dataclass
-class Experts:
+class Candidates:
     """The models of these rows, each fitted when it is first asked for."""
 
-    known: Known
+    known: LabelledRows
     _found: dict[str, Model] = field(default_factory=dict)
 
     @cached_property
@@ -128,8 +128,8 @@ def _one_blas_thread() -> Any:
     return threadpool_limits(1, user_api="blas")
 
 
-def crossed(
-    terms: list[Any], known: Known, newest: np.ndarray, halves: np.ndarray
+def cross_fitted(
+    terms: list[Any], known: LabelledRows, newest: np.ndarray, halves: np.ndarray
 ) -> np.ndarray | None:
     """Log-odds of the newest rows, each by a model fitted on the other half of them. Shape (n,).
 
@@ -170,7 +170,7 @@ def raw_lines(raw: Raw) -> list[Any]:
     """The original recipe's terms: raw numbers, the median where one is missing."""
     widest = float(np.finfo(np.float64).max)
     return [
-        Line(name, -widest, widest, float(np.nan_to_num(np.nanmedian(values))))
+        Linear(name, -widest, widest, float(np.nan_to_num(np.nanmedian(values))))
         for name, values in raw.items()
         if np.isfinite(values).any()
     ]

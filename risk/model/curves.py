@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from risk.model.measures import Z95
+from risk.model.measures import wilson
 
 GRID = np.linspace(0.0, 1.0, 51)
 MOST_GROUPS = 400  # of neighbouring risks: a million rows cost what 400 do
@@ -96,16 +96,10 @@ def _band(
     ]
     found = np.array([curve(one, other) for one, other in zip(*drawn, strict=True)])
     low, high = np.quantile(found, [0.025, 0.975], axis=0)
-    least, most = _wilson(value, rows)
+    least, most = np.transpose(
+        [wilson(share * n, n) for share, n in zip(value.tolist(), rows.tolist(), strict=True)]
+    )
     return {
         "low": np.minimum(np.minimum(low, least), value).tolist(),
         "high": np.maximum(np.maximum(high, most), value).tolist(),
     }
-
-
-def _wilson(share: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95 % interval of many shares at once."""
-    shrink = 1 + Z95**2 / rows
-    middle = (share + Z95**2 / (2 * rows)) / shrink
-    reach = Z95 * np.sqrt(share * (1 - share) / rows + (Z95 / (2 * rows)) ** 2) / shrink
-    return np.maximum(middle - reach, 0.0), np.minimum(middle + reach, 1.0)

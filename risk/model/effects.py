@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from risk.model.logistic import expit
 from risk.model.parts import Term, contribution
-from risk.model.portable import Model, logistic, numpy_column
-from risk.model.profile import shown
+from risk.model.portable import Model, column_array
+from risk.model.profile import value_text
 from risk.model.reasons import (
     UNCLIPPED,
     Group,
     by_column,
+    column_text,
     digits_apart,
     groups_of,
-    label,
     share_words,
 )
 
@@ -39,7 +40,7 @@ def overview(model: Model) -> list[dict[str, Any]]:
     for group in groups_of(model):
         effects = _joint(model, group) if len(group.columns) > 1 else _alone(model, group)
         for entry in effects:
-            entry["risk"] = float(logistic(np.array([model.intercept + entry["effect"]]))[0])
+            entry["risk"] = float(expit(np.array([model.intercept + entry["effect"]]))[0])
         sizes = [entry["effect"] for entry in effects]
         found.append(
             {
@@ -73,7 +74,7 @@ def _alone(model: Model, group: Group) -> list[dict[str, Any]]:
 
 
 def _effects(name: str, kind: str, terms: list[Term], values: list[Any]) -> list[float]:
-    raw = {name: numpy_column(values, kind)}
+    raw = {name: column_array(values, kind)}
     total: np.ndarray = np.sum([contribution(term, raw) for term in terms], axis=0)
     return total.tolist()
 
@@ -92,8 +93,8 @@ def _numbers(terms: list[Term], usual: dict[str, Any]) -> set[float]:
 
 
 def _number_words(value: float | None, known: list[float], usual: dict[str, Any]) -> str:
-    text = shown(value, digits_apart(value, known)) if value is not None else shown(None)
-    share = usual.get("shares", {}).get(shown(value))
+    text = value_text(value, digits_apart(value, known)) if value is not None else value_text(None)
+    share = usual.get("shares", {}).get(value_text(value))
     return text if share is None else f"{text} ({share_words(share)})"
 
 
@@ -108,7 +109,7 @@ def _of_text(name: str, terms: list[Term], usual: dict[str, Any]) -> list[dict[s
     found = [
         {
             "value": level,
-            "text": f"{shown(level)} ({share_words(shares.get(level or '', 0.0))})",
+            "text": f"{value_text(level)} ({share_words(shares.get(level or '', 0.0))})",
             "effect": sizes[level],
         }
         for level in (*levels, None)
@@ -141,24 +142,24 @@ def _joint(model: Model, group: Group) -> list[dict[str, Any]]:
 def _region_words(term: Term) -> str:
     """`tenure at least 3 and under 12 and contract other than monthly`."""
     return " and ".join(
-        f"{label(name)} {' and '.join(_side(condition) for condition in conditions)}"
+        f"{column_text(name)} {' and '.join(_side(condition) for condition in conditions)}"
         for name, conditions in by_column(term["conditions"]).items()
     )
 
 
 def _side(condition: dict[str, Any]) -> str:
     words = {"at least": "at least ", "below": "under ", "is": "", "is not": "other than "}
-    return words[condition["sign"]] + shown(condition["value"])
+    return words[condition["sign"]] + value_text(condition["value"])
 
 
 def _ends(part: dict[str, Any]) -> list[tuple[str, float]]:
     """The two ends of a product's ramp in words, -1 and 1."""
-    name = label(part["column"])
+    name = column_text(part["column"])
     if "level" in part:
-        level = shown(part["level"])
+        level = value_text(part["level"])
         return [(f"{name} other than {level}", -1.0), (f"{name} {level}", 1.0)]
     low, high = part["knots"][0], part["knots"][-1]
-    return [(f"{name} up to {shown(low)}", -1.0), (f"{name} from {shown(high)}", 1.0)]
+    return [(f"{name} up to {value_text(low)}", -1.0), (f"{name} from {value_text(high)}", 1.0)]
 
 
 # ---------------------------------------------------------------- for a person
@@ -166,7 +167,7 @@ def _ends(part: dict[str, Any]) -> list[tuple[str, float]]:
 
 def overview_text(model: Model, found: list[dict[str, Any]]) -> str:
     """The overview as a table: columns alone, then joint effects, each with its range."""
-    average = float(logistic(np.array([model.intercept]))[0])
+    average = float(expit(np.array([model.intercept]))[0])
     flat = [item for item in found if max(-item["low"], item["high"]) < FLAT]
     told = [item for item in found if item not in flat]
     single = [item for item in told if len(item["columns"]) == 1]
@@ -194,14 +195,14 @@ def overview_text(model: Model, found: list[dict[str, Any]]) -> str:
 
 
 def _name(item: dict[str, Any]) -> str:
-    return " together with ".join(label(name) for name in item["columns"])
+    return " together with ".join(column_text(name) for name in item["columns"])
 
 
 def _item_lines(model: Model, item: dict[str, Any]) -> list[str]:
     head = _name(item)
     usual = model.profile.get(item["columns"][0], {}) if len(item["columns"]) == 1 else {}
     if "low" in usual and "shares" not in usual:
-        head += f" (usually {shown(usual['low'])} to {shown(usual['high'])})"
+        head += f" (usually {value_text(usual['low'])} to {value_text(usual['high'])})"
     effects, left_out = item["effects"], len(item["effects"]) - MOST_LINES
     lines = [_line(entry["text"], entry["effect"], entry["risk"]) for entry in effects]
     if left_out > 0:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from risk.model.portable import Model, by_kind
+from risk.model.portable import Model, numbers_and_texts
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -31,7 +31,7 @@ AMOUNTS = {
 Record = dict[str, Any]
 
 
-def scaled(model: Model, layer: tuple[float, float]) -> Model:
+def recalibrate(model: Model, layer: tuple[float, float]) -> Model:
     """The model whose log-odds are a + c x those of this one."""
     a, c = layer
     return replace(
@@ -41,7 +41,7 @@ def scaled(model: Model, layer: tuple[float, float]) -> Model:
     )
 
 
-def blended(models: list[Model], shares: np.ndarray) -> Model:
+def weighted_mean(models: list[Model], shares: np.ndarray) -> Model:
     """The model whose log-odds are the weighted mean of theirs; the rest is the first one's.
 
     Terms that differ in what they add alone become one.
@@ -100,7 +100,7 @@ def pipeline_of(model: Model) -> Pipeline:
 
     from risk.model.additive import AdditiveTerms
 
-    first, last = AdditiveTerms(*by_kind(model.columns)), LogisticRegression()
+    first, last = AdditiveTerms(*numbers_and_texts(model.columns)), LogisticRegression()
     intercept, found, slopes = model.intercept, [], []
     for record in model.terms:
         term, constant, parts = _restored(record)
@@ -116,12 +116,12 @@ def pipeline_of(model: Model) -> Pipeline:
 
 def _restored(term: Record) -> tuple[Any, float, list[float]]:
     """(the term on raw columns, what it adds to every row, the slope of each of its columns)."""
-    from risk.model.terms import Blank, Condition, Curve, Levels, Line, Product, Region
+    from risk.model.terms import Blank, Condition, Curve, Levels, Linear, Product, Region
 
     match term["kind"]:
         case "line":
             place = (term[key] for key in ("column", "low", "high", "fill", "mean"))
-            return Line(*place), 0.0, [term["slope"]]
+            return Linear(*place), 0.0, [term["slope"]]
         case "curve":
             pieces = len(term["knots"]) - 1
             curve = Curve(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 100_000
 START_ROWS = 200_000
 STEP_ROWS = 20_000  # the design matrix of so many rows stays in the cache
-MIN_ROWS, MIN_CLASS = 10, 3
+MIN_TRAINING_ROWS, MIN_TRAINING_CLASS = 10, 3  # in all; of the exits and of the stays
 NEARLY_THE_ANSWER = 0.99
 
 
@@ -32,11 +32,11 @@ def pipeline(recipe: str, columns: dict[str, str]) -> Pipeline:
     from sklearn.pipeline import Pipeline
 
     from risk.model.additive import AdditiveTerms
-    from risk.model.portable import by_kind
+    from risk.model.portable import numbers_and_texts
 
     return Pipeline(
         [
-            ("terms", AdditiveTerms(*by_kind(columns))),
+            ("terms", AdditiveTerms(*numbers_and_texts(columns))),
             (
                 "regression",
                 LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=100, tol=1e-8),
@@ -167,14 +167,14 @@ def check_enough(y: np.ndarray) -> None:
     exits = int(np.sum(y == 1))
     raise PipelineError(
         f"{y.size} labelled rows ({exits} exits, {y.size - exits} stays) are too few: training "
-        f"needs {MIN_ROWS} with {MIN_CLASS} of each; add files with labels to the input folder "
-        "and ingest them"
+        f"needs {MIN_TRAINING_ROWS} with {MIN_TRAINING_CLASS} of each; add files with labels to "
+        "the input folder and ingest them"
     )
 
 
 def enough(y: np.ndarray) -> bool:
     exits = int(np.sum(y == 1))
-    return y.size >= MIN_ROWS and min(exits, y.size - exits) >= MIN_CLASS
+    return y.size >= MIN_TRAINING_ROWS and min(exits, y.size - exits) >= MIN_TRAINING_CLASS
 
 
 def out_of_fold(

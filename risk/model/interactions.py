@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from risk.model.logistic import expit
 from risk.model.newton import log_odds_of, ridge
-from risk.model.portable import logistic
 from risk.model.sampling import sample_of
 from risk.model.terms import (
     WIDEST,
     Condition,
     Curve,
     Levels,
-    Line,
+    Linear,
     Product,
     Ramp,
     Raw,
@@ -115,7 +115,7 @@ def _strongest_keys(mains: list[Any], raw: Raw, Z: np.ndarray, weights: np.ndarr
         width = len(term.names())
         effect = Z[:, at : at + width] * weights[1 + at : 1 + at + width]
         at += width
-        if isinstance(term, Curve | Line):
+        if isinstance(term, Curve | Linear):
             key = number_key(term, raw)
             found += [(float(effect.sum(axis=1).var()), key)] if key else []
         elif isinstance(term, Levels):
@@ -127,7 +127,7 @@ def _strongest_keys(mains: list[Any], raw: Raw, Z: np.ndarray, weights: np.ndarr
     return [key for _, key in found[:MOST_KEYS]]
 
 
-def number_key(term: Curve | Line, raw: Raw) -> Key | None:
+def number_key(term: Curve | Linear, raw: Raw) -> Key | None:
     """The number in at most 24 bins of about equal rows; None where there is but one."""
     values = np.clip(filled(raw[term.column], term.fill), -WIDEST, WIDEST)
     cuts = np.unique(np.quantile(thinned(values), np.linspace(0, 1, BINS + 1)[1:-1]))
@@ -178,7 +178,7 @@ class Search:
         return terms
 
     def _residuals(self, Z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        risk = logistic(log_odds_of(Z, weights))
+        risk = expit(log_odds_of(Z, weights))
         return self.y - risk, np.maximum(risk * (1 - risk), 1e-6)
 
     def _keep_promising(self, found: list[Candidate]) -> None:

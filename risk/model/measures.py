@@ -1,4 +1,7 @@
-"""How good predictions are: F1, AUC, Brier, log loss and their like, by numpy alone."""
+"""How good predictions are, by numpy alone: F1, AUC, Brier, calibration, what a list reaches.
+
+Every share and area has its 95 % interval beside it. Start at `measure`.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from risk.model.logistic import expit, logit
+from risk.model.newton import regularised_fit, sums
+
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
+
 THRESHOLD = 0.5
 Z95 = 1.959963984540054
 ONE_SIDED = 1.645  # the normal quantile of a one-sided 95 %
+BINS, LEAST_IN_BIN = 10, 10
 EPSILON = float(np.finfo(np.float64).eps)
 
 
-def counts(y: np.ndarray, called: np.ndarray) -> dict[str, int]:
+def confusion_counts(y: np.ndarray, called: np.ndarray) -> dict[str, int]:
     """The confusion counts of labels and 0/1 predictions."""
     return {
         "true_positive": int(np.sum((y == 1) & (called == 1))),
@@ -24,7 +33,7 @@ def counts(y: np.ndarray, called: np.ndarray) -> dict[str, int]:
 
 def f1(y: np.ndarray, called: np.ndarray) -> float:
     """2 tp / (2 tp + fp + fn); 0 where there is nothing to find and nothing was called."""
-    c = counts(y, called)
+    c = confusion_counts(y, called)
     wrong = c["false_positive"] + c["false_negative"]
     return 2 * c["true_positive"] / (2 * c["true_positive"] + wrong) if c["true_positive"] else 0.0
 
@@ -35,15 +44,9 @@ def f1_interval(y: np.ndarray, called: np.ndarray) -> tuple[float, float]:
     Of the rows that are an exit, called one, or both, tp are both: a binomial share s, for which
     Wilson's interval holds also at 0 and 1 and for few rows, and F1 = 2 s / (1 + s).
     """
-    c = counts(y, called)
-    found = c["true_positive"]
-    rows = found + c["false_positive"] + c["false_negative"]
-    if not rows:
-        return 0.0, 1.0
-    share, shrink = found / rows, 1 + Z95**2 / rows
-    middle = (share + Z95**2 / (2 * rows)) / shrink
-    reach = Z95 * (share * (1 - share) / rows + (Z95 / (2 * rows)) ** 2) ** 0.5 / shrink
-    low, high = max(middle - reach, 0.0), min(middle + reach, 1.0)
+    c = confusion_counts(y, called)
+    hits = c["true_positive"]
+    low, high = wilson(hits, hits + c["false_positive"] + c["false_negative"])
     return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
@@ -80,7 +83,7 @@ def measures(y: np.ndarray, p: np.ndarray, base_rate: float) -> dict[str, Any]:
     base_rate: the share of exits among the training rows, the risk that knows nothing of a client.
     """
     called = (p >= THRESHOLD).astype(int)
-    c = counts(y, called)
+    c = confusion_counts(y, called)
     low, high = f1_interval(y, called)
     everybody, flat = np.ones(y.size, dtype=int), np.full(y.size, base_rate)
     return {
@@ -107,3 +110,111 @@ def measures(y: np.ndarray, p: np.ndarray, base_rate: float) -> dict[str, Any]:
 
 def _share(part: int, rest: int) -> float | None:
     return part / (part + rest) if part + rest else None
+
+
+def wilson(hits: float, rows: float) -> list[float]:
+    """A 95 % interval of a share; [0, 1] without rows. Rows that count as fewer may be a part."""
+    if not rows:
+        return [0.0, 1.0]
+    share, shrink = hits / rows, 1 + Z95**2 / rows
+    middle = (share + Z95**2 / (2 * rows)) / shrink
+    half = Z95 * (share * (1 - share) / rows + (Z95 / (2 * rows)) ** 2) ** 0.5 / shrink
+    return [max(middle - half, 0.0), min(middle + half, 1.0)]
+
+
+def measure(y: np.ndarray, p: np.ndarray, base_rate: float) -> dict[str, Any]:
+    """Every measure of the risks p on labels y: F1 and its like, calibration, a list's reach."""
+    return {
+        **measures(y, p, base_rate),
+        "auc_interval": auc_interval(y, p),
+        "calibration": calibration(y, p),
+        "cumulative_gains": cumulative_gains(y, p),
+    }
+
+
+def auc_interval(y: np.ndarray, score: np.ndarray) -> list[float] | None:
+    """A 95 % interval of the AUC (DeLong's variance on the logit scale); None with one class only.
+
+    Perfect order has no variance to show; there the interval reaches down by the rule of three.
+    """
+    area = auc(y, score)
+    if area is None:
+        return None
+    exits, stays = score[y == 1], score[y == 0]
+    if min(exits.size, stays.size) < 2:
+        return [0.0, 1.0]
+    if area in (0.0, 1.0):
+        far = min(1.0, 3.0 / min(exits.size, stays.size))
+        return [1.0 - far, 1.0] if area else [0.0, far]
+    above, below = placements(exits, stays), 1.0 - placements(stays, exits)
+    error = (above.var(ddof=1) / exits.size + below.var(ddof=1) / stays.size) ** 0.5
+    centre, half = logit(np.array(area)), Z95 * error / (area * (1 - area))
+    return [float(expit(centre + side * half)) for side in (-1, 1)]
+
+
+def calibration(y: np.ndarray, p: np.ndarray) -> dict[str, Any]:
+    """How risks and outcomes agree: slope and intercept on the log-odds with 95 % intervals
+    (1 and 0 are right), and in tenths of the rows the mean risk beside the share that left."""
+    z = logit(p)
+    line = _line(z, y) if 0 < np.sum(y) < y.size and z.std() > 0 else None
+    return {"slope": line and line[1], "intercept": line and line[0], "bins": reliability(y, p)}
+
+
+def _line(z: np.ndarray, y: np.ndarray) -> list[dict[str, Any]] | None:
+    """[intercept, slope] of y on the log-odds z, each with its interval; None where it diverges."""
+    Z = z[:, None]
+    weights = regularised_fit(Z, y, (0.0, 1.0), 0.0)
+    _, slope, hessian = sums(Z, y, weights)
+    # Classes that z tells apart (all but ties) have no best line: each step then is as long as
+    # the last, however little it gains, and the curvature vanishes.
+    if np.linalg.cond(hessian) > 1e12 or np.abs(np.linalg.solve(hessian, slope)).max() > 1e-6:
+        return None
+    errors = Z95 * np.sqrt(np.diag(np.linalg.inv(hessian)))
+    return [
+        {"value": float(w), "interval": [float(w - e), float(w + e)]}
+        for w, e in zip(weights, errors, strict=True)
+    ]
+
+
+def reliability(y: np.ndarray, p: np.ndarray) -> list[dict[str, Any]]:
+    """Up to ten groups of about equal rows: n, mean risk, share that left and its interval."""
+    groups = int(np.clip(y.size // LEAST_IN_BIN, 1, BINS))
+    return [
+        {
+            "n": int(part.size),
+            "risk": float(p[part].mean()),
+            "left": float(y[part].mean()),
+            "interval": wilson(int(y[part].sum()), part.size),
+        }
+        for part in np.array_split(np.argsort(p, kind="stable"), groups)
+        if part.size
+    ]
+
+
+def cumulative_gains(
+    y: np.ndarray, p: np.ndarray, shares: tuple[float, ...] = SHARES
+) -> list[dict[str, Any]]:
+    """For each share of the clients called, highest risk first: precision, recall and lift with
+    95 % intervals, beside what calling as many at random would reach."""
+    order, exits = np.argsort(-p, kind="stable"), int(np.sum(y == 1))
+    rate = exits / y.size if y.size else 0.0
+    found = []
+    for share in shares:
+        called = max(1, round(share * y.size))
+        hits = int(y[order[:called]].sum())
+        precision = wilson(hits, called)
+        found.append(
+            {
+                "share": share,
+                "called": called,
+                "left": hits,
+                "precision": hits / called,
+                "precision_interval": precision,
+                "recall": hits / exits if exits else None,
+                "recall_interval": wilson(hits, exits),
+                "lift": hits / called / rate if rate else None,
+                "lift_interval": [end / rate for end in precision] if rate else None,
+                "at_random": {"precision": rate, "recall": called / y.size},
+            }
+        )
+    return found

@@ -11,6 +11,7 @@ import numpy as np
 
 from risk.config import PipelineError
 from risk.files import checksum_holds, with_checksum
+from risk.model.logistic import expit
 from risk.model.parts import checked, contribution, filled, number
 from risk.model.profile import profile_of
 
@@ -22,7 +23,7 @@ FORMAT = 1
 MAX_BYTES = 8_000_000
 AGREEMENT = 1e-12
 SELF_CHECK_ROWS = 25
-Table = dict[str, list[Any]]
+Rows = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class Model:
     terms: list[dict[str, Any]]
     lineage: dict[str, Any] = field(default_factory=dict)
     profile: dict[str, dict[str, Any]] = field(default_factory=dict)
-    checks: Table = field(default_factory=dict)
+    checks: Rows = field(default_factory=dict)
 
-    def log_odds(self, table: Table) -> np.ndarray:
+    def log_odds(self, table: Rows) -> np.ndarray:
         """The log-odds of an exit for each row. Shape (n,)."""
-        return self.log_odds_of(self.raw(table), rows_of(table))
+        return self.log_odds_of(self.raw(table), row_count(table))
 
     def log_odds_of(self, raw: dict[str, np.ndarray], rows: int) -> np.ndarray:
         """The same from columns that are arrays already."""
@@ -50,37 +51,31 @@ class Model:
         with np.errstate(over="ignore"):  # an infinite log-odds is a certain answer
             return self.intercept + sum(parts, np.zeros(rows))
 
-    def contributions(self, table: Table) -> list[np.ndarray]:
+    def contributions(self, table: Rows) -> list[np.ndarray]:
         """What each term adds to each row's log-odds; they and the intercept add up."""
         raw = self.raw(table)
         return [contribution(term, raw) for term in self.terms]
 
-    def raw(self, table: Table) -> dict[str, np.ndarray]:
+    def raw(self, table: Rows) -> dict[str, np.ndarray]:
         """The feature columns as arrays: float64 with nan, or str objects with None."""
-        return {name: numpy_column(table[name], kind) for name, kind in self.columns.items()}
+        return {name: column_array(table[name], kind) for name, kind in self.columns.items()}
 
-    def probabilities(self, table: Table) -> np.ndarray:
+    def probabilities(self, table: Rows) -> np.ndarray:
         """The probability of an exit for each row. Shape (n,)."""
-        return logistic(self.log_odds(table))
+        return expit(self.log_odds(table))
 
 
-def by_kind(columns: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def numbers_and_texts(columns: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(the numbers, the texts) among the columns."""
     numbers = tuple(name for name, kind in columns.items() if kind == "number")
     return numbers, tuple(name for name, kind in columns.items() if kind == "text")
 
 
-def rows_of(table: Table) -> int:
+def row_count(table: Rows) -> int:
     return len(next(iter(table.values()), []))
 
 
-def logistic(log_odds: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)) without overflow."""
-    small = np.exp(-np.abs(log_odds))
-    return np.where(log_odds >= 0, 1.0 / (1.0 + small), small / (1.0 + small))
-
-
-def numpy_column(values: list[Any], kind: str) -> np.ndarray:
+def column_array(values: list[Any], kind: str) -> np.ndarray:
     """Raw values as the terms take them: float64 with nan, or str objects with None. Shape (n,)."""
     if kind == "number":
         return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
@@ -94,7 +89,7 @@ def export(
 ) -> bytes:
     """The pipeline as JSON; refused unless both agree within 1e-12 on every row of the sample."""
     intercept, terms = parts_of(pipeline)
-    table = table_of(sample, columns)
+    table = rows_of_frame(sample, columns)
     intercept, terms = centred(intercept, terms, table)
     model = Model(columns, intercept, terms, lineage)
     ours, theirs = model.probabilities(table), pipeline.predict_proba(sample)[:, 1]
@@ -126,9 +121,9 @@ def packed(model: Model) -> bytes:
     return raw
 
 
-def check_rows(table: Table) -> Table:
+def check_rows(table: Rows) -> Rows:
     """A few rows spread over the table: every later evaluation must give them what it gives now."""
-    n = rows_of(table)
+    n = row_count(table)
     chosen = sorted({round(at) for at in np.linspace(0, n - 1, min(SELF_CHECK_ROWS, n))})
     return {name: [_finite_or_none(values[at]) for at in chosen] for name, values in table.items()}
 
@@ -168,7 +163,7 @@ def _raw_terms(columns: Any, weights: np.ndarray) -> list[dict[str, Any]]:
 
 
 def centred(
-    intercept: float, terms: list[dict[str, Any]], table: Table
+    intercept: float, terms: list[dict[str, Any]], table: Rows
 ) -> tuple[float, list[dict[str, Any]]]:
     """The same sum with lines about their mean on these rows: the base is then the average client.
 
@@ -177,7 +172,7 @@ def centred(
     moved = []
     for term in terms:
         if term["kind"] == "line" and term["mean"] == 0.0:
-            values = filled(numpy_column(table[term["column"]], "number"), term["fill"])
+            values = filled(column_array(table[term["column"]], "number"), term["fill"])
             mean = float(np.clip(values, -1e150, 1e150).mean()) if values.size else 0.0
             intercept += term["slope"] * mean
             term = {**term, "mean": mean}
@@ -185,7 +180,7 @@ def centred(
     return intercept, moved
 
 
-def table_of(frame: pd.DataFrame, columns: dict[str, str]) -> Table:
+def rows_of_frame(frame: pd.DataFrame, columns: dict[str, str]) -> Rows:
     """A DataFrame's feature columns as lists, missing as None."""
     found = {}
     for name, kind in columns.items():

@@ -10,7 +10,7 @@ import numpy as np
 
 Table = dict[str, list[Any]]
 USUAL_LEVELS = 50
-SHOWN_ROWS = 200_000  # of more, so many sampled rows say what is usual
+PROFILE_ROWS = 200_000  # of more, so many sampled rows say what is usual
 DIGITS = 3
 
 
@@ -42,7 +42,7 @@ def _usual_number(values: np.ndarray) -> dict[str, Any]:
     different, sizes = np.unique(values, return_counts=True)
     if different.size <= 2:  # yes and no: a range from 0 to 1 would tell nobody anything
         shares = (sizes / values.size).round(4).tolist()
-        usual["shares"] = {shown(v): share for v, share in zip(different, shares, strict=True)}
+        usual["shares"] = {value_text(v): share for v, share in zip(different, shares, strict=True)}
     return usual
 
 
@@ -51,7 +51,7 @@ def _usual_levels(texts: list[str]) -> dict[str, Any]:
     return {"levels": {level: round(rows / len(texts), 4) for level, rows in commonest}}
 
 
-def shown(value: Any, digits: int = DIGITS) -> str:
+def value_text(value: Any, digits: int = DIGITS) -> str:
     """A cell for people: whole numbers whole, others with so many digits that count."""
     if value is None or value != value:
         return "missing"

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from risk.model.logistic import expit
 from risk.model.parts import columns_of, contribution, holds
-from risk.model.portable import Model, Table, logistic, rows_of
-from risk.model.profile import DIGITS, shown
+from risk.model.portable import Model, Rows, row_count
+from risk.model.profile import DIGITS, value_text
 
 MOST_UP, MOST_DOWN = 3, 1
 LEAST_POINTS = 0.5
@@ -55,23 +56,23 @@ def groups_of(model: Model) -> list[Group]:
     return [*(Group((name,), tuple(terms)) for name, terms in mains.items()), *joint]
 
 
-def points(model: Model, table: Table) -> tuple[list[Group], np.ndarray, np.ndarray]:
+def points(model: Model, table: Rows) -> tuple[list[Group], np.ndarray, np.ndarray]:
     """(groups, points of each row and group, risk of each row); the points of a row add up to
     100 (risk - sigmoid(base)). Shapes (n, groups) and (n,)."""
     groups, raw = groups_of(model), model.raw(table)
     with np.errstate(over="ignore"):  # an infinite contribution is a certain answer
         parts = [sum(contribution(model.terms[at], raw) for at in group.terms) for group in groups]
-    shares = np.column_stack(parts) if parts else np.zeros((rows_of(table), 0))
+    shares = np.column_stack(parts) if parts else np.zeros((row_count(table), 0))
     shares = np.clip(shares, -LARGEST, LARGEST)
-    total, base = shares.sum(axis=1), logistic(np.array([model.intercept]))[0]
-    risk = logistic(model.intercept + total)
+    total, base = shares.sum(axis=1), expit(np.array([model.intercept]))[0]
+    risk = expit(model.intercept + total)
     # Where everything cancels, the distance per log-odds is the slope of the logistic at the base.
     small = np.abs(total) < 1e-9
     per_unit = np.where(small, base * (1 - base), (risk - base) / np.where(small, 1.0, total))
     return groups, shares * per_unit[:, None] * 100, risk
 
 
-def reasons(model: Model, table: Table) -> list[list[Reason]]:
+def reasons(model: Model, table: Rows) -> list[list[Reason]]:
     """For each row the three parts that raise its risk most and the one that lowers it most."""
     groups, amounts, _ = points(model, table)
     raw = model.raw(table)
@@ -89,12 +90,14 @@ def _of_row(
     up = [at for at in order if amounts[at] >= LEAST_POINTS][:MOST_UP]
     down = [at for at in order[::-1] if amounts[at] <= -LEAST_POINTS][:MOST_DOWN]
     return [
-        Reason(round(float(amounts[at]), 1), words(model, groups[at], row), groups[at].columns)
+        Reason(
+            round(float(amounts[at]), 1), reason_text(model, groups[at], row), groups[at].columns
+        )
         for at in (*up, *down)
     ]
 
 
-def words(model: Model, group: Group, row: dict[str, np.ndarray]) -> str:
+def reason_text(model: Model, group: Group, row: dict[str, np.ndarray]) -> str:
     """The row's own values beside the usual ones, or the conditions that it meets or does not."""
     term = model.terms[group.terms[0]]
     if term["kind"] == "region":
@@ -108,7 +111,7 @@ def _region_words(term: dict[str, Any], row: dict[str, np.ndarray]) -> str:
     met = [bool(holds(condition, row)[0]) for condition in term["conditions"]]
     told = [c for c, held in zip(term["conditions"], met, strict=True) if held == all(met)]
     return " and ".join(
-        f"{label(name)} {_beside_limits(row[name][0], conditions, all(met))}"
+        f"{column_text(name)} {_beside_limits(row[name][0], conditions, all(met))}"
         for name, conditions in by_column(told).items()
     )
 
@@ -125,49 +128,50 @@ def _beside_limits(value: Any, conditions: list[dict[str, Any]], met: bool) -> s
     """A number and the sides of the limits on which it lies; a text's own value says it all."""
     limits = [c for c in conditions if c["sign"] in ("at least", "below")]
     if not limits:
-        return shown(value)
+        return value_text(value)
     digits = digits_apart(value, [c["value"] for c in limits])
     sides = [
-        f"{'at least' if (c['sign'] == 'at least') == met else 'under'} {shown(c['value'], digits)}"
+        ("at least " if (c["sign"] == "at least") == met else "under ")
+        + value_text(c["value"], digits)
         for c in limits
     ]
     counted = "counted as " if value != value else ""
-    return f"{shown(value, digits)} ({counted}{' and '.join(sides)})"
+    return f"{value_text(value, digits)} ({counted}{' and '.join(sides)})"
 
 
 def digits_apart(value: float, limits: list[float]) -> int:
     """As many digits as it takes to tell a value from the limits beside it."""
     others = [at for at in limits if at != value and math.isclose(at, value, rel_tol=NEAR)]
     for digits in range(DIGITS, MOST_DIGITS):
-        if all(shown(value, digits) != shown(limit, digits) for limit in others):
+        if all(value_text(value, digits) != value_text(limit, digits) for limit in others):
             return digits
     return MOST_DIGITS
 
 
 def value_words(name: str, value: Any, usual: dict[str, Any]) -> str:
     """`orders last month 3 (usually 12 to 40)`, `contract monthly (55% of clients)`."""
-    share = usual.get("shares", {}).get(shown(value))
+    share = usual.get("shares", {}).get(value_text(value))
     if share is not None:
         known = share_words(share)
     elif "low" in usual:
-        low, high = shown(usual["low"]), shown(usual["high"])
+        low, high = value_text(usual["low"]), value_text(usual["high"])
         known = f"usually {low}" if low == high else f"usually {low} to {high}"
     elif "levels" in usual:
         known = share_words(usual["levels"].get("" if value is None else value, 0.0))
     else:
         known = ""
-    return f"{label(name)} {shown(value)}" + (f" ({known})" if known else "")
+    return f"{column_text(name)} {value_text(value)}" + (f" ({known})" if known else "")
 
 
 def share_words(share: float) -> str:
     return f"{share:.0%} of clients" if share >= 0.005 else "rare"
 
 
-def label(name: str) -> str:
+def column_text(name: str) -> str:
     return name.replace("_", " ")
 
 
-def unusual(model: Model, table: Table) -> list[list[str]]:
+def unusual_values(model: Model, table: Rows) -> list[list[str]]:
     """For each row, its numbers outside the training range and what they are counted as."""
     raw = model.raw(table)
     ends = {
@@ -175,7 +179,7 @@ def unusual(model: Model, table: Table) -> list[list[str]]:
         for name, kind in model.columns.items()
         if kind == "number"
     }
-    notes: list[list[str]] = [[] for _ in range(rows_of(table))]
+    notes: list[list[str]] = [[] for _ in range(row_count(table))]
     for name, limits in ends.items():
         usual = model.profile.get(name, {})
         if limits is None or "least" not in usual:
@@ -184,7 +188,8 @@ def unusual(model: Model, table: Table) -> list[list[str]]:
         for row in np.flatnonzero((values < usual["least"]) | (values > usual["most"])):
             counted = float(np.clip(values[row], *limits))
             notes[row].append(
-                f"{label(name)} {shown(values[row])}: unusual value, counted as {shown(counted)}"
+                f"{column_text(name)} {value_text(values[row])}: unusual value, counted as "
+                f"{value_text(counted)}"
             )
     return notes
 

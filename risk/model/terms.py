@@ -58,7 +58,7 @@ def filled(values: np.ndarray, fill: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Line:
+class Linear:
     """A number clipped to [low, high], `fill` where it is missing, as one straight column."""
 
     column: str
@@ -72,7 +72,7 @@ class Line:
         values = np.clip(filled(raw[self.column], self.fill), self.low, self.high)
         return ((values - self.mean) * self.scale)[:, None]
 
-    def centred(self, raw: Raw) -> Line:
+    def centred(self, raw: Raw) -> Linear:
         """With the mean and the scale that standardise it on these rows."""
         mean, deviation = _moments(replace(self, mean=0.0, scale=1.0).columns(raw)[:, 0])
         return replace(self, mean=mean, scale=1.0 / deviation)
@@ -319,7 +319,7 @@ class Product:
         }
 
 
-Term = Line | Blank | Levels | Curve | Region | Product
+Term = Linear | Blank | Levels | Curve | Region | Product
 
 
 def design(terms: list[Any], raw: Raw) -> np.ndarray:
@@ -384,13 +384,13 @@ def plain_terms(raw: Raw, numbers: tuple[str, ...], texts: tuple[str, ...]) -> l
     return terms
 
 
-def _line_of(name: str, values: np.ndarray) -> Line | None:
+def _line_of(name: str, values: np.ndarray) -> Linear | None:
     """The straight term of a number; None where it is constant after clipping and filling."""
     finite = np.clip(values[np.isfinite(values)], -WIDEST, WIDEST)
     if not finite.size:
         return None
     low, high = clip_range(finite)
-    line = Line(name, low, high, float(np.clip(np.median(finite), low, high)))
+    line = Linear(name, low, high, float(np.clip(np.median(finite), low, high)))
     column = line.columns({name: values})[:, 0]
     least = max(1e-12 * float(np.abs(column).max()), NARROWEST)
     return line if _moments(column)[1] > least else None
@@ -470,7 +470,7 @@ def frequent_levels(name: str, texts: np.ndarray) -> Levels | None:
     return Levels(name, levels, other) if len(levels) + other > 1 else None
 
 
-def held(terms: list[Any], raw: Raw, strength: float) -> list[Any]:
+def regularise(terms: list[Any], raw: Raw, strength: float) -> list[Any]:
     """The main effects centred on these rows, their columns scaled for a ridge of that strength."""
     root = float(np.sqrt(strength))
     found: list[Any] = []

@@ -17,8 +17,7 @@ from risk.config import Config
 from risk.data.schema import Schema
 from risk.data.store import labelled, read_state, stored_rows, today
 from risk.files import utc_now
-from risk.model.calibration import calibration, reach, wilson
-from risk.model.measures import brier
+from risk.model.measures import brier, calibration, cumulative_gains, wilson
 from risk.record.contacts import first_contacts
 from risk.record.scores import score_history
 
@@ -31,7 +30,7 @@ CAVEAT = (
     "calls change outcomes: a client who was called and stayed may be a success and no false alarm"
 )
 UNCLAIMED = dict.fromkeys(
-    ("all", "contacted", "not_contacted", "caveat", "brier", "calibration", "reach")
+    ("all", "contacted", "not_contacted", "caveat", "brier", "calibration", "cumulative_gains")
 )
 
 
@@ -182,7 +181,7 @@ def claims(known: pl.DataFrame, waiting: int, least: int) -> dict[str, Any]:
             "base_rate": brier(left, np.full(left.size, left.mean())),
         },
         "calibration": calibration(left, risks),
-        "reach": reach(left, places),
+        "cumulative_gains": cumulative_gains(left, places),
         "misses": _named(known, left=1, called=0),
         "false_alarms": _named(known, left=0, called=1),
     }

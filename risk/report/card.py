@@ -17,11 +17,12 @@ from risk.data.quarantine import set_aside
 from risk.data.schema import printable
 from risk.data.store import COUNTS, read_state
 from risk.drift.state import last_evaluation
-from risk.model.calibration import SHARES, reach
 from risk.model.curves import curves
 from risk.model.effects import overview
-from risk.model.portable import Model, logistic
-from risk.model.reasons import label
+from risk.model.logistic import expit
+from risk.model.measures import SHARES, cumulative_gains
+from risk.model.portable import Model
+from risk.model.reasons import column_text
 from risk.record.history import last_decision
 
 if TYPE_CHECKING:
@@ -334,12 +335,12 @@ def reached(
     outcomes: dict[str, Any], score: dict[str, Any], labels: np.ndarray, risks: np.ndarray
 ) -> dict[str, Any] | None:
     """The share of leavers that longer lists reach: by outcomes, else the test data, as scored."""
-    if outcomes["enough"] and outcomes["reach"]:
-        steps, basis = outcomes["reach"], f"{outcomes['known']:,} outcomes"
+    if outcomes["enough"] and outcomes["cumulative_gains"]:
+        steps, basis = outcomes["cumulative_gains"], f"{outcomes['known']:,} outcomes"
     elif labels.size:
-        steps, basis = reach(labels, risks, SHARES), f"{labels.size:,} test rows"
+        steps, basis = cumulative_gains(labels, risks, SHARES), f"{labels.size:,} test rows"
     else:
-        steps, basis = score.get("reach") or [], _basis_of(score)
+        steps, basis = score.get("cumulative_gains") or [], _basis_of(score)
     steps = [step for step in steps if step["recall"] is not None]
     return {"basis": basis, "steps": steps} if steps else None
 
@@ -350,10 +351,10 @@ def reached(
 def _effects(model: Model) -> dict[str, Any]:
     """The average client's risk and what each column does to it, the widest range first."""
     return {
-        "average": float(logistic(np.array([model.intercept]))[0]),
+        "average": float(expit(np.array([model.intercept]))[0]),
         "columns": [
             {
-                "name": " together with ".join(label(name) for name in item["columns"]),
+                "name": " together with ".join(column_text(name) for name in item["columns"]),
                 "kind": model.columns[item["columns"][0]] if len(item["columns"]) == 1 else "joint",
                 "usual": _usual(model, item["columns"]),
                 "low": min(entry["risk"] for entry in item["effects"]),

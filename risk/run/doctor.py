@@ -31,7 +31,7 @@ from risk.files import (
     releases,
 )
 from risk.model import portable
-from risk.model.calibration import judged
+from risk.model.measures import measure
 from risk.run.journal import running
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -181,7 +181,7 @@ def _measured_again(config: Config, model: portable.Model, found: dict[str, Any]
     rows, labels = test.labelled()
     if not labels.size or test.sha256 != found.get("test_sha256"):
         return {}
-    again = judged(labels, model.probabilities(rows), model.lineage["base_rate"])
+    again = measure(labels, model.probabilities(rows), model.lineage["base_rate"])
     about = {"basis": "test data", "test_files": test.files, "rows_set_aside": test.bad}
     return json.loads(json.dumps({**again, **about}))
 

@@ -12,9 +12,10 @@ from werkzeug.datastructures import MultiDict
 from risk.calllist.explain import known_names, nearest, rows_of_client
 from risk.calllist.policy import UNKNOWN
 from risk.config import PipelineError
-from risk.model.portable import Model, Table, logistic
-from risk.model.profile import shown
-from risk.model.reasons import Group, label, points, words
+from risk.model.logistic import expit
+from risk.model.portable import Model, Rows
+from risk.model.profile import value_text
+from risk.model.reasons import Group, column_text, points, reason_text
 from risk.record import contacts
 from risk.record.contacts import BadContact, Contact, contacts_of
 from risk.record.scores import PastScore, Scoring, past_scores, scorings
@@ -84,7 +85,7 @@ def _own_rows(context: PageContext, name: str) -> pl.DataFrame | None:
     return rows_of_client(*held, name) if held else None
 
 
-def _last_row(model: Model, rows: pl.DataFrame | None) -> Table | None:
+def _last_row(model: Model, rows: pl.DataFrame | None) -> Rows | None:
     """The client's newest row as the model takes it; None where it cannot be had."""
     if rows is None or not rows.height or not set(model.columns) <= set(rows.columns):
         return None
@@ -220,9 +221,9 @@ class Signs:
     whole: bool
 
 
-def _signs_of(model: Model, row: Table | None, listed: Client | None) -> Signs:
+def _signs_of(model: Model, row: Rows | None, listed: Client | None) -> Signs:
     """Every part of the newest row's risk; those that the list has where the row cannot be had."""
-    base = 100 * float(logistic(np.array([model.intercept]))[0])
+    base = 100 * float(expit(np.array([model.intercept]))[0])
     if row is None:
         found = (listed or {}).get("reasons", [])
         lines = [Sign(*_cut(reason["text"]), None, reason["points"]) for reason in found]
@@ -246,15 +247,21 @@ def _cut(reason: str) -> tuple[str, str, str]:
     return found, "", usual.removesuffix(")")
 
 
-def _sign(model: Model, group: Group, share: float, raw: dict[str, np.ndarray], row: Table) -> Sign:
+def _sign(model: Model, group: Group, share: float, raw: dict[str, np.ndarray], row: Rows) -> Sign:
     """One group of terms; several columns together in the words of the list."""
     if len(group.columns) > 1:
-        return Sign(words(model, group, raw), "", "", None, share)
+        return Sign(reason_text(model, group, raw), "", "", None, share)
     name = group.columns[0]
     own, usual = row[name][0], model.profile.get(name, {})
-    _, _, told = _cut(words(model, group, raw))
+    _, _, told = _cut(reason_text(model, group, raw))
     drawn = "low" in usual and "shares" not in usual
-    return Sign(label(name), shown(own), told, quartile_strip(own, usual) if drawn else None, share)
+    return Sign(
+        column_text(name),
+        value_text(own),
+        told,
+        quartile_strip(own, usual) if drawn else None,
+        share,
+    )
 
 
 # ---------------------------------------------------------------- over time

@@ -8,7 +8,7 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
-from risk.model.calibration import wilson
+from risk.model.measures import wilson
 from risk.web import notices
 from risk.web.context import PageContext
 from risk.web.shapes import Dot, calibration_dots, waffle_paths
@@ -82,7 +82,7 @@ def trust_of(outcomes: Claims, score: Claims, listing: Claims, today: date) -> T
         squares=_squares(group, listed=enough),
         sentences=_sentences(group, listed=enough),
         nobody=nobody(group),
-        reach=[_reach(one) for one in claims.get("reach") or []],
+        reach=[_reach(one) for one in claims.get("cumulative_gains") or []],
         leavers=group.get("left", 0),
         calibration=_calibration(claims.get("calibration")),
         brier=_brier(claims.get("brier")),
@@ -169,7 +169,7 @@ def of_test(score: dict[str, Any]) -> Claims:
             "misses": missed,
             "rightly_not_listed": rightly,
         },
-        "reach": score.get("reach"),
+        "cumulative_gains": score.get("cumulative_gains"),
         "calibration": score.get("calibration"),
         "brier": {
             "value": score.get("brier"),

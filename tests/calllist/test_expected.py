@@ -17,8 +17,7 @@ import pytest
 from risk.calllist import expected as module
 from risk.calllist.expected import Band, Expected, Line, doubts, expected, line_of, sentence
 from risk.decide.evidence import calibration_in_the_large
-from risk.model.calibration import calibration
-from risk.model.measures import auc, brier, f1
+from risk.model.measures import auc, brier, calibration, f1
 from tests.conftest import ROOT
 
 EXACT = Line(looks=10_000)

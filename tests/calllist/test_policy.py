@@ -24,7 +24,7 @@ from risk.calllist.policy import (
     worth,
 )
 from risk.config import Config
-from risk.model.calibration import reach
+from risk.model.measures import cumulative_gains
 
 RISKS = np.array([0.9, 0.6, 0.5, 0.5, 0.2, 0.1, 0.05, 0.04, 0.03, 0.02])
 SAME = np.full(RISKS.size, 100.0)
@@ -244,9 +244,9 @@ def test_the_profit_at_the_cut_may_be_a_loss() -> None:
 def test_the_table_of_the_reach_holds_every_share_the_list_and_the_calls_at_random() -> None:
     y = np.repeat([1, 0, 1, 0], [8, 2, 12, 78])
     shares = (0.05, 0.1, 0.5)
-    entries = reach(y, np.linspace(1, 0, 100), shares)
+    entries = cumulative_gains(y, np.linspace(1, 0, 100), shares)
 
-    lines = reach_table(entries, reach(y, np.linspace(1, 0, 100), (0.075,))[0])
+    lines = reach_table(entries, cumulative_gains(y, np.linspace(1, 0, 100), (0.075,))[0])
 
     assert [line[:20].strip() for line in lines] == [
         "riskiest", "5%", "7.5% (the list)", "10%", "50%", "at random"]  # fmt: skip
@@ -258,7 +258,9 @@ def test_the_table_of_the_reach_holds_every_share_the_list_and_the_calls_at_rand
 
 
 def test_the_table_says_unknown_where_nobody_left() -> None:
-    lines = reach_table(reach(np.zeros(20, dtype=int), np.linspace(1, 0, 20), (0.5,)), None)
+    lines = reach_table(
+        cumulative_gains(np.zeros(20, dtype=int), np.linspace(1, 0, 20), (0.5,)), None
+    )
 
     assert len(lines) == 3 and lines[1].split()[-2:] == ["unknown", "unknown"]
 

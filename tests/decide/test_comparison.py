@@ -43,25 +43,25 @@ from risk.decide.evidence import (
     mean_recalibration,
     risks,
 )
-from risk.model.candidates import Experts, Known
-from risk.model.ensemble import scaled
-from risk.model.portable import Model, table_of
+from risk.model.candidates import Candidates, LabelledRows
+from risk.model.ensemble import recalibrate
+from risk.model.portable import Model, rows_of_frame
 
 PER_LOOK = 350
 POLICIES = ("fast", "certified")
 
 
-def known_after(looks: int, *, shifts: dict[int, float] | None = None) -> Known:
+def known_after(looks: int, *, shifts: dict[int, float] | None = None) -> LabelledRows:
     """Rows of so many looks, the newest aged 0; each client has a row in each of them."""
     parts = [mixed(PER_LOOK, seed=at, shift=(shifts or {}).get(at, 0.0)) for at in range(looks)]
     features = pd.concat([frame for frame, _ in parts], ignore_index=True)
     labels = np.concatenate([y for _, y in parts])
     ages = np.repeat(np.arange(looks)[::-1], PER_LOOK)
     clients = np.array([f"c{at % PER_LOOK}" for at in range(labels.size)], dtype=object)
-    return Known("default", dict(COLUMNS), features, labels, clients, ages)
+    return LabelledRows("default", dict(COLUMNS), features, labels, clients, ages)
 
 
-def newest_of(known: Known) -> np.ndarray:
+def newest_of(known: LabelledRows) -> np.ndarray:
     return np.flatnonzero(known.ages == 0)
 
 
@@ -69,18 +69,20 @@ def started(policy: str, looks: int = 2, former: dict[str, Model] | None = None)
     """A contest whose champion is of an older seed than its experts."""
     champion = fitted(300, seed=70)
     return start_comparison(
-        policy, champion, "version 4", Experts(known_after(looks)), former or {}
+        policy, champion, "version 4", Candidates(known_after(looks)), former or {}
     )
 
 
-def met(contest: Comparison, known: Known) -> Forecasts:
+def met(contest: Comparison, known: LabelledRows) -> Forecasts:
     """What the contest says of the newest rows."""
     newest = newest_of(known)
     return forecast(contest, known.rows(newest), newest.size)
 
 
-def looked(contest: Comparison, known: Known, said: Forecasts | None = None) -> ComparisonResult:
-    return compare(contest, Experts(known), newest_of(known), said or met(contest, known))
+def looked(
+    contest: Comparison, known: LabelledRows, said: Forecasts | None = None
+) -> ComparisonResult:
+    return compare(contest, Candidates(known), newest_of(known), said or met(contest, known))
 
 
 def verdict(action: str, target: str = "") -> Judgement:
@@ -99,7 +101,7 @@ def certified() -> Comparison:
 
 
 @pytest.fixture(scope="module")
-def third() -> Known:
+def third() -> LabelledRows:
     """The rows after one more look."""
     return known_after(3)
 
@@ -124,7 +126,7 @@ def test_certified_opens_with_its_three_fits_and_no_layer(certified: Comparison)
 def test_a_contest_opens_by_the_rule_that_it_is_given() -> None:
     rule = replace(RULE, layer_rows=PER_LOOK * 2 + 1)
 
-    new = start_comparison("fast", fitted(300), "version 1", Experts(known_after(2)), {}, rule)
+    new = start_comparison("fast", fitted(300), "version 1", Candidates(known_after(2)), {}, rule)
 
     assert new.own == (IDENTITY, IDENTITY)
     assert set(new.layers.values()) == {(IDENTITY, IDENTITY)}
@@ -184,19 +186,19 @@ def with_layer(contest: Comparison) -> Comparison:
     return replace(contest, layer=(0.3, 0.9), standing=standing)
 
 
-def test_every_forecast_is_that_of_its_model(fast: Comparison, third: Known) -> None:
+def test_every_forecast_is_that_of_its_model(fast: Comparison, third: LabelledRows) -> None:
     contest = with_layer(fast)
-    table = table_of(third.features.iloc[newest_of(third)], COLUMNS)
+    table = rows_of_frame(third.features.iloc[newest_of(third)], COLUMNS)
 
     said = met(contest, third)
 
     expected = {
         "served": contest.served,
         "rival challenger": contest.challenger,
-        **{f"own {n}": scaled(contest.champion, contest.own[n]) for n in (0, 1)},
+        **{f"own {n}": recalibrate(contest.champion, contest.own[n]) for n in (0, 1)},
         **{f"former {name}": model for name, model in contest.former.items()},
         **{
-            f"{name} {n}": scaled(contest.experts[name], contest.layers[name][n])
+            f"{name} {n}": recalibrate(contest.experts[name], contest.layers[name][n])
             for name in ("all", "half")
             for n in (0, 1)
         },
@@ -208,7 +210,7 @@ def test_every_forecast_is_that_of_its_model(fast: Comparison, third: Known) -> 
 
 
 def test_the_rivals_of_certified_are_the_bare_fits_and_the_recalibrated_champion(
-    certified: Comparison, third: Known
+    certified: Comparison, third: LabelledRows
 ) -> None:
     said = met(certified, third)
 
@@ -222,9 +224,9 @@ def test_the_rivals_of_certified_are_the_bare_fits_and_the_recalibrated_champion
 
 def test_the_challenger_is_the_blend_of_the_layers_by_their_scores(fast: Comparison) -> None:
     contest = with_layer(fast)
-    table = table_of(mixed(100, seed=50)[0], COLUMNS)
+    table = rows_of_frame(mixed(100, seed=50)[0], COLUMNS)
     layered = [
-        scaled(contest.experts[name], layer)
+        recalibrate(contest.experts[name], layer)
         for name in ("all", "half")
         for layer in contest.layers[name]
     ]
@@ -294,7 +296,7 @@ def test_halves_do_not_follow_the_order_of_the_names() -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_look_judges_what_was_said_and_nothing_else(
-    policy: str, fast: Comparison, certified: Comparison, third: Known
+    policy: str, fast: Comparison, certified: Comparison, third: LabelledRows
 ) -> None:
     contest = fast if policy == "fast" else certified
     newest = newest_of(third)
@@ -313,7 +315,7 @@ def test_a_look_judges_what_was_said_and_nothing_else(
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_refit_has_no_influence_on_the_judgement(
-    policy: str, fast: Comparison, certified: Comparison, third: Known
+    policy: str, fast: Comparison, certified: Comparison, third: LabelledRows
 ) -> None:
     contest = fast if policy == "fast" else certified
     labels = np.where(third.ages > 0, 1 - third.labels, third.labels)
@@ -328,10 +330,12 @@ def test_the_refit_has_no_influence_on_the_judgement(
     assert other.refitted.experts["all"] != plain.refitted.experts["all"]
 
 
-def test_every_model_is_fitted_anew_after_the_judgement(fast: Comparison, third: Known) -> None:
+def test_every_model_is_fitted_anew_after_the_judgement(
+    fast: Comparison, third: LabelledRows
+) -> None:
     outcome = looked(fast, third)
 
-    experts = Experts(third)
+    experts = Candidates(third)
     assert outcome.contest.experts == {name: experts.model(name) for name in ("all", "half")}
     assert outcome.contest.terms == tuple(experts.terms)
     assert outcome.contest.experts["all"] != fast.experts["all"]
@@ -339,12 +343,12 @@ def test_every_model_is_fitted_anew_after_the_judgement(fast: Comparison, third:
 
 @pytest.mark.parametrize(("rows", "named"), [(149, False), (150, True)])
 def test_the_fit_on_the_newest_rows_is_asked_only_where_there_are_enough(
-    fast: Comparison, third: Known, rows: int, named: bool
+    fast: Comparison, third: LabelledRows, rows: int, named: bool
 ) -> None:
     newest = newest_of(third)[:rows]
     said = forecast(fast, third.rows(newest), rows)
 
-    outcome = compare(fast, Experts(third), newest, said)
+    outcome = compare(fast, Candidates(third), newest, said)
 
     names = [one["name"] for one in outcome.judgement.evidence]
     assert names == ["challenger", "version 3", "version 2"] + [NEWEST] * named
@@ -354,7 +358,7 @@ def test_the_fit_on_the_newest_rows_is_asked_only_where_there_are_enough(
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_same_look_comes_out_the_same(
-    policy: str, fast: Comparison, certified: Comparison, third: Known
+    policy: str, fast: Comparison, certified: Comparison, third: LabelledRows
 ) -> None:
     contest = fast if policy == "fast" else certified
 
@@ -362,7 +366,7 @@ def test_the_same_look_comes_out_the_same(
 
 
 def test_the_forecasts_of_then_are_judged_and_not_those_of_now(
-    fast: Comparison, third: Known
+    fast: Comparison, third: LabelledRows
 ) -> None:
     now = met(fast, third)
     then = now | {"rival challenger": -now["rival challenger"]}
@@ -377,34 +381,36 @@ def test_the_forecasts_of_then_are_judged_and_not_those_of_now(
 # ---------------------------------------------------------------- what the judgement makes of it
 
 
-def test_without_a_deployment_only_the_layer_moves(fast: Comparison, third: Known) -> None:
-    outcome = apply_judgement(fast, fast, verdict("none"), Experts(third), RULE)
+def test_without_a_deployment_only_the_layer_moves(fast: Comparison, third: LabelledRows) -> None:
+    outcome = apply_judgement(fast, fast, verdict("none"), Candidates(third), RULE)
 
     own = outcome.contest.own
     assert outcome.action == "layer" and outcome.judged is None
     assert outcome.contest.layer == mean_recalibration(own, fast.standing.own) != IDENTITY
-    assert outcome.model == outcome.contest.served == scaled(fast.champion, outcome.contest.layer)
+    assert (
+        outcome.model == outcome.contest.served == recalibrate(fast.champion, outcome.contest.layer)
+    )
     assert (outcome.contest.champion, outcome.contest.name) == (fast.champion, "version 4")
     assert outcome.contest.former == fast.former
 
 
 @pytest.mark.parametrize(("away", "action"), [(0.0, "none"), (0.019, "none"), (0.03, "layer")])
 def test_a_layer_that_hardly_moves_is_nothing_to_deploy(
-    fast: Comparison, third: Known, away: float, action: str
+    fast: Comparison, third: LabelledRows, away: float, action: str
 ) -> None:
-    a, c = apply_judgement(fast, fast, verdict("none"), Experts(third), RULE).contest.layer
+    a, c = apply_judgement(fast, fast, verdict("none"), Candidates(third), RULE).contest.layer
     before = replace(fast, layer=(a + away, c))
 
-    outcome = apply_judgement(before, before, verdict("none"), Experts(third), RULE)
+    outcome = apply_judgement(before, before, verdict("none"), Candidates(third), RULE)
 
     assert outcome.action == action and (outcome.model is None) == (action == "none")
     assert outcome.contest.layer == ((a, c) if action == "layer" else before.layer)
 
 
 def test_certified_serves_its_champion_as_it_was_proven(
-    certified: Comparison, third: Known
+    certified: Comparison, third: LabelledRows
 ) -> None:
-    outcome = apply_judgement(certified, certified, verdict("none"), Experts(third), RULE)
+    outcome = apply_judgement(certified, certified, verdict("none"), Candidates(third), RULE)
 
     assert (outcome.action, outcome.model, outcome.contest.layer) == ("none", None, IDENTITY)
     assert outcome.contest.own[1] != IDENTITY
@@ -412,11 +418,11 @@ def test_certified_serves_its_champion_as_it_was_proven(
 
 @pytest.mark.parametrize("action", ["swap", "growth"])
 def test_a_swap_deploys_the_refit_and_names_the_model_that_was_bet_on(
-    fast: Comparison, third: Known, action: str
+    fast: Comparison, third: LabelledRows, action: str
 ) -> None:
     after = with_layer(fast)
 
-    outcome = apply_judgement(after, fast, verdict(action, "challenger"), Experts(third), RULE)
+    outcome = apply_judgement(after, fast, verdict(action, "challenger"), Candidates(third), RULE)
 
     fresh = outcome.refitted
     assert outcome.contest.champion == weighted_ensemble(
@@ -434,18 +440,18 @@ def test_a_swap_deploys_the_refit_and_names_the_model_that_was_bet_on(
     assert outcome.refitted.standing.deployments == 0
 
 
-def test_a_jump_deploys_the_fit_on_the_newest_rows(fast: Comparison, third: Known) -> None:
-    outcome = apply_judgement(fast, fast, verdict("jump", NEWEST), Experts(third), RULE)
+def test_a_jump_deploys_the_fit_on_the_newest_rows(fast: Comparison, third: LabelledRows) -> None:
+    outcome = apply_judgement(fast, fast, verdict("jump", NEWEST), Candidates(third), RULE)
 
-    assert outcome.contest.champion == Experts(third).model("last")
+    assert outcome.contest.champion == Candidates(third).model("last")
     assert outcome.judged is None
     assert list(outcome.contest.former) == ["version 4", "version 3"]
 
 
 def test_going_back_takes_the_former_champion_out_of_the_former_ones(
-    fast: Comparison, third: Known
+    fast: Comparison, third: LabelledRows
 ) -> None:
-    outcome = apply_judgement(fast, fast, verdict("back", "version 2"), Experts(third), RULE)
+    outcome = apply_judgement(fast, fast, verdict("back", "version 2"), Candidates(third), RULE)
 
     assert outcome.contest.champion == fast.former["version 2"]
     assert outcome.contest.name == "version 2" and outcome.judged is None
@@ -457,30 +463,36 @@ def test_going_back_takes_the_former_champion_out_of_the_former_ones(
 
 @pytest.mark.parametrize("target", list(CERTIFIED_CHALLENGERS))
 def test_a_certified_swap_deploys_the_refit_of_its_rival(
-    certified: Comparison, third: Known, target: str
+    certified: Comparison, third: LabelledRows, target: str
 ) -> None:
-    outcome = apply_judgement(certified, certified, verdict("swap", target), Experts(third), RULE)
+    outcome = apply_judgement(
+        certified, certified, verdict("swap", target), Candidates(third), RULE
+    )
 
-    assert outcome.contest.champion == Experts(third).model(CERTIFIED_CHALLENGERS[target])
+    assert outcome.contest.champion == Candidates(third).model(CERTIFIED_CHALLENGERS[target])
     assert outcome.judged == certified.experts[CERTIFIED_CHALLENGERS[target]]
     assert outcome.contest.former == {"version 4": certified.champion}
     assert outcome.contest.standing.swaps == 1
 
 
-def test_a_certified_recalibration_keeps_the_ranking(certified: Comparison, third: Known) -> None:
+def test_a_certified_recalibration_keeps_the_ranking(
+    certified: Comparison, third: LabelledRows
+) -> None:
     outcome = apply_judgement(
-        certified, certified, verdict("swap", RECALIBRATED), Experts(third), RULE
+        certified, certified, verdict("swap", RECALIBRATED), Candidates(third), RULE
     )
 
     champion = certified.champion
-    assert outcome.contest.champion == scaled(champion, outcome.refitted.own[1])
-    assert outcome.judged == scaled(champion, certified.own[1])
+    assert outcome.contest.champion == recalibrate(champion, outcome.refitted.own[1])
+    assert outcome.judged == recalibrate(champion, certified.own[1])
     assert outcome.refitted.own[1] != certified.own[1]
 
 
-def test_a_certified_rollback_swaps_the_two_champions(certified: Comparison, third: Known) -> None:
+def test_a_certified_rollback_swaps_the_two_champions(
+    certified: Comparison, third: LabelledRows
+) -> None:
     outcome = apply_judgement(
-        certified, certified, verdict("roll back", "version 3"), Experts(third), RULE
+        certified, certified, verdict("roll back", "version 3"), Candidates(third), RULE
     )
 
     assert outcome.contest.name == "version 3"
@@ -489,14 +501,14 @@ def test_a_certified_rollback_swaps_the_two_champions(certified: Comparison, thi
 
 
 def test_the_judged_model_can_be_crowned_in_place_of_a_refused_refit(
-    fast: Comparison, third: Known
+    fast: Comparison, third: LabelledRows
 ) -> None:
     said = verdict("swap", "challenger")
-    outcome = apply_judgement(fast, fast, said, Experts(third), RULE)
-    model, judged = model_to_deploy(outcome.refitted, fast, said, Experts(third))
+    outcome = apply_judgement(fast, fast, said, Candidates(third), RULE)
+    model, judged = model_to_deploy(outcome.refitted, fast, said, Candidates(third))
     assert judged is not None and model == outcome.contest.champion
 
-    new = promote(outcome.refitted, judged, said, Experts(third), RULE)
+    new = promote(outcome.refitted, judged, said, Candidates(third), RULE)
 
     assert new.champion == judged
     assert (new.former, new.standing) == (outcome.contest.former, outcome.contest.standing)
@@ -504,9 +516,9 @@ def test_the_judged_model_can_be_crowned_in_place_of_a_refused_refit(
 
 @pytest.mark.parametrize(("policy", "most"), [("fast", 2), ("certified", 1)])
 def test_former_champions_are_kept_within_limits_the_newest_first(
-    policy: str, most: int, third: Known
+    policy: str, most: int, third: LabelledRows
 ) -> None:
-    contest, experts, target = started(policy), Experts(third), "challenger"
+    contest, experts, target = started(policy), Candidates(third), "challenger"
 
     for version in range(5, 9):
         new = promote(contest, fitted(200, seed=version), verdict("swap", target), experts, RULE)
@@ -517,8 +529,8 @@ def test_former_champions_are_kept_within_limits_the_newest_first(
         assert model == fitted(200, seed=int(name[8:]))
 
 
-def test_a_name_never_stands_for_two_models(third: Known) -> None:
-    contest, experts = started("fast"), Experts(third)
+def test_a_name_never_stands_for_two_models(third: LabelledRows) -> None:
+    contest, experts = started("fast"), Candidates(third)
     models = {"version 4": contest.champion}
     for version in (5, 6):
         new = promote(contest, fitted(200, seed=version), verdict("swap", ""), experts, RULE)
@@ -533,10 +545,10 @@ def test_a_name_never_stands_for_two_models(third: Known) -> None:
         assert all(held[name] == models[name] for name in held)
 
 
-def test_the_champion_of_now_is_kept_where_a_former_one_bears_its_name(third: Known) -> None:
+def test_the_champion_of_now_is_kept_where_a_former_one_bears_its_name(third: LabelledRows) -> None:
     contest = started("fast", former={"version 4": fitted(200, seed=1)})
 
-    new = promote(contest, fitted(200, seed=2), verdict("swap", ""), Experts(third), RULE)
+    new = promote(contest, fitted(200, seed=2), verdict("swap", ""), Candidates(third), RULE)
 
     assert new.former == {"version 4": contest.champion}
 
@@ -551,7 +563,7 @@ def test_a_world_that_turns_over_is_jumped_to_and_back_again() -> None:
         known = known_after(looks)
         turned = (known.ages < looks - 3) & (known.ages >= looks - 5)  # the fourth and fifth look
         known = replace(known, labels=np.where(turned, 1 - known.labels, known.labels))
-        experts = Experts(known)
+        experts = Candidates(known)
         if contest is None:
             contest = start_comparison("fast", experts.model("all"), "version 1", experts, {})
             continue

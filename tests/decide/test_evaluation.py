@@ -43,7 +43,8 @@ from risk.decide.evidence import Judgement
 from risk.decide.state import read_forecasts
 from risk.files import releases
 from risk.model import portable
-from risk.model.candidates import Experts, Known
+from risk.model.candidates import Candidates, LabelledRows
+from risk.model.logistic import expit
 from scoring import score
 from training import train
 
@@ -206,7 +207,7 @@ def test_a_layer_moves_the_level_and_leaves_the_order_of_the_clients(walk: Walk)
     new = release_model(walk.project, number).log_odds(rows)
     assert ranking < number
     assert np.argsort(old).tolist() == np.argsort(new).tolist()
-    assert float(np.mean(portable.logistic(new) - portable.logistic(old))) > 0.03
+    assert float(np.mean(expit(new) - expit(old))) > 0.03
     before = manifests[ranking]["layer"]
     bare = (old - before["intercept"]) / before["slope"]
     assert np.abs(layer["intercept"] + layer["slope"] * bare - new).max() < 1e-9
@@ -238,7 +239,7 @@ def test_pickle_json_model_and_reasons_of_every_release_agree(walk: Walk) -> Non
         model = release_model(walk.project, release.version)
         assert np.abs(model.probabilities(rows) - risks).max() < 1e-12
         summed = model.intercept + sum(model.contributions(rows))
-        assert np.abs(portable.logistic(summed) - risks).max() < 1e-12
+        assert np.abs(expit(summed) - risks).max() < 1e-12
 
 
 def test_every_look_is_in_the_history_once_with_what_it_deployed(walk: Walk) -> None:
@@ -535,7 +536,7 @@ def guarded(project: Project, refit: portable.Model, flip: bool) -> tuple[LookOu
     """The guard's answer to a swap from GOOD; FAIR was judged; flip: in the new rows."""
     rows = clients(200, 7, flip=flip)
     cells = [row.split(",") for row in rows]
-    known = Known(
+    known = LabelledRows(
         "default",
         dict.fromkeys(FEATURES, "number"),
         pd.DataFrame({n: [float(c[at]) for c in cells] for at, n in enumerate(FEATURES, 1)}),
@@ -543,7 +544,7 @@ def guarded(project: Project, refit: portable.Model, flip: bool) -> tuple[LookOu
         np.array([c[0] for c in cells]),
         np.zeros(200, dtype=np.int64),
     )
-    experts = Experts(known)
+    experts = Candidates(known)
     contest = start_comparison("fast", GOOD, "version 1", experts, {})
     contest = replace(contest, layer=(0.0, 1.0))
     judgement = Judgement("swap", "challenger", "it is better", (), {})

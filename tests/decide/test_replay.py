@@ -15,7 +15,7 @@ from risk.decide.evidence import RULE
 from risk.decide.replay import NAIVE, ORACLE, Stream, lag_of, oracle, replay_naive, replay_policy
 from risk.model import fit as fitting
 from risk.model import portable
-from risk.model.portable import table_of
+from risk.model.portable import rows_of_frame
 
 COLUMNS = {"activity": "number", "size": "number"}
 SIZES = (160,) * 8
@@ -60,7 +60,7 @@ def trained(whole: Stream, rows: np.ndarray) -> portable.Model:
 
 def brier_of(model: portable.Model, whole: Stream, period: int) -> float:
     here = whole.periods == period
-    risk = model.probabilities(table_of(whole.features[here], COLUMNS))
+    risk = model.probabilities(rows_of_frame(whole.features[here], COLUMNS))
     return float(np.mean((risk - whole.labels[here]) ** 2))
 
 

@@ -10,7 +10,7 @@ from risk.drift.quality import (
     quality_issues,
     quality_reference,
 )
-from risk.model.portable import numpy_column
+from risk.model.portable import column_array
 from tests.conftest import real_data
 
 BIG_CITY = np.arange(1, 201.0) ** -1
@@ -481,7 +481,7 @@ def real_file(path):
     table = pl.read_csv(path, infer_schema_length=None)
     names = [name for name in table.columns if name not in ("corporation", "flight_row", "exited")]
     kinds = {n: "text" if table[n].dtype == pl.String else "number" for n in names}
-    return {name: numpy_column(table[name].to_list(), kinds[name]) for name in names}, kinds
+    return {name: column_array(table[name].to_list(), kinds[name]) for name in names}, kinds
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from risk.model.calibration import (
+from risk.model.measures import (
     auc_interval,
     calibration,
-    judged,
-    reach,
+    cumulative_gains,
+    measure,
     reliability,
     wilson,
 )
@@ -193,7 +193,7 @@ def test_the_bins_are_scikit_learns_quantile_bins() -> None:
 
 def test_longer_lists_reach_more_and_the_whole_list_reaches_all() -> None:
     y, p = drawn(np.random.default_rng(9), 800, shift=-1.5)
-    found = reach(y, p, (0.05, 0.1, 0.2, 0.3, 0.5, 1.0))
+    found = cumulative_gains(y, p, (0.05, 0.1, 0.2, 0.3, 0.5, 1.0))
     for key in ("called", "left", "recall"):
         assert [e[key] for e in found] == sorted(e[key] for e in found)
     assert [e["called"] for e in found] == [40, 80, 160, 240, 400, 800]
@@ -212,12 +212,12 @@ def test_longer_lists_reach_more_and_the_whole_list_reaches_all() -> None:
 
 
 def test_calling_by_equal_risks_takes_the_first_rows_and_at_least_one() -> None:
-    found = reach(np.array([1, 0, 0, 0]), np.full(4, 0.5), (0.05, 0.5))
+    found = cumulative_gains(np.array([1, 0, 0, 0]), np.full(4, 0.5), (0.05, 0.5))
     assert [(e["called"], e["left"], e["lift"]) for e in found] == [(1, 1, 4.0), (2, 1, 2.0)]
 
 
 def test_without_an_exit_there_is_no_recall_and_no_lift() -> None:
-    for entry in reach(np.zeros(10, dtype=int), np.linspace(0, 1, 10)):
+    for entry in cumulative_gains(np.zeros(10, dtype=int), np.linspace(0, 1, 10)):
         assert (entry["recall"], entry["lift"], entry["lift_interval"]) == (None, None, None)
         assert entry["recall_interval"] == [0.0, 1.0] and entry["precision"] == 0.0
 
@@ -236,15 +236,17 @@ def test_without_an_exit_there_is_no_recall_and_no_lift() -> None:
 def test_every_measure_of_few_or_equal_rows_is_a_json_number_or_null(
     y: list[int], p: list[float]
 ) -> None:
-    found = judged(np.array(y), np.array(p), 0.4)
+    found = measure(np.array(y), np.array(p), 0.4)
     assert json.loads(json.dumps(found, allow_nan=False))["n"] == len(y)
 
 
 def test_everything_is_judged_as_scikit_learn_does() -> None:
     y, p = drawn(np.random.default_rng(10), 400)
-    found = judged(y, p, 0.4)
+    found = measure(y, p, 0.4)
     assert found["auc"] == pytest.approx(roc_auc_score(y, p))
     assert found["brier"] == pytest.approx(brier_score_loss(y, p))
     assert found["log_loss"] == pytest.approx(log_loss(y, p))
     assert found["auc_interval"][0] < found["auc"] < found["auc_interval"][1]
-    assert found["calibration"] == calibration(y, p) and found["reach"] == reach(y, p)
+    assert found["calibration"] == calibration(y, p) and found[
+        "cumulative_gains"
+    ] == cumulative_gains(y, p)

@@ -17,9 +17,9 @@ from risk.model import fit as fitting
 from risk.model.candidates import (
     LEAST_WEIGHT,
     WEIGHTINGS,
-    Experts,
-    Known,
-    crossed,
+    Candidates,
+    LabelledRows,
+    cross_fitted,
     fit_original,
     model_of,
     raw_lines,
@@ -28,15 +28,15 @@ from risk.model.candidates import (
     ridge_on,
 )
 from risk.model.newton import sums
-from risk.model.portable import Model, table_of
+from risk.model.portable import Model, rows_of_frame
 from risk.model.terms import design
 
 NUMBERS = {"orders": "number", "revenue": "number"}
 
 
-def taken(known: Known, rows: np.ndarray) -> Known:
+def taken(known: LabelledRows, rows: np.ndarray) -> LabelledRows:
     """These rows of the known ones, also several times."""
-    return Known(
+    return LabelledRows(
         known.recipe,
         known.columns,
         known.features.iloc[rows].reset_index(drop=True),
@@ -124,10 +124,10 @@ def test_the_weighted_gradient_is_the_slope_of_the_weighted_loss() -> None:
 def test_each_expert_is_the_fit_on_its_own_rows() -> None:
     ages = np.arange(600) % 5
     known = known_of(600, seed=2, ages=ages)
-    all_of = Experts(known)
+    all_of = Candidates(known)
 
     for name, rows in (("last", ages == 0), ("last3", ages < 3)):
-        few = Experts(taken(known, np.flatnonzero(rows)))
+        few = Candidates(taken(known, np.flatnonzero(rows)))
         alone = few.fitted(all_of.terms, np.ones(int(rows.sum())))
         assert amounts(all_of.model(name)) == pytest.approx(amounts(alone), abs=1e-12)
     apart = [amounts(all_of.model(name)) for name in WEIGHTINGS]
@@ -144,14 +144,14 @@ def test_rows_of_hardly_any_weight_are_left_out() -> None:
     terms = every_kind(known.raw)
     half = WEIGHTINGS["half"](ages)
 
-    before = Experts(known).fitted(terms, half)
-    after = Experts(replace(known, labels=flipped)).fitted(terms, half)
+    before = Candidates(known).fitted(terms, half)
+    after = Candidates(replace(known, labels=flipped)).fitted(terms, half)
 
     assert amounts(after) == amounts(before)
 
 
 def test_a_model_is_fitted_once_and_kept() -> None:
-    found = Experts(known_of(60))
+    found = Candidates(known_of(60))
 
     assert found.model("all") is found.model("all")
 
@@ -162,7 +162,7 @@ def test_a_model_is_fitted_once_and_kept() -> None:
 @pytest.mark.parametrize("n", [60, 1200])
 def test_all_rows_alike_is_what_training_fits(n: int) -> None:
     known = known_of(n, seed=4)
-    ours = Experts(known).model("all")
+    ours = Candidates(known).model("all")
 
     theirs = fitting.fit("default", COLUMNS, known.features, known.labels, known.clients)
     intercept, terms = portable.parts_of(theirs)
@@ -175,7 +175,7 @@ def test_the_terms_are_found_with_all_rows_of_a_client_in_one_fold() -> None:
     few = known_of(260, seed=10)
     known = taken(few, np.repeat(np.arange(260), 4))  # in folds of rows, each would be known before
 
-    ours = Experts(known).terms
+    ours = Candidates(known).terms
 
     fit = fitting.fit("default", COLUMNS, known.features, known.labels, known.clients)
     rows_apart = fitting.fit("default", COLUMNS, known.features, known.labels)
@@ -187,7 +187,7 @@ def test_all_rows_alike_is_what_training_fits_by_the_original_recipe() -> None:
     pipeline = fitting.fit("original", NUMBERS, known.features, known.labels)
     theirs = portable.parse(portable.export(pipeline, NUMBERS, known.features, {}))
 
-    ours = Experts(known).model("all")
+    ours = Candidates(known).model("all")
 
     assert [term["kind"] for term in ours.terms] == ["line", "line"]
     assert amounts(ours) == pytest.approx(amounts(theirs), rel=1e-9, abs=1e-9)
@@ -195,11 +195,11 @@ def test_all_rows_alike_is_what_training_fits_by_the_original_recipe() -> None:
 
 def test_the_original_experts_have_common_terms_about_the_average_client() -> None:
     known = replace(known_of(400, seed=6, recipe="original"), ages=np.arange(400) % 4)
-    found = Experts(known)
+    found = Candidates(known)
 
     models = [found.model(name) for name in WEIGHTINGS]
 
-    table = table_of(known.features, NUMBERS)
+    table = rows_of_frame(known.features, NUMBERS)
     places = {json.dumps([term | {"slope": 0} for term in model.terms]) for model in models}
     assert len(places) == 1
     assert models[0].contributions(table)[1].mean() == pytest.approx(0.0, abs=1e-12)
@@ -218,7 +218,7 @@ def test_the_original_recipe_takes_no_text_and_says_so() -> None:
     known = replace(known_of(60), recipe="original")
 
     with pytest.raises(PipelineError, match="'branch' is a text"):
-        Experts(known).model("all")
+        Candidates(known).model("all")
 
 
 def test_numbers_that_the_original_solver_refuses_end_in_one_sentence() -> None:
@@ -226,7 +226,7 @@ def test_numbers_that_the_original_solver_refuses_end_in_one_sentence() -> None:
     known.features.loc[7, "revenue"] = 1e31
 
     with pytest.raises(PipelineError, match="'original' cannot be fitted to these rows"):
-        Experts(known).model("all")
+        Candidates(known).model("all")
 
 
 def test_the_original_recipe_fills_with_the_median_and_leaves_out_what_was_never_known() -> None:
@@ -256,11 +256,11 @@ def test_chunks_end_at_the_weights_of_one_piece(size: int, monkeypatch: pytest.M
 @pytest.mark.parametrize("label", [0, 1])
 def test_rows_of_one_class_give_a_finite_model(label: int) -> None:
     known = known_of(80)
-    model = Experts(replace(known, labels=np.full(80, label))).fitted(
+    model = Candidates(replace(known, labels=np.full(80, label))).fitted(
         every_kind(known.raw), np.ones(80)
     )
 
-    risk = model.probabilities(table_of(known.features, COLUMNS))
+    risk = model.probabilities(rows_of_frame(known.features, COLUMNS))
     assert np.abs(risk - label).max() < 0.05
 
 
@@ -268,7 +268,7 @@ def test_rows_of_one_class_give_a_finite_model(label: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def folded() -> tuple[Known, np.ndarray, np.ndarray]:
+def folded() -> tuple[LabelledRows, np.ndarray, np.ndarray]:
     """(rows, the newest of them, which half each is in)."""
     known = known_of(500, seed=8)
     newest = np.arange(500)[::2]
@@ -281,13 +281,13 @@ def test_no_crossed_value_has_seen_a_label_of_its_own_half(name: str, folded: An
     columns = COLUMNS if name == "default" else NUMBERS
     known = replace(known, recipe=name, columns=columns, features=known.features[list(columns)])
     terms = every_kind(known.raw) if name == "default" else raw_lines(known.raw)
-    before = crossed(terms, known, newest, halves)
+    before = cross_fitted(terms, known, newest, halves)
     assert before is not None and before.shape == newest.shape
 
     for half in (0, 1):
         labels = known.labels.copy()
         labels[newest[np.flatnonzero(halves == half)[:5]]] ^= 1
-        after = crossed(terms, replace(known, labels=labels), newest, halves)
+        after = cross_fitted(terms, replace(known, labels=labels), newest, halves)
         assert after is not None
         assert np.array_equal(after[halves == half], before[halves == half])
         assert not np.isclose(after[halves != half], before[halves != half], atol=1e-9).any()
@@ -297,13 +297,13 @@ def test_a_crossed_value_is_that_of_the_model_of_the_other_half(folded: Any) -> 
     known, newest, halves = folded
     terms = every_kind(known.raw)
 
-    said = crossed(terms, known, newest, halves)
+    said = cross_fitted(terms, known, newest, halves)
 
     assert said is not None
     for half in (0, 1):
         seen, asked = newest[halves != half], newest[halves == half]
-        model = Experts(taken(known, seen)).fitted(terms, np.ones(seen.size))
-        theirs = model.log_odds(table_of(known.features.iloc[asked], COLUMNS))
+        model = Candidates(taken(known, seen)).fitted(terms, np.ones(seen.size))
+        theirs = model.log_odds(rows_of_frame(known.features.iloc[asked], COLUMNS))
         assert said[halves == half] == pytest.approx(theirs, abs=1e-10)
 
 
@@ -312,8 +312,8 @@ def test_older_rows_have_no_say_in_crossed_values(folded: Any) -> None:
     terms, labels = every_kind(known.raw), known.labels.copy()
     labels[1::2] ^= 1
 
-    before = crossed(terms, known, newest, halves)
-    after = crossed(terms, replace(known, labels=labels), newest, halves)
+    before = cross_fitted(terms, known, newest, halves)
+    after = cross_fitted(terms, replace(known, labels=labels), newest, halves)
 
     assert np.array_equal(before, after)  # type: ignore[arg-type]
 
@@ -322,7 +322,7 @@ def test_nothing_is_crossed_where_a_half_has_but_one_class(folded: Any) -> None:
     known, newest, halves = folded
     labels = np.where(np.isin(np.arange(500), newest[halves == 1]), 1, known.labels)
 
-    assert crossed([], replace(known, labels=labels), newest, halves) is None
+    assert cross_fitted([], replace(known, labels=labels), newest, halves) is None
 
 
 # ---------------------------------------------------------------- terms kept between looks
@@ -334,8 +334,8 @@ def found_terms() -> list[Any]:
     return [
         *every_kind(known.raw),
         *raw_lines(known_of(60, recipe="original").raw),
-        *Experts(known).terms,
-        *Experts(known_of(60)).terms,
+        *Candidates(known).terms,
+        *Candidates(known_of(60)).terms,
     ]
 
 
@@ -346,7 +346,9 @@ def test_terms_come_back_from_json_as_they_were() -> None:
 
     assert again == terms
     assert [hash(term) for term in again] == [hash(term) for term in terms]
-    raw = Known("default", COLUMNS, strange(), np.zeros(100), np.zeros(100), np.zeros(100)).raw
+    raw = LabelledRows(
+        "default", COLUMNS, strange(), np.zeros(100), np.zeros(100), np.zeros(100)
+    ).raw
     with np.errstate(over="ignore"):
         for ours, theirs in zip(again, terms, strict=True):
             assert np.array_equal(ours.columns(raw), theirs.columns(raw))
@@ -369,11 +371,11 @@ def test_what_is_no_term_is_refused(record: dict[str, Any]) -> None:
 
 def test_the_raw_columns_of_known_rows_are_those_of_the_model() -> None:
     frame, y = mixed(30)
-    known = Known("default", COLUMNS, frame, y, np.arange(30), np.zeros(30))
+    known = LabelledRows("default", COLUMNS, frame, y, np.arange(30), np.zeros(30))
 
     some = known.rows(np.array([3, 3, 7]))
 
-    same = table_of(pd.concat([frame[3:4], frame[3:4], frame[7:8]]), COLUMNS)
+    same = rows_of_frame(pd.concat([frame[3:4], frame[3:4], frame[7:8]]), COLUMNS)
     model = Model(COLUMNS, 0.0, []).raw(same)
     for name, values in some.items():
         assert all(a == b or a != a for a, b in zip(values, model[name], strict=True))

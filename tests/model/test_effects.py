@@ -10,14 +10,14 @@ from test_reasons import COLUMNS, hand_made, json_model, line, made, region, sid
 
 from risk.model import portable
 from risk.model.effects import MOST_JOINT, overview, overview_text
-from risk.model.portable import Model, Table
+from risk.model.portable import Model, Rows
 
 
 @pytest.fixture(scope="module")
-def learned() -> tuple[Model, Table]:
+def learned() -> tuple[Model, Rows]:
     """A model with every kind of term, and its 4,000 training rows."""
     frame, y = made(4000, 0)
-    return json_model("default", frame, y), portable.table_of(frame, COLUMNS)
+    return json_model("default", frame, y), portable.rows_of_frame(frame, COLUMNS)
 
 
 def told(model: Model) -> list[str]:
@@ -35,7 +35,7 @@ def block(model: Model, head: str) -> list[str]:
 # ---------------------------------------------------------------- the numbers
 
 
-def check_overview(model: Model, table: Table) -> None:
+def check_overview(model: Model, table: Rows) -> None:
     raw, contributions = overview(model), model.contributions(table)
     for item in raw:
         own = sum(
@@ -50,7 +50,7 @@ def check_overview(model: Model, table: Table) -> None:
     assert json.loads(json.dumps(raw, allow_nan=False)) == raw
 
 
-def test_the_overview_holds_every_rows_contribution(learned: tuple[Model, Table]) -> None:
+def test_the_overview_holds_every_rows_contribution(learned: tuple[Model, Rows]) -> None:
     model, table = learned
     check_overview(model, table)
     strange = {n: [None, *values[:9]] for n, values in table.items()}
@@ -62,7 +62,7 @@ def test_the_overview_of_the_original_recipe_ends_with_the_training_range() -> N
     frame, y = made(500, 3)
     frame = frame[["orders", "staff", "x_y"]]
     model = json_model("original", frame, y)
-    check_overview(model, portable.table_of(frame, model.columns))
+    check_overview(model, portable.rows_of_frame(frame, model.columns))
     orders = next(item for item in overview(model) if item["columns"] == ["orders"])
     slope, usual = orders["terms"][0]["slope"], model.profile["orders"]
     assert orders["high"] - orders["low"] == pytest.approx(
@@ -71,7 +71,7 @@ def test_the_overview_of_the_original_recipe_ends_with_the_training_range() -> N
 
 
 def test_the_effects_of_a_column_are_what_the_model_adds_for_the_value(
-    learned: tuple[Model, Table],
+    learned: tuple[Model, Rows],
 ) -> None:
     model, _ = learned
     found = {tuple(item["columns"]): item for item in overview(model)}
@@ -90,7 +90,7 @@ def test_the_effects_of_a_column_are_what_the_model_adds_for_the_value(
 
 
 def test_a_number_has_its_knots_and_its_blank_a_text_its_levels(
-    learned: tuple[Model, Table],
+    learned: tuple[Model, Rows],
 ) -> None:
     model, _ = learned
     found = {tuple(item["columns"]): item["effects"] for item in overview(model)}
@@ -243,7 +243,7 @@ def test_close_knots_are_told_apart_and_a_yes_or_no_has_its_shares() -> None:
         "0 (80% of clients)", "1 (20% of clients)"]  # fmt: skip
 
 
-def test_the_text_of_a_learned_model_names_every_column(learned: tuple[Model, Table]) -> None:
+def test_the_text_of_a_learned_model_names_every_column(learned: tuple[Model, Rows]) -> None:
     model, _ = learned
     heads = "\n".join(text for text in told(model) if text[:1] != " ")
     assert all(name in heads for name in ("orders", "staff", "city", "x y", " together with "))

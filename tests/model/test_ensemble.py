@@ -13,9 +13,9 @@ import pytest
 from mixed import COLUMNS, fitted, known_of, mixed, strange, tables
 
 from risk.model import parts, portable
-from risk.model.candidates import Experts
-from risk.model.ensemble import AMOUNTS, blended, pipeline_of, scaled
-from risk.model.portable import Model, check_rows, packed, parse, table_of
+from risk.model.candidates import Candidates
+from risk.model.ensemble import AMOUNTS, pipeline_of, recalibrate, weighted_mean
+from risk.model.portable import Model, check_rows, packed, parse, rows_of_frame
 from risk.model.profile import profile_of
 from risk.model.reasons import points, reasons
 
@@ -36,7 +36,7 @@ def other() -> Model:
 @pytest.fixture(scope="module")
 def found() -> Model:
     """What the default recipe finds in mixed rows."""
-    return Experts(known_of(1500, seed=3)).model("all")
+    return Candidates(known_of(1500, seed=3)).model("all")
 
 
 def near(ours: np.ndarray, theirs: np.ndarray) -> bool:
@@ -51,7 +51,7 @@ def test_the_models_of_these_tests_have_every_kind_of_term(one: Model, found: Mo
 
 def test_a_terms_amounts_and_its_place_are_all_that_it_has(one: Model) -> None:
     for term in one.terms:
-        doubled = scaled(Model(COLUMNS, 0.0, [term]), (0.0, 2.0)).terms[0]
+        doubled = recalibrate(Model(COLUMNS, 0.0, [term]), (0.0, 2.0)).terms[0]
         changed = {key for key in term if doubled[key] != term[key]}
         assert changed <= set(AMOUNTS[term["kind"]]) and changed
 
@@ -61,7 +61,7 @@ def test_a_terms_amounts_and_its_place_are_all_that_it_has(one: Model) -> None:
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_layer_over_a_model_is_a_model(one: Model, layer: tuple[float, float]) -> None:
-    made = scaled(one, layer)
+    made = recalibrate(one, layer)
 
     for table in tables():
         assert near(made.log_odds(table), layer[0] + layer[1] * one.log_odds(table))
@@ -70,7 +70,7 @@ def test_a_layer_over_a_model_is_a_model(one: Model, layer: tuple[float, float])
 def test_a_model_under_a_layer_stays_what_it_was(one: Model) -> None:
     before = json.dumps([one.intercept, one.terms])
 
-    made = scaled(replace(one, lineage={"rows": 3}, profile={"orders": {}}), (1.0, 2.0))
+    made = recalibrate(replace(one, lineage={"rows": 3}, profile={"orders": {}}), (1.0, 2.0))
 
     assert json.dumps([one.intercept, one.terms]) == before
     assert (made.lineage, made.profile, made.columns) == ({"rows": 3}, {"orders": {}}, COLUMNS)
@@ -85,7 +85,7 @@ def test_a_blend_is_the_weighted_mean_of_the_log_odds(
 ) -> None:
     models = [one, other, found]
 
-    made = blended(models, np.array(shares))
+    made = weighted_mean(models, np.array(shares))
 
     for table in tables():
         mean = sum(s * m.log_odds(table) for s, m in zip(shares, models, strict=True))
@@ -94,11 +94,11 @@ def test_a_blend_is_the_weighted_mean_of_the_log_odds(
 
 def test_models_of_common_terms_blend_into_one_of_as_many(one: Model) -> None:
     known = known_of(300, seed=4)
-    both = Experts(replace(known, ages=np.arange(300) % 4))
+    both = Candidates(replace(known, ages=np.arange(300) % 4))
     models = [both.model("all"), both.model("half"), both.model("last")]
-    layered = [scaled(model, (0.1, 0.9)) for model in models]
+    layered = [recalibrate(model, (0.1, 0.9)) for model in models]
 
-    made = blended([*models, *layered], np.full(6, 1 / 6))
+    made = weighted_mean([*models, *layered], np.full(6, 1 / 6))
 
     assert len(made.terms) == len(models[0].terms)
     assert [term["kind"] for term in made.terms] == [term["kind"] for term in models[0].terms]
@@ -122,7 +122,7 @@ def test_levels_of_one_set_are_added_whatever_their_order() -> None:
     first = model(levels({"a": 1.0, "b": 2.0}, 3.0, 4.0))
     second = model(levels({"b": 10.0, "a": 20.0}, 30.0, 40.0))
 
-    made = blended([first, second], np.array([0.5, 0.5]))
+    made = weighted_mean([first, second], np.array([0.5, 0.5]))
 
     assert made.terms == [levels({"a": 10.5, "b": 6.0}, 16.5, 22.0)]
 
@@ -131,7 +131,7 @@ def test_levels_of_different_sets_stay_apart_and_still_add_up() -> None:
     first, second = model(levels({"a": 1.0}, 2.0, 3.0)), model(levels({"a": 10.0, "b": 4.0}))
     table = {"city": ["a", "b", None, "new", ""], "orders": [1.0] * 5}
 
-    made = blended([first, second], np.array([0.5, 0.5]))
+    made = weighted_mean([first, second], np.array([0.5, 0.5]))
 
     assert len(made.terms) == 2
     assert made.log_odds(table).tolist() == [6.0, 4.0, 1.5, 2.0, 1.5]
@@ -151,7 +151,7 @@ def test_lines_that_differ_in_place_stay_apart(key: str, value: float) -> None:
         "slope": 1.0,
     }
 
-    made = blended([model(line), model(line | {key: value})], np.array([0.5, 0.5]))
+    made = weighted_mean([model(line), model(line | {key: value})], np.array([0.5, 0.5]))
 
     assert made.terms == [line | {"slope": 0.5}, line | {key: value, "slope": 0.5}]
 
@@ -159,14 +159,14 @@ def test_lines_that_differ_in_place_stay_apart(key: str, value: float) -> None:
 def test_a_blend_keeps_the_first_models_columns_lineage_and_checks(one: Model) -> None:
     first = replace(one, lineage={"rows": 7}, checks={"orders": [1.0]})
 
-    made = blended([first, fitted(300, seed=5)], np.array([0.5, 0.5]))
+    made = weighted_mean([first, fitted(300, seed=5)], np.array([0.5, 0.5]))
 
     assert (made.lineage, made.checks, made.columns) == ({"rows": 7}, {"orders": [1.0]}, COLUMNS)
 
 
 def test_a_share_for_each_model_is_demanded(one: Model) -> None:
     with pytest.raises(ValueError):
-        blended([one, one], np.array([1.0]))
+        weighted_mean([one, one], np.array([1.0]))
 
 
 # ---------------------------------------------------------------- back to scikit-learn
@@ -175,8 +175,8 @@ def test_a_share_for_each_model_is_demanded(one: Model) -> None:
 @pytest.fixture(scope="module")
 def blend(one: Model, other: Model, found: Model) -> Model:
     """A blend under a layer, ready to be written."""
-    made = scaled(blended([one, other, found], np.array([0.3, 0.5, 0.2])), (0.4, 0.8))
-    table = table_of(mixed(300, seed=1)[0], COLUMNS)
+    made = recalibrate(weighted_mean([one, other, found], np.array([0.3, 0.5, 0.2])), (0.4, 0.8))
+    table = rows_of_frame(mixed(300, seed=1)[0], COLUMNS)
     return replace(made, profile=profile_of(table, COLUMNS), checks=check_rows(table))
 
 
@@ -186,7 +186,7 @@ def test_the_pipeline_of_a_blend_says_what_the_json_model_says(
 ) -> None:
     pipeline = pipeline_of(blend)
 
-    table = table_of(frame, COLUMNS)
+    table = rows_of_frame(frame, COLUMNS)
     assert np.abs(pipeline.predict_proba(frame)[:, 1] - blend.probabilities(table)).max() <= 1e-12
     assert near(pipeline.decision_function(frame), blend.log_odds(table))
 
@@ -201,7 +201,9 @@ def test_the_pipeline_of_a_blend_survives_pickle_and_has_a_column_for_each_weigh
     assert pipeline[-1].coef_.shape == (1, len(names))
     assert set(pipeline.predict(frame).tolist()) <= {0, 1}
     again = Model(COLUMNS, *portable.parts_of(pipeline))
-    assert near(again.log_odds(table_of(frame, COLUMNS)), blend.log_odds(table_of(frame, COLUMNS)))
+    assert near(
+        again.log_odds(rows_of_frame(frame, COLUMNS)), blend.log_odds(rows_of_frame(frame, COLUMNS))
+    )
 
 
 def test_a_blend_is_written_and_read_again(blend: Model) -> None:
@@ -224,7 +226,7 @@ def test_the_parts_of_a_blend_add_up_to_its_log_odds(blend: Model) -> None:
 def test_the_points_of_a_blend_add_up_to_the_distance_from_the_average_client(
     blend: Model,
 ) -> None:
-    table = table_of(mixed(200, seed=8)[0], COLUMNS)
+    table = rows_of_frame(mixed(200, seed=8)[0], COLUMNS)
 
     groups, amounts, risk = points(blend, table)
 
@@ -237,12 +239,12 @@ def test_the_points_of_a_blend_add_up_to_the_distance_from_the_average_client(
 
 def test_a_blends_average_client_is_the_blend_of_the_average_clients() -> None:
     known = known_of(800, seed=9, ages=np.arange(800) % 3)
-    experts = Experts(known)
+    experts = Candidates(known)
     models = [experts.model("all"), experts.model("half")]
 
-    made = blended(models, np.array([0.5, 0.5]))
+    made = weighted_mean(models, np.array([0.5, 0.5]))
 
-    table = table_of(known.features, COLUMNS)
+    table = rows_of_frame(known.features, COLUMNS)
     assert made.intercept == pytest.approx((models[0].intercept + models[1].intercept) / 2)
     assert [float(np.abs(part.mean())) < 1e-9 for part in made.contributions(table)] == (
         [True] * len(made.terms)

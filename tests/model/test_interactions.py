@@ -28,8 +28,8 @@ from risk.model.terms import (
     Raw,
     Region,
     design,
-    held,
     main_effects,
+    regularise,
 )
 
 
@@ -48,7 +48,7 @@ def found_in(raw: Raw, y: np.ndarray) -> list[Any]:
     texts = tuple(name for name, values in raw.items() if values.dtype == object)
     plain = tuple(name for name in raw if name not in texts)
     mains = main_effects(raw, plain, texts, int(min(y.sum(), (1 - y).sum())))
-    return screened(held(mains, raw, 0.1), raw, y)
+    return screened(regularise(mains, raw, 0.1), raw, y)
 
 
 def limits(region: Region) -> dict[tuple[str, str], Any]:
@@ -359,7 +359,7 @@ def test_flags_and_rare_levels_are_not_multiplied() -> None:
 def test_a_round_uses_each_column_once_and_takes_five_terms_at_most() -> None:
     raw = numbers(3000, 14, seed=12)
     y = labels(sum(raw[f"x{a}"] * raw[f"x{a + 1}"] for a in range(0, 14, 2)), seed=12)
-    mains = held(main_effects(raw, tuple(raw), (), 1000), raw, 0.1)
+    mains = regularise(main_effects(raw, tuple(raw), (), 1000), raw, 0.1)
     rounds = []
     real = Search.best
 
@@ -382,7 +382,7 @@ def test_each_refit_sees_the_main_effects_and_every_term_so_far(
 ) -> None:
     raw = numbers(3000, 6, seed=12)
     y = labels(raw["x0"] * raw["x1"] + 0.7 * raw["x0"] * raw["x2"] + raw["x3"], seed=12)
-    mains = held(main_effects(raw, tuple(raw), (), 1000), raw, 0.1)
+    mains = regularise(main_effects(raw, tuple(raw), (), 1000), raw, 0.1)
     seen = []
 
     def watched(Z: np.ndarray, *rest: Any) -> np.ndarray:

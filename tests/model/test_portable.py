@@ -20,6 +20,7 @@ from risk.files import with_checksum
 from risk.model import fit as fitting
 from risk.model import portable
 from risk.model.additive import AdditiveTerms
+from risk.model.logistic import expit
 from risk.model.terms import MOST_LEVELS, PlainTerms, clip_range
 
 COLUMNS = {
@@ -83,7 +84,7 @@ def test_the_json_model_equals_the_pipeline_on_strange_rows(n: int) -> None:
     fitted = fitting.fit("default", COLUMNS, frame, y)
     model = portable.parse(portable.export(fitted, COLUMNS, frame, {}))
     for rows in (frame, strange(frame), table(2000, seed=1)[0]):
-        ours = model.probabilities(portable.table_of(rows, COLUMNS))
+        ours = model.probabilities(portable.rows_of_frame(rows, COLUMNS))
         assert np.abs(ours - fitted.predict_proba(rows)[:, 1]).max() <= 1e-12
 
 
@@ -104,7 +105,7 @@ def test_the_original_recipes_json_model_equals_its_pipeline() -> None:
     huge = frame.copy()
     huge.loc[0, "revenue"], huge.loc[1, "orders"], huge.loc[2, "size"] = 1e300, -1e300, 1.7e308
     for rows in (frame, huge):
-        ours = model.probabilities(portable.table_of(rows, NUMBERS))
+        ours = model.probabilities(portable.rows_of_frame(rows, NUMBERS))
         assert np.abs(ours - fitted.predict_proba(rows)[:, 1]).max() <= 1e-12
 
 
@@ -137,7 +138,7 @@ def test_the_json_model_equals_the_pipeline_on_any_row(
 
 def test_contributions_and_intercept_add_up_to_the_log_odds(raw: bytes) -> None:
     model = portable.parse(raw)
-    rows = portable.table_of(table(50, seed=3)[0], COLUMNS)
+    rows = portable.rows_of_frame(table(50, seed=3)[0], COLUMNS)
     total = model.intercept + np.sum(model.contributions(rows), axis=0)
     assert np.abs(total - model.log_odds(rows)).max() <= 1e-12
     assert np.abs(1 / (1 + np.exp(-total)) - model.probabilities(rows)).max() <= 1e-15
@@ -150,7 +151,7 @@ def test_no_rows_give_no_probabilities(raw: bytes) -> None:
 @pytest.mark.parametrize("x", [-1e308, -800.0, -1.0, 0.0, 800.0, math.inf, -math.inf])
 def test_the_logistic_function_never_overflows(x: float) -> None:
     expected = 0.0 if x < -700 else 1.0 if x > 700 else 1 / (1 + math.exp(-x))
-    assert portable.logistic(np.array([x]))[0] == pytest.approx(expected)
+    assert expit(np.array([x]))[0] == pytest.approx(expected)
 
 
 def test_the_terms_behave_as_a_scikit_learn_transformer() -> None:

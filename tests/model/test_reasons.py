@@ -11,19 +11,20 @@ import pytest
 
 from risk.model import additive, portable
 from risk.model import fit as fitting
-from risk.model.portable import Model, Table, logistic
-from risk.model.profile import profile_of, shown
+from risk.model.logistic import expit
+from risk.model.portable import Model, Rows
+from risk.model.profile import profile_of, value_text
 from risk.model.reasons import (
     LEAST_POINTS,
     MOST_DOWN,
     MOST_UP,
+    column_text,
     groups_of,
-    label,
     points,
+    reason_text,
     reasons,
-    unusual,
+    unusual_values,
     value_words,
-    words,
 )
 
 COLUMNS = {"orders": "number", "staff": "number", "city": "text", "x_y": "number"}
@@ -54,10 +55,10 @@ def json_model(recipe_name: str, frame: pd.DataFrame, y: np.ndarray) -> Model:
 
 
 @pytest.fixture(scope="module")
-def learned() -> tuple[Model, Table]:
+def learned() -> tuple[Model, Rows]:
     """A model with every kind of term, and its 4,000 training rows."""
     frame, y = made(4000, 0)
-    return json_model("default", frame, y), portable.table_of(frame, COLUMNS)
+    return json_model("default", frame, y), portable.rows_of_frame(frame, COLUMNS)
 
 
 def line(column: str, slope: float, mean: float = 0.0) -> dict[str, Any]:
@@ -83,33 +84,33 @@ def hand_made(*found: dict[str, Any], profile: Any = None, intercept: float = -1
     return Model(COLUMNS, intercept, list(found), {}, profile or {})
 
 
-def row(**cells: Any) -> Table:
+def row(**cells: Any) -> Rows:
     return {name: [cells.get(name)] for name in COLUMNS}
 
 
 # ---------------------------------------------------------------- exactness
 
 
-def check_sums(model: Model, table: Table) -> None:
+def check_sums(model: Model, table: Rows) -> None:
     """base + contributions = log-odds, and points = 100 (risk - sigmoid(base)), for every row."""
     total = model.intercept + np.sum(model.contributions(table), axis=0)
     assert np.abs(total - model.log_odds(table)).max() <= 1e-9
     _, amounts, risk = points(model, table)
     assert np.abs(risk - model.probabilities(table)).max() <= 1e-12
-    distance = 100 * (risk - logistic(np.array([model.intercept])))
+    distance = 100 * (risk - expit(np.array([model.intercept])))
     assert np.abs(amounts.sum(axis=1) - distance).max() <= 1e-9
 
 
-def test_every_kind_of_term_is_there(learned: tuple[Model, Table]) -> None:
+def test_every_kind_of_term_is_there(learned: tuple[Model, Rows]) -> None:
     kinds = {term["kind"] for term in learned[0].terms}
     assert kinds == {"curve", "blank", "levels", "region", "product"}
 
 
-def test_points_add_up_over_all_training_rows(learned: tuple[Model, Table]) -> None:
+def test_points_add_up_over_all_training_rows(learned: tuple[Model, Rows]) -> None:
     check_sums(*learned)
 
 
-def test_points_add_up_on_strange_rows(learned: tuple[Model, Table]) -> None:
+def test_points_add_up_on_strange_rows(learned: tuple[Model, Rows]) -> None:
     model, _ = learned
     strange = [np.inf, -np.inf, 1.7e308, -1.7e308, 5e-324, 0.0, None, 1e15]
     table = {
@@ -128,14 +129,14 @@ def test_points_add_up_for_straight_lines() -> None:
     y = (rng.random(300) < 1 / (1 + np.exp(-2 * frame["a"]))).astype(np.int64)
     model = json_model("default", frame, y)
     assert {term["kind"] for term in model.terms} == {"line"}
-    check_sums(model, portable.table_of(frame, model.columns))
+    check_sums(model, portable.rows_of_frame(frame, model.columns))
 
 
 def test_points_add_up_for_the_original_recipe_also_with_huge_numbers() -> None:
     frame, y = made(500, 2)
     frame = frame[["orders", "staff", "x_y"]]
     model = json_model("original", frame, y)
-    table = portable.table_of(frame, model.columns)
+    table = portable.rows_of_frame(frame, model.columns)
     check_sums(model, table)
     check_sums(model, {"orders": [1e308, -1e308, np.inf], "staff": [1.0] * 3, "x_y": [0.0] * 3})
 
@@ -149,13 +150,13 @@ def test_contributions_beyond_all_bounds_give_finite_points(slopes: tuple[float,
         _, amounts, risk = points(model, row(orders=1.7e308, staff=1.7e308))
     assert np.all(np.isfinite(amounts)) and 0.0 <= risk[0] <= 1.0
     if slopes[0] > 0 and slopes[1] > 0:
-        assert amounts.sum() == pytest.approx(100 * (1 - logistic(np.array([-1.0]))[0]))
+        assert amounts.sum() == pytest.approx(100 * (1 - expit(np.array([-1.0]))[0]))
 
 
 def test_where_everything_cancels_points_are_the_slope_at_the_average() -> None:
     model = hand_made(line("orders", 1.0), line("staff", -1.0))
     _, amounts, risk = points(model, row(orders=2.0, staff=2.0))
-    base = logistic(np.array([-1.0]))[0]
+    base = expit(np.array([-1.0]))[0]
     assert amounts[0] == pytest.approx([200 * base * (1 - base), -200 * base * (1 - base)])
     assert risk[0] == base
 
@@ -170,7 +171,7 @@ def test_no_rows_and_no_terms_have_no_reasons() -> None:
 
 
 def test_at_most_three_raise_and_one_lowers_and_the_strongest_come_first(
-    learned: tuple[Model, Table],
+    learned: tuple[Model, Rows],
 ) -> None:
     model, table = learned
     _, amounts, _ = points(model, table)
@@ -186,7 +187,7 @@ def test_at_most_three_raise_and_one_lowers_and_the_strongest_come_first(
         assert [r.points for r in why] == up + down
 
 
-def test_a_columns_curve_blank_and_levels_are_told_as_one(learned: tuple[Model, Table]) -> None:
+def test_a_columns_curve_blank_and_levels_are_told_as_one(learned: tuple[Model, Rows]) -> None:
     model, _ = learned
     groups = groups_of(model)
     alone = [group.columns[0] for group in groups if len(group.columns) == 1]
@@ -197,7 +198,7 @@ def test_a_columns_curve_blank_and_levels_are_told_as_one(learned: tuple[Model, 
 
 
 def test_the_words_are_the_same_in_two_runs_and_in_any_company(
-    learned: tuple[Model, Table],
+    learned: tuple[Model, Rows],
 ) -> None:
     model, table = learned
     few = {name: values[100:200] for name, values in table.items()}
@@ -236,7 +237,7 @@ def test_the_words_are_the_same_in_two_runs_and_in_any_company(
     ],
 )
 def test_a_cell_is_shown_for_people(value: Any, text: str) -> None:
-    assert shown(value) == text
+    assert value_text(value) == text
 
 
 USUAL = {"least": 0.0, "low": 12.0, "median": 20.0, "high": 40.0, "most": 90.0}
@@ -331,7 +332,7 @@ def test_regions_and_products_are_told_by_the_clients_own_values(
 ) -> None:
     model = hand_made(term, profile={"orders": USUAL, "city": {"levels": {"oslo": 0.55}}})
     (group,) = groups_of(model)
-    assert words(model, group, model.raw(row(**cells))) == text
+    assert reason_text(model, group, model.raw(row(**cells))) == text
 
 
 def test_a_region_of_one_column_is_part_of_that_columns_effect() -> None:
@@ -342,7 +343,7 @@ def test_a_region_of_one_column_is_part_of_that_columns_effect() -> None:
 
 
 def test_hostile_names_and_levels_are_shown_as_they_are() -> None:
-    assert label("x_y") == "x y" and label("<script>") == "<script>"
+    assert column_text("x_y") == "x y" and column_text("<script>") == "<script>"
     usual = {"levels": {"=cmd()": 0.5}}
     assert value_words("%s{0}", "=cmd()", usual) == "%s{0} =cmd() (50% of clients)"
 
@@ -386,19 +387,19 @@ def test_the_profile_of_long_texts_takes_little_memory() -> None:
 
 
 def test_a_value_outside_the_training_range_is_flagged_and_counted(
-    learned: tuple[Model, Table],
+    learned: tuple[Model, Rows],
 ) -> None:
     model, table = learned
-    assert unusual(model, table) == [[] for _ in range(4000)]
+    assert unusual_values(model, table) == [[] for _ in range(4000)]
     usual = model.profile["orders"]
     curve = next(t for t in model.terms if t["kind"] == "curve" and t["column"] == "orders")
     values = [usual["most"], usual["most"] + 1, usual["least"] - 1, None, np.inf]
     cells = {n: [table[n][0]] * 5 for n in COLUMNS} | {"orders": values}
-    low, high = shown(curve["knots"][0]), shown(curve["knots"][-1])
-    assert unusual(model, cells) == [
+    low, high = value_text(curve["knots"][0]), value_text(curve["knots"][-1])
+    assert unusual_values(model, cells) == [
         [],
-        [f"orders {shown(values[1])}: unusual value, counted as {high}"],
-        [f"orders {shown(values[2])}: unusual value, counted as {low}"],
+        [f"orders {value_text(values[1])}: unusual value, counted as {high}"],
+        [f"orders {value_text(values[2])}: unusual value, counted as {low}"],
         [],
         [f"orders inf: unusual value, counted as {high}"],
     ]
@@ -416,7 +417,7 @@ def test_two_unusual_values_give_two_notes_and_unclipped_lines_none() -> None:
         clipped | {"column": "x_y"},
         profile=dict.fromkeys(("orders", "staff", "x_y"), ends),
     )
-    (notes,) = unusual(model, row(orders=11.0, staff=11.0, x_y=-1.0))
+    (notes,) = unusual_values(model, row(orders=11.0, staff=11.0, x_y=-1.0))
     assert notes == [
         "orders 11: unusual value, counted as 9",
         "x y -1: unusual value, counted as 0",
@@ -424,7 +425,7 @@ def test_two_unusual_values_give_two_notes_and_unclipped_lines_none() -> None:
 
 
 def test_the_means_of_the_terms_are_zero_over_the_training_rows(
-    learned: tuple[Model, Table],
+    learned: tuple[Model, Rows],
 ) -> None:
     model, table = learned
     assert len(table["orders"]) < additive.SAMPLE_ROWS

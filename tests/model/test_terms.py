@@ -19,7 +19,7 @@ from risk.model.terms import (
     Condition,
     Curve,
     Levels,
-    Line,
+    Linear,
     PlainTerms,
     Ramp,
     Raw,
@@ -248,7 +248,7 @@ def test_few_rows_or_few_of_a_class_give_the_plain_terms(n: int, exits: int, cur
 def test_straight_lines_win_on_straight_data(seed: int) -> None:
     x = np.random.default_rng(seed).normal(size=(600, 3))
     found = fitted_terms(pd.DataFrame(x, columns=list("abc")), labels(x @ [1.5, 1.0, -1.0], seed))
-    assert [type(term) for term in found[:3]] == [Line, Line, Line]
+    assert [type(term) for term in found[:3]] == [Linear, Linear, Linear]
 
 
 def test_curves_win_on_a_valley() -> None:
@@ -410,7 +410,7 @@ def test_a_design_has_the_columns_of_its_terms_side_by_side() -> None:
     found = [
         Curve("x", (0.0, 5.0, 19.0), 5.0, (0.5, 0.4), (1.0, 2.0)),
         Levels("t", ("a", None), True, (0.1,) * 3),
-        Line("x", 1.0, 18.0, 5.0),
+        Linear("x", 1.0, 18.0, 5.0),
     ]
     expected = np.column_stack([term.columns(raw) for term in found])
     assert np.array_equal(terms.design(found, raw), expected)

@@ -22,7 +22,7 @@ from risk.calllist.ranking import csv_of
 from risk.data.store import stored_rows
 from risk.files import releases
 from risk.model import portable
-from risk.model.calibration import wilson
+from risk.model.measures import wilson
 from risk.record.contacts import add_contact
 from risk.record.outcomes import (
     claims,
@@ -280,7 +280,7 @@ def test_nothing_is_claimed_before_enough_outcomes(deployed: Project) -> None:
     outcomes = found(deployed)
 
     assert outcomes["why"] == "29 outcomes so far; nothing is claimed before 30"
-    claimed = ("all", "contacted", "not_contacted", "brier", "calibration", "reach")
+    claimed = ("all", "contacted", "not_contacted", "brier", "calibration", "cumulative_gains")
     assert {outcomes[key] for key in claimed} == {None} and not outcomes["enough"]
     assert outcomes["misses"] == outcomes["false_alarms"] == []
 
@@ -466,7 +466,7 @@ def test_reach_is_by_the_place_on_the_list_of_the_day() -> None:
     left, rank = [1, 1, 0, 0] * 25, [1, 2, 3, 4] * 25
     known = rows(left, [0] * 100, rank=rank, of=[4] * 100, risk=[0.9, 0.8, 0.7, 0.6] * 25)
 
-    half = next(one for one in claims(known, 0, 30)["reach"] if one["share"] == 0.5)
+    half = next(one for one in claims(known, 0, 30)["cumulative_gains"] if one["share"] == 0.5)
     assert (half["precision"], half["recall"], half["at_random"]["precision"]) == (1.0, 1.0, 0.5)
 
 

@@ -223,11 +223,11 @@ def no_rows(card: dict[str, Any]) -> None:
 
 def tried(card: dict[str, Any], y: np.ndarray, p: np.ndarray) -> None:
     """The card of a project whose test data are these."""
-    from risk.model.calibration import judged
+    from risk.model.measures import measure
 
     score = {"basis": "test data", "n": int(y.size), "f1": 0.5, "f1_interval": [0.1, 0.9]}
     score |= {"everybody_exits": {"f1": 0.4}, "brier": 0.2}
-    score |= judged(y, p, 0.3) if y.size else {"basis": "cross-validation", "n": 30}
+    score |= measure(y, p, 0.3) if y.size else {"basis": "cross-validation", "n": 30}
     card["curves"] = cards.curves(y, p) if y.size else None
     card["no_curves"] = cards.no_curves(y)
     card["area"] = cards.area_words(score)
@@ -422,7 +422,7 @@ LISTED = {"n": 80, "left": 50, "share": 0.625, "interval": [0.51, 0.73]}
 CAME = {
     "enough": True, "why": "", "known": 812, "waiting": 410, "from": "2026-01-31",
     "to": "2026-06-30", "caveat": "calls change outcomes", "calibration": {"bins": [1]},
-    "reach": [{"recall": 0.5}],
+    "cumulative_gains": [{"recall": 0.5}],
     "all": {"n": 812, "left": 252, "listed": LISTED, "at_random": {"share": 0.31}},
 }  # fmt: skip
 SCORED = {
