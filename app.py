@@ -37,7 +37,7 @@ from risk.data.holdout import TestRows, test_files
 from risk.data.schema import Rule, parse_number
 from risk.files import current_version, read_json, utc_now
 from risk.model.measures import THRESHOLD
-from risk.model.portable import row_count as count_rows
+from risk.model.model import row_count as count_rows
 from risk.script import run
 from risk.web.access import (
     MEGABYTE,

@@ -33,7 +33,7 @@ from risk.files import (
     utc_now,
     write_json,
 )
-from risk.model import portable
+from risk.model.model import Model
 from risk.script import run
 
 PICKLE = "trainedmodel_sha256"
@@ -105,7 +105,7 @@ def _parts(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
     score_json = read_bytes(config.score_json, made_by="scoring.py")
     score = parse_json(score_json, config.score_json, made_by="scoring.py")
     record = read_bytes(config.ingested_files, made_by="ingestion.py")
-    model = portable.parse(model_raw)
+    model = Model.from_bytes(model_raw)
     refuse_other_features(config, model.columns)
     digest = sha256(pickled)
     if model.lineage.get(PICKLE) != digest:

@@ -28,8 +28,8 @@ from risk.data.reader import read_rows
 from risk.data.schema import schema_of
 from risk.drift.state import drift_table, last_evaluation
 from risk.files import OpenRelease, read_optional_json, utc_now, write_atomic, write_json
-from risk.model import portable
 from risk.model.measures import THRESHOLD
+from risk.model.model import Model, Rows
 from risk.run.journal import LATE_MINUTES, running, trouble
 from risk.script import run
 
@@ -47,14 +47,14 @@ def predictions(config: Config, file: Path | None = None) -> dict[str, Any]:
     return _predicted(config, model, version, table, file)
 
 
-def deployed_model(config: Config) -> tuple[portable.Model, int]:
+def deployed_model(config: Config) -> tuple[Model, int]:
     """(the deployed model, its version), verified."""
     with OpenRelease(config) as release:
-        return portable.parse(release.verified("model.json")), release.version
+        return Model.from_bytes(release.verified("model.json")), release.version
 
 
 def _predicted(
-    config: Config, model: portable.Model, version: int, table: portable.Rows, file: Path | None
+    config: Config, model: Model, version: int, table: Rows, file: Path | None
 ) -> dict[str, Any]:
     risks = model.probabilities(table)
     return {
@@ -112,7 +112,7 @@ def explain_client(config: Config, client: str) -> Outcome:
     return Outcome(story_text(found), found)
 
 
-def _table(config: Config, model: portable.Model, file: Path) -> portable.Rows:
+def _table(config: Config, model: Model, file: Path) -> Rows:
     schema = schema_of(config, dict(model.columns))
     try:
         reading = read_rows(file.read_bytes(), schema, config.csv, needed=frozenset(), limit=False)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from risk.config import Config, Outcome
     from risk.data.snapshot import DataVersion
     from risk.decide.policies import EvaluationResult
-    from risk.model.portable import Model
+    from risk.model.model import Model
     from risk.run.journal import Journal
 
 LATE_SECONDS = 25 * 60  # as risk.run.journal has it

@@ -23,8 +23,8 @@ from risk.data.holdout import TestRows
 from risk.data.snapshot import refuse_other_features
 from risk.data.store import stored_rows
 from risk.files import OpenRelease, write_atomic, write_json
-from risk.model import portable
 from risk.model.measures import confusion_counts, cumulative_gains
+from risk.model.model import Model
 from risk.record.contacts import ContactsRead, read_contacts
 from risk.record.outcomes import outcomes_of
 from risk.record.scores import recover_score_history
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class Deployed:
     """The release that is current now, and its risks for the labelled test rows."""
 
-    model: portable.Model
+    model: Model
     score: dict[str, Any]
     manifest: dict[str, Any]
     labels: np.ndarray
@@ -64,13 +64,13 @@ def report(config: Config) -> Outcome:
 
 def _deployed(config: Config) -> Deployed:
     with OpenRelease(config) as release:
-        model = portable.parse(release.verified("model.json"))
+        model = Model.from_bytes(release.verified("model.json"))
         score = json.loads(release.verified("latestscore.json"))
     refuse_other_features(config, model.columns)
     return Deployed(model, score, release.manifest, *tested(config, model))
 
 
-def tested(config: Config, model: portable.Model) -> tuple[np.ndarray, np.ndarray]:
+def tested(config: Config, model: Model) -> tuple[np.ndarray, np.ndarray]:
     """(labels, risks) of the test data as they are now, each of shape (n,)."""
     rows, labels = TestRows(config, model.columns).labelled()
     return labels, model.probabilities(rows)

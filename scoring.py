@@ -7,26 +7,23 @@ then says `"basis": "cross-validation"`.
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from risk.calllist.policy import best_profit, best_profit_words, mean_economics
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
 from risk.data.snapshot import refuse_other_features
 from risk.files import read_bytes, sha256, utc_now, write_atomic, write_json
-from risk.model import portable
 from risk.model.measures import measure
+from risk.model.model import Model
 from risk.script import run
-
-if TYPE_CHECKING:
-    from risk.model.portable import Model
 
 
 def _trained_model(config: Config) -> tuple[Model, str]:
     """(the model in models/, the pickle's digest), both checked to belong together."""
     raw = read_bytes(config.model_json, made_by="training.py")
     pickled = sha256(read_bytes(config.model_pickle, made_by="training.py"))
-    model = portable.parse(raw)
+    model = Model.from_bytes(raw)
     if model.lineage.get("trainedmodel_sha256") != pickled:
         raise PipelineError(
             f"{config.model_pickle} and {config.model_json.name} are of different trainings; "

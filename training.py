@@ -18,13 +18,13 @@ from risk.script import run
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-    from risk.model.portable import Model
+    from risk.model.model import Model
 
 
 def train(config: Config) -> Outcome:
     """Fit the recipe and write both forms of the model; nothing is overwritten by a refusal."""
     from risk.model.fit import fit
-    from risk.model.portable import export
+    from risk.model.pipelines import export
     from risk.model.profile import PROFILE_ROWS
     from risk.model.sampling import sample_of
 
@@ -53,8 +53,8 @@ def publish(config: Config, model: Model) -> Outcome:
     import numpy as np
     import pandas as pd
 
-    from risk.model.ensemble import pipeline_of
-    from risk.model.portable import AGREEMENT, packed
+    from risk.model.model import AGREEMENT
+    from risk.model.pipelines import pipeline_of
 
     fitted = pipeline_of(model)
     rows = pd.DataFrame(
@@ -68,7 +68,7 @@ def publish(config: Config, model: Model) -> Outcome:
         raise PipelineError(f"the pipeline differs from the model by {apart.max():.3g}")
     pickled = _pickled_form(fitted)
     lineage = {"trained_at": utc_now(), "warnings": [], **model.lineage} | _marks(pickled)
-    _write(config, pickled, packed(replace(model, lineage=lineage)))
+    _write(config, pickled, replace(model, lineage=lineage).to_bytes())
     text = (
         f"made from models of {lineage['rows']} labelled rows ({lineage['exits']} exits): "
         f"{config.shown(config.model_pickle)}"
@@ -79,9 +79,9 @@ def publish(config: Config, model: Model) -> Outcome:
 def _write(config: Config, pickled: bytes, portable: bytes) -> None:
     """Both forms, and what the watch compares new rows with; the JSON last: it names the others."""
     from risk.drift.state import reference_bytes
-    from risk.model.portable import parse
+    from risk.model.model import Model
 
-    write_atomic(config.model_reference, reference_bytes(config, parse(portable)))
+    write_atomic(config.model_reference, reference_bytes(config, Model.from_bytes(portable)))
     write_atomic(config.model_pickle, pickled)
     write_atomic(config.model_json, portable)
 

@@ -33,7 +33,7 @@ from risk.decide.evidence import risks
 from risk.decide.replay import NAIVE, Stream, oracle, replay_naive, replay_policy
 from risk.model.candidates import Candidates
 from risk.model.measures import brier
-from risk.model.portable import Model
+from risk.model.model import Model
 
 KINDS = (
     "stationary",

@@ -15,8 +15,10 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from risk.model.pipelines import export
+
 from risk.model import fit as fitting
-from risk.model import portable
+from risk.model.model import Model
 
 FEATURES = dict.fromkeys(
     ("lastmonth_activity", "lastyear_activity", "number_of_employees"), "number"
@@ -24,13 +26,13 @@ FEATURES = dict.fromkeys(
 INK, MUTED, RED, PALE = "#1b1f23", "#57606a", "#9a3412", "#f3e3dc"
 
 
-def fitted_model() -> tuple[portable.Model, pd.DataFrame]:
+def fitted_model() -> tuple[Model, pd.DataFrame]:
     """The recipe on the first four months of the example data."""
     files = sorted((ROOT / "sourcedata").glob("*.csv"))[:4]
     rows = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
     X, y = rows[list(FEATURES)].astype(float), rows["exited"].to_numpy(np.int64)
     fitted = fitting.fit("default", FEATURES, X, y, rows["corporation"].to_numpy())
-    return portable.parse(portable.export(fitted, FEATURES, X, {})), X
+    return Model.from_bytes(export(fitted, FEATURES, X, {})), X
 
 
 def curve_panel(axes: Any, term: dict[str, Any], values: np.ndarray) -> None:

@@ -34,8 +34,8 @@ import deployment
 from risk.config import PipelineError
 from risk.data import holdout
 from risk.files import OpenRelease, make_current, project_lock
-from risk.model import portable
 from risk.model.measures import f1
+from risk.model.model import Model
 from risk.run.journal import one_line
 
 GOOD = client_rows(60, seed=24)
@@ -241,7 +241,7 @@ def test_a_score_on_other_test_data_is_not_compared(raw: Project) -> None:
     said = look(raw)
 
     with OpenRelease(raw.config) as release:
-        model, old = portable.parse(release.verified("model.json")), release.manifest["f1"]
+        model, old = Model.from_bytes(release.verified("model.json")), release.manifest["f1"]
     rows, labels = holdout.TestRows(raw.config, model.columns).labelled()
     now = f1(labels, (model.probabilities(rows) >= 0.5).astype(int))
     assert said.data["evidence"]["details"]["f1_of_deployed"] == now != old

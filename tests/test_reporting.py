@@ -21,7 +21,7 @@ import reporting
 from ingestion import ingest
 from risk.calllist.ranking import csv_of, harmless, settings_of
 from risk.files import OpenRelease
-from risk.model import portable
+from risk.model.model import Model
 from risk.report.figures import share_text
 from risk.run.doctor import is_whole_png
 from risk.run.summary import first_clients
@@ -41,7 +41,7 @@ def deployed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
 
 def confusion(project: Project) -> dict[str, Any]:
     with OpenRelease(project.config) as release:
-        model = portable.parse(release.verified("model.json"))
+        model = Model.from_bytes(release.verified("model.json"))
         stored = json.loads(release.verified("latestscore.json"))
     labels, risks = reporting.tested(project.config, model)
     return reporting.confusion_of(labels, risks, stored)
@@ -382,7 +382,7 @@ def test_the_bands_follow_from_call_and_average_and_are_counted(deployed: Projec
 
     listing = deployed.json("models/clients_at_risk.json")
     with OpenRelease(deployed.config) as release:
-        intercept = portable.parse(release.verified("model.json")).intercept
+        intercept = Model.from_bytes(release.verified("model.json")).intercept
     assert listing["average_risk"] == pytest.approx(1 / (1 + np.exp(-intercept)), abs=5.1e-7)
     for c in listing["clients"]:
         raised = "raised" if c["risk"] >= 1.5 * listing["average_risk"] else "low"

@@ -18,7 +18,9 @@ import scoring
 from ingestion import ingest
 from risk.config import PipelineError
 from risk.files import with_checksum
-from risk.model import measures, portable
+from risk.model import measures
+from risk.model.model import Model
+from risk.model.pipelines import rows_of_frame
 from training import train
 
 
@@ -42,10 +44,8 @@ def trained(trained_once: Path, tmp_path: Path) -> Project:
 def truth(project: Project, *names: str) -> tuple[np.ndarray, np.ndarray]:
     """(labels, probabilities by the JSON model) of test files read by pandas."""
     frame = pd.concat([pd.read_csv(project.folder / "testdata" / name) for name in names])
-    model = portable.parse(project.config.model_json.read_bytes())
-    return frame["exited"].to_numpy(), model.probabilities(
-        portable.rows_of_frame(frame, model.columns)
-    )
+    model = Model.from_bytes(project.config.model_json.read_bytes())
+    return frame["exited"].to_numpy(), model.probabilities(rows_of_frame(frame, model.columns))
 
 
 def no_test_rows(project: Project) -> None:

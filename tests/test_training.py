@@ -15,13 +15,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, Project, client_rows, real_data
+from risk.model.pipelines import rows_of_frame
 
 from ingestion import ingest
 from risk.config import Config, PipelineError
 from risk.data.snapshot import training_rows
 from risk.files import file_sha256
 from risk.model import fit as fitting
-from risk.model import portable, sampling
+from risk.model import sampling
+from risk.model.model import Model
 from training import train
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
@@ -61,9 +63,9 @@ def unpickled(project: Project, **environment: str) -> list[float] | str:
 
 def served(project: Project) -> np.ndarray:
     """Probabilities of finaldata.csv by the JSON model."""
-    model = portable.parse(project.config.model_json.read_bytes())
+    model = Model.from_bytes(project.config.model_json.read_bytes())
     frame = pd.read_csv(project.config.finaldata)
-    return model.probabilities(portable.rows_of_frame(frame, model.columns))
+    return model.probabilities(rows_of_frame(frame, model.columns))
 
 
 def ingested(project: Project, rows: Iterable[str], name: str = "rows.csv") -> Config:
@@ -123,7 +125,7 @@ def test_the_model_says_where_it_comes_from(project: Project) -> None:
     assert lineage["base_rate"] == lineage["exits"] / 120
     assert lineage["trained_at"].endswith("Z") and lineage["warnings"] == []
     assert set(lineage["versions"]) == {"python", "scikit-learn", "numpy", "pandas", "polars"}
-    assert portable.parse(project.config.model_json.read_bytes()).lineage == lineage
+    assert Model.from_bytes(project.config.model_json.read_bytes()).lineage == lineage
 
 
 def test_the_same_rows_give_the_same_pickle(project: Project) -> None:
@@ -210,7 +212,7 @@ def test_ten_rows_with_three_of_a_class_train(project: Project) -> None:
 def test_a_file_put_there_by_hand_trains_without_a_store(project: Project) -> None:
     path = project.write("ingesteddata/finaldata.csv", client_rows(40, seed=9))
     assert train(project.config).text.startswith("trained on 40 labelled rows")
-    lineage = portable.parse(project.config.model_json.read_bytes()).lineage
+    lineage = Model.from_bytes(project.config.model_json.read_bytes()).lineage
     assert (lineage["data_version"], lineage["data_sha256"]) == (0, file_sha256(path))
 
 
@@ -282,7 +284,7 @@ def test_a_column_that_is_nearly_the_answer_is_warned_of(
         "warning: lastmonth_activity alone orders the labels almost perfectly (AUC > .99)" in said
     ) == warned
     assert (
-        len(portable.parse(project.config.model_json.read_bytes()).lineage["warnings"]) == 1
+        len(Model.from_bytes(project.config.model_json.read_bytes()).lineage["warnings"]) == 1
     ) == warned
 
 

@@ -21,7 +21,7 @@ from risk.decide.evidence import risks
 from risk.decide.replay import Walk, lag_of, oracle, replay_naive, replay_policy
 from risk.model.fit import enough
 from risk.model.measures import brier, f1
-from risk.model.portable import Model
+from risk.model.model import Model
 
 ALPHA, PSI_LIMIT, DRIFT_SHARE, LEAST_GAIN = 0.05, 0.1, 0.3, 0.05
 HELD_OUT, LEAST_HISTORY, TEST_ROWS = 0.3, 5, 500

@@ -16,7 +16,7 @@ import pandas as pd
 from benchmarks.decisions import FEATURES, KINDS, _world
 from risk.decide.evidence import risks
 from risk.decide.replay import Stream
-from risk.model.portable import Model
+from risk.model.model import Model
 
 NAMES = [f"x{n}" for n in range(FEATURES)]
 YEAR = 52

@@ -14,8 +14,7 @@ from risk.data.schema import Schema
 from risk.data.snapshot import feature_kinds
 from risk.data.store import current_clients
 from risk.files import releases, sha256
-from risk.model import portable
-from risk.model.portable import Model
+from risk.model.model import Model
 from risk.record.contacts import contact_json, newest_contacts
 from risk.record.scores import (
     Score,
@@ -124,7 +123,7 @@ def _kept_model(config: Config, scoring: Scoring, schema: Schema) -> Model | Non
             continue
         try:
             raw = (release.folder / "model.json").read_bytes()
-            model = portable.parse(raw) if sha256(raw) == scoring.model else None
+            model = Model.from_bytes(raw) if sha256(raw) == scoring.model else None
         except (OSError, PipelineError):
             continue
         kinds = feature_kinds(schema)

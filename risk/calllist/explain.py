@@ -14,7 +14,7 @@ from risk.config import PipelineError
 from risk.data.schema import Schema
 from risk.model.logistic import expit
 from risk.model.measures import THRESHOLD
-from risk.model.portable import Model, Rows
+from risk.model.model import Model, Rows
 from risk.model.reasons import reasons, unusual_values
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from risk.data.schema import Schema
 from risk.data.store import current_clients
 from risk.files import read_optional_json, utc_now
 from risk.model.logistic import expit
-from risk.model.portable import Model, Rows
+from risk.model.model import Model, Rows
 from risk.model.reasons import MOST_UP, Reason, reasons, unusual_values
 from risk.record.history import entries
 

@@ -29,7 +29,7 @@ from risk.decide.evidence import (
 )
 from risk.model.candidates import Candidates, cross_fitted
 from risk.model.ensemble import recalibrate, weighted_mean
-from risk.model.portable import Model
+from risk.model.model import Model
 
 Raw = dict[str, np.ndarray]
 Forecasts = dict[str, np.ndarray]

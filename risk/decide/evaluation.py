@@ -66,10 +66,10 @@ from risk.decide.state import (
 )
 from risk.drift.state import raw_columns
 from risk.files import OpenRelease, file_sha256, next_version, sha256
-from risk.model import portable
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.measures import ONE_SIDED, auc_interval, brier
-from risk.model.portable import Model
+from risk.model.model import Model, check_rows
+from risk.model.pipelines import rows_of_frame
 from risk.model.profile import PROFILE_ROWS, profile_of
 from risk.model.sampling import sample_of
 
@@ -86,7 +86,7 @@ def evaluate(config: Config, *, held: bool, commit: bool = True) -> EvaluationRe
     """One look. commit=False: the verdict alone, nothing is written."""
     table = read_snapshot(config)
     with OpenRelease(config) as release:
-        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+        model, manifest = Model.from_bytes(release.verified("model.json")), release.manifest
     refuse_other_features(config, model.columns)
     if held:
         return EvaluationResult(paused_by_hand(manifest["version"]), table.stand)
@@ -425,14 +425,14 @@ def _described(
     """
     known = experts.known
     few = chosen[sample_of(chosen.size, PROFILE_ROWS)]
-    rows = portable.rows_of_frame(known.features.iloc[few], known.columns)
+    rows = rows_of_frame(known.features.iloc[few], known.columns)
     used = table.known[chosen]
     return replace(
         model,
         columns=known.columns,
         lineage=lineage_of(config, used, table.schema, table.stand.number),
         profile=profile_of(rows, known.columns),
-        checks=portable.check_rows(rows),
+        checks=check_rows(rows),
     )
 
 
@@ -606,7 +606,7 @@ def start_evidence(config: Config) -> None:
     """Begin the evidence about a model that was just deployed, and forecast the waiting rows."""
     table = read_snapshot(config)
     with OpenRelease(config) as release:
-        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+        model, manifest = Model.from_bytes(release.verified("model.json")), release.manifest
     book = read_decision_state(config)
     if book is not None and manifest.get("look") == book.look:
         return

@@ -20,9 +20,9 @@ from risk.data.snapshot import (
 from risk.data.store import read_state, today
 from risk.drift.state import new_issues
 from risk.files import OpenRelease, current_version
-from risk.model import portable
 from risk.model.fit import check_enough
 from risk.model.measures import THRESHOLD, f1
+from risk.model.model import Model
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,7 +78,7 @@ class EvaluationResult:
 
     decision: Decision
     stand: DataVersion
-    model: portable.Model | None = None
+    model: Model | None = None
     entry: dict[str, Any] = field(default_factory=dict)
     alarm: str = ""
     completes: bool = False
@@ -240,7 +240,7 @@ def _lack(known: pl.DataFrame, schema: Schema) -> str:
 def _about_deployed(config: Config, table: Snapshot, judged: DataVersion) -> dict[str, Any]:
     """How the deployed model does on labelled rows that are new to it: fields of Evidence."""
     with OpenRelease(config) as release:
-        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+        model, manifest = Model.from_bytes(release.verified("model.json")), release.manifest
     refuse_other_features(config, model.columns)
     rows, known, schema = table.rows, table.known, table.schema
     trained = DataVersion(manifest["data_version"], manifest["day"], manifest["horizon_days"])
@@ -260,7 +260,7 @@ def _about_deployed(config: Config, table: Snapshot, judged: DataVersion) -> dic
     }
 
 
-def _score_to_beat(config: Config, model: portable.Model, manifest: dict[str, Any]) -> float:
+def _score_to_beat(config: Config, model: Model, manifest: dict[str, Any]) -> float:
     """The deployed model's F1 on the test data as they are now: across other test data F1s do not
     compare. That of its deployment where there is no labelled test row any more."""
     test = TestRows(config, model.columns)

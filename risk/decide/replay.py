@@ -19,7 +19,7 @@ from risk.decide.evidence import RULE, Rule, risks, rows_lacking
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.fit import enough
 from risk.model.measures import brier
-from risk.model.portable import Model
+from risk.model.model import Model
 
 if TYPE_CHECKING:
     import pandas as pd

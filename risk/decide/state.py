@@ -213,7 +213,7 @@ def _comparison_from(body: dict[str, Any]) -> Comparison:
     from risk.decide.comparison import Comparison
     from risk.decide.evidence import Counters
     from risk.model.candidates import restored
-    from risk.model.portable import Model
+    from risk.model.model import Model
 
     standing = dict(body["standing"])
     standing["experts"], standing["own"] = tuple(standing["experts"]), tuple(standing["own"])

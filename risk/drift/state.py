@@ -27,9 +27,8 @@ from risk.files import (
     with_checksum,
     write_json,
 )
-from risk.model import portable
 from risk.model.logistic import expit
-from risk.model.portable import Model
+from risk.model.model import Model
 from risk.model.profile import PROFILE_ROWS
 from risk.model.sampling import sample_of
 
@@ -157,7 +156,7 @@ def monitor_drift(config: Config) -> tuple[DriftEvaluation, dict[str, Any] | Non
     """
     table = read_snapshot(config)
     with OpenRelease(config) as release:
-        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+        model, manifest = Model.from_bytes(release.verified("model.json")), release.manifest
         has = NAME in manifest["files"]
         reference = json.loads(release.verified(NAME))["drift"] if has else None
     at, version, data_version = utc_now(), manifest["version"], table.stand.number
@@ -283,7 +282,7 @@ def new_issues(config: Config, data_version: int) -> list[DataQualityIssue]:
         manifest = release.manifest
         if NAME not in manifest["files"]:
             return []
-        model = portable.parse(release.verified("model.json"))
+        model = Model.from_bytes(release.verified("model.json"))
         reference = json.loads(release.verified(NAME))["faults"]
     store = Store.open(config)
     accepted = _accepted_issues(config, _ranking_of(manifest))

@@ -18,8 +18,9 @@ import numpy as np
 
 from risk.config import PipelineError
 from risk.model.fit import CHUNK_ROWS, STEP_ROWS, pipeline
+from risk.model.model import Model, numbers_and_texts
 from risk.model.newton import Chunk, closeness, log_odds_of, null_weights, ridge_in_chunks
-from risk.model.portable import Model, centred, numbers_and_texts, records_of
+from risk.model.pipelines import centred, records_of
 from risk.model.sampling import SEED
 from risk.model.terms import (
     WIDEST,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from risk.model.logistic import expit
+from risk.model.model import Model, column_array
 from risk.model.parts import Term, contribution
-from risk.model.portable import Model, column_array
 from risk.model.profile import value_text
 from risk.model.reasons import (
     UNCLIPPED,

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from risk.model.portable import Model, numbers_and_texts
+from risk.model.model import Model
 
 if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
-    from risk.model.terms import Ramp
+    pass
 
 # What a term adds, by kind; everything else in it is where it adds it.
 AMOUNTS = {
@@ -91,60 +89,3 @@ def _sum(one: Any, other: Any) -> Any:
             return [a + b for a, b in zip(one, other, strict=True)]
         case _:
             return one + other
-
-
-def pipeline_of(model: Model) -> Pipeline:
-    """The model as a fitted scikit-learn pipeline that ends in one LogisticRegression."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import Pipeline
-
-    from risk.model.additive import AdditiveTerms
-
-    first, last = AdditiveTerms(*numbers_and_texts(model.columns)), LogisticRegression()
-    intercept, found, slopes = model.intercept, [], []
-    for record in model.terms:
-        term, constant, parts = _restored(record)
-        intercept += constant
-        found.append(term)
-        slopes += parts
-    first.terms_, first.n_features_in_ = found, len(model.columns)
-    last.coef_, last.intercept_ = np.array([slopes], dtype=np.float64), np.array([intercept])
-    last.classes_, last.n_features_in_ = np.array([0, 1]), len(slopes)
-    last.n_iter_ = np.array([0], dtype=np.int32)
-    return Pipeline([("terms", first), ("regression", last)])
-
-
-def _restored(term: Record) -> tuple[Any, float, list[float]]:
-    """(the term on raw columns, what it adds to every row, the slope of each of its columns)."""
-    from risk.model.terms import Blank, Condition, Curve, Levels, Linear, Product, Region
-
-    match term["kind"]:
-        case "line":
-            place = (term[key] for key in ("column", "low", "high", "fill", "mean"))
-            return Linear(*place), 0.0, [term["slope"]]
-        case "curve":
-            pieces = len(term["knots"]) - 1
-            curve = Curve(
-                term["column"], tuple(term["knots"]), term["fill"], (0.0,) * pieces, (1.0,) * pieces
-            )
-            return curve, term["values"][0], np.diff(term["values"]).tolist()
-        case "blank":
-            return Blank(term["column"]), term["present"], [term["missing"] - term["present"]]
-        case "levels":
-            names = (*term["levels"], None)
-            values = [*term["levels"].values(), term["missing"], term["other"]]
-            return Levels(term["column"], names, True, (0.0,) * len(values)), 0.0, values
-        case "region":
-            sides = tuple(Condition(**condition) for condition in term["conditions"])
-            return Region(sides, 0.0, 1.0), term["outside"], [term["inside"] - term["outside"]]
-        case _:
-            ramps = (_ramp(term["first"]), _ramp(term["second"]))
-            return Product(*ramps, term["mean"], 1.0), 0.0, [term["slope"]]
-
-
-def _ramp(part: Record) -> Ramp:
-    from risk.model.terms import Ramp
-
-    if "level" in part:
-        return Ramp(part["column"], level=part["level"])
-    return Ramp(part["column"], tuple(part["knots"]), part["fill"])

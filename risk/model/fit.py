@@ -32,7 +32,7 @@ def pipeline(recipe: str, columns: dict[str, str]) -> Pipeline:
     from sklearn.pipeline import Pipeline
 
     from risk.model.additive import AdditiveTerms
-    from risk.model.portable import numbers_and_texts
+    from risk.model.model import numbers_and_texts
 
     return Pipeline(
         [

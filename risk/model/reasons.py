@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from risk.model.logistic import expit
+from risk.model.model import Model, Rows, row_count
 from risk.model.parts import columns_of, contribution, holds
-from risk.model.portable import Model, Rows, row_count
 from risk.model.profile import DIGITS, value_text
 
 MOST_UP, MOST_DOWN = 3, 1

@@ -21,7 +21,7 @@ from risk.model.curves import curves
 from risk.model.effects import overview
 from risk.model.logistic import expit
 from risk.model.measures import SHARES, cumulative_gains
-from risk.model.portable import Model
+from risk.model.model import Model
 from risk.model.reasons import column_text
 from risk.record.history import last_decision
 

@@ -30,8 +30,8 @@ from risk.files import (
     read_optional_json,
     releases,
 )
-from risk.model import portable
 from risk.model.measures import measure
+from risk.model.model import Model
 from risk.run.journal import running
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -153,7 +153,7 @@ def _trained_model(config: Config) -> str:
     """model.json by its own digest, the pickle by the one that model.json names."""
     if not config.model_json.exists() and not config.model_pickle.exists():
         return NOT_YET
-    model = portable.parse(config.model_json.read_bytes())
+    model = Model.from_bytes(config.model_json.read_bytes())
     reference = read_json(config.model_reference, "training.py")
     digests = {reference.get("trainedmodel_sha256"), file_sha256(config.model_pickle)}
     if digests != {model.lineage.get("trainedmodel_sha256")}:
@@ -167,7 +167,7 @@ def _score(config: Config) -> str:
         return NOT_YET
     found = read_json(config.score_json, made_by="scoring.py")
     number = parse_number(config.score.read_bytes(), config.score, made_by="scoring.py")
-    model = portable.parse(config.model_json.read_bytes())
+    model = Model.from_bytes(config.model_json.read_bytes())
     if found.get("trainedmodel_sha256") != model.lineage.get("trainedmodel_sha256"):
         raise PipelineError("it is not the score of trainedmodel.pkl; run scoring.py")
     expected = _measured_again(config, model, found)
@@ -176,7 +176,7 @@ def _score(config: Config) -> str:
     return f"F1 {number:.3f} ({found['basis']})"
 
 
-def _measured_again(config: Config, model: portable.Model, found: dict[str, Any]) -> dict[str, Any]:
+def _measured_again(config: Config, model: Model, found: dict[str, Any]) -> dict[str, Any]:
     test = TestRows(config, model.columns)
     rows, labels = test.labelled()
     if not labels.size or test.sha256 != found.get("test_sha256"):
@@ -201,7 +201,7 @@ def _deployed_release(config: Config) -> str:
                     or (config.production_folder / "current" / name).exists()
                 ):
                     release.verified(name)
-            portable.parse(release.verified("model.json"))
+            Model.from_bytes(release.verified("model.json"))
         _check_links(config, [*RELEASE_FILES, "manifest.json"])
     except PipelineError as error:
         what = str(error).partition("; ")[0]
@@ -221,7 +221,7 @@ def _redeployed_by(config: Config) -> str:
     try:
         _trained_model(config)
         _score(config)
-        lineage = portable.parse(config.model_json.read_bytes()).lineage
+        lineage = Model.from_bytes(config.model_json.read_bytes()).lineage
         whole = lineage["data_sha256"] == file_sha256(config.finaldata)
     except (PipelineError, OSError):
         whole = False
@@ -269,7 +269,7 @@ def listed_clients(config: Config) -> str:
     ):
         raise PipelineError("they are not the same list; run reporting.py")
     with OpenRelease(config) as release:
-        model, manifest = portable.parse(release.verified("model.json")), release.manifest
+        model, manifest = Model.from_bytes(release.verified("model.json")), release.manifest
     refuse_other_features(config, model.columns)
     rows, schema, data_version = stored_rows(config)
     held_out = held_out_risks(config, manifest, rows, schema)

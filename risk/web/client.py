@@ -13,7 +13,7 @@ from risk.calllist.explain import known_names, nearest, rows_of_client
 from risk.calllist.policy import UNKNOWN
 from risk.config import PipelineError
 from risk.model.logistic import expit
-from risk.model.portable import Model, Rows
+from risk.model.model import Model, Rows
 from risk.model.profile import value_text
 from risk.model.reasons import Group, column_text, points, reason_text
 from risk.record import contacts

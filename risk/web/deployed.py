@@ -14,8 +14,7 @@ import numpy as np
 from risk.config import Config, PipelineError
 from risk.data.schema import Schema
 from risk.files import OpenRelease
-from risk.model import portable
-from risk.model.portable import Model
+from risk.model.model import Model
 from risk.web.access import Problem
 from risk.web.request import Table, config_of_model, prediction_schema
 
@@ -82,7 +81,7 @@ def load_deployed(config: Config) -> DeployedModel:
 
 def _loaded(config: Config) -> DeployedModel:
     with OpenRelease(config) as release:
-        model = portable.parse(release.verified("model.json"))
+        model = Model.from_bytes(release.verified("model.json"))
         score = json.loads(release.verified("latestscore.json"))
         own = config_of_model(config, model.columns)
         return DeployedModel(

@@ -21,8 +21,7 @@ from ingestion import ingest
 from risk.calllist.explain import explained, explained_csv
 from risk.config import PipelineError
 from risk.files import OpenRelease
-from risk.model import portable
-from risk.model.portable import Model
+from risk.model.model import Model
 from risk.model.reasons import points
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
@@ -252,7 +251,7 @@ def test_shown_and_hidden_points_add_up_to_the_distance_from_the_average(
     deployed: Project,
 ) -> None:
     with OpenRelease(deployed.config) as release:
-        model = portable.parse(release.verified("model.json"))
+        model = Model.from_bytes(release.verified("model.json"))
     table = {"lastmonth_activity": [5.0, None], "lastyear_activity": [900.0, 9e9],
              "number_of_employees": [40.0, 1.0]}  # fmt: skip
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mixed import COLUMNS, fitted, mixed
+from risk.model.pipelines import rows_of_frame
 
 from risk.decide import comparison as contests
 from risk.decide.comparison import (
@@ -45,7 +46,7 @@ from risk.decide.evidence import (
 )
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.ensemble import recalibrate
-from risk.model.portable import Model, rows_of_frame
+from risk.model.model import Model
 
 PER_LOOK = 350
 POLICIES = ("fast", "certified")

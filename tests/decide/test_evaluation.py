@@ -42,9 +42,9 @@ from risk.decide.evaluation import _guard
 from risk.decide.evidence import Judgement
 from risk.decide.state import read_forecasts
 from risk.files import releases
-from risk.model import portable
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.logistic import expit
+from risk.model.model import Model
 from scoring import score
 from training import train
 
@@ -180,9 +180,9 @@ def after(walk: Walk, at: int) -> int:
     return int(walk.said[at].data["release"])
 
 
-def release_model(project: Project, number: int) -> portable.Model:
+def release_model(project: Project, number: int) -> Model:
     folder = project.folder / f"production_deployment/releases/{number:06d}"
-    return portable.parse((folder / "model.json").read_bytes())
+    return Model.from_bytes((folder / "model.json").read_bytes())
 
 
 def test_the_manifest_carries_the_look_its_action_the_layer_and_the_ranking(walk: Walk) -> None:
@@ -515,7 +515,7 @@ def test_a_model_of_other_features_by_hand_leaves_no_former_champion(started: Pr
 # ---------------------------------------------------------------- the guard on the refit
 
 
-def line(intercept: float, slope: float) -> portable.Model:
+def line(intercept: float, slope: float) -> Model:
     """A model of the orders alone."""
     term = {
         "kind": "line",
@@ -526,13 +526,13 @@ def line(intercept: float, slope: float) -> portable.Model:
         "mean": 0.0,
         "slope": slope,
     }
-    return portable.Model(dict.fromkeys(FEATURES, "number"), intercept, [term])
+    return Model(dict.fromkeys(FEATURES, "number"), intercept, [term])
 
 
 GOOD, BAD, FAIR = line(-0.4, -1.5), line(-0.4, 1.5), line(-0.4, -0.9)
 
 
-def guarded(project: Project, refit: portable.Model, flip: bool) -> tuple[LookOutcome, str]:
+def guarded(project: Project, refit: Model, flip: bool) -> tuple[LookOutcome, str]:
     """The guard's answer to a swap from GOOD; FAIR was judged; flip: in the new rows."""
     rows = clients(200, 7, flip=flip)
     cells = [row.split(",") for row in rows]

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from risk.model.pipelines import export, rows_of_frame
 
 from risk.decide import replay
 from risk.decide.evidence import RULE
 from risk.decide.replay import NAIVE, ORACLE, Stream, lag_of, oracle, replay_naive, replay_policy
 from risk.model import fit as fitting
-from risk.model import portable
-from risk.model.portable import rows_of_frame
+from risk.model.model import Model
 
 COLUMNS = {"activity": "number", "size": "number"}
 SIZES = (160,) * 8
@@ -51,14 +51,14 @@ def cut(whole: Stream, periods: int) -> Stream:
     )
 
 
-def trained(whole: Stream, rows: np.ndarray) -> portable.Model:
+def trained(whole: Stream, rows: np.ndarray) -> Model:
     """What training makes of these rows."""
     some, y = whole.features[rows], whole.labels[rows]
     made = fitting.fit(whole.recipe, COLUMNS, some, y, whole.clients[rows])
-    return portable.parse(portable.export(made, COLUMNS, some, {}))
+    return Model.from_bytes(export(made, COLUMNS, some, {}))
 
 
-def brier_of(model: portable.Model, whole: Stream, period: int) -> float:
+def brier_of(model: Model, whole: Stream, period: int) -> float:
     here = whole.periods == period
     risk = model.probabilities(rows_of_frame(whole.features[here], COLUMNS))
     return float(np.mean((risk - whole.labels[here]) ** 2))

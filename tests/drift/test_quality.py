@@ -10,7 +10,7 @@ from risk.drift.quality import (
     quality_issues,
     quality_reference,
 )
-from risk.model.portable import column_array
+from risk.model.model import column_array
 from tests.conftest import real_data
 
 BIG_CITY = np.arange(1, 201.0) ** -1

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from mixed import COLUMNS, every_kind, known_of, mixed, strange
+from risk.model.pipelines import export, parts_of, rows_of_frame
 
 from risk.config import PipelineError
-from risk.model import candidates, portable
+from risk.model import candidates
 from risk.model import fit as fitting
 from risk.model.candidates import (
     LEAST_WEIGHT,
@@ -27,8 +28,8 @@ from risk.model.candidates import (
     restored,
     ridge_on,
 )
+from risk.model.model import Model
 from risk.model.newton import sums
-from risk.model.portable import Model, rows_of_frame
 from risk.model.terms import design
 
 NUMBERS = {"orders": "number", "revenue": "number"}
@@ -165,7 +166,7 @@ def test_all_rows_alike_is_what_training_fits(n: int) -> None:
     ours = Candidates(known).model("all")
 
     theirs = fitting.fit("default", COLUMNS, known.features, known.labels, known.clients)
-    intercept, terms = portable.parts_of(theirs)
+    intercept, terms = parts_of(theirs)
 
     assert [term["kind"] for term in terms] == [term["kind"] for term in ours.terms]
     assert amounts(ours) == pytest.approx(amounts(Model(COLUMNS, intercept, terms)), abs=1e-6)
@@ -185,7 +186,7 @@ def test_the_terms_are_found_with_all_rows_of_a_client_in_one_fold() -> None:
 def test_all_rows_alike_is_what_training_fits_by_the_original_recipe() -> None:
     known = known_of(400, seed=5, recipe="original")
     pipeline = fitting.fit("original", NUMBERS, known.features, known.labels)
-    theirs = portable.parse(portable.export(pipeline, NUMBERS, known.features, {}))
+    theirs = Model.from_bytes(export(pipeline, NUMBERS, known.features, {}))
 
     ours = Candidates(known).model("all")
 

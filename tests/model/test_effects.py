@@ -6,18 +6,18 @@ import json
 
 import numpy as np
 import pytest
+from risk.model.pipelines import rows_of_frame
 from test_reasons import COLUMNS, hand_made, json_model, line, made, region, side
 
-from risk.model import portable
 from risk.model.effects import MOST_JOINT, overview, overview_text
-from risk.model.portable import Model, Rows
+from risk.model.model import Model, Rows
 
 
 @pytest.fixture(scope="module")
 def learned() -> tuple[Model, Rows]:
     """A model with every kind of term, and its 4,000 training rows."""
     frame, y = made(4000, 0)
-    return json_model("default", frame, y), portable.rows_of_frame(frame, COLUMNS)
+    return json_model("default", frame, y), rows_of_frame(frame, COLUMNS)
 
 
 def told(model: Model) -> list[str]:
@@ -62,7 +62,7 @@ def test_the_overview_of_the_original_recipe_ends_with_the_training_range() -> N
     frame, y = made(500, 3)
     frame = frame[["orders", "staff", "x_y"]]
     model = json_model("original", frame, y)
-    check_overview(model, portable.rows_of_frame(frame, model.columns))
+    check_overview(model, rows_of_frame(frame, model.columns))
     orders = next(item for item in overview(model) if item["columns"] == ["orders"])
     slope, usual = orders["terms"][0]["slope"], model.profile["orders"]
     assert orders["high"] - orders["low"] == pytest.approx(

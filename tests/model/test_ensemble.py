@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from mixed import COLUMNS, fitted, known_of, mixed, strange, tables
 
-from risk.model import parts, portable
+from risk.model import parts
 from risk.model.candidates import Candidates
-from risk.model.ensemble import AMOUNTS, pipeline_of, recalibrate, weighted_mean
-from risk.model.portable import Model, check_rows, packed, parse, rows_of_frame
+from risk.model.ensemble import AMOUNTS, recalibrate, weighted_mean
+from risk.model.model import Model, check_rows
+from risk.model.pipelines import parts_of, pipeline_of, rows_of_frame
 from risk.model.profile import profile_of
 from risk.model.reasons import points, reasons
 
@@ -200,14 +201,14 @@ def test_the_pipeline_of_a_blend_survives_pickle_and_has_a_column_for_each_weigh
     names = pipeline[0].get_feature_names_out()
     assert pipeline[-1].coef_.shape == (1, len(names))
     assert set(pipeline.predict(frame).tolist()) <= {0, 1}
-    again = Model(COLUMNS, *portable.parts_of(pipeline))
+    again = Model(COLUMNS, *parts_of(pipeline))
     assert near(
         again.log_odds(rows_of_frame(frame, COLUMNS)), blend.log_odds(rows_of_frame(frame, COLUMNS))
     )
 
 
 def test_a_blend_is_written_and_read_again(blend: Model) -> None:
-    read = parse(packed(blend))
+    read = Model.from_bytes(blend.to_bytes())
 
     assert read == blend
     for table in tables():

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from risk.model.pipelines import export, rows_of_frame
 
-from risk.model import additive, portable
+from risk.model import additive
 from risk.model import fit as fitting
 from risk.model.logistic import expit
-from risk.model.portable import Model, Rows
+from risk.model.model import Model, Rows
 from risk.model.profile import profile_of, value_text
 from risk.model.reasons import (
     LEAST_POINTS,
@@ -51,14 +52,14 @@ def made(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
 def json_model(recipe_name: str, frame: pd.DataFrame, y: np.ndarray) -> Model:
     columns = {n: "text" if frame[n].dtype == object else "number" for n in frame}
     fitted = fitting.fit(recipe_name, columns, frame, y)
-    return portable.parse(portable.export(fitted, columns, frame, {}))
+    return Model.from_bytes(export(fitted, columns, frame, {}))
 
 
 @pytest.fixture(scope="module")
 def learned() -> tuple[Model, Rows]:
     """A model with every kind of term, and its 4,000 training rows."""
     frame, y = made(4000, 0)
-    return json_model("default", frame, y), portable.rows_of_frame(frame, COLUMNS)
+    return json_model("default", frame, y), rows_of_frame(frame, COLUMNS)
 
 
 def line(column: str, slope: float, mean: float = 0.0) -> dict[str, Any]:
@@ -129,14 +130,14 @@ def test_points_add_up_for_straight_lines() -> None:
     y = (rng.random(300) < 1 / (1 + np.exp(-2 * frame["a"]))).astype(np.int64)
     model = json_model("default", frame, y)
     assert {term["kind"] for term in model.terms} == {"line"}
-    check_sums(model, portable.rows_of_frame(frame, model.columns))
+    check_sums(model, rows_of_frame(frame, model.columns))
 
 
 def test_points_add_up_for_the_original_recipe_also_with_huge_numbers() -> None:
     frame, y = made(500, 2)
     frame = frame[["orders", "staff", "x_y"]]
     model = json_model("original", frame, y)
-    table = portable.rows_of_frame(frame, model.columns)
+    table = rows_of_frame(frame, model.columns)
     check_sums(model, table)
     check_sums(model, {"orders": [1e308, -1e308, np.inf], "staff": [1.0] * 3, "x_y": [0.0] * 3})
 

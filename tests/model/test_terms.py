@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from risk.model.pipelines import export
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from risk.model import additive, portable, terms
+from risk.model import additive, terms
 from risk.model import fit as fitting
 from risk.model.additive import AdditiveTerms
+from risk.model.model import Model
 from risk.model.terms import (
     Blank,
     Condition,
@@ -334,7 +336,7 @@ def test_hard_tables_are_learned_without_a_warning(what: str) -> None:
     names = fitted[0].get_feature_names_out()
     assert len(fitted[0].terms_) == expected and len(set(names)) == len(names)
     assert roc_auc_score(y, fitted.predict_proba(frame)[:, 1]) > 0.8
-    model = portable.parse(portable.export(fitted, kinds(frame), frame, {}))
+    model = Model.from_bytes(export(fitted, kinds(frame), frame, {}))
     assert len(model.terms) == expected
 
 

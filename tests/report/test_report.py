@@ -20,7 +20,7 @@ from driver import copy_of, first_deployed, undrawn
 import reporting
 from ingestion import ingest
 from risk.files import OpenRelease
-from risk.model import portable
+from risk.model.model import Model
 from risk.report import card as cards
 from risk.report.card import card_of
 from risk.report.figures import style
@@ -63,7 +63,7 @@ def unlabelled(n: int, seed: int) -> list[str]:
 def card_in(project: Project) -> dict[str, Any]:
     """The card of what lies in the model folder."""
     with OpenRelease(project.config) as release:
-        model = portable.parse(release.verified("model.json"))
+        model = Model.from_bytes(release.verified("model.json"))
         score = json.loads(release.verified("latestscore.json"))
         manifest = release.manifest
     listing, outcomes = (project.json(f"models/{name}.json") for name in LISTS)

@@ -22,7 +22,7 @@ from serving import ONE_ROW, deployed_copy, list_clients
 
 import app as api
 from app import ROUTES, create_app
-from risk.model.portable import Model
+from risk.model.model import Model
 from risk.web import deployed
 from risk.web.request import FORM, LOCATIONS
 

@@ -20,7 +20,7 @@ from conftest import FIVE, ROOT, Project
 from serving import ONE_ROW, SERVERS, Server, deployed_copy, gunicorn_server
 
 from risk.files import current_version
-from risk.model import portable
+from risk.model.model import Model
 
 BODY = json.dumps(ONE_ROW).encode()
 TABLE: dict[str, list[Any]] = {name: [float(cell)] for name, cell in ONE_ROW["rows"][0].items()}
@@ -133,7 +133,7 @@ def test_every_call_gets_the_release_of_its_moment_whole(
 ) -> None:
     made, kept = two_models
     config = made.config
-    risk_of = {name: portable.parse((f / "model.json").read_bytes()) for name, f in kept.items()}
+    risk_of = {name: Model.from_bytes((f / "model.json").read_bytes()) for name, f in kept.items()}
     risk_of = {name: model.probabilities(TABLE).tolist() for name, model in risk_of.items()}
     answers: list[Any] = []
     failures: list[str] = []

@@ -18,9 +18,10 @@ from sklearn.pipeline import Pipeline
 from risk.config import PipelineError
 from risk.files import with_checksum
 from risk.model import fit as fitting
-from risk.model import portable
 from risk.model.additive import AdditiveTerms
 from risk.model.logistic import expit
+from risk.model.model import MAX_BYTES, Model
+from risk.model.pipelines import export, rows_of_frame
 from risk.model.terms import MOST_LEVELS, PlainTerms, clip_range
 
 COLUMNS = {
@@ -73,39 +74,37 @@ def strange(frame: pd.DataFrame) -> pd.DataFrame:
 def raw() -> bytes:
     """A JSON model of the default recipe."""
     frame, y = table(300)
-    return portable.export(
-        fitting.fit("default", COLUMNS, frame, y), COLUMNS, frame, {"base_rate": 0.4}
-    )
+    return export(fitting.fit("default", COLUMNS, frame, y), COLUMNS, frame, {"base_rate": 0.4})
 
 
 @pytest.mark.parametrize("n", [26, 300, 3000])
 def test_the_json_model_equals_the_pipeline_on_strange_rows(n: int) -> None:
     frame, y = table(n)
     fitted = fitting.fit("default", COLUMNS, frame, y)
-    model = portable.parse(portable.export(fitted, COLUMNS, frame, {}))
+    model = Model.from_bytes(export(fitted, COLUMNS, frame, {}))
     for rows in (frame, strange(frame), table(2000, seed=1)[0]):
-        ours = model.probabilities(portable.rows_of_frame(rows, COLUMNS))
+        ours = model.probabilities(rows_of_frame(rows, COLUMNS))
         assert np.abs(ours - fitted.predict_proba(rows)[:, 1]).max() <= 1e-12
 
 
 @pytest.fixture(scope="module")
-def two_features() -> tuple[Any, portable.Model]:
+def two_features() -> tuple[Any, Model]:
     """A pipeline on a number and a text, and its JSON model."""
     columns = {"orders": "number", "branch": "text"}
     frame, y = table(60)
     fitted = fitting.fit("default", columns, frame, y)
-    return fitted, portable.parse(portable.export(fitted, columns, frame, {}))
+    return fitted, Model.from_bytes(export(fitted, columns, frame, {}))
 
 
 def test_the_original_recipes_json_model_equals_its_pipeline() -> None:
     frame, y = table(300)
     frame = frame[list(NUMBERS)].assign(revenue=lambda f: f["revenue"] / 1000)
     fitted = fitting.fit("original", NUMBERS, frame, y)
-    model = portable.parse(portable.export(fitted, NUMBERS, frame, {}))
+    model = Model.from_bytes(export(fitted, NUMBERS, frame, {}))
     huge = frame.copy()
     huge.loc[0, "revenue"], huge.loc[1, "orders"], huge.loc[2, "size"] = 1e300, -1e300, 1.7e308
     for rows in (frame, huge):
-        ours = model.probabilities(portable.rows_of_frame(rows, NUMBERS))
+        ours = model.probabilities(rows_of_frame(rows, NUMBERS))
         assert np.abs(ours - fitted.predict_proba(rows)[:, 1]).max() <= 1e-12
 
 
@@ -121,7 +120,7 @@ def test_the_original_recipes_json_model_equals_its_pipeline() -> None:
 )
 @settings(max_examples=100, deadline=None)
 def test_the_json_model_equals_the_pipeline_on_any_row(
-    two_features: tuple[Any, portable.Model], rows: list[tuple[float | None, str | None]]
+    two_features: tuple[Any, Model], rows: list[tuple[float | None, str | None]]
 ) -> None:
     fitted, model = two_features
     given_rows = {"orders": [number for number, _ in rows], "branch": [text for _, text in rows]}
@@ -137,15 +136,15 @@ def test_the_json_model_equals_the_pipeline_on_any_row(
 
 
 def test_contributions_and_intercept_add_up_to_the_log_odds(raw: bytes) -> None:
-    model = portable.parse(raw)
-    rows = portable.rows_of_frame(table(50, seed=3)[0], COLUMNS)
+    model = Model.from_bytes(raw)
+    rows = rows_of_frame(table(50, seed=3)[0], COLUMNS)
     total = model.intercept + np.sum(model.contributions(rows), axis=0)
     assert np.abs(total - model.log_odds(rows)).max() <= 1e-12
     assert np.abs(1 / (1 + np.exp(-total)) - model.probabilities(rows)).max() <= 1e-15
 
 
 def test_no_rows_give_no_probabilities(raw: bytes) -> None:
-    assert portable.parse(raw).probabilities({name: [] for name in COLUMNS}).shape == (0,)
+    assert Model.from_bytes(raw).probabilities({name: [] for name in COLUMNS}).shape == (0,)
 
 
 @pytest.mark.parametrize("x", [-1e308, -800.0, -1.0, 0.0, 800.0, math.inf, -math.inf])
@@ -239,7 +238,7 @@ def test_export_is_refused_when_the_two_disagree() -> None:
     with pytest.raises(
         PipelineError, match=r"differs from the pipeline by 1e-11; nothing was written"
     ):
-        portable.export(Shifted(fitted.steps), COLUMNS, frame, {})
+        export(Shifted(fitted.steps), COLUMNS, frame, {})
 
 
 def test_export_is_refused_when_the_file_would_be_too_large() -> None:
@@ -249,7 +248,7 @@ def test_export_is_refused_when_the_file_would_be_too_large() -> None:
     with pytest.raises(
         PipelineError, match="more than 8000000; take the features with the longest texts"
     ):
-        portable.export(fitted, {"branch": "text"}, frame, {})
+        export(fitted, {"branch": "text"}, frame, {})
 
 
 def changed(raw: bytes, **values: Any) -> bytes:
@@ -275,13 +274,13 @@ def test_the_self_check_notices_changed_terms(raw: bytes) -> None:
             place = place[key]
         place[last] = place[last] * 1.000001 + 1e-9
         try:
-            portable.parse(changed(raw, terms=terms))
+            Model.from_bytes(changed(raw, terms=terms))
             taken.append((*path, last))
         except PipelineError as error:
             assert "self-check rows do not come out" in str(error)
     assert len(places) > 40 and len(taken) < 0.4 * len(places)
     with pytest.raises(PipelineError, match="self-check"):
-        portable.parse(changed(raw, intercept=body["intercept"] + 1e-9))
+        Model.from_bytes(changed(raw, intercept=body["intercept"] + 1e-9))
 
 
 def test_every_flipped_bit_is_refused_or_changes_no_value(raw: bytes) -> None:
@@ -289,7 +288,7 @@ def test_every_flipped_bit_is_refused_or_changes_no_value(raw: bytes) -> None:
     for at in range(len(raw)):
         damaged = raw[:at] + bytes([raw[at] ^ 1 << at % 8]) + raw[at + 1 :]
         try:
-            portable.parse(damaged)
+            Model.from_bytes(damaged)
         except PipelineError:
             continue
         if json.loads(damaged) != whole:
@@ -377,7 +376,7 @@ def hostile(raw: bytes) -> dict[str, bytes]:
         "a pickle": b"\x80\x05\x95",
         "no text": b"\xff\xfe\x00",
         "zeros": bytes(100),
-        "too large": b" " * (portable.MAX_BYTES + 1),
+        "too large": b" " * (MAX_BYTES + 1),
     }
     return made
 
@@ -386,19 +385,19 @@ def test_hostile_bytes_are_refused_and_nothing_else(raw: bytes) -> None:
     taken = []
     for what, data in hostile(raw).items():
         try:
-            portable.parse(data)
+            Model.from_bytes(data)
             taken.append(what)
         except PipelineError as error:
             assert "JSON model is damaged" in str(error), what
     assert taken == []
-    assert portable.parse(raw).columns == COLUMNS
+    assert Model.from_bytes(raw).columns == COLUMNS
 
 
 def test_a_newer_format_is_refused_with_a_sentence(raw: bytes) -> None:
     with pytest.raises(
         PipelineError, match="written by a newer version of this software; update it"
     ):
-        portable.parse(changed(raw, format=2))
+        Model.from_bytes(changed(raw, format=2))
 
 
 def test_the_original_recipe_is_liblinear_on_the_raw_columns() -> None:
