@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from werkzeug.datastructures import MultiDict
 
 from risk.calllist.explain import known_names, nearest, rows_of_client
 from risk.calllist.policy import UNKNOWN
@@ -44,7 +44,7 @@ LEFT_WORDS = {None: "not known yet", 0: "stayed: a false alarm", 1: "left, as wa
 Client = dict[str, Any]
 
 
-def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
+def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     """All that client.html lays out; Instead, with the nearest names, for an unknown client."""
     name = args.get("name", "")
     listing, listed = context.listing(), context.client(name)
@@ -376,7 +376,7 @@ def _note_line(one: Contact, today: date) -> dict[str, str]:
     return {"at": stamp(one.at, today), "text": f"{one.state}{until}{by}", "note": one.note}
 
 
-def note(context: PageContext, form: MultiDict[str, str]) -> None:
+def note(context: PageContext, form: Mapping[str, str]) -> None:
     """Keep what the form says of a client; Problem where the client or an entry is no good."""
     name = form.get("name", "")
     rows = _own_rows(context, name) if context.client(name) is None else None

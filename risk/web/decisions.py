@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
-
-from werkzeug.datastructures import MultiDict
 
 from risk.config import PipelineError
 from risk.data.schema import printable
@@ -47,7 +45,7 @@ WORDS = {
 SHAPES = {"rollback by hand": "back", "roll back": "back", "back": "back", "release hold": "hand"}
 
 
-def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
+def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     """All that decisions.html lays out."""
     page = _asked(args)
     try:
@@ -86,7 +84,7 @@ RULES = {
 }
 
 
-def _asked(args: MultiDict[str, str]) -> int:
+def _asked(args: Mapping[str, str]) -> int:
     """The page that the address asks for; Problem 400 names what it does not know."""
     for name in args:
         if name != "page":

@@ -5,14 +5,12 @@ from __future__ import annotations
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-from werkzeug.datastructures import MultiDict
 
 from risk.alerts.due import is_wanted
 from risk.config import Config
@@ -50,28 +48,37 @@ STAGES = ("ingestion", "training", "scoring", "deployment", "reporting", "apical
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
+def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     """All that status.html lays out."""
     marker, now = context.file(context.config.run_marker), context.now
     beat, busy = _heartbeat(context.config), running(context.config)
-    seen = last_evaluation(context.config)
-    drift = [_drifted(row) for row in seen["rows"]]
+    found = data_and_drift(context)
     return {
         "heading": _heading(marker, beat, busy, context.trouble(), now),
         "lead": _lead(marker, beat, busy, now),
-        "alerts": [one["name"] for one in drift if one["state"] == "alert"],
+        "alerts": [one["name"] for one in found["drift"] if one["state"] == "alert"],
         "banners": _banners(context, beat, now),
         "week": week(_ring(context.config), now),
         "failure": _failure(last_failure(marker), now),
-        "data": _data_card(context),
-        "drift": drift,
-        "shown_drift": max(SHOWN_DRIFT, sum(one["state"] in TOLD for one in drift)),
-        "watched": _watched(seen, now),
+        **found,
         "times": times(context.file(context.config.timings)),
         "versions": versions(context.file(context.config.packages), now),
         "disk": _disk(context.config.state_folder),
         "sent": _sent(context),
         "tail": _tail(context.config.log_folder / "fullprocess.log"),
+    }
+
+
+def data_and_drift(context: PageContext) -> dict[str, Any]:
+    """What data.html lays out, on this page and in the report."""
+    seen = last_evaluation(context.config)
+    drift = [_drifted(row) for row in seen["rows"]]
+    return {
+        "data": _data_card(context),
+        "drift": drift,
+        "shown_drift": max(SHOWN_DRIFT, sum(one["state"] in TOLD for one in drift)),
+        "watched": _watched(seen),
+        "watched_age": age(seen["measured_at"], context.now) if seen["measured_at"] else "",
     }
 
 
@@ -338,13 +345,13 @@ def _quarantine(context: PageContext, entries: list[dict[str, Any]]) -> list[dic
 # ---------------------------------------------------------------- drift
 
 
-def _watched(seen: dict[str, Any], now: datetime) -> str:
-    """When the watch looked last, and against what."""
+def _watched(seen: dict[str, Any]) -> str:
+    """When the monitor looked last, and against what."""
     if not seen["measured_at"]:
         return ""
     return (
-        f"As of {stamp(seen['measured_at'])} ({age(seen['measured_at'], now)}), against the rows "
-        f"that model {seen['model_version']} was built on."
+        f"As of {stamp(seen['measured_at'])}, against the rows that model {seen['model_version']} "
+        "was built on."
     )
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from statistics import median
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
-
-from werkzeug.datastructures import MultiDict
 
 from risk.calllist.policy import HIGH, LOW, RAISED_BAND, UNKNOWN
 from risk.calllist.ranking import csv_of
@@ -68,7 +67,7 @@ class Query:
         return replace(self, sort="rank", page=1, rows=PER_PAGE) != Query()
 
 
-def _asked(args: MultiDict[str, str]) -> Query:
+def _asked(args: Mapping[str, str]) -> Query:
     """The query of an address; Problem 400 names what it does not know and what there is."""
     for name in args:
         if name not in NAMES:
@@ -94,7 +93,7 @@ def _asked(args: MultiDict[str, str]) -> Query:
     return found
 
 
-def query_of(args: MultiDict[str, str], listing: Listing) -> Query:
+def query_of(args: Mapping[str, str], listing: Listing) -> Query:
     """The same; where nobody is on the call list, everybody is shown unless a band is asked for."""
     query = _asked(args)
     return query if args.get("band") or _called(listing) else replace(query, band=ALL)
@@ -260,7 +259,7 @@ def today_of(listing: Listing, clients: list[Client], query: Query, today: date,
     )
 
 
-def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
+def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     """All that today.html lays out."""
     listing, clients = context.listing(), context.clients()
     query = query_of(args, listing)
@@ -518,16 +517,16 @@ def overdue(days: list[date], today: date) -> str:
     return f"A file came every {usual:.0f} days; {late // usual:,.0f} are missing."
 
 
-def csv_text(context: PageContext, args: MultiDict[str, str]) -> str:
+def csv_text(context: PageContext, args: Mapping[str, str]) -> str:
     """The clients that the page shows, all of its pages, as the API's CSV has them."""
     listing = context.listing()
     query = query_of(args, listing)
     return csv_of({**listing, "clients": _chosen(context.clients(), query)})
 
 
-def back(to: str, form: MultiDict[str, str]) -> str:
+def back(to: str, form: Mapping[str, str]) -> str:
     """Where a sent form leads to: the list that it was sent from, else the client's page."""
     if to.startswith("?"):
         with contextlib.suppress(Problem):
-            return _asked(MultiDict(parse_qsl(to.removeprefix("?")))).address()
+            return _asked(dict(parse_qsl(to.removeprefix("?")))).address()
     return f"client?{urlencode({'name': form.get('name', '')})}#contact"

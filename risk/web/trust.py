@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
-
-from werkzeug.datastructures import MultiDict
 
 from risk.model.measures import wilson
 from risk.web import notices
@@ -50,7 +49,7 @@ class Trust:
     tested: str
 
 
-def view(context: PageContext, args: MultiDict[str, str]) -> dict[str, Any]:
+def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     """All that trust.html lays out; from the test rows while too few outcomes are known."""
     outcomes = context.outcomes()
     enough = bool(outcomes.get("enough"))
