@@ -11,15 +11,13 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from conftest import Project, client_rows
+from conftest import OFFLINE, Project, client_rows
 
 import apicalls
 import fullprocess
 from risk.config import Outcome
 from risk.files import current_version, project_lock, remove_temporary_files, utc_now
 
-# No index is asked what is outdated, and none could answer.
-OFFLINE = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": os.devnull}
 SETTINGS: dict[str, Any] = {"port": 9}
 
 

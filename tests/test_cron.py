@@ -197,7 +197,7 @@ def daemon(checkout: Path) -> Iterator[subprocess.Popen[bytes]]:
     running.wait(10)
 
 
-@pytest.mark.slow
+@pytest.mark.torture
 def test_a_real_cron_daemon_fires_the_installed_line(checkout, ticked, line, request):
     heartbeat = checkout / "state" / "heartbeat"
     os.utime(heartbeat, (0, 0))

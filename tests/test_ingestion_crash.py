@@ -151,7 +151,7 @@ def plain_name(name: str) -> str:
     return re.sub(r"-[0-9]+\.parquet", ".parquet", re.sub(r"byhand-\w+", "byhand", name))
 
 
-@pytest.mark.slow
+@pytest.mark.torture
 @pytest.mark.parametrize("name", SCENES)
 @pytest.mark.usefixtures("_traceable")
 def test_a_killed_ingestion_is_completed_by_the_next(tmp_path: Path, name: str) -> None:

@@ -78,7 +78,7 @@ def test_a_run_killed_between_sending_and_noting_repeats_one_message_with_its_id
     assert after[1].startswith("idle: ")
 
 
-@pytest.mark.slow
+@pytest.mark.torture
 def test_a_receiver_that_hangs_costs_a_run_its_tries_and_nothing_else(
     project: Project, box: Mailbox
 ) -> None:

@@ -77,7 +77,7 @@ def test_clients_that_never_hang_up_keep_nobody_waiting(project: Project) -> Non
             assert status == 200 and seconds < 1
 
 
-@pytest.mark.slow
+@pytest.mark.torture
 def test_a_client_that_reads_nothing_is_cut_off(project: Project) -> None:
     row = ONE_ROW["rows"][0] | {"corporation": "x" * 2000}  # more comes back than buffers hold
     many = json.dumps({"rows": [row] * 4000}).encode()
