@@ -6,7 +6,7 @@ VENV = .venv/bin/python
 SHELL = /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve cron demo example screenshots test lint types bench bench-decisions bench-policies clean runtime development
+.PHONY: help run serve cron demo example screenshots test torture lint types bench bench-decisions bench-policies clean runtime development
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -27,8 +27,11 @@ demo: runtime ## on a copy: a tick that keeps the model, one that waits, one tha
 example: development ## real customers over a year: what each policy would have served them
 	@$(VENV) examples/replay_customers.py
 
-test: lint types ## ruff, mypy and every test; ARGS="-k word" goes to pytest
-	@$(VENV) -m pytest -n auto --dist loadfile $(ARGS)
+test: lint types ## ruff, mypy and the tests; ARGS="-k word" goes to pytest
+	@$(VENV) -m pytest -n auto --dist loadfile -m 'not torture' $(ARGS)
+
+torture: development ## the sweeps and simulations that make test leaves out: kills, full disks, noise
+	@$(VENV) -m pytest -n auto --dist loadfile -m torture $(ARGS)
 
 lint: development ## ruff alone: what it finds wrong, and what is not formatted as it would
 	@$(VENV) -m ruff check .

@@ -15,10 +15,9 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from risk.model.pipelines import export
-
 from risk.model import fit as fitting
 from risk.model.model import Model
+from risk.model.pipelines import export
 
 FEATURES = dict.fromkeys(
     ("lastmonth_activity", "lastyear_activity", "number_of_employees"), "number"

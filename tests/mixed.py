@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from risk.model.pipelines import rows_of_frame
 
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.model import Model
+from risk.model.pipelines import rows_of_frame
 from risk.model.terms import Blank, Condition, Curve, Levels, Linear, Product, Ramp, Raw, Region
 
 COLUMNS = {"orders": "number", "revenue": "number", "branch": "text", "city": "text"}

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.checkout import copy_checkout
 
 
+@pytest.mark.torture
 def test_the_demo_shows_every_kind_of_tick_and_leaves_no_trace(tmp_path: Path) -> None:
     copied = copy_checkout(tmp_path / "checkout")
     scratch = tmp_path / "scratch"

@@ -236,6 +236,7 @@ def check_next_run(project: Project, script: list[str], version: int) -> None:
 EFFECTS = ["signal=SIGKILL", "error=ENOSPC", "error=EIO"]
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_a_deployment_cut_off_anywhere_leaves_one_whole_version(
     ready: Path, tmp_path: Path, effect: str
@@ -245,6 +246,7 @@ def test_a_deployment_cut_off_anywhere_leaves_one_whole_version(
     assert survey(ready, tmp_path / "p", [], effect, {1, 2}, sample(points)) == []
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_a_rollback_cut_off_anywhere_leaves_one_whole_version(
     twice: Path, tmp_path: Path, effect: str

@@ -112,6 +112,7 @@ def expected(
     return found
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_ticks_killed_at_random_times_leave_one_version_and_are_completed(
     driver: Driver,
@@ -137,6 +138,7 @@ def test_ticks_killed_at_random_times_leave_one_version_and_are_completed(
     assert sum(killed.values()) == KILLS and all(killed.values())
 
 
+@pytest.mark.torture
 def test_a_killed_tick_may_itself_be_completed_by_one_that_is_killed(
     driver: Driver,
     cases: dict[str, Project],
@@ -174,6 +176,7 @@ def points() -> list[tuple[str, int]]:
     return [(call, at) for call, most in CALLS.items() for at in range(1, most + 1)]
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(("call", "at"), points())
 def test_a_tick_killed_at_a_system_call_leaves_one_version_and_is_completed(
     driver: Driver,

@@ -161,7 +161,7 @@ def test_test_means_ruff_then_mypy_then_pytest():
     plan = make(ROOT, "-n", "test", "ARGS=-k word").stdout
     tools = re.findall(r"-m (ruff|mypy|pytest)\b(.*)", plan)
     assert [tool for tool, _ in tools] == ["ruff", "ruff", "mypy", "pytest"]
-    assert tools[3][1].strip() == "-n auto --dist loadfile -k word"
+    assert tools[3][1].strip() == "-n auto --dist loadfile -m 'not torture' -k word"
 
 
 def test_the_pins_are_installed_once_and_again_when_they_change(bare):

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, Project, client_rows, real_data
-from risk.model.pipelines import rows_of_frame
 
 from ingestion import ingest
 from risk.config import Config, PipelineError
@@ -24,6 +23,7 @@ from risk.files import file_sha256
 from risk.model import fit as fitting
 from risk.model import sampling
 from risk.model.model import Model
+from risk.model.pipelines import rows_of_frame
 from training import train
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]

@@ -91,7 +91,7 @@ def test_a_receiver_that_hangs_costs_a_run_its_tries_and_nothing_else(
 
     assert done.returncode == 0, done.stderr
     assert len(hook.calls) == 3 and len(box.mails) == 1
-    assert 15 < time.monotonic() - started < 60
+    assert time.monotonic() - started > 15
     assert marker(project)["finished"] < state(project)["waiting"][0]["tried"]
 
 

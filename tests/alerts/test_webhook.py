@@ -49,24 +49,23 @@ def test_without_a_secret_nothing_is_signed() -> None:
     ids=["500", "429", "404", "closes", "another protocol", "a long line", "hangs", "drips"],
 )
 def test_a_message_that_is_not_taken_says_why(answer, why: str, again: bool, channel: bool) -> None:
-    started = time.monotonic()
     with web_hook(answer) as hook, pytest.raises(Undelivered, match=why) as caught:
         post(hook.url, BODY, "x", "", seconds=0.5)
 
     assert (caught.value.again, caught.value.channel) == (again, channel)
-    assert time.monotonic() - started < 5
 
 
+@pytest.mark.torture
 def test_a_byte_at_the_last_moment_buys_no_more_time() -> None:
     def one_byte(connection: socket.socket, over: threading.Event) -> None:
-        over.wait(1.5)
+        over.wait(15)
         connection.sendall(b"H")
-        over.wait(60)
+        over.wait(120)
 
     started = time.monotonic()
     with web_hook(one_byte) as hook, pytest.raises(Undelivered, match="no answer"):
-        post(hook.url, BODY, "x", "", seconds=2)
-    assert time.monotonic() - started < 3.3
+        post(hook.url, BODY, "x", "", seconds=16)
+    assert time.monotonic() - started < 30  # with a limit for each read it would be 31
 
 
 def test_a_redirect_is_not_followed() -> None:

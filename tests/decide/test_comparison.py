@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from mixed import COLUMNS, fitted, mixed
-from risk.model.pipelines import rows_of_frame
 
 from risk.decide import comparison as contests
 from risk.decide.comparison import (
@@ -47,6 +46,7 @@ from risk.decide.evidence import (
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.ensemble import recalibrate
 from risk.model.model import Model
+from risk.model.pipelines import rows_of_frame
 
 PER_LOOK = 350
 POLICIES = ("fast", "certified")

@@ -191,6 +191,7 @@ def strace() -> str:
     return found
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("at", range(1, RENAMES + 1) if FULL else [14, 19])
 def test_a_look_killed_at_a_rename_ends_as_an_uncut_one(
     driver: Driver,

@@ -295,6 +295,7 @@ def test_a_median_counts_what_never_came() -> None:
     assert median([200, np.inf, np.inf]) == "never (2 of 3 never)"
 
 
+@pytest.mark.torture
 def test_the_benchmark_runs_every_scenario_with_every_policy() -> None:
     done = subprocess.run(
         [

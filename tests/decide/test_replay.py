@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from risk.model.pipelines import export, rows_of_frame
 
 from risk.decide import replay
 from risk.decide.evidence import RULE
 from risk.decide.replay import NAIVE, ORACLE, Stream, lag_of, oracle, replay_naive, replay_policy
 from risk.model import fit as fitting
 from risk.model.model import Model
+from risk.model.pipelines import export, rows_of_frame
 
 COLUMNS = {"activity": "number", "size": "number"}
 SIZES = (160,) * 8

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from mixed import COLUMNS, every_kind, known_of, mixed, strange
-from risk.model.pipelines import export, parts_of, rows_of_frame
 
 from risk.config import PipelineError
 from risk.model import candidates
@@ -30,6 +29,7 @@ from risk.model.candidates import (
 )
 from risk.model.model import Model
 from risk.model.newton import sums
+from risk.model.pipelines import export, parts_of, rows_of_frame
 from risk.model.terms import design
 
 NUMBERS = {"orders": "number", "revenue": "number"}

@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from risk.model.pipelines import rows_of_frame
 from test_reasons import COLUMNS, hand_made, json_model, line, made, region, side
 
 from risk.model.effects import MOST_JOINT, overview, overview_text
 from risk.model.model import Model, Rows
+from risk.model.pipelines import rows_of_frame
 
 
 @pytest.fixture(scope="module")

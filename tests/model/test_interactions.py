@@ -155,7 +155,12 @@ def test_an_infinite_number_lies_beyond_every_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "rate", "runs"), [(1500, 0.3, 40), (1500, 0.1, 40), (12_000, 0.01, 20)]
+    ("rows", "rate", "runs"),
+    [
+        (1500, 0.3, 40),
+        pytest.param(1500, 0.1, 40, marks=pytest.mark.torture),
+        pytest.param(12_000, 0.01, 20, marks=pytest.mark.torture),
+    ],
 )
 def test_noise_hardly_ever_gives_a_term(rows: int, rate: float, runs: int) -> None:
     """Measured: 0 of 40, 0 of 40, 0 of 20. Without the skew of Gain: 0, 2 and 12 of 20."""

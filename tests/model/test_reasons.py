@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from risk.model.pipelines import export, rows_of_frame
 
 from risk.model import additive
 from risk.model import fit as fitting
 from risk.model.logistic import expit
 from risk.model.model import Model, Rows
+from risk.model.pipelines import export, rows_of_frame
 from risk.model.profile import profile_of, value_text
 from risk.model.reasons import (
     LEAST_POINTS,

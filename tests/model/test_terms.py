@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from risk.model.pipelines import export
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
@@ -16,6 +15,7 @@ from risk.model import additive, terms
 from risk.model import fit as fitting
 from risk.model.additive import AdditiveTerms
 from risk.model.model import Model
+from risk.model.pipelines import export
 from risk.model.terms import (
     Blank,
     Condition,

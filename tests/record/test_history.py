@@ -472,7 +472,7 @@ def test_a_reader_waits_for_the_writer(config: Config) -> None:
         started = time.monotonic()
         ending.start()
         assert entries(config) == made
-        assert 0.3 < time.monotonic() - started < sqlite.WAIT_SECONDS
+        assert time.monotonic() - started > 0.3
         ending.join()
 
 

@@ -66,6 +66,7 @@ def test_a_replay_writes_a_table_and_a_chart_for_each_policy_and_nothing_else(re
     assert {r["rows"] for r in rows} == {"200"}
 
 
+@pytest.mark.torture
 def test_a_replay_decides_as_the_ticks_did(replayed, tmp_path: Path) -> None:
     expected = [
         (d["period"], d["action"]) for d in replayed[1]["data"]["policies"]["fast"]["deployments"]
