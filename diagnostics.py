@@ -31,6 +31,7 @@ from risk.files import OpenRelease, read_optional_json, utc_now, write_atomic, w
 from risk.model.measures import THRESHOLD
 from risk.model.model import Model, Rows
 from risk.run.journal import LATE_MINUTES, running, trouble
+from risk.run.measured import last_measured, statistics
 from risk.script import run
 
 PACKAGE_HOURS = 24
@@ -173,41 +174,6 @@ def _expected_lines(config: Config) -> list[str]:
 
 
 # ---------------------------------------------------------------- what was measured
-
-
-def last_measured(config: Config) -> dict[str, Any]:
-    """Times, missing shares and packages as they were measured last; nothing is measured now."""
-    times, summary = read_optional_json(config.timings), read_optional_json(config.summary)
-    packages = read_optional_json(config.packages)
-    never: dict[str, Any] = {
-        "status": "unknown",
-        "measured_at": None,
-        "outdated": [],
-        "reason": "never looked up; run diagnostics.py",
-    }
-    return {
-        "timings": {stage: times.get(stage) for stage in ("ingestion", "training")},
-        "missing_percent": {n: c["missing_percent"] for n, c in summary.get("columns", {}).items()},
-        "missing_measured_at": summary.get("measured_at"),
-        "packages": packages or never,
-        "drift": last_evaluation(config),
-    }
-
-
-def statistics(config: Config) -> dict[str, Any]:
-    """Mean, median and sample deviation of each numeric column, as ingestion measured them."""
-    summary = read_optional_json(config.summary)
-    wanted = ("mean", "median", "std", "count")
-    columns = {
-        name: {key: c[key] for key in wanted}
-        for name, c in summary.get("columns", {}).items()
-        if "mean" in c
-    }
-    return {
-        "rows": summary.get("rows", 0),
-        "measured_at": summary.get("measured_at"),
-        "columns": columns,
-    }
 
 
 def refresh_packages(config: Config) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from risk.data.snapshot import refuse_other_features
 from risk.files import read_bytes, sha256, utc_now, write_atomic, write_json
 from risk.model.measures import measure
 from risk.model.model import Model
+from risk.model.score import score_of
 from risk.script import run
 
 
@@ -31,31 +32,6 @@ def _trained_model(config: Config) -> tuple[Model, str]:
         )
     refuse_other_features(config, model.columns)
     return model, pickled
-
-
-def score_of(model: Model, test: TestRows) -> dict[str, Any] | None:
-    """The model's measures on the labelled test rows; None where there is none."""
-    rows, labels = test.labelled()
-    if not labels.size:
-        return None
-    found = measure(labels, model.probabilities(rows), _base_rate(model))
-    return {
-        "basis": "test data",
-        **found,
-        "test_sha256": test.sha256,
-        "test_files": test.files,
-        "rows_set_aside": test.bad,
-    }
-
-
-def _base_rate(model: Model) -> float:
-    """The share of exits among the rows that the model was trained on."""
-    rate = model.lineage.get("base_rate")
-    if type(rate) is not float or not 0.0 <= rate <= 1.0:
-        raise PipelineError(
-            "the model does not say how many of its rows were exits; run training.py again"
-        )
-    return rate
 
 
 def score(config: Config) -> Outcome:

@@ -20,6 +20,7 @@ from driver import OFFLINE, copy_of, first_deployed, new_project
 
 import diagnostics
 from risk.files import project_lock, utc_now
+from risk.run.measured import last_measured, statistics
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
 
@@ -221,8 +222,8 @@ def test_mean_median_deviation_and_missing_are_those_of_pandas(tmp_path: Path) -
     project.run("ingestion.py")
     frame = pd.read_csv(tmp_path / "ingesteddata/finaldata.csv")
 
-    found = diagnostics.statistics(project.config)
-    missing = diagnostics.last_measured(project.config)["missing_percent"]
+    found = statistics(project.config)
+    missing = last_measured(project.config)["missing_percent"]
 
     assert found["rows"] == 43 and set(found["columns"]) == {*FEATURES, "exited"}
     for name, column in found["columns"].items():
@@ -237,8 +238,8 @@ def test_mean_median_deviation_and_missing_are_those_of_pandas(tmp_path: Path) -
 def test_before_the_first_ingestion_nothing_is_known_and_nothing_fails(tmp_path: Path) -> None:
     config = new_project(tmp_path).config
 
-    assert diagnostics.statistics(config) == {"rows": 0, "measured_at": None, "columns": {}}
-    known = diagnostics.last_measured(config)
+    assert statistics(config) == {"rows": 0, "measured_at": None, "columns": {}}
+    known = last_measured(config)
     assert known["timings"] == {"ingestion": None, "training": None}
     assert known["missing_percent"] == {}
 
@@ -247,11 +248,11 @@ def test_before_the_first_ingestion_nothing_is_known_and_nothing_fails(tmp_path:
 
 
 def test_the_times_are_those_of_the_last_run_that_had_work_to_do(deployed: Project) -> None:
-    first = diagnostics.last_measured(deployed.config)["timings"]
+    first = last_measured(deployed.config)["timings"]
     deployed.run("ingestion.py")
-    same = diagnostics.last_measured(deployed.config)["timings"]
+    same = last_measured(deployed.config)["timings"]
     deployed.run("training.py")
-    trained = diagnostics.last_measured(deployed.config)["timings"]
+    trained = last_measured(deployed.config)["timings"]
 
     assert 0 < first["ingestion"]["seconds"] < 60 and first["ingestion"]["measured_at"][-1] == "Z"
     assert same == first
@@ -388,7 +389,7 @@ def test_what_is_known_is_shown_without_asking_anybody(
     monkeypatch.setattr(diagnostics, "_pip", None)
     (deployed.folder / "state/packages.json").unlink()
 
-    packages = diagnostics.last_measured(deployed.config)["packages"]
+    packages = last_measured(deployed.config)["packages"]
 
     assert packages["status"] == "unknown" and packages["measured_at"] is None
 

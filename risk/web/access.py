@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from risk.config import Config, PipelineError, is_loopback
+from risk.web.problem import Problem, printable
+
+if TYPE_CHECKING:
+    from flask import Request
 
 TOKEN = "RISK_API_TOKEN"
 MAX_LOCATION = 4096
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MEGABYTE = 1_000_000
-
-
-class Problem(Exception):
-    """Why a call is not answered: HTTP status, a code for programs, what is wrong, what to do."""
-
-    def __init__(self, status: int, code: str, message: str, hint: str, **more: Any) -> None:
-        super().__init__(message)
-        self.status, self.code, self.more = status, code, more
-        self.message, self.hint = message, hint
 
 
 def api_token() -> str:
@@ -36,6 +32,28 @@ def refuse_open_door(host: str) -> None:
             f"{host or 'every address'} can be reached by others and {TOKEN} is not set; "
             f"set the environment variable {TOKEN}, or listen on 127.0.0.1"
         )
+
+
+def refuse_strangers(call: Request, token: str) -> None:
+    """Problem 401 unless the call shows the token, as bearer or as the password of HTTP Basic."""
+    if token and call.endpoint not in ("health", "static"):
+        if not hmac.compare_digest(_token_in(call), token.encode()):
+            raise Problem(
+                401,
+                "unauthorized",
+                "this API asks for a token",
+                "send the header Authorization: Bearer TOKEN",
+            )
+
+
+def _token_in(call: Request) -> bytes:
+    """The token that the call shows, b"" for none; a header's bytes come as Latin-1."""
+    shown = call.authorization
+    if shown is None:
+        return b""
+    if shown.type == "bearer":
+        return (shown.token or "").encode("latin-1", "replace")
+    return (shown.password or "").encode("utf-8", "replace")
 
 
 def _allowed_roots(config: Config) -> list[Path]:
@@ -92,8 +110,3 @@ def _content(real: Path, limit: int) -> bytes | None:
             'split it, or raise "max_body_mb" in config.json',
         )
     return data
-
-
-def printable(text: str, most: int = 200) -> str:
-    """The text cut short, and what is no character written out, so that JSON can carry it."""
-    return text[:most].encode("utf-8", "backslashreplace").decode()

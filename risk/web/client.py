@@ -20,9 +20,9 @@ from risk.record import contacts
 from risk.record.contacts import BadContact, Contact, contacts_of
 from risk.record.scores import PastScore, Scoring, past_scores, scorings
 from risk.web import notices
-from risk.web.access import Problem, printable
 from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import ShowInstead
+from risk.web.problem import Problem, printable
 from risk.web.svg import (
     DivergingBars,
     QuartileStrip,

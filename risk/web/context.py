@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 from risk.config import Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.store import stored_rows
-from risk.files import current_version, read_optional_json
+from risk.files import current_version, read_json, read_optional_json
 from risk.record.contacts import contact_json, newest_contacts
 from risk.run.journal import LATE_MINUTES, trouble
 from risk.web import notices
-from risk.web.deployed import CachedValue, DeployedModel
+from risk.web.deployed import DeployedModel, deployed_key, file_stamp, load_deployed
 from risk.web.notices import Notice, ShowInstead
 from risk.web.svg import top_of
 from risk.words import age, ago, day, stamp
@@ -26,19 +26,29 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class PageContext:
-    """Everything that a page may look at; it writes nothing."""
+class CachedValue:
+    """A value that is made once for a key; for another key it is made anew, never given."""
 
-    def __init__(
-        self,
-        config: Config,
-        deployed: Callable[[], DeployedModel],
-        listing: Callable[[], dict[str, Any]],
-    ) -> None:
-        self.config, self.deployed, self._listing = config, deployed, listing
-        self._top, self._clients, self._rows = CachedValue(), CachedValue(), CachedValue()
-        self._files: dict[Path, CachedValue] = {}
-        self._made: dict[str, CachedValue] = {}
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: tuple[Any, Any] | None = None
+
+    def get(self, key: Any, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if self._held is None or self._held[0] != key:
+                self._held = key, make()
+            return self._held[1]
+
+
+class PageContext:
+    """Everything that a page or an endpoint may look at; it writes nothing."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._values: dict[Any, CachedValue] = {}
+
+    def _cached(self, name: Any, key: Any, make: Callable[[], Any]) -> Any:
+        return self._values.setdefault(name, CachedValue()).get(key, make)
 
     @property
     def now(self) -> datetime:
@@ -46,27 +56,28 @@ class PageContext:
 
     def file(self, path: Path) -> dict[str, Any]:
         """The JSON object in the file, {} where there is none; read again after a change."""
-        held = self._files.setdefault(path, CachedValue())
-        return held.get(self.stamp_of(path), lambda: read_optional_json(path))
+        return self._cached(path, file_stamp(path), lambda: read_optional_json(path))
 
     def made(self, name: str, of: Path, make: Callable[[], Any]) -> Any:
         """What a page makes of a file, under a name of its own; made again after a change."""
-        held = self._made.setdefault(name, CachedValue())
-        return held.get(self.stamp_of(of), make)
+        return self._cached(name, file_stamp(of), make)
 
-    @staticmethod
-    def stamp_of(path: Path) -> tuple[int, int, int] | None:
-        """What a change of the file changes; None where it is absent."""
-        try:
-            seen = os.stat(path)
-        except OSError:
-            return None
-        return seen.st_ino, seen.st_mtime_ns, seen.st_size
+    def deployed(self) -> DeployedModel:
+        """The release that is current now; PipelineError where there is none, or a damaged one."""
+        return self._cached(
+            "release", deployed_key(self.config), lambda: load_deployed(self.config)
+        )
+
+    def call_list(self) -> dict[str, Any]:
+        """The list as reporting.py wrote it; PipelineError where it is absent or damaged."""
+        path = self.config.clients_json
+        make = lambda: stage_file(path, "reporting.py", "clients", "model_version")  # noqa: E731
+        return self.made("list", path, make)
 
     def listing(self) -> dict[str, Any]:
-        """The list; Instead where there is none to show, with the reason."""
+        """The same for a page; ShowInstead where there is none to show, with the reason."""
         try:
-            return self._listing()
+            return self.call_list()
         except PipelineError as error:
             if self.config.clients_json.exists():
                 raise ShowInstead(_damaged(self.config, error)) from None
@@ -97,8 +108,8 @@ class PageContext:
     def clients(self) -> list[dict[str, Any]]:
         """The clients of the list with their contact state as it is now."""
         listing = self.listing()
-        key = (listing, self.stamp_of(self.config.score_history), self.now.date())
-        return self._clients.get(key, lambda: _with_contacts(self.config, listing["clients"]))
+        key = (listing, file_stamp(self.config.score_history), self.now.date())
+        return self._cached("clients", key, lambda: _with_contacts(self.config, listing["clients"]))
 
     def client(self, name: str) -> dict[str, Any] | None:
         """The client of this name on the list, None where it is not there."""
@@ -111,9 +122,9 @@ class PageContext:
 
     def rows(self) -> tuple[pl.DataFrame, Schema] | None:
         """(the ingested rows, their schema); None while an ingestion is changing them."""
-        key = self.stamp_of(self.config.store_state)
+        key = file_stamp(self.config.store_state)
         try:
-            rows, schema, _ = self._rows.get(key, lambda: stored_rows(self.config))
+            rows, schema, _ = self._cached("rows", key, lambda: stored_rows(self.config))
         except PipelineError:
             return None
         return rows, schema
@@ -122,7 +133,7 @@ class PageContext:
         """The upper end of the scale that all curves of the list share, in percent."""
         listing = self.listing()
         made = lambda: top_of([c.get("history") or [] for c in listing["clients"]])  # noqa: E731
-        return self._top.get(listing, made)
+        return self._cached("top", listing, made)
 
     def snapshot_days(self) -> list[date]:
         """The days of which there is a file, oldest first; undated files have none."""
@@ -172,6 +183,16 @@ class PageContext:
             since = stamp(served.manifest["deployed_at"])
             found.append(f"Model {served.version}, deployed {since}")
         return found
+
+
+def stage_file(path: Path, made_by: str, *keys: str) -> dict[str, Any]:
+    """The JSON object that a stage wrote; PipelineError where it is absent, damaged or newer."""
+    found = read_json(path, made_by)
+    if not set(keys) <= set(found) or found.get("format", 1) != 1:
+        raise PipelineError(
+            f"{path} is damaged or of another version of this software; run {made_by} again"
+        )
+    return found
 
 
 UNPROVEN = (

@@ -14,9 +14,9 @@ from risk.files import Release, current_version, releases
 from risk.record import history
 from risk.record.history import BY_HAND, Entry
 from risk.web import notices
-from risk.web.access import Problem
 from risk.web.context import PageContext
 from risk.web.notices import Notice
+from risk.web.problem import Problem
 from risk.web.shapes import (
     EvidenceChart,
     EvidencePoint,

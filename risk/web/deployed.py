@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from risk.config import Config, PipelineError
-from risk.data.schema import Schema
+from risk.data.schema import Schema, schema_of
 from risk.files import OpenRelease
-from risk.model.model import Model
-from risk.web.access import Problem
-from risk.web.request import Table, config_of_model, prediction_schema
-
-
-class CachedValue:
-    """A value that is made once for a key; for another key it is made anew, never given."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: tuple[Any, Any] | None = None
-
-    def get(self, key: Any, make: Callable[[], Any]) -> Any:
-        with self._lock:
-            if self._held is None or self._held[0] != key:
-                self._held = key, make()
-            return self._held[1]
+from risk.model.model import Model, Rows
+from risk.web.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -44,10 +28,10 @@ class DeployedModel:
     manifest: dict[str, Any]
     score: dict[str, Any]
 
-    def risks(self, table: Table) -> np.ndarray:
+    def risks(self, rows: Rows) -> np.ndarray:
         """The risk of each row, shape (n,); Problem 422 where huge numbers cancel to nothing."""
         with np.errstate(all="ignore"):
-            found = self.model.probabilities(table)
+            found = self.model.probabilities(rows)
         bad = np.flatnonzero(np.isnan(found))
         if bad.size:
             raise Problem(
@@ -59,13 +43,18 @@ class DeployedModel:
         return found
 
 
-def deployed_key(config: Config) -> Any:
-    """What differs between any two deployments, also after production was begun anew: one stat."""
+def file_stamp(path: Path) -> tuple[int, int, int, int] | None:
+    """What a change of the file changes, by one stat; None where it is absent."""
     try:
-        seen = os.stat(config.production_folder / "current" / "manifest.json")
+        found = os.stat(path)
     except OSError:
         return None
-    return seen.st_dev, seen.st_ino, seen.st_mtime_ns
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def deployed_key(config: Config) -> tuple[int, ...] | None:
+    """What differs between any two deployments, also after production was begun anew."""
+    return file_stamp(config.production_folder / "current" / "manifest.json")
 
 
 def load_deployed(config: Config) -> DeployedModel:
@@ -83,7 +72,24 @@ def _loaded(config: Config) -> DeployedModel:
     with OpenRelease(config) as release:
         model = Model.from_bytes(release.verified("model.json"))
         score = json.loads(release.verified("latestscore.json"))
-        own = config_of_model(config, model.columns)
+        own = _config_of_model(config, model.columns)
         return DeployedModel(
-            release.version, model, own, prediction_schema(own), release.manifest, score
+            release.version, model, own, _prediction_schema(own), release.manifest, score
         )
+
+
+def _config_of_model(config: Config, columns: dict[str, str]) -> Config:
+    """The config with the model's own features, whatever config.json names by now."""
+    kept = tuple(n for n in config.columns.non_negative if n in (*columns, config.columns.value))
+    return replace(
+        config,
+        columns=replace(
+            config.columns, features=tuple(columns), kinds=dict(columns), non_negative=kept
+        ),
+    )
+
+
+def _prediction_schema(config: Config) -> Schema:
+    """What a prediction reads: the features, and the client's id where it is there."""
+    schema = schema_of(config)
+    return replace(schema, columns=tuple(c for c in schema.columns if c.part in ("id", "feature")))

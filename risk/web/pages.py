@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +22,9 @@ from werkzeug.datastructures import MultiDict
 
 from risk.config import HOME
 from risk.web import client, decisions, notices, status, today, trust
-from risk.web.access import Problem
 from risk.web.context import PageContext
 from risk.web.notices import Notice, ShowInstead
+from risk.web.problem import Problem
 
 STATIC = {"page.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 POLICY = (
@@ -66,8 +68,10 @@ def wants_page(call: Request) -> bool:
 class Pages:
     """The pages of one context, as Flask's views."""
 
-    def __init__(self, context: PageContext, secret: str) -> None:
-        self.context, self.secret = context, secret.encode()
+    def __init__(self, context: PageContext) -> None:
+        self.context = context
+        # What the forms' tokens are made of: gunicorn.conf.py's for all workers, else a new one.
+        self._secret = (os.environ.get("RISK_PAGE_SECRET") or secrets.token_hex(32)).encode()
 
     def join(self, app: Flask) -> None:
         """Add every page but `/`, which the API's index hands over, and what pages need."""
@@ -149,7 +153,7 @@ class Pages:
 
     def token(self) -> str:
         """What a form of ours carries and a stranger's page cannot know."""
-        return hmac.new(self.secret, b"contact", hashlib.sha256).hexdigest()[:32]
+        return hmac.new(self._secret, b"contact", hashlib.sha256).hexdigest()[:32]
 
     def contact(self) -> Response:
         """Note that a client was contacted, and go back to where the form was sent."""

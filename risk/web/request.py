@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from flask import Request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from risk.config import Config
-from risk.data.reader import read_rows
-from risk.data.schema import Cell, Column, Rule, Schema, schema_of
-from risk.web.access import Problem, printable
-
-if TYPE_CHECKING:
-    from flask import Request
+from risk.data.holdout import test_files
+from risk.data.reader import Fault, read_rows
+from risk.data.schema import Cell, Column, Rule, Schema
+from risk.model.model import Rows, row_count
+from risk.web.access import read_location
+from risk.web.deployed import DeployedModel
+from risk.web.problem import Problem, printable, refuse_unknown_names
 
 LOCATIONS = (
     "filename",
@@ -29,20 +34,31 @@ CSV_TYPES = ("text/csv", "text/plain", "application/csv", "application/octet-str
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 UNTYPED = (FORM, "text/plain", "")  # what curl -d, browsers and sockets say unless told otherwise
 PICKLE = b"\x80"
-FAULTS_SHOWN = 10
+ERRORS_SHOWN = 10
 MAX_HEADER, MAX_FORM = 32_768, 500_000
-Table = dict[str, list[Any]]
-Fault = dict[str, Any]
 
 
-# ---------------------------------------------------------------- what a call asks for
+class MemoryRequest(Request):
+    """A request whose files stay in memory: the body's limit bounds them, no disk is touched."""
+
+    def _get_file_stream(self, *_: Any, **__: Any) -> io.BytesIO:
+        return io.BytesIO()
 
 
-def asked(call: Request, raw: bytes) -> tuple[str, Any]:
-    """("file", location), ("csv", bytes), ("rows", list); ("test", None) where nothing is said."""
+class DataSet(NamedTuple):
+    """What a call asks for: "file" and a location, "csv" and bytes, "rows" and what JSON held, or
+    "test" for the test data where it says nothing."""
+
+    kind: Literal["file", "csv", "rows", "test"]
+    value: Any = None
+
+
+def requested_data(call: Request) -> DataSet:
+    """The one data set that the call names or sends; Problem for none that can be understood."""
+    raw = _body_of(call)
     _refuse_pickle(raw)
-    known_names(call.args, LOCATIONS)
-    found = [("file", text) for name in LOCATIONS for text in call.args.getlist(name)]
+    refuse_unknown_names(call.args, LOCATIONS)
+    found = [DataSet("file", text) for name in LOCATIONS for text in call.args.getlist(name)]
     found += _sent(call, raw)
     if any(one != found[0] for one in found):
         raise Problem(
@@ -51,22 +67,38 @@ def asked(call: Request, raw: bytes) -> tuple[str, Any]:
             "the call names more than one data set",
             "give one location, or one file, or rows",
         )
-    return found[0] if found else ("test", None)
+    return found[0] if found else DataSet("test")
 
 
-def _sent(call: Request, raw: bytes) -> list[tuple[str, Any]]:
+def _body_of(call: Request) -> bytes:
+    """The request's body, whole and within the limit; the stream of a form stays readable."""
+    try:
+        raw = call.get_data()
+    except HTTPException:
+        raise
+    except Exception as broken:  # noqa: BLE001 - a server's parser raises what it likes
+        raise Problem(
+            400, "broken_body", f"the body cannot be read: {type(broken).__name__}", "send it again"
+        ) from None
+    # A body that came in chunks, without a length, is cut at the limit and not refused.
+    if call.content_length is None and len(raw) >= (call.max_content_length or len(raw) + 1):
+        raise RequestEntityTooLarge
+    return raw
+
+
+def _sent(call: Request, raw: bytes) -> list[DataSet]:
     """What the body holds, by its type and, since clients mislabel, by its first character."""
     kind = call.mimetype
     if kind == MULTIPART:
         parts = [part for same in call.files.listvalues() for part in same]
-        found = [("csv", data) for part in parts if (data := part.read()) or part.filename]
+        found = [DataSet("csv", data) for part in parts if (data := part.read()) or part.filename]
         return found + _in_form(call, required=bool(raw) and not found)
     if not raw.strip():
         return []
     if call.is_json or (kind in UNTYPED and raw.lstrip().startswith(b"{")):
         return _in_json(raw)
     if kind in CSV_TYPES or (kind == FORM and b"\n" in raw.strip()):
-        return [("csv", raw)]
+        return [DataSet("csv", raw)]
     if kind == FORM and len(raw) <= MAX_FORM:
         return _in_form(call, required=True)
     if kind == FORM:
@@ -84,14 +116,14 @@ def _sent(call: Request, raw: bytes) -> list[tuple[str, Any]]:
     )
 
 
-def _in_form(call: Request, *, required: bool) -> list[tuple[str, Any]]:
-    found = [("file", text) for name in LOCATIONS for text in call.form.getlist(name)]
+def _in_form(call: Request, *, required: bool) -> list[DataSet]:
+    found = [DataSet("file", text) for name in LOCATIONS for text in call.form.getlist(name)]
     if required and not found:
         raise _unnamed(", ".join(call.form))
     return found
 
 
-def _in_json(raw: bytes) -> list[tuple[str, Any]]:
+def _in_json(raw: bytes) -> list[DataSet]:
     """The location or the rows in a JSON body; [] for null and {}."""
     try:
         value = json.loads(raw)
@@ -103,11 +135,11 @@ def _in_json(raw: bytes) -> list[tuple[str, Any]]:
             'send {"filename": "..."} or {"rows": [{...}]}',
         ) from None
     if not isinstance(value, dict):
-        return [] if value is None else [("file", value)]
+        return [] if value is None else [DataSet("file", value)]
     given = {name: value[name] for name in (*LOCATIONS, "rows") if value.get(name) is not None}
     if value and not given and not set(value) & {*LOCATIONS, "rows"}:
         raise _unnamed(", ".join(value))
-    return [("rows" if name == "rows" else "file", what) for name, what in given.items()]
+    return [DataSet("rows" if name == "rows" else "file", what) for name, what in given.items()]
 
 
 def _unnamed(names: str) -> Problem:
@@ -119,39 +151,37 @@ def _unnamed(names: str) -> Problem:
     )
 
 
-def known_names(given: Any, known: tuple[str, ...]) -> None:
-    """Problem 400 for a parameter that would be ignored: the answer would not be what was asked."""
-    for name in given:
-        if name not in known:
-            raise Problem(
-                400,
-                "unknown_parameter",
-                f"there is no parameter {printable(name)!r}",
-                f"known: {', '.join(known)}",
-            )
+def read_data_set(wanted: DataSet, deployed: DeployedModel) -> tuple[str | None, Rows]:
+    """(the file's name, None for what was sent; the rows, checked, as columns for the model)."""
+    match wanted.kind:
+        case "rows":
+            return None, json_table(wanted.value, deployed.schema, deployed.config)
+        case "csv":
+            return None, csv_table(wanted.value, deployed.schema, deployed.config)
+        case "file":
+            return _one_file(deployed, wanted.value)
+    config = deployed.config
+    files = [_one_file(deployed, str(path)) for path in test_files(config)]
+    if not files:
+        raise Problem(404, "no_such_file", "there is no test file", "name a file, or send rows")
+    table = {name: [cell for _, one in files for cell in one[name]] for name in files[0][1]}
+    refuse_too_many(row_count(table), config)
+    return (files[0][0] if len(files) == 1 else config.shown(config.test_folder)), table
 
 
-# ---------------------------------------------------------------- rows
+def _one_file(deployed: DeployedModel, location: Any) -> tuple[str, Rows]:
+    if not isinstance(location, str) or not location.strip():
+        raise Problem(
+            400,
+            "bad_location",
+            "the file's location is empty or not a text",
+            'name a file like "testdata/testdata.csv"',
+        )
+    name, data = read_location(deployed.config, location)
+    return name, csv_table(data, deployed.schema, deployed.config)
 
 
-def config_of_model(config: Config, columns: dict[str, str]) -> Config:
-    """The config with the model's own features, whatever config.json names by now."""
-    kept = tuple(n for n in config.columns.non_negative if n in (*columns, config.columns.value))
-    return replace(
-        config,
-        columns=replace(
-            config.columns, features=tuple(columns), kinds=dict(columns), non_negative=kept
-        ),
-    )
-
-
-def prediction_schema(config: Config) -> Schema:
-    """What a prediction reads: the features, and the client's id where it is there."""
-    schema = schema_of(config)
-    return replace(schema, columns=tuple(c for c in schema.columns if c.part in ("id", "feature")))
-
-
-def csv_table(data: bytes, schema: Schema, config: Config) -> Table:
+def csv_table(data: bytes, schema: Schema, config: Config) -> Rows:
     """The CSV's columns as lists, None for what is missing; Problem 413, 415 or 422."""
     _refuse_pickle(data)
     # Both before it is read: line ends alone, or names alone (0.3 s for 32 KB and squared from
@@ -173,22 +203,11 @@ def csv_table(data: bytes, schema: Schema, config: Config) -> Table:
             "send a CSV with a header that names the model's columns: "
             + ", ".join(c.name for c in schema.features),
         )
-    _refuse_faults(
-        [
-            {
-                "line": f.line,
-                "column": printable(f.column),
-                "rule": f.rule,
-                "value": printable(f.value),
-            }
-            for f in reading.faults
-        ],
-        reading.rows,
-    )
+    _refuse_errors("line", reading.faults, reading.rows)
     return _filled(reading.values)
 
 
-def json_table(rows: Any, schema: Schema, config: Config) -> Table:
+def json_table(rows: Any, schema: Schema, config: Config) -> Rows:
     """The same for a list of {"column": value}; keys that are no column are ignored."""
     if not isinstance(rows, list):
         raise Problem(
@@ -196,33 +215,47 @@ def json_table(rows: Any, schema: Schema, config: Config) -> Table:
         )
     refuse_too_many(len(rows), config)
     parsers = [(column, schema.parser(column)) for column in schema.columns]
-    table: Table = {column.name: [] for column in schema.columns}
-    faults: list[Fault] = []
+    table: Rows = {column.name: [] for column in schema.columns}
+    errors: list[Fault] = []
     for number, row in enumerate(rows, 1):
-        cells, found = _cells(row, parsers, schema.decimal)
-        faults += [{"row": number, **fault} for fault in found]
-        for column, cell in zip(schema.columns, cells, strict=True):
+        for column, cell in zip(
+            schema.columns, _cells(number, row, parsers, schema.decimal, errors), strict=True
+        ):
             table[column.name].append(cell)
-    _refuse_faults(faults, len(rows))
+    _refuse_errors("row", errors, len(rows))
     return _filled(table)
 
 
-def _cells(row: Any, parsers: list, decimal: str) -> tuple[list[Cell], list[Fault]]:
-    """(a cell for every column, what is wrong with the row)."""
+def _cells(number: int, row: Any, parsers: list, decimal: str, errors: list[Fault]) -> list[Cell]:
+    """A cell for every column; what is wrong with the row is added to the errors."""
+
+    def refuse(column: str, rule: str, value: Any) -> None:
+        match value:
+            case str():
+                shown = value
+            case list():
+                shown = "[...]"
+            case dict():
+                shown = "{...}"
+            case _:
+                shown = json.dumps(value)
+        errors.append(Fault(number, column, rule, shown, raw=""))
+
     blank: list[Cell] = [None] * len(parsers)
     if not isinstance(row, dict):
-        return blank, [_fault("", "not an object of columns and values", row)]
+        refuse("", "not an object of columns and values", row)
+        return blank
     if all(row.get(column.name) is None for column, _ in parsers if column.part == "feature"):
-        return blank, [_fault("", "none of the model's columns is given", "")]
-    cells, faults = [], []
-    for column, parse in parsers:
+        refuse("", "none of the model's columns is given", "")
+        return blank
+    cells = blank
+    for at, (column, parse) in enumerate(parsers):
         value = row.get(column.name)
         try:
-            cells.append(None if value is None else parse(_cell_text(value, column, decimal)))
+            cells[at] = None if value is None else parse(_cell_text(value, column, decimal))
         except Rule as rule:
-            cells.append(None)
-            faults.append(_fault(column.name, str(rule), value))
-    return cells, faults
+            refuse(column.name, str(rule), value)
+    return cells
 
 
 def _cell_text(value: Any, column: Column, decimal: str) -> str:
@@ -238,21 +271,6 @@ def _cell_text(value: Any, column: Column, decimal: str) -> str:
             return repr(value) if column.kind == "text" else repr(value).replace(".", decimal)
         case _:
             raise Rule("a list or an object, not one value")
-
-
-def _fault(column: str, rule: str, value: Any) -> Fault:
-    shown = value if isinstance(value, str) else _plain(value)
-    return {"column": column, "rule": rule, "value": printable(shown)}
-
-
-def _plain(value: Any) -> str:
-    match value:
-        case list():
-            return "[...]"
-        case dict():
-            return "{...}"
-        case _:
-            return json.dumps(value)
 
 
 def _refuse_pickle(data: bytes) -> None:
@@ -276,24 +294,27 @@ def refuse_too_many(rows: int, config: Config) -> None:
         )
 
 
-def _refuse_faults(faults: list[Fault], rows: int) -> None:
-    """Problem 422 that names the first bad cells; nothing is scored by halves."""
-    if not faults:
+def _refuse_errors(place: str, errors: Sequence[Fault], rows: int) -> None:
+    """Problem 422 that names the first bad cells by line or row; nothing is scored by halves."""
+    if not errors:
         return
+    faults = [
+        {place: e.line, "column": printable(e.column), "rule": e.rule, "value": printable(e.value)}
+        for e in errors[:ERRORS_SHOWN]
+    ]
     first = faults[0]
-    where, at = next(iter(first.items()))
     cell = f"{first['column']}: {first['rule']}" if first["column"] else first["rule"]
     value = f" ({first['value']})" if first["value"] else ""
     raise Problem(
         422,
         "bad_rows",
-        f"{where} {at}, {cell}{value}",
-        f"{len(faults)} faults in {rows} rows; correct them or leave those rows out",
-        faults=faults[:FAULTS_SHOWN],
+        f"{place} {first[place]}, {cell}{value}",
+        f"{len(errors)} faults in {rows} rows; correct them or leave those rows out",
+        faults=faults,
     )
 
 
-def _filled(table: Table) -> Table:
+def _filled(table: Rows) -> Rows:
     if not next(iter(table.values())):
         raise Problem(422, "no_rows", "there is no row to score", "send at least one row")
     return table

@@ -18,9 +18,9 @@ from risk.calllist.policy import HIGH, LOW, RAISED_BAND, UNKNOWN
 from risk.calllist.ranking import csv_of
 from risk.files import current_version
 from risk.web import notices
-from risk.web.access import Problem, printable
 from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import Notice, ShowInstead
+from risk.web.problem import Problem, printable
 from risk.web.svg import spark_path
 from risk.web.trust import like_this
 from risk.words import (

@@ -20,10 +20,10 @@ import pytest
 from conftest import HEADER, ROOT, Project, client_rows
 from serving import ONE_ROW, deployed_copy, list_clients
 
-import app as api
-from app import ROUTES, create_app
+from app import create_app
 from risk.model.model import Model
-from risk.web import deployed
+from risk.web import api, deployed
+from risk.web.api import ROUTES
 from risk.web.request import FORM, LOCATIONS
 
 DOCUMENT = json.loads((ROOT / "static" / "openapi.json").read_text())

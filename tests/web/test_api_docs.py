@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, Project
 from serving import Server, deployed_copy, small_server
 
-from app import ROUTES
+from risk.web.api import ROUTES
 from risk.web.request import LOCATIONS
 
 TEXT = (ROOT / "docs" / "api.md").read_text()

@@ -19,7 +19,8 @@ from serving import ONE_ROW, Server, deployed_copy, small_server, snapshot
 
 from app import create_app
 from risk.web import access
-from risk.web.access import Problem, read_location
+from risk.web.access import read_location
+from risk.web.problem import Problem, printable
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_a_hostile_location_reads_like_one_that_does_not_exist(
     found = response.get_json()["error"]
     assert response.status_code == 404
     assert (found["code"], found["hint"]) == (absent["code"], absent["hint"])
-    named = access.printable(place)
+    named = printable(place)
     assert found["message"] == absent["message"].replace("'testdata/none.csv'", repr(named))
 
 

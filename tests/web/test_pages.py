@@ -22,9 +22,10 @@ from listed import HOSTILE, clients, listing, write_list
 from serving import deployed_copy, gunicorn_server
 from werkzeug.datastructures import MultiDict
 
-from app import ROUTES, create_app
+from app import create_app
 from risk.record.contacts import contacts_of, newest_contacts
 from risk.web import today
+from risk.web.api import ROUTES
 from risk.web.pages import PAGES, POLICY
 
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

@@ -1,0 +1,48 @@
+"""What the last runs measured: times, missing shares, packages, drift, statistics of the columns.
+
+Nothing is measured here: the API answers from it within a millisecond, and a run of diagnostics.py
+or fullprocess.py measures anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from risk.config import Config
+from risk.drift.state import last_evaluation
+from risk.files import read_optional_json
+
+
+def last_measured(config: Config) -> dict[str, Any]:
+    """Times, missing shares, packages and drift, each with the time of its measurement."""
+    times, summary = read_optional_json(config.timings), read_optional_json(config.summary)
+    packages = read_optional_json(config.packages)
+    never: dict[str, Any] = {
+        "status": "unknown",
+        "measured_at": None,
+        "outdated": [],
+        "reason": "never looked up; run diagnostics.py",
+    }
+    return {
+        "timings": {stage: times.get(stage) for stage in ("ingestion", "training")},
+        "missing_percent": {n: c["missing_percent"] for n, c in summary.get("columns", {}).items()},
+        "missing_measured_at": summary.get("measured_at"),
+        "packages": packages or never,
+        "drift": last_evaluation(config),
+    }
+
+
+def statistics(config: Config) -> dict[str, Any]:
+    """Mean, median and sample deviation of each numeric column, as ingestion measured them."""
+    summary = read_optional_json(config.summary)
+    wanted = ("count", "mean", "median", "std")
+    columns = {
+        name: {key: c[key] for key in wanted}
+        for name, c in summary.get("columns", {}).items()
+        if "mean" in c
+    }
+    return {
+        "rows": summary.get("rows", 0),
+        "measured_at": summary.get("measured_at"),
+        "columns": columns,
+    }

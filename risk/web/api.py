@@ -1,0 +1,343 @@
+"""The API's endpoints: predictions, score, statistics, diagnostics, the list, health, metrics.
+
+ROUTES says which method of Api answers which address; each takes what was asked from flask's
+request and returns JSON of the release that is deployed now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from flask import Request, Response, request
+
+from risk.calllist.ranking import csv_of
+from risk.config import HOME, PipelineError
+from risk.data.holdout import TestRows, test_files
+from risk.data.schema import Rule, parse_number
+from risk.files import current_version, utc_now
+from risk.model.measures import THRESHOLD
+from risk.model.score import score_of
+from risk.run.measured import last_measured, statistics
+from risk.web.context import CachedValue, PageContext, stage_file
+from risk.web.deployed import DeployedModel, file_stamp
+from risk.web.pages import Pages, wants_page
+from risk.web.problem import Problem, bad_parameter, refuse_unknown_names, whole_number
+from risk.web.request import read_data_set, requested_data
+
+CLIENT_FILTERS = ("top", "min_risk", "q", "owner", "min_value", "page", "per_page", "format")
+MAX_CLIENTS = 1000
+LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut", "bands", "expected")
+SLOT_SECONDS = 1.0
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+SCORE_FIELDS = (
+    "f1",
+    "f1_interval",
+    "n",
+    "basis",
+    "threshold",
+    "precision",
+    "recall",
+    "auc",
+    "brier",
+    "log_loss",
+    "everybody_exits",
+    "base_rate",
+    "rows_set_aside",
+    "scored_at",
+)
+
+
+class Endpoint(NamedTuple):
+    view: str
+    methods: tuple[str, ...]
+    about: str
+
+
+ROUTES = {
+    "/": Endpoint("index", ("GET",), "this list"),
+    "/prediction": Endpoint("prediction", ("GET", "POST"), "the risk of each row of a data set"),
+    "/scoring": Endpoint(
+        "scoring", ("GET", "POST"), "the deployed model's F1 on the test data, now"
+    ),
+    "/summarystats": Endpoint(
+        "summarystats", ("GET", "POST"), "mean, median, deviation of each number"
+    ),
+    "/diagnostics": Endpoint(
+        "diagnostics", ("GET", "POST"), "timings, missing values, outdated packages"
+    ),
+    "/clients": Endpoint("clients", ("GET",), "the clients at risk, the highest risk first"),
+    "/health": Endpoint("health", ("GET",), "whether a model is there and answers"),
+    "/metrics": Endpoint("metrics", ("GET",), "numbers for Prometheus"),
+    "/openapi.json": Endpoint("openapi", ("GET",), "this API as an OpenAPI document"),
+}
+
+
+class Api:
+    """The views, on what the pages read as well."""
+
+    def __init__(self, context: PageContext, pages: Pages) -> None:
+        self.context, self.config, self.pages = context, context.config, pages
+        self._score = CachedValue()
+        self._slots = threading.BoundedSemaphore(self.config.max_predictions)
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[None]:
+        """A place among the predictions that one process computes at once; 429 without one."""
+        if not self._slots.acquire(timeout=SLOT_SECONDS):
+            raise Problem(
+                429,
+                "busy",
+                "too many predictions are being computed",
+                "try again in a second, or send fewer rows at once",
+            )
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def prediction(self) -> Response:
+        wanted = requested_data(request)
+        deployed = self.context.deployed()
+        with self._slot():
+            file, rows = read_data_set(wanted, deployed)
+            risk = deployed.risks(rows)
+        client = deployed.schema.named("id")
+        known = {"clients": rows[client]} if any(rows[client]) else {}
+        return _answer(
+            deployed.version,
+            {
+                "predictions": (risk >= THRESHOLD).astype(int).tolist(),
+                "probabilities": risk.tolist(),
+                "threshold": THRESHOLD,
+                "rows": risk.size,
+                "file": file,
+                **known,
+            },
+        )
+
+    def scoring(self) -> Response:
+        deployed = self.context.deployed()
+        files = [(str(path), file_stamp(path)) for path in test_files(self.config)]
+        # The digests beside the version: production may have been begun anew with version 1.
+        key = deployed.manifest["files"], deployed.version, files
+        found = self._score.get(key, lambda: _score_now(deployed))
+        return _answer(deployed.version, {name: found.get(name) for name in SCORE_FIELDS})
+
+    def summarystats(self) -> Response:
+        deployed = self.context.deployed()
+        self._ingested_rows()
+        return _answer(deployed.version, statistics(self.config))
+
+    def _ingested_rows(self) -> int:
+        """How many rows the last ingestion left; PipelineError where no summary tells."""
+        path, made_by = self.config.summary, "ingestion.py"
+        return stage_file(path, made_by, "rows", "measured_at", "columns")["rows"]
+
+    def diagnostics(self) -> Response:
+        return _answer(self.context.deployed().version, last_measured(self.config))
+
+    def clients(self) -> Response:
+        refuse_unknown_names(request.args, CLIENT_FILTERS)
+        wanted, as_csv = ClientFilter.of(request.args), _wants_csv(request)
+        listing = self.context.call_list()
+        _refuse_absent(request.args, listing.get("shown", []))
+        matching = [c for c in listing["clients"] if wanted.keeps(c)][: wanted.top]
+        first = (wanted.page - 1) * wanted.per_page
+        shown = matching[first : first + wanted.per_page]
+        version = listing["model_version"]
+        if as_csv:
+            paged = {"page", "per_page"} & set(request.args)
+            text = csv_of({**listing, "clients": shown if paged else matching})
+            response = Response(text, mimetype="text/csv")
+            response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.csv"
+            return name_version(response, version)
+        return _answer(
+            version,
+            {
+                **{key: listing.get(key) for key in LIST_FACTS},
+                "total": len(matching),
+                "page": wanted.page,
+                "pages": -(-len(matching) // wanted.per_page),
+                "shown": len(shown),
+                "clients": shown,
+            },
+        )
+
+    def health(self) -> Response:
+        try:
+            return _answer(self.context.deployed().version, {"status": "ok"})
+        except (PipelineError, OSError):
+            # Asked without a token: nothing of the machine's paths in here.
+            what = "no deployment" if current_version(self.config) is None else "damaged deployment"
+            problem = Problem(
+                503,
+                "not_ready",
+                f"there is no usable model: {what}",
+                "run fullprocess.py, or diagnostics.py --doctor",
+            )
+            return problem_answer(problem, status=what, model_version=None)
+
+    def metrics(self) -> Response:
+        found, version = self._measured(), None
+        with contextlib.suppress(PipelineError, OSError):
+            deployed = self.context.deployed()
+            version = deployed.version
+            found |= {
+                "risk_model_version": version,
+                "risk_model_deployed_timestamp_seconds": _seconds(deployed.manifest["deployed_at"]),
+                "risk_model_f1": deployed.manifest["f1"],
+            }
+        known = {"risk_deployed": int(version is not None), **found}
+        text = "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in known.items())
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return name_version(Response(text, content_type=kind), version)
+
+    def _measured(self) -> dict[str, float]:
+        """What is known without a model."""
+        found: dict[str, float] = {}
+        with contextlib.suppress(PipelineError):
+            found["risk_store_rows"] = self._ingested_rows()
+        with contextlib.suppress(OSError):
+            age = _seconds(utc_now()) - self.config.heartbeat.stat().st_mtime
+            found["risk_last_good_run_age_seconds"] = round(max(age, 0.0), 1)
+        with contextlib.suppress(PipelineError):
+            found["risk_clients_listed"] = len(self.context.call_list()["clients"])
+        return found
+
+    def openapi(self) -> Response:
+        raw = (HOME / "static" / "openapi.json").read_bytes()
+        return Response(raw, mimetype="application/json")
+
+    def index(self) -> Response:
+        if wants_page(request):
+            return self.pages.today()
+        about = {
+            path: {"methods": list(one.methods), "about": one.about} for path, one in ROUTES.items()
+        }
+        service = {"service": "Dynamic Risk Assessment System", "endpoints": about}
+        return _answer(current_version(self.config), service)
+
+
+def _score_now(deployed: DeployedModel) -> dict[str, Any]:
+    """The measures on the test data, or those of the release where no test row has a label."""
+    found = score_of(deployed.model, TestRows(deployed.config, deployed.model.columns))
+    return deployed.score if found is None else found | {"scored_at": utc_now()}
+
+
+@dataclass(frozen=True)
+class ClientFilter:
+    """Which clients a call asks for, and which page of them; None and "" filter nothing."""
+
+    top: int | None
+    page: int
+    per_page: int
+    least_risk: float | None
+    least_value: float | None
+    part: str
+    owner: str | None
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> ClientFilter:
+        """By a call's parameters; Problem 400 for nonsense."""
+        per_page = whole_number(given, "per_page") or MAX_CLIENTS
+        if per_page > MAX_CLIENTS:
+            raise bad_parameter("per_page", str(per_page), f"give at most {MAX_CLIENTS}")
+        return cls(
+            top=whole_number(given, "top"),
+            page=whole_number(given, "page") or 1,
+            per_page=per_page,
+            least_risk=_number_in(given, "min_risk", 0.0, 1.0, "give a number from 0 to 1"),
+            least_value=_number_in(given, "min_value", -math.inf, math.inf, "give a number"),
+            part=given.get("q", "").casefold(),
+            owner=given.get("owner"),
+        )
+
+    def keeps(self, client: dict[str, Any]) -> bool:
+        value = client.get("value")
+        return (
+            (self.least_risk is None or client["risk"] >= self.least_risk)
+            and (self.least_value is None or (value is not None and value >= self.least_value))
+            and (self.owner is None or (client.get("owner") or "") == self.owner)
+            and self.part in str(client["client"]).casefold()
+        )
+
+
+def _refuse_absent(given: Mapping[str, str], shown: list[str]) -> None:
+    """Problem 400 for a filter by what the list does not hold: it would find nobody, ever."""
+    for name, part in (("owner", "owner"), ("min_value", "value")):
+        if name in given and part not in shown:
+            raise bad_parameter(
+                name,
+                given[name],
+                f"config.json names no column for it: "
+                f"columns.{part}; set it and run ingestion.py --rebuild",
+            )
+
+
+def _number_in(
+    given: Mapping[str, str], name: str, low: float, high: float, hint: str
+) -> float | None:
+    """The parameter as a number in the range, None without it; Problem 400 if nonsense."""
+    text = given.get(name)
+    if text is None:
+        return None
+    try:
+        number = parse_number(text)
+    except Rule:
+        number = None
+    if number is None or not low <= number <= high:
+        raise bad_parameter(name, text, hint)
+    return number
+
+
+def _wants_csv(call: Request) -> bool:
+    form = call.args.get("format")
+    if form not in (None, "csv", "json"):
+        raise bad_parameter("format", form, "give csv or json")
+    best = call.accept_mimetypes.best_match(["application/json", "text/csv"])
+    return form == "csv" or (form is None and best == "text/csv")
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+def _answer(version: int | None, found: dict[str, Any]) -> Response:
+    """A JSON answer that says which model it is of."""
+    return name_version(_json_answer({**found, "model_version": version}), version)
+
+
+def name_version(response: Response, version: int | None) -> Response:
+    if version is not None:
+        response.headers["X-Model-Version"] = str(version)
+    return response
+
+
+def _json_answer(value: dict[str, Any]) -> Response:
+    return Response(json.dumps(value, allow_nan=False) + "\n", mimetype="application/json")
+
+
+def problem_answer(problem: Problem, **beside: Any) -> Response:
+    """Every JSON error is made here; beside: fields next to the error."""
+    response = _json_answer(beside | problem.to_json())
+    response.status_code = problem.status
+    if problem.allow:
+        response.headers["Allow"] = problem.allow
+    if problem.status == 429:
+        response.headers["Retry-After"] = "1"
+    if problem.status == 401:
+        response.headers.add("WWW-Authenticate", 'Basic realm="risk", charset="UTF-8"')
+        response.headers.add("WWW-Authenticate", 'Bearer realm="risk"')
+    return response
