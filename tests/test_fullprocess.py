@@ -545,7 +545,7 @@ def test_a_run_that_hangs_is_ended_with_its_children_and_completed_by_the_next(
         [sys.executable, "-c", HANGING.format(root=str(ROOT)), "--config", config],
         text=True,
         capture_output=True,
-        timeout=60,  # without the limit it would hang for an hour
+        timeout=60,  # without its limit the run would hang for 99
     )
 
     assert hung.returncode == -9
