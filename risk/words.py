@@ -90,3 +90,11 @@ def split(change: dict[str, int | None] | None) -> str:
     if data is None or model is None:
         return "split not known"
     return f"data {signed(data)}, model {signed(model)}"
+
+
+def evidence_number(value: float) -> str:
+    """An e-value for people: 0.31, 3.1, 74, 1,391; 3e+12 where digits say nothing any more."""
+    if value >= 1e6:
+        return f"{value:.0e}"
+    digits = 0 if value == round(value) else 2 if value < 1 else 1 if value < 20 else 0
+    return f"{value:,.{digits}f}"

@@ -15,17 +15,16 @@ from risk.record import history
 from risk.record.history import BY_HAND, Entry
 from risk.web import notices
 from risk.web.context import PageContext
-from risk.web.notices import Notice
-from risk.web.problem import Problem
-from risk.web.shapes import (
+from risk.web.evidence_svg import (
     EvidenceChart,
     EvidencePoint,
     EvidenceScale,
     evidence_chart,
     evidence_scale,
-    shown,
 )
-from risk.words import age, counted, stamp
+from risk.web.notices import Notice
+from risk.web.problem import Problem
+from risk.words import age, counted, evidence_number, stamp
 
 PER_PAGE, NEAR = 50, 0.3
 QUIET = ("keep", "wait")
@@ -145,8 +144,8 @@ def _about_last(last: Entry, now: datetime) -> dict[str, str]:
     lead = _leading(last)
     told = ""
     if lead:
-        told = f"Nearest to its limit is {_named(lead)}: E = {shown(lead['E'])}, and it takes "
-        told += f"{shown(lead['limit'])}."
+        told = f"Nearest to its limit is {_named(lead)}: E = {evidence_number(lead['E'])}, "
+        told += f"and it takes {evidence_number(lead['limit'])}."
     return {
         "when": stamp(last.at),
         "age": age(last.at, now),
@@ -277,8 +276,8 @@ def _look(entry: Entry, files: list[tuple[str, str]], widest: float, now: dateti
         alert=shape in ("back", "held"),
         change=change_of(entry),
         reason=_sentence(entry.reason) if entry.verdict != "fault" else entry.reason,
-        own=shown(lead["E"]) if lead else "",
-        limit=shown(lead["limit"]) if lead else "",
+        own=evidence_number(lead["E"]) if lead else "",
+        limit=evidence_number(lead["limit"]) if lead else "",
         lead=printable(lead["name"]) if lead else "",
         scale=evidence_scale(lead["E"], lead["limit"], widest) if lead else None,
         over=bool(lead and lead["E"] >= lead["limit"]),
@@ -320,8 +319,8 @@ def change_of(entry: Entry) -> str:
 def _challenger(one: dict[str, Any]) -> dict[str, str]:
     return {
         "name": printable(one["name"]),
-        "own": shown(one["E"]),
-        "limit": shown(one["limit"]),
+        "own": evidence_number(one["E"]),
+        "limit": evidence_number(one["limit"]),
         "brier": _brier(one.get("brier")),
         "served": _brier(one.get("brier_served")),
         "needed": needed(one),
@@ -406,7 +405,8 @@ def _chart_words(kept: Sequence[Entry]) -> str:
     changes = sum(entry.before != entry.after for entry in judged)
     return (
         f"Evidence on a log axis over {counted(len(judged), 'look')}, {changes} of which changed "
-        f"the model. The last one’s best stands at {shown(lead['E'])} of {shown(lead['limit'])}"
+        f"the model. The last one’s best stands at {evidence_number(lead['E'])} of "
+        f"{evidence_number(lead['limit'])}"
     )
 
 

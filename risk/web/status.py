@@ -23,17 +23,7 @@ from risk.web import notices
 from risk.web.context import PageContext, data_date
 from risk.web.decisions import held
 from risk.web.notices import Notice
-from risk.web.shapes import (
-    FAILED,
-    IDLE,
-    MISSING,
-    NONE,
-    OK,
-    HourMarks,
-    hour_marks,
-    hour_word,
-    seconds_curve,
-)
+from risk.web.svg import FAILED, IDLE, MISSING, OK, HourMarks, hour_marks, seconds_curve
 from risk.words import MONTHS, age, ago, counted, day, enumerated, stamp
 
 DAYS, HOUR_TICKS = 7, 6
@@ -200,30 +190,43 @@ def week(raw: bytes, now: datetime) -> dict[str, Any]:
 
 
 def _day(when: date, found: Sequence[int]) -> Day:
-    words = [hour_word(found[at : at + HOUR_TICKS]) for at in range(0, len(found), HOUR_TICKS)]
+    hours = [found[at : at + HOUR_TICKS] for at in range(0, len(found), HOUR_TICKS)]
     name = f"{WEEKDAYS[when.weekday()]} {when.day} {MONTHS[when.month - 1]}"
-    told = Counter(word for word in map(_word, found) if word)
+    told = Counter(word for word in (WORDS.get(kind) for kind in found) if word)
     plain = enumerated([f"{told[w]} {w}" for w in (OK, IDLE) if told[w]]) or "nothing noted"
     bad = enumerated([f"{told[w]} {w} ({_span(found, w)})" for w in (FAILED, MISSING) if told[w]])
-    return Day(name, hour_marks(words), plain if told[OK] + told[IDLE] or not bad else "", bad)
-
-
-def _word(kind: int) -> str:
-    return {runlog.IDLE: IDLE, runlog.WORKED: OK, runlog.BROKEN: FAILED, runlog.NONE: MISSING}.get(
-        kind, NONE
+    return Day(
+        name,
+        hour_marks(list(map(worst_word, hours))),
+        plain if told[OK] + told[IDLE] or not bad else "",
+        bad,
     )
+
+
+# What became of ten minutes, the worst first; where no run is expected there is no word.
+WORDS = {
+    runlog.BROKEN: FAILED,
+    runlog.NONE: MISSING,
+    runlog.WORKED: OK,
+    runlog.IDLE: IDLE,
+}
+
+
+def worst_word(found: Sequence[int]) -> str:
+    """The word of an hour by what became of its slots, "" for none expected."""
+    return next((word for kind, word in WORDS.items() if kind in found), "")
 
 
 def _span(found: Sequence[int], word: str) -> str:
     """`04:10 to 06:30`: from the first to the last such tick of the day."""
-    at = [place for place, kind in enumerate(found) if _word(kind) == word]
+    at = [place for place, kind in enumerate(found) if WORDS.get(kind) == word]
     first, last = (f"{place // HOUR_TICKS:02d}:{place % HOUR_TICKS}0" for place in (at[0], at[-1]))
     return first if first == last else f"{first} to {last}"
 
 
 def _counts(found: Sequence[int]) -> str:
     """What became of the expected ticks, in one sentence."""
-    told = Counter(word for word in map(_word, found) if word)
+    told = Counter(word for word in (WORDS.get(kind) for kind in found) if word)
     parts = [
         f"{told[OK]:,} had something to do",
         f"{told[IDLE]:,} were idle",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 SNAPSHOTS = 12
 SPARK_SIZE = 198, 72
@@ -50,9 +51,6 @@ def top_of(histories: Sequence[Sequence[int | None]]) -> int:
     """The common scale's upper end: the largest risk, up to the next ten percent."""
     largest = max((risk for one in histories for risk in one if risk is not None), default=0)
     return max(10, -(-largest // 10) * 10)
-
-
-# ---------------------------------------------------------------- the client's page
 
 
 @dataclass(frozen=True)
@@ -123,8 +121,28 @@ class RiskChart:
     end: tuple[float, float] | None
 
 
-STEPS_WIDTH, STEPS_HEIGHT = 908, 216
-LEFT, RIGHT, UPPER, LOWER = 40, 8, 24, 28
+@dataclass(frozen=True)
+class Plot:
+    """The size of a chart and its edges, inside which the lines are drawn."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    upper: int
+    lower: int
+
+    @property
+    def inner(self) -> int:
+        return self.width - self.left - self.right
+
+    def y(self, share: float) -> float:
+        """The height at which this share of the axis lies, 0 below and 1 above."""
+        low = self.height - self.lower
+        return round(low - (low - self.upper) * share, 1)
+
+
+RISK_PLOT = Plot(width=908, height=216, left=40, right=8, upper=24, lower=28)
 LABEL_APART = 64.0
 
 
@@ -136,20 +154,21 @@ def risk_chart(
 ) -> RiskChart:
     """Risks in percent, one step each, on the days and by the models given; a None is a gap."""
     top = max(20, -(-max([average or 0, *(r for r in risks if r is not None)]) // 20) * 20)
-    each = (STEPS_WIDTH - LEFT - RIGHT) / max(len(risks), 1)
+    plot = RISK_PLOT
+    each = plot.inner / max(len(risks), 1)
 
     def x(at: float) -> float:
-        return round(LEFT + each * at, 1)
+        return round(plot.left + each * at, 1)
 
     def y(risk: float) -> float:
-        return round(UPPER + (STEPS_HEIGHT - UPPER - LOWER) * (1 - risk / top), 1)
+        return plot.y(risk / top)
 
     changes = [at for at in range(1, len(models)) if models[at] != models[at - 1]]
     turns = [at for at in range(len(days)) if at == 0 or days[at] != days[at - 1]]
     last = risks[-1] if risks else None
     return RiskChart(
-        STEPS_WIDTH,
-        STEPS_HEIGHT,
+        plot.width,
+        plot.height,
         _risk_steps(risks, x, y),
         [(y(level), level) for level in range(0, top + 1, 20)],
         None if average is None else y(average),
@@ -191,3 +210,84 @@ def _apart(labels: list[tuple[float, str]]) -> list[tuple[float, str]]:
         found.append((at, text if clear else ""))
         free = at if clear else free
     return found
+
+
+def waffle_paths(percent: int) -> tuple[str, str]:
+    """A hundred squares in rows of ten, on 197 x 197: (those that are filled, the rest)."""
+    cells = [f"M{20 * (at % 10)} {20 * (at // 10)}h17v17h-17z" for at in range(100)]
+    return "".join(cells[:percent]), "".join(cells[percent:])
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A share with its interval on a figure, in its units."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+
+
+SQUARE, SQUARE_LEFT, SQUARE_TOP = 240, 36, 8
+
+
+def calibration_dots(bins: Sequence[dict[str, Any]]) -> list[Dot]:
+    """The share that left (up) by the risk told (to the right), both 0 to 1, on a square."""
+    return [
+        Dot(
+            round(SQUARE_LEFT + SQUARE * one["risk"], 1),
+            _upward(one["left"]),
+            _upward(low),
+            _upward(high),
+        )
+        for one in bins
+        for low, high in [one["interval"]]
+    ]
+
+
+def _upward(share: float) -> float:
+    return round(SQUARE_TOP + SQUARE * (1 - share), 1)
+
+
+HOUR = 20  # units for an hour of the strip
+IDLE, OK, FAILED, MISSING = "idle", "ok", "failed", "missing"
+
+
+@dataclass(frozen=True)
+class HourMarks:
+    """The marks of one day's hours, a path for each shape: 24 places of HOUR units, 20 high."""
+
+    ok: str
+    idle: str
+    failed: str
+    missing: str
+
+
+def hour_marks(words: Sequence[str]) -> HourMarks:
+    """The strip of a day's hours, given their words."""
+
+    def marks(word: str, shape: str) -> str:
+        places = [at for at, one in enumerate(words) if one == word]
+        return "".join(f"M{HOUR * at + 10} 10{shape}" for at in places)
+
+    return HourMarks(
+        marks(OK, "m-6-6h12v12h-12z"),
+        marks(IDLE, "h0"),
+        marks(FAILED, "m-5-5l10 10m0-10l-10 10"),
+        marks(MISSING, "m-6-6h12v12h-12z"),
+    )
+
+
+CURVE_WIDTH, CURVE_HEIGHT = 142, 34
+
+
+def seconds_curve(recent: Sequence[float]) -> str:
+    """Seconds of the last runs as a curve from 0 to the longest; the last at the right."""
+    most = max([*recent, 1e-9])
+    step = (CURVE_WIDTH - 12) / 11
+    first = CURVE_WIDTH - 6 - step * (len(recent) - 1)
+    points = [
+        f"{first + step * at:.0f} {4 + (CURVE_HEIGHT - 4) * (1 - one / most):.1f}"
+        for at, one in enumerate(recent)
+    ]
+    return f"M{'L'.join(points)}{'h0' if len(points) == 1 else ''}" if points else ""

@@ -10,7 +10,7 @@ from typing import Any
 from risk.model.measures import wilson
 from risk.web import notices
 from risk.web.context import PageContext
-from risk.web.shapes import Dot, calibration_dots, waffle_paths
+from risk.web.svg import Dot, calibration_dots, waffle_paths
 from risk.words import counted, day, stamp, whole
 
 SHOWN_NAMES = 6

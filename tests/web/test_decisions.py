@@ -15,7 +15,8 @@ from serving import deployed_copy
 from test_pages import getter, text_of
 
 from risk.web import decisions
-from risk.web.shapes import EvidencePoint, clear, evidence_chart, evidence_scale, shown
+from risk.web.evidence_svg import EvidencePoint, evidence_chart, evidence_scale, labels_apart
+from risk.words import evidence_number
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -227,11 +228,11 @@ def test_evidence_beyond_all_bounds_stays_on_the_paper(own: float) -> None:
     for y in re.findall(r"[ML][\d.]+ (-?[\d.]+)", found.lines[0].path):
         assert 0 <= float(y) <= 330
     at = evidence_scale(own, 10.0, 10.0)
-    assert 0 <= at.own <= 132 and at.one < at.limit < 132
+    assert 0 <= at.own <= 132 and at.one < at.threshold < 132
 
 
 def test_labels_that_would_collide_give_way_to_the_later() -> None:
-    assert clear([(0, "model 1"), (20, "model 2"), (200, "model 3")]) == [
+    assert labels_apart([(0, "model 1"), (20, "model 2"), (200, "model 3")]) == [
         (0, ""),
         (20, "model 2"),
         (200, "model 3"),
@@ -243,7 +244,7 @@ def test_labels_that_would_collide_give_way_to_the_later() -> None:
     [(0.312, "0.31"), (3.07, "3.1"), (10.0, "10"), (1391.4, "1,391"), (3e12, "3e+12")],
 )
 def test_evidence_is_shown_as_finely_as_it_means_something(value: float, text: str) -> None:
-    assert shown(value) == text
+    assert evidence_number(value) == text
 
 
 def test_no_evidence_no_chart() -> None:

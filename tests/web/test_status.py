@@ -16,7 +16,7 @@ from test_pages import getter, text_of
 
 from risk.run import runlog
 from risk.web import status
-from risk.web.shapes import hour_marks, hour_word, seconds_curve
+from risk.web.svg import hour_marks, seconds_curve
 
 NOW = datetime(2026, 11, 24, 10, 4, tzinfo=UTC)
 EVER = int(NOW.timestamp()) // runlog.SECONDS
@@ -173,7 +173,7 @@ def test_before_the_ring_there_is_nothing_to_miss(tmp_path_factory: pytest.TempP
     ],
 )
 def test_the_worst_of_an_hour_is_its_word(found: list[int], word: str) -> None:
-    assert hour_word(found) == word
+    assert status.worst_word(found) == word
 
 
 def test_each_word_has_a_shape_of_its_own() -> None:

@@ -14,7 +14,7 @@ from serving import deployed_copy
 from test_pages import getter, text_of
 
 from risk.web import trust
-from risk.web.shapes import waffle_paths
+from risk.web.svg import waffle_paths
 
 
 @pytest.fixture(scope="module")
