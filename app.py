@@ -14,7 +14,7 @@ import os
 from flask import Flask, Response, request
 
 from risk.config import Config, Outcome, default_config_path, load
-from risk.files import current_version
+from risk.releases import current_version
 from risk.script import run
 from risk.web.access import MEGABYTE, api_token, refuse_strangers
 from risk.web.api import HEADERS, ROUTES, Api, name_version, problem_answer

@@ -27,9 +27,10 @@ from risk.data.holdout import TestRows
 from risk.data.reader import read_rows
 from risk.data.schema import schema_of
 from risk.drift.state import drift_table, last_evaluation
-from risk.files import OpenRelease, read_optional_json, utc_now, write_atomic, write_json
+from risk.files import read_optional_json, utc_now, write_atomic, write_json
 from risk.model.measures import THRESHOLD
 from risk.model.model import Model, Rows
+from risk.releases import OpenRelease
 from risk.run.journal import LATE_MINUTES, running, trouble
 from risk.run.measured import last_measured, statistics
 from risk.script import run

@@ -142,7 +142,7 @@ def _release(production: str) -> int | None:
 
 def _held(state: str) -> bool:
     try:
-        return bool(_read(os.path.join(state, "deployment.json"))["held"])
+        return bool(_read(os.path.join(state, "deployment.json"))["paused"])
     except (FileNotFoundError, ValueError):
         return False
 
@@ -271,16 +271,16 @@ def _replayed(config: Config, folder: str, policies: list[str], delay: int) -> O
 
 def _foretold(config: Config) -> Outcome:
     """What the next tick would decide: rows are taken in, nothing else is written."""
-    from deployment import is_held
     from ingestion import ingest
     from risk.config import Outcome
     from risk.files import project_lock
+    from risk.releases import read_deployment
     from risk.run.journal import Journal
 
     with project_lock(config, "fullprocess.py", 0):
         ingested = ingest(config, patient=True)
         judged = Journal(config).judged
-        look = _decided(config, judged, held=is_held(config), commit=False)
+        look = _decided(config, judged, held=read_deployment(config).by_hand, commit=False)
     verdict, reason = look.decision.verdict, look.decision.reason
     words = {"held": "would be held", "fault": "would be held by a data fault"}
     text = f"{words.get(verdict, f'would {verdict}')}: {reason}\n  {ingested.text}".rstrip()
@@ -370,14 +370,13 @@ class Run:
 
     def all(self, *, serve: bool) -> Outcome:
         """Every step of the tick, in order; its outcome."""
-        from deployment import is_held
-        from risk.files import current_version
+        from risk.releases import current_version, read_deployment
 
         ingested = self._timed("ingestion", self._ingest)
         contacts = self._contacts()
         self._mend_history()
         self._watch()
-        watched, held = current_version(self.config), is_held(self.config)
+        watched, held = current_version(self.config), read_deployment(self.config).by_hand
         look = self._look(held=held)
         if look.completes:
             later = self._look(held=held)
@@ -428,8 +427,8 @@ class Run:
     def _watch(self) -> None:
         """Let the watch look at what is new; its alerts in the log, its table in the history."""
         from risk.drift.state import monitor_drift, save_state
-        from risk.files import current_version
         from risk.record.history import record_drift
+        from risk.releases import current_version
 
         if current_version(self.config) is None:
             return
@@ -444,15 +443,16 @@ class Run:
 
     def _note_faults(self, look: EvaluationResult) -> bool:
         """Note which data faults hold the deployment; whether anything holds it now."""
-        from deployment import hold_of, note_faults
+        from risk.drift.state import issue_key
+        from risk.releases import pause_for, read_deployment
 
-        note_faults(self.config, look.faults)
-        return bool(hold_of(self.config))
+        pause_for(self.config, [issue_key(fault) for fault in look.faults])
+        return bool(read_deployment(self.config).paused)
 
     def _look(self, *, held: bool) -> EvaluationResult:
         """Decide, and do what was decided; in the history before and after, settled at the end."""
         from risk.decide.state import record_deployment
-        from risk.files import current_version
+        from risk.releases import current_version
 
         self.journal.enter("decision")
         look = _decided(self.config, self.journal.judged, held=held)
@@ -471,8 +471,8 @@ class Run:
         """Note the version that a run deployed which was cut off before it could."""
         from dataclasses import replace
 
-        from risk.files import current_version
         from risk.record.history import entries, record
+        from risk.releases import current_version
 
         version = current_version(self.config)
         for last in entries(self.config, 1) if self.journal.completes else []:
@@ -568,7 +568,7 @@ def _decided(
     """The verdict of the configured policy, and what it asks to be deployed."""
     from risk.decide.evaluation import EVIDENCE_POLICIES, evaluate
     from risk.decide.policies import data_pause_since_deployment, evaluate_plain
-    from risk.files import current_version
+    from risk.releases import current_version
 
     version = current_version(config)
     if config.policy in EVIDENCE_POLICIES and version is not None:
@@ -593,8 +593,8 @@ def _outcome(text: str, **data: object) -> Outcome:
 
 def _summarised(config: Config, outcome: Outcome) -> str:
     """The outcome of the tick with the state of things, for a person."""
-    from deployment import listing
-    from risk.files import OpenRelease
+    from deployment import list_releases
+    from risk.releases import OpenRelease
     from risk.run.summary import summary
     from scoring import sentence
 
@@ -602,7 +602,7 @@ def _summarised(config: Config, outcome: Outcome) -> str:
     if outcome.data["release"] is not None:
         with OpenRelease(config) as release:
             score = sentence(json.loads(release.verified("latestscore.json")))
-    return summary(config, outcome, score, listing(config).text)
+    return summary(config, outcome, score, list_releases(config).text)
 
 
 def _whole(text: str) -> int:

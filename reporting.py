@@ -22,12 +22,13 @@ from risk.config import Config, Outcome
 from risk.data.holdout import TestRows
 from risk.data.snapshot import refuse_other_features
 from risk.data.store import stored_rows
-from risk.files import OpenRelease, write_atomic, write_json
+from risk.files import write_atomic, write_json
 from risk.model.measures import confusion_counts, cumulative_gains
 from risk.model.model import Model
 from risk.record.contacts import ContactsRead, read_contacts
 from risk.record.outcomes import outcomes_of
 from risk.record.scores import recover_score_history
+from risk.releases import Manifest, OpenRelease
 from risk.report.card import card_of
 from risk.report.html import html_of
 from risk.report.pdf import pdf_of
@@ -43,7 +44,7 @@ class Deployed:
 
     model: Model
     score: dict[str, Any]
-    manifest: dict[str, Any]
+    manifest: Manifest
     labels: np.ndarray
     risks: np.ndarray
 

@@ -16,7 +16,8 @@ from conftest import OFFLINE, Project, client_rows
 import apicalls
 import fullprocess
 from risk.config import Outcome
-from risk.files import current_version, project_lock, remove_temporary_files, utc_now
+from risk.files import project_lock, remove_temporary_files, utc_now
+from risk.releases import current_version
 
 SETTINGS: dict[str, Any] = {"port": 9}
 

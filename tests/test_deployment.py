@@ -17,10 +17,11 @@ from conftest import ROOT, Project, client_rows
 
 import deployment
 from ingestion import ingest
-from risk import files
+from risk import releases
 from risk.config import PipelineError
-from risk.files import OpenRelease, current_version, releases, with_checksum
+from risk.files import with_checksum
 from risk.record.history import entries
+from risk.releases import OpenRelease, current_version, kept_releases, read_deployment, release_hold
 
 PARTS = [
     "finaldata.csv",
@@ -57,11 +58,13 @@ def deploy_again(project: Project, times: int) -> None:
 
 
 def holders_of_rows(project: Project) -> list[int]:
-    return [r.version for r in releases(project.config) if (r.folder / "finaldata.csv").exists()]
+    return [
+        r.version for r in kept_releases(project.config) if (r.folder / "finaldata.csv").exists()
+    ]
 
 
 def versions(project: Project) -> list[int]:
-    return [release.version for release in releases(project.config)]
+    return [release.version for release in kept_releases(project.config)]
 
 
 def test_a_release_holds_all_parts_and_their_digests(deployed: Project) -> None:
@@ -159,7 +162,7 @@ def test_champion_and_former_are_kept_beside_the_five(deployed: Project) -> None
     deployment.rollback(deployed.config, 2)
     assert (versions(deployed), holders_of_rows(deployed)) == ([2, 3, 4, 5, 6], [2])
     deploy_again(deployed, 1)
-    assert (versions(deployed), deployment.former_version(deployed.config)) == (
+    assert (versions(deployed), read_deployment(deployed.config).former) == (
         [2, 3, 4, 5, 6, 7],
         2,
     )
@@ -177,7 +180,7 @@ def test_the_list_shows_what_is_kept_and_which_is_which(deployed: Project) -> No
         ("2", f1, "120", "current"),
     ]
     told = json.loads(deployed.run("deployment.py", "--list", "--json").stdout)
-    assert (told["current"], told["former"], told["held"]) == (2, 1, False)
+    assert (told["current"], told["former"], told["paused"]) == (2, 1, False)
     assert [release["version"] for release in told["releases"]] == [1, 2]
 
 
@@ -195,11 +198,12 @@ def test_a_rollback_brings_every_part_back_and_holds_it(deployed: Project) -> No
     assert (production(deployed) / "finaldata.csv").read_bytes() != before["finaldata.csv"]
     done = deployed.run("deployment.py", "--rollback")
     assert (
-        done.stdout == "version 1 is deployed again and held until deployment.py --release-hold\n"
+        done.stdout == "version 1 is deployed again and redeploying is paused until "
+        "deployment.py --release-hold\n"
     )
     assert {name: (production(deployed) / name).read_bytes() for name in before} == before
-    assert deployment.is_held(deployed.config)
-    assert "current, held" in deployed.run("deployment.py", "--list").stdout
+    assert read_deployment(deployed.config).by_hand
+    assert "current, paused" in deployed.run("deployment.py", "--list").stdout
 
 
 def test_a_rollback_without_a_version_goes_to_the_former_one_and_back(deployed: Project) -> None:
@@ -214,26 +218,26 @@ def test_a_rollback_without_a_version_goes_to_the_former_one_and_back(deployed: 
 def test_a_rollback_to_a_version_goes_there(deployed: Project) -> None:
     deploy_again(deployed, 3)
     found = deployment.rollback(deployed.config, 2).data
-    assert found == {"version": 2, "former": 4, "held": True, "finaldata": True}
+    assert found == {"version": 2, "former": 4, "paused": True, "finaldata": True}
     assert (current_version(deployed.config), holders_of_rows(deployed)) == (2, [2])
 
 
 def test_the_hold_lasts_until_it_is_released(deployed: Project) -> None:
     deploy_again(deployed, 1)
-    assert not deployment.is_held(deployed.config)
+    assert not read_deployment(deployed.config).by_hand
     deployment.rollback(deployed.config, None)
     deploy_again(deployed, 1)
-    assert (current_version(deployed.config), deployment.is_held(deployed.config)) == (3, True)
+    assert (current_version(deployed.config), read_deployment(deployed.config).by_hand) == (3, True)
     assert deployed.run("deployment.py", "--release-hold").stdout == (
-        "version 3 is no longer held; fullprocess.py may deploy again\n"
+        "version 3 is no longer paused; fullprocess.py may deploy again\n"
     )
-    assert not deployment.is_held(deployed.config)
-    assert deployment.former_version(deployed.config) == 1
-    assert deployed.run("deployment.py", "--release-hold").stdout == "nothing is held\n"
+    assert not read_deployment(deployed.config).by_hand
+    assert read_deployment(deployed.config).former == 1
+    assert deployed.run("deployment.py", "--release-hold").stdout == "nothing is paused\n"
 
 
 def test_a_first_deployment_by_hand_is_not_held_and_is_in_the_history(deployed: Project) -> None:
-    assert not deployment.is_held(deployed.config)
+    assert not read_deployment(deployed.config).by_hand
     (entry,) = entries(deployed.config)
     assert (entry.verdict, entry.action) == ("by hand", "deployment by hand")
     assert (entry.before, entry.after, entry.data_version) == (None, 1, 1)
@@ -247,9 +251,9 @@ def test_a_deployment_by_hand_over_a_release_is_held_and_in_the_history(
 
     said = deployed.run("deployment.py").stdout
 
-    assert said.endswith("in production_deployment, held until deployment.py --release-hold\n")
-    assert deployment.is_held(deployed.config)
-    assert "current, held" in deployed.run("deployment.py", "--list").stdout
+    assert said.endswith("in production_deployment, paused until deployment.py --release-hold\n")
+    assert read_deployment(deployed.config).by_hand
+    assert "current, paused" in deployed.run("deployment.py", "--list").stdout
     last = entries(deployed.config)[-1]
     assert (last.action, last.before, last.after, last.data_version) == (
         "deployment by hand",
@@ -303,7 +307,10 @@ def test_a_rollback_to_nowhere_is_refused(deployed: Project, version: str, said:
     deploy_again(deployed, 1)
     with pytest.raises(PipelineError, match=said):
         deployment.rollback(deployed.config, int(version))
-    assert (current_version(deployed.config), deployment.is_held(deployed.config)) == (2, False)
+    assert (current_version(deployed.config), read_deployment(deployed.config).by_hand) == (
+        2,
+        False,
+    )
 
 
 def test_a_first_release_has_no_former_one(deployed: Project) -> None:
@@ -328,7 +335,7 @@ def test_a_damaged_version_is_not_rolled_back_to(deployed: Project, name: str, h
     ):
         deployment.rollback(deployed.config, None)
     assert current_version(deployed.config) == 3
-    assert deployment.damage(releases(deployed.config)[1]) == [f"{name} {what}"]
+    assert kept_releases(deployed.config)[1].damage() == [f"{name} {what}"]
 
 
 def test_a_damaged_present_version_can_be_left(deployed: Project) -> None:
@@ -468,7 +475,7 @@ def test_files_of_an_older_set_up_are_moved_aside(project: Project) -> None:
 def test_files_moved_aside_within_one_second_are_all_kept(
     deployed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "utc_now", lambda: "2026-01-31T07:00:00Z")
+    monkeypatch.setattr(releases, "utc_now", lambda: "2026-01-31T07:00:00Z")
     link = production(deployed) / "latestscore.txt"
     for number in range(3):
         link.unlink()
@@ -503,9 +510,9 @@ def test_a_crash_between_swap_and_note_loses_neither_former_nor_hold(deployed: P
     note = deployed.config.deployment_state.read_bytes()
     deploy_again(deployed, 1)
     deployed.config.deployment_state.write_bytes(note)
-    assert (current_version(deployed.config), deployment.former_version(deployed.config)) == (4, 2)
-    assert deployment.is_held(deployed.config)
-    deployment.release_hold(deployed.config)
+    assert (current_version(deployed.config), read_deployment(deployed.config).former) == (4, 2)
+    assert read_deployment(deployed.config).by_hand
+    release_hold(deployed.config)
     assert deployment.rollback(deployed.config, None).data["version"] == 2
 
 
@@ -516,10 +523,9 @@ def test_an_older_software_does_not_deploy_over_a_newer_release(deployed: Projec
     (path / "manifest.json").write_text(json.dumps(with_checksum(newer)))
     for arguments in ([], ["--list"], ["--rollback"]):
         done = deployed.run("deployment.py", *arguments, check=False)
-        assert (done.returncode, done.stderr) == (
-            1,
-            "error: manifest.json was written by a newer version of this software; "
-            "update the software\n",
+        assert done.returncode == 1 and done.stderr.endswith(
+            "/000007/manifest.json was written by a newer version of this software; "
+            "update the software\n"
         )
     assert current_version(deployed.config) == 1
 

@@ -21,7 +21,8 @@ from conftest import ROOT, Project, client_rows
 
 import deployment
 from ingestion import ingest
-from risk.files import RELEASE_FILES, OpenRelease, sha256
+from risk.files import sha256
+from risk.releases import RELEASE_FILES, OpenRelease, read_deployment
 
 CALLS = (
     "openat",
@@ -225,7 +226,7 @@ def check_next_run(project: Project, script: list[str], version: int) -> None:
     if script:
         done = project.run("deployment.py", *script, check=False)
         assert done.returncode == (1 if version == 1 else 0), done.stderr
-        assert deployment.is_held(project.config)
+        assert read_deployment(project.config).by_hand
     else:
         project.run("deployment.py")
     after, _ = shown(project)

@@ -30,12 +30,13 @@ from driver import (
     version,
 )
 
-import deployment
+from risk import releases
 from risk.config import PipelineError
 from risk.data import holdout
-from risk.files import OpenRelease, make_current, project_lock
+from risk.files import project_lock
 from risk.model.measures import f1
 from risk.model.model import Model
+from risk.releases import OpenRelease, make_current
 from risk.run.journal import one_line
 
 GOOD = client_rows(60, seed=24)
@@ -398,8 +399,8 @@ def full_disk(project: Project) -> Callable[[], None]:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "production_deployment")
 
-    deployment.make_current = refuse  # type: ignore[assignment]
-    return lambda: setattr(deployment, "make_current", make_current)
+    releases.make_current = refuse  # type: ignore[assignment]
+    return lambda: setattr(releases, "make_current", make_current)
 
 
 FAILURES = [

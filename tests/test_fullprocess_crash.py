@@ -25,7 +25,7 @@ from conftest import ROOT, Project, client_rows
 from driver import OFFLINE, copy_of, first_deployed, new_project
 from warm import Driver, warm_driver
 
-from risk.files import RELEASE_FILES
+from risk.releases import RELEASE_FILES
 
 FULL = bool(os.environ.get("RISK_FULL_CRASH"))
 SEED, KILLS, BATCHES = 20260131, 12, 13 if FULL else 1

@@ -20,8 +20,8 @@ from sklearn.metrics import confusion_matrix
 import reporting
 from ingestion import ingest
 from risk.calllist.ranking import csv_of, harmless, settings_of
-from risk.files import OpenRelease
 from risk.model.model import Model
+from risk.releases import OpenRelease
 from risk.report.figures import share_text
 from risk.run.doctor import is_whole_png
 from risk.run.summary import first_clients

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import calendar
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from risk.config import Config
-from risk.drift.state import FAULT_HOLD, last_evaluation
-from risk.files import current_version, read_optional_json
+from risk.drift.state import last_evaluation
 from risk.record.history import BY_HAND, Entry, entries
+from risk.releases import DATA_QUALITY, current_version, read_deployment
 from risk.run.journal import LATE_SECONDS, Journal
 
 LOOKED_BACK = 20  # entries of the history; a tick makes two at most
@@ -66,15 +67,15 @@ def failure(journal: Journal) -> list[Event]:
 
 def _faults(config: Config) -> list[Event]:
     """The faults that hold the deployment, in the words of the look that found them."""
-    note = read_optional_json(config.deployment_state)
-    if note.get("held") != FAULT_HOLD:
+    deployment = read_deployment(config)
+    if deployment.paused != DATA_QUALITY:
         return []
     said = {_fault_key(f["kind"], f["columns"]): f["sentence"] for f in _told_faults(config)}
-    keys = [_fault_key(kind, columns) for kind, columns in note.get("faults", [])]
+    keys = [_fault_key(kind, columns) for kind, columns in deployment.issues]
     return [Event("data_fault", key, said.get(key, key)) for key in keys]
 
 
-def _fault_key(kind: str, columns: list[str]) -> str:
+def _fault_key(kind: str, columns: Iterable[str]) -> str:
     return f"{kind}: {', '.join(columns)}"
 
 

@@ -16,8 +16,9 @@ from risk.alerts.webhook import Undelivered, post
 from risk.calllist.changes import newly_called
 from risk.calllist.ranking import read_list
 from risk.config import Config, PipelineError
-from risk.files import current_version, read_optional_json
+from risk.files import read_optional_json
 from risk.record.scores import scores_in, scorings
+from risk.releases import current_version
 
 FAILED = "The last run failed: this list is older than it should be."
 TEST = "This is a test. Messages will arrive here."

@@ -13,7 +13,7 @@ from risk.config import Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.snapshot import feature_kinds
 from risk.data.store import current_clients
-from risk.files import releases, sha256
+from risk.files import sha256
 from risk.model.model import Model
 from risk.record.contacts import contact_json, newest_contacts
 from risk.record.scores import (
@@ -27,6 +27,7 @@ from risk.record.scores import (
     scorings,
     split_move,
 )
+from risk.releases import Manifest, kept_releases
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,7 +54,7 @@ class Present:
 def present_of(
     config: Config,
     listing: dict[str, Any],
-    manifest: dict[str, Any],
+    manifest: Manifest,
     rows: pl.DataFrame,
     schema: Schema,
 ) -> Present:
@@ -118,7 +119,7 @@ def _former_risks(
 
 def _kept_model(config: Config, scoring: Scoring, schema: Schema) -> Model | None:
     """The model of an earlier scoring; None if no kept release has it or its columns are others."""
-    for release in reversed(releases(config)):
+    for release in reversed(kept_releases(config)):
         if release.manifest["files"]["model.json"] != scoring.model:
             continue
         try:

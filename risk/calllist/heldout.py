@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from risk.config import Config
 from risk.data.schema import Schema
 from risk.data.snapshot import pandas_of
 from risk.data.store import current_clients, labelled
 from risk.files import read_optional_json, sha256, write_json
+from risk.releases import Manifest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +21,7 @@ FORMAT = 1
 
 def held_out_risks(
     config: Config,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     rows: pl.DataFrame,
     schema: Schema,
     *,
@@ -49,14 +50,14 @@ def held_out_risks(
     return dict(zip(seen["_row"].to_list(), known["risks"], strict=True))
 
 
-def _trained_on(manifest: dict[str, Any], rows: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+def _trained_on(manifest: Manifest, rows: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     """The rows that the model was trained on; of a file that was sent again since, all of them."""
     day = datetime.date.fromisoformat(manifest["day"])
     known = labelled(rows, schema, manifest["horizon_days"], day)
     return known.filter((known["_data_version"] <= manifest["data_version"]) | known["_replaced"])
 
 
-def _risks(manifest: dict[str, Any], seen: pl.DataFrame, schema: Schema) -> list[float]:
+def _risks(manifest: Manifest, seen: pl.DataFrame, schema: Schema) -> list[float]:
     from risk.model.fit import out_of_fold
 
     columns = manifest["columns"]

@@ -30,6 +30,7 @@ from risk.model.logistic import expit
 from risk.model.model import Model, Rows
 from risk.model.reasons import MOST_UP, Reason, reasons, unusual_values
 from risk.record.history import entries
+from risk.releases import Manifest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,7 +50,7 @@ UP_COLUMNS = tuple(f"reason_{n}" for n in range(1, MOST_UP + 1))
 def client_list(
     config: Config,
     model: Model,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     rows: pl.DataFrame,
     schema: Schema,
     data_version: int,
@@ -125,7 +126,7 @@ def _bands_of(clients: list[dict[str, Any]]) -> dict[str, int]:
     return {word: found[word] for word in (HIGH, RAISED_BAND, LOW, UNKNOWN)}
 
 
-def ranking_of(config: Config, manifest: dict[str, Any]) -> list[float] | None:
+def ranking_of(config: Config, manifest: Manifest) -> list[float] | None:
     """The interval of the AUC that tells whether the model can tell leavers from stayers.
 
     That on the test data; where it includes a guess, that on the rows of the last look: test data

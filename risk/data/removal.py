@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from risk.config import Config, Csv, Outcome, PipelineError
 from risk.data.reader import Fault, Reading, dialect
 from risk.data.store import COUNTS, PLAIN_CSV, Entry, Store, client_digest
-from risk.files import read_optional_json, releases, write_atomic
+from risk.files import read_optional_json, write_atomic
+from risk.releases import kept_releases
 
 if TYPE_CHECKING:
     import polars as pl
@@ -218,7 +219,7 @@ def _carried(config: Config, since: int) -> str:
     lineage = read_optional_json(config.model_json).get("lineage", {})
     carrying = [
         f"version {release.version} in {config.shown(config.production_folder)}"
-        for release in releases(config)
+        for release in kept_releases(config)
         if release.manifest.get("data_version", 0) >= since
     ]
     if lineage.get("data_version", -1) >= since:

@@ -65,13 +65,14 @@ from risk.decide.state import (
     write_decision_state,
 )
 from risk.drift.state import raw_columns
-from risk.files import OpenRelease, file_sha256, next_version, sha256
+from risk.files import file_sha256, sha256
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.measures import ONE_SIDED, auc_interval, brier
 from risk.model.model import Model, check_rows
 from risk.model.pipelines import rows_of_frame
 from risk.model.profile import PROFILE_ROWS, profile_of
 from risk.model.sampling import sample_of
+from risk.releases import Manifest, OpenRelease, next_version
 
 if TYPE_CHECKING:
     import polars as pl
@@ -100,7 +101,7 @@ def evaluate(config: Config, *, held: bool, commit: bool = True) -> EvaluationRe
 
 
 def _complete(
-    config: Config, table: Snapshot, book: DecisionState, manifest: dict[str, Any]
+    config: Config, table: Snapshot, book: DecisionState, manifest: Manifest
 ) -> EvaluationResult:
     """The book's last look, with what is not deployed of it yet."""
     entry, decided = book.entry, book.due != "none" and manifest.get("look") != book.look
@@ -111,7 +112,7 @@ def _complete(
 
 
 def _current_state(
-    config: Config, table: Snapshot, model: Model, manifest: dict[str, Any]
+    config: Config, table: Snapshot, model: Model, manifest: Manifest
 ) -> DecisionState:
     """The book on disk; a new one where somebody else has deployed, or the settings are others."""
     book = read_decision_state(config)
@@ -135,7 +136,7 @@ def _new_state(
     config: Config,
     table: Snapshot,
     model: Model,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     former: dict[str, Model],
     judged: tuple[DataVersion, ...],
 ) -> DecisionState:
@@ -217,7 +218,7 @@ def _ages_by_date(dates: pl.Series, labels: np.ndarray) -> np.ndarray:
 
 
 def _judge(
-    config: Config, table: Snapshot, book: DecisionState, manifest: dict[str, Any], *, commit: bool
+    config: Config, table: Snapshot, book: DecisionState, manifest: Manifest, *, commit: bool
 ) -> EvaluationResult:
     fresh = _fresh_rows(table, book)
     labels = table.labels[fresh]
@@ -386,7 +387,7 @@ def _state_after(
     book: DecisionState,
     outcome: ComparisonResult,
     experts: Candidates,
-    manifest: dict[str, Any],
+    manifest: Manifest,
 ) -> DecisionState:
     """The book after the look, before its forecasts."""
     contest, stand = outcome.contest, table.stand

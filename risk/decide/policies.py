@@ -19,10 +19,10 @@ from risk.data.snapshot import (
 )
 from risk.data.store import read_state, today
 from risk.drift.state import new_issues
-from risk.files import OpenRelease, current_version
 from risk.model.fit import check_enough
 from risk.model.measures import THRESHOLD, f1
 from risk.model.model import Model
+from risk.releases import Manifest, OpenRelease, current_version
 
 if TYPE_CHECKING:
     import polars as pl
@@ -260,7 +260,7 @@ def _about_deployed(config: Config, table: Snapshot, judged: DataVersion) -> dic
     }
 
 
-def _score_to_beat(config: Config, model: Model, manifest: dict[str, Any]) -> float:
+def _score_to_beat(config: Config, model: Model, manifest: Manifest) -> float:
     """The deployed model's F1 on the test data as they are now: across other test data F1s do not
     compare. That of its deployment where there is no labelled test row any more."""
     test = TestRows(config, model.columns)

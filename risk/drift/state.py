@@ -19,18 +19,12 @@ from risk.data.store import Store, stored_rows, usable_labels
 from risk.drift import monitor
 from risk.drift.quality import DataQualityIssue, quality_issues, quality_reference
 from risk.drift.reference import make_reference
-from risk.files import (
-    OpenRelease,
-    checksum_holds,
-    read_optional_json,
-    utc_now,
-    with_checksum,
-    write_json,
-)
+from risk.files import checksum_holds, read_optional_json, utc_now, with_checksum, write_json
 from risk.model.logistic import expit
 from risk.model.model import Model
 from risk.model.profile import PROFILE_ROWS
 from risk.model.sampling import sample_of
+from risk.releases import IssueKey, Manifest, OpenRelease, base_version, read_deployment
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,7 +34,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 NAME = "reference.json"
 REFERENCE_ROWS = 2000
-FAULT_HOLD = "data fault"
 
 
 # ---------------------------------------------------------------- at a deployment
@@ -74,7 +67,7 @@ def _of_same_ranking(config: Config, model: Model) -> dict[str, Any] | None:
         return None
     try:
         with OpenRelease(config) as release:
-            same = _ranking_of(release.manifest) == ranking and NAME in release.manifest["files"]
+            same = base_version(release.manifest) == ranking and NAME in release.manifest["files"]
             return json.loads(release.verified(NAME)) if same else None
     except PipelineError:
         return None
@@ -125,14 +118,6 @@ def _ranked_risks(model: Model, rows: pl.DataFrame) -> np.ndarray:
     return expit((log_odds - layer["intercept"]) / (layer["slope"] or 1.0))
 
 
-def _ranking_of(manifest: dict[str, Any]) -> int:
-    """The version that first had the release's ranking."""
-    return int(manifest.get("ranking") or manifest["version"])
-
-
-# ---------------------------------------------------------------- at a tick
-
-
 @dataclass(frozen=True)
 class DriftEvaluation:
     """What a look of the watch came to. rows: worst first; version: of the deployed release."""
@@ -173,7 +158,7 @@ def monitor_drift(config: Config) -> tuple[DriftEvaluation, dict[str, Any] | Non
         "state": monitor.state_to_json(state),
         "seen": asdict(seen),
     }
-    return seen, {"format": FORMAT, "ranking": _ranking_of(manifest), **kept}
+    return seen, {"format": FORMAT, "ranking": base_version(manifest), **kept}
 
 
 def save_state(config: Config, body: dict[str, Any]) -> None:
@@ -182,11 +167,11 @@ def save_state(config: Config, body: dict[str, Any]) -> None:
 
 
 def _state(
-    config: Config, reference: dict[str, Any], manifest: dict[str, Any], data_version: int
+    config: Config, reference: dict[str, Any], manifest: Manifest, data_version: int
 ) -> tuple[monitor.MonitorState, DataVersion, bool]:
     """(the state, where the data stood then, whether it begins: for another ranking it does)."""
     body = _read_state(config)
-    if body.get("ranking") == _ranking_of(manifest) and body["stand"]["number"] <= data_version:
+    if body.get("ranking") == base_version(manifest) and body["stand"]["number"] <= data_version:
         return monitor.state_from_json(body["state"]), DataVersion(**body["stand"]), False
     start = DataVersion(manifest["data_version"], manifest["day"], manifest["horizon_days"])
     return monitor.initial_state(reference), start, True
@@ -285,7 +270,7 @@ def new_issues(config: Config, data_version: int) -> list[DataQualityIssue]:
         model = Model.from_bytes(release.verified("model.json"))
         reference = json.loads(release.verified(NAME))["faults"]
     store = Store.open(config)
-    accepted = _accepted_issues(config, _ranking_of(manifest))
+    accepted = read_deployment(config).accepted_in(manifest)
     found = []
     for entry in store.live():
         if entry["data_version"] > data_version:
@@ -294,22 +279,6 @@ def new_issues(config: Config, data_version: int) -> list[DataQualityIssue]:
     return [fault for fault in found if issue_key(fault) not in accepted]
 
 
-def issue_key(fault: DataQualityIssue) -> list[Any]:
-    """What is accepted of a fault, as JSON has it: its kind and columns, in whatever file."""
-    return [fault.kind, list(fault.columns)]
-
-
-def _accepted_issues(config: Config, ranking: int) -> list[list[Any]]:
-    """What a person has taken as it is, for as long as the deployed ranking stays."""
-    kept = read_optional_json(config.deployment_state).get("accepted") or {}
-    return kept.get("faults", []) if kept.get("ranking") == ranking else []
-
-
-def accept_issues(config: Config, marks: list[list[Any]]) -> dict[str, Any]:
-    """What is accepted from now on, with these; {} if nothing is."""
-    with OpenRelease(config) as release:
-        ranking = _ranking_of(release.manifest)
-    faults = _accepted_issues(config, ranking)
-    for mark in marks:
-        faults += [mark] if mark not in faults else []
-    return {"ranking": ranking, "faults": faults} if faults else {}
+def issue_key(fault: DataQualityIssue) -> IssueKey:
+    """What is accepted of a fault: its kind and columns, in whatever file."""
+    return fault.kind, fault.columns

@@ -24,6 +24,7 @@ from risk.model.measures import SHARES, cumulative_gains
 from risk.model.model import Model
 from risk.model.reasons import column_text
 from risk.record.history import last_decision
+from risk.releases import Manifest
 
 if TYPE_CHECKING:
     from risk.record.history import Entry
@@ -48,7 +49,7 @@ def card_of(
     listing: dict[str, Any],
     outcomes: dict[str, Any],
     score: dict[str, Any],
-    manifest: dict[str, Any],
+    manifest: Manifest,
     model: Model,
     tested: tuple[np.ndarray, np.ndarray],
 ) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def signed(points: float) -> str:
 # ---------------------------------------------------------------- today
 
 
-def _today(listing: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+def _today(listing: dict[str, Any], manifest: Manifest) -> dict[str, Any]:
     """The headline, the stamp, and four facts."""
     cut = listing["cut"]
     data = listing["data_date"]
@@ -379,7 +380,7 @@ def range_words(column: dict[str, Any]) -> str:
     return f"{100 * column['low']:.0f} to {100 * column['high']:.0f} %"
 
 
-def _model_card(manifest: dict[str, Any], score: dict[str, Any]) -> list[tuple[str, str]]:
+def _model_card(manifest: Manifest, score: dict[str, Any]) -> list[tuple[str, str]]:
     """(what, value) of the deployed model, for a table."""
     recipe = RECIPES.get(manifest["recipe"], manifest["recipe"])
     rows = f"{manifest['rows']:,} labelled rows, {manifest['exits']:,} of them exits"

@@ -20,18 +20,22 @@ from risk.data.holdout import TestRows
 from risk.data.snapshot import refuse_other_features
 from risk.data.store import Store, csv_bytes, describe, stored_rows, write_record
 from risk.files import (
-    RELEASE_FILES,
-    OpenRelease,
-    current_version,
+    DamagedFile,
     file_sha256,
     parse_json,
     parse_number,
     read_json,
     read_optional_json,
-    releases,
 )
 from risk.model.measures import measure
 from risk.model.model import Model
+from risk.releases import (
+    OpenRelease,
+    current_version,
+    read_release,
+    refuse_broken_links,
+    release_folders,
+)
 from risk.run.journal import running
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -63,7 +67,8 @@ def checks(config: Config) -> dict[str, tuple[Check, str]]:
             partial(_older_release, folder),
             f"delete {config.shown(folder)}",
         )
-        for folder in _older_releases(config)
+        for version, folder in release_folders(config).items()
+        if version != current_version(config)
     }
     return {
         "finaldata.csv": (_ingested_rows, "run ingestion.py --rebuild"),
@@ -202,18 +207,11 @@ def _deployed_release(config: Config) -> str:
                 ):
                     release.verified(name)
             Model.from_bytes(release.verified("model.json"))
-        _check_links(config, [*RELEASE_FILES, "manifest.json"])
+        refuse_broken_links(config)
     except PipelineError as error:
         what = str(error).partition("; ")[0]
         raise PipelineError(f"{what}; {_redeployed_by(config)}") from None
     return f"version {release.version}, every file as in its manifest"
-
-
-def _check_links(config: Config, names: list[str]) -> None:
-    for name in names:
-        link = config.production_folder / name
-        if not link.is_symlink() or os.readlink(link) != f"current/{name}":
-            raise PipelineError(f"{config.shown(link)} is not the link to current/{name}")
 
 
 def _redeployed_by(config: Config) -> str:
@@ -229,26 +227,15 @@ def _redeployed_by(config: Config) -> str:
     return f"run {anew} (or deployment.py --rollback, see deployment.py --list)"
 
 
-def _older_releases(config: Config) -> list[Path]:
-    folders = (config.production_folder / "releases").glob("[0-9]*")
-    return sorted(
-        f for f in folders if f.name.isdecimal() and int(f.name) != current_version(config)
-    )
-
-
 def _older_release(folder: Path, config: Config) -> str:
     """A former release by its manifest; it need not hold its rows any more."""
     cure = f"it cannot be rolled back to; delete {config.shown(folder)}"
-    kept = {release.folder: release.manifest for release in releases(config)}
-    if folder not in kept:
-        raise PipelineError(f"manifest.json is missing or damaged; {cure}")
-    for name, digest in kept[folder]["files"].items():
-        path = folder / name
-        gone = not path.exists()
-        if gone and name == "finaldata.csv":
-            continue
-        if gone or file_sha256(path) != digest:
-            raise PipelineError(f"{name} is {'missing' if gone else 'damaged'}; {cure}")
+    try:
+        damage = read_release(folder).damage()
+    except DamagedFile:
+        raise PipelineError(f"manifest.json is missing or damaged; {cure}") from None
+    if damage:
+        raise PipelineError(f"{damage[0]}; {cure}")
     return "every file as in its manifest"
 
 

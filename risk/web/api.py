@@ -21,9 +21,10 @@ from risk.calllist.ranking import csv_of
 from risk.config import HOME, PipelineError
 from risk.data.holdout import TestRows, test_files
 from risk.data.schema import Rule, parse_number
-from risk.files import current_version, utc_now
+from risk.files import utc_now
 from risk.model.measures import THRESHOLD
 from risk.model.score import score_of
+from risk.releases import current_version
 from risk.run.measured import last_measured, statistics
 from risk.web.context import CachedValue, PageContext, stage_file
 from risk.web.deployed import DeployedModel, file_stamp

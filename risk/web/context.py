@@ -13,8 +13,9 @@ from urllib.parse import urlencode
 from risk.config import Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.store import stored_rows
-from risk.files import current_version, read_json, read_optional_json
+from risk.files import read_json, read_optional_json
 from risk.record.contacts import contact_json, newest_contacts
+from risk.releases import current_version
 from risk.run.journal import LATE_MINUTES, trouble
 from risk.web import notices
 from risk.web.deployed import DeployedModel, deployed_key, file_stamp, load_deployed

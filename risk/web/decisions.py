@@ -10,9 +10,9 @@ from typing import Any
 
 from risk.config import PipelineError
 from risk.data.schema import printable
-from risk.files import Release, current_version, releases
 from risk.record import history
 from risk.record.history import BY_HAND, Entry
+from risk.releases import Release, current_version, kept_releases, read_deployment
 from risk.web import notices
 from risk.web.context import PageContext
 from risk.web.evidence_svg import (
@@ -71,7 +71,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         "chart_words": _chart_words(kept),
         "rule": RULES.get(kept[-1].policy if kept else context.config.policy, ""),
         "releases": _released(context, kept),
-        "former": _former(context),
+        "former": read_deployment(context.config).former,
     }
 
 
@@ -111,9 +111,9 @@ def _heading(context: PageContext, last: Entry | None, found: int, damage: Notic
         return damage.what
     if last is None or version is None:
         return "No decision yet" if version is None else f"Model {version} was deployed by hand"
-    held = context.file(context.config.deployment_state).get("held")
-    if held:
-        why = "by hand" if held is True else "by a data fault"
+    deployment = read_deployment(context.config)
+    if deployment.paused:
+        why = "by hand" if deployment.by_hand else "by a data fault"
         return f"Model {version} is held {why}"
     if last.after == version and last.before != version and last.action != "layer":
         return f"Model {version} {_took_over(last)}"
@@ -193,10 +193,10 @@ def _banners(context: PageContext, damage: Notice | None, found: int) -> list[No
 
 def held(context: PageContext) -> list[Notice]:
     """The hold, by hand or by a data fault, with what ends it."""
-    note = context.file(context.config.deployment_state)
-    if note.get("held") is True:
-        return [notices.held_by_hand(note.get("current"), f"on {stamp(note['at'])}")]
-    if not note.get("held"):
+    deployment = read_deployment(context.config)
+    if deployment.by_hand:
+        return [notices.held_by_hand(deployment.current, f"on {stamp(deployment.at)}")]
+    if not deployment.paused:
         return []
     faults = context.file(context.config.decision).get("details", {}).get("faults") or [{}]
     sentence = faults[0].get("sentence") or "the newest file cannot be what it says"
@@ -415,7 +415,7 @@ def _chart_words(kept: Sequence[Entry]) -> str:
 
 def _released(context: PageContext, kept: Sequence[Entry]) -> list[dict[str, str]]:
     """The kept releases, newest first."""
-    current, past = current_version(context.config), _former(context)
+    current, past = current_version(context.config), read_deployment(context.config).former
     why = {
         entry.after: WORDS.get(entry.action, "")
         for entry in kept
@@ -452,12 +452,7 @@ def _released(context: PageContext, kept: Sequence[Entry]) -> list[dict[str, str
 def _kept_releases(context: PageContext) -> list[Release]:
     """The kept releases, oldest first; they change when the deployment does."""
     return context.made(
-        "releases", context.config.production_folder / "releases", lambda: releases(context.config)
+        "releases",
+        context.config.production_folder / "releases",
+        lambda: kept_releases(context.config),
     )
-
-
-def _former(context: PageContext) -> int | None:
-    """The version that `deployment.py --rollback` goes back to."""
-    note, current = context.file(context.config.deployment_state), current_version(context.config)
-    found = note.get("former") if note.get("current") == current else note.get("current")
-    return found if isinstance(found, int) else None

@@ -12,8 +12,8 @@ import numpy as np
 
 from risk.config import Config, PipelineError
 from risk.data.schema import Schema, schema_of
-from risk.files import OpenRelease
 from risk.model.model import Model, Rows
+from risk.releases import Manifest, OpenRelease
 from risk.web.problem import Problem
 
 
@@ -25,7 +25,7 @@ class DeployedModel:
     model: Model
     config: Config
     schema: Schema
-    manifest: dict[str, Any]
+    manifest: Manifest
     score: dict[str, Any]
 
     def risks(self, rows: Rows) -> np.ndarray:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from risk.calllist.policy import HIGH, LOW, RAISED_BAND, UNKNOWN
 from risk.calllist.ranking import csv_of
-from risk.files import current_version
+from risk.releases import current_version
 from risk.web import notices
 from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import Notice, ShowInstead

@@ -20,9 +20,9 @@ import reporting
 from ingestion import ingest
 from risk.calllist.explain import explained, explained_csv
 from risk.config import PipelineError
-from risk.files import OpenRelease
 from risk.model.model import Model
 from risk.model.reasons import points
+from risk.releases import OpenRelease
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
 

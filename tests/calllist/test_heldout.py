@@ -18,8 +18,8 @@ from ingestion import ingest
 from risk.calllist.heldout import held_out_risks
 from risk.data.snapshot import training_rows
 from risk.data.store import stored_rows
-from risk.files import OpenRelease
 from risk.model import fit as fitting
+from risk.releases import OpenRelease
 from risk.run.doctor import listed_clients
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]

@@ -41,10 +41,10 @@ from risk.decide.comparison import forecast, start_comparison
 from risk.decide.evaluation import _guard
 from risk.decide.evidence import Judgement
 from risk.decide.state import read_forecasts
-from risk.files import releases
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.logistic import expit
 from risk.model.model import Model
+from risk.releases import kept_releases
 from scoring import score
 from training import train
 
@@ -187,7 +187,7 @@ def release_model(project: Project, number: int) -> Model:
 
 def test_the_manifest_carries_the_look_its_action_the_layer_and_the_ranking(walk: Walk) -> None:
     looks = {entry.after: entry for entry in history(walk.project)}
-    for release in releases(walk.project.config):
+    for release in kept_releases(walk.project.config):
         manifest, entry = release.manifest, looks[release.version]
         if release.version > 1:
             assert f"look {manifest['look']}" == entry.key
@@ -200,7 +200,9 @@ def test_the_manifest_carries_the_look_its_action_the_layer_and_the_ranking(walk
 
 def test_a_layer_moves_the_level_and_leaves_the_order_of_the_clients(walk: Walk) -> None:
     assert walk.actions[2] == "layer"
-    manifests = {release.version: release.manifest for release in releases(walk.project.config)}
+    manifests = {
+        release.version: release.manifest for release in kept_releases(walk.project.config)
+    }
     number, rows = after(walk, 2), table(500, 77)
     ranking, layer = manifests[number]["ranking"], manifests[number]["layer"]
     old = release_model(walk.project, ranking).log_odds(rows)
@@ -223,7 +225,7 @@ print(json.dumps(found))
 
 
 def test_pickle_json_model_and_reasons_of_every_release_agree(walk: Walk) -> None:
-    kept, rows = releases(walk.project.config), table(200, 78)
+    kept, rows = kept_releases(walk.project.config), table(200, 78)
     paths = [str(release.folder / "trainedmodel.pkl") for release in kept]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", UNPICKLED, *paths],
@@ -459,7 +461,7 @@ def test_a_rollback_begins_the_evidence_anew_and_bets_on_no_row_that_a_rival_has
     walked: Project,
 ) -> None:
     before, last = version(walked), book(walked)
-    kept = [release.version for release in releases(walked.config)]
+    kept = [release.version for release in kept_releases(walked.config)]
 
     walked.run("deployment.py", "--rollback", str(kept[0]))
     held = tick(walked, "2026-08-28", clients(60, 81))

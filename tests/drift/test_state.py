@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import world
@@ -14,7 +14,7 @@ from driver import look
 
 from risk.drift import state
 from risk.drift.quality import DataQualityIssue
-from risk.files import OpenRelease
+from risk.releases import Manifest, OpenRelease, pause_for, read_deployment, release_hold
 
 
 def scaled(rows: list[str], factor: float) -> list[str]:
@@ -181,7 +181,7 @@ def test_a_mended_file_is_learned_from_and_no_longer_holds(started: Project) -> 
     said = world.tick(started, "2026-02-28", rows)
 
     assert said.data["outcome"] != "fault"
-    assert started.json("state/deployment.json")["held"] is False
+    assert started.json("state/deployment.json")["paused"] == ""
     third = world.tick(started, "2026-03-31", world.clients(300, 3, prefix="e"))
     assert third.data["outcome"] in ("keep", "deploy")
 
@@ -217,7 +217,7 @@ def test_a_version_held_by_hand_stays_held_by_hand(started: Project) -> None:
     said = world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
 
     assert said.data["outcome"] == "held"
-    assert started.json("state/deployment.json")["held"] is True
+    assert started.json("state/deployment.json")["paused"] == "by hand"
 
 
 def test_a_dry_run_tells_of_the_fault_and_notes_nothing(started: Project) -> None:
@@ -225,11 +225,15 @@ def test_a_dry_run_tells_of_the_fault_and_notes_nothing(started: Project) -> Non
     said = started.run("fullprocess.py", "--dry-run").stdout
 
     assert said.startswith("would be held by a data fault: orders: ")
-    assert started.json("state/deployment.json")["held"] is False
+    assert started.json("state/deployment.json")["paused"] == ""
 
 
-def test_only_what_was_accepted_for_this_ranking_is_taken_as_it_is(started: Project) -> None:
-    mark = state.issue_key(DataQualityIssue("unit", ("orders",), "a.csv", "", 9, holds=True))
-    accepted = state.accept_issues(started.config, [mark, mark])
-
-    assert accepted == {"ranking": 1, "faults": [["unit", ["orders"]]]}
+def test_only_what_was_accepted_for_this_base_model_is_taken_as_it_is(started: Project) -> None:
+    key = state.issue_key(DataQualityIssue("unit", ("orders",), "a.csv", "", 9, holds=True))
+    pause_for(started.config, [key])
+    release_hold(started.config)
+    with OpenRelease(started.config) as release:
+        now = read_deployment(started.config)
+        of_another = release.manifest | {"ranking": 7}
+        assert now.accepted_in(release.manifest) == (key,)
+        assert now.accepted_in(cast(Manifest, of_another)) == ()

@@ -20,7 +20,6 @@ from ingestion import ingest
 from risk.calllist.changes import percent
 from risk.calllist.ranking import csv_of
 from risk.data.store import stored_rows
-from risk.files import releases
 from risk.model.measures import wilson
 from risk.model.model import Model
 from risk.record.contacts import add_contact
@@ -35,6 +34,7 @@ from risk.record.outcomes import (
     share_left,
 )
 from risk.record.scores import past_scores, scorings
+from risk.releases import kept_releases
 from risk.run.doctor import listed_clients
 from scoring import score
 from training import train
@@ -95,7 +95,9 @@ def test_a_move_is_split_by_the_old_model_on_the_new_row(deployed: Project) -> N
     january, labels = current(60, seed=21)
     february, _ = current(60, seed=22)
     before = by_name(told(deployed, ("2030-01-31", january)))
-    old_model = Model.from_bytes((releases(deployed.config)[-1].folder / "model.json").read_bytes())
+    old_model = Model.from_bytes(
+        (kept_releases(deployed.config)[-1].folder / "model.json").read_bytes()
+    )
     deployed.write("sourcedata/2030-01-31 labels.csv", labels)
     deployed.write("sourcedata/2030-02-28.csv", february)
     ingest(deployed.config)
@@ -166,7 +168,9 @@ def test_of_clients_who_stayed_only_a_row_the_old_model_had_not_seen_is_scored_b
     deployed: Project,
 ) -> None:
     before = by_name(told(deployed))
-    old_model = Model.from_bytes((releases(deployed.config)[-1].folder / "model.json").read_bytes())
+    old_model = Model.from_bytes(
+        (kept_releases(deployed.config)[-1].folder / "model.json").read_bytes()
+    )
     stayed = sorted(before)[:3]
     more = [f"{stayed[0]},17,900,30,0", *client_rows(40, seed=36)]
     deployed.write("sourcedata/three.csv", more)

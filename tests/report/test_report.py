@@ -19,8 +19,8 @@ from driver import copy_of, first_deployed, undrawn
 
 import reporting
 from ingestion import ingest
-from risk.files import OpenRelease
 from risk.model.model import Model
+from risk.releases import OpenRelease
 from risk.report import card as cards
 from risk.report.card import card_of
 from risk.report.figures import style

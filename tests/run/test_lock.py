@@ -17,7 +17,8 @@ import pytest
 from conftest import ROOT, Project
 
 from risk.config import Busy
-from risk.files import OpenRelease, lock_holder, project_lock, write_json
+from risk.files import lock_holder, project_lock, write_json
+from risk.releases import OpenRelease
 
 HOLDER = """
 import sys, time

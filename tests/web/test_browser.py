@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 from urllib.request import Request, urlopen
@@ -22,6 +23,8 @@ from browser import Window, window
 from conftest import Project, client_rows
 from listed import HOSTILE, clients, write_list
 from serving import Server, deployed_copy, small_server
+
+from risk.releases import BY_HAND, DATA_QUALITY, read_deployment, write_deployment
 
 # Address -> what its heading has to hold.
 PAGES = {
@@ -116,10 +119,10 @@ def no_decision(project: Project) -> None:
     project.config.history.unlink()
 
 
-def held(project: Project, why: object) -> None:
+def held(project: Project, why: str) -> None:
     past.write_past(project)
-    note = json.loads(project.config.deployment_state.read_text())
-    project.config.deployment_state.write_text(json.dumps({**note, "held": why}))
+    now = read_deployment(project.config)
+    write_deployment(project.config, replace(now, paused=why))
 
 
 def late(project: Project) -> None:
@@ -147,8 +150,8 @@ WORLDS: dict[str, Any] = {
     "damaged model": damaged_model,
     "no outcomes": no_outcomes,
     "no decision": no_decision,
-    "held by hand": lambda project: held(project, True),
-    "held by a fault": lambda project: held(project, "data fault"),
+    "held by hand": lambda project: held(project, BY_HAND),
+    "held by a fault": lambda project: held(project, DATA_QUALITY),
     "damaged history": lambda project: project.config.history.write_bytes(b"no database" * 99),
     "never run": lambda project: project.config.heartbeat.unlink(missing_ok=True),
     "late": late,

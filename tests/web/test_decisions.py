@@ -14,6 +14,7 @@ from past import PAST, bet, entry, write_past
 from serving import deployed_copy
 from test_pages import getter, text_of
 
+from risk.releases import DATA_QUALITY, read_deployment, write_deployment
 from risk.web import decisions
 from risk.web.evidence_svg import EvidencePoint, evidence_chart, evidence_scale, labels_apart
 from risk.words import evidence_number
@@ -33,9 +34,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return deployed_copy(tmp_path_factory)
 
 
-def hold(project: Project, held: Any) -> None:
-    note = json.loads(project.config.deployment_state.read_text())
-    project.config.deployment_state.write_text(json.dumps({**note, "held": held}))
+def hold(project: Project, why: str) -> None:
+    now = read_deployment(project.config)
+    write_deployment(project.config, replace(now, paused=why))
 
 
 def lines(page: Any) -> list[str]:
@@ -271,7 +272,7 @@ def test_releases_stand_with_their_digests_and_the_command(own: Project) -> None
 def test_a_data_fault_is_told_with_its_sentence_and_both_ways_on(own: Project) -> None:
     fault = {"sentence": "activity: 1,000 times as large; mend it", "file": "new.csv"}
     write_past(own, PAST[0], replace(PAST[7], details={"faults": [fault]}))
-    hold(own, "data fault")
+    hold(own, DATA_QUALITY)
     text = text_of(getter(own)("/decisions"))
     assert "Model 1 is held by a data fault" in text
     assert "activity: 1,000 times as large; mend it." in text

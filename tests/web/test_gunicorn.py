@@ -20,8 +20,8 @@ import pytest
 from conftest import FIVE, ROOT, Project
 from serving import ONE_ROW, SERVERS, Server, deployed_copy, gunicorn_server
 
-from risk.files import current_version
 from risk.model.model import Model
+from risk.releases import current_version
 
 BODY = json.dumps(ONE_ROW).encode()
 TABLE: dict[str, list[Any]] = {name: [float(cell)] for name, cell in ONE_ROW["rows"][0].items()}

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from past import drift_row, write_marker, write_ticks, write_watch
 from serving import deployed_copy
 from test_pages import getter, text_of
 
+from risk.releases import BY_HAND, read_deployment, write_deployment
 from risk.run import runlog
 from risk.web import status
 from risk.web.svg import hour_marks, seconds_curve
@@ -109,8 +111,8 @@ def test_a_failure_that_is_over_says_since_when(own: Project) -> None:
 
 def test_a_hold_is_told_here_too(own: Project) -> None:
     beat(own, 4)
-    note = json.loads(own.config.deployment_state.read_text())
-    own.config.deployment_state.write_text(json.dumps({**note, "held": True}))
+    now = read_deployment(own.config)
+    write_deployment(own.config, replace(now, paused=BY_HAND))
     assert "Model 1 is held by hand." in page_of(own)
 
 
