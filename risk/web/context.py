@@ -163,16 +163,26 @@ class PageContext:
         """What is wrong with the last run, "" if nothing."""
         return trouble(self.config)
 
+    def heartbeat(self) -> datetime | None:
+        """When a run ended well last, None where none has."""
+        try:
+            return datetime.fromtimestamp(self.config.heartbeat.stat().st_mtime, UTC)
+        except OSError:
+            return None
+
+    def age_of(self, beat: datetime) -> str:
+        return ago(max((self.now - beat).total_seconds(), 0))
+
+    def is_late(self, beat: datetime) -> bool:
+        return (self.now - beat).total_seconds() > 60 * LATE_MINUTES
+
     def run_stamp(self) -> tuple[str, bool]:
         """(when the last good run ended, whether that is too long ago), for every page's head."""
-        try:
-            seen = datetime.fromtimestamp(self.config.heartbeat.stat().st_mtime, UTC)
-        except OSError:
+        beat = self.heartbeat()
+        if beat is None:
             return "No run has ended well yet", False
-        seconds = max((self.now - seen).total_seconds(), 0)
-        late = seconds > 60 * LATE_MINUTES
-        text = f"{'Late: last' if late else 'Last'} run {seen:%H:%M} UTC, {ago(seconds)}"
-        return text, late
+        late = self.is_late(beat)
+        return f"{'Late: last' if late else 'Last'} run {beat:%H:%M} UTC, {self.age_of(beat)}", late
 
     def basis(self) -> list[str]:
         """What every page stands on, for its foot: the data's date, the model and its age."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
 from collections import Counter
@@ -18,15 +19,15 @@ from risk.data.quarantine import set_aside
 from risk.data.schema import printable
 from risk.drift.state import last_evaluation
 from risk.run import runlog
-from risk.run.journal import LATE_MINUTES, last_failure, running
+from risk.run.journal import last_failure, running
 from risk.web import notices
 from risk.web.context import PageContext, data_date
 from risk.web.decisions import held
 from risk.web.notices import Notice
 from risk.web.svg import FAILED, IDLE, MISSING, OK, HourMarks, hour_marks, seconds_curve
-from risk.words import MONTHS, age, ago, counted, day, enumerated, stamp
+from risk.words import MONTHS, age, counted, day, enumerated, stamp
 
-DAYS, HOUR_TICKS = 7, 6
+DAYS, AN_HOUR = 7, 6  # a run every ten minutes
 SHOWN_FILES = 12
 SHOWN_SENT = 8
 SHOWN_DRIFT, TOLD = 8, ("alert", "watching")
@@ -40,22 +41,22 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     """All that status.html lays out."""
-    marker, now = context.file(context.config.run_marker), context.now
-    beat, busy = _heartbeat(context.config), running(context.config)
+    config, now = context.config, context.now
+    marker, beat, busy = context.file(config.run_marker), context.heartbeat(), running(config)
     found = data_and_drift(context)
     return {
-        "heading": _heading(marker, beat, busy, context.trouble(), now),
+        "heading": _heading(marker, beat, busy, context),
         "lead": _lead(marker, beat, busy, now),
         "alerts": [one["name"] for one in found["drift"] if one["state"] == "alert"],
-        "banners": _banners(context, beat, now),
-        "week": week(_ring(context.config), now),
+        "banners": _banners(context, beat),
+        "week": week(_run_log(config), now),
         "failure": _failure(last_failure(marker), now),
         **found,
-        "times": times(context.file(context.config.timings)),
-        "versions": versions(context.file(context.config.packages), now),
-        "disk": _disk(context.config.state_folder),
+        "times": times(context.file(config.timings)),
+        "versions": versions(context.file(config.packages), now),
+        "disk": _disk(config.state_folder),
         "sent": _sent(context),
-        "tail": _tail(context.config.log_folder / "fullprocess.log"),
+        "tail": _tail(config.log_folder / "fullprocess.log"),
     }
 
 
@@ -72,47 +73,31 @@ def data_and_drift(context: PageContext) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- the answer
-
-
-def _heartbeat(config: Config) -> datetime | None:
-    """When a run ended well last, None where none has."""
-    try:
-        return datetime.fromtimestamp(config.heartbeat.stat().st_mtime, UTC)
-    except OSError:
-        return None
-
-
-def _is_late(beat: datetime, now: datetime) -> bool:
-    return (now - beat).total_seconds() > 60 * LATE_MINUTES
-
-
-def _heading(
-    marker: dict[str, Any], beat: datetime | None, busy: str, wrong: str, now: datetime
-) -> str:
+def _heading(marker: dict[str, Any], beat: datetime | None, busy: str, context: PageContext) -> str:
     """Does it run? In one sentence, the worst that is true."""
+    failed = marker.get("failed")
+    stage = failed.get("stage") if isinstance(failed, dict) else None
     if beat is None:
-        if isinstance(marker.get("failed"), dict):
-            return f"The last run failed in {marker['failed'].get('stage')}; none ended well yet"
+        if stage:
+            return f"The last run failed in {stage}; none ended well yet"
         return "No run has ended well yet"
-    told = ago((now - beat).total_seconds())
-    if isinstance(marker.get("failed"), dict):
-        return (
-            f"The last run failed in {marker['failed'].get('stage')}; the last good one was {told}"
-        )
-    if wrong:
-        return f"The last run was cut off in {marker.get('stage')}; the last good one was {told}"
-    if _is_late(beat, now):
-        return f"Late: the last good run was {told}"
+    last_good = context.age_of(beat)
+    if stage:
+        return f"The last run failed in {stage}; the last good one was {last_good}"
+    if context.trouble():
+        cut_off = marker.get("stage")
+        return f"The last run was cut off in {cut_off}; the last good one was {last_good}"
+    if context.is_late(beat):
+        return f"Late: the last good run was {last_good}"
     if busy:
         return "A run is at work"
     what = "had nothing to do" if _was_idle(marker, beat) else f"{marker.get('outcome')}"
-    return f"Running: the last look was {told} and {what}"
+    return f"Running: the last run was {last_good} and {what}"
 
 
 def _was_idle(marker: dict[str, Any], beat: datetime) -> bool:
-    """Whether the last sign of life is of a tick that found nothing new; only those touch it
-    without writing the marker."""
+    """Whether the last sign of life is of a run that found nothing new; only such a run touches the
+    heartbeat without writing the marker."""
     finished = marker.get("finished")
     return finished is not None and (beat - datetime.fromisoformat(finished)).total_seconds() > 5
 
@@ -138,7 +123,7 @@ def _lead(
     return found
 
 
-def _banners(context: PageContext, beat: datetime | None, now: datetime) -> list[Notice]:
+def _banners(context: PageContext, beat: datetime | None) -> list[Notice]:
     """What somebody has to do something about, the worst first."""
     found = []
     if beat is None:
@@ -146,19 +131,15 @@ def _banners(context: PageContext, beat: datetime | None, now: datetime) -> list
     if context.trouble():
         when = data_date(context.listing()) if context.config.clients_json.exists() else "before"
         found.append(notices.last_run_failed(context.trouble(), when))
-    elif beat and _is_late(beat, now):
-        found.append(notices.late(ago((now - beat).total_seconds())))
-    broken = (
-        context.broken() if (context.config.production_folder / "current").is_symlink() else None
-    )
+    elif beat and context.is_late(beat):
+        found.append(notices.late(context.age_of(beat)))
+    deployed_once = (context.config.production_folder / "current").is_symlink()
+    broken = context.broken() if deployed_once else None
     return [*found, *([broken] if broken else []), *held(context)]
 
 
-# ---------------------------------------------------------------- the last 7 days
-
-
-def _ring(config: Config) -> bytes:
-    """The ring of ticks as it is on disk, b"" without one."""
+def _run_log(config: Config) -> bytes:
+    """The run log as it is on disk, b"" without one."""
     try:
         return config.ticks.read_bytes()
     except OSError:
@@ -167,7 +148,7 @@ def _ring(config: Config) -> bytes:
 
 @dataclass(frozen=True)
 class Day:
-    """One day of the strip, the newest first: its name, the marks, the same in words."""
+    """One day of the strip: its name, the marks, the same in words, what was bad in words."""
 
     name: str
     strip: HourMarks
@@ -175,32 +156,16 @@ class Day:
     bad: str
 
 
-def week(raw: bytes, now: datetime) -> dict[str, Any]:
-    """The strip of the last 7 days, and how many ticks came to what."""
-    today = datetime(now.year, now.month, now.day, tzinfo=UTC)
-    first = int((today - timedelta(days=DAYS - 1)).timestamp()) // runlog.SECONDS
-    last = int(now.timestamp()) // runlog.SECONDS
-    # The tick of these ten minutes may be still to come.
-    found = runlog.kinds(raw, first, last)
-    found[-1:] = [] if found[-1] == runlog.NONE else found[-1:]
-    days = [found[at : at + runlog.A_DAY] for at in range(0, len(found), runlog.A_DAY)]
-    start = today.date() - timedelta(days=DAYS - 1)
-    told = [_day(start + timedelta(days=at), one) for at, one in enumerate(days)]
-    return {"days": told[::-1], "counts": _counts(found), "known": any(k > 0 for k in found)}
+@dataclass(frozen=True)
+class Week:
+    """The last 7 days, the newest first; counts: what became of all runs, in one sentence.
 
+    known: whether any run has been noted.
+    """
 
-def _day(when: date, found: Sequence[int]) -> Day:
-    hours = [found[at : at + HOUR_TICKS] for at in range(0, len(found), HOUR_TICKS)]
-    name = f"{WEEKDAYS[when.weekday()]} {when.day} {MONTHS[when.month - 1]}"
-    told = Counter(word for word in (WORDS.get(kind) for kind in found) if word)
-    plain = enumerated([f"{told[w]} {w}" for w in (OK, IDLE) if told[w]]) or "nothing noted"
-    bad = enumerated([f"{told[w]} {w} ({_span(found, w)})" for w in (FAILED, MISSING) if told[w]])
-    return Day(
-        name,
-        hour_marks(list(map(worst_word, hours))),
-        plain if told[OK] + told[IDLE] or not bad else "",
-        bad,
-    )
+    days: list[Day]
+    counts: str
+    known: bool
 
 
 # What became of ten minutes, the worst first; where no run is expected there is no word.
@@ -212,46 +177,83 @@ WORDS = {
 }
 
 
+def week(raw: bytes, now: datetime) -> Week:
+    """The strip of the last 7 days from the run log."""
+    today = datetime(now.year, now.month, now.day, tzinfo=UTC)
+    first = int((today - timedelta(days=DAYS - 1)).timestamp()) // runlog.SECONDS
+    last = int(now.timestamp()) // runlog.SECONDS
+    # The run of these ten minutes may be still to come.
+    found = runlog.kinds(raw, first, last)
+    found[-1:] = [] if found[-1] == runlog.NONE else found[-1:]
+    start = today.date() - timedelta(days=DAYS - 1)
+    days = [
+        _day(start + timedelta(days=at // runlog.A_DAY), found[at : at + runlog.A_DAY])
+        for at in range(0, len(found), runlog.A_DAY)
+    ]
+    count = _counts(found)
+    parts = [
+        f"{count[OK]:,} had something to do",
+        f"{count[IDLE]:,} were idle",
+        f"{count[FAILED]:,} failed",
+        f"{count[MISSING]:,} are missing",
+    ]
+    words = f"Of {sum(count.values()):,} expected runs {enumerated(parts)}."
+    return Week(days[::-1], words, any(kind > 0 for kind in found))
+
+
+def _counts(found: Sequence[int]) -> Counter[str]:
+    return Counter(WORDS[kind] for kind in found if kind in WORDS)
+
+
+def _day(when: date, found: Sequence[int]) -> Day:
+    hours = [found[at : at + AN_HOUR] for at in range(0, len(found), AN_HOUR)]
+    name = f"{WEEKDAYS[when.weekday()]} {when.day} {MONTHS[when.month - 1]}"
+    count = _counts(found)
+    plain = enumerated([f"{count[w]} {w}" for w in (OK, IDLE) if count[w]]) or "nothing noted"
+    bad = enumerated([f"{count[w]} {w} ({_span(found, w)})" for w in (FAILED, MISSING) if count[w]])
+    marks = hour_marks([worst_word(hour) for hour in hours])
+    return Day(name, marks, plain if count[OK] + count[IDLE] or not bad else "", bad)
+
+
 def worst_word(found: Sequence[int]) -> str:
-    """The word of an hour by what became of its slots, "" for none expected."""
+    """The word of an hour by what became of its runs, "" for none expected."""
     return next((word for kind, word in WORDS.items() if kind in found), "")
 
 
 def _span(found: Sequence[int], word: str) -> str:
-    """`04:10 to 06:30`: from the first to the last such tick of the day."""
+    """`04:10 to 06:30`: from the first to the last such run of the day."""
     at = [place for place, kind in enumerate(found) if WORDS.get(kind) == word]
-    first, last = (f"{place // HOUR_TICKS:02d}:{place % HOUR_TICKS}0" for place in (at[0], at[-1]))
+    first, last = (f"{place // AN_HOUR:02d}:{place % AN_HOUR}0" for place in (at[0], at[-1]))
     return first if first == last else f"{first} to {last}"
 
 
-def _counts(found: Sequence[int]) -> str:
-    """What became of the expected ticks, in one sentence."""
-    told = Counter(word for word in (WORDS.get(kind) for kind in found) if word)
-    parts = [
-        f"{told[OK]:,} had something to do",
-        f"{told[IDLE]:,} were idle",
-        f"{told[FAILED]:,} failed",
-        f"{told[MISSING]:,} are missing",
-    ]
-    return f"Of {sum(told.values()):,} expected ticks {enumerated(parts)}."
+@dataclass(frozen=True)
+class Failure:
+    """The last failed run; runs, over: how many in a row and since when it is over, in words."""
+
+    stage: str
+    error: str
+    when: str
+    runs: str
+    over: str
+    lasts: bool
 
 
-# ---------------------------------------------------------------- the last failure
-
-
-def _failure(found: dict[str, Any] | None, now: datetime) -> dict[str, Any] | None:
-    """The last failed run: stage, message, how often, and whether it is over."""
+def _failure(found: dict[str, Any] | None, now: datetime) -> Failure | None:
     if not found or not found.get("at"):
         return None
     runs, over = found.get("runs", 1), found.get("over")
-    return {
-        "stage": str(found.get("stage") or "the start").capitalize(),
-        "error": printable(str(found.get("error"))),
-        "when": _stamp(found["at"]),
-        "runs": f", {runs} runs in a row" if runs > 1 else "",
-        "over": f"{_age(found['at'], now)}, and over since {_stamp(over)}" if over else "Still so",
-        "lasts": not over,
-    }
+    ago_words = age(found["at"], now)
+    return Failure(
+        stage=str(found.get("stage") or "the start").capitalize(),
+        error=printable(str(found.get("error"))),
+        when=_stamp(found["at"]),
+        runs=f", {runs} runs in a row" if runs > 1 else "",
+        over=f"{ago_words[:1].upper()}{ago_words[1:]}, and over since {_stamp(over)}"
+        if over
+        else "Still so",
+        lasts=not over,
+    )
 
 
 def _stamp(text: str) -> str:
@@ -259,14 +261,6 @@ def _stamp(text: str) -> str:
         return stamp(text)
     except ValueError:
         return "an unknown time"
-
-
-def _age(text: str, now: datetime) -> str:
-    told = age(text, now)
-    return f"{told[:1].upper()}{told[1:]}"
-
-
-# ---------------------------------------------------------------- the data
 
 
 def _data_card(context: PageContext) -> dict[str, Any] | None:
@@ -345,9 +339,6 @@ def _quarantine(context: PageContext, entries: list[dict[str, Any]]) -> list[dic
     ]
 
 
-# ---------------------------------------------------------------- drift
-
-
 def _watched(seen: dict[str, Any]) -> str:
     """When the monitor looked last, and against what."""
     if not seen["measured_at"]:
@@ -373,82 +364,92 @@ def _drifted(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- times, versions, disk, log
+@dataclass(frozen=True)
+class StageTimes:
+    """How long a stage took the last times when it had work to do."""
+
+    stage: str
+    seconds: str
+    curve: str
+    words: str
 
 
-def times(found: dict[str, Any]) -> list[dict[str, str]]:
-    """How long each stage took the last times when it had work to do."""
-    recent = found.get("recent") or {}
-    told = []
+def times(found: dict[str, Any]) -> list[StageTimes]:
+    """The stages in the order of a run; those without a time are left out."""
+    recent, known = found.get("recent") or {}, []
     for stage in (name for name in STAGES if isinstance(found.get(name), dict)):
-        last = found[stage]
-        past = recent.get(stage) or [last["seconds"]]
-        told.append(
-            {
-                "stage": stage.capitalize(),
-                "seconds": _seconds(last["seconds"]),
-                "curve": seconds_curve(past),
-                "words": f"{counted(len(past), 'run')}, up to {_seconds(max(past))}",
-            }
-        )
-    return told
+        last = found[stage]["seconds"]
+        past = recent.get(stage) or [last]
+        words = f"{counted(len(past), 'run')}, up to {_seconds(max(past))}"
+        known.append(StageTimes(stage.capitalize(), _seconds(last), seconds_curve(past), words))
+    return known
 
 
 def _seconds(number: float) -> str:
     return f"{number:.2f}\u00a0s" if number < 10 else f"{number:.0f}\u00a0s"
 
 
-def versions(found: dict[str, Any], now: datetime) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Versions:
+    """lines: (package, installed version, whether a newer one is out); others: also newer."""
+
+    lines: list[tuple[str, str, str]]
+    others: str
+    when: str
+
+
+def versions(found: dict[str, Any], now: datetime) -> Versions:
     """The installed versions, and which newer ones are out as far as that was looked up."""
     newer = {one["package"]: one["latest"] for one in found.get("outdated", [])}
-    known = found.get("status") == "known"
-    told = [
-        (name, version, f"{newer[name]} is out" if name in newer else "newest" if known else "")
-        for name in PACKAGES
-        if (version := _version(name))
-    ]
-    others = sorted(name for name in newer if not any(name == shown for shown, _, _ in told))
-    when = found.get("measured_at")
-    return {
-        "lines": [("Python", platform.python_version(), ""), *told],
-        "others": enumerated(others),
-        "when": f"Looked up {age(when, now)}."
+    known, when = found.get("status") == "known", found.get("measured_at")
+    lines = [("Python", platform.python_version(), "")]
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            note = f"{newer[name]} is out" if name in newer else "newest" if known else ""
+            lines.append((name, metadata.version(name), note))
+    shown = [name for name, _, _ in lines]
+    return Versions(
+        lines,
+        enumerated(sorted(name for name in newer if name not in shown)),
+        f"Looked up {age(when, now)}."
         if when and known
         else f"Newer versions are not known: {found.get('reason') or 'never looked up'}.",
-    }
+    )
 
 
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
+@dataclass(frozen=True)
+class Disk:
+    words: str
+    full: bool
 
 
-def _disk(folder: Path) -> dict[str, Any]:
+def _disk(folder: Path) -> Disk:
     """How full the disk is that keeps the state."""
     try:
         found = shutil.disk_usage(folder if folder.exists() else folder.parent)
     except OSError:
-        return {"words": "not known", "full": False}
+        return Disk("not known", False)
     share = found.used / max(found.used + found.free, 1)
     free = f"{found.free / 1e9:,.1f} of {found.total / 1e9:,.1f} GB free"
-    return {"words": f"{free}, {100 * share:.0f} % used", "full": share > 0.9}
+    return Disk(f"{free}, {100 * share:.0f} % used", share > 0.9)
 
 
-def _sent(context: PageContext) -> dict[str, Any]:
-    """The last messages that went out, newest first, and how many still wait."""
-    state, now = context.file(context.config.alerts), context.now
-    told = [
-        {
-            "at": stamp(one["at"], now.date()),
-            "by": one["by"],
-            "what": printable(one["event"].replace("_", " ")),
-        }
+@dataclass(frozen=True)
+class Sent:
+    """The last messages that went out, newest first, how many wait, and whether any is wanted."""
+
+    lines: list[tuple[str, str, str]]
+    waiting: int
+    wanted: bool
+
+
+def _sent(context: PageContext) -> Sent:
+    state, today = context.file(context.config.alerts), context.now.date()
+    lines = [
+        (stamp(one["at"], today), printable(one["event"].replace("_", " ")), one["by"])
         for one in state.get("sent", [])[: -SHOWN_SENT - 1 : -1]
     ]
-    waiting = len(state.get("waiting", []))
-    return {"lines": told, "waiting": waiting, "wanted": is_wanted(context.config)}
+    return Sent(lines, len(state.get("waiting", [])), is_wanted(context.config))
 
 
 def _tail(path: Path) -> str:

@@ -34,7 +34,7 @@ PAGES = {
     "/client?name=" + quote_plus(HOSTILE[0]): "<script>",
     "/trust": "Of 100 clients we listed, 62 left",
     "/decisions": "is near its limit",
-    "/status": "Running: the last look was",
+    "/status": "Running: the last run was",
     "/states": "What each state means",
 }
 # A state's name -> address in the world where it holds, HTTP status, what is to be read.

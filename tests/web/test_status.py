@@ -1,4 +1,4 @@
-"""The page Status: is it running, the week of ticks, the last failure, the data, drift, times."""
+"""The page Status: is it running, the week of runs, the last failure, the data, drift, times."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def test_never_run_says_so_and_what_to_type(own: Project) -> None:
     assert "No run has ended well yet" in text and "make cron" in text
 
 
-def test_an_idle_look_is_told_from_a_run_with_work(own: Project) -> None:
+def test_an_idle_run_is_told_apart_from_one_with_work(own: Project) -> None:
     write_marker(own, started=finished(200.5), finished=finished(200))
     beat(own, 4)
     text = page_of(own)
-    assert "Running: the last look was 4 minutes ago and had nothing to do" in text
+    assert "Running: the last run was 4 minutes ago and had nothing to do" in text
     assert "took 30 seconds. Its outcome, “kept”: no news." in text
     write_marker(own, started=finished(5), finished=finished(4))
-    assert "the last look was 4 minutes ago and kept" in page_of(own)
+    assert "the last run was 4 minutes ago and kept" in page_of(own)
 
 
 def test_late_is_said_first_and_says_what_to_type(own: Project) -> None:
@@ -135,33 +135,35 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return project.config.ticks.read_bytes()
 
 
-def test_the_strip_says_what_became_of_every_expected_tick(raw: bytes) -> None:
+def test_the_strip_says_what_became_of_every_expected_run(raw: bytes) -> None:
     found = status.week(raw, NOW)
-    days = {day.name: (day.bad, day.words) for day in found["days"]}
+    days = {day.name: (day.bad, day.words) for day in found.days}
     assert list(days)[0] == "Tue 24 Nov" and list(days)[-1] == "Wed 18 Nov"
     assert days["Tue 24 Nov"] == ("", "1 ok and 60 idle")
     assert days["Sun 22 Nov"] == ("15 missing (04:10 to 06:30)", "129 idle")
     assert days["Thu 19 Nov"] == ("3 failed (02:10 to 02:30)", "141 idle")
     assert days["Wed 18 Nov"] == ("", "144 idle")
-    assert found["counts"] == (
-        "Of 925 expected ticks 1 had something to do, 906 were idle, 3 failed and 15 are missing."
+    assert found.counts == (
+        "Of 925 expected runs 1 had something to do, 906 were idle, 3 failed and 15 are missing."
     )
 
 
-def test_a_tick_that_may_still_come_is_not_missing(raw: bytes) -> None:
+def test_a_run_that_may_still_come_is_not_missing(raw: bytes) -> None:
     later = NOW + timedelta(minutes=10)
-    assert "Of 925 " in status.week(raw, later)["counts"]
-    assert "16 are missing" in status.week(raw, later + timedelta(minutes=10))["counts"]
+    assert "Of 925 " in status.week(raw, later).counts
+    assert "16 are missing" in status.week(raw, later + timedelta(minutes=10)).counts
 
 
-def test_before_the_ring_there_is_nothing_to_miss(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_before_the_run_log_there_is_nothing_to_miss(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     project = deployed_copy(tmp_path_factory)
     runlog.begin(project.config.ticks)
     runlog.note(project.config.ticks, runlog.IDLE, NOW.timestamp(), NOW.timestamp())
     found = status.week(project.config.ticks.read_bytes(), NOW)
-    assert found["counts"].startswith("Of 1 expected ticks 0 had something to do, 1 were idle")
-    assert found["days"][3].words == "nothing noted"
-    assert not status.week(b"", NOW)["known"]
+    assert found.counts.startswith("Of 1 expected runs 0 had something to do, 1 were idle")
+    assert found.days[3].words == "nothing noted"
+    assert not status.week(b"", NOW).known
 
 
 @pytest.mark.parametrize(
@@ -185,10 +187,10 @@ def test_each_word_has_a_shape_of_its_own() -> None:
     assert strip.ok.startswith("M10 10") and strip.missing.startswith("M70 10")
 
 
-def test_without_a_ring_the_page_says_that_nothing_is_noted(own: Project) -> None:
+def test_without_a_run_log_the_page_says_that_nothing_is_noted(own: Project) -> None:
     beat(own, 4)
     own.config.ticks.unlink(missing_ok=True)
-    assert "No tick has been noted yet" in page_of(own)
+    assert "No run has been noted yet" in page_of(own)
 
 
 # ---------------------------------------------------------------- the data
@@ -267,9 +269,9 @@ def test_times_have_a_past(own: Project) -> None:
     assert len(kept["recent"]["ingestion"]) >= 2
     last = kept["ingestion"]["seconds"]
     assert kept["recent"]["ingestion"][-1] == pytest.approx(last, abs=0.001)
-    told = {one["stage"]: one for one in status.times(kept)}
-    assert told["Ingestion"]["seconds"] == f"{last:.2f}\u00a0s"
-    assert "runs, up to" in told["Ingestion"]["words"]
+    shown = {one.stage: one for one in status.times(kept)}
+    assert shown["Ingestion"].seconds == f"{last:.2f}\u00a0s"
+    assert "runs, up to" in shown["Ingestion"].words
 
 
 def test_no_more_than_twelve_times_are_kept(own: Project) -> None:
@@ -298,12 +300,12 @@ def test_versions_say_which_newer_ones_are_out() -> None:
         },
         NOW,
     )
-    notes = {name: note for name, _, note in found["lines"]}
-    assert (notes["numpy"], notes["flask"], found["others"]) == ("99.1 is out", "newest", "odd")
-    assert found["when"] == "Looked up 3 hours ago."
+    notes = {name: note for name, _, note in found.lines}
+    assert (notes["numpy"], notes["flask"], found.others) == ("99.1 is out", "newest", "odd")
+    assert found.when == "Looked up 3 hours ago."
     unknown = status.versions({"status": "unknown", "reason": "no index", "outdated": []}, NOW)
-    assert unknown["when"] == "Newer versions are not known: no index."
-    assert {note for _, _, note in unknown["lines"]} == {""}
+    assert unknown.when == "Newer versions are not known: no index."
+    assert {note for _, _, note in unknown.lines} == {""}
 
 
 def test_what_was_sent_is_listed_newest_first_and_what_waits_is_counted(own: Project) -> None:
