@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from risk.config import Config, Outcome
     from risk.data.snapshot import DataVersion
-    from risk.decide.policies import EvaluationResult
+    from risk.decide.decision import EvaluationResult
     from risk.model.model import Model
     from risk.run.journal import Journal
 
@@ -229,11 +229,11 @@ def _told(config: Config, *, explain: bool) -> Outcome:
         found = entries(config)
         return Outcome(
             history_table(found) if found else "nothing was decided yet",
-            {"history": [vars(entry) for entry in found]},
+            {"history": [entry.to_json() for entry in found]},
         )
     last = last_decision(config)
     text = explain_entry(last) if last else "nothing was decided yet"
-    return Outcome(text, vars(last) if last else {})
+    return Outcome(text, last.to_json() if last else {})
 
 
 def _replayed(config: Config, folder: str, policies: list[str], delay: int) -> Outcome:
@@ -284,7 +284,7 @@ def _foretold(config: Config) -> Outcome:
     verdict, reason = look.decision.verdict, look.decision.reason
     words = {"held": "would be held", "fault": "would be held by a data fault"}
     text = f"{words.get(verdict, f'would {verdict}')}: {reason}\n  {ingested.text}".rstrip()
-    return Outcome(text, {"verdict": verdict, "reason": reason, "evidence": look.entry})
+    return Outcome(text, {"verdict": verdict, "reason": reason, "evidence": _evidence_of(look)})
 
 
 def _tick(config: Config, chosen: argparse.Namespace) -> Outcome:
@@ -380,7 +380,7 @@ class Run:
         look = self._look(held=held)
         if look.completes:
             later = self._look(held=held)
-            look = later if later.entry else look
+            look = later if later.record else look
         version = current_version(self.config)
         if look.alarm:
             self.journal.note(look.alarm)
@@ -412,7 +412,7 @@ class Run:
             reason=decision.reason,
             release=version,
             ingested=ingested.data,
-            evidence=look.entry,
+            evidence=_evidence_of(look),
             notes=self.journal.notes,
         )
 
@@ -446,7 +446,7 @@ class Run:
         from risk.drift.state import issue_key
         from risk.releases import pause_for, read_deployment
 
-        pause_for(self.config, [issue_key(fault) for fault in look.faults])
+        pause_for(self.config, [issue_key(fault) for fault in look.issues])
         return bool(read_deployment(self.config).paused)
 
     def _look(self, *, held: bool) -> EvaluationResult:
@@ -463,8 +463,8 @@ class Run:
             self._redeploy()
         version = current_version(self.config)
         self._remember(look, version)
-        if look.entry and version is not None:
-            record_deployment(self.config, look.entry["key"], version)
+        if look.record and version is not None:
+            record_deployment(self.config, look.record.key, version)
         return look
 
     def _mend_history(self) -> None:
@@ -484,10 +484,8 @@ class Run:
         from risk.files import utc_now
         from risk.record.history import Entry, record
 
-        if look.entry:
-            evidence = tuple(look.entry["evidence"])
-            known = look.entry | {"evidence": evidence, "at": utc_now(), "after": version}
-            record(self.config, Entry(**known))
+        if look.record:
+            record(self.config, Entry(**vars(look.record), at=utc_now(), after=version))
 
     def _replace(self, model: Model) -> None:
         """Deploy the model that the evidence chose."""
@@ -575,6 +573,10 @@ def _decided(
         return evaluate(config, held=held, commit=commit)
     fault = None if version is None or held else data_pause_since_deployment(config, judged)
     return fault or evaluate_plain(config, judged, held=held)
+
+
+def _evidence_of(look: EvaluationResult) -> dict[str, Any]:
+    return look.record.to_json() if look.record else {}
 
 
 def _begin_evidence(config: Config) -> None:

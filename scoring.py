@@ -96,7 +96,7 @@ def _cross_validated(config: Config, model: Model, test: TestRows) -> dict[str, 
 
     rows = training_rows(config)
     # A model chosen by evidence may be of fewer rows than there are: they are those of its recipe.
-    chosen = "look" in model.lineage
+    chosen = "evaluation" in model.lineage
     same = ("data_sha256", "recipe") if chosen else ("data_sha256", "recipe", "rows", "exits")
     if any(model.lineage.get(key) != rows.lineage[key] for key in same):
         raise PipelineError(

@@ -47,7 +47,7 @@ KINDS = (
 )
 OURS = ("fast", "certified")
 FILES, ROWS, FEATURES = 22, 600, 5
-REACTIONS = ("swap", "jump", "back", "roll back")
+REACTIONS = ("promote", "switch", "revert", "roll back")
 T95 = 1.96
 PAST, TRUTH = 39, 40
 
@@ -251,7 +251,7 @@ def undone(seed: int) -> int | None:
         rows = stream.rows(period)
         said = said_by(contest, stream.whole.rows(rows), rows.size)
         outcome = compare(contest, stream.experts(looks), rows, said)
-        if outcome.action in (*REACTIONS, "growth"):
+        if outcome.action in (*REACTIONS, "scheduled retrain"):
             return (period - PAST) * size
         contest = outcome.contest
     return None

@@ -70,9 +70,9 @@ class Manifest(TypedDict):
     test_sha256: str
     # Where the evidence chose the model: the evaluation, what it did, and the release whose model
     # this one has below its recalibration.
-    look: NotRequired[str]
+    evaluation: NotRequired[str]
     action: NotRequired[str]
-    ranking: NotRequired[int]
+    base_model: NotRequired[int | None]
 
 
 def _manifest_file(folder: Path) -> StateFile:
@@ -102,7 +102,7 @@ class Release:
 
 def base_version(manifest: Manifest) -> int:
     """The release whose model this one has, but for recalibrations since."""
-    return manifest.get("ranking") or manifest["version"]
+    return manifest.get("base_model") or manifest["version"]
 
 
 class OpenRelease:

@@ -7,6 +7,7 @@ from typing import Any
 
 from conftest import Project
 
+from risk.decide.decision import ChallengerEvidence
 from risk.files import with_checksum
 from risk.model.measures import wilson
 from risk.record.history import Entry, record
@@ -129,8 +130,10 @@ def write_outcomes(project: Project, found: dict[str, Any]) -> None:
 # ---------------------------------------------------------------- decisions
 
 
-def bet(name: str, own: float, limit: float, **more: Any) -> dict[str, Any]:
-    return {"name": name, "E": own, "limit": limit, "brier": 0.171, "brier_served": 0.1843, **more}
+def bet(name: str, e_value: float, threshold: float, **more: Any) -> ChallengerEvidence:
+    """What the rows say for a challenger: since the last deployment where rows_needed is given."""
+    alone = "rows_needed" not in more
+    return ChallengerEvidence(name, e_value, threshold, 0.171, 0.1843, alone=alone, **more)
 
 
 def entry(number: int, **changed: Any) -> Entry:
@@ -175,7 +178,7 @@ PAST = (
     entry(
         4,
         verdict="deploy",
-        action="swap",
+        action="promote",
         after=2,
         reason="the challenger is better",
         evidence=(bet("challenger", 12.4, 10.0, rows_needed=0),),

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from risk.config import Config
+from risk.decide.decision import BY_HAND
 from risk.drift.state import last_evaluation
-from risk.record.history import BY_HAND, Entry, entries
+from risk.record.history import Entry, entries
 from risk.releases import DATA_QUALITY, current_version, read_deployment
 from risk.run.journal import LATE_SECONDS, Journal
 
@@ -137,9 +138,7 @@ def _entry_event(entry: Entry) -> list[Event]:
         return [Event("by_hand", entry.key, f"{entry.action}: {entry.reason}")]
     if entry.after is None or entry.after == entry.before:
         return []
-    place = f" in place of version {entry.before}" if entry.before else ""
-    text = f"version {entry.after}{place} ({entry.action}): {entry.reason}"
-    return [Event("deployed", entry.key, text)]
+    return [Event("deployed", entry.key, f"{entry.sentence}; {entry.reason}")]
 
 
 def _cut_off(journal: Journal, *, knows: bool) -> list[Event]:

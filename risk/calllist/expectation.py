@@ -50,7 +50,8 @@ def past_levels(config: Config) -> list[dict[str, Any]]:
         looks = entries(config, PAST_LOOKS)
     except PipelineError:  # it will be told where decisions are shown
         return []
-    return [look.details["level"] for look in looks if look.details.get("level")]
+    found = (look.details.get("calibration_in_the_large") for look in looks)
+    return [one for one in found if one]
 
 
 def share_outside(clients: list[dict[str, Any]]) -> float:

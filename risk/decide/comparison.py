@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from risk.decide.decision import NONE, RECALIBRATE, REVERT, ROLL_BACK
 from risk.decide.evidence import (
     IDENTITY,
     NEWEST,
@@ -205,7 +206,7 @@ def compare(
 def predicted_before(batch: Batch, judgement: Judgement) -> np.ndarray:
     """What the model that is served from now on said of these rows without having seen them."""
     known = {**batch.challengers, **batch.former, NEWEST: batch.crossed}
-    said = known.get(judgement.target) if judgement.action != "none" else None
+    said = known.get(judgement.target) if judgement.action != NONE else None
     return batch.served if said is None else said
 
 
@@ -214,9 +215,11 @@ def apply_judgement(
 ) -> ComparisonResult:
     """What the judgement makes of the contest."""
     fresh = refit(after, experts, rule)
-    if judgement.action == "none":
+    if judgement.action == NONE:
         model = fresh.served if fresh.layer != after.layer else None
-        return ComparisonResult(fresh, judgement, "layer" if model else "none", model, None, fresh)
+        return ComparisonResult(
+            fresh, judgement, RECALIBRATE if model else NONE, model, None, fresh
+        )
     model, judged = model_to_deploy(fresh, before, judgement, experts)
     new = promote(fresh, model, judgement, experts, rule)
     return ComparisonResult(new, judgement, judgement.action, new.served, judged, fresh)
@@ -254,7 +257,7 @@ def promote(
     kept = dict(list(former.items())[: rule.former if contest.policy == "fast" else 1])
     standing = after_deployment(contest.standing, judgement.action)
     new = replace(contest, champion=model, layer=IDENTITY, former=kept, standing=standing)
-    if judgement.action in ("back", "roll back"):
+    if judgement.action in (REVERT, ROLL_BACK):
         new = replace(new, name=judgement.target)
     return _refit_recalibrations(new, experts, rule)
 

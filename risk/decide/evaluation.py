@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,6 +37,17 @@ from risk.decide.comparison import (
     refit,
     start_comparison,
 )
+from risk.decide.decision import (
+    DEPLOY,
+    KEEP,
+    NEW_BASE_MODELS,
+    NONE,
+    RECALIBRATE,
+    WAIT,
+    Decision,
+    DecisionRecord,
+    EvaluationResult,
+)
 from risk.decide.evidence import (
     RULE,
     Judgement,
@@ -46,19 +57,9 @@ from risk.decide.evidence import (
     risks,
     rows_lacking,
 )
-from risk.decide.policies import (
-    DEPLOY,
-    KEEP,
-    WAIT,
-    Decision,
-    EvaluationResult,
-    data_pause,
-    numbered,
-    paused_by_hand,
-)
+from risk.decide.policies import data_pause, numbered, paused_by_hand
 from risk.decide.state import (
     MODEL_PREFIX,
-    NEW_BASE_MODELS,
     DecisionState,
     read_decision_state,
     read_forecasts,
@@ -78,7 +79,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 EVIDENCE_POLICIES = ("fast", "certified")
-RECALIBRATE = "layer"
 # How many of the newest looks a model learned from, where not from all.
 LEARNED = {"newest rows": 1, "last file": 1, "last three files": 3}
 
@@ -104,11 +104,12 @@ def _complete(
     config: Config, table: Snapshot, book: DecisionState, manifest: Manifest
 ) -> EvaluationResult:
     """The book's last look, with what is not deployed of it yet."""
-    entry, decided = book.entry, book.due != "none" and manifest.get("look") != book.look
-    verdict = Decision(entry["verdict"], entry["reason"], judged=True)
+    record, decided = book.record, book.due != NONE and manifest.get("evaluation") != book.look
+    assert record is not None  # an evaluation that is due has one
+    verdict = Decision(record.verdict, record.reason, judged=True)
     model = _to_deploy(config, book) if decided else None
-    alarm = entry["details"]["alarm"]
-    return EvaluationResult(verdict, table.stand, model, entry, alarm, completes=True)
+    alarm = record.details["alarm"]
+    return EvaluationResult(verdict, table.stand, model, record, alarm, completes=True)
 
 
 def _current_state(
@@ -118,7 +119,7 @@ def _current_state(
     book = read_decision_state(config)
     if book is None:
         return _new_state(config, table, model, manifest, {}, ())
-    ours = manifest["version"] == book.release or manifest.get("look") == book.look
+    ours = manifest["version"] == book.release or manifest.get("evaluation") == book.look
     same = book.contest.policy == config.policy and book.recipe == config.model
     # A store that was deleted and filled again counts its ticks from the deployed model's.
     same_store = book.stands[-1].number <= table.stand.number
@@ -151,14 +152,14 @@ def _new_state(
     if not rows.height:
         rows, start = table.known, table.stand
     experts = Candidates(_known_of(config, rows, table.schema, (start,)))
-    name = f"{MODEL_PREFIX}{manifest.get('ranking') or manifest['version']}"
+    name = f"{MODEL_PREFIX}{manifest.get('base_model') or manifest['version']}"
     alike = {
         key: kept for key, kept in former.items() if key != name and kept.columns == model.columns
     }
     kept = dict(list(alike.items())[: RULE.former if config.policy == "fast" else 1])
     contest = start_comparison(config.policy, model, name, experts, kept)
     return DecisionState(
-        look=f"opened {manifest['version']} {config.policy} {config.model}",
+        look=f"start {manifest['version']} {config.policy} {config.model}",
         contest=contest,
         release=manifest["version"],
         recipe=config.model,
@@ -234,17 +235,16 @@ def _judge(
     outcome, refused = _guard(config, book, outcome, experts, fresh)
     after = _state_after(config, table, book, outcome, experts, manifest)
     after, alarm = _against_base_rate(after, book, labels, said["served"], outcome.action)
-    entry = _entry(config, book, after, outcome, labels, refused, told, alarm)
-    entry["details"] |= {
-        "level": calibration_in_the_large(risks(said["served"]), labels),
-        "auc_interval": auc_interval(labels, outcome.seen),
-    }
-    after = replace(after, entry=entry)
+    record = _record(config, book, after, outcome, labels, refused, told, alarm)
+    shift = calibration_in_the_large(risks(said["served"]), labels)
+    record.details["calibration_in_the_large"] = shift
+    record.details["auc_interval"] = auc_interval(labels, outcome.seen)
+    after = replace(after, record=record)
     if commit:
         after = write_decision_state(config, *_with_forecasts(config, table, book, after))
     model = _to_deploy(config, after) if outcome.model is not None else None
-    decision = Decision(entry["verdict"], entry["reason"], judged=True)
-    return EvaluationResult(decision, table.stand, model, entry, alarm)
+    decision = Decision(record.verdict, record.reason, judged=True)
+    return EvaluationResult(decision, table.stand, model, record, alarm)
 
 
 def _fresh_rows(table: Snapshot, book: DecisionState) -> np.ndarray:
@@ -391,7 +391,7 @@ def _state_after(
 ) -> DecisionState:
     """The book after the look, before its forecasts."""
     contest, stand = outcome.contest, table.stand
-    crown = outcome.action not in ("none", RECALIBRATE)
+    crown = outcome.action not in (NONE, RECALIBRATE)
     if crown and not contest.champion.checks:
         learned = _learned_from(outcome, experts.known.ages)
         champion = _described(config, contest.champion, experts, table, learned)
@@ -446,10 +446,10 @@ def _to_deploy(config: Config, book: DecisionState) -> Model:
         "data_version": stand.number,
         "day": stand.day,
         "horizon_days": stand.horizon_days,
-        "look": book.look,
+        "evaluation": book.look,
         "action": action,
-        "layer": {"intercept": contest.layer[0], "slope": contest.layer[1]},
-        "ranking": None if action in NEW_BASE_MODELS else book.ranking,
+        "recalibration": {"intercept": contest.layer[0], "slope": contest.layer[1]},
+        "base_model": None if action in NEW_BASE_MODELS else book.ranking,
     }
     return replace(contest.served, lineage=contest.champion.lineage | lineage)
 
@@ -470,7 +470,7 @@ def _against_base_rate(
             f"alarm: {before.contest.name} does worse than the share of exits alone (Brier "
             f"{brier(labels, p):.3f} against {brier(labels, base):.3f} on the new rows)"
         )
-    if action not in ("none", RECALIBRATE):
+    if action not in (NONE, RECALIBRATE):
         rate = after.contest.champion.lineage.get("base_rate") or before.base_rate
         return replace(
             after, better=Martingale(), worse=Martingale(), base_rate=rate, proven=proven
@@ -478,7 +478,7 @@ def _against_base_rate(
     return replace(after, better=better, worse=worse, proven=proven), alarm
 
 
-def _entry(
+def _record(
     config: Config,
     book: DecisionState,
     after: DecisionState,
@@ -487,31 +487,28 @@ def _entry(
     refused: str,
     told: int,
     alarm: str,
-) -> dict[str, Any]:
-    """The look for the history; the version deployed is known only afterwards."""
+) -> DecisionRecord:
+    """The evaluation for the history; the version deployed is known only afterwards."""
     contest = after.contest
-    moved = (
-        "the level of its risks is moved to the new rows" if outcome.action == RECALIBRATE else ""
-    )
-    return {
-        "key": f"look {after.look}",
-        "data_version": after.stands[-1].number,
-        "policy": config.policy,
-        "verdict": KEEP if outcome.action in ("none", RECALIBRATE) else DEPLOY,
-        "action": outcome.action,
-        "reason": "; ".join(filter(None, [outcome.judgement.reason, moved, refused, alarm])),
-        "rows": int(labels.size),
-        "exits": int(labels.sum()),
-        "before": after.release,
-        "evidence": list(outcome.judgement.evidence),
-        "details": {
+    return DecisionRecord(
+        key=f"evaluation {after.look}",
+        data_version=after.stands[-1].number,
+        policy=config.policy,
+        verdict=KEEP if outcome.action in (NONE, RECALIBRATE) else DEPLOY,
+        action=outcome.action,
+        reason="; ".join(filter(None, [outcome.judgement.reason, refused, alarm])),
+        rows=int(labels.size),
+        exits=int(labels.sum()),
+        before=after.release,
+        evidence=outcome.judgement.evidence,
+        details={
             **outcome.judgement.details,
-            "ranking": book.contest.name,
-            "layer": list(contest.layer),
+            "base_model": book.contest.name,
+            "recalibration": list(contest.layer),
             "scores": list(contest.standing.experts),
             "forecasts_judged": told,
             "labelled_rows": contest.standing.rows,
-            "looks": contest.standing.looks,
+            "evaluations": contest.standing.looks,
             "deployments": contest.standing.deployments,
             "refit_refused": refused,
             "guards": _guards(labels, outcome.judgement, refused),
@@ -519,7 +516,7 @@ def _entry(
             "provisional": not after.proven,
             "champion_sha256": _digest(contest.champion),
         },
-    }
+    )
 
 
 def _guards(labels: np.ndarray, judgement: Judgement, refused: str) -> list[str]:
@@ -609,6 +606,6 @@ def start_evidence(config: Config) -> None:
     with OpenRelease(config) as release:
         model, manifest = Model.from_bytes(release.verified("model.json")), release.manifest
     book = read_decision_state(config)
-    if book is not None and manifest.get("look") == book.look:
+    if book is not None and manifest.get("evaluation") == book.look:
         return
     _keep_forecasts(config, table, _current_state(config, table, model, manifest))

@@ -24,6 +24,16 @@ from typing import Any
 
 import numpy as np
 
+from risk.decide.decision import (
+    NONE,
+    PROMOTE,
+    REVERT,
+    ROLL_BACK,
+    SCHEDULED,
+    SWITCH,
+    ChallengerEvidence,
+    Details,
+)
 from risk.model.logistic import expit, logit
 from risk.model.measures import ONE_SIDED, brier, placements
 from risk.model.newton import regularised_fit
@@ -32,7 +42,7 @@ FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 IDENTITY = (0.0, 1.0)
 NEWEST = "newest rows"
 # What a deployment says of how the world moves: a way back takes the jump before it away.
-MOVES = {"swap": 1, "roll back": 1, "jump": 1, "back": -1}
+MOVES = {PROMOTE: 1, ROLL_BACK: 1, SWITCH: 1, REVERT: -1}
 LEAST_RISK = 1e-6
 SHIFT_PRIOR = 1.0
 WIDEST = 15.0  # log-odds beyond are counted as that when a layer or a level is fitted
@@ -147,16 +157,14 @@ class Batch:
 class Judgement:
     """What the rows say is to be done: the action, which model, why, and every number behind it.
 
-    action: "none", "swap", "growth", "jump" (to the fit on the newest rows), "back" (to a former
-    champion) or "roll back" (the same by "certified"); target: the model's name. evidence: of each
-    model, as compared() has it, with the rows still needed where bets add up over looks.
+    action: one of decision.py's; target: the name of the model that it is done with.
     """
 
     action: str
     target: str
     reason: str
-    evidence: tuple[dict[str, Any], ...]
-    details: dict[str, Any]
+    evidence: tuple[ChallengerEvidence, ...]
+    details: Details
 
 
 # ---------------------------------------------------------------- bets
@@ -317,28 +325,29 @@ def judge_fast(standing: Counters, batch: Batch, rule: Rule = RULE) -> tuple[Cou
         rows=standing.rows + y.size,
     )
     bar = promotion_threshold(after, rule)
-    main = _evidence_about("challenger", stakes.log_evidence, bar, y, p, q)
-    main["rows_needed"] = stakes.rows_needed(bar)
+    needed = stakes.rows_needed(bar)
+    main = _evidence_about("challenger", stakes.log_evidence, bar, y, p, q, rows_needed=needed)
     leaps, ranking = switches(batch, rule), gain_in_ranking(y, p, q)
     action, target, reason = _fast_action(after, main, leaps, ranking, rule)
-    details = {"rows_since_deployment": stakes.rows, "ranking_gain_at_most": ranking}
+    details = Details(rows_since_deployment=stakes.rows, ranking_gain_at_most=ranking)
     return after, Judgement(action, target, reason, (main, *leaps), details)
 
 
 def _evidence_about(
-    name: str, log_evidence: float, limit: float, y: np.ndarray, p: np.ndarray, q: np.ndarray
-) -> dict[str, Any]:
-    """One model against the champion, in numbers: E and what it must reach, Brier of both here."""
-    return {
-        "name": name,
-        "E": math.exp(min(log_evidence, 700.0)),
-        "limit": limit,
-        "brier": brier(y, q),
-        "brier_served": brier(y, p),
-    }
+    name: str,
+    log_evidence: float,
+    threshold: float,
+    y: np.ndarray,
+    p: np.ndarray,
+    q: np.ndarray,
+    **more: Any,
+) -> ChallengerEvidence:
+    """One model against the champion, in numbers."""
+    e_value = math.exp(min(log_evidence, 700.0))  # more is no float any more
+    return ChallengerEvidence(name, e_value, threshold, brier(y, q), brier(y, p), **more)
 
 
-def switches(batch: Batch, rule: Rule) -> list[dict[str, Any]]:
+def switches(batch: Batch, rule: Rule) -> list[ChallengerEvidence]:
     """What these rows alone say for each former champion and for the fit on these rows.
 
     Both sides are first put on the level of these rows, which the layer follows anyway; the fit on
@@ -354,41 +363,41 @@ def switches(batch: Batch, rule: Rule) -> list[dict[str, Any]]:
     limit, found = (1 + len(batch.former)) / rule.alpha, []
     for name, said in rivals.items():
         q = risks(said)
-        found.append(_evidence_about(name, log_mean_exp(betting_scores(y, p, q)), limit, y, p, q))
+        log_evidence = log_mean_exp(betting_scores(y, p, q))
+        found.append(_evidence_about(name, log_evidence, limit, y, p, q, alone=True))
     return found
 
 
 def _fast_action(
     standing: Counters,
-    main: dict[str, Any],
-    leaps: list[dict[str, Any]],
+    main: ChallengerEvidence,
+    leaps: list[ChallengerEvidence],
     ranking: float,
     rule: Rule,
 ) -> tuple[str, str, str]:
     """(action, target, reason) of "fast"."""
     leap = _best_switch(leaps, rule)
     if leap:
-        gain = leap["brier_served"] - leap["brier"]
-        what = "a model of these rows alone" if leap["name"] == NEWEST else leap["name"]
+        what = "a model of these rows alone" if leap.name == NEWEST else leap.name
         return (
-            "jump" if leap["name"] == NEWEST else "back",
-            leap["name"],
-            f"on these rows {what} is better by {gain:.3f} Brier, with evidence "
-            f"{_amount(leap['E'])} of the {leap['limit']:.0f} needed",
+            SWITCH if leap.name == NEWEST else REVERT,
+            leap.name,
+            f"on these rows {what} is better by {leap.gain:.3f} Brier, with evidence "
+            f"{_amount(leap.e_value)} of the {leap.threshold:.0f} needed",
         )
-    evidence = f"evidence {_amount(main['E'])} of the {main['limit']:g} needed"
+    evidence = f"evidence {_amount(main.e_value)} of the {main.threshold:g} needed"
     if ranking < 0:
-        return "none", "", f"the challenger ranks worse than the deployed model ({evidence})"
-    if main["E"] >= main["limit"]:
-        return "swap", "challenger", f"the challenger is better: {evidence}"
-    if _has_grown(standing, main["E"], rule):
+        return NONE, "", f"the challenger ranks worse than the deployed model ({evidence})"
+    if main.is_reached:
+        return PROMOTE, "challenger", f"the challenger is better: {evidence}"
+    if _has_grown(standing, main.e_value, rule):
         return (
-            "growth",
+            SCHEDULED,
             "challenger",
             f"the labelled rows grew from {standing.rows_then:,} to {standing.rows:,} and nothing "
             f"speaks against a model of all of them ({evidence})",
         )
-    return "none", "", f"{evidence} that the challenger is better; {rows_still_needed(main)}"
+    return NONE, "", f"{evidence} that the challenger is better; {rows_still_needed(main)}"
 
 
 def promotion_threshold(standing: Counters, rule: Rule = RULE) -> float:
@@ -405,17 +414,13 @@ def _is_too_soon(standing: Counters, rule: Rule) -> bool:
     return standing.deployments + 1 > rule.grow_share * (standing.looks + rule.grow_start)
 
 
-def _best_switch(leaps: list[dict[str, Any]], rule: Rule) -> dict[str, Any] | None:
+def _best_switch(leaps: list[ChallengerEvidence], rule: Rule) -> ChallengerEvidence | None:
     """The model to jump to, if one has the evidence and gains enough to be worth it.
 
     The fit on these rows must beat a former champion by a lead.
     """
-
-    def gain(leap: dict[str, Any]) -> float:
-        return float(leap["brier_served"] - leap["brier"])
-
-    sure = [one for one in leaps if one["E"] >= one["limit"] and gain(one) > rule.gap]
-    return max(sure, key=lambda one: gain(one) - rule.lead * (one["name"] == NEWEST), default=None)
+    sure = [one for one in leaps if one.is_reached and one.gain > rule.gap]
+    return max(sure, key=lambda one: one.gain - rule.lead * (one.name == NEWEST), default=None)
 
 
 def _has_grown(standing: Counters, evidence: float, rule: Rule) -> bool:
@@ -433,9 +438,9 @@ def _amount(evidence: float) -> str:
     return "over a million" if evidence > 1e6 else f"{evidence:,.2f}"
 
 
-def rows_still_needed(entry: dict[str, Any]) -> str:
+def rows_still_needed(one: ChallengerEvidence) -> str:
     """How many rows more, for a person."""
-    rows = entry["rows_needed"]
+    rows = one.rows_needed
     if rows is None:
         return "no evidence for it so far"
     return f"about {rows:,} rows more ({round(rows / 2.5):,} to {round(rows * 2.5):,})"
@@ -451,14 +456,15 @@ def judge_certified(
     y, p = batch.labels, risks(batch.served)
     rivals = batch.challengers | batch.former
     stakes: dict[str, Martingale] = {}
-    found: list[dict[str, Any]] = []
+    found: list[ChallengerEvidence] = []
     for name, said in rivals.items():
         q = risks(said)
         limit = certified_threshold(standing.swaps, len(batch.challengers), rule)
         limit = 1 / rule.alpha if name in batch.former else limit
         stakes[name] = one = _bet_by_margin(standing.stakes.get(name, Martingale()), y, p, q, rule)
-        entry = _evidence_about(name, one.log_evidence, limit, y, p, q)
-        found.append(entry | {"rows_needed": one.rows_needed(limit)})
+        needed = one.rows_needed(limit)
+        about = _evidence_about(name, one.log_evidence, limit, y, p, q, rows_needed=needed)
+        found.append(about)
     after = replace(
         standing,
         own=update_scores(standing.own, batch.own, y, rule),
@@ -466,10 +472,11 @@ def judge_certified(
         looks=standing.looks + 1,
         rows=standing.rows + y.size,
     )
-    best = max(found, key=lambda one: one["E"] / one["limit"])
-    ranking = gain_in_ranking(y, p, risks(rivals[best["name"]]))
+    best = max(found, key=lambda one: one.e_value / one.threshold)
+    ranking = gain_in_ranking(y, p, risks(rivals[best.name]))
     action, target, reason = _certified_action(best, ranking, batch)
-    details = {"rows_since_deployment": stakes[best["name"]].rows, "ranking_gain_at_most": ranking}
+    rows = stakes[best.name].rows
+    details = Details(rows_since_deployment=rows, ranking_gain_at_most=ranking)
     return after, Judgement(action, target, reason, tuple(found), details)
 
 
@@ -478,14 +485,16 @@ def certified_threshold(swaps: int, challengers: int, rule: Rule = RULE) -> floa
     return challengers / (rule.alpha * 6 / (math.pi**2 * (swaps + 1) ** 2))
 
 
-def _certified_action(best: dict[str, Any], ranking: float, batch: Batch) -> tuple[str, str, str]:
-    evidence = f"evidence {_amount(best['E'])} of the {best['limit']:,.0f} needed"
-    if best["E"] < best["limit"]:
-        return "none", "", f"{best['name']}: {evidence}; {rows_still_needed(best)}"
+def _certified_action(
+    best: ChallengerEvidence, ranking: float, batch: Batch
+) -> tuple[str, str, str]:
+    evidence = f"evidence {_amount(best.e_value)} of the {best.threshold:,.0f} needed"
+    if not best.is_reached:
+        return NONE, "", f"{best.name}: {evidence}; {rows_still_needed(best)}"
     if ranking < 0:
-        return "none", "", f"{best['name']} ranks worse than the deployed model ({evidence})"
-    action = "roll back" if best["name"] in batch.former else "swap"
-    return action, best["name"], f"{best['name']} is better: {evidence}"
+        return NONE, "", f"{best.name} ranks worse than the deployed model ({evidence})"
+    action = ROLL_BACK if best.name in batch.former else PROMOTE
+    return action, best.name, f"{best.name} is better: {evidence}"
 
 
 # ---------------------------------------------------------------- after a deployment
@@ -497,7 +506,7 @@ def after_deployment(standing: Counters, action: str) -> Counters:
     After a jump both layers begin alike: the rows have said nothing yet of a layer on them.
     """
     own = (0.0, 0.0)
-    if standing.experts and action in ("swap", "growth"):
+    if standing.experts and action in (PROMOTE, SCHEDULED):
         plain, recalibrated = standing.experts[0::2], standing.experts[1::2]
         own = (min(plain), min(recalibrated))
     return replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,20 @@ from risk.data.snapshot import (
     refuse_other_features,
 )
 from risk.data.store import read_state, today
+from risk.decide.decision import (
+    DEPLOY,
+    FAULT,
+    FIRST,
+    HELD,
+    KEEP,
+    NONE,
+    RETRAIN,
+    WAIT,
+    Decision,
+    DecisionRecord,
+    Details,
+    EvaluationResult,
+)
 from risk.drift.state import new_issues
 from risk.model.fit import check_enough
 from risk.model.measures import THRESHOLD, f1
@@ -28,17 +42,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from risk.drift.quality import DataQualityIssue
-
-KEEP, WAIT, DEPLOY, HELD, FAULT = "keep", "wait", "deploy", "held", "fault"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The verdict, why, and whether the new rows have been judged by it (else they wait)."""
-
-    verdict: str
-    reason: str
-    judged: bool
 
 
 @dataclass(frozen=True)
@@ -65,54 +68,33 @@ class Inputs:
     trainable: str = ""
 
 
-@dataclass(frozen=True)
-class EvaluationResult:
-    """What a look came to: the verdict, how far the data go, and what is to be deployed.
-
-    model: to be deployed, None if nothing (or if it is still to be trained). entry: for the
-    history, {} if there was nothing to decide. alarm: a sentence where the deployed model does
-    worse than the base rate, else "". completes: this is an earlier look, of a run that was cut
-    off before all that it decided was done; rows that came since are still to be looked at.
-    faults: those that hold everything until they are mended.
-    """
-
-    decision: Decision
-    stand: DataVersion
-    model: Model | None = None
-    entry: dict[str, Any] = field(default_factory=dict)
-    alarm: str = ""
-    completes: bool = False
-    faults: tuple[DataQualityIssue, ...] = ()
-
-
 def evaluate_plain(config: Config, judged: DataVersion, *, held: bool) -> EvaluationResult:
     """The verdict of a policy that weighs no evidence, and of every first deployment."""
     known, stand = _gather(config, judged, held=held)
     policy = config.policy if config.policy in ("raw", "always") else "never"
     decision = decide(policy, known)
-    decides = decision.verdict == DEPLOY or (known.rows and decision.judged)
-    return EvaluationResult(
-        decision, stand, entry=_entry(config, known, stand, decision) if decides else {}
-    )
+    if decision.verdict != DEPLOY and not (known.rows and decision.judged):
+        return EvaluationResult(decision, stand)
+    return EvaluationResult(decision, stand, record=_record(config, known, stand, decision))
 
 
-def _entry(config: Config, known: Inputs, stand: DataVersion, decision: Decision) -> dict[str, Any]:
+def _record(
+    config: Config, known: Inputs, stand: DataVersion, decision: Decision
+) -> DecisionRecord:
     """The verdict for the history; the version deployed is known only afterwards."""
     deploys = decision.verdict == DEPLOY
-    action = ("first" if known.deployed is None else "retrained") if deploys else "none"
-    return {
-        "key": f"look {stand.number} {stand.day}",
-        "data_version": stand.number,
-        "policy": config.policy,
-        "verdict": decision.verdict,
-        "action": action,
-        "reason": decision.reason,
-        "rows": known.rows,
-        "exits": known.exits,
-        "before": known.deployed,
-        "evidence": [],
-        "details": {"f1_of_deployed": known.deployed_f1, "f1_on_new_rows": known.fresh_f1},
-    }
+    return DecisionRecord(
+        key=f"evaluation {stand.number} {stand.day}",
+        data_version=stand.number,
+        policy=config.policy,
+        verdict=decision.verdict,
+        action=(FIRST if known.deployed is None else RETRAIN) if deploys else NONE,
+        reason=decision.reason,
+        rows=known.rows,
+        exits=known.exits,
+        before=known.deployed,
+        details=Details(f1_of_deployed=known.deployed_f1, f1_on_new_rows=known.fresh_f1),
+    )
 
 
 def decide(policy: str, known: Inputs) -> Decision:
@@ -144,9 +126,14 @@ def _pause_for_data(
     )
     decision = _waiting(FAULT, reason)
     known = Inputs(current_version(config), held=False)
-    entry = _entry(config, known, stand, decision) | {"key": f"fault {stand.number}"}
-    details = {"faults": [vars(fault) | {"columns": list(fault.columns)} for fault in faults]}
-    return EvaluationResult(decision, stand, entry=entry | {"details": details}, faults=faults)
+    record = replace(
+        _record(config, known, stand, decision),
+        key=f"fault {stand.number}",
+        details=Details(
+            faults=[vars(fault) | {"columns": list(fault.columns)} for fault in faults]
+        ),
+    )
+    return EvaluationResult(decision, stand, record=record, issues=faults)
 
 
 def _waiting(verdict: str, reason: str) -> Decision:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from risk.decide.comparison import Comparison, Forecasts, compare, forecast, start_comparison
+from risk.decide.decision import NEW_BASE_MODELS, NONE, RECALIBRATE
 from risk.decide.evidence import RULE, Rule, risks, rows_lacking
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.fit import enough
@@ -171,14 +172,14 @@ def _evaluate(
     before = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     outcome = compare(contest, experts, newest, before, rule)
     walk.reasons[looks[-1]] = outcome.judgement.reason
-    if outcome.action == "layer":
+    if outcome.action == RECALIBRATE:
         walk.layers += 1
-    elif outcome.action != "none":
+    elif outcome.action != NONE:
         walk.wrong += _was_wrong(stream, contest.served, outcome.contest.served, looks[-1])
         walk.deployments.append((looks[-1], outcome.action, outcome.judgement.reason))
         walk.replaced.append((contest.served, outcome.contest.served))
     new = outcome.contest
-    if outcome.action in ("swap", "growth", "jump"):
+    if outcome.action in NEW_BASE_MODELS:
         new = replace(new, name=f"version {len(walk.deployments) + 1}")
     return new
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from risk.config import Config, PipelineError
+from risk.decide.decision import NEW_BASE_MODELS, DecisionRecord
 from risk.files import checksum_holds, read_optional_json, with_checksum, write_atomic, write_json
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 KEPT_DATA_VERSIONS = 40  # an older row's weight is below 1e-12
 MODEL_PREFIX = "version "
-NEW_BASE_MODELS = ("swap", "growth", "jump")
 
 
 def _new_martingale() -> Martingale:
@@ -45,7 +45,7 @@ class DecisionState:
     the same at the champion's deployment. forecasted: the store's data version up to which
     unlabelled rows have forecasts. better, worse: the champion's bets against the base rate, and
     the base rate's
-    against it. proven: whether any champion has beaten the base rate. entry: the last look as the
+    against it. proven: whether any champion has beaten the base rate. record: the last look as the
     history has it.
     """
 
@@ -62,7 +62,7 @@ class DecisionState:
     better: Martingale = field(default_factory=_new_martingale)
     worse: Martingale = field(default_factory=_new_martingale)
     proven: bool = False
-    entry: dict[str, Any] = field(default_factory=dict)
+    record: DecisionRecord | None = None
 
     @property
     def ranking(self) -> int:
@@ -107,7 +107,7 @@ def record_deployment(config: Config, key: str, version: int) -> None:
     It may have another number than the look foresaw: one that is cut off leaves its own unused.
     """
     body = read_state_json(config)
-    if body.get("due") is None or body["entry"]["key"] != key:
+    if body.get("due") is None or body["record"]["key"] != key:
         return
     if body["due"] in NEW_BASE_MODELS:
         body["contest"]["name"] = f"{MODEL_PREFIX}{version}"
@@ -183,6 +183,7 @@ def _json_of(book: DecisionState) -> dict[str, Any]:
     body = {key: value for key, value in vars(book).items() if key not in ("contest", "stands")}
     body["stands"] = [asdict(stand) for stand in book.stands[-KEPT_DATA_VERSIONS:]]
     body |= {key: asdict(getattr(book, key)) for key in ("since", "better", "worse")}
+    body["record"] = book.record.to_json() if book.record else None
     return body | {"contest": _comparison_json(book.contest)}
 
 
@@ -205,6 +206,7 @@ def _state_from(body: dict[str, Any]) -> DecisionState:
     kept = {key: value for key, value in body.items() if key not in ("format", "checksum")}
     kept["stands"] = tuple(DataVersion(**stand) for stand in body["stands"])
     kept["since"] = DataVersion(**body["since"])
+    kept["record"] = DecisionRecord.from_json(body["record"]) if body["record"] else None
     kept |= {key: _martingale_from(body[key]) for key in ("better", "worse")}
     return DecisionState(**kept | {"contest": _comparison_from(body["contest"])})
 

@@ -62,7 +62,7 @@ def _reference(config: Config, model: Model) -> dict[str, Any]:
 
 def _of_same_ranking(config: Config, model: Model) -> dict[str, Any] | None:
     """The deployed release's reference, where the model ranks as its model does."""
-    ranking = model.lineage.get("ranking")
+    ranking = model.lineage.get("base_model")
     if ranking is None:
         return None
     try:
@@ -113,7 +113,7 @@ def raw_columns(rows: pl.DataFrame, model: Model) -> dict[str, np.ndarray]:
 
 def _ranked_risks(model: Model, rows: pl.DataFrame) -> np.ndarray:
     """The risks by the model's ranking, without the layer that moves their level. Shape (n,)."""
-    layer = model.lineage.get("layer") or {"intercept": 0.0, "slope": 1.0}
+    layer = model.lineage.get("recalibration") or {"intercept": 0.0, "slope": 1.0}
     log_odds = model.log_odds_of(raw_columns(rows, model), rows.height)
     return expit((log_odds - layer["intercept"]) / (layer["slope"] or 1.0))
 

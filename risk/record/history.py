@@ -15,6 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from risk.config import Config
 from risk.data.schema import printable
+from risk.decide.decision import (
+    BY_HAND,
+    RECALIBRATE,
+    ChallengerEvidence,
+    DecisionRecord,
+    leading,
+    sentence,
+    word,
+)
 from risk.files import checksum_holds, make_folder, sync_folder, with_checksum, write_json
 from risk.record.sqlite import Database
 
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 WIDTH = 120
-BY_HAND = "by hand"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY,
@@ -63,33 +71,33 @@ CREATE TABLE IF NOT EXISTS watched (
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One look that had something to decide, or a deployment by hand.
+class Entry(DecisionRecord):
+    """One evaluation that had something to decide, or what was done by hand.
 
-    key: the same look recorded again, after a crash, replaces itself.
-    at: UTC, ends in Z. data_version: the store's. rows, exits: the labelled rows judged in this
-    look. verdict: keep, wait, deploy, held, fault (of the data) or by hand.
-    action: first, none, swap, growth, jump, back, layer, roll back, rollback by hand, deployment by
-    hand or release hold.
-    before, after: the deployed version.
-    evidence: per challenger name, E, limit, brier, brier_served and rows_needed (None: no evidence
-    for it so far; absent: judged by these rows alone).
-    details: all else behind it; "guards" is shown to people, a list of texts or one text per name.
+    verdict: keep, wait, deploy, held, fault (of the data) or by hand. action: as decision.py has
+    it, or rollback by hand, deployment by hand or release hold. at: UTC, ends in Z. after: the
+    version deployed from then on.
     """
 
-    key: str
-    at: str
-    data_version: int
-    policy: str
-    verdict: str
-    action: str
-    reason: str
-    rows: int
-    exits: int
-    before: int | None
-    after: int | None
-    evidence: tuple[dict[str, Any], ...]
-    details: dict[str, Any]
+    at: str = ""
+    after: int | None = None
+
+    @property
+    def word(self) -> str:
+        """What was done, in a word or two."""
+        return word(self)
+
+    @property
+    def sentence(self) -> str:
+        """What became of the deployed model."""
+        return sentence(self, self.after)
+
+    @property
+    def why(self) -> str:
+        """The reason; of a recalibration first what it is: the reason alone is why no more was."""
+        if self.action == RECALIBRATE:
+            return f"{self.sentence}; {self.reason}"
+        return self.reason
 
 
 NAMES = tuple(field.name for field in fields(Entry))
@@ -140,7 +148,7 @@ def record_drift(
     30 columns weigh 13 kB a look (measured): ten years of daily looks 48 MB.
     """
     about = {"data_version": data_version, "version": version, "at": at}
-    values = [_plain(row) | about for row in rows]
+    values = [_printable(vars(row)) | about for row in rows]
     marks = ", ".join(f":{name}" for name in WATCHED)
     statement = f"INSERT OR REPLACE INTO watched ({', '.join(WATCHED)}) VALUES ({marks})"
     make_folder(config.state_folder)
@@ -150,13 +158,12 @@ def record_drift(
 
 def _sealed(entry: Entry) -> dict[str, Any]:
     """The entry as decision.json holds it; no text of its own can steer a terminal."""
-    return with_checksum(
-        json.loads(json.dumps({"format": FORMAT, **_plain(entry)}, allow_nan=False))
-    )
+    body = {"format": FORMAT, **_printable(entry.to_json())}
+    return with_checksum(json.loads(json.dumps(body, allow_nan=False)))
 
 
-def _plain(record: Entry | DriftRow) -> dict[str, Any]:
-    return {n: printable(v) if isinstance(v, str) else v for n, v in vars(record).items()}
+def _printable(body: dict[str, Any]) -> dict[str, Any]:
+    return {n: printable(v) if isinstance(v, str) else v for n, v in body.items()}
 
 
 def _history(config: Config) -> Database:
@@ -212,7 +219,7 @@ def _entry(config: Config, row: tuple[Any, ...]) -> Entry:
     if not whole:
         raise _history(config).damaged(f"the entry of {printable(str(kept['at']))}")
     values = {name: kept[name] for name in NAMES}
-    return Entry(**{**values, "evidence": tuple(values["evidence"])})
+    return Entry.from_json(values)
 
 
 # ---------------------------------------------------------------- shown
@@ -223,17 +230,8 @@ def history_table(entries: list[Entry]) -> str:
     if not entries:
         return "nothing was decided yet"
     head = ("when", "what", "version", "rows", "evidence", "why")
-    lines = [(e.at, _what(e), _change(e), f"{e.rows:,}", _leading(e), e.reason) for e in entries]
+    lines = [(e.at, e.word, _change(e), f"{e.rows:,}", _leading(e), e.why) for e in entries]
     return "\n".join(map(_cut, _aligned([head, *lines], right={3})))
-
-
-def _what(entry: Entry) -> str:
-    """wait; deploy, swap; rollback by hand."""
-    if entry.action == "none":
-        return "data fault" if entry.verdict == "fault" else entry.verdict
-    if entry.verdict == BY_HAND:
-        return entry.action
-    return f"{entry.verdict}, {entry.action}"
 
 
 def _change(entry: Entry) -> str:
@@ -243,11 +241,11 @@ def _change(entry: Entry) -> str:
 
 
 def _leading(entry: Entry) -> str:
-    """The challenger that is nearest to its limit."""
-    if not entry.evidence:
+    """The challenger that is nearest to its threshold."""
+    lead = leading(entry.evidence)
+    if lead is None:
         return ""
-    lead = max(entry.evidence, key=lambda one: one["E"] / one["limit"])
-    return f"{printable(lead['name'])} {_number(lead['E'])} of {_number(lead['limit'])}"
+    return f"{printable(lead.name)} {_number(lead.e_value)} of {_number(lead.threshold)}"
 
 
 def _number(value: float) -> str:
@@ -275,25 +273,25 @@ def explain_entry(entry: Entry) -> str:
     """Why this look did what it did: the reason, each challenger's evidence, guards, versions."""
     judged = f"{entry.rows:,} labelled rows, {entry.exits:,} exits"
     parts = [
-        f"{entry.at}: {_what(entry)} (policy {entry.policy}, {judged})\n{entry.reason}",
+        f"{entry.at}: {entry.word} (policy {entry.policy}, {judged})\n{entry.reason}",
         "\n".join(_challengers(entry.evidence)),
         "\n".join(f"guard: {text}" for text in _guards(entry.details.get("guards"))),
-        _versions(entry),
+        f"{entry.sentence}.",
     ]
     return "\n\n".join(filter(None, parts))
 
 
-def _challengers(evidence: tuple[dict[str, Any], ...]) -> list[str]:
+def _challengers(evidence: tuple[ChallengerEvidence, ...]) -> list[str]:
     if not evidence:
         return []
-    head = ("challenger", "E", "limit", "Brier", "served", "rows still needed")
+    head = ("challenger", "e-value", "threshold", "Brier", "deployed", "rows still needed")
     lines = [
         (
-            printable(one["name"]),
-            _number(one["E"]),
-            _number(one["limit"]),
-            _brier(one.get("brier")),
-            _brier(one.get("brier_served")),
+            printable(one.name),
+            _number(one.e_value),
+            _number(one.threshold),
+            _brier(one.brier),
+            _brier(one.brier_deployed),
             _needed(one),
         )
         for one in evidence
@@ -305,13 +303,13 @@ def _brier(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _needed(one: dict[str, Any]) -> str:
+def _needed(one: ChallengerEvidence) -> str:
     """The forecast's own spread, a factor of 2.5 either way, is part of it."""
-    if one["E"] >= one["limit"]:
-        return "none: the limit is reached"
-    if "rows_needed" not in one:
+    if one.is_reached:
+        return "none: the threshold is reached"
+    if one.alone:
         return "none: judged by these rows alone"
-    rows = one["rows_needed"]
+    rows = one.rows_needed
     if rows is None:
         return "no evidence for it so far"
     return f"about {rows:,.0f} ({rows / 2.5:,.0f} to {2.5 * rows:,.0f})"
@@ -321,13 +319,3 @@ def _guards(guards: Any) -> list[str]:
     if isinstance(guards, dict):
         guards = [f"{name}: {text}" for name, text in guards.items()]
     return [printable(str(text)) for text in guards or ()]
-
-
-def _versions(entry: Entry) -> str:
-    if entry.after is None:
-        return "no version is deployed"
-    if entry.before is None:
-        return f"version {entry.after} is the first"
-    if entry.before == entry.after:
-        return f"version {entry.after} stays"
-    return f"version {entry.after} took the place of version {entry.before}"

@@ -416,17 +416,16 @@ def _decision(entry: Entry | None) -> dict[str, Any] | None:
     """The last look that decided something; None before the first."""
     if entry is None:
         return None
-    action = "" if entry.action == "none" else f", {entry.action}"
     return {
-        "what": f"{entry.verdict}{action}",
+        "what": entry.word,
         "at": _moment(entry.at),
-        "reason": entry.reason,
+        "reason": entry.why,
         "judged": f"{entry.rows:,} labelled rows, {entry.exits:,} exits; policy {entry.policy}",
         "evidence": [
             {
-                "name": printable(one["name"]),
-                "E": _number(float(one["E"])),
-                "limit": _number(float(one["limit"])),
+                "name": printable(one.name),
+                "E": _number(one.e_value),
+                "limit": _number(one.threshold),
             }
             for one in entry.evidence
         ],

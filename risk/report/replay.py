@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = {"never": "#8c959f", "always, all past": BLUE, "always, last file": "#0b2a5b"}
-MARKS = {"swap": "s", "growth": "o", "jump": "^", "back": "v", "roll back": "v"}
+MARKS = {"promote": "s", "scheduled retrain": "o", "switch": "^", "revert": "v", "roll back": "v"}
 LEAST_PERIODS = 3
 
 

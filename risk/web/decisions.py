@@ -10,8 +10,19 @@ from typing import Any
 
 from risk.config import PipelineError
 from risk.data.schema import printable
+from risk.decide.decision import (
+    BY_HAND,
+    FAULT,
+    NONE,
+    RECALIBRATE,
+    REVERT,
+    ROLL_BACK,
+    ChallengerEvidence,
+    action_word,
+    leading,
+)
 from risk.record import history
-from risk.record.history import BY_HAND, Entry
+from risk.record.history import Entry
 from risk.releases import Release, current_version, kept_releases, read_deployment
 from risk.web import notices
 from risk.web.context import PageContext
@@ -28,20 +39,14 @@ from risk.words import age, counted, evidence_number, stamp
 
 PER_PAGE, NEAR = 50, 0.3
 QUIET = ("keep", "wait")
-# Action -> what it is called; a verdict without an action is called by its own word.
-WORDS = {
-    "first": "first model",
-    "swap": "swap",
-    "growth": "growth",
-    "jump": "jump",
-    "back": "back",
-    "layer": "level moved",
-    "roll back": "roll back",
-    "rollback by hand": "rollback by hand",
-    "deployment by hand": "by hand",
-    "release hold": "hold released",
+GONE_BACK = ("rollback by hand", ROLL_BACK, REVERT)
+SHAPES = {  # the sign beside the word, where it is not that of a deployment
+    "rollback by hand": "back",
+    ROLL_BACK: "back",
+    REVERT: "back",
+    RECALIBRATE: "keep",
+    "release hold": "hand",
 }
-SHAPES = {"rollback by hand": "back", "roll back": "back", "back": "back", "release hold": "hand"}
 
 
 def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
@@ -76,10 +81,11 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
 
 
 RULES = {
-    "fast": "A challenger takes over when its line reaches the limit. Rings are of one look’s rows "
-    "alone: a model of just these rows, or a former one, which takes over at a limit of its own.",
-    "certified": "After each swap the next limit is higher: however often we look, a model that is "
-    "no worse is replaced with a chance of at most 5 %.",
+    "fast": "A challenger takes over when its line reaches the threshold. Rings are of one "
+    "evaluation’s rows alone: a model of just these rows, or a former one, with a threshold of "
+    "its own.",
+    "certified": "After each promotion the next threshold is higher: however often we look, a "
+    "model that is no worse is replaced with a chance of at most 5 %.",
 }
 
 
@@ -115,37 +121,24 @@ def _heading(context: PageContext, last: Entry | None, found: int, damage: Notic
     if deployment.paused:
         why = "by hand" if deployment.by_hand else "by a data fault"
         return f"Model {version} is held {why}"
-    if last.after == version and last.before != version and last.action != "layer":
-        return f"Model {version} {_took_over(last)}"
-    lead = _leading(last)
+    if last.after == version and last.before != version:
+        return last.sentence
+    lead = leading(last.evidence)
     if lead is None:
         return f"Model {version} stays"
-    if lead["E"] >= NEAR * lead["limit"]:
-        return f"Model {version} stays, and {_named(lead)} is near its limit"
-    return f"Model {version} stays: no challenger is near its limit"
-
-
-def _took_over(last: Entry) -> str:
-    if last.before is None:
-        return "is the first"
-    why = {"growth": "it has learned from many more rows"}
-    return f"took over from {last.before}: {why.get(last.action, 'it predicts better')}"
-
-
-def _leading(entry: Entry) -> dict[str, Any] | None:
-    """The challenger that is nearest to its limit."""
-    if not entry.evidence:
-        return None
-    return max(entry.evidence, key=lambda one: one["E"] / one["limit"])
+    if lead.e_value >= NEAR * lead.threshold:
+        return f"Model {version} stays, and {_named(lead)} is near its threshold"
+    return f"Model {version} stays: no challenger is near its threshold"
 
 
 def _about_last(last: Entry, now: datetime) -> dict[str, str]:
     """When the last look was, and what it said, in words."""
-    lead = _leading(last)
+    lead = leading(last.evidence)
     told = ""
     if lead:
-        told = f"Nearest to its limit is {_named(lead)}: E = {evidence_number(lead['E'])}, "
-        told += f"and it takes {evidence_number(lead['limit'])}."
+        told = f"Nearest to its threshold is {_named(lead)}: its e-value is "
+        told += f"{evidence_number(lead.e_value)}, and it takes "
+        told += f"{evidence_number(lead.threshold)}."
     return {
         "when": stamp(last.at),
         "age": age(last.at, now),
@@ -154,18 +147,18 @@ def _about_last(last: Entry, now: datetime) -> dict[str, str]:
     }
 
 
-def _named(one: dict[str, Any]) -> str:
+def _named(one: ChallengerEvidence) -> str:
     """The challenger's name in a sentence."""
-    return "the challenger" if one["name"] == "challenger" else f"“{printable(one['name'])}”"
+    return "the challenger" if one.name == "challenger" else f"“{printable(one.name)}”"
 
 
-def needed(one: dict[str, Any]) -> str:
+def needed(one: ChallengerEvidence) -> str:
     """How many more rows with outcomes it would take, with the spread of that guess."""
-    if one["E"] >= one["limit"]:
-        return "The limit is reached."
-    if "rows_needed" not in one:
-        return "By the rows of this look alone."
-    rows = one["rows_needed"]
+    if one.is_reached:
+        return "The threshold is reached."
+    if one.alone:
+        return "By the rows of this evaluation alone."
+    rows = one.rows_needed
     if rows is None:
         return "There is no evidence for it so far."
     return (
@@ -248,7 +241,7 @@ def looks_of(
     kept: Sequence[Entry], files: dict[int, list[tuple[str, str]]], now: datetime
 ) -> list[Look]:
     """The entries, oldest first, as looks, newest first, with the files since the one before."""
-    widest = max((one["limit"] for e in kept for one in e.evidence), default=10.0)
+    widest = max((one.threshold for e in kept for one in e.evidence), default=10.0)
     ticks = [0, *(entry.data_version for entry in kept)]
     return [
         _look(
@@ -266,21 +259,20 @@ def looks_of(
 
 
 def _look(entry: Entry, files: list[tuple[str, str]], widest: float, now: datetime) -> Look:
-    lead = _leading(entry)
-    word, shape = verdict_of(entry)
+    lead, shape = leading(entry.evidence), shape_of(entry)
     return Look(
         at=stamp(entry.at),
         age=age(entry.at, now),
-        word=word,
+        word=entry.word,
         shape=shape,
         alert=shape in ("back", "held"),
         change=change_of(entry),
-        reason=_sentence(entry.reason) if entry.verdict != "fault" else entry.reason,
-        own=evidence_number(lead["E"]) if lead else "",
-        limit=evidence_number(lead["limit"]) if lead else "",
-        lead=printable(lead["name"]) if lead else "",
-        scale=evidence_scale(lead["E"], lead["limit"], widest) if lead else None,
-        over=bool(lead and lead["E"] >= lead["limit"]),
+        reason=_sentence(entry.why) if entry.verdict != FAULT else entry.why,
+        own=evidence_number(lead.e_value) if lead else "",
+        limit=evidence_number(lead.threshold) if lead else "",
+        lead=printable(lead.name) if lead else "",
+        scale=evidence_scale(lead.e_value, lead.threshold, widest) if lead else None,
+        over=bool(lead and lead.is_reached),
         rows=entry.rows,
         exits=entry.exits,
         evidence=[_challenger(one) for one in entry.evidence],
@@ -291,19 +283,15 @@ def _look(entry: Entry, files: list[tuple[str, str]], widest: float, now: dateti
     )
 
 
-def verdict_of(entry: Entry) -> tuple[str, str]:
-    """(the word, the shape beside it)."""
-    if entry.verdict == "fault":
-        return "data fault", "held"
+def shape_of(entry: Entry) -> str:
+    """The sign beside the word."""
+    if entry.verdict == FAULT:
+        return "held"
     if entry.action in SHAPES:
-        return WORDS[entry.action], SHAPES[entry.action]
-    if entry.action == "layer":
-        return WORDS[entry.action], "keep"
+        return SHAPES[entry.action]
     if entry.verdict == BY_HAND:
-        return WORDS.get(entry.action, entry.action), "hand"
-    if entry.action == "none" or not WORDS.get(entry.action):
-        return entry.verdict, entry.verdict
-    return WORDS[entry.action], "deploy"
+        return "hand"
+    return entry.verdict if entry.action == NONE else "deploy"
 
 
 def change_of(entry: Entry) -> str:
@@ -316,13 +304,13 @@ def change_of(entry: Entry) -> str:
     return f"{entry.before} → {entry.after}"
 
 
-def _challenger(one: dict[str, Any]) -> dict[str, str]:
+def _challenger(one: ChallengerEvidence) -> dict[str, str]:
     return {
-        "name": printable(one["name"]),
-        "own": evidence_number(one["E"]),
-        "limit": evidence_number(one["limit"]),
-        "brier": _brier(one.get("brier")),
-        "served": _brier(one.get("brier_served")),
+        "name": printable(one.name),
+        "own": evidence_number(one.e_value),
+        "limit": evidence_number(one.threshold),
+        "brier": _brier(one.brier),
+        "served": _brier(one.brier_deployed),
         "needed": needed(one),
     }
 
@@ -362,16 +350,8 @@ def charted(kept: Sequence[Entry], today: date) -> EvidenceChart | None:
         [
             EvidencePoint(
                 stamp(entry.at, today).rpartition(" ")[0].rpartition(" ")[0],
-                {
-                    printable(o["name"]): (o["E"], o["limit"])
-                    for o in entry.evidence
-                    if _since_mark(o)
-                },
-                {
-                    printable(o["name"]): (o["E"], o["limit"])
-                    for o in entry.evidence
-                    if not _since_mark(o)
-                },
+                _points(entry, alone=False),
+                _points(entry, alone=True),
                 _mark(entry),
             )
             for entry in kept
@@ -380,16 +360,20 @@ def charted(kept: Sequence[Entry], today: date) -> EvidenceChart | None:
     )
 
 
-def _since_mark(one: dict[str, Any]) -> bool:
-    """Whether it is of all rows since the evidence began; else of this look's rows alone."""
-    return "rows_needed" in one
+def _points(entry: Entry, *, alone: bool) -> dict[str, tuple[float, float]]:
+    """Name -> (e-value, threshold), of all rows since the last deployment or of these alone."""
+    return {
+        printable(one.name): (one.e_value, one.threshold)
+        for one in entry.evidence
+        if one.alone is alone
+    }
 
 
 def _mark(entry: Entry) -> str:
-    """Words where the evidence began anew, "" where it goes on: also where the level moved."""
+    """Words where the evidence began anew, "" where it goes on: also over a recalibration."""
     if entry.action == "release hold":
         return "hold released"
-    if entry.action in ("layer", "none") or entry.after is None:
+    if entry.action in (RECALIBRATE, NONE) or entry.after is None:
         return ""
     older = entry.before is not None and entry.after < entry.before
     return f"back to {entry.after}" if older else f"model {entry.after}"
@@ -400,13 +384,13 @@ def _chart_words(kept: Sequence[Entry]) -> str:
     judged = [entry for entry in kept if entry.evidence]
     if not judged:
         return ""
-    lead = _leading(judged[-1])
+    lead = leading(judged[-1].evidence)
     assert lead
     changes = sum(entry.before != entry.after for entry in judged)
     return (
         f"Evidence on a log axis over {counted(len(judged), 'look')}, {changes} of which changed "
-        f"the model. The last one’s best stands at {evidence_number(lead['E'])} of "
-        f"{evidence_number(lead['limit'])}"
+        f"the model. The last one’s best stands at {evidence_number(lead.e_value)} of "
+        f"{evidence_number(lead.threshold)}"
     )
 
 
@@ -417,11 +401,11 @@ def _released(context: PageContext, kept: Sequence[Entry]) -> list[dict[str, str
     """The kept releases, newest first."""
     current, past = current_version(context.config), read_deployment(context.config).former
     why = {
-        entry.after: WORDS.get(entry.action, "")
+        entry.after: entry.word
         for entry in kept
-        if entry.after != entry.before and entry.action not in SHAPES
+        if entry.after != entry.before and entry.action not in GONE_BACK
     }
-    undone = {e.before for e in kept if e.action in ("roll back", "rollback by hand", "back")}
+    undone = {e.before for e in kept if e.action in GONE_BACK}
     lines = []
     for release in reversed(_kept_releases(context)):
         m, version = release.manifest, release.version
@@ -439,7 +423,7 @@ def _released(context: PageContext, kept: Sequence[Entry]) -> list[dict[str, str
                 "version": str(version),
                 "at": stamp(m["deployed_at"]),
                 "state": state,
-                "why": why.get(version) or WORDS.get(m.get("action") or "", "–"),
+                "why": why.get(version) or action_word(m.get("action") or "") or "–",
                 "rows": f"{m['rows']:,}",
                 "f1": f"{m['f1']:.3f}",
                 "digest": m["files"]["model.json"][:8],

@@ -25,7 +25,7 @@ def test_test_data_of_before_a_change_do_not_keep_everybody_off_the_call_list(
     manifest = made.json("production_deployment/manifest.json")
     listing = made.json("models/clients_at_risk.json")
 
-    assert world.action(said) == "jump"
+    assert world.action(said) == "switch"
     assert manifest["auc_interval"][0] < 0.5
     last = last_decision(made.config)
     assert last is not None and last.details["auc_interval"][0] > 0.6
@@ -46,10 +46,10 @@ def test_a_look_at_another_version_says_nothing_of_this_one(tmp_path: Path) -> N
     ("action", "target", "who"),
     [
         ("none", "", "served"),
-        ("swap", "challenger", "challenger"),
-        ("growth", "challenger", "challenger"),
-        ("jump", NEWEST, "crossed"),
-        ("back", "version 1", "former"),
+        ("promote", "challenger", "challenger"),
+        ("scheduled retrain", "challenger", "challenger"),
+        ("switch", NEWEST, "crossed"),
+        ("revert", "version 1", "former"),
     ],
 )
 def test_what_is_served_next_is_judged_by_what_it_said_unseen(

@@ -306,7 +306,7 @@ def test_a_look_judges_what_was_said_and_nothing_else(
     outcome = looked(contest, third, said)
 
     y, clients = third.labels[newest], third.clients[newest]
-    cross = contests.crossed(list(contest.terms), third, newest, folds_of(clients))
+    cross = contests.cross_fitted(list(contest.terms), third, newest, folds_of(clients))
     step = judge_fast if policy == "fast" else judge_certified
     batch = batch_of(contest, y, said, clients, cross if policy == "fast" else None)
     standing, judgement = step(contest.standing, batch)
@@ -351,7 +351,7 @@ def test_the_fit_on_the_newest_rows_is_asked_only_where_there_are_enough(
 
     outcome = compare(fast, Candidates(third), newest, said)
 
-    names = [one["name"] for one in outcome.judgement.evidence]
+    names = [one.name for one in outcome.judgement.evidence]
     assert names == ["challenger", "version 3", "version 2"] + [NEWEST] * named
     assert outcome.judgement.details["rows_since_deployment"] == rows
     assert outcome.contest.standing.rows == third.labels.size  # those not bet on are learned from
@@ -376,7 +376,7 @@ def test_the_forecasts_of_then_are_judged_and_not_those_of_now(
 
     y = third.labels[newest_of(third)]
     brier = float(np.mean((risks(then["rival challenger"]) - y) ** 2))
-    assert outcome.judgement.evidence[0]["brier"] == pytest.approx(brier)
+    assert outcome.judgement.evidence[0].brier == pytest.approx(brier)
 
 
 # ---------------------------------------------------------------- what the judgement makes of it
@@ -386,7 +386,7 @@ def test_without_a_deployment_only_the_layer_moves(fast: Comparison, third: Labe
     outcome = apply_judgement(fast, fast, verdict("none"), Candidates(third), RULE)
 
     own = outcome.contest.own
-    assert outcome.action == "layer" and outcome.judged is None
+    assert outcome.action == "recalibrate" and outcome.judged is None
     assert outcome.contest.layer == mean_recalibration(own, fast.standing.own) != IDENTITY
     assert (
         outcome.model == outcome.contest.served == recalibrate(fast.champion, outcome.contest.layer)
@@ -395,7 +395,9 @@ def test_without_a_deployment_only_the_layer_moves(fast: Comparison, third: Labe
     assert outcome.contest.former == fast.former
 
 
-@pytest.mark.parametrize(("away", "action"), [(0.0, "none"), (0.019, "none"), (0.03, "layer")])
+@pytest.mark.parametrize(
+    ("away", "action"), [(0.0, "none"), (0.019, "none"), (0.03, "recalibrate")]
+)
 def test_a_layer_that_hardly_moves_is_nothing_to_deploy(
     fast: Comparison, third: LabelledRows, away: float, action: str
 ) -> None:
@@ -405,7 +407,7 @@ def test_a_layer_that_hardly_moves_is_nothing_to_deploy(
     outcome = apply_judgement(before, before, verdict("none"), Candidates(third), RULE)
 
     assert outcome.action == action and (outcome.model is None) == (action == "none")
-    assert outcome.contest.layer == ((a, c) if action == "layer" else before.layer)
+    assert outcome.contest.layer == ((a, c) if action == "recalibrate" else before.layer)
 
 
 def test_certified_serves_its_champion_as_it_was_proven(
@@ -417,7 +419,7 @@ def test_certified_serves_its_champion_as_it_was_proven(
     assert outcome.contest.own[1] != IDENTITY
 
 
-@pytest.mark.parametrize("action", ["swap", "growth"])
+@pytest.mark.parametrize("action", ["promote", "scheduled retrain"])
 def test_a_swap_deploys_the_refit_and_names_the_model_that_was_bet_on(
     fast: Comparison, third: LabelledRows, action: str
 ) -> None:
@@ -442,7 +444,7 @@ def test_a_swap_deploys_the_refit_and_names_the_model_that_was_bet_on(
 
 
 def test_a_jump_deploys_the_fit_on_the_newest_rows(fast: Comparison, third: LabelledRows) -> None:
-    outcome = apply_judgement(fast, fast, verdict("jump", NEWEST), Candidates(third), RULE)
+    outcome = apply_judgement(fast, fast, verdict("switch", NEWEST), Candidates(third), RULE)
 
     assert outcome.contest.champion == Candidates(third).model("last")
     assert outcome.judged is None
@@ -452,7 +454,7 @@ def test_a_jump_deploys_the_fit_on_the_newest_rows(fast: Comparison, third: Labe
 def test_going_back_takes_the_former_champion_out_of_the_former_ones(
     fast: Comparison, third: LabelledRows
 ) -> None:
-    outcome = apply_judgement(fast, fast, verdict("back", "version 2"), Candidates(third), RULE)
+    outcome = apply_judgement(fast, fast, verdict("revert", "version 2"), Candidates(third), RULE)
 
     assert outcome.contest.champion == fast.former["version 2"]
     assert outcome.contest.name == "version 2" and outcome.judged is None
@@ -467,7 +469,7 @@ def test_a_certified_swap_deploys_the_refit_of_its_rival(
     certified: Comparison, third: LabelledRows, target: str
 ) -> None:
     outcome = apply_judgement(
-        certified, certified, verdict("swap", target), Candidates(third), RULE
+        certified, certified, verdict("promote", target), Candidates(third), RULE
     )
 
     assert outcome.contest.champion == Candidates(third).model(CERTIFIED_CHALLENGERS[target])
@@ -480,7 +482,7 @@ def test_a_certified_recalibration_keeps_the_ranking(
     certified: Comparison, third: LabelledRows
 ) -> None:
     outcome = apply_judgement(
-        certified, certified, verdict("swap", RECALIBRATED), Candidates(third), RULE
+        certified, certified, verdict("promote", RECALIBRATED), Candidates(third), RULE
     )
 
     champion = certified.champion
@@ -504,7 +506,7 @@ def test_a_certified_rollback_swaps_the_two_champions(
 def test_the_judged_model_can_be_crowned_in_place_of_a_refused_refit(
     fast: Comparison, third: LabelledRows
 ) -> None:
-    said = verdict("swap", "challenger")
+    said = verdict("promote", "challenger")
     outcome = apply_judgement(fast, fast, said, Candidates(third), RULE)
     model, judged = model_to_deploy(outcome.refitted, fast, said, Candidates(third))
     assert judged is not None and model == outcome.contest.champion
@@ -522,7 +524,7 @@ def test_former_champions_are_kept_within_limits_the_newest_first(
     contest, experts, target = started(policy), Candidates(third), "challenger"
 
     for version in range(5, 9):
-        new = promote(contest, fitted(200, seed=version), verdict("swap", target), experts, RULE)
+        new = promote(contest, fitted(200, seed=version), verdict("promote", target), experts, RULE)
         contest = replace(new, name=f"version {version}")
 
     assert list(contest.former) == [f"version {at}" for at in (7, 6)][:most]
@@ -534,12 +536,12 @@ def test_a_name_never_stands_for_two_models(third: LabelledRows) -> None:
     contest, experts = started("fast"), Candidates(third)
     models = {"version 4": contest.champion}
     for version in (5, 6):
-        new = promote(contest, fitted(200, seed=version), verdict("swap", ""), experts, RULE)
+        new = promote(contest, fitted(200, seed=version), verdict("promote", ""), experts, RULE)
         contest = replace(new, name=f"version {version}")
         models[contest.name] = contest.champion
 
     for target in ("version 4", "version 5", "version 4", "version 6"):
-        contest = promote(contest, models[target], verdict("back", target), experts, RULE)
+        contest = promote(contest, models[target], verdict("revert", target), experts, RULE)
         assert contest.name == target not in contest.former
         held = contest.former | {contest.name: contest.champion}
         assert held.keys() == models.keys()
@@ -549,7 +551,7 @@ def test_a_name_never_stands_for_two_models(third: LabelledRows) -> None:
 def test_the_champion_of_now_is_kept_where_a_former_one_bears_its_name(third: LabelledRows) -> None:
     contest = started("fast", former={"version 4": fitted(200, seed=1)})
 
-    new = promote(contest, fitted(200, seed=2), verdict("swap", ""), Candidates(third), RULE)
+    new = promote(contest, fitted(200, seed=2), verdict("promote", ""), Candidates(third), RULE)
 
     assert new.former == {"version 4": contest.champion}
 
@@ -570,10 +572,10 @@ def test_a_world_that_turns_over_is_jumped_to_and_back_again() -> None:
             continue
         outcome = looked(contest, known)
         contest = outcome.contest
-        if outcome.action in ("swap", "growth", "jump"):
+        if outcome.action in ("promote", "scheduled retrain", "switch"):
             contest = replace(contest, name=f"version {len(actions) + 2}")
         actions.append(outcome.action)
 
-    assert actions[2] == "jump" and actions[4] == "back"
-    assert "jump" not in actions[:2] and "back" not in actions[:2]
+    assert actions[2] == "switch" and actions[4] == "revert"
+    assert "switch" not in actions[:2] and "revert" not in actions[:2]
     assert contest is not None and contest.name not in contest.former

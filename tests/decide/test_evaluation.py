@@ -48,7 +48,7 @@ from risk.releases import kept_releases
 from scoring import score
 from training import train
 
-NEW_RANKING = ("swap", "jump", "back", "roll back")
+NEW_RANKING = ("promote", "switch", "revert", "roll back")
 FEATURES = ["orders", "visits"]
 
 
@@ -160,7 +160,7 @@ def test_nothing_changes_the_ranking_while_nothing_is_wrong(started: Project) ->
 
 
 def test_an_abrupt_change_is_answered_within_two_files(walk: Walk) -> None:
-    assert {"swap", "jump"} & set(walk.actions[3:5])
+    assert {"promote", "switch"} & set(walk.actions[3:5])
     rows = clients(400, 55, flip=True)
     exited = np.array([int(row[-1]) for row in rows])
     risks = release_model(walk.project, after(walk, 4)).probabilities(table(400, 55, flip=True))
@@ -168,11 +168,11 @@ def test_an_abrupt_change_is_answered_within_two_files(walk: Walk) -> None:
 
 
 def test_the_former_champion_comes_back_with_its_world(walk: Walk) -> None:
-    assert walk.actions[5] == "back"
+    assert walk.actions[5] == "revert"
     manifest = walk.project.json("production_deployment/manifest.json")
-    assert manifest["action"] == "back"
-    assert manifest["ranking"] in (1, 2, 3)
-    assert book(walk.project).contest.name == f"version {manifest['ranking']}"
+    assert manifest["action"] == "revert"
+    assert manifest["base_model"] in (1, 2, 3)
+    assert book(walk.project).contest.name == f"version {manifest['base_model']}"
 
 
 def after(walk: Walk, at: int) -> int:
@@ -190,27 +190,27 @@ def test_the_manifest_carries_the_look_its_action_the_layer_and_the_ranking(walk
     for release in kept_releases(walk.project.config):
         manifest, entry = release.manifest, looks[release.version]
         if release.version > 1:
-            assert f"look {manifest['look']}" == entry.key
+            assert f"evaluation {manifest['evaluation']}" == entry.key
             assert manifest["action"] == entry.action
-            assert set(manifest["layer"]) == {"intercept", "slope"}
-            assert list(manifest["layer"].values()) == entry.details["layer"]
-            new = entry.action in ("swap", "jump", "growth")
-            assert (manifest["ranking"] is None) == new
+            assert set(manifest["recalibration"]) == {"intercept", "slope"}
+            assert list(manifest["recalibration"].values()) == entry.details["recalibration"]
+            new = entry.action in ("promote", "switch", "scheduled retrain")
+            assert (manifest["base_model"] is None) == new
 
 
 def test_a_layer_moves_the_level_and_leaves_the_order_of_the_clients(walk: Walk) -> None:
-    assert walk.actions[2] == "layer"
+    assert walk.actions[2] == "recalibrate"
     manifests = {
         release.version: release.manifest for release in kept_releases(walk.project.config)
     }
     number, rows = after(walk, 2), table(500, 77)
-    ranking, layer = manifests[number]["ranking"], manifests[number]["layer"]
+    ranking, layer = manifests[number]["base_model"], manifests[number]["recalibration"]
     old = release_model(walk.project, ranking).log_odds(rows)
     new = release_model(walk.project, number).log_odds(rows)
     assert ranking < number
     assert np.argsort(old).tolist() == np.argsort(new).tolist()
     assert float(np.mean(expit(new) - expit(old))) > 0.03
-    before = manifests[ranking]["layer"]
+    before = manifests[ranking]["recalibration"]
     bare = (old - before["intercept"]) / before["slope"]
     assert np.abs(layer["intercept"] + layer["slope"] * bare - new).max() < 1e-9
 
@@ -236,7 +236,7 @@ def test_pickle_json_model_and_reasons_of_every_release_agree(walk: Walk) -> Non
         check=True,
     )
 
-    assert {r.manifest.get("action") for r in kept} >= {"layer", "jump", "back"}
+    assert {r.manifest.get("action") for r in kept} >= {"recalibrate", "switch", "revert"}
     for release, risks in zip(kept, json.loads(done.stdout), strict=True):
         model = release_model(walk.project, release.version)
         assert np.abs(model.probabilities(rows) - risks).max() < 1e-12
@@ -268,10 +268,10 @@ def test_certified_deploys_nothing_without_proof_and_a_clear_change_is_proof(
 
     assert [action(one) for one in quiet] == ["none", "none"]
     assert undisturbed == 1
-    assert "swap" in [action(one) for one in loud]
-    entry = next(entry for entry in history(certified) if entry.action == "swap")
-    assert max(one["E"] / one["limit"] for one in entry.evidence) >= 1
-    assert certified.json("production_deployment/manifest.json")["action"] == "swap"
+    assert "promote" in [action(one) for one in loud]
+    entry = next(entry for entry in history(certified) if entry.action == "promote")
+    assert max(one.e_value / one.threshold for one in entry.evidence) >= 1
+    assert certified.json("production_deployment/manifest.json")["action"] == "promote"
 
 
 # ---------------------------------------------------------------- labels that come later
@@ -285,7 +285,7 @@ def said_in(project: Project, name: str, rows: list[str]) -> tuple[Outcome, dict
         told.update(said=said, present=contest, raw=experts.known.rows(newest), rows=newest.size)
         return risk.decide.comparison.compare(contest, experts, newest, said)
 
-    with mock.patch.object(risk.decide.evaluation, "look", spy):
+    with mock.patch.object(risk.decide.evaluation, "compare", spy):
         return tick(project, name, rows), told
 
 
@@ -372,7 +372,7 @@ def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_m
     later = today + datetime.timedelta(days=4)
     with (
         mock.patch("risk.data.snapshot.today", return_value=later),
-        mock.patch.object(risk.decide.evaluation, "look", spy),
+        mock.patch.object(risk.decide.evaluation, "compare", spy),
     ):
         matured = full_look(project)
 
@@ -494,7 +494,7 @@ def test_a_deployment_by_hand_is_held_and_the_model_before_it_is_a_former_champi
 
     assert held.data["outcome"] == "held" and f"version {number} was chosen by hand" in held.text
     assert judged.data["evidence"]["rows"] == 60
-    assert judged.data["evidence"]["details"]["ranking"] == f"version {number}"
+    assert judged.data["evidence"]["details"]["base_model"] == f"version {number}"
     assert last.contest.name in book(started).contest.former
     assert [e.action for e in history(started)][-3:-1] == ["deployment by hand", "release hold"]
 
@@ -549,9 +549,9 @@ def guarded(project: Project, refit: Model, flip: bool) -> tuple[LookOutcome, st
     experts = Candidates(known)
     contest = start_comparison("fast", GOOD, "version 1", experts, {})
     contest = replace(contest, layer=(0.0, 1.0))
-    judgement = Judgement("swap", "challenger", "it is better", (), {})
+    judgement = Judgement("promote", "challenger", "it is better", (), {})
     new = replace(contest, champion=refit, name="version 2")
-    outcome = LookOutcome(new, judgement, "swap", refit, FAIR, contest)
+    outcome = LookOutcome(new, judgement, "promote", refit, FAIR, contest)
     present = replace(book(project), contest=contest)
     return _guard(project.config, present, outcome, experts, np.arange(200))
 
@@ -614,7 +614,7 @@ def test_a_judged_model_that_is_deployed_says_which_rows_it_learned_from(
     _asked: list[int] = []
     with mock.patch.object(risk.decide.evaluation, "_guarded", refuse):
         said = tick(started, "2026-02-28", clients(500, 95))
-    if action(said) not in ("growth", "swap"):
+    if action(said) not in ("scheduled retrain", "promote"):
         pytest.fail(f"the rows no longer call for another model: {said.text}")
 
     manifest = started.json("production_deployment/manifest.json")

@@ -39,7 +39,7 @@ PLACES = [
     ("risk.decide.state.record_deployment", "after", 1),
     ("reporting.report", "after", 1),
 ]
-SAMPLES = {"jump": range(len(PLACES)), "none": (1, 2, 3, 10), "layer": (1, 6, 7, 8)}
+SAMPLES = {"switch": range(len(PLACES)), "none": (1, 2, 3, 10), "recalibrate": (1, 6, 7, 8)}
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +54,22 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
     folder = tmp_path_factory.mktemp("cut")
     first = world(folder / "first")
     assert action(look(first)) == "first"
-    made = {name: copy_of(first, folder / name) for name in ("jump", "none", "layer")}
-    give(made["jump"], "2026-02-28", clients(300, 2, flip=True))
+    made = {name: copy_of(first, folder / name) for name in ("switch", "none", "recalibrate")}
+    give(made["switch"], "2026-02-28", clients(300, 2, flip=True))
     give(made["none"], "2026-02-28", clients(60, 2))
     settings(made["none"], policy="certified")
     # Two that grow first, so that a third is not due yet.
-    grown = [tick(made["layer"], f"2026-0{month}-28", clients(400, month)) for month in (2, 3)]
-    assert [action(one) for one in grown] == ["growth", "growth"]
-    give(made["layer"], "2026-04-28", clients(400, 4, level=1.2))
+    grown = [
+        tick(made["recalibrate"], f"2026-0{month}-28", clients(400, month)) for month in (2, 3)
+    ]
+    assert [action(one) for one in grown] == ["scheduled retrain", "scheduled retrain"]
+    give(made["recalibrate"], "2026-04-28", clients(400, 4, level=1.2))
     return made
 
 
 def ranking(manifest: dict[str, Any]) -> int:
     """The version that first had the deployed ranking."""
-    return int(manifest.get("ranking") or manifest["version"])
+    return int(manifest.get("base_model") or manifest["version"])
 
 
 def left(project: Project) -> dict[str, Any]:
@@ -90,7 +92,9 @@ def left(project: Project) -> dict[str, Any]:
         "deployed": [
             manifest[key] for key in ("data_version", "rows", "exits", "f1", "data_sha256")
         ],
-        "as": [manifest.get(key) for key in ("look", "action", "layer", "ranking")],
+        "as": [
+            manifest.get(key) for key in ("evaluation", "action", "recalibration", "base_model")
+        ],
         "list": project.json("models/clients_at_risk.json")["clients"],
     }
 
@@ -145,8 +149,8 @@ def test_a_look_cut_off_anywhere_ends_as_an_uncut_one(
 def test_rows_that_come_after_a_cut_are_judged_by_the_next_tick(
     driver: Driver, cases: dict[str, Project], tmp_path: Path, number: int
 ) -> None:
-    later, cut = clients(60, 9, flip=True), copy_of(cases["jump"], tmp_path / "cut")
-    whole = copy_of(cases["jump"], tmp_path / "whole")
+    later, cut = clients(60, 9, flip=True), copy_of(cases["switch"], tmp_path / "cut")
+    whole = copy_of(cases["switch"], tmp_path / "whole")
     driver.tick(whole)
     give(whole, "2026-03-28", later)
     driver.tick(whole)
@@ -200,7 +204,7 @@ def test_a_look_killed_at_a_rename_ends_as_an_uncut_one(
     tmp_path: Path,
     at: int,
 ) -> None:
-    project = copy_of(cases["jump"], tmp_path)
+    project = copy_of(cases["switch"], tmp_path)
     kill = ["-e", "trace=/^rename", "-e", f"inject=/^rename:signal=SIGKILL:when={at}"]
     script = [str(ROOT / "fullprocess.py"), "--config", str(project.folder / "config.json")]
     environment = {"PATH": os.environ["PATH"], "OPENBLAS_NUM_THREADS": "1", **OFFLINE}
@@ -217,6 +221,6 @@ def test_a_look_killed_at_a_rename_ends_as_an_uncut_one(
 
     assert code == 0, said
     found = left(project)
-    found["list"] = uncut["jump"]["list"]
-    assert found == uncut["jump"]
+    found["list"] = uncut["switch"]["list"]
+    assert found == uncut["switch"]
     assert re.match("idle: ", driver.tick(project)[1]) and version(project)

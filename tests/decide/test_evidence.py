@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from risk.decide import evidence
+from risk.decide.decision import ChallengerEvidence
 from risk.decide.evidence import (
     FRACTIONS,
     IDENTITY,
@@ -222,8 +223,11 @@ def test_the_rows_needed_are_at_least_100_and_unknown_without_evidence(
 
 
 def test_the_rows_needed_are_told_with_their_spread() -> None:
-    assert rows_still_needed({"rows_needed": 2000}) == "about 2,000 rows more (800 to 5,000)"
-    assert rows_still_needed({"rows_needed": None}) == "no evidence for it so far"
+    assert (
+        rows_still_needed(ChallengerEvidence("c", 1, 10, rows_needed=2000))
+        == "about 2,000 rows more (800 to 5,000)"
+    )
+    assert rows_still_needed(ChallengerEvidence("c", 1, 10)) == "no evidence for it so far"
 
 
 # ---------------------------------------------------------------- ranking
@@ -459,8 +463,8 @@ def test_the_guard_takes_its_limits_from_the_rule() -> None:
 # ---------------------------------------------------------------- "fast": every branch
 
 
-def entry(name: str, E: float, gain: float = 0.05, limit: float = 60.0) -> dict[str, Any]:
-    return {"name": name, "E": E, "limit": limit, "brier": 0.2 - gain, "brier_served": 0.2}
+def entry(name: str, E: float, gain: float = 0.05, limit: float = 60.0) -> ChallengerEvidence:
+    return ChallengerEvidence(name, E, limit, 0.2 - gain, 0.2)
 
 
 YOUNG = Counters(looks=3, rows=1000, rows_then=900)
@@ -471,30 +475,30 @@ FAST = [
     # standing, E of the challenger, its gain in ranking at most, leaps -> action, target
     (YOUNG, WEAK, 0.1, [], "none", ""),
     (YOUNG, 9.999, 0.1, [], "none", ""),
-    (YOUNG, 10.0, 0.1, [], "swap", "challenger"),
-    (YOUNG, STRONG, 0.0, [], "swap", "challenger"),
+    (YOUNG, 10.0, 0.1, [], "promote", "challenger"),
+    (YOUNG, STRONG, 0.0, [], "promote", "challenger"),
     (YOUNG, STRONG, -0.001, [], "none", ""),
-    (GROWN, WEAK, 0.1, [], "growth", "challenger"),
-    (GROWN, 0.3, 0.1, [], "growth", "challenger"),
+    (GROWN, WEAK, 0.1, [], "scheduled retrain", "challenger"),
+    (GROWN, 0.3, 0.1, [], "scheduled retrain", "challenger"),
     (GROWN, 0.299, 0.1, [], "none", ""),
     (GROWN, WEAK, -0.001, [], "none", ""),
-    (GROWN, STRONG, 0.1, [], "swap", "challenger"),
-    (YOUNG, POOR, 0.1, [FIT], "jump", NEWEST),
-    (YOUNG, STRONG, 0.1, [FIT], "jump", NEWEST),
-    (YOUNG, POOR, -0.5, [FIT], "jump", NEWEST),
+    (GROWN, STRONG, 0.1, [], "promote", "challenger"),
+    (YOUNG, POOR, 0.1, [FIT], "switch", NEWEST),
+    (YOUNG, STRONG, 0.1, [FIT], "switch", NEWEST),
+    (YOUNG, POOR, -0.5, [FIT], "switch", NEWEST),
     (YOUNG, WEAK, 0.1, [entry(NEWEST, 59.9)], "none", ""),
-    (YOUNG, WEAK, 0.1, [entry(NEWEST, 60.0)], "jump", NEWEST),
+    (YOUNG, WEAK, 0.1, [entry(NEWEST, 60.0)], "switch", NEWEST),
     (YOUNG, WEAK, 0.1, [entry(NEWEST, 80, gain=0.0099)], "none", ""),
-    (YOUNG, STRONG, 0.1, [entry(NEWEST, 80, gain=0.0099)], "swap", "challenger"),
-    (YOUNG, WEAK, 0.1, [entry(NEWEST, 80, gain=0.0101)], "jump", NEWEST),
-    (YOUNG, WEAK, 0.1, [FORMER], "back", "version 2"),
+    (YOUNG, STRONG, 0.1, [entry(NEWEST, 80, gain=0.0099)], "promote", "challenger"),
+    (YOUNG, WEAK, 0.1, [entry(NEWEST, 80, gain=0.0101)], "switch", NEWEST),
+    (YOUNG, WEAK, 0.1, [FORMER], "revert", "version 2"),
     (YOUNG, WEAK, 0.1, [entry("version 2", 59)], "none", ""),
-    (YOUNG, WEAK, 0.1, [FORMER, FIT], "back", "version 2"),
-    (YOUNG, WEAK, 0.1, [FORMER, entry(NEWEST, 80, gain=0.0549)], "back", "version 2"),
-    (YOUNG, WEAK, 0.1, [FORMER, entry(NEWEST, 80, gain=0.0551)], "jump", NEWEST),
-    (YOUNG, WEAK, 0.1, [FORMER, entry("version 1", 61, gain=0.06)], "back", "version 1"),
-    (YOUNG, WEAK, 0.1, [entry("version 1", 59, gain=0.06), FORMER], "back", "version 2"),
-    (YOUNG, WEAK, 0.1, [entry("version 1", 80, gain=0.001), FIT], "jump", NEWEST),
+    (YOUNG, WEAK, 0.1, [FORMER, FIT], "revert", "version 2"),
+    (YOUNG, WEAK, 0.1, [FORMER, entry(NEWEST, 80, gain=0.0549)], "revert", "version 2"),
+    (YOUNG, WEAK, 0.1, [FORMER, entry(NEWEST, 80, gain=0.0551)], "switch", NEWEST),
+    (YOUNG, WEAK, 0.1, [FORMER, entry("version 1", 61, gain=0.06)], "revert", "version 1"),
+    (YOUNG, WEAK, 0.1, [entry("version 1", 59, gain=0.06), FORMER], "revert", "version 2"),
+    (YOUNG, WEAK, 0.1, [entry("version 1", 80, gain=0.001), FIT], "switch", NEWEST),
 ]
 
 
@@ -502,13 +506,13 @@ FAST = [
 def test_what_fast_does(
     standing: Counters, E: float, ranking: float, leaps: list[Any], action: str, target: str
 ) -> None:
-    main = entry("challenger", E, limit=RULE.bars[0]) | {"rows_needed": 200}
+    main = replace(entry("challenger", E, limit=RULE.bars[0]), rows_needed=200)
 
     found = evidence._fast_action(standing, main, leaps, ranking, RULE)
 
     assert found[:2] == (action, target)
     assert ("ranks worse" in found[2]) == (action == "none" and ranking < 0)
-    assert ("grew from 900 to 1,350" in found[2]) == (action == "growth")
+    assert ("grew from 900 to 1,350" in found[2]) == (action == "scheduled retrain")
     assert ("about 200 rows more" in found[2]) == (action == "none" and ranking >= 0)
 
 
@@ -587,15 +591,15 @@ def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
     )
     assert stakes.wealth == pytest.approx(np.array(old.wealth) + betting_scores(y, p, q), rel=1e-12)
     main = judgement.evidence[0]
-    assert main["E"] == pytest.approx(math.exp(stakes.log_evidence))
-    assert main["brier"] == pytest.approx(np.mean((q - y) ** 2))
-    assert main["brier_served"] == pytest.approx(np.mean((p - y) ** 2))
-    assert (main["limit"], main["rows_needed"]) == (3.0, stakes.rows_needed(3.0))
+    assert main.e_value == pytest.approx(math.exp(stakes.log_evidence))
+    assert main.brier == pytest.approx(np.mean((q - y) ** 2))
+    assert main.brier_deployed == pytest.approx(np.mean((p - y) ** 2))
+    assert (main.threshold, main.rows_needed) == (3.0, stakes.rows_needed(3.0))
     assert judgement.details == {
         "rows_since_deployment": 270,
         "ranking_gain_at_most": gain_in_ranking(y, p, q),
     }
-    assert (judgement.action, judgement.target) == ("swap", "challenger")
+    assert (judgement.action, judgement.target) == ("promote", "challenger")
     json.dumps(asdict(judgement), allow_nan=False)
 
 
@@ -605,7 +609,7 @@ def test_evidence_beyond_all_floats_is_still_a_number() -> None:
 
     _, judgement = judge_fast(huge, batch)
 
-    assert judgement.evidence[0]["E"] == math.exp(700)
+    assert judgement.evidence[0].e_value == math.exp(700)
 
 
 def test_leaps_are_bets_on_these_rows_alone_both_sides_on_their_level() -> None:
@@ -613,10 +617,10 @@ def test_leaps_are_bets_on_these_rows_alone_both_sides_on_their_level() -> None:
     former = {"version 1": logit(q) - 3.0, "version 2": logit(p)}
     batch = fast_batch(former=former, crossed=logit(q) * 0.8)
 
-    found = {leap["name"]: leap for leap in switches(batch, RULE)}
+    found = {leap.name: leap for leap in switches(batch, RULE)}
 
     assert list(found) == ["version 1", "version 2", NEWEST]
-    assert {leap["limit"] for leap in found.values()} == {3 / 0.05}
+    assert {leap.threshold for leap in found.values()} == {3 / 0.05}
     level = risks(recentre(batch.served, y, np.arange(200) % 2, 10.0))
     expected = {
         "version 1": risks(recentre(former["version 1"], y, np.arange(200) % 2, 10.0)),
@@ -624,21 +628,21 @@ def test_leaps_are_bets_on_these_rows_alone_both_sides_on_their_level() -> None:
         NEWEST: risks(logit(q) * 0.8),
     }
     for name, said in expected.items():
-        assert found[name]["E"] == pytest.approx(
+        assert found[name].e_value == pytest.approx(
             math.exp(log_mean_exp(betting_scores(y, level, said)))
         )
-        assert found[name]["brier"] == pytest.approx(np.mean((said - y) ** 2))
-        assert found[name]["brier_served"] == pytest.approx(np.mean((level - y) ** 2))
-    assert found["version 2"]["E"] == 1.0
+        assert found[name].brier == pytest.approx(np.mean((said - y) ** 2))
+        assert found[name].brier_deployed == pytest.approx(np.mean((level - y) ** 2))
+    assert found["version 2"].e_value == 1.0
     there = log_mean_exp(betting_scores(y, p, risks(former["version 1"])))
-    assert found["version 1"]["E"] > 100 * math.exp(there)
+    assert found["version 1"].e_value > 100 * math.exp(there)
 
 
 def test_without_former_ones_the_fit_on_these_rows_needs_one_over_alpha_and_150_rows() -> None:
     _, _, q = rows(200)
     batch = fast_batch(crossed=logit(q))
 
-    assert [leap["limit"] for leap in switches(batch, RULE)] == [1 / 0.05]
+    assert [leap.threshold for leap in switches(batch, RULE)] == [1 / 0.05]
     assert switches(batch, replace(RULE, halves_rows=201)) == []
     assert switches(replace(batch, halves=None), RULE) == []
     assert switches(replace(batch, crossed=None), RULE) == []
@@ -660,8 +664,8 @@ def test_a_level_that_moved_is_no_reason_to_jump() -> None:
     (leap,) = switches(batch, RULE)
 
     assert log_mean_exp(betting_scores(y, risks(served), q)) > 20
-    assert leap["E"] < 3
-    assert abs(leap["brier_served"] - leap["brier"]) < 0.001
+    assert leap.e_value < 3
+    assert abs(leap.brier_deployed - leap.brier) < 0.001
 
 
 # ---------------------------------------------------------------- "certified"
@@ -693,8 +697,8 @@ def test_a_certified_look_bets_on_every_rival_against_its_own_limit() -> None:
 
     standing, judgement = judge_certified(before, batch)
 
-    assert [one["name"] for one in judgement.evidence] == ["all past", "last file", "version 1"]
-    assert [one["limit"] for one in judgement.evidence] == pytest.approx(
+    assert [one.name for one in judgement.evidence] == ["all past", "last file", "version 1"]
+    assert [one.threshold for one in judgement.evidence] == pytest.approx(
         [certified_threshold(1, 2), certified_threshold(1, 2), 20.0]
     )
     gains = betting_scores_by_margin(y, p, q, 0.001)
@@ -708,7 +712,7 @@ def test_a_certified_look_bets_on_every_rival_against_its_own_limit() -> None:
     assert standing.experts == before.experts
     assert standing.own == update_scores(before.own, batch.own, y, RULE)
     assert (standing.looks, standing.rows, standing.swaps) == (4, 700, 1)
-    assert judgement.evidence[1]["rows_needed"] == standing.stakes["last file"].rows_needed(
+    assert judgement.evidence[1].rows_needed == standing.stakes["last file"].rows_needed(
         certified_threshold(1, 2)
     )
     json.dumps(asdict(judgement), allow_nan=False)
@@ -716,7 +720,7 @@ def test_a_certified_look_bets_on_every_rival_against_its_own_limit() -> None:
 
 CERTIFIED = [
     ("all past", 131.0, 131.5, 0.1, "none"),
-    ("all past", 131.5, 131.5, 0.1, "swap"),
+    ("all past", 131.5, 131.5, 0.1, "promote"),
     ("all past", 900.0, 131.5, -0.001, "none"),
     ("version 1", 19.9, 20.0, 0.1, "none"),
     ("version 1", 20.0, 20.0, 0.1, "roll back"),
@@ -728,7 +732,7 @@ CERTIFIED = [
 def test_what_certified_does(
     name: str, E: float, limit: float, ranking: float, action: str
 ) -> None:
-    best = entry(name, E, limit=limit) | {"rows_needed": None}
+    best = entry(name, E, limit=limit)
     batch = certified_batch(former={"version 1": np.zeros(200)})
 
     found = evidence._certified_action(best, ranking, batch)
@@ -773,7 +777,7 @@ def swaps_in(runs: int, seed: int, share: float) -> float:
             truth = (1 - share) * risks(x) + share * risks(other["all past"])
             y = (rng.random(40) < truth).astype(np.int64)
             standing, said = judge_certified(standing, Batch(y, x, [x, x], [], other), rule)
-            if said.action == "swap":
+            if said.action == "promote":
                 swapped += 1
                 break
     return swapped / runs
@@ -834,10 +838,10 @@ def test_careful_bets_keep_the_same_promise() -> None:
 @pytest.mark.parametrize(
     ("action", "own", "swaps"),
     [
-        ("swap", (1.0, 2.0), 4),
-        ("growth", (1.0, 2.0), 3),
-        ("jump", (0.0, 0.0), 4),
-        ("back", (0.0, 0.0), 2),
+        ("promote", (1.0, 2.0), 4),
+        ("scheduled retrain", (1.0, 2.0), 3),
+        ("switch", (0.0, 0.0), 4),
+        ("revert", (0.0, 0.0), 2),
         ("roll back", (0.0, 0.0), 4),
     ],
 )
@@ -866,12 +870,12 @@ def test_the_standing_of_a_new_champion(action: str, own: tuple[float, float], s
 
 
 def test_a_swap_without_experts_begins_both_layers_alike() -> None:
-    assert after_deployment(Counters(own=(4.0, 5.0)), "swap").own == (0.0, 0.0)
+    assert after_deployment(Counters(own=(4.0, 5.0)), "promote").own == (0.0, 0.0)
 
 
 def test_a_verdict_cannot_be_changed_after_it_was_given() -> None:
     with pytest.raises(AttributeError):
-        Judgement("none", "", "", (), {}).action = "swap"  # type: ignore[misc]
+        Judgement("none", "", "", (), {}).action = "promote"  # type: ignore[misc]
 
 
 def test_there_is_a_wealth_for_each_fraction() -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from risk.decide.policies import Decision, Inputs, decide, numbered
+from risk.decide.decision import Decision
+from risk.decide.policies import Inputs, decide, numbered
 
 NONE_YET = Inputs(None, False)
 DEPLOYED = Inputs(7, False, deployed_f1=0.561)

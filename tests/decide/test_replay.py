@@ -170,7 +170,7 @@ def test_a_world_that_turns_is_followed_as_soon_as_its_labels_are_known(delay: i
 
     walk, slow = replay_policy(whole, "fast", delay), replay_naive(whole, "never", delay)
 
-    jumps = [period for period, action, _ in walk.deployments if action == "jump"]
+    jumps = [period for period, action, _ in walk.deployments if action == "switch"]
     assert jumps == [4]
     served = 4 + lag_of(delay)
     assert walk.served[served - 1] > 0.3 and walk.served[served] < 0.2
@@ -220,8 +220,8 @@ def test_what_was_said_under_another_champion_is_not_held_against_the_new_one() 
 
     walk = replay_policy(whole, "fast", 3)
 
-    assert [period for period, action, _ in walk.deployments if action == "jump"] == [4]
-    assert not any(action == "back" for _, action, _ in walk.deployments)
+    assert [period for period, action, _ in walk.deployments if action == "switch"] == [4]
+    assert not any(action == "revert" for _, action, _ in walk.deployments)
 
 
 # ---------------------------------------------------------------- periods that are too small

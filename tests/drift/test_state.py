@@ -58,7 +58,7 @@ def test_a_layer_keeps_the_reference_and_what_was_seen_of_its_ranking(tmp_path: 
     before = reference_in(made)
     said = world.tick(made, "2026-02-28", world.clients(60, 2, level=1.5, prefix="d"))
 
-    assert (world.action(said), said.data["release"]) == ("layer", 2)
+    assert (world.action(said), said.data["release"]) == ("recalibrate", 2)
     assert reference_in(made) == before
     assert drift_rows(made)["orders"]["n"] == 60
 
@@ -121,7 +121,7 @@ def test_the_same_rows_are_never_counted_twice(started: Project) -> None:
 def test_a_new_ranking_is_watched_from_the_beginning(started: Project) -> None:
     said = world.tick(started, "2026-02-28", world.clients(300, 2, prefix="d"))
 
-    assert world.action(said) == "growth"
+    assert world.action(said) == "scheduled retrain"
     assert {row["state"] for row in drift_rows(started).values()} == {"no data"}
     assert state.last_evaluation(started.config)["model_version"] == 2
 

@@ -26,6 +26,7 @@ import pytest
 from conftest import ROOT, Project
 
 from risk.config import Config, PipelineError
+from risk.decide.decision import ChallengerEvidence
 from risk.files import checksum_holds
 from risk.record import history, sqlite
 from risk.record.history import Entry, entries, explain_entry, history_table, last_decision, record
@@ -51,14 +52,7 @@ def entry(number: int, **changed: Any) -> Entry:
             before=3,
             after=3,
             evidence=tuple(
-                {
-                    "name": name,
-                    "E": number / 7,
-                    "limit": 3.0,
-                    "brier": 0.1812 + number / 1e9,
-                    "brier_served": 0.1834,
-                    "rows_needed": 480,
-                }
+                ChallengerEvidence(name, number / 7, 3.0, 0.1812 + number / 1e9, 0.1834, 480)
                 for name in ("challenger", "last file", "version 2")
             ),
             details={"digests": {"model": f"{number:064x}"}, "layer": [0.1, 1.02], "auc": None},
@@ -129,7 +123,7 @@ def test_entries_are_in_the_order_of_recording_whatever_the_clock_says(config: C
 
 def test_the_same_look_recorded_again_replaces_itself_and_is_the_last(config: Config) -> None:
     first, second = recorded(config, 1, 2)
-    again = dataclasses.replace(first, verdict="deploy", action="swap", after=4)
+    again = dataclasses.replace(first, verdict="deploy", action="promote", after=4)
     record(config, again)
     assert entries(config) == [second, again]
 
@@ -164,7 +158,7 @@ def test_what_json_cannot_hold_is_refused_before_anything_is_written(
 
 def test_no_text_of_an_entry_can_steer_a_terminal(config: Config) -> None:
     evil = "a\x1b[2J\nb\u202e"
-    challenger = {"name": evil, "E": 1.0, "limit": 3.0}
+    challenger = ChallengerEvidence(evil, 1.0, 3.0)
     record(
         config,
         entry(
@@ -219,13 +213,19 @@ def test_sqlite_is_loaded_only_where_it_is_used() -> None:
 # ---------------------------------------------------------------- shown
 
 
-def challenger(name: str = "challenger", **values: Any) -> dict[str, Any]:
-    return {"name": name, "E": 1.2, "limit": 3.0, "brier": 0.18, "brier_served": 0.19, **values}
+def challenger(name: str = "challenger", **values: Any) -> ChallengerEvidence:
+    usual: dict[str, Any] = {
+        "e_value": 1.2,
+        "threshold": 3.0,
+        "brier": 0.18,
+        "brier_deployed": 0.19,
+    }
+    return ChallengerEvidence(name, **usual | values)
 
 
 def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
-    nearer = (challenger("last file", E=30.0, limit=60.0), challenger(E=2.9))
-    far = (challenger(E=2.5e9),)
+    nearer = (challenger("last file", e_value=30.0, threshold=60.0), challenger(e_value=2.9))
+    far = (challenger(e_value=2.5e9),)
     shown = history_table(
         [
             entry(
@@ -238,7 +238,7 @@ def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
                 reason="The first.",
             ),
             entry(1230, evidence=nearer, reason="Not yet."),
-            entry(2, verdict="deploy", action="swap", after=4, evidence=far, reason="Enough."),
+            entry(2, verdict="deploy", action="promote", after=4, evidence=far, reason="Enough."),
             entry(
                 3,
                 verdict="by hand",
@@ -254,11 +254,11 @@ def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
     )
     assert shown.splitlines() == [
         "when                  what              version   rows  evidence                  why",
-        "2026-01-01T07:00:00Z  deploy, first     1            0                            "
+        "2026-01-01T07:00:00Z  first model       1            0                            "
         "The first.",
         "2026-01-27T07:00:00Z  wait              3        1,230  challenger 2.90 of 3.00   "
         "Not yet.",
-        "2026-01-03T07:00:00Z  deploy, swap      3 -> 4       2  challenger 2e+09 of 3.00  Enough.",
+        "2026-01-03T07:00:00Z  promoted          3 -> 4       2  challenger 2e+09 of 3.00  Enough.",
         "2026-01-04T07:00:00Z  rollback by hand  4 -> 3       0                            "
         "By hand.",
         "2026-01-05T07:00:00Z  held              -            4                            "
@@ -275,10 +275,10 @@ def test_a_look_is_explained_by_reason_evidence_guards_and_versions() -> None:
         1310,
         reason="The evidence for the challenger is 2.41 of 3; the model stays.",
         evidence=(
-            challenger(E=2.41, rows_needed=480),
-            challenger("last file", E=0.2, limit=60.0, rows_needed=None),
-            challenger("version 2", E=61.0, limit=60.0, brier=None),
-            challenger("certified"),
+            challenger(e_value=2.41, rows_needed=480),
+            challenger("last file", e_value=0.2, threshold=60.0, rows_needed=None),
+            challenger("version 2", e_value=61.0, threshold=60.0, brier=None),
+            challenger("certified", alone=True),
         ),
         details={"guards": ["1,310 labelled rows of 50"], "digests": {}},
     )
@@ -286,25 +286,25 @@ def test_a_look_is_explained_by_reason_evidence_guards_and_versions() -> None:
         "2026-01-23T07:00:00Z: wait (policy fast, 1,310 labelled rows, 262 exits)\n"
         "The evidence for the challenger is 2.41 of 3; the model stays.\n"
         "\n"
-        "challenger      E  limit   Brier  served  rows still needed\n"
-        "challenger   2.41   3.00  0.1800  0.1900  about 480 (192 to 1,200)\n"
-        "last file    0.20  60.00  0.1800  0.1900  no evidence for it so far\n"
-        "version 2   61.00  60.00       -  0.1900  none: the limit is reached\n"
-        "certified    1.20   3.00  0.1800  0.1900  none: judged by these rows alone\n"
+        "challenger  e-value  threshold   Brier  deployed  rows still needed\n"
+        "challenger     2.41       3.00  0.1800    0.1900  about 480 (192 to 1,200)\n"
+        "last file      0.20      60.00  0.1800    0.1900  no evidence for it so far\n"
+        "version 2     61.00      60.00       -    0.1900  none: the threshold is reached\n"
+        "certified      1.20       3.00  0.1800    0.1900  none: judged by these rows alone\n"
         "\n"
         "guard: 1,310 labelled rows of 50\n"
         "\n"
-        "version 3 stays"
+        "Model 3 stays."
     )
 
 
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        (None, None, "no version is deployed"),
-        (None, 1, "version 1 is the first"),
-        (3, 3, "version 3 stays"),
-        (3, 5, "version 5 took the place of version 3"),
+        (None, None, "No model is deployed yet."),
+        (None, 1, "Model 1 is the first."),
+        (3, 3, "Model 3 stays."),
+        (3, 5, "Model 5 took over from 3: it predicts better."),
     ],
 )
 def test_the_explanation_ends_with_the_versions(

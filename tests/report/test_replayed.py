@@ -78,8 +78,10 @@ def test_a_replay_decides_as_the_ticks_did(replayed, tmp_path: Path) -> None:
 
     looks = [entry for entry in entries(project.config) if entry.action != "first"]
     actions = [(at + 1, entry.action) for at, entry in enumerate(looks)]
-    assert [(at, action) for at, action in actions if action not in ("none", "layer")] == expected
-    assert any(action in ("jump", "swap") and at >= CHANGE for at, action in expected)
+    assert [
+        (at, action) for at, action in actions if action not in ("none", "recalibrate")
+    ] == expected
+    assert any(action in ("switch", "promote") and at >= CHANGE for at, action in expected)
 
 
 def test_labels_that_come_later_leave_fewer_periods_to_serve(replayed) -> None:

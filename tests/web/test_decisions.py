@@ -52,20 +52,23 @@ def lines(page: Any) -> list[str]:
 
 def test_the_heading_says_whether_the_model_is_about_to_change(told: Any) -> None:
     text = text_of(told)
-    assert "Model 1 stays, and “<i>version 2</i>” is near its limit" in text
-    assert "Last look with something to decide: 9 Jan 2026 07:00 UTC" in text
-    assert "E = 25, and it takes 60. By the rows of this look alone." in text
+    assert "Model 1 stays, and “<i>version 2</i>” is near its threshold" in text
+    assert "Last evaluation with something to decide: 9 Jan 2026 07:00 UTC" in text
+    assert "its e-value is 25, and it takes 60. By the rows of this evaluation alone." in text
 
 
 @pytest.mark.parametrize(
     ("last", "said"),
     [
-        (entry(9), "Model 1 stays, and the challenger is near its limit"),
-        (entry(9, evidence=(bet("challenger", 0.9, 10.0),)), "no challenger is near its limit"),
+        (entry(9), "Model 1 stays, and the challenger is near its threshold"),
+        (entry(9, evidence=(bet("challenger", 0.9, 10.0),)), "no challenger is near its threshold"),
         (entry(9, evidence=()), "Model 1 stays"),
-        (entry(9, before=7, verdict="deploy", action="swap"), "took over from 7: it predicts"),
-        (entry(9, before=7, verdict="deploy", action="growth"), "learned from many more rows"),
-        (entry(9, before=7, action="layer"), "Model 1 stays, and the challenger is near"),
+        (entry(9, before=7, verdict="deploy", action="promote"), "took over from 7: it predicts"),
+        (
+            entry(9, before=7, verdict="deploy", action="scheduled retrain"),
+            "learned from many more rows",
+        ),
+        (entry(9, before=7, action="recalibrate"), "Model 7 was recalibrated: model 1 ranks"),
         (PAST[0], "Model 1 is the first"),
     ],
 )
@@ -77,8 +80,8 @@ def test_the_heading_follows_the_last_look(own: Project, last: Any, said: str) -
 @pytest.mark.parametrize(
     ("one", "said"),
     [
-        (bet("c", 12.0, 10.0, rows_needed=0), "The limit is reached."),
-        (bet("c", 2.0, 10.0), "By the rows of this look alone."),
+        (bet("c", 12.0, 10.0, rows_needed=0), "The threshold is reached."),
+        (bet("c", 2.0, 10.0), "By the rows of this evaluation alone."),
         (bet("c", 0.2, 10.0, rows_needed=None), "There is no evidence for it so far."),
         (bet("c", 2.0, 10.0, rows_needed=1512), "about 1,500 more rows with outcomes (600 to "),
         (bet("c", 2.0, 10.0, rows_needed=7), "about 7 more rows with outcomes (3 to 18)"),
@@ -92,7 +95,7 @@ def test_what_is_still_needed_is_said_no_finer_than_it_is_known(one: Any, said: 
 
 
 def test_a_line_has_time_verdict_reason_evidence_rows_versions_and_digests(told: Any) -> None:
-    swap = next(line for line in lines(told) if "swap" in line)
+    promoted = next(line for line in lines(told) if "promoted" in line)
     for part in (
         "5 Jan 2026 07:00 UTC",
         "1 → 2",
@@ -103,19 +106,23 @@ def test_a_line_has_time_verdict_reason_evidence_rows_versions_and_digests(told:
         "80 left",
         "abababab",
     ):
-        assert part in swap, part
+        assert part in promoted, part
 
 
 def test_what_was_behind_a_look_is_there_without_javascript(told: Any) -> None:
     text = text_of(told)
-    assert "challenger : E 3.1 of 10, Brier 0.1710 where the served had 0.1843." in text
+    assert (
+        "challenger : e-value 3.1 of 10, Brier 0.1710 where the deployed model had 0.1843." in text
+    )
     assert "At this pace that is about 1,500 more rows" in text
     assert "250 new labelled rows (50 needed)" in text
 
 
 def test_quiet_looks_in_a_row_are_folded(told: Any) -> None:
     text = text_of(told)
-    assert "3 looks that changed nothing, 2 Jan 2026 07:00 UTC to 4 Jan 2026 07:00 UTC" in text
+    assert (
+        "3 evaluations that changed nothing, 2 Jan 2026 07:00 UTC to 4 Jan 2026 07:00 UTC" in text
+    )
     assert told.get_data(as_text=True).count('<tr class="quiet">') == 1
 
 
@@ -135,21 +142,21 @@ def test_names_from_data_are_text(told: Any) -> None:
     [
         (entry(1), "keep", "keep", "1 stays"),
         (entry(1, verdict="wait"), "wait", "wait", "1 stays"),
-        (entry(1, action="layer", after=2), "level moved", "keep", "1 → 2"),
+        (entry(1, action="recalibrate", after=2), "recalibrated", "keep", "1 → 2"),
         (PAST[0], "first model", "deploy", "model 1"),
         (PAST[5], "rollback by hand", "back", "2 → 1"),
         (PAST[6], "hold released", "hand", "1 stays"),
         (PAST[7], "data fault", "held", "1 stays"),
         (
             entry(1, verdict="by hand", action="deployment by hand", after=2),
-            "by hand",
+            "deployed by hand",
             "hand",
             "1 → 2",
         ),
     ],
 )
 def test_a_verdict_is_a_word_and_a_shape(one: Any, word: str, shape: str, change: str) -> None:
-    assert (*decisions.verdict_of(one), decisions.change_of(one)) == (word, shape, change)
+    assert (one.word, decisions.shape_of(one), decisions.change_of(one)) == (word, shape, change)
 
 
 def test_the_files_since_the_look_before_stand_with_their_digests(own: Project) -> None:
@@ -162,10 +169,12 @@ def test_the_files_since_the_look_before_stand_with_their_digests(own: Project) 
 
 
 def test_fifty_looks_a_page_and_the_way_to_the_others(own: Project) -> None:
-    write_past(own, *(entry(at, before=at, after=at + 1, action="swap") for at in range(60)))
+    write_past(own, *(entry(at, before=at, after=at + 1, action="promote") for at in range(60)))
     get = getter(own)
     first, second = get("/decisions"), get("/decisions?page=2")
-    assert "Looks 1 to 50 of 60" in text_of(first) and "Looks 51 to 60 of 60" in text_of(second)
+    assert "Evaluations 1 to 50 of 60" in text_of(
+        first
+    ) and "Evaluations 51 to 60 of 60" in text_of(second)
     assert 'href="/decisions?page=2" rel="next"' in first.get_data(as_text=True)
     assert 'href="/decisions?page=1" rel="prev"' in second.get_data(as_text=True)
     assert "59 → 60" in text_of(first) and "59 → 60" not in text_of(second)
@@ -207,9 +216,9 @@ def test_the_evidence_starts_at_one_after_a_mark() -> None:
     assert [words for _, words in found.marks] == ["model 2"]
 
 
-def test_a_moved_level_is_no_mark_and_a_released_hold_is_one() -> None:
-    layer = entry(2, action="layer", after=2)
-    found = decisions.charted([entry(1), layer, entry(3)], NOW.date())
+def test_a_recalibration_is_no_mark_and_a_released_hold_is_one() -> None:
+    recalibrated = entry(2, action="recalibrate", after=2)
+    found = decisions.charted([entry(1), recalibrated, entry(3)], NOW.date())
     assert found and found.marks == []
     released = decisions.charted([entry(1), PAST[6]], NOW.date())
     assert released and [words for _, words in released.marks] == ["hold released"]

@@ -475,7 +475,7 @@ def test_an_unproven_model_is_called_provisional(own: Project) -> None:
     own.config.state_folder.mkdir(exist_ok=True)
     own.config.decision.write_text(json.dumps({"action": "first", "details": {}}))
     assert "Model 1 is provisional." in text_of(getter(own)("/"))
-    proven = {"action": "swap", "details": {"provisional": False}}
+    proven = {"action": "promote", "details": {"provisional": False}}
     own.config.decision.write_text(json.dumps(proven))
     os.utime(own.config.decision, (1, 1))
     assert "provisional" not in text_of(getter(own)("/"))
