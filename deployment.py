@@ -15,8 +15,8 @@ from typing import Any
 
 from risk.config import Config, Outcome, PipelineError
 from risk.data.snapshot import refuse_other_features
-from risk.drift.state import NAME as REFERENCE
 from risk.files import parse_json, parse_number, read_bytes, sha256, utc_now
+from risk.model.deployed import REFERENCE, Deployed
 from risk.model.model import Model
 from risk.releases import (
     Release,
@@ -34,22 +34,29 @@ PICKLE = "trainedmodel_sha256"
 UNTIL = "until deployment.py --release-hold"
 
 
-def deploy(config: Config, *, pause: bool = False) -> Outcome:
+def deploy(
+    config: Config, model: Model | None = None, *, pause: bool = False
+) -> tuple[Outcome, Deployed]:
     """Publish the trained model, its score, its ingest record and the rows it was trained on.
 
-    pause: fullprocess.py is to leave it until the hold is released.
+    model: the trained model, where the caller has it at hand. pause: fullprocess.py is to leave
+    the release until the hold is released.
     """
-    sources, lineage = _matching_files(config)
+    sources, lineage, values = _matching_files(config, model)
     release = deploy_release(config, sources, lineage, pause=pause)
     now = read_deployment(config)
     place = config.shown(config.production_folder)
     text = f"deployed version {release.version} (F1 {lineage['f1']:.3f}) in {place}"
     text += f", paused {UNTIL}" if now.by_hand else ""
-    return Outcome(text, {"version": release.version, "former": now.former, **lineage})
+    outcome = Outcome(text, {"version": release.version, "former": now.former, **lineage})
+    return outcome, Deployed(release.manifest, *values)
 
 
-def _matching_files(config: Config) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
-    """(release file -> its content, lineage), each read once and checked to belong together."""
+def _matching_files(
+    config: Config, model: Model | None
+) -> tuple[dict[str, bytes | Path], dict[str, Any], tuple[Model, dict[str, Any], dict[str, Any]]]:
+    """(release file -> its content, lineage, model, score and reference as values), each read once
+    and checked to belong together."""
     pickled = read_bytes(config.model_pickle, made_by="training.py")
     model_raw = read_bytes(config.model_json, made_by="training.py")
     reference = read_bytes(config.model_reference, made_by="training.py")
@@ -57,7 +64,7 @@ def _matching_files(config: Config) -> tuple[dict[str, bytes | Path], dict[str, 
     score_json = read_bytes(config.score_json, made_by="scoring.py")
     score = parse_json(score_json, config.score_json, made_by="scoring.py")
     record = read_bytes(config.ingested_files, made_by="ingestion.py")
-    model = Model.from_bytes(model_raw)
+    model = model or Model.from_bytes(model_raw)
     refuse_other_features(config, model.columns)
     digest = sha256(pickled)
     if model.lineage.get(PICKLE) != digest:
@@ -69,7 +76,8 @@ def _matching_files(config: Config) -> tuple[dict[str, bytes | Path], dict[str, 
         raise PipelineError(
             f"{config.score} is not the score of {config.model_pickle}; run scoring.py"
         )
-    if parse_json(reference, config.model_reference, made_by="training.py").get(PICKLE) != digest:
+    usual = parse_json(reference, config.model_reference, made_by="training.py")
+    if usual.get(PICKLE) != digest:
         raise PipelineError(
             f"{config.model_pickle} and {config.model_reference.name} are of different "
             "trainings; run training.py and scoring.py again"
@@ -84,7 +92,7 @@ def _matching_files(config: Config) -> tuple[dict[str, bytes | Path], dict[str, 
     if not config.finaldata.exists():
         raise PipelineError(f"no finaldata.csv at {config.finaldata}; run ingestion.py first")
     lineage = {**model.lineage, **{key: score[key] for key in kept}, "columns": model.columns}
-    return {
+    sources: dict[str, bytes | Path] = {
         "trainedmodel.pkl": pickled,
         "model.json": model_raw,
         "latestscore.txt": score_raw,
@@ -92,7 +100,8 @@ def _matching_files(config: Config) -> tuple[dict[str, bytes | Path], dict[str, 
         "ingestedfiles.txt": record,
         "finaldata.csv": config.finaldata,
         REFERENCE: reference,
-    }, lineage
+    }
+    return sources, lineage, (model, score, usual)
 
 
 def rollback(config: Config, version: int | None) -> Outcome:
@@ -196,7 +205,7 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
         return _record(config, done, "release hold") if done.worked else done
     # What a person chose over another stays, else fullprocess.py would soon replace it.
     over_another = current_version(config) is not None
-    return _record(config, deploy(config, pause=over_another), "deployment by hand")
+    return _record(config, deploy(config, pause=over_another)[0], "deployment by hand")
 
 
 if __name__ == "__main__":

@@ -103,14 +103,17 @@ def explain_client(config: Config, client: str) -> Outcome:
     """One client's risk, reasons and history."""
     from risk.calllist.explain import story, story_text
     from risk.calllist.ranking import read_list
-    from risk.data.store import stored_rows
+    from risk.data.snapshot import read_snapshot
 
     model, version = deployed_model(config)
-    rows, schema, data_version = stored_rows(config)
+    snapshot = read_snapshot(config)
     listing = read_list(config)
-    if (listing.get("model_version"), listing.get("data_version")) != (version, data_version):
+    if (listing.get("model_version"), listing.get("data_version")) != (
+        version,
+        snapshot.version.number,
+    ):
         listing = {}
-    found = story(model, version, rows, schema, client, listing)
+    found = story(model, version, snapshot.rows, snapshot.schema, client, listing)
     return Outcome(story_text(found), found)
 
 

@@ -27,13 +27,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, TypeVar
 
     from risk.config import Config, Outcome
     from risk.data.snapshot import DataVersion
     from risk.decide.decision import EvaluationResult
+    from risk.model.deployed import Deployed
     from risk.model.model import Model
     from risk.run.journal import Journal
+
+    # A stage's outcome, alone or before what it made.
+    Made = TypeVar("Made", Outcome, tuple[Outcome, Any])
 
 LATE_SECONDS = 25 * 60  # as risk.run.journal has it
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -280,7 +284,8 @@ def _foretold(config: Config) -> Outcome:
     with project_lock(config, "fullprocess.py", 0):
         ingested = ingest(config, patient=True)
         judged = Journal(config).judged
-        look = _decided(config, judged, held=read_deployment(config).by_hand, commit=False)
+        held = read_deployment(config).by_hand
+        look = _decided(config, Inputs(config), judged, held=held, commit=False)
     verdict, reason = look.decision.verdict, look.decision.reason
     words = {"held": "would be held", "fault": "would be held by a data fault"}
     text = f"{words.get(verdict, f'would {verdict}')}: {reason}\n  {ingested.text}".rstrip()
@@ -298,17 +303,18 @@ def _tick(config: Config, chosen: argparse.Namespace) -> Outcome:
     try:
         with project_lock(config, "fullprocess.py", 0):
             remove_temporary_files(config)
-            outcome = recorded(config, serve=chosen.serve)
+            return recorded(config, serve=chosen.serve, summary=chosen.summary)
     except Busy as busy:
         return Outcome(f"locked: {busy}", {"outcome": "locked", "reason": str(busy)}, worked=False)
-    return Outcome(_summarised(config, outcome), outcome.data) if chosen.summary else outcome
 
 
-def recorded(config: Config, *, serve: bool) -> Outcome:
+def recorded(config: Config, *, serve: bool, summary: bool = False) -> Outcome:
     """The run between the opening and the closing of its marker, in the log whatever happens.
 
     What there is to tell people is sent at the very end: nothing waits for a mail server.
     """
+    from dataclasses import replace
+
     from risk import progress
     from risk.config import PipelineError
     from risk.run.journal import Journal
@@ -317,7 +323,8 @@ def recorded(config: Config, *, serve: bool) -> Outcome:
     try:
         with progress.shown("start"):
             journal.open()
-            outcome = Run(config, journal).all(serve=serve)
+            run = Run(config, journal)
+            outcome = run.all(serve=serve)
     except (PipelineError, OSError) as error:
         why = journal.fail(error)
         _alert(config, journal)
@@ -327,6 +334,8 @@ def recorded(config: Config, *, serve: bool) -> Outcome:
         _alert(config, journal)
         raise
     _alert(config, journal)
+    if summary:
+        outcome = replace(outcome, text=_summarised(config, outcome, run.inputs.deployed))
     return outcome
 
 
@@ -362,8 +371,29 @@ def _alerts_tried(config: Config) -> Outcome:
     return Outcome("\n".join(lines), {"sent": worked, "lines": lines}, code=0 if worked else 1)
 
 
+class Inputs:
+    """What the stages of one run work on: read once after the ingestion, and handed on.
+
+    snapshot: None before the first row, deployed: None before the first deployment.
+    """
+
+    def __init__(self, config: Config) -> None:
+        from risk.data.holdout import TestData
+        from risk.data.snapshot import nothing_ingested, read_snapshot
+        from risk.model.deployed import read_deployed
+        from risk.releases import current_version
+
+        begins = current_version(config) is None
+        self.snapshot = None if begins and nothing_ingested(config) else read_snapshot(config)
+        self.deployed = None if begins else read_deployed(config)
+        self.test = TestData(config)
+
+
 class Run:
-    """One full tick: each step reads what is on disk, so that a run cut off is completed."""
+    """One full run: what is to be done follows from what is on disk, so that a run that was cut off
+    is completed."""
+
+    inputs: Inputs
 
     def __init__(self, config: Config, journal: Journal) -> None:
         self.config, self.journal = config, journal
@@ -375,6 +405,8 @@ class Run:
         ingested = self._timed("ingestion", self._ingest)
         contacts = self._contacts()
         self._mend_history()
+        self.journal.enter("snapshot")
+        self.inputs = Inputs(self.config)
         self._watch()
         watched, held = current_version(self.config), read_deployment(self.config).by_hand
         look = self._look(held=held)
@@ -428,12 +460,12 @@ class Run:
         """Let the watch look at what is new; its alerts in the log, its table in the history."""
         from risk.drift.state import monitor_drift, save_state
         from risk.record.history import record_drift
-        from risk.releases import current_version
 
-        if current_version(self.config) is None:
+        snapshot, deployed = self.inputs.snapshot, self.inputs.deployed
+        if snapshot is None or deployed is None:
             return
         self.journal.enter("watch")
-        seen, body = monitor_drift(self.config)
+        seen, body = monitor_drift(self.config, snapshot, deployed)
         if body is None:
             return
         record_drift(self.config, seen.data_version, seen.version, seen.at, seen.rows)
@@ -455,12 +487,12 @@ class Run:
         from risk.releases import current_version
 
         self.journal.enter("decision")
-        look = _decided(self.config, self.journal.judged, held=held)
+        look = _decided(self.config, self.inputs, self.journal.judged, held=held)
         self._remember(look)
         if look.model is not None:
-            self._replace(look.model)
+            self._deploy(look.model)
         elif look.decision.verdict == "deploy" and not look.completes:
-            self._redeploy()
+            self._deploy(None)
         version = current_version(self.config)
         self._remember(look, version)
         if look.record and version is not None:
@@ -487,17 +519,31 @@ class Run:
         if look.record:
             record(self.config, Entry(**vars(look.record), at=utc_now(), after=version))
 
-    def _replace(self, model: Model) -> None:
-        """Deploy the model that the evidence chose."""
+    def _deploy(self, chosen: Model | None) -> None:
+        """Deploy the model that the evidence chose; None: a model trained on all rows there are."""
+        from dataclasses import replace
+
         from deployment import deploy
+        from risk.decide.evaluation import EVIDENCE_POLICIES, start_evidence
         from scoring import score
-        from training import publish
+        from training import publish, train
 
-        self._timed("training", lambda: publish(self.config, model))
-        self._timed("scoring", lambda: score(self.config))
-        self._timed("deployment", lambda: deploy(self.config))
+        config, inputs, former = self.config, self.inputs, self.inputs.deployed
+        snapshot = inputs.snapshot
+        assert snapshot is not None  # nothing is chosen without rows
+        _, model = self._timed(
+            "training",
+            lambda: (
+                publish(config, chosen, snapshot, former) if chosen else train(config, snapshot)
+            ),
+        )
+        self._timed("scoring", lambda: score(config, model, snapshot, inputs.test))
+        _, deployed = self._timed("deployment", lambda: deploy(config, model))
+        inputs.deployed = replace(deployed, former=former)
+        if chosen is None and config.policy in EVIDENCE_POLICIES:
+            start_evidence(config, snapshot, deployed)
 
-    def _timed(self, stage: str, step: Callable[[], Outcome]) -> Outcome:
+    def _timed(self, stage: str, step: Callable[[], Made]) -> Made:
         """Run one stage; keep its lines, and its seconds when it had work to do."""
         import time
 
@@ -505,11 +551,12 @@ class Run:
 
         self.journal.enter(stage)
         started = time.perf_counter()
-        outcome = step()
+        made = step()
+        outcome = made[0] if isinstance(made, tuple) else made
         if outcome.worked:
             record_time(self.config, stage, time.perf_counter() - started)
             self.journal.note(outcome.text)
-        return outcome
+        return made
 
     def _ingest(self) -> Outcome:
         from ingestion import ingest
@@ -528,16 +575,6 @@ class Run:
         self.journal.note("\n".join(taken.notes))
         return taken.seen
 
-    def _redeploy(self) -> None:
-        from deployment import deploy
-        from scoring import score
-        from training import train
-
-        self._timed("training", lambda: train(self.config))
-        self._timed("scoring", lambda: score(self.config))
-        self._timed("deployment", lambda: deploy(self.config))
-        _begin_evidence(self.config)
-
     def _is_list_stale(self, version: int | None, stand: DataVersion) -> bool:
         from risk.calllist.ranking import read_list, settings_of
 
@@ -553,7 +590,11 @@ class Run:
         from reporting import report
 
         if anew:
-            self._timed("reporting", lambda: report(self.config))
+            inputs = self.inputs
+            self._timed(
+                "reporting",
+                lambda: report(self.config, inputs.snapshot, inputs.deployed, inputs.test),
+            )
             self.journal.enter("diagnostics")
             found = refresh_packages(self.config)
             self.journal.note(packages_line(found))
@@ -561,30 +602,24 @@ class Run:
 
 
 def _decided(
-    config: Config, judged: DataVersion, *, held: bool, commit: bool = True
+    config: Config, inputs: Inputs, judged: DataVersion, *, held: bool, commit: bool = True
 ) -> EvaluationResult:
     """The verdict of the configured policy, and what it asks to be deployed."""
     from risk.decide.evaluation import EVIDENCE_POLICIES, evaluate
-    from risk.decide.policies import data_pause_since_deployment, evaluate_plain
-    from risk.releases import current_version
+    from risk.decide.policies import data_pause, evaluate_plain
 
-    version = current_version(config)
-    if config.policy in EVIDENCE_POLICIES and version is not None:
-        return evaluate(config, held=held, commit=commit)
-    fault = None if version is None or held else data_pause_since_deployment(config, judged)
-    return fault or evaluate_plain(config, judged, held=held)
+    snapshot, deployed, test = inputs.snapshot, inputs.deployed, inputs.test
+    if snapshot is None or deployed is None:
+        return evaluate_plain(config, snapshot, None, test, judged, held=held)
+    if config.policy in EVIDENCE_POLICIES:
+        return evaluate(config, snapshot, deployed, test, held=held, commit=commit)
+    since = max(deployed.trained_at.number, judged.number)
+    fault = None if held else data_pause(config, snapshot, deployed, since)
+    return fault or evaluate_plain(config, snapshot, deployed, test, judged, held=held)
 
 
 def _evidence_of(look: EvaluationResult) -> dict[str, Any]:
     return look.record.to_json() if look.record else {}
-
-
-def _begin_evidence(config: Config) -> None:
-    """After a deployment that the evidence did not choose: the first, or by a plain policy."""
-    from risk.decide.evaluation import EVIDENCE_POLICIES, start_evidence
-
-    if config.policy in EVIDENCE_POLICIES:
-        start_evidence(config)
 
 
 def _outcome(text: str, **data: object) -> Outcome:
@@ -593,17 +628,13 @@ def _outcome(text: str, **data: object) -> Outcome:
     return Outcome(text, data)
 
 
-def _summarised(config: Config, outcome: Outcome) -> str:
-    """The outcome of the tick with the state of things, for a person."""
+def _summarised(config: Config, outcome: Outcome, deployed: Deployed | None) -> str:
+    """The outcome of the run with the state of things, for a person."""
     from deployment import list_releases
-    from risk.releases import OpenRelease
     from risk.run.summary import summary
     from scoring import sentence
 
-    score = ""
-    if outcome.data["release"] is not None:
-        with OpenRelease(config) as release:
-            score = sentence(json.loads(release.verified("latestscore.json")))
+    score = sentence(deployed.score) if deployed else ""
     return summary(config, outcome, score, list_releases(config).text)
 
 

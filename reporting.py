@@ -8,8 +8,6 @@ what came of it. report.html and report.pdf have all of it on a few pages.
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from risk import progress
@@ -19,16 +17,14 @@ from risk.calllist.heldout import held_out_risks
 from risk.calllist.policy import Economics, mean_economics, profit_of, profit_words
 from risk.calllist.ranking import client_list, csv_of, json_of
 from risk.config import Config, Outcome
-from risk.data.holdout import TestRows
-from risk.data.snapshot import refuse_other_features
-from risk.data.store import stored_rows
+from risk.data.holdout import TestData
+from risk.data.snapshot import Snapshot, read_snapshot, refuse_other_features
 from risk.files import write_atomic, write_json
+from risk.model.deployed import Deployed, read_deployed
 from risk.model.measures import confusion_counts, cumulative_gains
-from risk.model.model import Model
 from risk.record.contacts import ContactsRead, read_contacts
 from risk.record.outcomes import outcomes_of
 from risk.record.scores import recover_score_history
-from risk.releases import Manifest, OpenRelease
 from risk.report.card import card_of
 from risk.report.html import html_of
 from risk.report.pdf import pdf_of
@@ -37,25 +33,29 @@ from risk.script import run
 if TYPE_CHECKING:
     import numpy as np
 
-
-@dataclass(frozen=True)
-class Deployed:
-    """The release that is current now, and its risks for the labelled test rows."""
-
-    model: Model
-    score: dict[str, Any]
-    manifest: Manifest
-    labels: np.ndarray
-    risks: np.ndarray
+    from risk.model.model import Model
 
 
-def report(config: Config) -> Outcome:
-    """Write picture, list, outcomes and report, all of the one release that is current now."""
-    now = _deployed(config)
-    matrix = confusion_of(now.labels, now.risks, now.score)
-    write_atomic(config.confusion_matrix, picture(matrix, now.manifest["version"]))
-    listing, outcomes, taken = _listed(config, now)
-    known = (now.labels, now.risks)
+Tested = tuple["np.ndarray", "np.ndarray"]
+
+
+def report(
+    config: Config,
+    snapshot: Snapshot | None = None,
+    deployed: Deployed | None = None,
+    test: TestData | None = None,
+) -> Outcome:
+    """Write picture, list, outcomes and report, all of the one release that is current now.
+
+    What the caller has read already is handed in.
+    """
+    now = deployed or read_deployed(config)
+    refuse_other_features(config, now.model.columns)
+    known = tested(now.model, test or TestData(config))
+    matrix = confusion_of(*known, now.score)
+    write_atomic(config.confusion_matrix, picture(matrix, now.version))
+    snapshot = snapshot or read_snapshot(config)
+    listing, outcomes, taken = _listed(config, snapshot, now, known)
     card = card_of(config, listing, outcomes, now.score, now.manifest, now.model, known)
     page, sheets = documents(card)
     write_atomic(config.report_html, page)
@@ -63,37 +63,30 @@ def report(config: Config) -> Outcome:
     return _told(config, listing, outcomes, matrix, taken)
 
 
-def _deployed(config: Config) -> Deployed:
-    with OpenRelease(config) as release:
-        model = Model.from_bytes(release.verified("model.json"))
-        score = json.loads(release.verified("latestscore.json"))
-    refuse_other_features(config, model.columns)
-    return Deployed(model, score, release.manifest, *tested(config, model))
-
-
-def tested(config: Config, model: Model) -> tuple[np.ndarray, np.ndarray]:
+def tested(model: Model, test: TestData) -> Tested:
     """(labels, risks) of the test data as they are now, each of shape (n,)."""
-    rows, labels = TestRows(config, model.columns).labelled()
+    rows, labels = test.rows(model.columns).labelled()
     return labels, model.probabilities(rows)
 
 
-def _listed(config: Config, now: Deployed) -> tuple[dict[str, Any], dict[str, Any], ContactsRead]:
+def _listed(
+    config: Config, snapshot: Snapshot, now: Deployed, known: Tested
+) -> tuple[dict[str, Any], dict[str, Any], ContactsRead]:
     """(the list, what came true of earlier ones, the contacts that were taken), all written."""
-    rows, schema, data_version = stored_rows(config)
-    progress.tell(f"{rows.height:,} rows")
-    held_out = held_out_risks(config, now.manifest, rows, schema, keep=True)
-    listing = client_list(config, now.model, now.manifest, rows, schema, data_version, held_out)
+    progress.tell(f"{snapshot.rows.height:,} rows")
+    held_out = held_out_risks(config, snapshot, now.manifest, keep=True)
+    listing = client_list(config, snapshot, now, held_out)
     money = mean_economics(config)
-    listing["cut"]["reach"] = _reach_of(listing["cut"], now.labels, now.risks, money)
+    listing["cut"]["reach"] = _reach_of(listing["cut"], *known, money)
     listing["expected"] = expectation_of(config, listing, now.score)
     recover_score_history(config)
     taken = read_contacts(config)
-    present = present_of(config, listing, now.manifest, rows, schema)
-    add_changes(config, listing, present, rows, schema)
+    present = present_of(config, listing, snapshot, now)
+    add_changes(config, listing, present, snapshot)
     write_atomic(config.clients_csv, csv_of(listing))
     write_atomic(config.clients_json, json_of(listing))
     keep(config, present, listing)
-    outcomes = outcomes_of(config, (rows, schema, data_version))
+    outcomes = outcomes_of(config, snapshot)
     write_json(config.outcomes, outcomes)
     return listing, outcomes, taken
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from risk.calllist.policy import best_profit, best_profit_words, mean_economics
 from risk.config import Config, Outcome, PipelineError
-from risk.data.holdout import TestRows
-from risk.data.snapshot import refuse_other_features
+from risk.data.holdout import TestData, TestRows
+from risk.data.snapshot import Snapshot, read_snapshot, refuse_other_features, training_rows
 from risk.files import read_bytes, sha256, utc_now, write_atomic, write_json
 from risk.model.measures import measure
 from risk.model.model import Model
@@ -20,11 +20,11 @@ from risk.model.score import score_of
 from risk.script import run
 
 
-def _trained_model(config: Config) -> tuple[Model, str]:
+def _trained_model(config: Config, model: Model | None) -> tuple[Model, str]:
     """(the model in models/, the pickle's digest), both checked to belong together."""
     raw = read_bytes(config.model_json, made_by="training.py")
     pickled = sha256(read_bytes(config.model_pickle, made_by="training.py"))
-    model = Model.from_bytes(raw)
+    model = model or Model.from_bytes(raw)
     if model.lineage.get("trainedmodel_sha256") != pickled:
         raise PipelineError(
             f"{config.model_pickle} and {config.model_json.name} are of different trainings; "
@@ -34,15 +34,24 @@ def _trained_model(config: Config) -> tuple[Model, str]:
     return model, pickled
 
 
-def score(config: Config) -> Outcome:
-    """Write the trained model's F1 and the measures beside it."""
-    model, pickled = _trained_model(config)
-    test = TestRows(config, model.columns)
+def score(
+    config: Config,
+    model: Model | None = None,
+    snapshot: Snapshot | None = None,
+    test_data: TestData | None = None,
+) -> Outcome:
+    """Write the trained model's F1 and the measures beside it.
+
+    What the caller has at hand already is handed in: the model that was just trained, the rows, the
+    test data.
+    """
+    model, pickled = _trained_model(config, model)
+    test = (test_data or TestData(config)).rows(model.columns)
     found = score_of(model, test)
     found = (
-        _cross_validated(config, model, test)
+        _cross_validated(config, model, test, snapshot)
         if found is None
-        else _with_overlap(config, model, test, found)
+        else _with_overlap(config, model, test, snapshot, found)
     )
     found |= {"trainedmodel_sha256": pickled, "scored_at": utc_now()}
     money = mean_economics(config)
@@ -72,29 +81,31 @@ def sentence(found: dict[str, Any]) -> str:
 
 
 def _with_overlap(
-    config: Config, model: Model, test: TestRows, found: dict[str, Any]
+    config: Config,
+    model: Model,
+    test: TestRows,
+    snapshot: Snapshot | None,
+    found: dict[str, Any],
 ) -> dict[str, Any]:
     """Add how many test rows the model was trained on, where the training rows are at hand."""
     try:
-        from risk.data.store import labelled, stored_rows, today
-
-        rows, schema, _ = stored_rows(config)
-        known = labelled(rows, schema, config.horizon_days, today())
+        snapshot = snapshot or read_snapshot(config)
     except PipelineError:
         return found | {"rows_equal_to_training": None}
-    names = [schema.named("id"), *model.columns, schema.named("target")]
-    seen = set(known.select(names).iter_rows())
+    names = [snapshot.client, *model.columns, snapshot.target]
+    seen = set(snapshot.known.select(names).iter_rows())
     tested, _ = test.labelled()
     equal = sum(row in seen for row in zip(*(tested[name] for name in names), strict=True))
     return found | {"rows_equal_to_training": equal}
 
 
-def _cross_validated(config: Config, model: Model, test: TestRows) -> dict[str, Any]:
+def _cross_validated(
+    config: Config, model: Model, test: TestRows, snapshot: Snapshot | None
+) -> dict[str, Any]:
     """The measures of the recipe on the training rows, each judged by a fit without its client."""
-    from risk.data.snapshot import training_rows
     from risk.model.fit import out_of_fold
 
-    rows = training_rows(config)
+    rows = training_rows(config, snapshot or read_snapshot(config))
     # A model chosen by evidence may be of fewer rows than there are: they are those of its recipe.
     chosen = "evaluation" in model.lineage
     same = ("data_sha256", "recipe") if chosen else ("data_sha256", "recipe", "rows", "exits")

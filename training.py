@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from risk import progress
 from risk.config import Config, Outcome, PipelineError
-from risk.data.snapshot import TrainingRows, training_rows
+from risk.data.snapshot import Snapshot, TrainingRows, read_snapshot, training_rows
 from risk.files import sha256, utc_now, write_atomic
 from risk.model.sampling import SEED
 from risk.script import run
@@ -18,17 +18,22 @@ from risk.script import run
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
+    from risk.model.deployed import Deployed
     from risk.model.model import Model
 
 
-def train(config: Config) -> Outcome:
-    """Fit the recipe and write both forms of the model; nothing is overwritten by a refusal."""
+def train(config: Config, snapshot: Snapshot | None = None) -> tuple[Outcome, Model]:
+    """Fit the recipe and write both forms of the model; nothing is overwritten by a refusal.
+
+    snapshot: the rows, where the caller has read them already.
+    """
     from risk.model.fit import fit
     from risk.model.pipelines import export
     from risk.model.profile import PROFILE_ROWS
     from risk.model.sampling import sample_of
 
-    rows = training_rows(config)
+    snapshot = snapshot or read_snapshot(config)
+    rows = training_rows(config, snapshot)
     _refuse_all_missing(rows)
     progress.tell(f"{rows.lineage['rows']:,} labelled rows")
     fitted = fit(config.model, rows.columns, rows.features, rows.labels, rows.clients)
@@ -37,15 +42,17 @@ def train(config: Config) -> Outcome:
     lineage = {**rows.lineage, "trained_at": utc_now(), "warnings": warnings} | _marks(pickled)
     shown = rows.features.iloc[sample_of(len(rows.features), PROFILE_ROWS)]
     portable = export(fitted, rows.columns, shown, lineage)
-    _write(config, pickled, portable)
+    model = _write(config, pickled, portable, snapshot, None)
     text = (
         f"trained on {rows.lineage['rows']} labelled rows ({rows.lineage['exits']} exits): "
         f"{config.shown(config.model_pickle)}"
     )
-    return Outcome("\n".join([text, *(f"  warning: {w}" for w in warnings)]), lineage)
+    return Outcome("\n".join([text, *(f"  warning: {w}" for w in warnings)]), lineage), model
 
 
-def publish(config: Config, model: Model) -> Outcome:
+def publish(
+    config: Config, model: Model, snapshot: Snapshot, deployed: Deployed | None
+) -> tuple[Outcome, Model]:
     """Write both forms of a model that was chosen among fitted ones, as train() does.
 
     The pickle is made from the JSON terms; refused unless both agree.
@@ -68,22 +75,28 @@ def publish(config: Config, model: Model) -> Outcome:
         raise PipelineError(f"the pipeline differs from the model by {apart.max():.3g}")
     pickled = _pickled_form(fitted)
     lineage = {"trained_at": utc_now(), "warnings": [], **model.lineage} | _marks(pickled)
-    _write(config, pickled, replace(model, lineage=lineage).to_bytes())
+    packed_form = replace(model, lineage=lineage).to_bytes()
+    written = _write(config, pickled, packed_form, snapshot, deployed)
     text = (
         f"made from models of {lineage['rows']} labelled rows ({lineage['exits']} exits): "
         f"{config.shown(config.model_pickle)}"
     )
-    return Outcome(text, lineage)
+    return Outcome(text, lineage), written
 
 
-def _write(config: Config, pickled: bytes, portable: bytes) -> None:
-    """Both forms, and what the watch compares new rows with; the JSON last: it names the others."""
+def _write(
+    config: Config, pickled: bytes, portable: bytes, snapshot: Snapshot, deployed: Deployed | None
+) -> Model:
+    """The model as the JSON has it, after both forms were written, and what the drift monitor
+    compares new rows with; the JSON last: it names the others."""
     from risk.drift.state import reference_bytes
     from risk.model.model import Model
 
-    write_atomic(config.model_reference, reference_bytes(config, Model.from_bytes(portable)))
+    model = Model.from_bytes(portable)
+    write_atomic(config.model_reference, reference_bytes(model, snapshot, deployed))
     write_atomic(config.model_pickle, pickled)
     write_atomic(config.model_json, portable)
+    return model
 
 
 def _pickled_form(fitted: Pipeline) -> bytes:
@@ -129,7 +142,7 @@ def _versions() -> dict[str, str]:
 
 
 def stage(config: Config, _: argparse.Namespace) -> Outcome:
-    return train(config)
+    return train(config)[0]
 
 
 if __name__ == "__main__":

@@ -331,7 +331,7 @@ def test_labels_wait_for_their_horizon_and_are_judged_when_they_mature(tmp_path:
         == datetime.datetime.combine(tomorrow, datetime.time(), datetime.UTC).timestamp()
     )
 
-    with mock.patch("risk.data.snapshot.today", return_value=tomorrow):
+    with mock.patch("risk.data.labels.today", return_value=tomorrow):
         matured = full_look(project)
 
     assert (first.data["outcome"], idle) == ("deploy", "idle")
@@ -345,7 +345,7 @@ def test_a_longer_horizon_does_not_make_old_rows_new(tmp_path: Path) -> None:
     then, date = today - datetime.timedelta(days=2), today - datetime.timedelta(days=5)
     project = new_project(tmp_path, policy="raw", horizon_days=1)
     project.write(f"sourcedata/{date}.csv", client_rows(60, seed=1))
-    with mock.patch("risk.data.snapshot.today", return_value=then):
+    with mock.patch("risk.data.labels.today", return_value=then):
         look(project)
     project.configure(port=9, policy="raw", horizon_days=4)
 
@@ -405,7 +405,7 @@ def full_disk(project: Project) -> Callable[[], None]:
 
 FAILURES = [
     ("ingestion", no_input_folder, "the input folder", 1),
-    ("watch", damaged_release, "is damaged: model.json does not match its digest", 1),
+    ("snapshot", damaged_release, "is damaged: model.json does not match its digest", 1),
     ("decision", damaged_test_file, "test file testdata/more.csv", 1),
     ("training", models_is_a_file, "models", 1),
     ("scoring", in_the_way("models/latestscore.json"), "latestscore.json: Is a directory", 1),

@@ -20,7 +20,8 @@ from ingestion import ingest
 from risk.config import PipelineError
 from risk.data import sources
 from risk.data.removal import erase, forget
-from risk.data.store import RECORD_HEADER, stored_rows
+from risk.data.snapshot import read_snapshot
+from risk.data.store import RECORD_HEADER
 
 A, B, C = "a,1,2,3,0", "b,4,5,6,1", "c,7,8,9,0"
 
@@ -195,7 +196,8 @@ def test_a_date_column_goes_before_the_date_in_the_path(own: Project) -> None:
     own.write("sourcedata/x_2026-02-28.csv", [A + ",20260301"], header=header)
     ingest(own.config)
     assert final(own) == ["a,2026-03-01,1,2,3,0", "a,2026-03-02,1,2,3,0"]
-    rows, _, data_version = stored_rows(own.config)
+    found = read_snapshot(own.config)
+    rows, data_version = found.rows, found.version.number
     assert ([str(date) for date in rows["_date"]], data_version) == (
         ["2026-03-01", "2026-03-02"],
         1,
@@ -249,7 +251,7 @@ def test_a_file_changed_in_place_replaces_its_rows_where_they_stood(own: Project
     assert final(own) == ["e,1,1,1,1", "d,1,1,1,0", C]
     assert "one.csv: changed, its rows are replaced" in outcome.data["notes"]
     assert record(own) == {"one.csv": (2, 2, 0, 0), "two.csv": (2, 1, 1, 0)}
-    rows, _, _ = stored_rows(own.config)
+    rows = read_snapshot(own.config).rows
     assert rows["_replaced"].to_list() == [True, True, False]
 
 
@@ -647,7 +649,7 @@ def test_changed_columns_meet_an_old_store_with_a_refusal_that_names_rebuild(
         ingest(own.config)
     assert final(own) == [A]
     with pytest.raises(PipelineError, match="--rebuild"):
-        stored_rows(own.config)
+        read_snapshot(own.config)
 
 
 def test_rebuild_takes_changed_columns_and_marks_every_row_as_replaced(own: Project) -> None:
@@ -658,7 +660,8 @@ def test_rebuild_takes_changed_columns_and_marks_every_row_as_replaced(own: Proj
     assert own.text("ingesteddata/finaldata.csv") == (
         "corporation,plan,lastmonth_activity,exited\na,basic,1,0\n"
     )
-    rows, _, data_version = stored_rows(own.config)
+    found = read_snapshot(own.config)
+    rows, data_version = found.rows, found.version.number
     assert (rows["_data_version"].to_list(), rows["_replaced"].to_list(), data_version) == (
         [2],
         [True],
@@ -686,12 +689,12 @@ def test_an_edited_finaldata_is_moved_aside_said_so_and_rebuilt(own: Project, te
     ingest(own.config)
     (own.folder / "ingesteddata/finaldata.csv").write_text(text)
     with pytest.raises(PipelineError, match="run ingestion.py"):
-        stored_rows(own.config)
+        read_snapshot(own.config)
     done = own.run("ingestion.py")
     assert byhand(own) == [text]
     assert "holds a finaldata.csv that was changed by hand" in done.stdout
     assert final(own) == [A, B]
-    assert stored_rows(own.config)[0].height == 2
+    assert read_snapshot(own.config).rows.height == 2
 
 
 @pytest.mark.parametrize("text", [f"{HEADER}\n{A}\n", f"{HEADER}\n{A}\nb,4", "", None])
@@ -724,7 +727,7 @@ def test_a_finaldata_from_before_the_first_ingestion_is_moved_aside_when_rows_co
     text = f"{HEADER}\nz,1,1,1,1\n"
     own.write("ingesteddata/finaldata.csv", text.encode())
     assert ingest(own.config).data["notes"] == []
-    assert stored_rows(own.config)[0]["corporation"].to_list() == ["z"]
+    assert read_snapshot(own.config).rows["corporation"].to_list() == ["z"]
     own.write("sourcedata/one.csv", [A])
     outcome = ingest(own.config)
     assert "holds a finaldata.csv that ingestion did not write" in outcome.text
@@ -734,7 +737,7 @@ def test_a_finaldata_from_before_the_first_ingestion_is_moved_aside_when_rows_co
 def test_a_finaldata_put_there_by_hand_is_read_by_the_same_rules(own: Project) -> None:
     own.write("ingesteddata/finaldata.csv", [A, "b,x,1,1,0"])
     with pytest.raises(PipelineError, match=r"line 3, lastmonth_activity: not a number \('x'\)"):
-        stored_rows(own.config)
+        read_snapshot(own.config)
 
 
 # ------------------------------------------------------------ damage
@@ -765,7 +768,7 @@ def test_a_damaged_state_is_named_with_the_command_that_mends_it(
     outcome = ingest(own.config, again=True)
     assert "state.json could not be read" in outcome.text
     assert content(own) == before
-    assert stored_rows(own.config)[0]["_replaced"].to_list() == [True, True]
+    assert read_snapshot(own.config).rows["_replaced"].to_list() == [True, True]
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -792,10 +795,10 @@ def test_a_damaged_segment_is_named_and_rebuilt(own: Project, damage: str) -> No
         raw[:-9] if damage == "cut" else raw
     )
     with pytest.raises(PipelineError, match="missing or damaged .* run ingestion.py --rebuild"):
-        stored_rows(own.config)
+        read_snapshot(own.config)
     ingest(own.config, again=True)
     assert content(own) == before
-    assert stored_rows(own.config)[0].height == 20
+    assert read_snapshot(own.config).rows.height == 20
 
 
 # ------------------------------------------------------------ --rebuild
@@ -812,10 +815,13 @@ def test_a_rebuild_gives_the_bytes_of_the_incremental_way(own: Project) -> None:
     ingest(own.config)
     own.write("sourcedata/m_2026-02.csv", [C, "d,1,1,1,"])
     ingest(own.config)
-    before, ticks = content(own), stored_rows(own.config)[0].select("_data_version", "_replaced")
+    before, ticks = (
+        content(own),
+        read_snapshot(own.config).rows.select("_data_version", "_replaced"),
+    )
     own.run("ingestion.py", "--rebuild")
     assert content(own) == before
-    assert stored_rows(own.config)[0].select("_data_version", "_replaced").equals(ticks)
+    assert read_snapshot(own.config).rows.select("_data_version", "_replaced").equals(ticks)
     assert byhand(own) == []
 
 
@@ -839,7 +845,7 @@ def test_a_rebuild_that_would_leave_nothing_is_refused(own: Project) -> None:
     with pytest.raises(PipelineError, match="'corporation' is missing.*the old rows stay"):
         ingest(own.config, again=True)
     assert final(own) == [A, B]
-    assert stored_rows(own.config)[0].height == 2
+    assert read_snapshot(own.config).rows.height == 2
 
 
 def test_a_rebuild_keeps_an_edited_finaldata(own: Project) -> None:
@@ -1012,7 +1018,7 @@ def test_dated_files_of_real_customers_keep_every_row(own: Project) -> None:
         170809,
         13,
     )
-    rows, _, _ = stored_rows(own.config)
+    rows = read_snapshot(own.config).rows
     assert rows["_date"].n_unique() == 13
 
 

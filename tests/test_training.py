@@ -18,7 +18,7 @@ from conftest import ROOT, Project, client_rows, real_data
 
 from ingestion import ingest
 from risk.config import Config, PipelineError
-from risk.data.snapshot import training_rows
+from risk.data.snapshot import TrainingRows, read_snapshot, training_rows
 from risk.files import file_sha256
 from risk.model import fit as fitting
 from risk.model import sampling
@@ -202,7 +202,7 @@ def test_a_refusal_is_one_line_and_exit_code_1(project: Project) -> None:
 
 
 def test_ten_rows_with_three_of_a_class_train(project: Project) -> None:
-    found = train(ingested(project, rows_with("1110000000")))
+    found, _ = train(ingested(project, rows_with("1110000000")))
     assert (
         found.text.splitlines()[0]
         == "trained on 10 labelled rows (3 exits): models/trainedmodel.pkl"
@@ -211,7 +211,7 @@ def test_ten_rows_with_three_of_a_class_train(project: Project) -> None:
 
 def test_a_file_put_there_by_hand_trains_without_a_store(project: Project) -> None:
     path = project.write("ingesteddata/finaldata.csv", client_rows(40, seed=9))
-    assert train(project.config).text.startswith("trained on 40 labelled rows")
+    assert train(project.config)[0].text.startswith("trained on 40 labelled rows")
     lineage = Model.from_bytes(project.config.model_json.read_bytes()).lineage
     assert (lineage["data_version"], lineage["data_sha256"]) == (0, file_sha256(path))
 
@@ -222,14 +222,18 @@ def test_without_rows_training_says_to_ingest(project: Project) -> None:
     assert done.stderr == f"error: no rows at {project.config.finaldata}; run ingestion.py first\n"
 
 
+def rows_of(config: Config) -> TrainingRows:
+    return training_rows(config, read_snapshot(config))
+
+
 def test_rows_without_a_label_are_not_trained_on(project: Project) -> None:
     known = client_rows(40, seed=4)
-    without = training_rows(ingested(project, known))
+    without = rows_of(ingested(project, known))
     project.write(
         "sourcedata/now.csv", [f"{line.rpartition(',')[0]}," for line in client_rows(30, seed=5)]
     )
     ingest(project.config)
-    both = training_rows(project.config)
+    both = rows_of(project.config)
     assert both.features.equals(without.features)
     assert both.labels.tolist() == without.labels.tolist() == [int(line[-1]) for line in known]
 
@@ -243,8 +247,8 @@ def test_labels_are_used_only_when_the_horizon_has_passed(project: Project) -> N
         project.write(f"sourcedata/{day}.csv", client_rows(30, seed=seed, prefix=f"d{days}_"))
     config = project.configure(horizon_days=30)
     ingest(config)
-    assert {client.split("_")[0] for client in training_rows(config).clients} == {"d31"}
-    assert len(training_rows(project.configure(horizon_days=0)).labels) == 90
+    assert {client.split("_")[0] for client in rows_of(config).clients} == {"d31"}
+    assert len(rows_of(project.configure(horizon_days=0)).labels) == 90
 
 
 def leaky(kind: str) -> list[str]:
@@ -279,7 +283,7 @@ def test_a_column_that_is_nearly_the_answer_is_warned_of(
     project: Project, kind: str, warned: bool
 ) -> None:
     project.configure(columns={"non_negative": []})
-    said = train(ingested(project, leaky(kind))).text
+    said = train(ingested(project, leaky(kind)))[0].text
     assert (
         "warning: lastmonth_activity alone orders the labels almost perfectly (AUC > .99)" in said
     ) == warned
@@ -293,11 +297,11 @@ def test_a_solver_that_stopped_early_is_said(
 ) -> None:
     config, whole = ingested(project, client_rows(100)), fitting.pipeline
     limit = "the solver stopped at its limit of iterations; the numbers are of very unlike size"
-    assert limit not in train(config).text
+    assert limit not in train(config)[0].text
     monkeypatch.setattr(
         fitting, "pipeline", lambda *given: whole(*given).set_params(regression__max_iter=1)
     )
-    assert f"warning: {limit}" in train(config).text
+    assert f"warning: {limit}" in train(config)[0].text
 
 
 def test_out_of_fold_judges_a_client_by_a_model_that_never_saw_it() -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from risk.config import Config, PipelineError
 from risk.data.schema import Schema
-from risk.data.snapshot import feature_kinds
-from risk.data.store import current_clients
+from risk.data.snapshot import Snapshot, feature_kinds
 from risk.files import sha256
+from risk.model.deployed import Deployed
 from risk.model.model import Model
 from risk.record.contacts import contact_json, newest_contacts
 from risk.record.scores import (
@@ -27,10 +27,10 @@ from risk.record.scores import (
     scorings,
     split_move,
 )
-from risk.releases import Manifest, kept_releases
+from risk.releases import kept_releases
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
 SNAPSHOTS, MOST_MOVES, LEAST_MOVE = 12, 10, 5
 ADDED = ("change", "history", "contact")
@@ -52,15 +52,11 @@ class Present:
 
 
 def present_of(
-    config: Config,
-    listing: dict[str, Any],
-    manifest: Manifest,
-    rows: pl.DataFrame,
-    schema: Schema,
+    config: Config, listing: dict[str, Any], snapshot: Snapshot, deployed: Deployed
 ) -> Present:
-    """The list as a scoring; manifest: that of the release it was made by."""
+    """The list, made of this snapshot by this release, as a scoring."""
     past = scorings(config)
-    scoring = scoring_of(listing, manifest["files"]["model.json"], past)
+    scoring = scoring_of(listing, deployed.sha256, past)
     if past and scoring is past[-1]:
         return Present(scoring, scores_in(config, scoring.number), past[:-1], {}, True)
     before = scores_in(config, past[-1].number) if past else {}
@@ -68,7 +64,8 @@ def present_of(
     if past and past[-1].model == scoring.model:
         formers = {client["client"]: client["risk"] for client in listing["clients"]}
     elif past:
-        formers = _former_risks(config, past[-1], before, listing["basis"], rows, schema)
+        model = _kept_model(config, past[-1], snapshot.schema, deployed)
+        formers = _former_risks(model, past[-1], before, snapshot)
     scores = scores_of(listing, scoring.number, before, formers)
     return Present(scoring, scores, past, before, False)
 
@@ -84,21 +81,15 @@ def keep(config: Config, present: Present, listing: dict[str, Any]) -> None:
 
 
 def _former_risks(
-    config: Config,
-    last: Scoring,
-    before: dict[str, Score],
-    basis: str,
-    rows: pl.DataFrame,
-    schema: Schema,
+    model: Model | None, last: Scoring, before: dict[str, Score], snapshot: Snapshot
 ) -> dict[str, float | None]:
     """Client -> the risk of its present row by the model of the last scoring, None: not known.
 
     A row that was there at the last scoring has the risk that was told. A row that came since is
     new to that model, but where it replaces another and has a label it may not be.
     """
-    current, _ = current_clients(rows, schema)
-    model = _kept_model(config, last, schema)
-    names = current[schema.named("id")].to_list()
+    current, basis = snapshot.current
+    names = current[snapshot.client].to_list()
     risks: list[float | None] = [None] * len(names)
     if model is not None:
         table = {name: current[name].to_list() for name in model.columns}
@@ -117,8 +108,14 @@ def _former_risks(
     return found
 
 
-def _kept_model(config: Config, scoring: Scoring, schema: Schema) -> Model | None:
+def _kept_model(
+    config: Config, scoring: Scoring, schema: Schema, deployed: Deployed
+) -> Model | None:
     """The model of an earlier scoring; None if no kept release has it or its columns are others."""
+    kinds = feature_kinds(schema)
+    if deployed.former and deployed.former.sha256 == scoring.model:
+        former = deployed.former.model
+        return former if former.columns.items() <= kinds.items() else None
     for release in reversed(kept_releases(config)):
         if release.manifest["files"]["model.json"] != scoring.model:
             continue
@@ -127,8 +124,7 @@ def _kept_model(config: Config, scoring: Scoring, schema: Schema) -> Model | Non
             model = Model.from_bytes(raw) if sha256(raw) == scoring.model else None
         except (OSError, PipelineError):
             continue
-        kinds = feature_kinds(schema)
-        if model and all(kinds.get(name) == kind for name, kind in model.columns.items()):
+        if model and model.columns.items() <= kinds.items():
             return model
     return None
 
@@ -137,7 +133,7 @@ def _kept_model(config: Config, scoring: Scoring, schema: Schema) -> Model | Non
 
 
 def add_changes(
-    config: Config, listing: dict[str, Any], present: Present, rows: pl.DataFrame, schema: Schema
+    config: Config, listing: dict[str, Any], present: Present, snapshot: Snapshot
 ) -> None:
     """Give every client its change, history and contact, and the list who is new, off and moved."""
     base = base_of(present.past, present.scoring)
@@ -157,7 +153,7 @@ def add_changes(
         {"date": s.day, "at": s.at, "model_version": s.model_version} for s in shown
     ]
     listing["new"] = newly_called(listing["clients"], then) if base else []
-    listing["off"] = _no_longer_called(listing["clients"], then, rows, schema)
+    listing["off"] = _no_longer_called(listing["clients"], then, snapshot)
     listing["moves"] = _largest_moves(listing["clients"])
 
 
@@ -218,13 +214,13 @@ def newly_called(clients: list[dict[str, Any]], then: dict[str, Score]) -> list[
 
 
 def _no_longer_called(
-    clients: list[dict[str, Any]], then: dict[str, Score], rows: pl.DataFrame, schema: Schema
+    clients: list[dict[str, Any]], then: dict[str, Score], snapshot: Snapshot
 ) -> list[dict[str, Any]]:
     """Who was on the call list then and is not, by the rank then, and what became of them."""
     called = {client["client"] for client in clients if client["call"]}
     off = [name for name, score in then.items() if score.called and name not in called]
     off.sort(key=lambda name: then[name].rank)
-    became = _became_of(off, {client["client"] for client in clients}, rows, schema)
+    became = _became_of(off, {client["client"] for client in clients}, snapshot)
     return [
         {
             "client": name,
@@ -236,14 +232,12 @@ def _no_longer_called(
     ]
 
 
-def _became_of(
-    names: list[str], current: set[str], rows: pl.DataFrame, schema: Schema
-) -> dict[str, str]:
+def _became_of(names: list[str], current: set[str], snapshot: Snapshot) -> dict[str, str]:
     """What became of each: open (still a current client), left, stayed, or gone (no rows)."""
     import polars as pl
 
-    client, target = schema.named("id"), schema.named("target")
-    own = rows.filter(pl.col(client).is_in(names) & pl.col(target).is_not_null())
+    client, target = snapshot.client, snapshot.target
+    own = snapshot.rows.filter(pl.col(client).is_in(names) & pl.col(target).is_not_null())
     own = own.sort("_date", nulls_last=False, maintain_order=True)
     labels = dict(zip(own[client], own[target], strict=True))
     words = {None: "gone", 0: "stayed", 1: "left"}

@@ -6,9 +6,8 @@ import datetime
 from typing import TYPE_CHECKING
 
 from risk.config import Config
-from risk.data.schema import Schema
-from risk.data.snapshot import pandas_of
-from risk.data.store import current_clients, labelled
+from risk.data.labels import usable_labels
+from risk.data.snapshot import Snapshot, pandas_of
 from risk.files import read_optional_json, sha256, write_json
 from risk.releases import Manifest
 
@@ -20,12 +19,7 @@ FORMAT = 1
 
 
 def held_out_risks(
-    config: Config,
-    manifest: Manifest,
-    rows: pl.DataFrame,
-    schema: Schema,
-    *,
-    keep: bool = False,
+    config: Config, snapshot: Snapshot, manifest: Manifest, *, keep: bool = False
 ) -> dict[int, float]:
     """Position in the rows -> risk, for the rows that the deployed model was trained on.
 
@@ -34,30 +28,30 @@ def held_out_risks(
     """
     import polars as pl
 
-    current, basis = current_clients(rows, schema)
+    current, basis = snapshot.current
     if basis != "stayed" or not current.height:
         return {}
-    seen = _trained_on(manifest, rows.with_row_index("_row"), schema)
+    seen = _trained_on(manifest, snapshot)
     if not seen.height:
         return {}
-    names = [schema.named("id"), *manifest["columns"], schema.named("target")]
+    names = [snapshot.client, *manifest["columns"], snapshot.target]
     key = [manifest["trainedmodel_sha256"], sha256(seen.select(pl.col(names)).write_csv().encode())]
     known = read_optional_json(config.out_of_fold)
     if known.get("format") != FORMAT or known.get("key") != key:
-        known = {"format": FORMAT, "key": key, "risks": _risks(manifest, seen, schema)}
+        known = {"format": FORMAT, "key": key, "risks": _risks(manifest, seen, snapshot)}
         if keep:
             write_json(config.out_of_fold, known)
     return dict(zip(seen["_row"].to_list(), known["risks"], strict=True))
 
 
-def _trained_on(manifest: Manifest, rows: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+def _trained_on(manifest: Manifest, snapshot: Snapshot) -> pl.DataFrame:
     """The rows that the model was trained on; of a file that was sent again since, all of them."""
-    day = datetime.date.fromisoformat(manifest["day"])
-    known = labelled(rows, schema, manifest["horizon_days"], day)
+    day, rows = datetime.date.fromisoformat(manifest["day"]), snapshot.rows.with_row_index("_row")
+    known = rows.filter(usable_labels(rows, snapshot.schema, manifest["horizon_days"], day))
     return known.filter((known["_data_version"] <= manifest["data_version"]) | known["_replaced"])
 
 
-def _risks(manifest: Manifest, seen: pl.DataFrame, schema: Schema) -> list[float]:
+def _risks(manifest: Manifest, seen: pl.DataFrame, snapshot: Snapshot) -> list[float]:
     from risk.model.fit import out_of_fold
 
     columns = manifest["columns"]
@@ -65,7 +59,7 @@ def _risks(manifest: Manifest, seen: pl.DataFrame, schema: Schema) -> list[float
         manifest["recipe"],
         columns,
         pandas_of(seen.select(list(columns))),
-        seen[schema.named("target")].to_numpy().astype(int),
-        seen[schema.named("id")].to_numpy(),
+        seen[snapshot.target].to_numpy().astype(int),
+        seen[snapshot.client].to_numpy(),
     )
     return [round(float(risk), 9) for risk in found]

@@ -23,9 +23,9 @@ from risk.calllist.policy import (
     worth,
 )
 from risk.config import Columns, Config, PipelineError
-from risk.data.schema import Schema
-from risk.data.store import current_clients
+from risk.data.snapshot import Snapshot
 from risk.files import read_optional_json, utc_now
+from risk.model.deployed import Deployed
 from risk.model.logistic import expit
 from risk.model.model import Model, Rows
 from risk.model.reasons import MOST_UP, Reason, reasons, unusual_values
@@ -48,21 +48,16 @@ UP_COLUMNS = tuple(f"reason_{n}" for n in range(1, MOST_UP + 1))
 
 
 def client_list(
-    config: Config,
-    model: Model,
-    manifest: Manifest,
-    rows: pl.DataFrame,
-    schema: Schema,
-    data_version: int,
-    held_out: dict[int, float],
+    config: Config, snapshot: Snapshot, deployed: Deployed, held_out: dict[int, float]
 ) -> dict[str, Any]:
     """The ranked list with what it is based on; risks are probabilities of an exit.
 
     held_out: for clients that the model was trained on, the position of their row and its risk by a
     model that did not see the client.
     """
-    current, basis = current_clients(rows.with_row_index("_row"), schema)
-    current, risks = _by_risk(current, model, held_out, schema.named("id"))
+    model, manifest = deployed.model, deployed.manifest
+    current, basis = snapshot.current
+    current, risks = _by_risk(current, model, held_out, snapshot.client)
     table: Rows = {name: current[name].to_list() for name in model.columns}
     known = {part: current[name].to_list() for part, name in _shown_columns(config.columns).items()}
     values = worth(known.get("value", [None] * current.height), config.client_value)
@@ -87,7 +82,7 @@ def client_list(
     return {
         "format": 1,
         "model_version": manifest["version"],
-        "data_version": data_version,
+        "data_version": snapshot.version.number,
         "basis": basis,
         "note": NOTES[basis],
         "scored_at": utc_now(),

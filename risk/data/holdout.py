@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from risk.config import Config, PipelineError
+from risk.data import labels
 from risk.data.reader import Reading, read_rows
 from risk.data.schema import Schema, date_in_path, schema_of
-from risk.data.store import today
 from risk.files import sha256
 
 
@@ -60,15 +60,30 @@ class TestRows:
 
     def labelled(self) -> tuple[dict[str, list[Any]], np.ndarray]:
         """(rows with a label that may be used today, their labels)."""
-        labels = zip(self.table[self.target], self.mature, strict=True)
-        keep = [at for at, (label, mature) in enumerate(labels) if mature and label is not None]
+        judged = zip(self.table[self.target], self.mature, strict=True)
+        keep = [at for at, (label, mature) in enumerate(judged) if mature and label is not None]
         rows = {name: [cells[at] for at in keep] for name, cells in self.table.items()}
         return rows, np.array(rows[self.target], dtype=np.int64)
 
 
+class TestData:
+    """The test rows of a run: read when first asked for, and for the same columns only once."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._read: dict[tuple[tuple[str, str], ...], TestRows] = {}
+
+    def rows(self, columns: dict[str, str]) -> TestRows:
+        """The test rows by the columns and kinds of a model."""
+        key = tuple(sorted(columns.items()))
+        if key not in self._read:
+            self._read[key] = TestRows(self._config, columns)
+        return self._read[key]
+
+
 def _mature_labels(config: Config, schema: Schema, name: str, reading: Reading) -> list[bool]:
     """Which rows of a test file lie horizon_days back; undated ones always may be judged."""
-    limit = str(today() - datetime.timedelta(days=config.horizon_days))
+    limit = str(labels.today() - datetime.timedelta(days=config.horizon_days))
     column = schema.named("date")
     dates = reading.values[column] if column else [date_in_path(name)] * reading.accepted
     return [not config.horizon_days or date is None or str(date) < limit for date in dates]

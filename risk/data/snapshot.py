@@ -1,21 +1,177 @@
-"""The ingested rows at one moment: all of them, the labelled ones, and how far the data go."""
+"""The ingested rows at one moment, read once and handed on: rows, labels, current clients."""
 
 from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from risk.config import Config, PipelineError
-from risk.data.schema import NUMBER, Schema
-from risk.data.store import labelled, mature, next_maturity, stored_rows, today, usable_labels
+from risk.data import labels
+from risk.data.reader import read_rows
+from risk.data.schema import NUMBER, Schema, infer_kinds, schema_of
+from risk.data.store import PLAIN_CSV, Entry, Store, frame_of
 from risk.files import file_sha256
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+
+
+@dataclass(frozen=True)
+class DataVersion:
+    """How far the data go: the store's data version, the day, the horizon by which labels counted
+    then.
+
+    next_maturity: seconds since 1970 when the next waiting label may be used, 0 if none waits.
+    """
+
+    number: int
+    day: str
+    horizon_days: int
+    next_maturity: float = 0.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The store at one moment.
+
+    rows: those of finaldata.csv in its order, with _date, _data_version, _replaced and _slot, the
+    place of their file. repeated: the rows that equal an earlier one. files: what the store knows
+    of each file, {} for a finaldata.csv that was put there by hand.
+    """
+
+    rows: pl.DataFrame
+    repeated: pl.DataFrame
+    schema: Schema
+    version: DataVersion
+    files: dict[str, Entry]
+    finaldata: Path
+
+    @property
+    def client(self) -> str:
+        """The column with the client's name."""
+        return self.schema.named("id")
+
+    @property
+    def target(self) -> str:
+        """The column with the label."""
+        return self.schema.named("target")
+
+    @cached_property
+    def usable(self) -> pl.Series:
+        """Which rows have a label that may be used now."""
+        day = datetime.date.fromisoformat(self.version.day)
+        return labels.usable_labels(self.rows, self.schema, self.version.horizon_days, day)
+
+    @cached_property
+    def known(self) -> pl.DataFrame:
+        """Those rows."""
+        return self.rows.filter(self.usable)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Their labels, shape (n,)."""
+        return self.known[self.target].to_numpy().astype(np.int64)
+
+    @cached_property
+    def current(self) -> tuple[pl.DataFrame, str]:
+        """(the current clients' rows, the basis for saying so); _row is their place in `rows`."""
+        return labels.current_clients(self.rows.with_row_index("_row"), self.schema)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of finaldata.csv."""
+        return file_sha256(self.finaldata)
+
+    def files_after(self, data_version: int) -> dict[str, pl.DataFrame]:
+        """File -> all its rows, repeated ones too, for the files that came after the version."""
+        import polars as pl
+
+        late = sorted(
+            (entry["slot"], file)
+            for file, entry in self.files.items()
+            if entry.get("segment") and entry["data_version"] > data_version
+        )
+        return {
+            file: pl.concat(
+                frame.filter(pl.col("_slot") == slot) for frame in (self.rows, self.repeated)
+            )
+            for slot, file in late
+        }
+
+
+def read_snapshot(config: Config) -> Snapshot:
+    """The rows as ingestion.py left them; data version 0 for a finaldata.csv put there by hand."""
+    import polars as pl
+
+    store = Store.open(config)
+    if store.state["layout"]:
+        store.refuse_unfinished()
+        schema, number, files = store.schema, store.data_version, store.files
+        rows = store.rows()
+    elif store.files and not config.finaldata.exists():
+        raise PipelineError(
+            f"no file was accepted yet; {config.quarantine} says why; mend the files or the "
+            "settings and run ingestion.py"
+        )
+    else:
+        rows, schema = _rows_by_hand(config)
+        number, files = 0, {}
+    repeated, rows = rows.filter(pl.col("_duplicate")), rows.filter(~pl.col("_duplicate"))
+    day, horizon = labels.today(), config.horizon_days
+    waiting = labels.next_maturity(rows, schema, horizon, day)
+    matures = datetime.datetime.fromisoformat(f"{waiting}T00:00:00Z").timestamp() if waiting else 0
+    version = DataVersion(number, str(day), horizon, matures)
+    rows, repeated = rows.drop("_duplicate"), repeated.drop("_duplicate")
+    return Snapshot(rows, repeated, schema, version, files, config.finaldata)
+
+
+def nothing_ingested(config: Config) -> bool:
+    """Whether there is no row to read yet, by hand or otherwise."""
+    return not config.finaldata.exists() and not Store.open(config).state["layout"]
+
+
+def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
+    """(the rows of a finaldata.csv that ingestion.py did not write, their schema)."""
+    import polars as pl
+
+    from risk.data.reader import numeric_counts
+
+    try:
+        data = config.finaldata.read_bytes()
+    except FileNotFoundError:
+        raise PipelineError(f"no rows at {config.finaldata}; run ingestion.py first") from None
+    schema = schema_of(config)
+    schema = schema_of(config, infer_kinds(schema, numeric_counts(data, schema, PLAIN_CSV)))
+    reading = read_rows(data, schema, PLAIN_CSV)
+    for fault in reading.faults[:1]:
+        where = f"line {fault.line}, {fault.column}".rstrip(", ")
+        reading.refused = reading.refused or f"{where}: {fault.rule} ({fault.value!r})"
+    if reading.refused:
+        raise PipelineError(f"{config.finaldata}: {reading.refused}")
+    return frame_of(reading, schema, None).with_columns(
+        pl.lit(False).alias("_duplicate"),
+        pl.lit(0, pl.Int64).alias("_data_version"),
+        pl.lit(False).alias("_replaced"),
+        pl.lit(0, pl.Int64).alias("_slot"),
+    ).drop("_line"), schema
+
+
+def new_since(rows: pl.DataFrame, then: DataVersion) -> pl.Series:
+    """Which labelled rows were not there yet, or not mature yet, at that data version."""
+    late = rows["_data_version"] > then.number
+    if not then.horizon_days or not then.day:
+        return late
+    day = datetime.date.fromisoformat(then.day)
+    return late | ~labels.mature(rows, then.horizon_days, day)
+
+
+# ---------------------------------------------------------------- rows to train on
 
 
 @dataclass(frozen=True)
@@ -29,38 +185,31 @@ class TrainingRows:
     lineage: dict[str, Any]
 
 
-def training_rows(config: Config) -> TrainingRows:
-    """The rows whose label is known and mature today, superseded and unlabelled ones left out."""
-    rows, schema, data_version = stored_rows(config)
-    known = labelled(rows, schema, config.horizon_days, today())
-    columns = feature_kinds(schema)
-    labels = known[schema.named("target")].to_numpy().astype(np.int64)
-    lineage = lineage_of(config, known, schema, data_version)
+def training_rows(config: Config, snapshot: Snapshot) -> TrainingRows:
+    """The rows whose label is known and mature, superseded and unlabelled ones left out."""
+    known, columns = snapshot.known, feature_kinds(snapshot.schema)
     return TrainingRows(
         pandas_of(known.select(list(columns))),
-        labels,
-        known[schema.named("id")].to_numpy(),
+        snapshot.labels,
+        known[snapshot.client].to_numpy(),
         columns,
-        lineage,
+        lineage_of(config, snapshot, known),
     )
 
 
-def lineage_of(
-    config: Config, known: pl.DataFrame, schema: Schema, data_version: int
-) -> dict[str, Any]:
-    """Where a model comes from that is trained on these labelled rows today."""
-    labels = known[schema.named("target")]
-    exits = int(labels.sum())
+def lineage_of(config: Config, snapshot: Snapshot, used: pl.DataFrame) -> dict[str, Any]:
+    """Where a model comes from that is trained on these of the snapshot's labelled rows."""
+    exits = int(used[snapshot.target].sum())
     return {
         "recipe": config.model,
-        "rows": known.height,
+        "rows": used.height,
         "exits": exits,
-        "base_rate": exits / known.height if known.height else None,
-        "data_version": data_version,
-        "day": str(today()),
-        "horizon_days": config.horizon_days,
-        "data_sha256": file_sha256(config.finaldata),
-        "last_date": str(known["_date"].max() or ""),
+        "base_rate": exits / used.height if used.height else None,
+        "data_version": snapshot.version.number,
+        "day": snapshot.version.day,
+        "horizon_days": snapshot.version.horizon_days,
+        "data_sha256": snapshot.sha256,
+        "last_date": str(used["_date"].max() or ""),
     }
 
 
@@ -95,58 +244,3 @@ def pandas_of(frame: Any) -> pd.DataFrame:
             for name in frame.columns
         }
     )
-
-
-@dataclass(frozen=True)
-class DataVersion:
-    """How far the data go: the store's data version, the day, the horizon by which labels counted
-    then.
-
-    next_maturity: seconds since 1970 when the next waiting label may be used, 0 if none waits.
-    """
-
-    number: int
-    day: str
-    horizon_days: int
-    next_maturity: float = 0.0
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The store as a look sees it: all rows, which have a usable label, those, how far they go."""
-
-    rows: pl.DataFrame
-    usable: pl.Series
-    known: pl.DataFrame
-    schema: Schema
-    stand: DataVersion
-
-    @property
-    def client(self) -> str:
-        return self.schema.named("id")
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.known[self.schema.named("target")].to_numpy().astype(np.int64)
-
-
-def read_snapshot(config: Config) -> Snapshot:
-    rows, schema, data_version = stored_rows(config)
-    day, horizon = today(), config.horizon_days
-    usable = usable_labels(rows, schema, horizon, day)
-    waiting = next_maturity(rows, schema, horizon, day)
-    stand = DataVersion(data_version, str(day), horizon, _seconds_of(waiting))
-    return Snapshot(rows, usable, rows.filter(usable), schema, stand)
-
-
-def new_since(rows: pl.DataFrame, stand: DataVersion) -> pl.Series:
-    """Which labelled rows were not there yet, or not mature yet, when the data stood there."""
-    late = rows["_data_version"] > stand.number
-    if not stand.horizon_days or not stand.day:
-        return late
-    return late | ~mature(rows, stand.horizon_days, datetime.date.fromisoformat(stand.day))
-
-
-def _seconds_of(day: str) -> float:
-    """Midnight UTC of the day in seconds since 1970, 0 for no day."""
-    return datetime.datetime.fromisoformat(f"{day}T00:00:00Z").timestamp() if day else 0.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from risk.config import Config, Csv, PipelineError
-from risk.data.reader import Reading, read_rows
+from risk.data.reader import Reading
 from risk.data.schema import DATE, NUMBER, TARGET, TEXT, Schema, layout, same_layout, schema_of
 from risk.files import (
     read_optional_json,
@@ -88,22 +88,21 @@ class Store:
         return pl.read_parquet(io.BytesIO(raw)).cast(pl.Schema(frame_types(self.schema)))
 
     def rows(self) -> pl.DataFrame:
-        """The rows of finaldata.csv in its order, with _date, _tick and _replaced."""
+        """The rows of all files in their order, with _data_version, _replaced and _slot."""
         import polars as pl
 
         empty = pl.DataFrame(schema=frame_types(self.schema))
-        parts = [self._tagged(empty, {"data_version": 0, "replaced": False})]
-        parts += [self._tagged(self.segment(entry), entry) for entry in self.live()]
-        return pl.concat(parts).filter(~pl.col("_duplicate")).drop("_duplicate", "_line")
+        parts = [_tagged(empty, {"data_version": 0, "replaced": False, "slot": 0})]
+        parts += [_tagged(self.segment(entry), entry) for entry in self.live()]
+        return pl.concat(parts).drop("_line")
 
-    @staticmethod
-    def _tagged(frame: pl.DataFrame, entry: Entry) -> pl.DataFrame:
-        import polars as pl
-
-        return frame.with_columns(
-            pl.lit(entry["data_version"], pl.Int64).alias("_data_version"),
-            pl.lit(entry["replaced"]).alias("_replaced"),
-        )
+    def refuse_unfinished(self) -> None:
+        """PipelineError unless the rows are as ingestion.py left them."""
+        if _intent_path(self.config).exists() or not self._finaldata_as_recorded():
+            raise PipelineError(
+                f"{self.config.finaldata} is not as ingestion.py left it; run ingestion.py "
+                "(it moves a changed file aside and rebuilds it)"
+            )
 
     # ------------------------------------------------------------ changing
 
@@ -335,6 +334,16 @@ class Store:
         return target.name
 
 
+def _tagged(frame: pl.DataFrame, entry: Entry) -> pl.DataFrame:
+    import polars as pl
+
+    return frame.with_columns(
+        pl.lit(entry["data_version"], pl.Int64).alias("_data_version"),
+        pl.lit(entry["replaced"]).alias("_replaced"),
+        pl.lit(entry["slot"], pl.Int64).alias("_slot"),
+    )
+
+
 def check_counts(entries: Iterable[Entry]) -> None:
     """For every file, rows read = accepted + duplicates + quarantined."""
     for entry in entries:
@@ -520,6 +529,7 @@ def _write_summary(store: Store) -> None:
     ):
         return
     rows = store.rows()
+    rows = rows.filter(~rows["_duplicate"])
     columns = {
         column.name: describe(rows[column.name], column.kind) for column in store.schema.columns
     }
@@ -557,116 +567,3 @@ def describe(values: pl.Series, kind: str | None) -> dict[str, Any]:
 def _finite(value: Any) -> float | None:
     """JSON has no infinity: a deviation beyond the largest double is reported as absent."""
     return float(value) if value is not None and abs(float(value)) < float("inf") else None
-
-
-# ---------------------------------------------------------------- rows for the stages
-
-
-def stored_rows(config: Config) -> tuple[pl.DataFrame, Schema, int]:
-    """(rows, schema, tick) that were ingested; tick 0 for a finaldata.csv put there by hand."""
-    store = Store.open(config)
-    if not store.state["layout"]:
-        if store.files and not config.finaldata.exists():
-            raise PipelineError(
-                f"no file was accepted yet; {config.quarantine} says why; mend the files or the "
-                "settings and run ingestion.py"
-            )
-        return *_rows_by_hand(config), 0
-    if _intent_path(config).exists() or not store._finaldata_as_recorded():
-        raise PipelineError(
-            f"{config.finaldata} is not as ingestion.py left it; run ingestion.py "
-            "(it moves a changed file aside and rebuilds it)"
-        )
-    return store.rows(), store.schema, store.data_version
-
-
-def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
-    import polars as pl
-
-    from risk.data.reader import numeric_counts
-    from risk.data.schema import infer_kinds
-
-    try:
-        data = config.finaldata.read_bytes()
-    except FileNotFoundError:
-        raise PipelineError(f"no rows at {config.finaldata}; run ingestion.py first") from None
-    schema = schema_of(config)
-    schema = schema_of(config, infer_kinds(schema, numeric_counts(data, schema, PLAIN_CSV)))
-    reading = read_rows(data, schema, PLAIN_CSV)
-    for fault in reading.faults[:1]:
-        where = f"line {fault.line}, {fault.column}".rstrip(", ")
-        reading.refused = reading.refused or f"{where}: {fault.rule} ({fault.value!r})"
-    if reading.refused:
-        raise PipelineError(f"{config.finaldata}: {reading.refused}")
-    frame = frame_of(reading, schema, None).drop("_line")
-    return frame.with_columns(
-        pl.lit(0, pl.Int64).alias("_data_version"), pl.lit(False).alias("_replaced")
-    ), schema
-
-
-def today() -> datetime.date:
-    return datetime.datetime.now(datetime.UTC).date()
-
-
-def mature(rows: pl.DataFrame, horizon_days: int, day: datetime.date) -> pl.Series:
-    """Which labels may be used on the day: t + horizon lies behind it; undated ones always."""
-    import polars as pl
-
-    if not horizon_days:
-        return pl.repeat(True, rows.height, eager=True)
-    limit = day - datetime.timedelta(days=horizon_days)
-    return (rows["_date"] < limit).fill_null(True)
-
-
-def usable_labels(
-    rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date
-) -> pl.Series:
-    """Which rows have a label that may be used on the day."""
-    return rows[schema.named("target")].is_not_null() & mature(rows, horizon_days, day)
-
-
-def labelled(
-    rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date
-) -> pl.DataFrame:
-    """The rows that may be trained on or judged on the day."""
-    return rows.filter(usable_labels(rows, schema, horizon_days, day))
-
-
-def next_maturity(rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date) -> str:
-    """The first later day on which another label may be used, "" if none waits."""
-    waiting = rows.filter(
-        rows[schema.named("target")].is_not_null() & ~mature(rows, horizon_days, day)
-    )
-    first = waiting["_date"].min()
-    return str(first + datetime.timedelta(days=horizon_days + 1)) if first else ""  # type: ignore[operator]
-
-
-def current_clients(rows: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, str]:
-    """Each client's last row where it is a current client's, and the basis for saying so.
-
-    "unlabelled": the last row (by date, then order) has no label and no labelled twin.
-    "stayed": there is no such client; the last row says that the client stayed.
-    """
-    import polars as pl
-
-    client, target = schema.named("id"), schema.named("target")
-    ordered = rows.with_row_index("_order").sort(
-        "_date", "_order", nulls_last=False, maintain_order=True
-    )
-    last = (
-        _without_twins(ordered, client, target)
-        .unique(client, keep="last", maintain_order=True)
-        .sort("_order")
-    )
-    if last[target].null_count():
-        return last.filter(pl.col(target).is_null()).drop("_order"), "unlabelled"
-    return last.filter(pl.col(target) == 0).drop("_order"), "stayed"
-
-
-def _without_twins(ordered: pl.DataFrame, client: str, target: str) -> pl.DataFrame:
-    """Without the unlabelled rows whose client and date have a label: it supersedes them."""
-    import polars as pl
-
-    known = pl.col(target).is_not_null().any().over(client, "_date")
-    dated = pl.col("_date").is_not_null()
-    return ordered.filter(pl.col(target).is_not_null() | ~known | ~dated)

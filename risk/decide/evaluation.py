@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from risk.config import Config
-from risk.data.holdout import TestRows
+from risk.data.holdout import TestData
 from risk.data.schema import Schema
 from risk.data.snapshot import (
     DataVersion,
@@ -22,7 +22,6 @@ from risk.data.snapshot import (
     lineage_of,
     new_since,
     pandas_of,
-    read_snapshot,
     refuse_other_features,
 )
 from risk.decide.comparison import (
@@ -66,14 +65,15 @@ from risk.decide.state import (
     write_decision_state,
 )
 from risk.drift.state import raw_columns
-from risk.files import file_sha256, sha256
+from risk.files import sha256
 from risk.model.candidates import Candidates, LabelledRows
+from risk.model.deployed import Deployed
 from risk.model.measures import ONE_SIDED, auc_interval, brier
 from risk.model.model import Model, check_rows
 from risk.model.pipelines import rows_of_frame
 from risk.model.profile import PROFILE_ROWS, profile_of
 from risk.model.sampling import sample_of
-from risk.releases import Manifest, OpenRelease, next_version
+from risk.releases import Manifest, next_version
 
 if TYPE_CHECKING:
     import polars as pl
@@ -83,21 +83,27 @@ EVIDENCE_POLICIES = ("fast", "certified")
 LEARNED = {"newest rows": 1, "last file": 1, "last three files": 3}
 
 
-def evaluate(config: Config, *, held: bool, commit: bool = True) -> EvaluationResult:
+def evaluate(
+    config: Config,
+    table: Snapshot,
+    deployed: Deployed,
+    test: TestData,
+    *,
+    held: bool,
+    commit: bool = True,
+) -> EvaluationResult:
     """One look. commit=False: the verdict alone, nothing is written."""
-    table = read_snapshot(config)
-    with OpenRelease(config) as release:
-        model, manifest = Model.from_bytes(release.verified("model.json")), release.manifest
+    model, manifest = deployed.model, deployed.manifest
     refuse_other_features(config, model.columns)
     if held:
-        return EvaluationResult(paused_by_hand(manifest["version"]), table.stand)
+        return EvaluationResult(paused_by_hand(manifest["version"]), table.version)
     book = _current_state(config, table, model, manifest)
     if book.due is not None:
         return _complete(config, table, book, manifest)
-    fault = data_pause(config, table.stand, book.stands[-1].number)
+    fault = data_pause(config, table, deployed, book.stands[-1].number)
     if fault is not None:
         return fault
-    return _judge(config, table, book, manifest, commit=commit)
+    return _judge(config, table, book, manifest, test, commit=commit)
 
 
 def _complete(
@@ -107,9 +113,9 @@ def _complete(
     record, decided = book.record, book.due != NONE and manifest.get("evaluation") != book.look
     assert record is not None  # an evaluation that is due has one
     verdict = Decision(record.verdict, record.reason, judged=True)
-    model = _to_deploy(config, book) if decided else None
+    model = _to_deploy(table, book) if decided else None
     alarm = record.details["alarm"]
-    return EvaluationResult(verdict, table.stand, model, record, alarm, completes=True)
+    return EvaluationResult(verdict, table.version, model, record, alarm, completes=True)
 
 
 def _current_state(
@@ -122,7 +128,7 @@ def _current_state(
     ours = manifest["version"] == book.release or manifest.get("evaluation") == book.look
     same = book.contest.policy == config.policy and book.recipe == config.model
     # A store that was deleted and filled again counts its ticks from the deployed model's.
-    same_store = book.stands[-1].number <= table.stand.number
+    same_store = book.stands[-1].number <= table.version.number
     if ours and same_store and (same or book.due is not None):
         return book
     former = dict(book.contest.former)
@@ -150,7 +156,7 @@ def _new_state(
     start = max((trained, *judged), key=lambda stand: (stand.number, stand.day))
     rows = table.known.filter(~new_since(table.known, start))
     if not rows.height:
-        rows, start = table.known, table.stand
+        rows, start = table.known, table.version
     experts = Candidates(_known_of(config, rows, table.schema, (start,)))
     name = f"{MODEL_PREFIX}{manifest.get('base_model') or manifest['version']}"
     alike = {
@@ -219,7 +225,13 @@ def _ages_by_date(dates: pl.Series, labels: np.ndarray) -> np.ndarray:
 
 
 def _judge(
-    config: Config, table: Snapshot, book: DecisionState, manifest: Manifest, *, commit: bool
+    config: Config,
+    table: Snapshot,
+    book: DecisionState,
+    manifest: Manifest,
+    test: TestData,
+    *,
+    commit: bool,
 ) -> EvaluationResult:
     fresh = _fresh_rows(table, book)
     labels = table.labels[fresh]
@@ -227,12 +239,12 @@ def _judge(
     if lack:
         if commit:
             _keep_forecasts(config, table, book)
-        return EvaluationResult(_waiting(table, book, labels.size, lack), table.stand)
+        return EvaluationResult(_waiting(table, book, labels.size, lack), table.version)
     said, told = _predicted(config, table, book, fresh)
-    stands = (*book.stands, table.stand)
+    stands = (*book.stands, table.version)
     experts = Candidates(_known_of(config, table.known, table.schema, stands))
     outcome = compare(book.contest, experts, fresh, said)
-    outcome, refused = _guard(config, book, outcome, experts, fresh)
+    outcome, refused = _guard(book, outcome, experts, fresh, test)
     after = _state_after(config, table, book, outcome, experts, manifest)
     after, alarm = _against_base_rate(after, book, labels, said["served"], outcome.action)
     record = _record(config, book, after, outcome, labels, refused, told, alarm)
@@ -242,9 +254,9 @@ def _judge(
     after = replace(after, record=record)
     if commit:
         after = write_decision_state(config, *_with_forecasts(config, table, book, after))
-    model = _to_deploy(config, after) if outcome.model is not None else None
+    model = _to_deploy(table, after) if outcome.model is not None else None
     decision = Decision(record.verdict, record.reason, judged=True)
-    return EvaluationResult(decision, table.stand, model, record, alarm)
+    return EvaluationResult(decision, table.version, model, record, alarm)
 
 
 def _fresh_rows(table: Snapshot, book: DecisionState) -> np.ndarray:
@@ -320,11 +332,11 @@ def _matched(
 
 
 def _guard(
-    config: Config,
     book: DecisionState,
     outcome: ComparisonResult,
     experts: Candidates,
     fresh: np.ndarray,
+    test: TestData,
 ) -> tuple[ComparisonResult, str]:
     """The outcome, with the judged model in the refit's place where the refit is refused, and why.
 
@@ -335,8 +347,7 @@ def _guard(
     if outcome.model is None or outcome.judged is None:
         return outcome, ""
     champion, refit = book.contest.served, outcome.contest.served
-    test = TestRows(config, champion.columns)
-    rows, labels = test.labelled()
+    rows, labels = test.rows(champion.columns).labelled()
     worse = labels.size and _is_worse(
         labels, champion.probabilities(rows), refit.probabilities(rows)
     )
@@ -390,7 +401,7 @@ def _state_after(
     manifest: Manifest,
 ) -> DecisionState:
     """The book after the look, before its forecasts."""
-    contest, stand = outcome.contest, table.stand
+    contest, stand = outcome.contest, table.version
     crown = outcome.action not in (NONE, RECALIBRATE)
     if crown and not contest.champion.checks:
         learned = _learned_from(outcome, experts.known.ages)
@@ -431,18 +442,18 @@ def _described(
     return replace(
         model,
         columns=known.columns,
-        lineage=lineage_of(config, used, table.schema, table.stand.number),
+        lineage=lineage_of(config, table, used),
         profile=profile_of(rows, known.columns),
         checks=check_rows(rows),
     )
 
 
-def _to_deploy(config: Config, book: DecisionState) -> Model:
+def _to_deploy(table: Snapshot, book: DecisionState) -> Model:
     """The model that the book's last look has to deploy, with the lineage of its release."""
     contest, action, stand = book.contest, book.due, book.stands[-1]
     lineage = {
         # The release holds the rows as they are now; the models know those up to their look.
-        "data_sha256": file_sha256(config.finaldata),
+        "data_sha256": table.sha256,
         "data_version": stand.number,
         "day": stand.day,
         "horizon_days": stand.horizon_days,
@@ -543,7 +554,7 @@ def _digest(model: Model) -> str:
 def _keep_forecasts(config: Config, table: Snapshot, book: DecisionState) -> None:
     """Commit forecasts of rows that came without a usable label, where there are new ones."""
     stored = read_decision_state(config)
-    if stored is None or stored.look != book.look or table.stand.number > book.forecasted:
+    if stored is None or stored.look != book.look or table.version.number > book.forecasted:
         write_decision_state(config, *_with_forecasts(config, table, book, book))
 
 
@@ -562,7 +573,7 @@ def _with_forecasts(
     )
     frames = [frame for frame in (kept, made) if frame.height]
     whole = pl.concat(frames, how="diagonal") if frames else kept
-    return replace(after, forecasted=table.stand.number), whole
+    return replace(after, forecasted=table.version.number), whole
 
 
 def _in_store(told: pl.DataFrame, open_rows: pl.DataFrame, client: str) -> pl.DataFrame:
@@ -600,11 +611,9 @@ def _forecast_rows(contest: Comparison, rows: pl.DataFrame, table: Snapshot) -> 
     return head.with_columns([pl.Series(name, values) for name, values in said.items()])
 
 
-def start_evidence(config: Config) -> None:
+def start_evidence(config: Config, table: Snapshot, deployed: Deployed) -> None:
     """Begin the evidence about a model that was just deployed, and forecast the waiting rows."""
-    table = read_snapshot(config)
-    with OpenRelease(config) as release:
-        model, manifest = Model.from_bytes(release.verified("model.json")), release.manifest
+    model, manifest = deployed.model, deployed.manifest
     book = read_decision_state(config)
     if book is not None and manifest.get("evaluation") == book.look:
         return

@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from risk.config import Config, PipelineError
-from risk.data.holdout import TestRows
-from risk.data.schema import Schema
+from risk.data import labels
+from risk.data.holdout import TestData
 from risk.data.snapshot import (
     DataVersion,
     Snapshot,
     new_since,
-    read_snapshot,
     refuse_other_features,
 )
-from risk.data.store import read_state, today
 from risk.decide.decision import (
     DEPLOY,
     FAULT,
@@ -33,14 +29,11 @@ from risk.decide.decision import (
     EvaluationResult,
 )
 from risk.drift.state import new_issues
+from risk.model.deployed import Deployed
 from risk.model.fit import check_enough
 from risk.model.measures import THRESHOLD, f1
-from risk.model.model import Model
-from risk.releases import Manifest, OpenRelease, current_version
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from risk.drift.quality import DataQualityIssue
 
 
@@ -68,9 +61,32 @@ class Inputs:
     trainable: str = ""
 
 
-def evaluate_plain(config: Config, judged: DataVersion, *, held: bool) -> EvaluationResult:
-    """The verdict of a policy that weighs no evidence, and of every first deployment."""
-    known, stand = _gather(config, judged, held=held)
+def evaluate_plain(
+    config: Config,
+    table: Snapshot | None,
+    deployed: Deployed | None,
+    test: TestData,
+    judged: DataVersion,
+    *,
+    held: bool,
+) -> EvaluationResult:
+    """The verdict of a policy that weighs no evidence, and of every first deployment.
+
+    table: None before the first row. judged: where the data stood when a verdict was last given on
+    them.
+    """
+    known = Inputs(deployed.version if deployed else None, held)
+    if table is None:
+        lack = (
+            "no row was ingested yet; put CSV files with labelled rows into "
+            f"{config.shown(config.input_folder)}"
+        )
+        known = replace(known, trainable=lack)
+        stand = DataVersion(0, str(labels.today()), config.horizon_days)
+    else:
+        found = _about_deployed(config, table, deployed, test, judged) if deployed else {}
+        known = replace(known, trainable=_lack(table), **found)
+        stand = table.version
     policy = config.policy if config.policy in ("raw", "always") else "never"
     decision = decide(policy, known)
     if decision.verdict != DEPLOY and not (known.rows and decision.judged):
@@ -116,7 +132,7 @@ def paused_by_hand(version: int) -> Decision:
 
 
 def _pause_for_data(
-    config: Config, stand: DataVersion, faults: tuple[DataQualityIssue, ...]
+    config: Config, stand: DataVersion, version: int, faults: tuple[DataQualityIssue, ...]
 ) -> EvaluationResult:
     """The look where new rows cannot be what they say: nothing is judged by them."""
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -125,7 +141,7 @@ def _pause_for_data(
         "deployment.py --release-hold takes its values as they are"
     )
     decision = _waiting(FAULT, reason)
-    known = Inputs(current_version(config), held=False)
+    known = Inputs(version, held=False)
     record = replace(
         _record(config, known, stand, decision),
         key=f"fault {stand.number}",
@@ -194,52 +210,33 @@ def numbered(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _gather(config: Config, judged: DataVersion, *, held: bool) -> tuple[Inputs, DataVersion]:
-    """What is known for the decision, and how far the data go now; all from what is on disk.
-
-    judged: where the data stood when a verdict was last given on them.
-    """
-    evidence = Inputs(current_version(config), held)
-    if not config.finaldata.exists() and not read_state(config)["layout"]:
-        lack = (
-            "no row was ingested yet; put CSV files with labelled rows into "
-            f"{config.shown(config.input_folder)}"
-        )
-        return replace(evidence, trainable=lack), DataVersion(0, str(today()), config.horizon_days)
-    table = read_snapshot(config)
-    found: dict[str, Any] = {}
-    if evidence.deployed is not None:
-        found = _about_deployed(config, table, judged)
-    return replace(evidence, trainable=_lack(table.known, table.schema), **found), table.stand
-
-
-def _lack(known: pl.DataFrame, schema: Schema) -> str:
+def _lack(table: Snapshot) -> str:
     """What training's minimum still lacks, "" if it is met."""
     try:
-        check_enough(known[schema.named("target")].to_numpy().astype(np.int64))
+        check_enough(table.labels)
     except PipelineError as error:
         return str(error)
-    if all(known[column.name].n_unique() < 2 for column in schema.features):
+    if all(table.known[column.name].n_unique() < 2 for column in table.schema.features):
         return "no feature has two different values in the labelled rows"
     return ""
 
 
-def _about_deployed(config: Config, table: Snapshot, judged: DataVersion) -> dict[str, Any]:
-    """How the deployed model does on labelled rows that are new to it: fields of Evidence."""
-    with OpenRelease(config) as release:
-        model, manifest = Model.from_bytes(release.verified("model.json")), release.manifest
+def _about_deployed(
+    config: Config, table: Snapshot, deployed: Deployed, test: TestData, judged: DataVersion
+) -> dict[str, Any]:
+    """How the deployed model does on labelled rows that are new to it: fields of Inputs."""
+    model, trained = deployed.model, deployed.trained_at
     refuse_other_features(config, model.columns)
-    rows, known, schema = table.rows, table.known, table.schema
-    trained = DataVersion(manifest["data_version"], manifest["day"], manifest["horizon_days"])
+    rows, known = table.rows, table.known
     unseen = known.filter(new_since(known, trained))
     fresh = unseen.filter(new_since(unseen, judged) & ~unseen["_replaced"])
-    labels = fresh[schema.named("target")].to_numpy()
+    left = fresh[table.target].to_numpy()
     risks = model.probabilities({name: fresh[name].to_list() for name in model.columns})
-    exits, last = int((labels == 1).sum()), max(trained.number, judged.number)
+    exits, last = int((left == 1).sum()), max(trained.number, judged.number)
     return {
-        "deployed_f1": _score_to_beat(config, model, manifest),
+        "deployed_f1": _score_to_beat(deployed, test),
         "unseen": unseen.height,
-        "fresh_f1": f1(labels, (risks >= THRESHOLD).astype(int)) if exits else None,
+        "fresh_f1": f1(left, (risks >= THRESHOLD).astype(int)) if exits else None,
         "rows": fresh.height,
         "exits": exits,
         "unlabelled": int((rows["_data_version"] > last).sum())
@@ -247,25 +244,20 @@ def _about_deployed(config: Config, table: Snapshot, judged: DataVersion) -> dic
     }
 
 
-def _score_to_beat(config: Config, model: Model, manifest: Manifest) -> float:
+def _score_to_beat(deployed: Deployed, test: TestData) -> float:
     """The deployed model's F1 on the test data as they are now: across other test data F1s do not
     compare. That of its deployment where there is no labelled test row any more."""
-    test = TestRows(config, model.columns)
-    rows, labels = test.labelled()
-    if test.sha256 == manifest["test_sha256"] or not labels.size:
-        return manifest["f1"]
-    return f1(labels, (model.probabilities(rows) >= THRESHOLD).astype(int))
+    now = test.rows(deployed.model.columns)
+    rows, left = now.labelled()
+    if now.sha256 == deployed.manifest["test_sha256"] or not left.size:
+        return float(deployed.manifest["f1"])
+    return f1(left, (deployed.model.probabilities(rows) >= THRESHOLD).astype(int))
 
 
-def data_pause(config: Config, stand: DataVersion, data_version: int) -> EvaluationResult | None:
+def data_pause(
+    config: Config, table: Snapshot, deployed: Deployed, data_version: int
+) -> EvaluationResult | None:
     """The look that is held by data faults of the files after the tick; None where none holds."""
-    faults = tuple(fault for fault in new_issues(config, data_version) if fault.holds)
-    return _pause_for_data(config, stand, faults) if faults else None
-
-
-def data_pause_since_deployment(config: Config, judged: DataVersion) -> EvaluationResult | None:
-    """The same for the files after the last verdict and the deployed model's rows."""
-    table = read_snapshot(config)
-    with OpenRelease(config) as release:
-        data_version = release.manifest["data_version"]
-    return data_pause(config, table.stand, max(data_version, judged.number))
+    found = new_issues(config, table, deployed, data_version)
+    faults = tuple(fault for fault in found if fault.holds)
+    return _pause_for_data(config, table.version, deployed.version, faults) if faults else None

@@ -14,17 +14,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.config import Config, PipelineError
-from risk.data.snapshot import DataVersion, Snapshot, new_since, read_snapshot
-from risk.data.store import Store, stored_rows, usable_labels
+from risk.data.labels import usable_labels
+from risk.data.snapshot import DataVersion, Snapshot, new_since
 from risk.drift import monitor
 from risk.drift.quality import DataQualityIssue, quality_issues, quality_reference
 from risk.drift.reference import make_reference
-from risk.files import checksum_holds, read_optional_json, utc_now, with_checksum, write_json
+from risk.files import (
+    checksum_holds,
+    read_optional_json,
+    utc_now,
+    with_checksum,
+    write_json,
+)
+from risk.model.deployed import Deployed
 from risk.model.logistic import expit
 from risk.model.model import Model
 from risk.model.profile import PROFILE_ROWS
 from risk.model.sampling import sample_of
-from risk.releases import IssueKey, Manifest, OpenRelease, base_version, read_deployment
+from risk.releases import IssueKey, base_version, read_deployment
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,45 +39,38 @@ if TYPE_CHECKING:
     from risk.data.schema import Schema
 
 FORMAT = 1
-NAME = "reference.json"
 REFERENCE_ROWS = 2000
 
 
 # ---------------------------------------------------------------- at a deployment
 
 
-def reference_bytes(config: Config, model: Model) -> bytes:
+def reference_bytes(model: Model, table: Snapshot, deployed: Deployed | None) -> bytes:
     """What the rows known to the model look like, as the release keeps it.
 
     A version that only moves the level of its risks keeps the reference of its ranking: what was
     seen since goes on counting.
     """
-    body = _of_same_ranking(config, model) or _reference(config, model)
+    body = _of_same_ranking(model, deployed) or _reference(model, table)
     marks = {"format": FORMAT, "trainedmodel_sha256": model.lineage["trainedmodel_sha256"]}
     return json.dumps(body | marks, sort_keys=True).encode()
 
 
-def _reference(config: Config, model: Model) -> dict[str, Any]:
-    rows, schema, _ = stored_rows(config)
-    rows = rows.filter(rows["_data_version"] <= model.lineage["data_version"])
+def _reference(model: Model, table: Snapshot) -> dict[str, Any]:
+    rows = table.rows.filter(table.rows["_data_version"] <= model.lineage["data_version"])
     sampled = rows[sample_of(rows.height, PROFILE_ROWS)]
     return {
-        "drift": _drift_part(model, rows, schema),
+        "drift": _drift_part(model, rows, table.schema),
         "faults": quality_reference(raw_columns(sampled, model), model.columns, _groups(sampled)),
     }
 
 
-def _of_same_ranking(config: Config, model: Model) -> dict[str, Any] | None:
+def _of_same_ranking(model: Model, deployed: Deployed | None) -> dict[str, Any] | None:
     """The deployed release's reference, where the model ranks as its model does."""
     ranking = model.lineage.get("base_model")
-    if ranking is None:
+    if ranking is None or deployed is None or base_version(deployed.manifest) != ranking:
         return None
-    try:
-        with OpenRelease(config) as release:
-            same = base_version(release.manifest) == ranking and NAME in release.manifest["files"]
-            return json.loads(release.verified(NAME)) if same else None
-    except PipelineError:
-        return None
+    return deployed.reference
 
 
 def _drift_part(model: Model, rows: pl.DataFrame, schema: Schema) -> dict[str, Any]:
@@ -133,28 +133,26 @@ class DriftEvaluation:
         return [_told(vars(row)) for row in self.rows if row.state == "alert"]
 
 
-def monitor_drift(config: Config) -> tuple[DriftEvaluation, dict[str, Any] | None]:
+def monitor_drift(
+    config: Config, table: Snapshot, deployed: Deployed
+) -> tuple[DriftEvaluation, dict[str, Any] | None]:
     """(one look at what came since the last one, the state to keep after it).
 
     None where there is nothing to keep: nothing is new, or the release is of before there was a
     reference.
     """
-    table = read_snapshot(config)
-    with OpenRelease(config) as release:
-        model, manifest = Model.from_bytes(release.verified("model.json")), release.manifest
-        has = NAME in manifest["files"]
-        reference = json.loads(release.verified(NAME))["drift"] if has else None
-    at, version, data_version = utc_now(), manifest["version"], table.stand.number
-    if reference is None:
+    at, version, data_version = utc_now(), deployed.version, table.version.number
+    if deployed.reference is None:
         return DriftEvaluation(version, at, data_version, []), None
-    state, stand, begins = _state(config, reference, manifest, data_version)
-    counts = _counts(table, model, reference, stand)
+    reference, manifest = deployed.reference["drift"], deployed.manifest
+    state, stand, begins = _state(config, reference, deployed, data_version)
+    counts = _counts(table, deployed.model, reference, stand)
     if counts is None and not begins:
         return DriftEvaluation(version, at, data_version, []), None
     state, rows = monitor.evaluate_drift(state, reference, counts, at)
     seen = DriftEvaluation(version, at, data_version, rows)
     kept = {
-        "stand": asdict(table.stand),
+        "stand": asdict(table.version),
         "state": monitor.state_to_json(state),
         "seen": asdict(seen),
     }
@@ -167,14 +165,14 @@ def save_state(config: Config, body: dict[str, Any]) -> None:
 
 
 def _state(
-    config: Config, reference: dict[str, Any], manifest: Manifest, data_version: int
+    config: Config, reference: dict[str, Any], deployed: Deployed, data_version: int
 ) -> tuple[monitor.MonitorState, DataVersion, bool]:
     """(the state, where the data stood then, whether it begins: for another ranking it does)."""
     body = _read_state(config)
-    if body.get("ranking") == base_version(manifest) and body["stand"]["number"] <= data_version:
+    same = body.get("ranking") == base_version(deployed.manifest)
+    if same and body["stand"]["number"] <= data_version:
         return monitor.state_from_json(body["state"]), DataVersion(**body["stand"]), False
-    start = DataVersion(manifest["data_version"], manifest["day"], manifest["horizon_days"])
-    return monitor.initial_state(reference), start, True
+    return monitor.initial_state(reference), deployed.trained_at, True
 
 
 def _counts(
@@ -261,21 +259,17 @@ def _is_told(row: dict[str, Any]) -> bool:
 # ---------------------------------------------------------------- faults
 
 
-def new_issues(config: Config, data_version: int) -> list[DataQualityIssue]:
+def new_issues(
+    config: Config, table: Snapshot, deployed: Deployed, data_version: int
+) -> list[DataQualityIssue]:
     """The data faults of the files that came after the tick, but those that a person accepted."""
-    with OpenRelease(config) as release:
-        manifest = release.manifest
-        if NAME not in manifest["files"]:
-            return []
-        model = Model.from_bytes(release.verified("model.json"))
-        reference = json.loads(release.verified(NAME))["faults"]
-    store = Store.open(config)
-    accepted = read_deployment(config).accepted_in(manifest)
-    found = []
-    for entry in store.live():
-        if entry["data_version"] > data_version:
-            raw = raw_columns(store.segment(entry), model)
-            found += quality_issues(raw, reference, file=entry["file"])
+    if deployed.reference is None:
+        return []
+    accepted = read_deployment(config).accepted_in(deployed.manifest)
+    found: list[DataQualityIssue] = []
+    for file, rows in table.files_after(data_version).items():
+        raw = raw_columns(rows, deployed.model)
+        found += quality_issues(raw, deployed.reference["faults"], file=file)
     return [fault for fault in found if issue_key(fault) not in accepted]
 
 

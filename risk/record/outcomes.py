@@ -8,14 +8,12 @@ is claimed before `least_outcomes` outcomes.
 
 from __future__ import annotations
 
-import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from risk.config import Config
-from risk.data.schema import Schema
-from risk.data.store import labelled, read_state, stored_rows, today
+from risk.data.snapshot import Snapshot
 from risk.files import utc_now
 from risk.model.measures import brier, calibration, cumulative_gains, wilson
 from risk.record.contacts import first_contacts
@@ -34,21 +32,16 @@ UNCLAIMED = dict.fromkeys(
 )
 
 
-def outcomes_of(
-    config: Config,
-    stored: tuple[pl.DataFrame, Schema, int] | None = None,
-    day: datetime.date | None = None,
-) -> dict[str, Any]:
-    """What outcomes.json says of all that the list has said; stored: the rows, if they are read."""
-    rows, schema, data_version = stored or stored_rows(config)
+def outcomes_of(config: Config, snapshot: Snapshot) -> dict[str, Any]:
+    """What outcomes.json says of all that the list has said, by the labels of the snapshot."""
     said = _said_before(config)
-    labels = _labels_in(rows, schema, config.horizon_days, day or today())
+    labels = _labels_in(snapshot)
     known, waiting = join_labels(said, labels)
-    known = mark_contacted(known, first_contacts(config), _arrivals(config))
+    known = mark_contacted(known, first_contacts(config), _arrivals(snapshot))
     return {
         "format": FORMAT,
         "made_at": utc_now(),
-        "data_version": data_version,
+        "data_version": snapshot.version.number,
         "least": config.least_outcomes,
         "known": known.height,
         "waiting": waiting,
@@ -86,19 +79,15 @@ def _said_before(config: Config) -> pl.DataFrame:
     return pl.DataFrame(score_history(config).read(query), schema=kinds, orient="row")
 
 
-def _labels_in(
-    rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date
-) -> pl.DataFrame:
-    """The labels that may be used on the day: client, date, arrived (in which data version),
-    left.
-    """
+def _labels_in(snapshot: Snapshot) -> pl.DataFrame:
+    """The usable labels: client, date, arrived (in which data version), left."""
     import polars as pl
 
-    return labelled(rows, schema, horizon_days, day).select(
-        pl.col(schema.named("id")).alias("client"),
+    return snapshot.known.select(
+        pl.col(snapshot.client).alias("client"),
         pl.col("_date").cast(pl.String).fill_null("").alias("date"),
         pl.col("_data_version").alias("arrived"),
-        pl.col(schema.named("target")).cast(pl.Int64).alias("left"),
+        pl.col(snapshot.target).cast(pl.Int64).alias("left"),
     )
 
 
@@ -127,10 +116,10 @@ def join_labels(said: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame,
     return known, found.filter(~came).select("client", "date").unique().height
 
 
-def _arrivals(config: Config) -> dict[int, str]:
+def _arrivals(snapshot: Snapshot) -> dict[int, str]:
     """Tick -> when its files were read."""
     found: dict[int, str] = {}
-    for entry in read_state(config)["files"].values():
+    for entry in snapshot.files.values():
         found[entry["data_version"]] = max(
             found.get(entry["data_version"], ""), entry.get("ingested_at", "")
         )

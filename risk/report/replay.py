@@ -10,8 +10,7 @@ import numpy as np
 
 from risk.config import Config, PipelineError
 from risk.data.schema import Schema
-from risk.data.snapshot import feature_kinds, pandas_of
-from risk.data.store import labelled, stored_rows, today
+from risk.data.snapshot import feature_kinds, pandas_of, read_snapshot
 from risk.decide.replay import (
     NAIVE,
     ORACLE,
@@ -35,14 +34,14 @@ LEAST_PERIODS = 3
 
 def stream_in(config: Config) -> Stream:
     """The ingested labelled rows of a folder of dated files, in the order of their dates."""
-    rows, schema, _ = stored_rows(config)
-    known = labelled(rows, schema, config.horizon_days, today())
+    snapshot = read_snapshot(config)
+    known = snapshot.known
     if known["_date"].null_count():
         raise PipelineError(
             "a replay needs a date for every row: a date column, or files named with one "
             "(clients_2026-01-31.csv)"
         )
-    return _stream(config, known.sort("_date", maintain_order=True), schema)
+    return _stream(config, known.sort("_date", maintain_order=True), snapshot.schema)
 
 
 def _stream(config: Config, known: pl.DataFrame, schema: Schema) -> Stream:

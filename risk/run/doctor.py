@@ -17,8 +17,8 @@ from risk.calllist.heldout import held_out_risks
 from risk.calllist.ranking import client_list, csv_of, read_list
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
-from risk.data.snapshot import refuse_other_features
-from risk.data.store import Store, csv_bytes, describe, stored_rows, write_record
+from risk.data.snapshot import read_snapshot, refuse_other_features
+from risk.data.store import Store, csv_bytes, describe, write_record
 from risk.files import (
     DamagedFile,
     file_sha256,
@@ -27,6 +27,7 @@ from risk.files import (
     read_json,
     read_optional_json,
 )
+from risk.model.deployed import read_deployed
 from risk.model.measures import measure
 from risk.model.model import Model
 from risk.releases import (
@@ -108,13 +109,16 @@ def _ingested_rows(config: Config) -> str:
         )
     if not written and not config.finaldata.exists():
         return NOT_YET
-    rows, schema, _ = stored_rows(config)
-    if written and csv_bytes(rows, schema, header=True) != config.finaldata.read_bytes():
+    found = read_snapshot(config)
+    if (
+        written
+        and csv_bytes(found.rows, found.schema, header=True) != config.finaldata.read_bytes()
+    ):
         raise PipelineError(
             f"it differs from the rows in {config.shown(config.segments)}; delete "
             f"{config.shown(config.finaldata)} and run ingestion.py"
         )
-    return f"{rows.height} rows"
+    return f"{found.rows.height} rows"
 
 
 def _ingest_record(config: Config) -> str:
@@ -255,12 +259,11 @@ def listed_clients(config: Config) -> str:
         or config.clients_csv.read_bytes() != csv_of(listing).encode()
     ):
         raise PipelineError("they are not the same list; run reporting.py")
-    with OpenRelease(config) as release:
-        model, manifest = Model.from_bytes(release.verified("model.json")), release.manifest
-    refuse_other_features(config, model.columns)
-    rows, schema, data_version = stored_rows(config)
-    held_out = held_out_risks(config, manifest, rows, schema)
-    again = client_list(config, model, manifest, rows, schema, data_version, held_out)
+    deployed = read_deployed(config)
+    refuse_other_features(config, deployed.model.columns)
+    snapshot = read_snapshot(config)
+    held_out = held_out_risks(config, snapshot, deployed.manifest)
+    again = client_list(config, snapshot, deployed, held_out)
     told = [{k: v for k, v in c.items() if k not in ADDED} for c in listing["clients"]]
     shown = {**listing, "clients": told}
     if any(shown[key] != again[key] for key in ("model_version", "data_version", "clients")):

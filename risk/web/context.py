@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from risk.config import Config, PipelineError
 from risk.data.schema import Schema
-from risk.data.store import stored_rows
+from risk.data.snapshot import Snapshot, read_snapshot
 from risk.files import read_json, read_optional_json
 from risk.record.contacts import contact_json, newest_contacts
 from risk.releases import current_version
@@ -125,10 +125,10 @@ class PageContext:
         """(the ingested rows, their schema); None while an ingestion is changing them."""
         key = file_stamp(self.config.store_state)
         try:
-            rows, schema, _ = self._cached("rows", key, lambda: stored_rows(self.config))
+            found: Snapshot = self._cached("rows", key, lambda: read_snapshot(self.config))
         except PipelineError:
             return None
-        return rows, schema
+        return found.rows, found.schema
 
     def top(self) -> int:
         """The upper end of the scale that all curves of the list share, in percent."""

@@ -16,8 +16,7 @@ from driver import copy_of, first_deployed, undrawn
 import reporting
 from ingestion import ingest
 from risk.calllist.heldout import held_out_risks
-from risk.data.snapshot import training_rows
-from risk.data.store import stored_rows
+from risk.data.snapshot import read_snapshot, training_rows
 from risk.model import fit as fitting
 from risk.releases import OpenRelease
 from risk.run.doctor import listed_clients
@@ -51,7 +50,7 @@ def risks(listing: dict[str, Any]) -> dict[str, float]:
 
 def unseen_risks(project: Project) -> dict[str, float]:
     """Each training row's risk by the recipe's own folds, by client."""
-    rows = training_rows(project.config)
+    rows = training_rows(project.config, read_snapshot(project.config))
     found = fitting.out_of_fold("default", rows.columns, rows.features, rows.labels, rows.clients)
     return dict(zip(rows.clients, found.tolist(), strict=True))
 
@@ -245,9 +244,8 @@ def test_without_the_word_to_keep_them_they_are_made_and_not_written(deployed: P
     (deployed.folder / KEPT).unlink(missing_ok=True)
     with OpenRelease(deployed.config) as release:
         manifest = release.manifest
-    rows, schema, _ = stored_rows(deployed.config)
 
-    found = held_out_risks(deployed.config, manifest, rows, schema)
+    found = held_out_risks(deployed.config, read_snapshot(deployed.config), manifest)
 
     assert sorted(found) == list(range(120)) and not (deployed.folder / KEPT).exists()
     assert json.dumps(found)  # plain numbers: what is kept is JSON

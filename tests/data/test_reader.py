@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.config import load
+from risk.data.labels import current_clients, mature, next_maturity, usable_labels
 from risk.data.reader import Reading, nearest, numeric_counts, read_rows
 from risk.data.schema import (
     NUMBER,
@@ -33,7 +34,7 @@ from risk.data.schema import (
     printable,
     schema_of,
 )
-from risk.data.store import PLAIN_CSV, current_clients, labelled, mature, next_maturity
+from risk.data.store import PLAIN_CSV
 
 SCHEMA = Schema(
     (
@@ -472,7 +473,8 @@ def test_a_label_is_used_only_after_its_horizon(horizon: int, known: list[str]) 
             ("e", "2026-01-01", None),
         ]
     )
-    assert labelled(rows, SCHEMA, horizon, DAY)["corporation"].to_list() == known
+    found = rows.filter(usable_labels(rows, SCHEMA, horizon, DAY))
+    assert found["corporation"].to_list() == known
 
 
 def test_the_next_maturity_is_the_first_day_on_which_a_label_more_may_be_used() -> None:

@@ -19,8 +19,8 @@ from conftest import HEADER, ROOT, client_rows, real_data
 from ingestion import ingest
 from risk.config import PipelineError, load
 from risk.data.guess import guess, held_out, read_table
+from risk.data.snapshot import read_snapshot
 from risk.data.starter import start
-from risk.data.store import stored_rows
 
 
 def init(tmp_path: Path, text: str | bytes, name: str = "table.csv") -> dict[str, Any]:
@@ -219,9 +219,9 @@ def test_what_was_made_ingests_without_a_row_set_aside(
     found = init(tmp_path, text)
     outcome = ingest(load(found["config"]))
     assert (outcome.data["quarantined"], outcome.data["duplicates"]) == (0, 0)
-    rows, schema, _ = stored_rows(load(found["config"]))
-    labels = rows[schema.named("target")]
-    assert rows.height == text.count("\n") - 1 - found["test_rows"]
+    stored = read_snapshot(load(found["config"]))
+    labels = stored.rows[stored.target]
+    assert stored.rows.height == text.count("\n") - 1 - found["test_rows"]
     assert (labels.null_count(), set(labels.drop_nulls())) == (found["current"], {0, 1})
 
 

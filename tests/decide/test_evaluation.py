@@ -371,7 +371,7 @@ def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_m
 
     later = today + datetime.timedelta(days=4)
     with (
-        mock.patch("risk.data.snapshot.today", return_value=later),
+        mock.patch("risk.data.labels.today", return_value=later),
         mock.patch.object(risk.decide.evaluation, "compare", spy),
     ):
         matured = full_look(project)

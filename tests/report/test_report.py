@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -19,8 +18,8 @@ from driver import copy_of, first_deployed, undrawn
 
 import reporting
 from ingestion import ingest
-from risk.model.model import Model
-from risk.releases import OpenRelease
+from risk.data.holdout import TestData
+from risk.model.deployed import read_deployed
 from risk.report import card as cards
 from risk.report.card import card_of
 from risk.report.figures import style
@@ -62,13 +61,10 @@ def unlabelled(n: int, seed: int) -> list[str]:
 
 def card_in(project: Project) -> dict[str, Any]:
     """The card of what lies in the model folder."""
-    with OpenRelease(project.config) as release:
-        model = Model.from_bytes(release.verified("model.json"))
-        score = json.loads(release.verified("latestscore.json"))
-        manifest = release.manifest
+    now = read_deployed(project.config)
     listing, outcomes = (project.json(f"models/{name}.json") for name in LISTS)
-    tested = reporting.tested(project.config, model)
-    return card_of(project.config, listing, outcomes, score, manifest, model, tested)
+    known = reporting.tested(now.model, TestData(project.config))
+    return card_of(project.config, listing, outcomes, now.score, now.manifest, now.model, known)
 
 
 LISTS = ("clients_at_risk", "outcomes")

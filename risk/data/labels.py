@@ -1,0 +1,64 @@
+"""Which labels may be used on a day, and which rows are those of the current clients."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from risk.data.schema import Schema
+
+
+def today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+def mature(rows: pl.DataFrame, horizon_days: int, day: datetime.date) -> pl.Series:
+    """Which labels may be used on the day: t + horizon lies behind it; undated ones always."""
+    import polars as pl
+
+    if not horizon_days:
+        return pl.repeat(True, rows.height, eager=True)
+    limit = day - datetime.timedelta(days=horizon_days)
+    return (rows["_date"] < limit).fill_null(True)
+
+
+def usable_labels(
+    rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date
+) -> pl.Series:
+    """Which rows may be trained on or judged on the day: their label is known and mature."""
+    return rows[schema.named("target")].is_not_null() & mature(rows, horizon_days, day)
+
+
+def next_maturity(rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date) -> str:
+    """The first later day on which another label may be used, "" if none waits."""
+    waiting = rows.filter(
+        rows[schema.named("target")].is_not_null() & ~mature(rows, horizon_days, day)
+    )
+    first = waiting["_date"].min()
+    return str(first + datetime.timedelta(days=horizon_days + 1)) if first else ""  # type: ignore[operator]
+
+
+def current_clients(rows: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, str]:
+    """Each client's last row where it is a current client's, and the basis for saying so.
+
+    "unlabelled": the last row (by date, then order) has no label and no labelled twin.
+    "stayed": there is no such client; the last row says that the client stayed.
+    """
+    import polars as pl
+
+    client, target = schema.named("id"), schema.named("target")
+    ordered = rows.with_row_index("_order").sort(
+        "_date", "_order", nulls_last=False, maintain_order=True
+    )
+    # A label supersedes the unlabelled rows of its client and date; undated ones are no twins.
+    known = pl.col(target).is_not_null().any().over(client, "_date")
+    twin = known & pl.col(target).is_null() & pl.col("_date").is_not_null()
+    last = (
+        ordered.filter(~twin).unique(client, keep="last", maintain_order=True).sort("_order")
+    ).drop("_order")
+    if last[target].null_count():
+        return last.filter(pl.col(target).is_null()), "unlabelled"
+    return last.filter(pl.col(target) == 0), "stayed"
