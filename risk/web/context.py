@@ -88,10 +88,9 @@ class PageContext:
         """Why there is no list yet."""
         if current_version(self.config) is not None:
             return notices.no_list()
-        rows, labelled = notices.labelled_rows(
-            self.file(self.config.summary), self.config.columns.target
-        )
-        return notices.no_model(rows, labelled, LEAST)
+        summary = self.file(self.config.summary)
+        column = summary.get("columns", {}).get(self.config.columns.target, {})
+        return notices.no_model(summary.get("rows", 0), column.get("count", 0))
 
     def release(self) -> DeployedModel:
         """The deployed release; Instead where it is absent or damaged."""
@@ -157,7 +156,7 @@ class PageContext:
         unproven = (decision.get("details") or {}).get("provisional")
         if version is None or not (unproven or decision.get("action") == "first"):
             return []
-        return [notices.provisional(version, UNPROVEN)]
+        return [notices.provisional(version)]
 
     def trouble(self) -> str:
         """What is wrong with the last run, "" if nothing."""
@@ -204,13 +203,6 @@ def stage_file(path: Path, made_by: str, *keys: str) -> dict[str, Any]:
             f"{path} is damaged or of another version of this software; run {made_by} again"
         )
     return found
-
-
-UNPROVEN = (
-    "No outcome that came after a forecast has shown yet that the forecasts are better than the "
-    "share of leavers alone."
-)
-LEAST = "a first model needs at least 50 rows with an outcome, 10 of each kind."
 
 
 def _damaged(config: Config, error: PipelineError) -> Notice:

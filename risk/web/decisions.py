@@ -188,12 +188,12 @@ def held(context: PageContext) -> list[Notice]:
     """The hold, by hand or by a data fault, with what ends it."""
     deployment = read_deployment(context.config)
     if deployment.by_hand:
-        return [notices.held_by_hand(deployment.current, f"on {stamp(deployment.at)}")]
+        return [notices.paused_by_hand(deployment.current, f"on {stamp(deployment.at)}")]
     if not deployment.paused:
         return []
     faults = context.file(context.config.decision).get("details", {}).get("faults") or [{}]
     sentence = faults[0].get("sentence") or "the newest file cannot be what it says"
-    return [notices.held_by_fault(sentence.rstrip("."), faults[0].get("file") or "FILE")]
+    return [notices.paused_by_fault(sentence.rstrip("."), faults[0].get("file") or "FILE")]
 
 
 # ---------------------------------------------------------------- the log

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from risk.model.fit import MIN_TRAINING_CLASS, MIN_TRAINING_ROWS
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,14 @@ class ShowInstead(Exception):
         self.notice = notice
 
 
-def no_model(rows: int, labelled: int, least: str) -> Notice:
+def no_model(rows: int, labelled: int) -> Notice:
+    """rows, labelled: taken in so far, and those of them with an outcome."""
     return Notice(
         "no model yet",
         "No model yet.",
-        f"{rows:,} rows were taken in, {labelled:,} of them with an outcome; {least}",
+        f"{rows:,} rows were taken in, {labelled:,} of them with an outcome; a first model "
+        f"needs at least {MIN_TRAINING_ROWS} rows with an outcome, "
+        f"{MIN_TRAINING_CLASS} of each kind.",
         "Put files with outcomes into the input folder; then type `make run`, or wait for the "
         "next run.",
     )
@@ -46,11 +50,12 @@ def no_list() -> Notice:
     )
 
 
-def provisional(version: int, why: str) -> Notice:
+def provisional(version: int) -> Notice:
     return Notice(
         "provisional model",
         f"Model {version} is provisional.",
-        why,
+        "No outcome that came after a forecast has shown yet that the forecasts are better than "
+        "the share of leavers alone.",
         "Use the list. The model is confirmed by itself as outcomes come; if it does worse than "
         "the share of leavers alone, an alarm in the log says so.",
     )
@@ -99,8 +104,8 @@ def no_decision() -> Notice:
     return Notice(
         "no decision yet",
         "No decision yet.",
-        "No look has had anything to decide: that takes labelled rows for a first model, and new "
-        "ones after it.",
+        "No evaluation has had anything to decide: that takes labelled rows for a first model, and "
+        "new ones after it.",
         "Put files with outcomes into the input folder; then type `make run`, or wait for the "
         "next run.",
     )
@@ -117,7 +122,7 @@ def history_damaged(path: str, why: str) -> Notice:
     )
 
 
-def held_by_hand(version: int | None, since: str) -> Notice:
+def paused_by_hand(version: int | None, since: str) -> Notice:
     return Notice(
         "held by hand",
         f"Model {version} is held by hand.",
@@ -126,7 +131,7 @@ def held_by_hand(version: int | None, since: str) -> Notice:
     )
 
 
-def held_by_fault(sentence: str, file: str) -> Notice:
+def paused_by_fault(sentence: str, file: str) -> Notice:
     return Notice(
         "held by a data fault",
         "Nothing is judged or deployed: a data fault.",
@@ -233,20 +238,21 @@ def refused(status: int, message: str, hint: str) -> Notice:
 
 def examples() -> list[Notice]:
     """One of each, for the page that explains them."""
-    why = "a first model needs at least 50 rows with an outcome, 10 of each kind."
     link = (("Clear the filter", "."),)
     return [
-        no_model(26, 6, why),
+        no_model(26, 6),
         no_list(),
-        provisional(16, "It was deployed for the rows that it adds, not yet on evidence."),
+        provisional(16),
         other_model(16, 17),
         nothing_to_score("clients whose last row says that they stayed"),
         no_outcomes("The first list is too young: a client counts once its outcome is known."),
         cannot_tell(12, 30, 410),
         no_decision(),
         history_damaged("state/history.sqlite", "file is not a database"),
-        held_by_hand(15, "on 24 Nov 2026 09:30 UTC"),
-        held_by_fault("orders: the values are about 1,000 times as large as before", "orders.csv"),
+        paused_by_hand(15, "on 24 Nov 2026 09:30 UTC"),
+        paused_by_fault(
+            "orders: the values are about 1,000 times as large as before", "orders.csv"
+        ),
         never_run(),
         late("2 hours ago"),
         one_snapshot(),
@@ -257,9 +263,3 @@ def examples() -> list[Notice]:
         damaged("model.json does not match its digest", ""),
         not_allowed(),
     ]
-
-
-def labelled_rows(summary: dict[str, Any], target: str) -> tuple[int, int]:
-    """(rows, rows with an outcome) that were taken in, by the last ingestion's summary."""
-    column = summary.get("columns", {}).get(target, {})
-    return summary.get("rows", 0), column.get("count", 0)
