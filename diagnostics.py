@@ -95,8 +95,8 @@ def _explain_model(config: Config) -> Outcome:
 
 def _explain_drift(config: Config) -> Outcome:
     """The watch's table as of its last look, worst first; nothing is computed."""
-    seen = last_evaluation(config)
-    return Outcome(drift_table(seen), seen)
+    evaluation = last_evaluation(config)
+    return Outcome(drift_table(evaluation), evaluation.to_json())
 
 
 def explain_client(config: Config, client: str) -> Outcome:

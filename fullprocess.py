@@ -457,7 +457,7 @@ class Run:
         return time.time() if is_wanted(self.config) else 0
 
     def _watch(self) -> None:
-        """Let the watch look at what is new; its alerts in the log, its table in the history."""
+        """Evaluate drift where something is new; alerts in the log, the table in the history."""
         from risk.drift.state import monitor_drift, save_state
         from risk.record.history import record_drift
 
@@ -465,20 +465,19 @@ class Run:
         if snapshot is None or deployed is None:
             return
         self.journal.enter("watch")
-        seen, body = monitor_drift(self.config, snapshot, deployed)
-        if body is None:
+        evaluation, kept = monitor_drift(self.config, snapshot, deployed)
+        if kept is None:
             return
-        record_drift(self.config, seen.data_version, seen.version, seen.at, seen.rows)
-        save_state(self.config, body)
-        for text in seen.alerts:
-            self.journal.note(f"alert: {text}")
+        record_drift(self.config, evaluation)
+        save_state(self.config, kept)
+        for row in evaluation.alerts:
+            self.journal.note(f"alert: {row.name}: {row.sentence}")
 
     def _note_faults(self, look: EvaluationResult) -> bool:
         """Note which data faults hold the deployment; whether anything holds it now."""
-        from risk.drift.state import issue_key
         from risk.releases import pause_for, read_deployment
 
-        pause_for(self.config, [issue_key(fault) for fault in look.issues])
+        pause_for(self.config, [issue.key for issue in look.issues])
         return bool(read_deployment(self.config).paused)
 
     def _look(self, *, held: bool) -> EvaluationResult:

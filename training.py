@@ -89,7 +89,7 @@ def _write(
 ) -> Model:
     """The model as the JSON has it, after both forms were written, and what the drift monitor
     compares new rows with; the JSON last: it names the others."""
-    from risk.drift.state import reference_bytes
+    from risk.drift.release import reference_bytes
     from risk.model.model import Model
 
     model = Model.from_bytes(portable)

@@ -200,7 +200,7 @@ def counted(
 def made_reference(rows: int, z: np.ndarray | None, rng: np.random.Generator) -> dict[str, Any]:
     values, clients = reference_rows(rows, z, rng)
     raw, risks, labels = table_of(values, NOTHING, rng)
-    return make_reference(raw, KINDS, risks, labels, clients=clients.tolist(), held_out=risks)
+    return make_reference(raw, KINDS, risks, labels, clients=clients.tolist(), out_of_fold=risks)
 
 
 def false_alerts(ticks: Ticks, rows: int, world: str, seed: int) -> tuple[int, int, list[str]]:
@@ -213,7 +213,7 @@ def false_alerts(ticks: Ticks, rows: int, world: str, seed: int) -> tuple[int, i
     on = np.zeros(len(panel.tests), dtype=bool)
     ever, begun, names = on.copy(), 0, []
     for at, counts in enumerate(looks_of(reference, ticks, z, rng)):
-        watch = monitor.add_rows(watch, reference, panel, counts, moment(at, ticks))
+        watch = monitor.add_rows(watch, panel, counts, moment(at, ticks))
         shown = monitor.current_evidence(watch, panel)
         alert = np.array(monitor.drift_states(watch, panel, shown)) == "alert"
         fresh = alert & ~on
@@ -282,7 +282,7 @@ def rows_until(change: Change, rows: int, before: int, size: int, seed: int) -> 
         counts = counted(reference, rng.standard_normal((n, LATENT)), now, rng)
         for first in range(0, n, size):
             rows_here = np.arange(first, min(first + size, n))
-            watch = monitor.add_rows(watch, reference, panel, counts[rows_here], moment(at, ticks))
+            watch = monitor.add_rows(watch, panel, counts[rows_here], moment(at, ticks))
             came, at = came + rows_here.size, at + 1
             state = monitor.drift_states(watch, panel, monitor.current_evidence(watch, panel))[line]
             if came > 0 and state == "alert":

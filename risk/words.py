@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -98,3 +99,15 @@ def evidence_number(value: float) -> str:
         return f"{value:.0e}"
     digits = 0 if value == round(value) else 2 if value < 1 else 1 if value < 20 else 0
     return f"{value:,.{digits}f}"
+
+
+def aligned(rows: Sequence[Sequence[str]], right: set[int]) -> list[str]:
+    """The rows as lines, each column as wide as its widest cell; right: columns of numbers."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

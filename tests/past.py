@@ -8,7 +8,7 @@ from typing import Any
 from conftest import Project
 
 from risk.decide.decision import ChallengerEvidence
-from risk.files import with_checksum
+from risk.files import StateFile
 from risk.model.measures import wilson
 from risk.record.history import Entry, record
 from risk.record.outcomes import CAVEAT
@@ -281,15 +281,19 @@ def drift_row(name: str, state: str, effect: float) -> dict[str, Any]:
     }
 
 
-def write_watch(project: Project, *rows: dict[str, Any]) -> None:
+def write_drift(project: Project, *rows: dict[str, Any]) -> None:
     told = list(rows) or [
         drift_row("open tickets", "alert", 0.31),
         drift_row("activity", "watching", 0.03),
         *(drift_row(f"column {at}", "steady", 0.01) for at in range(12)),
     ]
-    seen = {"version": 1, "at": "2026-11-24T07:00:03Z", "data_version": 1, "rows": told, "note": ""}
-    body = {"format": 1, "ranking": 1, "stand": {}, "state": {}, "seen": seen}
-    project.config.drift_state.write_text(json.dumps(with_checksum(body)))
+    evaluation = {
+        "measured_at": "2026-11-24T07:00:03Z",
+        "model_version": 1,
+        "data_version": 1,
+        "rows": told,
+    }
+    StateFile(project.config.drift_state, 1).write({"evaluation": evaluation})
 
 
 def write_all(project: Project, now: float) -> None:
@@ -297,6 +301,6 @@ def write_all(project: Project, now: float) -> None:
     write_outcomes(project, outcomes())
     write_marker(project)
     write_past(project)
-    write_watch(project)
+    write_drift(project)
     write_ticks(project, now, {3: runlog.WORKED, 30: runlog.BROKEN, 200: runlog.NONE})
     project.config.heartbeat.touch()

@@ -89,11 +89,9 @@ def _told_faults(config: Config) -> list[dict[str, Any]]:
 
 def _watch_alerts(config: Config) -> list[Event]:
     """The watch's table is that of the last look; a deployment begins another."""
-    seen = last_evaluation(config)
     return [
-        Event("watch", row["name"], f"{row['name']}: {row['sentence']}")
-        for row in seen["rows"]
-        if row["state"] == "alert"
+        Event("watch", row.name, f"{row.name}: {row.sentence}")
+        for row in last_evaluation(config).alerts
     ]
 
 

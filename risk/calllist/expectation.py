@@ -61,7 +61,5 @@ def share_outside(clients: list[dict[str, Any]]) -> float:
 
 def concept_alarm(config: Config, version: int) -> bool:
     """Whether the watch has seen labels that the risks do not explain any more."""
-    seen = last_evaluation(config)
-    return seen["model_version"] == version and any(
-        row["kind"] in CONCEPT and row["state"] == "alert" for row in seen["rows"]
-    )
+    last = last_evaluation(config)
+    return last.model_version == version and any(row.kind in CONCEPT for row in last.alerts)

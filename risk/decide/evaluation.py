@@ -64,7 +64,7 @@ from risk.decide.state import (
     read_forecasts,
     write_decision_state,
 )
-from risk.drift.state import raw_columns
+from risk.drift.release import model_inputs
 from risk.files import sha256
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.deployed import Deployed
@@ -295,7 +295,7 @@ def _predicted(
     else what the models of the last look say now: they too were fixed before the labels came.
     """
     rows = table.known[fresh]
-    said = forecast(book.contest, raw_columns(rows, book.contest.champion), fresh.size)
+    said = forecast(book.contest, model_inputs(rows, book.contest.champion), fresh.size)
     kept = read_forecasts(config, book)
     at, place = _matched(rows, table.client, kept, _digest(book.contest.champion))
     for name in said.keys() & set(kept.columns):
@@ -601,7 +601,7 @@ def _still_open(told: pl.DataFrame, table: Snapshot) -> pl.DataFrame:
 def _forecast_rows(contest: Comparison, rows: pl.DataFrame, table: Snapshot) -> pl.DataFrame:
     import polars as pl
 
-    said = forecast(contest, raw_columns(rows, contest.champion), rows.height)
+    said = forecast(contest, model_inputs(rows, contest.champion), rows.height)
     head = rows.select(
         pl.col(table.client).cast(pl.String).alias("_client"),
         "_date",

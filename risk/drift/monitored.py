@@ -1,4 +1,4 @@
-"""What the watch watches, from a reference: its tests, their urns, the alternatives, the budget."""
+"""What the drift monitor tests, from a reference: tests, their Polya urns, alternatives, budget."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from risk.config import PipelineError
 from risk.drift import polya
-from risk.drift.reference import FORMAT, GROUPS, LEAST_ROWS
+from risk.drift.reference import FORMAT, GROUPS, LEAST_ROWS, Reference
 from risk.model.logistic import expit, logit
 
-BUDGET = 1.0  # false alerts a year, over everything that is watched
+BUDGET = 1.0  # false alerts a year, over all tests
 SHARES = {
     "risk": 0.2,
     "columns": 0.35,
@@ -29,18 +29,19 @@ HALF_LIVES = (200.0, 2000.0)  # rows
 MEMORY = np.array([0, 1, 1, 1, 0, 0])  # of each alternative, an index of HALF_LIVES
 TILTS = (0.25, -0.25, 0.7, -0.7)  # standard deviations, if the column were normal
 STRENGTHS = (20.0, 200.0, 1000.0, 150.0)  # rows: loose, firm; a small tilt, a large one
-LEVEL, SLOPES = 0.4, (0.6, 1.5)  # log-odds, and slopes, that "calibration" bets on
+LEVEL, SLOPES = 0.4, (0.6, 1.5)  # log-odds, and slopes: the alternatives of "calibration"
 ALTERNATIVES = 6
 
 
 @dataclass(frozen=True)
 class MonitoredTests:
-    """What is watched: tests T (kind and name), each of one urn or, for the labels, of four.
+    """Tests T (kind and name), each of one Polya urn or, for the labels, of four.
 
     start, shape (U, K): the reference's urns. bases, shape (J, U, K): the alternatives'. prior,
     shape (J, T): each alternative's part of the stake. budget, shape (T,).
     """
 
+    reference: Reference
     tests: tuple[tuple[str, str], ...]
     test_of: np.ndarray
     start: np.ndarray
@@ -62,14 +63,14 @@ class MonitoredTests:
         return self.per_test(self.start.sum(axis=1)) >= LEAST_ROWS
 
 
-def monitored_tests(reference: dict[str, Any], learned: np.ndarray | None = None) -> MonitoredTests:
-    """The panel of a reference; learned: the first labelled rows' stays and exits, (4, 2)."""
+def monitored_tests(reference: Reference, learned: np.ndarray | None = None) -> MonitoredTests:
+    """The tests of a reference; learned: the first labelled rows' stays and exits, (4, 2)."""
     if reference["format"] > FORMAT:
         raise PipelineError("the release's reference is of a newer version; update the software")
     columns = sorted(reference["columns"].items())
     exits, labels = _label_start(reference, learned)
     tests = [("risk", "risk"), *((column["kind"], name) for name, column in columns)]
-    starts = [reference["risk"]["counts"], *(column["counts"] for _, column in columns)]
+    starts: list[Any] = [reference["risk"]["counts"], *(column["counts"] for _, column in columns)]
     tests += [("missing", f"missing: {name}") for name, _ in columns]
     starts += [column["missing"] for _, column in columns]
     tests += [("exits", "exits"), ("calibration", "calibration")]
@@ -80,6 +81,7 @@ def monitored_tests(reference: dict[str, Any], learned: np.ndarray | None = None
     start = _padded(starts)
     kinds = [tests[at][0] for at in test_of]
     return MonitoredTests(
+        reference=reference,
         tests=tuple(tests),
         test_of=test_of,
         start=start,
@@ -89,9 +91,7 @@ def monitored_tests(reference: dict[str, Any], learned: np.ndarray | None = None
     )
 
 
-def _label_start(
-    reference: dict[str, Any], learned: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _label_start(reference: Reference, learned: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """(stays and exits, the same by quarter of the risk), 0 while there is no reference."""
     kept = reference["labels"]["counts"]
     nothing = np.zeros((GROUPS, 2))

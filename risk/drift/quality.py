@@ -1,13 +1,13 @@
-"""Data faults by name, from the raw columns of one file and what was usual in the files before.
+"""Data quality issues by name, from the raw columns of one file and what was usual before it.
 
-A fault is what a mistaken export does and customers do not: a column in another unit or with its
+An issue is what a mistaken export does and customers do not: a column in another unit or with its
 sign flipped, stuck at one value, suddenly blank, filled in with a value from nowhere, two columns
 swapped, the values of a text renamed. Ordinary drift is none: a mean that moves by a standard
 deviation, a season that scales by 1.5, growth, other shares. So a share must be far from the usual
 one (odds beyond four times, and a tenth) before chance is asked about, and chance must then be
 below e^-11 by Chernoff's bound, P(share >= s) <= exp(-n KL(s, p)), which holds for five rows as for
 many. A column that is constant in a file by its nature (a month, a campaign) is known as such where
-the reference was told which file each row came from.
+the reference was given which file each row came from.
 
 Not found: a unit changed in a part of the rows only, by a factor below 6, or below a column's own
 spread; two swapped columns that were alike; texts that changed places among themselves.
@@ -20,17 +20,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from risk.model.measures import wilson
 from risk.model.profile import value_text
+from risk.releases import IssueKey
 
 FORMAT = 1
-LEAST_ROWS = 5  # fewer cannot tell a fault from chance
+LEAST_ROWS = 5  # fewer cannot tell an issue from chance
 LEAST_REFERENCE = 20
-SURPRISE = 11.0  # nats: a chance below 1.7e-5 for each question asked
+LEAST_NATS = 11.0  # a chance below 1.7e-5 for each question asked
 FACTOR, FLOOR = 4.0, 0.1  # how far a share may drift: its odds by that factor, at least a tenth
 BLANKS_HOLD = 0.3  # so much more of a column blank holds a deployment
 FILLED = 0.2  # the least share of rows with one value from nowhere
@@ -62,12 +63,46 @@ UNITS = {
 }
 WHERE = "<where>"  # the file's place in a sentence
 Raw = dict[str, np.ndarray]
-Usual = dict[str, Any]
+
+
+class Usual(TypedDict, total=False):
+    """What is usual in one column, at most 1 kB as JSON.
+
+    rows, known: all and those with a value. distinct: different values. common: the commonest, with
+    their shares. points, below, upto: a number's quantiles, and the shares below and up to each.
+    zero: share of zeros. logs: quantiles of ln of the size of the `nonzero` values, of which the
+    share `negative` is below 0. once: a text's share of values that one row alone has. files,
+    blank_file, constant, moves: from file to file, how many there are, the most blanks, whether
+    each has one value, how far the middle of the logs moves.
+    """
+
+    kind: str
+    rows: int
+    known: int
+    distinct: int
+    common: list[list[Any]]
+    points: list[float]
+    below: list[float]
+    upto: list[float]
+    zero: float
+    logs: list[float]
+    nonzero: int
+    negative: float
+    once: float
+    files: int
+    blank_file: float
+    constant: bool
+    moves: float
+
+
+class QualityReference(TypedDict):
+    format: int
+    columns: dict[str, Usual]
 
 
 @dataclass(frozen=True)
 class DataQualityIssue:
-    """One fault: its kind, the columns, the file, a sentence, the rows behind it.
+    """One issue: its kind, the columns, the file, a sentence, the rows behind it.
 
     kind: "blank", "stuck", "filler", "unit", "sign", "swapped", "renamed" or "inverted". holds:
     sure enough to hold a deployment.
@@ -80,24 +115,27 @@ class DataQualityIssue:
     n: int
     holds: bool
 
-
-# ---------------------------------------------------------------- what is usual
+    @property
+    def key(self) -> IssueKey:
+        """What a person accepts of it: its kind and columns, in whatever file."""
+        return self.kind, self.columns
 
 
 def quality_reference(
     raw: Raw, kinds: dict[str, str], files: np.ndarray | None = None
-) -> dict[str, Any]:
-    """What faults_of() compares with, at most 1 kB a column, for JSON.
+) -> QualityReference:
+    """What quality_issues() compares with.
 
     kinds: "number" or "text" by column. files: which file each row came from, shape (n,); with it
-    what moves from file to file anyway is not taken for a fault.
+    what moves from file to file anyway is not taken for an issue.
     """
-    columns = {}
+    columns: dict[str, Usual] = {}
     for name, kind in kinds.items():
         usual = _usual_number(raw[name]) if kind == "number" else _usual_text(raw[name])
         if files is not None and usual["rows"]:
-            usual |= _between(raw[name], files, usual)
-        columns[name] = usual | {"kind": kind}
+            _add_files(usual, raw[name], files)
+        usual["kind"] = kind
+        columns[name] = usual
     return {"format": FORMAT, "columns": columns}
 
 
@@ -150,20 +188,19 @@ def _usual_text(values: np.ndarray) -> Usual:
     return usual | {"distinct": len(levels), "common": kept, "once": _share(once)}
 
 
-def _between(values: np.ndarray, files: np.ndarray, usual: Usual) -> Usual:
+def _add_files(usual: Usual, values: np.ndarray, files: np.ndarray) -> None:
     """What moves from file to file: the blanks, a number's scale, files of one value alone."""
     parts = [values[files == file] for file in np.unique(files)]
-    found: Usual = {"files": len(parts)}
+    usual["files"] = len(parts)
     blanks = [1 - _known(part).size / part.size for part in parts if part.size >= LEAST_ROWS]
     if blanks:
-        found["blank_file"] = _share(float(np.quantile(blanks, 0.9)))
+        usual["blank_file"] = _share(float(np.quantile(blanks, 0.9)))
     constant = sum(part.size for part in parts if _known(part).size > 1 and _is_constant(part))
-    found["constant"] = bool(constant / values.size >= CONSTANT_FILES)
+    usual["constant"] = bool(constant / values.size >= CONSTANT_FILES)
     if "logs" in usual:
         logs = [_logs(_known(part)) for part in parts]
         moves = [abs(np.median(x) - usual["logs"][2]) for x in logs if x.size >= LEAST_ROWS]
-        found["moves"] = _short(np.quantile(moves, 0.9)) if moves else 0.0
-    return found
+        usual["moves"] = _short(np.quantile(moves, 0.9)) if moves else 0.0
 
 
 def _is_constant(values: np.ndarray) -> bool:
@@ -183,9 +220,6 @@ def _short(value: Any) -> float:
 
 def _share(value: float) -> float:
     return float(f"{value:.6f}")
-
-
-# ---------------------------------------------------------------- chance
 
 
 def drift_allowance(share: float) -> float:
@@ -217,13 +251,14 @@ def _distance(values: np.ndarray, usual: Usual) -> float:
 def _placed(values: np.ndarray, usual: Usual) -> Iterator[tuple[float, float]]:
     """(share in the values, usual share) below and up to each stored point."""
     ordered = np.sort(values)
-    for side, key in (("left", "below"), ("right", "upto")):
-        shares = np.searchsorted(ordered, usual["points"], side) / values.size  # type: ignore[call-overload]
-        yield from zip(shares.tolist(), usual[key], strict=True)
+    below = np.searchsorted(ordered, usual["points"], "left") / values.size
+    upto = np.searchsorted(ordered, usual["points"], "right") / values.size
+    yield from zip(below.tolist(), usual["below"], strict=True)
+    yield from zip(upto.tolist(), usual["upto"], strict=True)
 
 
 def _unlike(values: np.ndarray, usual: Usual) -> float:
-    """The largest surprise of a share below or above a stored point."""
+    """The largest chernoff_nats() of a share below or above a stored point."""
     n, rows = values.size, usual["known"]
     pairs = list(_placed(values, usual))
     return max(
@@ -232,13 +267,10 @@ def _unlike(values: np.ndarray, usual: Usual) -> float:
     )
 
 
-# ---------------------------------------------------------------- faults
-
-
 def quality_issues(
-    raw: Raw, reference: dict[str, Any], *, file: str = ""
+    raw: Raw, reference: QualityReference, *, file: str = ""
 ) -> list[DataQualityIssue]:
-    """The faults of a file, the columns in the reference's order, at most one for each column.
+    """The issues of a file, the columns in the reference's order, at most one for each column.
 
     raw: columns as Model.raw has them; one that is absent counts as blank. Nothing is said of a
     file of fewer than 5 rows, nor of a column that the reference knows from fewer than 20.
@@ -246,35 +278,29 @@ def quality_issues(
     rows = max((values.size for values in raw.values()), default=0)
     if rows < LEAST_ROWS:
         return []
-    columns = {name: usual for name, usual in reference["columns"].items() if _judged(usual)}
+    columns = {n: u for n, u in reference["columns"].items() if u["known"] >= LEAST_REFERENCE}
     known = {n: _known(raw[n]) if n in raw else np.empty(0) for n in columns}
-    told = {n: fault for n in columns if (fault := _blank(n, known[n].size, rows, columns[n]))}
-    rest = [n for n in columns if n not in told and known[n].size >= LEAST_ROWS]
+    found = {n: issue for n in columns if (issue := _blank(n, known[n].size, rows, columns[n]))}
+    rest = [n for n in columns if n not in found and known[n].size >= LEAST_ROWS]
     rest = [n for n in rest if columns[n]["distinct"] > 1]
-    for fault in _swapped({n: known[n] for n in rest}, columns):
-        told |= dict.fromkeys(fault.columns, fault)
+    for issue in _swapped({n: known[n] for n in rest}, columns):
+        found |= dict.fromkeys(issue.columns, issue)
     for name in rest:
         checks = NUMBER_CHECKS if columns[name]["kind"] == "number" else TEXT_CHECKS
-        found = (check(name, known[name], columns[name]) for check in checks)
-        fault = None if name in told else next((f for f in found if f), None)
-        if fault:
-            told[name] = fault
-    return [_in_file(fault, file) for fault in dict.fromkeys(told[n] for n in columns if n in told)]
-
-
-def _judged(usual: Usual) -> bool:
-    return bool(usual["known"] >= LEAST_REFERENCE)
-
-
-def _in_file(fault: DataQualityIssue, file: str) -> DataQualityIssue:
+        issues = (check(name, known[name], columns[name]) for check in checks)
+        if name not in found and (first := next(filter(None, issues), None)):
+            found[name] = first
     where = f"since {file}" if file else "in this file"
-    return replace(fault, file=file, sentence=fault.sentence.replace(WHERE, where))
+    return [
+        replace(issue, file=file, sentence=issue.sentence.replace(WHERE, where))
+        for issue in dict.fromkeys(found[n] for n in columns if n in found)  # a swap: once
+    ]
 
 
 def _issue(
     kind: str, columns: tuple[str, ...], words: str, n: int, holds: bool = True
 ) -> DataQualityIssue:
-    """A fault whose sentence still lacks the file, where it says WHERE."""
+    """An issue whose sentence still lacks the file, where it says WHERE."""
     return DataQualityIssue(kind, columns, "", f"{' and '.join(columns)}: {words}", n, holds)
 
 
@@ -293,7 +319,7 @@ def _blank(name: str, known: int, rows: int, usual: Usual) -> DataQualityIssue |
     """Far more blanks than usual, or nothing but blanks."""
     share, was = 1 - known / rows, 1 - usual["known"] / usual["rows"]
     limit = _most(max(was, usual.get("blank_file", 0.0)), usual["rows"])
-    if chernoff_nats(share, limit, rows) < SURPRISE:
+    if chernoff_nats(share, limit, rows) < LEAST_NATS:
         return None
     what = (
         f"all {rows:,} rows are blank"
@@ -313,7 +339,7 @@ def _stuck(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | Non
         return None
     value = known[0]
     was = _usual_share(value, usual)
-    if chernoff_nats(1.0, _most(was, usual["known"]), known.size) < SURPRISE:
+    if chernoff_nats(1.0, _most(was, usual["known"]), known.size) < LEAST_NATS:
         return None
     words = (
         f"every one of {known.size:,} rows says {_quoted(value)} {WHERE}, usually "
@@ -342,7 +368,7 @@ def _filler(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | No
     value, share = float(different[sizes.argmax()]), float(sizes.max() / known.size)
     if share < FILLED or not _in_range(known[(known != value) & (known != 0)], usual):
         return None
-    if chernoff_nats(share, _most(0.0, usual["known"]), known.size) < SURPRISE:
+    if chernoff_nats(share, _most(0.0, usual["known"]), known.size) < LEAST_NATS:
         return None
     words = (
         f"{_percent(share)} of {known.size:,} rows say {_quoted(value)} {WHERE}, which no row did "
@@ -407,7 +433,7 @@ def _sign(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None
     was, share = usual["negative"], float(np.mean(nonzero < 0))
     was, share, now = (was, share, "negative") if was < 0.5 else (1 - was, 1 - share, "positive")
     flipped = was <= ONE_SIDED and share >= 1 - 2 * ONE_SIDED
-    if not flipped or chernoff_nats(share, _most(was, usual["nonzero"]), nonzero.size) < SURPRISE:
+    if not flipped or chernoff_nats(share, _most(was, usual["nonzero"]), nonzero.size) < LEAST_NATS:
         return None
     if _distance(-known, usual) > OTHER_PLACE + known.size**-0.5:
         return None
@@ -428,7 +454,7 @@ def _renumbered(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue 
         return None
     if (
         chernoff_nats(1.0, _most(1 - max(s for _, s in gone), usual["known"]), known.size)
-        < SURPRISE
+        < LEAST_NATS
     ):
         return None
     return _issue("renamed", (name,), _other_values(known[strange], known.size, usual), known.size)
@@ -443,7 +469,7 @@ def _renamed(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | N
     share = float(strange.mean())
     if usual.get("constant") or share < PARTLY:
         return None
-    if chernoff_nats(share, _most(_unlisted(usual), usual["known"]), known.size) < SURPRISE:
+    if chernoff_nats(share, _most(_unlisted(usual), usual["known"]), known.size) < LEAST_NATS:
         return None
     holds = share >= RENAMED and len(set(known[strange].tolist())) > 1
     words = _other_values(known[strange], known.size, usual)
@@ -483,14 +509,14 @@ def _some(values: list[Any]) -> str:
 
 
 def _inverted(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
-    """Yes and no changed places, as far as the shares can tell: told, never held."""
+    """Yes and no changed places, as far as the shares can tell: reported, never a hold."""
     if usual["distinct"] != 2:
         return None
     value, was = usual["common"][1]
     share = float(np.mean(known == value))
     if abs(share + was - 1) > SAME_PLACE or was > 0.25 or share < 0.75:
         return None
-    if chernoff_nats(share, _most(was, usual["known"]), known.size) < SURPRISE:
+    if chernoff_nats(share, _most(was, usual["known"]), known.size) < LEAST_NATS:
         return None
     words = (
         f"{_percent(share)} of {known.size:,} rows say {_quoted(value)} {WHERE}, usually "
@@ -502,9 +528,6 @@ def _inverted(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | 
 Check = Callable[[str, np.ndarray, Usual], DataQualityIssue | None]
 NUMBER_CHECKS: tuple[Check, ...] = (_renumbered, _stuck, _filler, _unit, _sign, _inverted)
 TEXT_CHECKS: tuple[Check, ...] = (_stuck, _renamed, _inverted)
-
-
-# ---------------------------------------------------------------- swapped columns
 
 
 def _swapped(known: Raw, columns: dict[str, Usual]) -> Iterator[DataQualityIssue]:
@@ -523,7 +546,7 @@ def _has_left(values: np.ndarray, usual: Usual) -> bool:
     """Whether a column is no longer where it used to be, beyond what drift does."""
     if usual["kind"] == "text":
         return bool(_strange(values, usual).mean() >= OTHER_PLACE)
-    return _distance(values, usual) >= OTHER_PLACE and _unlike(values, usual) >= SURPRISE
+    return _distance(values, usual) >= OTHER_PLACE and _unlike(values, usual) >= LEAST_NATS
 
 
 def _in_place_of(one: str, other: str, known: Raw, columns: dict[str, Usual]) -> bool:

@@ -1,6 +1,6 @@
-"""What the watch compares with: counts per bin and level of the rows behind a model, as JSON.
+"""What the drift monitor compares with: counts per bin and level of the rows behind a model.
 
-It travels with the release, so that no look reads old rows again. Counts are of clients: one that
+It travels with the release, so that no run reads old rows again. Counts are of clients: one that
 has m of the rows adds 1/m for each, since a hundred rows of one client are not a hundred clients.
 
 A number's bins end at quantiles of the reference; two more lie below its least and above its most
@@ -16,7 +16,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -29,8 +29,43 @@ LEVELS = 20
 LONGEST = 40
 GROUPS = 4
 LEAST_ROWS = 30  # fewer say nothing: of the reference, and of the rows since
-ABSENT, MISSING = -1, 0  # codes of a cell; its bin is 1, 2, ..
+ABSENT, MISSING = -1, 0  # bin indices of a cell without a value; its bin is 1, 2, ..
 UNKNOWN = -1  # a row without a client
+
+
+class ColumnReference(TypedDict, total=False):
+    """A number's bins by cuts, least and most (None where no value is known); a text's by levels.
+
+    counts: of each bin. missing: rows with and without a value, a half more each.
+    """
+
+    kind: str
+    missing: list[float]
+    counts: list[float]
+    cuts: list[float]
+    least: float | None
+    most: float | None
+    levels: list[str]
+
+
+class LabelReference(TypedDict):
+    """cuts: of the risk, into quarters. counts: stays and exits in each; risks: their sum."""
+
+    cuts: list[float]
+    counts: list[list[float]] | None
+    risks: float
+
+
+class Reference(TypedDict):
+    """exits: stays and exits of all labelled rows, None with too few."""
+
+    format: int
+    rows: int
+    clients: int
+    columns: dict[str, ColumnReference]
+    risk: ColumnReference
+    exits: list[float] | None
+    labels: LabelReference
 
 
 def make_reference(
@@ -40,41 +75,44 @@ def make_reference(
     labels: np.ndarray | None,
     *,
     clients: Sequence | None = None,
-    held_out: np.ndarray | None = None,
-) -> dict[str, Any]:
-    """The reference as JSON has it, at most about 40 kB for 30 columns.
+    out_of_fold: np.ndarray | None = None,
+) -> Reference:
+    """The reference, at most about 40 kB for 30 columns.
 
-    raw: as Model.raw gives it; kinds: "number" or "text" by column; risks, labels and held_out
-    (out-of-fold risks), shape (n,), nan where there is none.
+    raw: as Model.raw gives it; kinds: "number" or "text" by column; risks, labels and out_of_fold
+    (risks by models that did not see the row), shape (n,), nan where there is none.
     """
     chosen = sample_of(len(risks), PROFILE_ROWS)
-    hashes = client_hashes(clients, len(risks))[chosen]
-    shares = row_weights(hashes)
+    nothing = np.full(len(risks), np.nan)
+    labels, out_of_fold, risks = (
+        np.asarray(nothing if values is None else values, dtype=np.float64)[chosen]
+        for values in (labels, out_of_fold, risks)
+    )
+    hashes = client_hashes(clients, len(nothing))[chosen]
+    weights = row_weights(hashes)
     columns = {
-        name: _column(raw[name][chosen], kinds[name], hashes, shares) for name in sorted(kinds)
+        name: _number_column(raw[name][chosen], weights)
+        if kinds[name] == "number"
+        else _text_column(raw[name][chosen], hashes, weights)
+        for name in sorted(kinds)
     }
-    risks = np.asarray(risks, dtype=np.float64)[chosen]
-    labels = _floats(labels, chosen)
+    known = ~np.isnan(labels)
+    left = float((weights * labels)[known].sum())
+    exits = np.array([float(weights[known].sum()) - left + 0.5, left + 0.5])
     return {
         "format": FORMAT,
         "rows": int(chosen.size),
-        "clients": round(float(shares.sum())),
+        "clients": round(float(weights.sum())),
         "columns": columns,
-        "risk": _number(risks, shares),
-        "exits": _exits_of(labels, shares),
-        "labels": _labels_of(labels, _floats(held_out, chosen), hashes, risks),
+        "risk": _number_column(risks, weights),
+        "exits": _rounded(exits) if known.sum() >= LEAST_ROWS else None,
+        "labels": _label_reference(labels, out_of_fold, hashes, risks),
     }
 
 
-def reference_checksum(reference: dict[str, Any]) -> int:
+def reference_checksum(reference: Reference) -> int:
     """Tells one reference from another."""
     return zlib.crc32(json.dumps(reference, sort_keys=True).encode())
-
-
-def _floats(values: np.ndarray | None, chosen: np.ndarray) -> np.ndarray:
-    if values is None:
-        return np.full(chosen.size, np.nan)
-    return np.asarray(values, dtype=np.float64)[chosen]
 
 
 def client_hashes(clients: Sequence | None, rows: int) -> np.ndarray:
@@ -94,97 +132,80 @@ def row_weights(hashes: np.ndarray) -> np.ndarray:
     return np.where(hashes == UNKNOWN, 1.0, 1.0 / np.maximum(rows[at], 1))
 
 
-def _column(
-    values: np.ndarray, kind: str, hashes: np.ndarray, shares: np.ndarray
-) -> dict[str, Any]:
-    if kind == "number":
-        return _number(values, shares)
-    return _text(values, hashes, shares)
-
-
-def _number(values: np.ndarray, shares: np.ndarray) -> dict[str, Any]:
+def _number_column(values: np.ndarray, weights: np.ndarray) -> ColumnReference:
     """Bins below the least value, up to each cut, up to the most, and above it."""
     values = np.asarray(values, dtype=np.float64)
-    present = ~np.isnan(values)
-    body: dict[str, Any] = {"kind": "number", "missing": _missing(present, shares)}
+    missing = _missing(~np.isnan(values), weights)
+    column: ColumnReference = {"kind": "number", "missing": missing}
     finite = values[np.isfinite(values)]
     if not finite.size:
-        return body | {"cuts": [], "least": None, "most": None, "counts": []}
+        return {**column, "cuts": [], "least": None, "most": None, "counts": []}
     at = np.linspace(0, 1, QUANTILES + 1)[1:-1]
     cuts = np.unique(np.quantile(finite, at, method="inverted_cdf"))
     least, most = float(finite.min()), float(finite.max())
-    body |= {"cuts": cuts[cuts < most].tolist(), "least": least, "most": most}
-    codes = _number_bins(values, body)
-    counts = np.bincount(codes, weights=shares, minlength=len(body["cuts"]) + 4)[1:]
-    return body | {"counts": _rounded(_gaps(counts))}
+    column |= {"cuts": cuts[cuts < most].tolist(), "least": least, "most": most}
+    bins = _number_bins(values, column)
+    counts = np.bincount(bins, weights=weights, minlength=len(column["cuts"]) + 4)[1:]
+    # From values to the gaps between them: one more at either end, one less after the least value.
+    counts[0] += 1.0
+    counts[-1] += 1.0
+    counts[1] = max(counts[1] - 1.0, 0.5)
+    return {**column, "counts": _rounded(counts)}
 
 
-def _gaps(counts: np.ndarray) -> np.ndarray:
-    """The gaps between the values: one more at either end, one less after the least value."""
-    gaps = counts.copy()
-    gaps[0] += 1.0
-    gaps[-1] += 1.0
-    gaps[1] = max(gaps[1] - 1.0, 0.5)
-    return gaps
-
-
-def _text(values: np.ndarray, hashes: np.ndarray, shares: np.ndarray) -> dict[str, Any]:
+def _text_column(values: np.ndarray, hashes: np.ndarray, weights: np.ndarray) -> ColumnReference:
     """Levels by name, last all others: to be expected as often as levels that were met once."""
     named = [level_name(value) for value in values]
     present = np.array([level is not None for level in named], dtype=bool)
-    body: dict[str, Any] = {"kind": "text", "missing": _missing(present, shares)}
-    different = Counter(level for level in named if level is not None)
     counted = np.ones(len(named), dtype=bool)
-    if len(different) > LEVELS:
+    rows_of = Counter(level for level in named if level is not None)
+    if len(rows_of) > LEVELS:
         counted = (np.where(hashes == UNKNOWN, np.arange(hashes.size), hashes) % 2).astype(bool)
-        different = Counter(
-            level
-            for level, other in zip(named, counted, strict=True)
-            if level is not None and not other
-        )
-    commonest = sorted(different.items(), key=lambda item: (-item[1], item[0]))[:LEVELS]
-    body["levels"] = sorted(level for level, _ in commonest)
-    if not different:
-        return body | {"counts": []}
-    codes = _text_bins(values, body)[counted]
-    counts = np.bincount(codes, weights=shares[counted], minlength=len(body["levels"]) + 2)[1:]
-    once = sum(1 for rows in different.values() if rows == 1) if counted.all() else 0
+        pairs = zip(named, counted, strict=True)
+        rows_of = Counter(level for level, other in pairs if level is not None and not other)
+    commonest = sorted(rows_of.items(), key=lambda item: (-item[1], item[0]))[:LEVELS]
+    column: ColumnReference = {
+        "kind": "text",
+        "missing": _missing(present, weights),
+        "levels": sorted(level for level, _ in commonest),
+    }
+    if not rows_of:
+        return {**column, "counts": []}
+    bins = _text_bins(values, column)[counted]
+    length = len(column["levels"]) + 2
+    counts = np.bincount(bins, weights=weights[counted], minlength=length)[1:]
+    once = sum(1 for rows in rows_of.values() if rows == 1) if counted.all() else 0
     counts[-1] += 0.5 + once
-    return body | {"counts": _rounded(np.maximum(counts, 0.5))}
+    return {**column, "counts": _rounded(np.maximum(counts, 0.5))}
 
 
-def _missing(present: np.ndarray, shares: np.ndarray) -> list[float]:
-    gone = float(shares[~present].sum())
-    return _rounded(np.array([float(shares[present].sum()) + 0.5, gone + 0.5]))
+def _missing(present: np.ndarray, weights: np.ndarray) -> list[float]:
+    parts = (float(weights[here].sum()) + 0.5 for here in (present, ~present))
+    return _rounded(np.array([*parts]))
 
 
 def _rounded(counts: np.ndarray) -> list[float]:
     return [round(float(count), 4) for count in counts]
 
 
-def _exits_of(labels: np.ndarray, shares: np.ndarray) -> list[float] | None:
-    """Clients that stayed and left, a half more each; None with too few labels."""
-    known = ~np.isnan(labels)
-    if known.sum() < LEAST_ROWS:
-        return None
-    left = float((shares * labels)[known].sum())
-    return _rounded(np.array([float(shares[known].sum()) - left + 0.5, left + 0.5]))
-
-
-def _labels_of(
-    labels: np.ndarray, told: np.ndarray, hashes: np.ndarray, risks: np.ndarray
-) -> dict[str, Any]:
+def _label_reference(
+    labels: np.ndarray, out_of_fold: np.ndarray, hashes: np.ndarray, risks: np.ndarray
+) -> LabelReference:
     """Stays and exits by quarter of the out-of-fold risk, and the sum of these risks.
 
-    Without such risks: the quarters of the deployed model's risks, and counts of None.
+    Without such risks: the quarters of the deployed model's risks, and counts of None. A model's
+    risks of its own rows are too extreme to be held against labels.
     """
-    known = ~np.isnan(labels) & np.isfinite(told)
+    known = ~np.isnan(labels) & np.isfinite(out_of_fold)
     enough = bool(known.sum() >= LEAST_ROWS)
-    cuts = _quarters(told[known] if enough else risks)
+    finite = out_of_fold[known] if enough else risks[np.isfinite(risks)]
+    cuts = [0.25, 0.5, 0.75]
+    if finite.size:
+        cuts = np.quantile(finite, cuts).tolist()
     if not enough:
         return {"cuts": cuts, "counts": None, "risks": 0.0}
-    shares = row_weights(hashes[known])
-    counts, sums = label_counts(labels[known], told[known], cuts, shares)
+    weights = row_weights(hashes[known])
+    counts, sums = label_counts(labels[known], out_of_fold[known], cuts, weights)
     return {
         "cuts": cuts,
         "counts": [_rounded(row) for row in counts + 0.5],
@@ -192,40 +213,30 @@ def _labels_of(
     }
 
 
-def _quarters(risks: np.ndarray) -> list[float]:
-    finite = risks[np.isfinite(risks)]
-    if not finite.size:
-        return [0.25, 0.5, 0.75]
-    return np.quantile(finite, [0.25, 0.5, 0.75]).tolist()
-
-
 def label_counts(
-    labels: np.ndarray, risks: np.ndarray, cuts: list[float], shares: np.ndarray
+    labels: np.ndarray, risks: np.ndarray, cuts: list[float], weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(stays and exits by quarter of the risk, (4, 2); the sums of the risks there, (4,))."""
     quarter = np.searchsorted(cuts, risks, side="left")
     at = quarter * 2 + (labels > 0.5)
-    counts = np.bincount(at, weights=shares, minlength=2 * GROUPS)
-    sums = np.bincount(quarter, weights=risks * shares, minlength=GROUPS)
+    counts = np.bincount(at, weights=weights, minlength=2 * GROUPS)
+    sums = np.bincount(quarter, weights=risks * weights, minlength=GROUPS)
     return counts.reshape(GROUPS, 2), sums
 
 
-# ---------------------------------------------------------------- codes
-
-
-def _number_bins(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
-    """Each value's bin, 1 below the least, 0 where missing; all -1 without a reference."""
+def _number_bins(values: np.ndarray, column: ColumnReference) -> np.ndarray:
+    """Each value's bin, 1 below the least, 0 where missing."""
     values = np.asarray(values, dtype=np.float64)
     gone = np.isnan(values)
     if column["least"] is None:  # none of the reference's values is known: only how many is
         return np.where(gone, MISSING, 1)
-    codes = 2 + np.searchsorted(column["cuts"], values, side="left")
-    codes = np.where(values < column["least"], 1, codes)
-    codes = np.where(values > column["most"], len(column["cuts"]) + 3, codes)
-    return np.where(gone, MISSING, codes)
+    bins = 2 + np.searchsorted(column["cuts"], values, side="left")
+    bins = np.where(values < column["least"], 1, bins)
+    bins = np.where(values > column["most"], len(column["cuts"]) + 3, bins)
+    return np.where(gone, MISSING, bins)
 
 
-def _text_bins(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
+def _text_bins(values: np.ndarray, column: ColumnReference) -> np.ndarray:
     """Each text's level, the last for every other one, 0 where missing."""
     return np.fromiter(
         map(_LevelIndices(column["levels"]).__getitem__, values), np.int64, len(values)
@@ -233,17 +244,17 @@ def _text_bins(values: np.ndarray, column: dict[str, Any]) -> np.ndarray:
 
 
 class _LevelIndices(dict[Any, int]):
-    """The code of each text, worked out once for equal ones: a third of the time."""
+    """The bin of each text, worked out once for equal ones: a third of the time."""
 
     def __init__(self, levels: list[str]) -> None:
         super().__init__()
-        self.levels = {level: code for code, level in enumerate(levels, 1)}
+        self.levels = {level: index for index, level in enumerate(levels, 1)}
 
     def __missing__(self, value: Any) -> int:
         level = level_name(value)
-        code = MISSING if level is None else self.levels.get(level, len(self.levels) + 1)
-        self[value] = code
-        return code
+        index = MISSING if level is None else self.levels.get(level, len(self.levels) + 1)
+        self[value] = index
+        return index
 
 
 def level_name(value: Any) -> str | None:
@@ -256,16 +267,14 @@ def level_name(value: Any) -> str | None:
     return f"{text[: LONGEST - 9]}~{zlib.crc32(text.encode()):08x}"
 
 
-def bin_indices(
-    raw: dict[str, np.ndarray], risks: np.ndarray, reference: dict[str, Any]
-) -> np.ndarray:
-    """The codes of the risk and of each column by name, -1 where a column is absent. (n, 1 + C)."""
+def bin_indices(raw: dict[str, np.ndarray], risks: np.ndarray, reference: Reference) -> np.ndarray:
+    """The bins of the risk and of each column by name, -1 where a column is absent. (n, 1 + C)."""
     columns = reference["columns"]
-    codes = np.full((len(risks), 1 + len(columns)), ABSENT, dtype=np.int16)
+    bins = np.full((len(risks), 1 + len(columns)), ABSENT, dtype=np.int16)
     if raw or not columns:
-        codes[:, 0] = _number_bins(risks, reference["risk"])
+        bins[:, 0] = _number_bins(risks, reference["risk"])
     for at, (name, column) in enumerate(sorted(columns.items()), 1):
         if name in raw:
             coded = _number_bins if column["kind"] == "number" else _text_bins
-            codes[:, at] = coded(raw[name], column)
-    return codes
+            bins[:, at] = coded(raw[name], column)
+    return bins

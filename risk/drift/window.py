@@ -1,4 +1,4 @@
-"""Who has been counted: the rows of a look that count, so that a client counts once in a block."""
+"""Who has been counted, so that a client counts once a window however often it comes again."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import numpy as np
 from risk.drift.reference import UNKNOWN
 
 BITS = 65_536
-MOST_CLIENTS = 10_000  # of a block; 14 % of the next would be taken for known ones
+MOST_CLIENTS = 10_000  # of a window; 14 % of the next would be taken for known ones
 RECENT_ROWS = 20.0  # half-life of the share of clients that come again
-MOST_RECENT = 30.0  # what single rows come to: one large look would be remembered for too long
+# What single rows come to: one large evaluation would be remembered for too long.
+MOST_RECENT = 30.0
 
 
 @dataclass(frozen=True)
 class Window:
     """Who has come since the clients began to come again: a bit for each, and how many.
 
-    recent, repeats: rows of late, and how many of them are of clients of this block.
+    recent, repeats: rows of late, and how many of them are of clients of this window.
     """
 
     bits: np.ndarray
@@ -31,27 +32,27 @@ def empty_window() -> Window:
     return Window(np.zeros(BITS // 8, dtype=np.uint8))
 
 
-def count_once(block: Window, clients: np.ndarray) -> tuple[Window, np.ndarray, bool]:
-    """(the block with these clients, which rows count, whether it is a new block). Shape (n,).
+def count_once(window: Window, clients: np.ndarray) -> tuple[Window, np.ndarray, bool]:
+    """(the window with these clients, which rows count, whether it is a new window). Shape (n,).
 
-    The last row of a client counts. A new block begins when of late half of the rows are of
+    The last row of a client counts. A new window begins when of late half of the rows are of
     clients who have been counted, or at 10,000 clients.
     """
     kept = _last_of_each(clients)
     at = clients & (BITS - 1)
-    flags = np.unpackbits(block.bits).astype(bool)
+    flags = np.unpackbits(window.bits).astype(bool)
     known = kept & (clients != UNKNOWN) & flags[at]
     fade = 0.5 ** (kept.sum() / RECENT_ROWS)
     weight = min(1.0, MOST_RECENT / max(int(kept.sum()), 1))
-    recent = block.recent * fade + weight * kept.sum()
-    repeats = block.repeats * fade + weight * known.sum()
-    full = block.clients >= MOST_CLIENTS
+    recent = window.recent * fade + weight * kept.sum()
+    repeats = window.repeats * fade + weight * known.sum()
+    full = window.clients >= MOST_CLIENTS
     if full or (recent >= RECENT_ROWS / 2 and repeats > recent / 2):
-        block, flags = empty_window(), np.zeros(BITS, dtype=bool)
+        window, flags = empty_window(), np.zeros(BITS, dtype=bool)
         known, recent, repeats, full = np.zeros(kept.size, dtype=bool), 0.0, 0.0, True
     counted = kept & ~known
     flags[at[counted & (clients != UNKNOWN)]] = True
-    total = block.clients + int(counted.sum())
+    total = window.clients + int(counted.sum())
     began = full or total == int(counted.sum()) > 0
     return Window(np.packbits(flags), total, float(recent), float(repeats)), counted, began
 

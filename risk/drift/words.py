@@ -1,19 +1,17 @@
-"""What the watch found, in one sentence each: what it was in the reference, what it is now."""
+"""What the drift monitor found, a sentence each: how it was in the reference, how it is now."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from risk.drift.reference import LEAST_ROWS
+from risk.drift.reference import LEAST_ROWS, ColumnReference, Reference
 from risk.model.profile import value_text
 
 
 def drift_sentence(
     kind: str,
     name: str,
-    reference: dict[str, Any],
+    reference: Reference,
     then: np.ndarray,
     now: np.ndarray,
     mean_risks: tuple[float, float],
@@ -55,7 +53,7 @@ def _of_share(subject: str, was: float, is_now: float, then: np.ndarray, now: np
     )
 
 
-def _of_number(then: np.ndarray, now: np.ndarray, column: dict[str, Any]) -> str:
+def _of_number(then: np.ndarray, now: np.ndarray, column: ColumnReference) -> str:
     """The share above the cut at which both differ most."""
     bins = len(column["counts"])
     above = [1 - np.cumsum(counts[:bins])[:-1] / counts.sum() for counts in (then, now)]

@@ -18,14 +18,14 @@ REFERENCE = "reference.json"
 class Deployed:
     """What is deployed.
 
-    reference: what was usual in the rows known to its model; None in a release of before there was
-    one. former: what was deployed before, where the same run has deployed this one.
+    reference: what was usual in the rows known to its model (drift.release.ReleaseReference).
+    former: what was deployed before, where the same run has deployed this one.
     """
 
     manifest: Manifest
     model: Model
     score: dict[str, Any]
-    reference: dict[str, Any] | None
+    reference: dict[str, Any]
     former: Deployed | None = None
 
     @property
@@ -47,10 +47,9 @@ class Deployed:
 def read_deployed(config: Config) -> Deployed:
     """The release that is current now, each file verified; PipelineError where there is none."""
     with OpenRelease(config) as release:
-        has = REFERENCE in release.manifest["files"]
         return Deployed(
             release.manifest,
             Model.from_bytes(release.verified("model.json")),
             json.loads(release.verified("latestscore.json")),
-            json.loads(release.verified(REFERENCE)) if has else None,
+            json.loads(release.verified(REFERENCE)),
         )

@@ -26,9 +26,10 @@ from risk.decide.decision import (
 )
 from risk.files import checksum_holds, make_folder, sync_folder, with_checksum, write_json
 from risk.record.sqlite import Database
+from risk.words import aligned
 
 if TYPE_CHECKING:
-    from risk.drift.monitor import DriftRow
+    from risk.drift.state import DriftEvaluation
 
 FORMAT = 1
 WIDTH = 120
@@ -51,8 +52,8 @@ CREATE TABLE IF NOT EXISTS entries (
     checksum TEXT NOT NULL
 )
 """
-WATCH_SCHEMA = """
-CREATE TABLE IF NOT EXISTS watched (
+DRIFT_SCHEMA = """
+CREATE TABLE IF NOT EXISTS drift (
     data_version INTEGER NOT NULL,
     version INTEGER NOT NULL,
     kind TEXT NOT NULL,
@@ -102,7 +103,7 @@ class Entry(DecisionRecord):
 
 NAMES = tuple(field.name for field in fields(Entry))
 COLUMNS = (*NAMES, "checksum")
-WATCHED = (
+DRIFT_COLUMNS = (
     "data_version",
     "version",
     "kind",
@@ -140,17 +141,20 @@ def record(config: Config, entry: Entry) -> None:
     write_json(config.decision, decision)
 
 
-def record_drift(
-    config: Config, data_version: int, version: int, at: str, rows: list[DriftRow]
-) -> None:
-    """Keep one look of the watch: a row for each thing watched, the same look again replaces it.
+def record_drift(config: Config, evaluation: DriftEvaluation) -> None:
+    """Keep the table of one evaluation; the same evaluation again replaces its rows.
 
-    30 columns weigh 13 kB a look (measured): ten years of daily looks 48 MB.
+    30 columns weigh 13 kB an evaluation (measured): ten years of daily ones 48 MB.
     """
-    about = {"data_version": data_version, "version": version, "at": at}
-    values = [_printable(vars(row)) | about for row in rows]
-    marks = ", ".join(f":{name}" for name in WATCHED)
-    statement = f"INSERT OR REPLACE INTO watched ({', '.join(WATCHED)}) VALUES ({marks})"
+    about = {
+        "data_version": evaluation.data_version,
+        "version": evaluation.model_version,
+        "at": evaluation.measured_at,
+    }
+    values = [_printable(vars(row)) | about for row in evaluation.rows]
+    marks = ", ".join(f":{name}" for name in DRIFT_COLUMNS)
+    names = ", ".join(DRIFT_COLUMNS)
+    statement = f"INSERT OR REPLACE INTO drift ({names}) VALUES ({marks})"
     make_folder(config.state_folder)
     _history(config).write(lambda database: database.executemany(statement, values))
     sync_folder(config.state_folder)
@@ -170,7 +174,7 @@ def _history(config: Config) -> Database:
     return Database(
         path=config.history,
         format=FORMAT,
-        tables=(SCHEMA, WATCH_SCHEMA),
+        tables=(SCHEMA, DRIFT_SCHEMA),
         shown=config.shown(config.history),
         cure="rename it, and the next decision begins a new one (the last decision is in "
         f"{config.shown(config.decision)})",
@@ -231,7 +235,7 @@ def history_table(entries: list[Entry]) -> str:
         return "nothing was decided yet"
     head = ("when", "what", "version", "rows", "evidence", "why")
     lines = [(e.at, e.word, _change(e), f"{e.rows:,}", _leading(e), e.why) for e in entries]
-    return "\n".join(map(_cut, _aligned([head, *lines], right={3})))
+    return "\n".join(map(_cut, aligned([head, *lines], right={3})))
 
 
 def _change(entry: Entry) -> str:
@@ -255,18 +259,6 @@ def _number(value: float) -> str:
 
 def _cut(line: str) -> str:
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 3].rstrip()}..."
-
-
-def _aligned(rows: list[tuple[str, ...]], right: set[int]) -> list[str]:
-    """The rows as lines, each column as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if at in right else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def explain_entry(entry: Entry) -> str:
@@ -296,7 +288,7 @@ def _challengers(evidence: tuple[ChallengerEvidence, ...]) -> list[str]:
         )
         for one in evidence
     ]
-    return _aligned([head, *lines], right={1, 2, 3, 4})
+    return aligned([head, *lines], right={1, 2, 3, 4})
 
 
 def _brier(value: float | None) -> str:

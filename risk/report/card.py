@@ -16,7 +16,7 @@ from risk.config import Config, PipelineError
 from risk.data.quarantine import set_aside
 from risk.data.schema import printable
 from risk.data.store import COUNTS, read_state
-from risk.drift.state import last_evaluation
+from risk.drift.state import DriftEvaluation, last_evaluation
 from risk.model.curves import curves
 from risk.model.effects import overview
 from risk.model.logistic import expit
@@ -463,13 +463,16 @@ def _sums_words(sums: dict[str, int], files: int) -> str:
     )
 
 
-def _alerts(seen: dict[str, Any]) -> dict[str, Any]:
-    """What the watch says has moved, a sentence each; measured_at None before its first look."""
-    told = [row for row in seen["rows"] if row["state"] in ("alert", "watching")]
+def _alerts(last: DriftEvaluation) -> dict[str, Any]:
+    """What has drifted, a sentence each; measured_at None before the first evaluation."""
     return {
-        "measured_at": seen["measured_at"] and _moment(seen["measured_at"]),
-        "watched": len(seen["rows"]),
-        "lines": [f"{row['state']}: {row['name']}: {row['sentence']}" for row in told],
+        "measured_at": last.measured_at and _moment(last.measured_at),
+        "watched": len(last.rows),
+        "lines": [
+            f"{row.state}: {row.name}: {row.sentence}"
+            for row in last.rows
+            if row.state in ("alert", "watching")
+        ],
     }
 
 

@@ -28,7 +28,7 @@ def last_measured(config: Config) -> dict[str, Any]:
         "missing_percent": {n: c["missing_percent"] for n, c in summary.get("columns", {}).items()},
         "missing_measured_at": summary.get("measured_at"),
         "packages": packages or never,
-        "drift": last_evaluation(config),
+        "drift": last_evaluation(config).to_json(),
     }
 
 

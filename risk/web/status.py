@@ -17,7 +17,8 @@ from risk.alerts.due import is_wanted
 from risk.config import Config
 from risk.data.quarantine import set_aside
 from risk.data.schema import printable
-from risk.drift.state import last_evaluation
+from risk.drift.monitor import DriftRow
+from risk.drift.state import DriftEvaluation, last_evaluation
 from risk.run import runlog
 from risk.run.journal import last_failure, running
 from risk.web import notices
@@ -62,14 +63,14 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
 
 def data_and_drift(context: PageContext) -> dict[str, Any]:
     """What data.html lays out, on this page and in the report."""
-    seen = last_evaluation(context.config)
-    drift = [_drifted(row) for row in seen["rows"]]
+    last = last_evaluation(context.config)
+    drift = [_drift_line(row) for row in last.rows]
     return {
         "data": _data_card(context),
         "drift": drift,
         "shown_drift": max(SHOWN_DRIFT, sum(one["state"] in TOLD for one in drift)),
-        "watched": _watched(seen),
-        "watched_age": age(seen["measured_at"], context.now) if seen["measured_at"] else "",
+        "watched": _watched(last),
+        "watched_age": age(last.measured_at, context.now) if last.measured_at else "",
     }
 
 
@@ -339,28 +340,28 @@ def _quarantine(context: PageContext, entries: list[dict[str, Any]]) -> list[dic
     ]
 
 
-def _watched(seen: dict[str, Any]) -> str:
-    """When the monitor looked last, and against what."""
-    if not seen["measured_at"]:
+def _watched(last: DriftEvaluation) -> str:
+    """When drift was evaluated last, and against what."""
+    if not last.measured_at:
         return ""
     return (
-        f"As of {stamp(seen['measured_at'])}, against the rows that model {seen['model_version']} "
+        f"As of {stamp(last.measured_at)}, against the rows that model {last.model_version} "
         "was built on."
     )
 
 
-def _drifted(row: dict[str, Any]) -> dict[str, Any]:
+def _drift_line(row: DriftRow) -> dict[str, Any]:
     """One line of the drift table."""
-    known = row["state"] not in ("no data", "too few rows")
+    known = row.state not in ("no data", "too few rows")
     return {
-        "name": printable(row["name"]),
-        "state": row["state"],
-        "effect": f"{row['effect']:.3f}" if known else "",
-        "bar": min(round(BAR_UNITS * row["effect"]), 100) if known else 0,
-        "p": f"{row['p']:.2g}" if known else "",
-        "n": f"{row['n']:,}",
-        "since": day(row["since"][:10]) if row["since"] and row["state"] != "steady" else "",
-        "sentence": printable(row["sentence"]),
+        "name": printable(row.name),
+        "state": row.state,
+        "effect": f"{row.effect:.3f}" if known else "",
+        "bar": min(round(BAR_UNITS * row.effect), 100) if known else 0,
+        "p": f"{row.p:.2g}" if known else "",
+        "n": f"{row.n:,}",
+        "since": day(row.since[:10]) if row.since and row.state != "steady" else "",
+        "sentence": printable(row.sentence),
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 import world
 from conftest import Project
 from driver import look
+from past import drift_row, write_drift
 
 from risk.calllist import expectation
 
@@ -85,10 +86,6 @@ def test_a_list_without_clients_expects_nothing(started: Project) -> None:
 def test_only_labels_that_the_deployed_risks_do_not_explain_are_an_alarm(
     started: Project, kind: str, state: str, version: int, alarmed: bool
 ) -> None:
-    from risk.drift.state import FORMAT
-    from risk.files import with_checksum, write_json
-
-    seen = {"at": "2026-03-01T00:00:00Z", "version": 1, "rows": [{"kind": kind, "state": state}]}
-    write_json(started.config.drift_state, with_checksum({"format": FORMAT, "seen": seen}))
+    write_drift(started, {**drift_row("a row", state, 0.1), "kind": kind})
 
     assert expectation.concept_alarm(started.config, version) is alarmed

@@ -136,7 +136,7 @@ def test_exits_and_labels_by_quarter_come_from_labelled_rows_with_held_out_risks
     labels = np.tile([0.0, 1.0, 0.0, np.nan], 50)
     risks = np.linspace(0.05, 0.95, 200)
     held_out = np.where(np.arange(200) < 100, risks, np.nan)
-    found = reference(np.arange(200.0), "number", labels=labels, held_out=held_out)
+    found = reference(np.arange(200.0), "number", labels=labels, out_of_fold=held_out)
     assert found["exits"] == [100.5, 50.5]
     counts = np.array(found["labels"]["counts"])
     assert counts.sum() == 75 + 4

@@ -12,8 +12,11 @@ import world
 from conftest import Project
 from driver import look
 
+from risk.config import PipelineError
 from risk.drift import state
+from risk.drift.monitor import DriftRow
 from risk.drift.quality import DataQualityIssue
+from risk.files import with_checksum
 from risk.releases import Manifest, OpenRelease, pause_for, read_deployment, release_hold
 
 
@@ -35,11 +38,11 @@ def reference_in(project: Project) -> dict[str, Any]:
     """The deployed release's reference, without the model that it came with."""
     with OpenRelease(project.config) as release:
         found = json.loads(release.verified("reference.json"))
-    return {key: found[key] for key in ("drift", "faults")}
+    return {key: found[key] for key in ("drift", "quality")}
 
 
-def drift_rows(project: Project) -> dict[str, dict[str, Any]]:
-    return {row["name"]: row for row in state.last_evaluation(project.config)["rows"]}
+def drift_rows(project: Project) -> dict[str, DriftRow]:
+    return {row.name: row for row in state.last_evaluation(project.config).rows}
 
 
 def test_the_release_carries_a_reference_of_the_rows_known_at_its_deployment(
@@ -49,7 +52,7 @@ def test_the_release_carries_a_reference_of_the_rows_known_at_its_deployment(
 
     assert reference["drift"]["rows"] == world.FIRST_ROWS
     assert set(reference["drift"]["columns"]) == {"orders", "visits"}
-    assert reference["faults"]["columns"]["orders"]["rows"] == world.FIRST_ROWS
+    assert reference["quality"]["columns"]["orders"]["rows"] == world.FIRST_ROWS
 
 
 def test_a_layer_keeps_the_reference_and_what_was_seen_of_its_ranking(tmp_path: Path) -> None:
@@ -60,18 +63,18 @@ def test_a_layer_keeps_the_reference_and_what_was_seen_of_its_ranking(tmp_path: 
 
     assert (world.action(said), said.data["release"]) == ("recalibrate", 2)
     assert reference_in(made) == before
-    assert drift_rows(made)["orders"]["n"] == 60
+    assert drift_rows(made)["orders"].n == 60
 
 
 def test_a_shift_is_told_at_once_and_alerts_when_it_lasts(started: Project) -> None:
     first = world.tick(started, "2026-02-10", higher(2))
-    after_one = drift_rows(started)["visits"]["state"]
+    after_one = drift_rows(started)["visits"].state
     second = world.tick(started, "2026-02-20", higher(3))
     row = drift_rows(started)["visits"]
 
     assert after_one == "watching"
-    assert row["state"] == "alert"
-    assert row["p"] < 1e-6 and row["effect"] > 0.3
+    assert row.state == "alert"
+    assert row.p < 1e-6 and row.effect > 0.3
     assert "alert: visits: " in second.text and "alert: visits" not in first.text
 
 
@@ -88,7 +91,7 @@ def test_the_history_has_a_row_for_each_look_and_column(started: Project) -> Non
 
     with sqlite3.connect(started.config.history) as history:
         found = history.execute(
-            "SELECT data_version, n, state FROM watched WHERE name = 'visits' ORDER BY data_version"
+            "SELECT data_version, n, state FROM drift WHERE name = 'visits' ORDER BY data_version"
         ).fetchall()
     assert found[-2:] == [(2, 40, "watching"), (3, 80, "alert")]
 
@@ -98,15 +101,17 @@ def test_a_look_cut_off_before_its_state_is_written_is_done_again_the_same(
 ) -> None:
     world.give(started, "2026-02-10", higher(2))
     with monkeypatch.context() as patched:
-        patched.setattr(state, "keep", lambda *_: (_ for _ in ()).throw(OSError(5, "cut off")))
+        patched.setattr(
+            state, "save_state", lambda *_: (_ for _ in ()).throw(OSError(5, "cut off"))
+        )
         with pytest.raises(Exception, match="cut off"):
             look(started)
     again = look(started)
 
-    assert drift_rows(started)["visits"]["n"] == 40
+    assert drift_rows(started)["visits"].n == 40
     assert again.data["outcome"] == "wait"
     with sqlite3.connect(started.config.history) as history:
-        query = "SELECT count(*) FROM watched WHERE name = 'visits' AND data_version = 2"
+        query = "SELECT count(*) FROM drift WHERE name = 'visits' AND data_version = 2"
         assert history.execute(query).fetchone() == (1,)
 
 
@@ -122,8 +127,8 @@ def test_a_new_ranking_is_watched_from_the_beginning(started: Project) -> None:
     said = world.tick(started, "2026-02-28", world.clients(300, 2, prefix="d"))
 
     assert world.action(said) == "scheduled retrain"
-    assert {row["state"] for row in drift_rows(started).values()} == {"no data"}
-    assert state.last_evaluation(started.config)["model_version"] == 2
+    assert {row.state for row in drift_rows(started).values()} == {"no data"}
+    assert state.last_evaluation(started.config).model_version == 2
 
 
 def test_diagnostics_show_the_table_worst_first(started: Project) -> None:
@@ -140,23 +145,14 @@ def test_diagnostics_show_the_table_worst_first(started: Project) -> None:
 def test_diagnostics_before_the_first_run_say_so(tmp_path: Path) -> None:
     said = world.world(tmp_path).run("diagnostics.py", "--drift").stdout
 
-    assert said == "the watch has not looked yet; run fullprocess.py\n"
+    assert said == "the drift monitor has not evaluated yet; run fullprocess.py\n"
 
 
-def test_a_release_of_before_there_was_a_reference_is_served_and_not_watched(
-    started: Project,
-) -> None:
-    from risk.files import with_checksum
+def test_a_state_of_a_newer_version_is_refused(started: Project) -> None:
+    started.config.drift_state.write_text(json.dumps(with_checksum({"format": 2})))
 
-    folder = started.config.production_folder / "current"
-    manifest = json.loads((folder / "manifest.json").read_text())
-    del manifest["files"]["reference.json"], manifest["checksum"]
-    (folder / "manifest.json").write_text(json.dumps(with_checksum(manifest)))
-    (folder / "reference.json").unlink()
-    (started.config.drift_state).unlink()
-    said = world.tick(started, "2026-02-28", scaled(world.clients(100, 2, prefix="d"), 1000.0))
-
-    assert said.data["outcome"] in ("keep", "deploy")
+    with pytest.raises(PipelineError, match=r"drift\.json was written by a newer version"):
+        state.monitor_drift(started.config)
 
 
 # ---------------------------------------------------------------- data faults
@@ -229,7 +225,7 @@ def test_a_dry_run_tells_of_the_fault_and_notes_nothing(started: Project) -> Non
 
 
 def test_only_what_was_accepted_for_this_base_model_is_taken_as_it_is(started: Project) -> None:
-    key = state.issue_key(DataQualityIssue("unit", ("orders",), "a.csv", "", 9, holds=True))
+    key = DataQualityIssue("unit", ("orders",), "a.csv", "", 9, holds=True).key
     pause_for(started.config, [key])
     release_hold(started.config)
     with OpenRelease(started.config) as release:

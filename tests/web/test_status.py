@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from conftest import Project, client_rows
-from past import drift_row, write_marker, write_ticks, write_watch
+from past import drift_row, write_drift, write_marker, write_ticks
 from serving import deployed_copy
 from test_pages import getter, text_of
 
@@ -243,7 +243,7 @@ def test_missing_values_are_named_the_most_first() -> None:
 
 
 def test_drift_is_worst_first_with_its_sentence_and_the_rest_folded(own: Project) -> None:
-    write_watch(own)
+    write_drift(own)
     beat(own, 4)
     text = page_of(own)
     assert "One thing to look at: open tickets drifted" in text
@@ -253,7 +253,7 @@ def test_drift_is_worst_first_with_its_sentence_and_the_rest_folded(own: Project
 
 
 def test_what_has_no_data_shows_no_distance(own: Project) -> None:
-    write_watch(own, {**drift_row("exits", "no data", 0.9), "since": None})
+    write_drift(own, {**drift_row("exits", "no data", 0.9), "since": None})
     assert "exits no data 1,362" in page_of(own)
 
 
