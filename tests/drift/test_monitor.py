@@ -1,4 +1,4 @@
-"""The watch: each kind of drift is found, nothing where nothing is wrong, and its states."""
+"""The drift monitor: each kind of drift is found, nothing where nothing is wrong; its states."""
 
 from __future__ import annotations
 
@@ -71,22 +71,22 @@ def day(at: int) -> str:
     return str(np.datetime64("2024-01-01T10:00") + 1440 * at) + "Z"
 
 
-def watched(
+def monitored(
     reference: dict[str, Any],
-    looks: int = 20,
+    evaluations: int = 20,
     rows: int = 100,
     seed: int = 100,
-    watch: MonitorState | None = None,
+    state: MonitorState | None = None,
     **change: Any,
 ) -> tuple[MonitorState, list[DriftRow]]:
-    """The watch and its table after so many daily looks."""
-    watch = watch or initial_state(reference)
+    """The state and its table after so many daily evaluations."""
+    state = state or initial_state(reference)
     table: list[DriftRow] = []
-    for at in range(looks):
+    for at in range(evaluations):
         raw, risks, labels = clients_of(rows, seed + at, **change)
         counts = bin_rows(raw, reference, risks, labels)
-        watch, table = evaluate_drift(watch, reference, counts, day(at))
-    return watch, table
+        state, table = evaluate_drift(state, reference, counts, day(at))
+    return state, table
 
 
 def named(table: list[DriftRow], name: str) -> DriftRow:
@@ -100,9 +100,6 @@ def alerts(table: list[DriftRow]) -> set[str]:
 EVERYTHING = {"risk", *KINDS, "exits", "calibration", "labels given the risk"} | {
     f"missing: {name}" for name in KINDS
 }
-
-
-# ---------------------------------------------------------------- found, and not found
 
 
 @pytest.mark.parametrize(
@@ -122,7 +119,7 @@ EVERYTHING = {"risk", *KINDS, "exits", "calibration", "labels given the risk"} |
 def test_a_drift_is_found_where_it_is(
     reference: dict[str, Any], change: dict[str, float], found: set[str]
 ) -> None:
-    table = watched(reference, **change)[1]
+    table = monitored(reference, **change)[1]
     assert found <= alerts(table)
     others = {"usage", "seats", "region", "plan", "missing: usage", "missing: plan"} - found
     assert not others & alerts(table)
@@ -134,7 +131,7 @@ def test_a_drift_is_found_where_it_is(
 def test_nothing_is_found_where_nothing_is_wrong(
     reference: dict[str, Any], seed: int, rows: int
 ) -> None:
-    table = watched(reference, looks=15, rows=rows, seed=seed)[1]
+    table = monitored(reference, evaluations=15, rows=rows, seed=seed)[1]
     assert {row.name for row in table} == EVERYTHING
     assert {row.state for row in table} == {"steady"}
 
@@ -145,55 +142,58 @@ def test_a_small_reference_is_not_the_truth() -> None:
     for seed in range(40):
         raw, risks, labels = clients_of(60, 5000 + seed)
         own = make_reference(raw, KINDS, risks, labels, out_of_fold=risks)
-        found += alerts(watched(own, looks=3, rows=1000, seed=6000 + 3 * seed)[1])
+        found += alerts(monitored(own, evaluations=3, rows=1000, seed=6000 + 3 * seed)[1])
     assert len(found) <= 2
 
 
 def test_more_of_a_drift_is_a_larger_effect(reference: dict[str, Any]) -> None:
     effects = [
-        named(watched(reference, shift=shift)[1], "usage").effect for shift in (0, 0.3, 0.6, 1.2, 9)
+        named(monitored(reference, shift=shift)[1], "usage").effect
+        for shift in (0, 0.3, 0.6, 1.2, 9)
     ]
     assert effects == sorted(effects)
     assert effects[0] < 0.04 and 0.9 < effects[-1] <= 1
 
 
 def test_more_rows_of_a_drift_are_a_smaller_p(reference: dict[str, Any]) -> None:
-    ps = [named(watched(reference, looks=n, west=0.2)[1], "region").p for n in (1, 6, 12, 18)]
+    ps = [
+        named(monitored(reference, evaluations=n, west=0.2)[1], "region").p for n in (1, 6, 12, 18)
+    ]
     assert ps == sorted(ps, reverse=True)
     assert ps[0] == 1 and ps[-1] < 1e-3
 
 
 def test_a_drift_in_the_midst_is_found_and_dated(reference: dict[str, Any]) -> None:
-    watch, _ = watched(reference, looks=30)
-    watch = replace(watch, last=day(-1))
-    table = watched(reference, watch=watch, seed=900, west=0.3, looks=10)[1]
+    state, _ = monitored(reference, evaluations=30)
+    state = replace(state, last_at=day(-1))
+    table = monitored(reference, state=state, seed=900, west=0.3, evaluations=10)[1]
     row = named(table, "region")
     assert row.state == "alert"
     assert row.since is not None and day(0) <= row.since <= day(4)
 
 
 def test_a_drift_that_is_gone_is_no_alert_any_more(reference: dict[str, Any]) -> None:
-    watch, table = watched(reference, looks=10, west=0.3)
+    state, table = monitored(reference, evaluations=10, west=0.3)
     assert "region" in alerts(table)
-    table = watched(reference, watch=watch, looks=30, rows=500, seed=700)[1]
+    table = monitored(reference, state=state, evaluations=30, rows=500, seed=700)[1]
     assert "region" not in alerts(table)
 
 
-def test_a_change_smaller_than_the_least_effect_is_watched(reference: dict[str, Any]) -> None:
+def test_a_change_smaller_than_the_least_effect_is_no_alert(reference: dict[str, Any]) -> None:
     raw, risks, labels = clients_of(100_000, 7)
     large = make_reference(raw, KINDS, risks, labels, out_of_fold=risks)
-    row = named(watched(large, looks=3, rows=100_000, west=0.107)[1], "region")
+    row = named(monitored(large, evaluations=3, rows=100_000, west=0.107)[1], "region")
     assert row.p < 1e-4 and 0 < row.effect < monitor.LEAST_EFFECT
     assert row.state == "watching"
 
 
-def test_an_alert_takes_two_looks(reference: dict[str, Any]) -> None:
-    watch, table = watched(reference, looks=1, rows=2000, shift=1.0)
+def test_an_alert_takes_two_evaluations(reference: dict[str, Any]) -> None:
+    state, table = monitored(reference, evaluations=1, rows=2000, shift=1.0)
     assert named(table, "usage").state == "watching"
     empty = bin_rows({}, reference, np.empty(0), None)
-    watch, table = evaluate_drift(watch, reference, empty, day(1))
+    state, table = evaluate_drift(state, reference, empty, day(1))
     assert named(table, "usage").state == "watching"
-    table = watched(reference, looks=1, rows=2000, shift=1.0, seed=300, watch=watch)[1]
+    table = monitored(reference, evaluations=1, rows=2000, shift=1.0, seed=300, state=state)[1]
     assert named(table, "usage").state == "alert"
 
 
@@ -203,22 +203,19 @@ def test_a_few_rows_of_the_next_month_do_not_confirm_the_month_before(
     raw, risks, labels = clients_of(600, 10, shift=1.0)
     who = [f"c{at}" for at in range(600)]
     counts = bin_rows(raw, reference, risks, labels, clients=who)
-    watch, table = evaluate_drift(initial_state(reference), reference, counts, day(0))
+    state, table = evaluate_drift(initial_state(reference), reference, counts, day(0))
     assert named(table, "usage").state == "watching"
-    watch, table = evaluate_drift(watch, reference, counts[np.arange(40)], day(30))
+    state, table = evaluate_drift(state, reference, counts[np.arange(40)], day(30))
     assert (named(table, "usage").state, named(table, "usage").n) == ("watching", 600)
-    table = evaluate_drift(watch, reference, counts[np.arange(40, 600)], day(31))[1]
+    table = evaluate_drift(state, reference, counts[np.arange(40, 600)], day(31))[1]
     assert named(table, "usage").state == "alert"
 
 
-def test_a_look_without_counts_changes_nothing(reference: dict[str, Any]) -> None:
-    watch, table = watched(reference, looks=3, west=0.3)
-    same, shown = evaluate_drift(watch, reference, None, day(9))
-    assert same.to_json() == watch.to_json()
+def test_an_evaluation_without_counts_changes_nothing(reference: dict[str, Any]) -> None:
+    state, table = monitored(reference, evaluations=3, west=0.3)
+    same, shown = evaluate_drift(state, reference, None, day(9))
+    assert same.to_json() == state.to_json()
     assert shown == table
-
-
-# ---------------------------------------------------------------- too little
 
 
 def test_no_row_is_no_data(reference: dict[str, Any]) -> None:
@@ -229,12 +226,12 @@ def test_no_row_is_no_data(reference: dict[str, Any]) -> None:
 
 
 def test_few_rows_are_too_few(reference: dict[str, Any]) -> None:
-    table = watched(reference, looks=29, rows=1, shift=5.0)[1]
+    table = monitored(reference, evaluations=29, rows=1, shift=5.0)[1]
     assert {row.state for row in table} == {"too few rows"}
 
 
 def test_single_rows_add_up(reference: dict[str, Any]) -> None:
-    table = watched(reference, looks=60, rows=1, shift=3.0)[1]
+    table = monitored(reference, evaluations=60, rows=1, shift=3.0)[1]
     assert {"usage", "risk"} <= alerts(table)
 
 
@@ -248,11 +245,11 @@ def test_rows_without_labels_say_nothing_of_labels(reference: dict[str, Any]) ->
 
 def test_labels_that_come_later_do_not_count_their_rows_again(reference: dict[str, Any]) -> None:
     raw, risks, labels = clients_of(200, 3)
-    watch, _ = evaluate_drift(
+    state, _ = evaluate_drift(
         initial_state(reference), reference, bin_rows(raw, reference, risks, None), day(0)
     )
     late = bin_rows({}, reference, risks, labels)
-    table = evaluate_drift(watch, reference, late, day(1))[1]
+    table = evaluate_drift(state, reference, late, day(1))[1]
     assert {row.name: row.n for row in table if row.kind == "exits"} == {"exits": 200}
     assert named(table, "risk").n == named(table, "usage").n == 200
 
@@ -270,34 +267,31 @@ def test_a_column_that_is_not_there_has_no_data(reference: dict[str, Any]) -> No
 def test_a_tiny_reference_is_too_few_rows() -> None:
     raw, risks, labels = clients_of(20, 2)
     tiny = make_reference(raw, KINDS, risks, labels, out_of_fold=risks)
-    table = watched(tiny, looks=3, shift=9.0)[1]
+    table = monitored(tiny, evaluations=3, shift=9.0)[1]
     assert {row.state for row in table if row.kind not in LABELLED} == {"too few rows"}
 
 
-def test_without_held_out_risks_the_first_300_labelled_rows_are_the_reference() -> None:
+def test_without_out_of_fold_risks_the_first_300_labelled_rows_are_the_reference() -> None:
     raw, risks, labels = clients_of(2000, 1)
     own = make_reference(raw, KINDS, risks, labels)
-    watch, table = watched(own, looks=2)
+    state, table = monitored(own, evaluations=2)
     row = named(table, "calibration")
     assert (row.state, row.n) == ("too few rows", 0)
     assert row.sentence == "the next 100 labelled rows become the reference"
     assert named(table, "exits").n == 200
-    watch, table = watched(own, looks=4, watch=watch, seed=400)
+    state, table = monitored(own, evaluations=4, state=state, seed=400)
     assert named(table, "labels given the risk").n == 300
-    assert "calibration" in alerts(watched(own, watch=watch, slope=-0.5, seed=500)[1])
-
-
-# ---------------------------------------------------------------- odd columns
+    assert "calibration" in alerts(monitored(own, state=state, slope=-0.5, seed=500)[1])
 
 
 def one_column(old: np.ndarray, new: np.ndarray, kind: str) -> list[DriftRow]:
-    """The table of a column x that had these values and has those now, in four looks."""
+    """The table of a column x that had these values and has those now, in four evaluations."""
     risks = np.linspace(0.1, 0.9, len(old))
     own = make_reference({"x": old}, {"x": kind}, risks, None)
-    watch, table = initial_state(own), []
+    state, table = initial_state(own), []
     for at, part in enumerate(np.array_split(new, 4)):
         counts = bin_rows({"x": part}, own, np.resize(risks, len(part)), None)
-        watch, table = evaluate_drift(watch, own, counts, day(at))
+        state, table = evaluate_drift(state, own, counts, day(at))
     return table
 
 
@@ -372,18 +366,15 @@ def test_parts_add_up_to_the_whole(reference: dict[str, Any]) -> None:
     assert one[1] == other[1]
 
 
-# ---------------------------------------------------------------- clients that come again
-
-
 def months(
-    reference: dict[str, Any], table: Table, who: list[str], looks: int, per_month: int
+    reference: dict[str, Any], table: Table, who: list[str], evaluations: int, per_month: int
 ) -> list[DriftRow]:
-    """The table after the same rows have come again and again, a month in so many looks."""
-    watch, rows = initial_state(reference), []
+    """The table after the same rows have come again and again, a month in so many evaluations."""
+    state, rows = initial_state(reference), []
     counts = bin_rows(table[0], reference, table[1], table[2], clients=who)
-    for at in range(looks):
+    for at in range(evaluations):
         here = np.array_split(np.arange(len(who)), per_month)[at % per_month]
-        watch, rows = evaluate_drift(watch, reference, counts[here], day(at * 30 // per_month))
+        state, rows = evaluate_drift(state, reference, counts[here], day(at * 30 // per_month))
     return rows
 
 
@@ -412,7 +403,7 @@ def test_clients_that_come_again_changed_are_seen(reference: dict[str, Any]) -> 
     assert {"usage", "risk"} <= alerts(months(reference, table, who, 8, 4))
 
 
-def test_a_client_counts_once_in_a_block(reference: dict[str, Any]) -> None:
+def test_a_client_counts_once_in_a_window(reference: dict[str, Any]) -> None:
     raw, risks, labels = clients_of(100, 3)
     who = [f"c{at % 40}" for at in range(100)]
     counts = bin_rows(raw, reference, risks, labels, clients=who)
@@ -420,58 +411,55 @@ def test_a_client_counts_once_in_a_block(reference: dict[str, Any]) -> None:
     assert named(table, "risk").n == named(table, "exits").n == 40
 
 
-def test_a_block_ends_when_most_clients_are_known_ones() -> None:
-    block = empty_window()
+def test_a_window_ends_when_most_clients_are_known_ones() -> None:
+    window = empty_window()
     first, again = np.arange(100), np.arange(50, 250)
-    block, counted, began = count_once(block, first)
-    assert (int(counted.sum()), began, block.clients) == (100, True, 100)
-    block, counted, began = count_once(block, again)
-    assert (int(counted.sum()), began, block.clients) == (150, False, 250)
-    block, counted, began = count_once(block, again)
-    assert (int(counted.sum()), began, block.clients) == (200, True, 200)
+    window, counted, began = count_once(window, first)
+    assert (int(counted.sum()), began, window.clients) == (100, True, 100)
+    window, counted, began = count_once(window, again)
+    assert (int(counted.sum()), began, window.clients) == (150, False, 250)
+    window, counted, began = count_once(window, again)
+    assert (int(counted.sum()), began, window.clients) == (200, True, 200)
 
 
-def test_a_block_ends_at_ten_thousand_clients() -> None:
-    block, clients = replace(empty_window(), clients=9_990), np.arange(20)
-    block, _, began = count_once(block, clients)
-    assert (block.clients, began) == (10_010, False)
-    block, _, began = count_once(block, clients + 100)
-    assert (block.clients, began) == (20, True)
+def test_a_window_ends_at_ten_thousand_clients() -> None:
+    window, clients = replace(empty_window(), clients=9_990), np.arange(20)
+    window, _, began = count_once(window, clients)
+    assert (window.clients, began) == (10_010, False)
+    window, _, began = count_once(window, clients + 100)
+    assert (window.clients, began) == (20, True)
 
 
-def test_each_block_has_its_own_risks(reference: dict[str, Any]) -> None:
+def test_each_window_has_its_own_risks(reference: dict[str, Any]) -> None:
     raw, _, labels = clients_of(200, 3)
-    watch, who = initial_state(reference), [f"c{at}" for at in range(200)]
+    state, who = initial_state(reference), [f"c{at}" for at in range(200)]
     for at, risk in enumerate((0.6, 0.2)):
         counts = bin_rows(raw, reference, np.full(200, risk), labels, clients=who)
-        watch, table = evaluate_drift(watch, reference, counts, day(30 * at))
+        state, table = evaluate_drift(state, reference, counts, day(30 * at))
     assert "now 20 % where" in named(table, "calibration").sentence
 
 
 def test_rows_without_a_client_all_count() -> None:
-    block, unknown = empty_window(), np.full(60, UNKNOWN)
+    window, unknown = empty_window(), np.full(60, UNKNOWN)
     for _ in range(3):
-        block, counted, _ = count_once(block, unknown)
+        window, counted, _ = count_once(window, unknown)
         assert counted.all()
-    assert block.clients == 180
+    assert window.clients == 180
 
 
-# ---------------------------------------------------------------- what is kept, what is said
-
-
-def test_the_watch_survives_json(reference: dict[str, Any]) -> None:
-    watch, _ = watched(reference, looks=5, west=0.3)
-    written = json.dumps(watch.to_json(), allow_nan=False)
+def test_the_state_survives_json(reference: dict[str, Any]) -> None:
+    state, _ = monitored(reference, evaluations=5, west=0.3)
+    written = json.dumps(state.to_json(), allow_nan=False)
     again = MonitorState.from_json(json.loads(written))
-    assert again.to_json() == watch.to_json()
+    assert again.to_json() == state.to_json()
     raw, risks, labels = clients_of(100, 77)
     counts = bin_rows(raw, reference, risks, labels)
-    one, other = (evaluate_drift(w, reference, counts, day(6)) for w in (watch, again))
+    one, other = (evaluate_drift(w, reference, counts, day(6)) for w in (state, again))
     assert one[1] == other[1]
     assert one[0].to_json() == other[0].to_json()
 
 
-def test_the_watch_stays_small() -> None:
+def test_the_state_stays_small() -> None:
     rng = np.random.default_rng(4)
     raw = {f"number {at}": rng.normal(size=2000) for at in range(15)}
     raw |= {
@@ -480,19 +468,19 @@ def test_the_watch_stays_small() -> None:
     }
     kinds, risks = {name: name.split()[0] for name in raw}, rng.random(2000)
     own = make_reference(raw, kinds, risks, None)
-    watch = initial_state(own)
+    state = initial_state(own)
     for at in range(6):
         who = [f"{at}-{i}" for i in range(2000)]
         counts = bin_rows(raw, own, risks, (risks > 0.5).astype(float), clients=who)
-        watch, _ = evaluate_drift(watch, own, counts, day(at))
-    assert len(json.dumps(watch.to_json())) < 120_000
+        state, _ = evaluate_drift(state, own, counts, day(at))
+    assert len(json.dumps(state.to_json())) < 120_000
 
 
-def test_a_watch_of_another_reference_begins_anew(reference: dict[str, Any]) -> None:
-    watch, _ = watched(reference, looks=5, west=0.3)
+def test_a_state_of_another_reference_begins_anew(reference: dict[str, Any]) -> None:
+    state, _ = monitored(reference, evaluations=5, west=0.3)
     raw, risks, labels = clients_of(500, 2)
     other = make_reference(raw, KINDS, risks, labels, out_of_fold=risks)
-    fresh, table = evaluate_drift(watch, other, None, day(9))
+    fresh, table = evaluate_drift(state, other, None, day(9))
     assert fresh.to_json() == initial_state(other).to_json()
     assert {row.state for row in table} == {"no data"}
 
@@ -518,7 +506,7 @@ def test_a_reference_of_a_newer_version_is_refused(reference: dict[str, Any]) ->
 def test_a_sentence_says_what_it_was_and_what_it_is(
     reference: dict[str, Any], change: dict[str, float], name: str, words: str
 ) -> None:
-    sentence = named(watched(reference, looks=10, **change)[1], name).sentence
+    sentence = named(monitored(reference, evaluations=10, **change)[1], name).sentence
     assert sentence.startswith(words)
     assert "reference" in sentence and "now" in sentence and sentence.count("%") >= 2
 
@@ -535,31 +523,31 @@ def test_the_numbers_of_a_sentence_are_those_of_the_rows(reference: dict[str, An
 
 
 def test_the_budget_adds_up_to_one_alert_a_year(reference: dict[str, Any]) -> None:
-    panel = monitored_tests(reference)
-    assert panel.budget.sum() == pytest.approx(BUDGET) == pytest.approx(1.0)
-    assert panel.prior.sum(axis=0).tolist() == pytest.approx([1.0] * len(panel.tests))
+    tests = monitored_tests(reference)
+    assert tests.budget.sum() == pytest.approx(BUDGET) == pytest.approx(1.0)
+    assert tests.prior.sum(axis=0).tolist() == pytest.approx([1.0] * len(tests.tests))
     stakes = [monitor._stake(day(at), day(at + 1)) for at in range(365)]
     assert sum(stakes) == pytest.approx(1, abs=0.01)
 
 
-def test_two_looks_are_worth_what_the_formulas_say(reference: dict[str, Any]) -> None:
+def test_two_evaluations_are_worth_what_the_formulas_say(reference: dict[str, Any]) -> None:
     """The exits' first alternative (20 rows of the reference's shares, half-life 200)."""
-    watch, wealth, old = initial_state(reference), 0.0, np.zeros(2)
+    state, value, old = initial_state(reference), 0.0, np.zeros(2)
     stays, left = reference["exits"]
     start = np.array([stays, left])
     recent = np.zeros(2)
     for at, rows in enumerate((60, 40)):
         raw, risks, labels = clients_of(rows, 50 + at, exits=1.0)
-        watch, _ = evaluate_drift(
-            watch, reference, bin_rows(raw, reference, risks, labels), day(73 * at)
+        state, _ = evaluate_drift(
+            state, reference, bin_rows(raw, reference, risks, labels), day(73 * at)
         )
         new = np.array([(labels == 0).sum(), (labels == 1).sum()], dtype=float)
         ratio = chance(20 * start / start.sum() + recent, new) / chance(start + old, new)
         stake = 0.2 * (1 / 12 if at == 0 else 73 / 365.25)
-        wealth = (wealth + stake) * ratio
+        value = (value + stake) * ratio
         old, recent = old + new, recent * 0.5 ** (rows / 200) + new
     exits = [name for _, name in monitored_tests(reference).tests].index("exits")
-    assert math.exp(watch.log_values[0, exits]) == pytest.approx(wealth, rel=1e-3)
+    assert math.exp(state.log_values[0, exits]) == pytest.approx(value, rel=1e-3)
 
 
 def chance(urn: np.ndarray, counts: np.ndarray) -> float:
@@ -571,18 +559,18 @@ def chance(urn: np.ndarray, counts: np.ndarray) -> float:
 
 
 def test_evidence_does_not_grow_on_the_mean_while_nothing_is_wrong() -> None:
-    """150 references of 100 rows, one look of 60 more each, seeds from 20,000: stake 1/12."""
-    wealth = []
+    """150 references of 100 rows, one evaluation of 60 more each, seeds from 20,000: stake 1/12."""
+    value = []
     for seed in range(150):
         raw, risks, labels = clients_of(160, 20_000 + seed)
         old = {name: values[:100] for name, values in raw.items()}
         new = {name: values[100:] for name, values in raw.items()}
         own = make_reference(old, KINDS, risks[:100], labels[:100], out_of_fold=risks[:100])
         counts = bin_rows(new, own, risks[100:], labels[100:])
-        watch = monitor.add_rows(initial_state(own), monitored_tests(own), counts, day(0))
-        wealth.append(np.exp(watch.log_values).sum(axis=0))
-    assert 0.5 < np.mean(wealth) * 12 < 1.25
-    assert np.mean(wealth, axis=0).max() * 12 < 2
+        state = monitor.add_rows(initial_state(own), monitored_tests(own), counts, day(0))
+        value.append(np.exp(state.log_values).sum(axis=0))
+    assert 0.5 < np.mean(value) * 12 < 1.25
+    assert np.mean(value, axis=0).max() * 12 < 2
 
 
 def test_the_benchmark_runs() -> None:

@@ -50,35 +50,35 @@ def test_no_new_row_is_no_evidence() -> None:
     assert ratios.tolist() == np.zeros((4, 2)).tolist()
 
 
-def test_wealth_grows_by_the_stakes_alone_while_nothing_is_wrong() -> None:
-    """4,000 streams of 30 looks of 10 rows, seed 11: a reference of 100 from the same truth.
+def test_a_martingale_grows_by_the_stakes_alone_while_nothing_is_wrong() -> None:
+    """4,000 streams of 30 evaluations of 10 rows, seed 11: a reference of 100 from the same truth.
 
-    Stakes of 1/30 a look; the mean is 1, and at most 1 in 8 streams ever reaches 8.
+    Stakes of 1/30 an evaluation; the mean is 1, and at most 1 in 8 streams ever reaches 8.
     """
     rng = np.random.default_rng(11)
     share = np.tile([0.5, 0.3, 0.2], (4000, 1))
     reference = rng.multinomial(100, share).astype(float) + 0.5
-    log_wealth = np.full((1, 4000), polya.LEAST_LOG)
+    log_values = np.full((1, 4000), polya.LEAST_LOG)
     seen, most = np.zeros_like(reference), np.full(4000, polya.LEAST_LOG)
     base = 20 * reference / reference.sum(axis=1, keepdims=True)
     for _ in range(30):
         counts = rng.multinomial(10, share).astype(float)
         ratios = polya.log_ratios(counts, reference + seen, (base + seen)[None])
-        log_wealth = polya.next_log_values(log_wealth, np.full((1, 4000), 1 / 30), ratios)
-        most = np.maximum(most, log_wealth[0])
+        log_values = polya.next_log_values(log_values, np.full((1, 4000), 1 / 30), ratios)
+        most = np.maximum(most, log_values[0])
         seen += counts
-    assert 0.8 < np.exp(log_wealth).mean() < 1.15
+    assert 0.8 < np.exp(log_values).mean() < 1.15
     assert 0 < (most >= math.log(8)).mean() <= 1 / 8
 
 
-def test_wealth_is_what_was_there_and_the_stake_times_the_ratio() -> None:
+def test_a_value_is_what_was_there_and_the_stake_times_the_ratio() -> None:
     before = np.log([[2.0], [0.25]])
     after = polya.next_log_values(before, np.array([[0.5], [0.0]]), np.log([[3.0], [4.0]]))
     assert np.exp(after)[:, 0].tolist() == pytest.approx([7.5, 1.0])
     assert np.exp(polya.log_sum(after))[0] == pytest.approx(8.5)
 
 
-def test_wealth_stays_finite() -> None:
+def test_a_value_stays_finite() -> None:
     after = polya.next_log_values(
         np.array([[0.0, 0.0]]), np.array([[1.0, 0.0]]), np.array([[1e6, -1e6]])
     )

@@ -82,9 +82,6 @@ def reference():
     return quality_reference(clients(np.random.default_rng(1), 2000), KINDS)
 
 
-# ---------------------------------------------------------------- ordinary drift, never a fault
-
-
 def shifted(raw, random, up):
     """Every number a standard deviation away, on its own scale."""
     return (
@@ -147,42 +144,39 @@ def more_blanks(raw, random, up):
 DRIFTS = (shifted, seasonal, grown, spread_out, half_of_them, other_shares, more_blanks)
 
 
-def false_faults(files, rows, drifts=(None,), seed=0, known=2000):
-    """(files with a fault, files with one that would hold, files): nothing is wrong with them.
+def false_issues(files, rows, drifts=(None,), seed=0, known=2000):
+    """(files with an issue, files with one that would hold, files): nothing is wrong with them.
 
     With seed 11, references of 2,000 and of 60 rows, without drift and with it, of 4 x 2,100 files
     of 5 rows, 4 x 2,100 of 30, 4 x 1,400 of 200 and 4 x 105 of 20,000 (21 columns) none has one.
     """
     random = np.random.default_rng([seed, rows])
-    told = held = 0
+    reported = held = 0
     for file in range(files):
         if file % 20 == 0:
             usual = quality_reference(clients(random, known), KINDS)
         raw, drift = clients(random, rows), drifts[file % len(drifts)]
         found = quality_issues(drift(raw, random, random.choice([-1, 1])) if drift else raw, usual)
-        told += bool(found)
-        held += any(fault.holds for fault in found)
-    return told, held, files
+        reported += bool(found)
+        held += any(issue.holds for issue in found)
+    return reported, held, files
 
 
 @pytest.mark.parametrize("rows", [5, 30, 200, 20_000])
 def test_no_file_is_called_faulty_by_chance(rows):
-    told, _, _ = false_faults(100 if rows <= 200 else 4, rows)
-    assert told == 0
+    reported, _, _ = false_issues(100 if rows <= 200 else 4, rows)
+    assert reported == 0
 
 
 @pytest.mark.parametrize("rows", [5, 30, 200, 20_000])
-def test_ordinary_drift_is_no_fault(rows):
-    told, _, _ = false_faults(105 if rows <= 200 else 7, rows, DRIFTS)
-    assert told == 0
+def test_ordinary_drift_is_no_issue(rows):
+    reported, _, _ = false_issues(105 if rows <= 200 else 7, rows, DRIFTS)
+    assert reported == 0
 
 
 @pytest.mark.parametrize("drift", DRIFTS)
-def test_no_drift_of_this_kind_is_a_fault(drift):
-    assert false_faults(40, 200, (drift,), known=60)[0] == 0
-
-
-# ---------------------------------------------------------------- faults, each provoked
+def test_no_drift_of_this_kind_is_an_issue(drift):
+    assert false_issues(40, 200, (drift,), known=60)[0] == 0
 
 
 def times(factor):
@@ -253,10 +247,10 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("column", "spoil", "kind", "words"), FAULTS)
-def test_a_fault_is_named_with_its_column_and_file(reference, column, spoil, kind, words):
+def test_an_issue_is_named_with_its_column_and_file(reference, column, spoil, kind, words):
     raw = clients(np.random.default_rng(3), 200)
     found = quality_issues(raw | {column: spoil(raw[column])}, reference, file="june.csv")
-    assert [(fault.kind, fault.columns, fault.file, fault.holds) for fault in found] == [
+    assert [(issue.kind, issue.columns, issue.file, issue.holds) for issue in found] == [
         (kind, (column,), "june.csv", True)
     ]
     assert words in found[0].sentence
@@ -278,10 +272,10 @@ def test_a_fault_is_named_with_its_column_and_file(reference, column, spoil, kin
         ("contract", renamed, "renamed"),
     ],
 )
-def test_five_rows_show_a_gross_fault(reference, column, spoil, kind):
+def test_five_rows_show_a_gross_issue(reference, column, spoil, kind):
     raw = clients(np.random.default_rng(5), 5)
     found = quality_issues(raw | {column: spoil(raw[column])}, reference)
-    assert [(fault.kind, fault.columns) for fault in found] == [(kind, (column,))]
+    assert [(issue.kind, issue.columns) for issue in found] == [(kind, (column,))]
 
 
 @pytest.mark.parametrize(
@@ -296,11 +290,11 @@ def test_five_rows_show_a_gross_fault(reference, column, spoil, kind):
     ],
 )
 @pytest.mark.parametrize("rows", [30, 200])
-def test_two_swapped_columns_are_one_fault(reference, pair, rows):
+def test_two_swapped_columns_are_one_issue(reference, pair, rows):
     one, other = pair
     raw = clients(np.random.default_rng(4), rows)
     found = quality_issues(raw | {one: raw[other], other: raw[one]}, reference, file="june.csv")
-    assert [(fault.kind, sorted(fault.columns), fault.holds) for fault in found] == [
+    assert [(issue.kind, sorted(issue.columns), issue.holds) for issue in found] == [
         ("swapped", sorted(pair), True)
     ]
     assert "each has the values that the other used to have since june.csv" in found[0].sentence
@@ -309,17 +303,17 @@ def test_two_swapped_columns_are_one_fault(reference, pair, rows):
 def test_a_column_that_the_file_lacks_is_blank(reference):
     raw = clients(np.random.default_rng(3), 200)
     del raw["usd"]
-    assert [(fault.kind, fault.columns) for fault in quality_issues(raw, reference)] == [
+    assert [(issue.kind, issue.columns) for issue in quality_issues(raw, reference)] == [
         ("blank", ("usd",))
     ]
 
 
-def test_several_faults_are_told_in_the_order_of_the_columns(reference):
+def test_several_issues_are_listed_in_the_order_of_the_columns(reference):
     raw = clients(np.random.default_rng(3), 200)
     found = quality_issues(
         raw | {"contract": renamed(raw["contract"]), "usd": raw["usd"] * 1000}, reference
     )
-    assert [fault.kind for fault in found] == ["unit", "renamed"]
+    assert [issue.kind for issue in found] == ["unit", "renamed"]
 
 
 @pytest.mark.parametrize(
@@ -336,10 +330,10 @@ def test_several_faults_are_told_in_the_order_of_the_columns(reference):
         ),
     ],
 )
-def test_what_may_be_drift_is_told_and_holds_nothing(reference, column, spoil, kind, words):
+def test_what_may_be_drift_is_reported_and_holds_nothing(reference, column, spoil, kind, words):
     raw = clients(np.random.default_rng(3), 200)
     found = quality_issues(raw | {column: spoil(raw[column])}, reference)
-    assert [(fault.kind, fault.columns, fault.holds) for fault in found] == [
+    assert [(issue.kind, issue.columns, issue.holds) for issue in found] == [
         (kind, (column,), False)
     ]
     assert words in found[0].sentence
@@ -372,8 +366,8 @@ def test_a_column_constant_in_every_file_is_not_stuck_where_files_are_known():
         "number": np.full(60, 99.0),
         "orders": raw["orders"][:60],
     }
-    told = quality_issues(june, quality_reference(raw, kinds))
-    assert {fault.kind for fault in told} == {"stuck"}
+    reported = quality_issues(june, quality_reference(raw, kinds))
+    assert {issue.kind for issue in reported} == {"stuck"}
     assert quality_issues(june, quality_reference(raw, kinds, files)) == []
 
 
@@ -384,11 +378,11 @@ def test_a_scale_that_moves_from_file_to_file_is_no_unit():
     files = np.repeat(np.arange(10), sizes)
     orders = np.exp(random.standard_normal(files.size) / 2 + 4 * (files >= 7))
     kinds, large = {"orders": "number"}, np.exp(random.standard_normal(60) / 2 + 4)
-    told = [
+    reported = [
         quality_issues({"orders": large}, quality_reference({"orders": orders}, kinds, known))
         for known in (None, files)
     ]
-    assert [[fault.kind for fault in found] for found in told] == [["unit"], []]
+    assert [[issue.kind for issue in found] for found in reported] == [["unit"], []]
 
 
 def test_eight_times_as_much_is_no_unit_where_values_vary_by_more():
@@ -396,7 +390,7 @@ def test_eight_times_as_much_is_no_unit_where_values_vary_by_more():
     usual, new = (np.exp(s * random.standard_normal(20_000)) for s in (2.0, 2.0))
     reference = quality_reference({"usd": usual}, {"usd": "number"})
     assert quality_issues({"usd": 8 * new}, reference) == []
-    assert [fault.kind for fault in quality_issues({"usd": 100 * new}, reference)] == ["unit"]
+    assert [issue.kind for issue in quality_issues({"usd": 100 * new}, reference)] == ["unit"]
 
 
 @pytest.mark.parametrize(("known", "rows"), [(2000, 4), (10, 200)])
@@ -408,7 +402,7 @@ def test_nothing_is_said_of_too_few_rows(known, rows):
     )
 
 
-def test_an_empty_file_has_no_fault(reference):
+def test_an_empty_file_has_no_issue(reference):
     assert (
         quality_issues(
             {name: values[:0] for name, values in clients(np.random.default_rng(0), 5).items()},
@@ -423,7 +417,7 @@ def test_infinite_numbers_and_odd_texts_break_nothing(reference):
     raw = clients(np.random.default_rng(3), 30)
     raw["usd"][:] = np.inf
     raw["contract"][:] = "{0} <where> %s"
-    kinds = [fault.kind for fault in quality_issues(raw, reference, file="{june}.csv")]
+    kinds = [issue.kind for issue in quality_issues(raw, reference, file="{june}.csv")]
     assert kinds == ["blank", "stuck"]
 
 
@@ -454,7 +448,7 @@ def test_an_empty_reference_says_nothing():
         (0.6, 0.5, 1000, 20.1355),
     ],
 )
-def test_surprise_is_chernoffs_bound(share, limit, n, found):
+def test_evidence_is_chernoffs_bound(share, limit, n, found):
     assert chernoff_nats(share, limit, n) == pytest.approx(found, abs=1e-4)
 
 
@@ -465,13 +459,10 @@ def test_a_share_may_drift_so_far(share, reached):
     assert drift_allowance(share) == pytest.approx(reached, abs=1e-5)
 
 
-def test_a_fault_is_a_value():
+def test_an_issue_is_a_value():
     assert DataQualityIssue("unit", ("a",), "f", "s", 5, True) == DataQualityIssue(
         "unit", ("a",), "f", "s", 5, True
     )
-
-
-# ---------------------------------------------------------------- real files
 
 
 def real_file(path):

@@ -1,4 +1,4 @@
-"""The reference: what is counted in it, and that the codes of new rows agree with it."""
+"""The reference: what is counted in it, and that the bins of new rows agree with it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def reference(values: np.ndarray, kind: str, **more: Any) -> dict[str, Any]:
     return make_reference({"x": values}, {"x": kind}, risks, more.pop("labels", None), **more)
 
 
-def codes(values: np.ndarray, found: dict[str, Any]) -> list[int]:
+def bins(values: np.ndarray, found: dict[str, Any]) -> list[int]:
     return bin_indices({"x": values}, np.full(len(values), 0.5), found)[:, 1].tolist()
 
 
@@ -45,12 +45,12 @@ def test_a_number_has_bins_of_equal_shares_and_one_gap_at_either_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "code"),
+    ("value", "bin"),
     [(-1, 1), (-math.inf, 1), (0, 2), (99, 2), (99.5, 3), (799, 9), (800, 10), (math.inf, 10)],
 )
-def test_a_number_falls_into_its_bin(value: float, code: int) -> None:
+def test_a_number_falls_into_its_bin(value: float, bin: int) -> None:
     found = reference(np.arange(800.0), "number")
-    assert codes(np.array([value, math.nan]), found) == [code, MISSING]
+    assert bins(np.array([value, math.nan]), found) == [bin, MISSING]
 
 
 def test_a_new_value_falls_into_each_bin_with_the_chance_that_its_count_says() -> None:
@@ -62,14 +62,14 @@ def test_a_new_value_falls_into_each_bin_with_the_chance_that_its_count_says() -
         found = reference(values[:40], "number")
         counts = np.array(found["columns"]["x"]["counts"])
         chances += counts / counts.sum() / 2000
-        hits[codes(values[40:], found)[0] - 1] += 1 / 2000
+        hits[bins(values[40:], found)[0] - 1] += 1 / 2000
     assert np.abs(hits - chances).max() < 3.5 * math.sqrt(0.12 * 0.88 / 2000)
 
 
 def test_a_constant_number_has_a_bin_for_less_and_one_for_more() -> None:
     found = reference(np.full(50, 7.0), "number")
     assert found["columns"]["x"]["counts"] == [1, 49, 1]
-    assert codes(np.array([6.0, 7.0, 8.0]), found) == [1, 2, 3]
+    assert bins(np.array([6.0, 7.0, 8.0]), found) == [1, 2, 3]
 
 
 def test_many_equal_numbers_share_a_bin() -> None:
@@ -94,7 +94,7 @@ def test_levels_are_counted_by_name_and_an_unseen_one_is_another() -> None:
     found = reference(texts(["b"] * 30 + ["a"] * 20 + [None] * 10), "text")
     assert found["columns"]["x"]["levels"] == ["a", "b"]
     assert found["columns"]["x"]["counts"] == [20, 30, 0.5]
-    assert codes(texts(["a", "b", "c", None, ""]), found) == [1, 2, 3, 0, 0]
+    assert bins(texts(["a", "b", "c", None, ""]), found) == [1, 2, 3, 0, 0]
 
 
 def test_levels_met_once_say_how_often_new_ones_are_to_be_expected() -> None:
@@ -132,11 +132,11 @@ def test_rows_without_a_client_count_each() -> None:
     assert row_weights(client_hashes(["a", "a", None, "", None], 5)).tolist() == [0.5, 0.5, 1, 1, 1]
 
 
-def test_exits_and_labels_by_quarter_come_from_labelled_rows_with_held_out_risks() -> None:
+def test_exits_and_labels_by_quarter_come_from_labelled_rows_with_out_of_fold_risks() -> None:
     labels = np.tile([0.0, 1.0, 0.0, np.nan], 50)
     risks = np.linspace(0.05, 0.95, 200)
-    held_out = np.where(np.arange(200) < 100, risks, np.nan)
-    found = reference(np.arange(200.0), "number", labels=labels, out_of_fold=held_out)
+    out_of_fold = np.where(np.arange(200) < 100, risks, np.nan)
+    found = reference(np.arange(200.0), "number", labels=labels, out_of_fold=out_of_fold)
     assert found["exits"] == [100.5, 50.5]
     counts = np.array(found["labels"]["counts"])
     assert counts.sum() == 75 + 4
@@ -144,7 +144,7 @@ def test_exits_and_labels_by_quarter_come_from_labelled_rows_with_held_out_risks
     assert max(found["labels"]["cuts"]) < 0.5
 
 
-def test_without_held_out_risks_the_label_reference_is_left_to_the_next_rows() -> None:
+def test_without_out_of_fold_risks_the_label_reference_is_left_to_the_next_rows() -> None:
     found = reference(np.arange(200.0), "number", labels=np.zeros(200))
     assert found["labels"]["counts"] is None
     assert found["labels"]["cuts"] == pytest.approx([0.275, 0.5, 0.725])
@@ -177,7 +177,7 @@ def test_the_order_of_columns_does_not_matter() -> None:
 
 
 def test_a_reference_of_very_many_rows_is_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("risk.drift.reference.SHOWN_ROWS", 100)
+    monkeypatch.setattr("risk.drift.reference.PROFILE_ROWS", 100)
     found = reference(np.arange(1000.0), "number")
     assert found["rows"] == 100
 

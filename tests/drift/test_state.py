@@ -1,4 +1,4 @@
-"""The watch in the pipeline: the reference in the release, its state and table, and data faults."""
+"""The drift monitor in a run: the release's reference, state and table, and data quality issues."""
 
 from __future__ import annotations
 
@@ -55,18 +55,20 @@ def test_the_release_carries_a_reference_of_the_rows_known_at_its_deployment(
     assert reference["quality"]["columns"]["orders"]["rows"] == world.FIRST_ROWS
 
 
-def test_a_layer_keeps_the_reference_and_what_was_seen_of_its_ranking(tmp_path: Path) -> None:
+def test_a_recalibration_keeps_the_reference_and_the_counts_of_its_base_model(
+    tmp_path: Path,
+) -> None:
     made = world.world(tmp_path)
     look(made)
     before = reference_in(made)
-    said = world.tick(made, "2026-02-28", world.clients(60, 2, level=1.5, prefix="d"))
+    run = world.tick(made, "2026-02-28", world.clients(60, 2, level=1.5, prefix="d"))
 
-    assert (world.action(said), said.data["release"]) == ("recalibrate", 2)
+    assert (world.action(run), run.data["release"]) == ("recalibrate", 2)
     assert reference_in(made) == before
     assert drift_rows(made)["orders"].n == 60
 
 
-def test_a_shift_is_told_at_once_and_alerts_when_it_lasts(started: Project) -> None:
+def test_a_shift_is_reported_at_once_and_alerts_when_it_lasts(started: Project) -> None:
     first = world.tick(started, "2026-02-10", higher(2))
     after_one = drift_rows(started)["visits"].state
     second = world.tick(started, "2026-02-20", higher(3))
@@ -85,7 +87,7 @@ def higher(seed: int) -> list[str]:
     return [",".join([c, orders, str(float(visits) + 2), ""]) for c, orders, visits, _ in cells]
 
 
-def test_the_history_has_a_row_for_each_look_and_column(started: Project) -> None:
+def test_the_history_has_a_row_for_each_evaluation_and_column(started: Project) -> None:
     world.tick(started, "2026-02-10", higher(2))
     world.tick(started, "2026-02-20", higher(3))
 
@@ -96,7 +98,7 @@ def test_the_history_has_a_row_for_each_look_and_column(started: Project) -> Non
     assert found[-2:] == [(2, 40, "watching"), (3, 80, "alert")]
 
 
-def test_a_look_cut_off_before_its_state_is_written_is_done_again_the_same(
+def test_an_evaluation_cut_off_before_its_state_is_written_is_done_again_the_same(
     started: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.give(started, "2026-02-10", higher(2))
@@ -123,10 +125,10 @@ def test_the_same_rows_are_never_counted_twice(started: Project) -> None:
     assert started.json("state/drift.json") == before
 
 
-def test_a_new_ranking_is_watched_from_the_beginning(started: Project) -> None:
-    said = world.tick(started, "2026-02-28", world.clients(300, 2, prefix="d"))
+def test_a_new_base_model_is_monitored_from_the_beginning(started: Project) -> None:
+    run = world.tick(started, "2026-02-28", world.clients(300, 2, prefix="d"))
 
-    assert world.action(said) == "scheduled retrain"
+    assert world.action(run) == "scheduled retrain"
     assert {row.state for row in drift_rows(started).values()} == {"no data"}
     assert state.last_evaluation(started.config).model_version == 2
 
@@ -134,18 +136,18 @@ def test_a_new_ranking_is_watched_from_the_beginning(started: Project) -> None:
 def test_diagnostics_show_the_table_worst_first(started: Project) -> None:
     assert "no data" in started.run("diagnostics.py", "--drift").stdout
     world.tick(started, "2026-02-10", higher(2))
-    said = started.run("diagnostics.py", "--drift").stdout.splitlines()
+    run = started.run("diagnostics.py", "--drift").stdout.splitlines()
     rows = json.loads(started.run("diagnostics.py", "--drift", "--json").stdout)["rows"]
 
-    assert "against the rows of model version 1" in said[0]
-    assert said[2].split()[:2] == [rows[0]["state"], rows[0]["name"]] == ["watching", "visits"]
-    assert any(line.startswith("watching: visits: ") for line in said)
+    assert "against the rows of model version 1" in run[0]
+    assert run[2].split()[:2] == [rows[0]["state"], rows[0]["name"]] == ["watching", "visits"]
+    assert any(line.startswith("watching: visits: ") for line in run)
 
 
 def test_diagnostics_before_the_first_run_say_so(tmp_path: Path) -> None:
-    said = world.world(tmp_path).run("diagnostics.py", "--drift").stdout
+    run = world.world(tmp_path).run("diagnostics.py", "--drift").stdout
 
-    assert said == "the drift monitor has not evaluated yet; run fullprocess.py\n"
+    assert run == "the drift monitor has not evaluated yet; run fullprocess.py\n"
 
 
 def test_a_state_of_a_newer_version_is_refused(started: Project) -> None:
@@ -155,41 +157,38 @@ def test_a_state_of_a_newer_version_is_refused(started: Project) -> None:
         state.monitor_drift(started.config)
 
 
-# ---------------------------------------------------------------- data faults
-
-
 def test_a_column_in_another_unit_holds_the_deployment(started: Project) -> None:
-    said = world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+    run = world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
 
-    assert said.data["outcome"] == "fault"
-    assert said.data["release"] == 1
-    assert said.text.startswith("held by a data fault: orders: the values are about 1,000 times")
-    assert "2026-02-28.csv" in said.data["reason"]
+    assert run.data["outcome"] == "fault"
+    assert run.data["release"] == 1
+    assert run.text.startswith("held by a data fault: orders: the values are about 1,000 times")
+    assert "2026-02-28.csv" in run.data["reason"]
     assert world.history(started)[-1].verdict == "fault"
     assert world.book(started).contest.standing.looks == 0
     assert "data fault" in started.run("fullprocess.py", "--explain").stdout
     assert started.run("fullprocess.py").stdout.startswith("idle: ")
 
 
-def test_a_mended_file_is_learned_from_and_no_longer_holds(started: Project) -> None:
+def test_a_corrected_file_is_learned_from_and_no_longer_holds(started: Project) -> None:
     rows = world.clients(300, 2, prefix="d")
     world.tick(started, "2026-02-28", scaled(rows, 1000.0))
-    said = world.tick(started, "2026-02-28", rows)
+    run = world.tick(started, "2026-02-28", rows)
 
-    assert said.data["outcome"] != "fault"
+    assert run.data["outcome"] != "fault"
     assert started.json("state/deployment.json")["paused"] == ""
     third = world.tick(started, "2026-03-31", world.clients(300, 3, prefix="e"))
     assert third.data["outcome"] in ("keep", "deploy")
 
 
-def test_a_fault_that_a_person_takes_as_it_is_holds_no_longer_in_later_files_either(
+def test_an_issue_that_a_person_takes_as_it_is_holds_no_longer_in_later_files_either(
     started: Project,
 ) -> None:
     world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
-    told = started.run("deployment.py", "--release-hold").stdout
+    reported = started.run("deployment.py", "--release-hold").stdout
     after = look(started)
 
-    assert "the new values of orders are taken as they are" in told
+    assert "the new values of orders are taken as they are" in reported
     assert after.data["outcome"] in ("keep", "deploy")
     if after.data["release"] == 1:
         later = world.tick(started, "2026-03-31", scaled(world.clients(90, 3, prefix="e"), 1e3))
@@ -197,30 +196,30 @@ def test_a_fault_that_a_person_takes_as_it_is_holds_no_longer_in_later_files_eit
 
 
 @pytest.mark.parametrize("policy", ["raw", "always", "never"])
-def test_the_plain_policies_are_held_by_a_fault_too(tmp_path: Path, policy: str) -> None:
+def test_the_plain_policies_are_held_by_an_issue_too(tmp_path: Path, policy: str) -> None:
     made = world.world(tmp_path, policy=policy)
     look(made)
-    said = world.tick(made, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+    run = world.tick(made, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
 
-    assert said.data["outcome"] == "fault"
-    assert said.data["release"] == 1
+    assert run.data["outcome"] == "fault"
+    assert run.data["release"] == 1
 
 
 def test_a_version_held_by_hand_stays_held_by_hand(started: Project) -> None:
     started.run("training.py")
     started.run("scoring.py")
     started.run("deployment.py")
-    said = world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+    run = world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
 
-    assert said.data["outcome"] == "held"
+    assert run.data["outcome"] == "held"
     assert started.json("state/deployment.json")["paused"] == "by hand"
 
 
-def test_a_dry_run_tells_of_the_fault_and_notes_nothing(started: Project) -> None:
+def test_a_dry_run_reports_the_issue_and_notes_nothing(started: Project) -> None:
     world.give(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
-    said = started.run("fullprocess.py", "--dry-run").stdout
+    run = started.run("fullprocess.py", "--dry-run").stdout
 
-    assert said.startswith("would be held by a data fault: orders: ")
+    assert run.startswith("would be held by a data fault: orders: ")
     assert started.json("state/deployment.json")["paused"] == ""
 
 
