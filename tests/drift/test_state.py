@@ -154,7 +154,7 @@ def test_a_state_of_a_newer_version_is_refused(started: Project) -> None:
     started.config.drift_state.write_text(json.dumps(with_checksum({"format": 2})))
 
     with pytest.raises(PipelineError, match=r"drift\.json was written by a newer version"):
-        state.monitor_drift(started.config)
+        state.last_evaluation(started.config)
 
 
 def test_a_column_in_another_unit_holds_the_deployment(started: Project) -> None:
