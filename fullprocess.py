@@ -378,7 +378,7 @@ class Inputs:
     """
 
     def __init__(self, config: Config) -> None:
-        from risk.data.holdout import TestData
+        from risk.data.holdout import Holdout
         from risk.data.snapshot import nothing_ingested, read_snapshot
         from risk.model.deployed import read_deployed
         from risk.releases import current_version
@@ -386,7 +386,7 @@ class Inputs:
         begins = current_version(config) is None
         self.snapshot = None if begins and nothing_ingested(config) else read_snapshot(config)
         self.deployed = None if begins else read_deployed(config)
-        self.test = TestData(config)
+        self.test = Holdout(config)
 
 
 class Run:

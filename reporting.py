@@ -17,7 +17,7 @@ from risk.calllist.heldout import held_out_risks
 from risk.calllist.policy import Economics, mean_economics, profit_of, profit_words
 from risk.calllist.ranking import client_list, csv_of, json_of
 from risk.config import Config, Outcome
-from risk.data.holdout import TestData
+from risk.data.holdout import Holdout
 from risk.data.snapshot import Snapshot, read_snapshot, refuse_other_features
 from risk.files import write_atomic, write_json
 from risk.model.deployed import Deployed, read_deployed
@@ -43,7 +43,7 @@ def report(
     config: Config,
     snapshot: Snapshot | None = None,
     deployed: Deployed | None = None,
-    test: TestData | None = None,
+    test: Holdout | None = None,
 ) -> Outcome:
     """Write picture, list, outcomes and report, all of the one release that is current now.
 
@@ -51,7 +51,7 @@ def report(
     """
     now = deployed or read_deployed(config)
     refuse_other_features(config, now.model.columns)
-    known = tested(now.model, test or TestData(config))
+    known = tested(now.model, test or Holdout(config))
     matrix = confusion_of(*known, now.score)
     write_atomic(config.confusion_matrix, picture(matrix, now.version))
     snapshot = snapshot or read_snapshot(config)
@@ -63,7 +63,7 @@ def report(
     return _told(config, listing, outcomes, matrix, taken)
 
 
-def tested(model: Model, test: TestData) -> Tested:
+def tested(model: Model, test: Holdout) -> Tested:
     """(labels, risks) of the test data as they are now, each of shape (n,)."""
     rows, labels = test.rows(model.columns).labelled()
     return labels, model.probabilities(rows)

@@ -11,7 +11,7 @@ from typing import Any
 
 from risk.calllist.policy import best_profit, best_profit_words, mean_economics
 from risk.config import Config, Outcome, PipelineError
-from risk.data.holdout import TestData, TestRows
+from risk.data.holdout import Holdout, TestRows
 from risk.data.snapshot import Snapshot, read_snapshot, refuse_other_features, training_rows
 from risk.files import read_bytes, sha256, utc_now, write_atomic, write_json
 from risk.model.measures import measure
@@ -38,7 +38,7 @@ def score(
     config: Config,
     model: Model | None = None,
     snapshot: Snapshot | None = None,
-    test_data: TestData | None = None,
+    test_data: Holdout | None = None,
 ) -> Outcome:
     """Write the trained model's F1 and the measures beside it.
 
@@ -46,7 +46,7 @@ def score(
     test data.
     """
     model, pickled = _trained_model(config, model)
-    test = (test_data or TestData(config)).rows(model.columns)
+    test = (test_data or Holdout(config)).rows(model.columns)
     found = score_of(model, test)
     found = (
         _cross_validated(config, model, test, snapshot)

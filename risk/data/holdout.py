@@ -66,7 +66,7 @@ class TestRows:
         return rows, np.array(rows[self.target], dtype=np.int64)
 
 
-class TestData:
+class Holdout:
     """The test rows of a run: read when first asked for, and for the same columns only once."""
 
     def __init__(self, config: Config) -> None:

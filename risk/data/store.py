@@ -48,6 +48,8 @@ class Store:
 
     def __init__(self, config: Config, state: dict[str, Any], schema: Schema) -> None:
         self.config, self.state, self.schema = config, state, schema
+        # Segments by name, as they lie on disk: the summary needs all of them again.
+        self._frames: dict[str, pl.DataFrame] = {}
 
     # ------------------------------------------------------------ opening
 
@@ -78,14 +80,17 @@ class Store:
         """All valid rows of one file, duplicates flagged, in the columns of the present schema."""
         import polars as pl
 
-        path = self.config.segments / entry["segment"]
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            raise _damaged_segment(path, error.strerror or "unreadable") from None
-        if sha256(raw) != entry["segment_sha256"]:
-            raise _damaged_segment(path, "its digest differs")
-        return pl.read_parquet(io.BytesIO(raw)).cast(pl.Schema(frame_types(self.schema)))
+        name = entry["segment"]
+        if name not in self._frames:
+            path = self.config.segments / name
+            try:
+                raw = path.read_bytes()
+            except OSError as error:
+                raise _damaged_segment(path, error.strerror or "unreadable") from None
+            if sha256(raw) != entry["segment_sha256"]:
+                raise _damaged_segment(path, "its digest differs")
+            self._frames[name] = pl.read_parquet(io.BytesIO(raw))
+        return self._frames[name].cast(pl.Schema(frame_types(self.schema)))
 
     def rows(self) -> pl.DataFrame:
         """The rows of all files in their order, with _data_version, _replaced and _slot."""
@@ -170,6 +175,7 @@ class Store:
             entry["segment"] = f"{entry['slot']:06d}-{entry['sha256'][:12]}-{data_version}.parquet"
             entry["segment_sha256"] = sha256(out.getvalue())
             write_atomic(self.config.segments / entry["segment"], out.getvalue())
+            self._frames[entry["segment"]] = marked
         return marked
 
     def _publish(self, data_version: int, parts: list[pl.DataFrame], *, rebuild: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from risk.config import Config
-from risk.data.holdout import TestData
+from risk.data.holdout import Holdout
 from risk.data.schema import Schema
 from risk.data.snapshot import (
     DataVersion,
@@ -87,7 +87,7 @@ def evaluate(
     config: Config,
     table: Snapshot,
     deployed: Deployed,
-    test: TestData,
+    test: Holdout,
     *,
     held: bool,
     commit: bool = True,
@@ -229,7 +229,7 @@ def _judge(
     table: Snapshot,
     book: DecisionState,
     manifest: Manifest,
-    test: TestData,
+    test: Holdout,
     *,
     commit: bool,
 ) -> EvaluationResult:
@@ -336,7 +336,7 @@ def _guard(
     outcome: ComparisonResult,
     experts: Candidates,
     fresh: np.ndarray,
-    test: TestData,
+    test: Holdout,
 ) -> tuple[ComparisonResult, str]:
     """The outcome, with the judged model in the refit's place where the refit is refused, and why.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from risk.config import Config, PipelineError
 from risk.data import labels
-from risk.data.holdout import TestData
+from risk.data.holdout import Holdout
 from risk.data.snapshot import (
     DataVersion,
     Snapshot,
@@ -65,7 +65,7 @@ def evaluate_plain(
     config: Config,
     table: Snapshot | None,
     deployed: Deployed | None,
-    test: TestData,
+    test: Holdout,
     judged: DataVersion,
     *,
     held: bool,
@@ -222,7 +222,7 @@ def _lack(table: Snapshot) -> str:
 
 
 def _about_deployed(
-    config: Config, table: Snapshot, deployed: Deployed, test: TestData, judged: DataVersion
+    config: Config, table: Snapshot, deployed: Deployed, test: Holdout, judged: DataVersion
 ) -> dict[str, Any]:
     """How the deployed model does on labelled rows that are new to it: fields of Inputs."""
     model, trained = deployed.model, deployed.trained_at
@@ -244,7 +244,7 @@ def _about_deployed(
     }
 
 
-def _score_to_beat(deployed: Deployed, test: TestData) -> float:
+def _score_to_beat(deployed: Deployed, test: Holdout) -> float:
     """The deployed model's F1 on the test data as they are now: across other test data F1s do not
     compare. That of its deployment where there is no labelled test row any more."""
     now = test.rows(deployed.model.columns)

@@ -18,7 +18,7 @@ from driver import copy_of, first_deployed, undrawn
 
 import reporting
 from ingestion import ingest
-from risk.data.holdout import TestData
+from risk.data.holdout import Holdout
 from risk.model.deployed import read_deployed
 from risk.report import card as cards
 from risk.report.card import card_of
@@ -63,7 +63,7 @@ def card_in(project: Project) -> dict[str, Any]:
     """The card of what lies in the model folder."""
     now = read_deployed(project.config)
     listing, outcomes = (project.json(f"models/{name}.json") for name in LISTS)
-    known = reporting.tested(now.model, TestData(project.config))
+    known = reporting.tested(now.model, Holdout(project.config))
     return card_of(project.config, listing, outcomes, now.score, now.manifest, now.model, known)
 
 
