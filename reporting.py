@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from risk import progress
 from risk.calllist.changes import add_changes, keep, present_of
 from risk.calllist.expectation import expectation_of
 from risk.calllist.heldout import held_out_risks
@@ -28,7 +27,7 @@ from risk.record.scores import recover_score_history
 from risk.report.card import card_of
 from risk.report.html import html_of
 from risk.report.pdf import pdf_of
-from risk.script import run
+from risk.script import report_progress, run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +72,7 @@ def _listed(
     config: Config, snapshot: Snapshot, now: Deployed, known: Tested
 ) -> tuple[dict[str, Any], dict[str, Any], ContactsRead]:
     """(the list, what came true of earlier ones, the contacts that were taken), all written."""
-    progress.tell(f"{snapshot.rows.height:,} rows")
+    report_progress(f"{snapshot.rows.height:,} rows")
     held_out = held_out_risks(config, snapshot, now.manifest, keep=True)
     listing = client_list(config, snapshot, now, held_out)
     money = mean_economics(config)
