@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +28,17 @@ from risk.data.holdout import TestRows
 from risk.data.reader import read_rows
 from risk.data.schema import schema_of
 from risk.drift.state import drift_table, last_evaluation
-from risk.files import utc_now
+from risk.files import read_optional_json, utc_now, write_atomic, write_json
 from risk.model.measures import THRESHOLD
 from risk.model.model import Model, Rows
 from risk.releases import OpenRelease
 from risk.run.journal import LATE_MINUTES, running, trouble
 from risk.run.measured import last_measured, statistics
-from risk.run.packages import packages_table, refresh_packages
 from risk.script import run
+
+PACKAGE_HOURS = 24
+PIP_SECONDS = 60
+
 
 # ---------------------------------------------------------------- predictions
 
@@ -95,22 +100,22 @@ def _explain_drift(config: Config) -> Outcome:
     return Outcome(drift_table(evaluation), evaluation.to_json())
 
 
-def explain_client(config: Config, client: str) -> Outcome:
+def client_explanation(config: Config, client: str) -> Outcome:
     """One client's risk, reasons and history."""
-    from risk.calllist.explain import story, story_text
-    from risk.calllist.ranking import read_list
+    from risk.calllist.explain import explain_client, explanation_text
+    from risk.calllist.types import read_list
     from risk.data.snapshot import read_snapshot
 
     model, version = deployed_model(config)
     snapshot = read_snapshot(config)
     listing = read_list(config)
-    if (listing.get("model_version"), listing.get("data_version")) != (
+    if listing and (listing.model_version, listing.data_version) != (
         version,
         snapshot.version.number,
     ):
-        listing = {}
-    found = story(model, version, snapshot.rows, snapshot.schema, client, listing)
-    return Outcome(story_text(found), found)
+        listing = None
+    found = explain_client(model, version, snapshot.rows, snapshot.schema, client, listing)
+    return Outcome(explanation_text(found), asdict(found))
 
 
 def _table(config: Config, model: Model, file: Path) -> Rows:
@@ -137,19 +142,19 @@ def calls_reach(config: Config) -> dict[str, Any] | None:
     """What calling the riskiest clients reached by outcomes: the deployed model's at 5 to 50 %, the
     list's at its own cut, and the most profitable share where a worth is configured."""
     from risk.calllist.policy import best_profit, mean_economics
-    from risk.calllist.ranking import read_list
+    from risk.calllist.types import read_list
 
     with OpenRelease(config) as release:
         score = json.loads(release.verified("latestscore.json"))
     if not score.get("cumulative_gains"):  # deployed by an earlier version of this software
         return None
     listing, money = read_list(config), mean_economics(config)
-    own = listing.get("model_version") == release.version
+    own = listing is not None and listing.model_version == release.version
     return {
         "basis": score["basis"],
         "n": score["n"],
-        "reach": score["cumulative_gains"],
-        "list": listing.get("cut", {}).get("reach") if own else None,
+        "cumulative_gains": score["cumulative_gains"],
+        "list": listing.cut.cumulative_gains if listing and own else None,
         "profit": best_profit(score["cumulative_gains"], score["n"], money) if money else None,
     }
 
@@ -162,18 +167,91 @@ def _reach_lines(found: dict[str, Any] | None) -> list[str]:
     basis = "test rows" if found["basis"] == "test data" else "training rows, by cross-validation"
     head = f"what calls reach, by {found['n']} {basis} (95 % intervals)"
     profit = [f"  {best_profit_words(found['profit'])}"] if found["profit"] else []
-    return [head, *reach_table(found["reach"], found["list"]), *profit]
+    return [head, *reach_table(found["cumulative_gains"], found["list"]), *profit]
 
 
 def _expected_lines(config: Config) -> list[str]:
     """What the present list is expected to reach, as the last report had it."""
-    from risk.calllist.ranking import read_list
+    from risk.calllist.types import read_list
 
-    found = read_list(config).get("expected")
-    return [found["sentence"]] if found else []
+    listing = read_list(config)
+    return [listing.expected.sentence] if listing and listing.expected else []
 
 
 # ---------------------------------------------------------------- what was measured
+
+
+def refresh_packages(config: Config) -> dict[str, Any]:
+    """Which installed packages have newer versions, looked up at most once a day."""
+    known = read_optional_json(config.packages)
+    if {"status", "outdated", "reason"} <= known.keys() and (
+        _hours_since(known.get("measured_at")) < PACKAGE_HOURS
+    ):
+        return known
+    found = outdated_packages()
+    write_json(config.packages, found)
+    write_atomic(config.log_folder / "outdated.txt", _packages_text(found) + "\n")
+    return found
+
+
+def outdated_packages() -> dict[str, Any]:
+    """What pip says; "unknown" with the reason when it cannot say.
+
+    pip lists nothing as outdated when the index cannot be reached, so that it is asked first for
+    the versions of one package, which fails then.
+    """
+    unknown = {"status": "unknown", "measured_at": utc_now(), "outdated": []}
+    try:
+        probe = _pip("index", "versions", "pip")
+        if probe.returncode:
+            return {
+                **unknown,
+                "reason": "the package index cannot be reached, or pip is not installed",
+            }
+        listed = _pip("list", "--outdated", "--format=json")
+        outdated = [
+            {
+                "package": p["name"],
+                "version": p["version"],
+                "latest": p["latest_version"],
+                "type": p["latest_filetype"],
+            }
+            for p in json.loads(listed.stdout)
+        ]
+    except subprocess.TimeoutExpired:
+        return {**unknown, "reason": f"pip did not answer within {PIP_SECONDS} s"}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {**unknown, "reason": "pip's answer could not be read"}
+    return {"status": "known", "measured_at": utc_now(), "outdated": outdated, "reason": ""}
+
+
+def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:
+    quick = ("--disable-pip-version-check", "--no-input", "--retries", "0", "--timeout", "5")
+    return subprocess.run(
+        [sys.executable, "-m", "pip", *arguments, *quick],
+        capture_output=True,
+        text=True,
+        timeout=PIP_SECONDS,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def packages_line(found: dict[str, Any]) -> str:
+    """The number of outdated packages, or why it is not known."""
+    if found["status"] == "known":
+        return f"outdated packages: {len(found['outdated'])}"
+    return f"outdated packages: unknown ({found['reason']})"
+
+
+def _packages_text(found: dict[str, Any]) -> str:
+    """The outdated packages as a table, with when that was looked up."""
+    head = f"outdated packages as of {found['measured_at']}"
+    if found["status"] == "unknown":
+        return f"{head}: unknown ({found['reason']})"
+    rows = [("package", "version", "latest", "type")]
+    rows += [(p["package"], p["version"], p["latest"], p["type"]) for p in found["outdated"]]
+    lines = [f"  {a:24} {b:16} {c:16} {d}" for a, b, c, d in rows]
+    return "\n".join([f"{head}:", *lines]) if found["outdated"] else f"{head}: none"
 
 
 def _fresh_times(config: Config) -> dict[str, Any]:
@@ -207,6 +285,14 @@ def _timed_script(stage: str, config_path: Path) -> dict[str, Any]:
     if done.returncode:
         raise PipelineError(f"{stage}.py fails on a scratch copy: {done.stderr.strip()[-500:]}")
     return {"seconds": round(time.perf_counter() - started, 3), "measured_at": utc_now()}
+
+
+def _hours_since(stamp: str | None) -> float:
+    try:
+        hours = (datetime.now(UTC) - datetime.fromisoformat(stamp or "")).total_seconds() / 3600
+    except (ValueError, TypeError):
+        return float("inf")
+    return hours if hours >= 0 else float("inf")
 
 
 # ---------------------------------------------------------------- status
@@ -258,7 +344,7 @@ def _diagnose(config: Config) -> Outcome:
             head,
             _table_text(stats, known),
             *_time_lines(known["timings"]),
-            packages_table(known["packages"]),
+            _packages_text(known["packages"]),
             *_reach_lines(reached),
             *_expected_lines(config),
         ]
@@ -328,7 +414,7 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     if chosen.file:
         return _explain_file(config, chosen.file)
     if chosen.client is not None:
-        return explain_client(config, chosen.client)
+        return client_explanation(config, chosen.client)
     if chosen.model:
         return _explain_model(config)
     if chosen.drift:

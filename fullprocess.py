@@ -315,13 +315,13 @@ def recorded(config: Config, *, serve: bool, summary: bool = False) -> Outcome:
     """
     from dataclasses import replace
 
+    from risk import progress
     from risk.config import PipelineError
     from risk.run.journal import Journal
-    from risk.script import progress_line
 
     journal = Journal(config)
     try:
-        with progress_line(config, "start"):
+        with progress.shown("start"):
             journal.open()
             run = Run(config, journal)
             outcome = run.all(serve=serve)
@@ -575,18 +575,20 @@ class Run:
         return taken.seen
 
     def _is_list_stale(self, version: int | None, stand: DataVersion) -> bool:
-        from risk.calllist.ranking import read_list, settings_of
+        from risk.calllist.ranking import settings_of
+        from risk.calllist.types import read_list
 
         listing = read_list(self.config)
-        shown = tuple(listing.get(key) for key in ("model_version", "data_version", "settings"))
-        present = (version, stand.number, settings_of(self.config))
-        return shown != present or not self.config.clients_csv.exists()
+        if listing is None or not self.config.clients_csv.exists():
+            return True
+        made_of = (listing.model_version, listing.data_version, listing.settings)
+        return made_of != (version, stand.number, settings_of(self.config))
 
     def _tell(self, *, serve: bool, anew: bool) -> None:
         """Whoever waits for results gets them: the list and the picture, diagnostics, the API."""
         from apicalls import collect
+        from diagnostics import packages_line, refresh_packages
         from reporting import report
-        from risk.run.packages import packages_line, refresh_packages
 
         if anew:
             inputs = self.inputs

@@ -8,13 +8,16 @@ what came of it. report.html and report.pdf have all of it on a few pages.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from risk.calllist.changes import add_changes, keep, present_of
-from risk.calllist.expectation import expectation_of
+from risk import progress
+from risk.calllist.changes import present_of, record_list, with_changes
+from risk.calllist.expected import expectation_of
 from risk.calllist.heldout import held_out_risks
 from risk.calllist.policy import Economics, mean_economics, profit_of, profit_words
-from risk.calllist.ranking import client_list, csv_of, json_of
+from risk.calllist.ranking import client_list
+from risk.calllist.types import CallList, Cut
 from risk.config import Config, Outcome
 from risk.data.holdout import Holdout
 from risk.data.snapshot import Snapshot, read_snapshot, refuse_other_features
@@ -27,7 +30,7 @@ from risk.record.scores import recover_score_history
 from risk.report.card import card_of
 from risk.report.html import html_of
 from risk.report.pdf import pdf_of
-from risk.script import report_progress, run
+from risk.script import run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,21 +73,21 @@ def tested(model: Model, test: Holdout) -> Tested:
 
 def _listed(
     config: Config, snapshot: Snapshot, now: Deployed, known: Tested
-) -> tuple[dict[str, Any], dict[str, Any], ContactsRead]:
+) -> tuple[CallList, dict[str, Any], ContactsRead]:
     """(the list, what came true of earlier ones, the contacts that were taken), all written."""
-    report_progress(f"{snapshot.rows.height:,} rows")
+    progress.tell(f"{snapshot.rows.height:,} rows")
     held_out = held_out_risks(config, snapshot, now.manifest, keep=True)
     listing = client_list(config, snapshot, now, held_out)
-    money = mean_economics(config)
-    listing["cut"]["reach"] = _reach_of(listing["cut"], *known, money)
-    listing["expected"] = expectation_of(config, listing, now.score)
+    gains = _gains_of(listing.cut, *known, mean_economics(config))
+    expected = expectation_of(config, listing, now.score)
+    listing = replace(listing, cut=replace(listing.cut, cumulative_gains=gains), expected=expected)
     recover_score_history(config)
     taken = read_contacts(config)
     present = present_of(config, listing, snapshot, now)
-    add_changes(config, listing, present, snapshot)
-    write_atomic(config.clients_csv, csv_of(listing))
-    write_atomic(config.clients_json, json_of(listing))
-    keep(config, present, listing)
+    listing = with_changes(config, listing, present, snapshot)
+    write_atomic(config.clients_csv, listing.to_csv())
+    write_atomic(config.clients_json, listing.to_json())
+    record_list(config, present, listing)
     outcomes = outcomes_of(config, snapshot)
     write_json(config.outcomes, outcomes)
     return listing, outcomes, taken
@@ -92,17 +95,17 @@ def _listed(
 
 def _told(
     config: Config,
-    listing: dict[str, Any],
+    listing: CallList,
     outcomes: dict[str, Any],
     matrix: dict[str, Any],
     taken: ContactsRead,
 ) -> Outcome:
     """What was written, for a person and a program."""
-    found = len(listing["clients"])
+    found = len(listing.clients)
     lines = [
-        f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing['note']})",
-        _sentence(listing["cut"]),
-        *([listing["expected"]["sentence"]] if listing["expected"] else []),
+        f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing.note})",
+        _sentence(listing.cut),
+        *([listing.expected.sentence] if listing.expected else []),
         *_change_lines(listing),
         f"outcomes: {outcomes['all']['sentence'] if outcomes['enough'] else outcomes['why']}",
         f"confusion matrix: {config.shown(config.confusion_matrix)}",
@@ -110,55 +113,55 @@ def _told(
         *taken.notes,
     ]
     about = {
-        "model_version": listing["model_version"],
-        **{key: listing[key] for key in ("basis", "cut", "bands")},
+        "model_version": listing.model_version,
+        **{key: listing.about()[key] for key in ("basis", "cut", "bands")},
         "confusion": matrix,
         "contacts": {"taken": taken.taken, "notes": taken.notes},
     }
     return Outcome("\n".join(lines), {"clients": found, **about})
 
 
-def _reach_of(
-    cut: dict[str, Any], labels: np.ndarray, risks: np.ndarray, money: Economics | None
+def _gains_of(
+    cut: Cut, labels: np.ndarray, risks: np.ndarray, money: Economics | None
 ) -> dict[str, Any] | None:
     """What calling the same share of the test rows reaches; None without a labelled test row."""
-    if not (labels.size and cut["called"]):
+    if not (labels.size and cut.called):
         return None
-    found = cumulative_gains(labels, risks, (cut["called"] / cut["of"],))[0]
+    found = cumulative_gains(labels, risks, (cut.called / cut.of,))[0]
     return found | ({"profit": profit_of(found, labels.size, money)} if money else {})
 
 
-def _sentence(cut: dict[str, Any]) -> str:
+def _sentence(cut: Cut) -> str:
     """Whom to call, and what that is expected to bring, for a person."""
-    if not cut["called"]:
-        return f"nobody to call: {cut['how']}"
+    if not cut.called:
+        return f"nobody to call: {cut.how}"
     lines = [
-        f"{cut['called']:,} of {cut['of']:,} to call: {cut['how']}; "
-        f"{cut['expected_leavers']:.1f} of them are expected to leave, "
-        f"of as many picked at random {cut['expected_leavers_at_random']:.1f}"
+        f"{cut.called:,} of {cut.of:,} to call: {cut.how}; "
+        f"{cut.expected_leavers:.1f} of them are expected to leave, "
+        f"of as many picked at random {cut.expected_leavers_at_random:.1f}"
     ]
-    if "expected_profit" in cut:
+    if cut.expected_profit is not None:
         lines.append(
-            f"expected profit of the calls {cut['expected_profit']:,.2f}, "
-            f"of as many at random {cut['expected_profit_at_random']:,.2f}"
+            f"expected profit of the calls {cut.expected_profit:,.2f}, "
+            f"of as many at random {cut.expected_profit_at_random:,.2f}"
         )
-    if cut["reach"]:
-        lines += _reach_lines(cut["reach"])
+    if cut.cumulative_gains:
+        lines += _gains_lines(cut.cumulative_gains)
     return "\n".join(lines)
 
 
-def _change_lines(listing: dict[str, Any]) -> list[str]:
+def _change_lines(listing: CallList) -> list[str]:
     """Who is new on the call list and who is off it, for a person."""
-    if not listing["since"]:
+    if not listing.since:
         return []
-    left = sum(one["became"] == "left" for one in listing["off"])
+    left = sum(one.became == "left" for one in listing.off)
     return [
-        f"since {listing['since']}: {len(listing['new']):,} new on the call list, "
-        f"{len(listing['off']):,} off it, {left:,} of them left"
+        f"since {listing.since}: {len(listing.new):,} new on the call list, "
+        f"{len(listing.off):,} off it, {left:,} of them left"
     ]
 
 
-def _reach_lines(found: dict[str, Any]) -> list[str]:
+def _gains_lines(found: dict[str, Any]) -> list[str]:
     """What calls like these reached among the test clients, for a person."""
     share, (low, high) = found["precision"], found["precision_interval"]
     text = (

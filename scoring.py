@@ -56,7 +56,7 @@ def score(
     found |= {"trainedmodel_sha256": pickled, "scored_at": utc_now()}
     money = mean_economics(config)
     if money:
-        found["profit"] = best_profit(found["reach"], found["n"], money)
+        found["profit"] = best_profit(found["cumulative_gains"], found["n"], money)
     text = f"{found['f1']!r}\n"
     write_json(config.score_json, found)
     write_atomic(config.log_folder / "latestscore.txt", text)

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from risk.config import Config, load
 from risk.files import write_atomic
 from risk.record.scores import (
+    ScoredClient,
     past_scores,
     record_scores,
     scores_in,
@@ -100,14 +101,26 @@ def listing(data_version: int, clients: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def scored_in(told: dict[str, Any]) -> list[ScoredClient]:
+    return [
+        ScoredClient(
+            c["client"], c["date"], c["risk"], c["rank"], c["band"], c["call"],
+            tuple((reason["points"], reason["text"]) for reason in c["reasons"]),
+        )
+        for c in told["clients"]
+    ]  # fmt: skip
+
+
 def keep(config: Config, told: dict[str, Any]) -> None:
     past = scorings(config)
     last = past[-1] if past else None
     before = scores_in(config, last.number) if last else {}
-    scoring = scoring_of(told, "m", past)
+    scored = scored_in(told)
+    about = {name: told[name] for name in ("data_version", "data_date", "model_version", "basis")}
+    scoring = scoring_of(scored, past, at=told["scored_at"], model="m", **about)
     own: dict[str, float | None] = {c["client"]: c["risk"] for c in told["clients"]}
-    scores = scores_of(told, scoring.number, before, own)
-    record_scores(config, scoring, scores, told, last, before)
+    scores = scores_of(scored, scoring.number, before, own)
+    record_scores(config, scoring, scores, scored, last, before)
 
 
 def keep_plain(folder: Path, told: dict[str, Any]) -> None:

@@ -1,3 +1,0 @@
-"""What the scripts share, a room for each question; docs/architecture.md shows them."""
-
-__version__ = "0.2.0"

@@ -36,12 +36,6 @@ def _instant(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def duration(seconds: float) -> str:
-    """`8 s`, `3 min 20 s`."""
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
-
-
 def ago(seconds: float) -> str:
     """How long ago that is, in the unit that a person would take: `3 hours ago`."""
     for least, size, unit in AGES:
@@ -79,24 +73,6 @@ def counted(number: int, noun: str) -> str:
 def enumerated(words: list[str], last: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
-
-
-def moved(change: dict[str, int | None] | None) -> str:
-    """A change in points, `steady` where it is less than five."""
-    points = (change or {}).get("points")
-    if points is None:
-        return ""
-    return signed(points) if abs(points) >= STEADY_BELOW else "steady"
-
-
-def split(change: dict[str, int | None] | None) -> str:
-    """`data +9, model +3`: what a move is made of, or that this is not known."""
-    if not change or change.get("points") is None:
-        return ""
-    data, model = change.get("data"), change.get("model")
-    if data is None or model is None:
-        return "split not known"
-    return f"data {signed(data)}, model {signed(model)}"
 
 
 def evidence_number(value: float) -> str:

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from conftest import Project
 
+from risk.calllist.types import CallList, Cut, ListedClient
+from risk.model.reasons import Reason
+
 FIRST = "Cor Tarn Bran Vel Olling Lys Quill Suth Dun Pell Zeph Marrow Gre Fen Haver Ard Kes Isen"
 LAST = "vane field nick mara ham tra on ern march worth ton dale wick ley lund low ter bruck"
 TRADE = "Logistics Packaging Textiles Bakery Medical Instruments Glass Hotels Foods Cables Timber"
@@ -98,11 +101,14 @@ def listing(made: list[dict[str, Any]], version: int = 1) -> dict[str, Any]:
             "of": len(made),
             "capacity": len(called),
             "how": f"the {len(called)} with the highest risk",
-            "reach": None,
+            "expected_leavers": sum(client["risk"] for client in called),
+            "expected_leavers_at_random": 0.3 * len(called),
+            "cumulative_gains": None,
         },
         "bands": bands,
         "shown": ["owner"],
         "settings": [],
+        "expected": None,
         "since": "2026-11-17",
         "snapshots": [
             {
@@ -130,6 +136,32 @@ def listing(made: list[dict[str, Any]], version: int = 1) -> dict[str, Any]:
         ],
         "clients": made,
     }
+
+
+def listed_client(name: str, rank: int = 1, **changed: Any) -> ListedClient:
+    """One client of a list, called and with one reason on either side."""
+    plain = {"rank": rank, "client": name, "risk": 0.72, "date": "2026-11-24", "call": True}
+    reasons = (Reason(9.0, "tenure 1 (usually 9 to 55)", ()), Reason(-3.0, "no", ()))
+    return ListedClient(**plain | {"band": "high", "reasons": reasons, "notes": ()} | changed)
+
+
+def call_list(*made: ListedClient, **changed: Any) -> CallList:
+    """A list of these, of which nobody knows more."""
+    called = sum(client.call for client in made)
+    plain: dict[str, Any] = {
+        "model_version": 17,
+        "data_version": 1,
+        "basis": "unlabelled",
+        "note": "clients whose last row has no label yet",
+        "scored_at": "2026-11-24T07:00:05Z",
+        "data_date": "2026-11-24",
+        "average_risk": 0.31,
+        "cut": Cut(called, len(made), None, "no call pays", 0.0, 0.0),
+        "shown": (),
+        "settings": (),
+        "clients": made,
+    }
+    return CallList(**plain | changed)
 
 
 def write_list(project: Project, made: list[dict[str, Any]], **more: Any) -> dict[str, Any]:

@@ -49,13 +49,22 @@ def list_clients(project: Project, clients: list[dict[str, Any]], version: int =
     """Write the list as reporting.py does."""
     plain = {"date": "2026-10-31", "call": True, "band": "high", "reasons": [], "notes": []}
     ranked = [{"rank": at, **plain, **c} for at, c in enumerate(clients, 1)]
+    called = sum(client["call"] for client in ranked)
+    cut = {"called": called, "of": len(ranked), "capacity": None, "how": "the highest risks"}
     listing = {
         "format": 1,
         "model_version": version,
+        "data_version": 1,
         "basis": "unlabelled",
         "note": "current clients",
         "scored_at": "2026-11-01T00:00:00Z",
         "data_date": "2026-10-31",
+        "average_risk": 0.3,
+        "cut": cut | {"expected_leavers": 0.9, "expected_leavers_at_random": 0.4},
+        "settings": [],
+        "expected": None,
+        "since": None,
+        **{name: [] for name in ("snapshots", "new", "off", "moves")},
         "shown": [name for name in ("owner", "value") if name in ranked[0]],
         "clients": ranked,
     }

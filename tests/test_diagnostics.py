@@ -20,7 +20,6 @@ from driver import OFFLINE, copy_of, first_deployed, new_project
 
 import diagnostics
 from risk.files import project_lock, utc_now
-from risk.run import packages
 from risk.run.measured import last_measured, statistics
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
@@ -178,7 +177,7 @@ def test_what_calls_reach_is_shown_at_every_share_and_at_the_lists_own_cut(
     found = json.loads(deployed.run("diagnostics.py", "--json").stdout)["calls"]
     lines = calls_lines(deployed)
 
-    own = deployed.json("models/clients_at_risk.json")["cut"]["reach"]
+    own = deployed.json("models/clients_at_risk.json")["cut"]["cumulative_gains"]
     assert found == {"basis": "test data", "n": 80, "reach": score["cumulative_gains"], "list": own,
                      "profit": None}  # fmt: skip
     assert lines[0] == "what calls reach, by 80 test rows (95 % intervals)"
@@ -198,7 +197,7 @@ def test_the_best_profit_is_by_the_economics_of_now(deployed: Project) -> None:
     found = diagnostics.calls_reach(deployed.config)
 
     assert found is not None
-    best = {e["share"]: e for e in found["reach"]}[found["profit"]["share"]]
+    best = {e["share"]: e for e in found["cumulative_gains"]}[found["profit"]["share"]]
     earned = 100 * (0.25 * 200 * best["left"] - 30 * best["called"]) / 80
     assert found["profit"]["per_100_clients"] == pytest.approx(earned)
     assert calls_lines(deployed)[-1].startswith("  most profitable: calls to the riskiest ")
@@ -311,16 +310,16 @@ def test_an_index_that_cannot_be_reached_is_unknown_and_never_none(deployed: Pro
     assert "cannot be reached" in found["reason"] and found["measured_at"]
     text = deployed.text("logs/outdated.txt")
     assert "unknown (the package index cannot be reached" in text and "none" not in text
-    assert packages.last_packages(deployed.config) == found
+    assert deployed.json("state/packages.json") == found
 
 
 def test_outdated_packages_are_named_with_version_latest_and_type(
     deployed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (deployed.folder / "state/packages.json").unlink()
-    monkeypatch.setattr(packages, "_pip", answers(0, OUTDATED))
+    monkeypatch.setattr(diagnostics, "_pip", answers(0, OUTDATED))
 
-    found = packages.refresh_packages(deployed.config)
+    found = diagnostics.refresh_packages(deployed.config)
 
     assert found["status"] == "known"
     assert found["outdated"] == [
@@ -328,7 +327,7 @@ def test_outdated_packages_are_named_with_version_latest_and_type(
     ]
     assert deployed.text("logs/outdated.txt").splitlines()[2].split() == [
         "flask", "2.0", "3.1", "wheel"]  # fmt: skip
-    assert packages.packages_line(found) == "outdated packages: 1"
+    assert diagnostics.packages_line(found) == "outdated packages: 1"
 
 
 @pytest.mark.parametrize(("pip", "status", "line"), [
@@ -341,34 +340,34 @@ def test_outdated_packages_are_named_with_version_latest_and_type(
 def test_what_pip_answers(
     monkeypatch: pytest.MonkeyPatch, pip: Any, status: str, line: str
 ) -> None:
-    monkeypatch.setattr(packages, "_pip", pip)
+    monkeypatch.setattr(diagnostics, "_pip", pip)
 
-    found = packages.ask_pip()
+    found = diagnostics.outdated_packages()
 
-    assert found["status"] == status and line in packages.packages_line(found)
+    assert found["status"] == status and line in diagnostics.packages_line(found)
 
 
 def test_a_pip_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "PIP_SECONDS", 0.01)
+    monkeypatch.setattr(diagnostics, "PIP_SECONDS", 0.01)
 
-    found = packages.ask_pip()
+    found = diagnostics.outdated_packages()
 
     assert (found["status"], found["reason"]) == ("unknown", "pip did not answer within 0.01 s")
 
 
-def looked_up(hours: float, **changed: Any) -> dict[str, Any]:
+def packages(hours: float, **changed: Any) -> dict[str, Any]:
     then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours)
     known = {"status": "known", "measured_at": then.isoformat(), "outdated": [], "reason": ""}
     return {**known, **changed}
 
 
 @pytest.mark.parametrize(("kept", "asked"), [
-    (looked_up(1), False),
-    (looked_up(20), False),
-    (looked_up(24.1), True),
-    (looked_up(-2), True),
-    (looked_up(1, measured_at="yesterday"), True),
-    (looked_up(1, measured_at=7), True),
+    (packages(1), False),
+    (packages(20), False),
+    (packages(24.1), True),
+    (packages(-2), True),
+    (packages(1, measured_at="yesterday"), True),
+    (packages(1, measured_at=7), True),
     ({"measured_at": utc_now()}, True),
     ({}, True),
 ], ids=["an hour", "a day less", "a day more", "in the future", "no time", "a number", "halved",
@@ -376,10 +375,10 @@ def looked_up(hours: float, **changed: Any) -> dict[str, Any]:
 def test_the_index_is_asked_at_most_once_a_day(
     deployed: Project, monkeypatch: pytest.MonkeyPatch, kept: dict[str, Any], asked: bool
 ) -> None:
-    packages.packages_file(deployed.config).write(kept)
-    monkeypatch.setattr(packages, "_pip", answers(0, OUTDATED))
+    (deployed.folder / "state/packages.json").write_text(json.dumps(kept))
+    monkeypatch.setattr(diagnostics, "_pip", answers(0, OUTDATED))
 
-    found = packages.refresh_packages(deployed.config)
+    found = diagnostics.refresh_packages(deployed.config)
 
     assert bool(found["outdated"]) == asked
 
@@ -387,12 +386,12 @@ def test_the_index_is_asked_at_most_once_a_day(
 def test_what_is_known_is_shown_without_asking_anybody(
     deployed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packages, "_pip", None)
+    monkeypatch.setattr(diagnostics, "_pip", None)
     (deployed.folder / "state/packages.json").unlink()
 
-    known = last_measured(deployed.config)["packages"]
+    packages = last_measured(deployed.config)["packages"]
 
-    assert known["status"] == "unknown" and known["measured_at"] is None
+    assert packages["status"] == "unknown" and packages["measured_at"] is None
 
 
 def test_the_whole_text_has_every_part_with_its_time(deployed: Project) -> None:

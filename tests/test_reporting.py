@@ -14,13 +14,16 @@ import pandas as pd
 import pytest
 from conftest import Project, client_rows
 from driver import copy_of, first_deployed, undrawn
+from listed import call_list, listed_client
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 import reporting
 from ingestion import ingest
-from risk.calllist.ranking import csv_of, harmless, settings_of
+from risk.calllist.ranking import settings_of
+from risk.calllist.types import csv_text, load_list
 from risk.model.model import Model
+from risk.model.reasons import Reason
 from risk.releases import OpenRelease
 from risk.report.figures import share_text
 from risk.run.doctor import is_whole_png
@@ -314,8 +317,10 @@ def test_risks_are_those_of_the_pickled_model_and_the_json_equals_the_csv(
     plain = ("rank", "client", "risk", "date", "band")
     shown = [{key: str(c[key]) for key in plain} for c in listing["clients"]]
     assert shown == [{key: line[key] for key in plain} for line in found]
-    assert csv_of(listing) == deployed.text("models/clients_at_risk.csv")
-    assert listing["settings"] == settings_of(deployed.config)
+    typed = load_list(deployed.config)
+    assert typed.to_csv() == deployed.text("models/clients_at_risk.csv")
+    assert typed.to_json() == deployed.text("models/clients_at_risk.json")
+    assert typed.settings == settings_of(deployed.config)
 
 
 @pytest.mark.parametrize("changed", [
@@ -466,7 +471,7 @@ def test_the_cut_says_what_the_same_share_of_the_test_rows_reaches(deployed: Pro
     test = pd.read_csv(deployed.folder / "testdata/testdata.csv")
     order = np.argsort(-pickled_risks(deployed, test), kind="stable")[:20]  # a quarter of 80
     left = int(test["exited"].to_numpy()[order].sum())
-    found = cut["reach"]
+    found = cut["cumulative_gains"]
     assert (found["share"], found["called"], found["left"]) == (0.25, 20, left)
     assert found["precision"] == left / 20
     assert found["recall"] == left / test["exited"].sum()
@@ -479,7 +484,7 @@ def test_the_cut_says_what_the_same_share_of_the_test_rows_reaches(deployed: Pro
     ) in reporting.report(deployed.config).text
     (deployed.folder / "testdata/testdata.csv").unlink()
     reporting.report(deployed.config)
-    assert deployed.json("models/clients_at_risk.json")["cut"]["reach"] is None
+    assert deployed.json("models/clients_at_risk.json")["cut"]["cumulative_gains"] is None
 
 
 def test_money_makes_the_cut_and_each_client_has_its_profit(deployed: Project) -> None:
@@ -494,7 +499,7 @@ def test_money_makes_the_cut_and_each_client_has_its_profit(deployed: Project) -
     total = sum(profit for profit in profits if profit > 0)
     assert 0 < total and f"expected profit of the calls {total:,.2f}, of as many at " in said
     assert list(found[0])[5:8] == ["profit", "band", "call"]
-    reached = deployed.json("models/clients_at_risk.json")["cut"]["reach"]
+    reached = deployed.json("models/clients_at_risk.json")["cut"]["cumulative_gains"]
     earned = 100 * (0.25 * 200 * reached["left"] - 30 * reached["called"]) / 80
     assert reached["profit"]["per_100_clients"] == pytest.approx(earned)
     assert f"such calls earn {earned:,.2f} per 100 clients (95 % " in said
@@ -604,17 +609,16 @@ def test_names_survive_the_whole_way(deployed: Project) -> None:
     "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=cmd|' /C calc'!A0", "＝1+1", "＠x",
 ])  # fmt: skip
 def test_no_text_is_run_by_a_spreadsheet(cell: str) -> None:
-    assert harmless(cell) == f"'{cell}"
+    assert list(csv.reader(io.StringIO(csv_text([[cell]]), newline=""))) == [[f"'{cell}"]]
 
 
 def test_no_cell_of_the_list_is_run_by_a_spreadsheet() -> None:
     """A column whose name is a formula begins a reason and a note."""
-    reasons = [{"points": 3.0, "text": "=cmd() 9"}, {"points": -2.0, "text": "+x 1"}]
-    client = {"rank": 1, "client": "@a", "risk": 0.5, "date": "", "owner": "-o", "value": -2,
-              "band": "low", "call": False, "reasons": reasons,
-              "notes": ["=cmd() 9: unusual value, counted as 3"]}  # fmt: skip
+    reasons = (Reason(3.0, "=cmd() 9", ()), Reason(-2.0, "+x 1", ()))
+    notes = ("=cmd() 9: unusual value, counted as 3",)
+    client = listed_client("@a", owner="-o", value=-2, reasons=reasons, notes=notes)
 
-    said = csv_of({"model_version": 1, "shown": ["owner", "value"], "clients": [client]})
+    said = call_list(client, shown=("owner", "value")).to_csv()
 
     row = next(csv.DictReader(io.StringIO(said)))
     assert row["reason_1"] == "'=cmd() 9: +3.0 points" and row["against"] == "'+x 1: -2.0 points"
@@ -624,7 +628,9 @@ def test_no_cell_of_the_list_is_run_by_a_spreadsheet() -> None:
 
 @pytest.mark.parametrize("cell", ["a=1", "1-1", "'=1", "", None, -1, -0.5, 3])
 def test_what_a_spreadsheet_does_not_run_stays_as_it_is(cell: Any) -> None:
-    assert harmless(cell) == cell and type(harmless(cell)) is type(cell)
+    text = "" if cell is None else str(cell)
+
+    assert csv_text([["x", cell]]) == f"x,{text}\n"
 
 
 # ---------------------------------------------------------------- refusals

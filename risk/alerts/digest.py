@@ -12,8 +12,9 @@ from datetime import datetime
 from html import escape
 from typing import Any, NamedTuple
 
+from risk.calllist.types import CallList, ListedClient
 from risk.data.schema import printable
-from risk.words import STEADY_BELOW, day, stamp
+from risk.words import STEADY_BELOW, day, stamp, whole
 
 MOST_NAMES = 10
 LONGEST_NAME, LONGEST_REASON = 60, 100
@@ -53,7 +54,7 @@ class Digest:
 
 
 def digest_of(
-    listing: dict[str, Any],
+    listing: CallList,
     compared: Compared | None,
     *,
     now: datetime,
@@ -67,16 +68,16 @@ def digest_of(
     compared: None for the first one. trouble: why the list is older than it should be, "" if it is
     not. outcomes: what came of earlier lists, in a sentence.
     """
-    called = [client for client in listing["clients"] if client["call"]]
+    called = listing.called
     new = frozenset(compared.new) if compared else frozenset()
     items = [_item_of(client, new, names=names) for client in called[:MOST_NAMES]]
-    of = day(listing["data_date"] or listing["scored_at"], now.date())
+    of = day(listing.data_date or listing.scored_at, now.date())
     counts = f"{len(called):,} to call"
     subject = f"{len(new):,} new, {counts}" if compared else counts
-    lines = [Line("head", (f"{len(called):,} of {len(listing['clients']):,} clients to call",))]
+    lines = [Line("head", (f"{len(called):,} of {len(listing.clients):,} clients to call",))]
     lines += _texts(_basis(listing, of, now), _compared(compared, now), trouble)
     if not called:
-        lines += _texts(f"Nobody to call: {listing['cut']['how']}.")
+        lines += _texts(f"Nobody to call: {listing.cut.how}.")
     elif names:
         lines += [Line("row", _cells_of(item)) for item in items]
         more = len(called) - len(items)
@@ -90,9 +91,9 @@ def _texts(*texts: str) -> list[Line]:
     return [Line("text", (text,)) for text in texts if text]
 
 
-def _basis(listing: dict[str, Any], of: str, now: datetime) -> str:
-    made = stamp(listing["scored_at"], now.date())
-    return f"Data of {of}, list of {made}, model version {listing['model_version']}."
+def _basis(listing: CallList, of: str, now: datetime) -> str:
+    made = stamp(listing.scored_at, now.date())
+    return f"Data of {of}, list of {made}, model version {listing.model_version}."
 
 
 def _compared(compared: Compared | None, now: datetime) -> str:
@@ -102,23 +103,21 @@ def _compared(compared: Compared | None, now: datetime) -> str:
     return f"Since the list of {since}: {new:,} new, {compared.off:,} no longer on it."
 
 
-def _item_of(client: dict[str, Any], new: frozenset[str], *, names: bool) -> dict[str, Any]:
+def _item_of(client: ListedClient, new: frozenset[str], *, names: bool) -> dict[str, Any]:
     """What is told of one client; without names nothing by which it could be recognised."""
-    change, contact = client.get("change") or {}, client.get("contact") or {}
     item = {
-        "rank": client["rank"],
-        "risk_percent": round(100 * client["risk"]),
-        "new": client["client"] in new,
-        "change_points": change.get("points"),
+        "rank": client.rank,
+        "risk_percent": whole(client.risk),
+        "new": client.client in new,
+        "change_points": client.change.points if client.change else None,
     }
     if not names:
         return item
-    reasons = [reason["text"] for reason in client["reasons"] if reason["points"] > 0]
     return {
-        "client": _cut(client["client"], LONGEST_NAME),
+        "client": _cut(client.client, LONGEST_NAME),
         **item,
-        "contact": contact.get("state"),
-        "reason": _cut(reasons[0], LONGEST_REASON) if reasons else "",
+        "contact": client.contact.state if client.contact else None,
+        "reason": _cut(client.raising[0].text, LONGEST_REASON) if client.raising else "",
     }
 
 

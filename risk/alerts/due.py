@@ -37,7 +37,7 @@ from risk.alerts.outbox import (
     stamp,
     still_to_go,
 )
-from risk.calllist.ranking import read_list
+from risk.calllist.types import load_list, read_list
 from risk.config import Config, PipelineError
 from risk.data.schema import printable
 from risk.files import sha256
@@ -249,5 +249,5 @@ def _has_changed(config: Config, base: int | None) -> bool:
     if compared is None:
         return True
     dates = {scoring.number: scoring.data_date for scoring in scorings(config)}
-    newer = dates[base or 0] != read_list(config)["data_date"]
+    newer = dates[base or 0] != load_list(config).data_date
     return bool(compared.new or compared.off or newer)

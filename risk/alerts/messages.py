@@ -14,7 +14,7 @@ from risk.alerts.mail import PASSWORD, SECRET, USER, Secrets, letter, send
 from risk.alerts.outbox import MAIL, WEBHOOK, Waiting, stamp
 from risk.alerts.webhook import Undelivered, post
 from risk.calllist.changes import newly_called
-from risk.calllist.ranking import read_list
+from risk.calllist.types import load_list, read_list
 from risk.config import Config, PipelineError
 from risk.files import read_optional_json
 from risk.record.scores import scores_in, scorings
@@ -60,7 +60,7 @@ def _digest_now(config: Config, base: int | None) -> Content:
     """The digest of the list on disk, compared with what the scoring of that number told."""
     outcomes = read_optional_json(config.outcomes)
     made = digest_of(
-        read_list(config),
+        load_list(config),
         compared_with(config, base),
         now=datetime.now(UTC),
         names=config.mail.names,
@@ -76,14 +76,15 @@ def compared_with(config: Config, base: int | None) -> Compared | None:
     then = {scoring.number: scoring for scoring in scorings(config)}.get(base or 0)
     if then is None:
         return None
-    listing, before = read_list(config), scores_in(config, then.number)
-    here = {client["client"] for client in listing["clients"] if client["call"]}
+    listing, before = load_list(config), scores_in(config, then.number)
+    here = {client.client for client in listing.called}
     off = sum(score.called and name not in here for name, score in before.items())
-    return Compared(then.day, tuple(newly_called(listing["clients"], before)), off)
+    return Compared(then.day, newly_called(listing, before), off)
 
 
 def _body_of(config: Config, entry: Waiting, said: Content) -> bytes:
     """The webhook's JSON; `text` alone is enough for a chat."""
+    listing = read_list(config)
     text = f"{said.subject}\n\n{said.text}" if entry["event"] == "digest" else said.text
     body = {
         "event": entry["event"],
@@ -92,7 +93,7 @@ def _body_of(config: Config, entry: Waiting, said: Content) -> bytes:
         "text": text.rstrip("\n"),
         "link": _link_of(config, entry["event"]) or None,
         "model_version": current_version(config),
-        "data_as_of": read_list(config).get("data_date") or None,
+        "data_as_of": listing.data_date if listing and listing.data_date else None,
         "items": said.items,
     }
     return json.dumps(body, allow_nan=False).encode()

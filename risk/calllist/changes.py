@@ -1,4 +1,4 @@
-"""The list beside what was told before: each client's change and history, who is new, who is off.
+"""The list beside earlier ones: each client's change and history, who is new, who is off.
 
 A move is split exactly: the new row's risk by the old model less the old risk is the data's part,
 the rest the new model's.
@@ -6,18 +6,19 @@ the rest the new model's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
 
+from risk.calllist.types import CallList, Change, ListSnapshot, Move, OffList
 from risk.config import Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.snapshot import Snapshot, feature_kinds
 from risk.files import sha256
 from risk.model.deployed import Deployed
 from risk.model.model import Model
-from risk.record.contacts import contact_json, newest_contacts
+from risk.record.contacts import newest_contacts
 from risk.record.scores import (
     Score,
+    ScoredClient,
     Scoring,
     record_scores,
     risks_in,
@@ -28,12 +29,9 @@ from risk.record.scores import (
     split_move,
 )
 from risk.releases import kept_releases
+from risk.words import STEADY_BELOW, whole
 
-if TYPE_CHECKING:
-    pass
-
-SNAPSHOTS, MOST_MOVES, LEAST_MOVE = 12, 10, 5
-ADDED = ("change", "history", "contact")
+SNAPSHOTS, MOST_MOVES = 12, 10
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Present:
     """The list as a scoring among those before it.
 
     past: the scorings before, oldest first. before: the scores of the last of them. kept: whether
-    the ledger has this scoring already.
+    the score history has this scoring already.
     """
 
     scoring: Scoring
@@ -52,29 +50,50 @@ class Present:
 
 
 def present_of(
-    config: Config, listing: dict[str, Any], snapshot: Snapshot, deployed: Deployed
+    config: Config, listing: CallList, snapshot: Snapshot, deployed: Deployed
 ) -> Present:
     """The list, made of this snapshot by this release, as a scoring."""
     past = scorings(config)
-    scoring = scoring_of(listing, deployed.sha256, past)
+    scored = _scored_clients(listing)
+    scoring = scoring_of(
+        scored,
+        past,
+        data_version=listing.data_version,
+        data_date=listing.data_date,
+        at=listing.scored_at,
+        model_version=listing.model_version,
+        model=deployed.sha256,
+        basis=listing.basis,
+    )
     if past and scoring is past[-1]:
         return Present(scoring, scores_in(config, scoring.number), past[:-1], {}, True)
     before = scores_in(config, past[-1].number) if past else {}
     formers: dict[str, float | None] = {}
     if past and past[-1].model == scoring.model:
-        formers = {client["client"]: client["risk"] for client in listing["clients"]}
+        formers = {client.client: client.risk for client in listing.clients}
     elif past:
         model = _kept_model(config, past[-1], snapshot.schema, deployed)
         formers = _former_risks(model, past[-1], before, snapshot)
-    scores = scores_of(listing, scoring.number, before, formers)
+    scores = scores_of(scored, scoring.number, before, formers)
     return Present(scoring, scores, past, before, False)
 
 
-def keep(config: Config, present: Present, listing: dict[str, Any]) -> None:
-    """Record the scoring, unless the ledger has it already; with the lock held."""
+def _scored_clients(listing: CallList) -> list[ScoredClient]:
+    return [
+        ScoredClient(
+            c.client, c.date, c.risk, c.rank, c.band, c.call,
+            tuple((reason.points, reason.text) for reason in c.reasons),
+        )
+        for c in listing.clients
+    ]  # fmt: skip
+
+
+def record_list(config: Config, present: Present, listing: CallList) -> None:
+    """Record the scoring, unless the score history has it already; with the lock held."""
     if not present.kept:
         last = present.past[-1] if present.past else None
-        record_scores(config, present.scoring, present.scores, listing, last, present.before)
+        scored = _scored_clients(listing)
+        record_scores(config, present.scoring, present.scores, scored, last, present.before)
 
 
 # ---------------------------------------------------------------- the former model
@@ -132,29 +151,34 @@ def _kept_model(
 # ---------------------------------------------------------------- what the list says of it
 
 
-def add_changes(
-    config: Config, listing: dict[str, Any], present: Present, snapshot: Snapshot
-) -> None:
-    """Give every client its change, history and contact, and the list who is new, off and moved."""
+def with_changes(
+    config: Config, listing: CallList, present: Present, snapshot: Snapshot
+) -> CallList:
+    """The list with every client's change, history and contact, and who is new, off and moved."""
     base = base_of(present.past, present.scoring)
     then = scores_in(config, base.number) if base else {}
     shown = snapshots_of([*present.past, present.scoring])
     risks = [risks_in(config, scoring.number) for scoring in shown[:-1]]
     contacts = newest_contacts(config)
-    since = base.day if base else None
-    for client in listing["clients"]:
-        name = client["client"]
-        moved = move(then[name], present.scores[name]) if name in then else None
-        client["change"] = {"since": since, **moved} if moved else None
-        client["history"] = history([*(told.get(name) for told in risks), client["risk"]])
-        client["contact"] = contact_json(contacts.get(name))
-    listing["since"] = since
-    listing["snapshots"] = [
-        {"date": s.day, "at": s.at, "model_version": s.model_version} for s in shown
-    ]
-    listing["new"] = newly_called(listing["clients"], then) if base else []
-    listing["off"] = _no_longer_called(listing["clients"], then, snapshot)
-    listing["moves"] = _largest_moves(listing["clients"])
+    names = listing.column("client")
+    listing = listing.with_columns(
+        change=[
+            change_of(base.day, then[name], present.scores[name]) if base and name in then else None
+            for name in names
+        ],
+        history=[
+            history([*(past.get(c.client) for past in risks), c.risk]) for c in listing.clients
+        ],
+        contact=[contacts.get(name) for name in names],
+    )
+    return replace(
+        listing,
+        since=base.day if base else None,
+        snapshots=tuple(ListSnapshot(s.day, s.at, s.model_version) for s in shown),
+        new=newly_called(listing, then) if base else (),
+        off=_no_longer_called(listing, then, snapshot),
+        moves=_largest_moves(listing),
+    )
 
 
 def base_of(past: list[Scoring], present: Scoring) -> Scoring | None:
@@ -183,53 +207,40 @@ def snapshots_of(told: list[Scoring]) -> list[Scoring]:
     return list(last.values())[-SNAPSHOTS:]
 
 
-def percent(risk: float) -> int:
-    """The risk as people are shown it."""
-    return round(100 * risk)
-
-
-def move(old: Score, new: Score) -> dict[str, Any]:
+def change_of(since: str, old: Score, new: Score) -> Change:
     """The move in whole percentage points, and the data's and the model's part, which add up.
 
     What rounding adds to the sum is halved between them, so that a part of nothing is no point.
     """
-    points, split = percent(new.risk) - percent(old.risk), split_move(old, new)
+    points, split = whole(new.risk) - whole(old.risk), split_move(old, new)
     if split is None:
-        return {"points": points, "data": None, "model": None}
+        return Change(since, points, None, None)
     data, model = split
-    whole = round(100 * data + (points - 100 * (data + model)) / 2)
-    return {"points": points, "data": whole, "model": points - whole}
+    own = round(100 * data + (points - 100 * (data + model)) / 2)
+    return Change(since, points, own, points - own)
 
 
-def history(risks: list[float | None]) -> list[int | None]:
+def history(risks: list[float | None]) -> tuple[int | None, ...]:
     """Whole percents from the first snapshot on that the client was in, None for a gap."""
     first = next(at for at, risk in enumerate(risks) if risk is not None)
-    return [None if risk is None else percent(risk) for risk in risks[first:]]
+    return tuple(None if risk is None else whole(risk) for risk in risks[first:])
 
 
-def newly_called(clients: list[dict[str, Any]], then: dict[str, Score]) -> list[str]:
+def newly_called(listing: CallList, then: dict[str, Score]) -> tuple[str, ...]:
     """Who is on the call list and was not then, by rank."""
-    called = {name for name, score in then.items() if score.called}
-    return [c["client"] for c in clients if c["call"] and c["client"] not in called]
+    before = {name for name, score in then.items() if score.called}
+    return tuple(client.client for client in listing.called if client.client not in before)
 
 
 def _no_longer_called(
-    clients: list[dict[str, Any]], then: dict[str, Score], snapshot: Snapshot
-) -> list[dict[str, Any]]:
+    listing: CallList, then: dict[str, Score], snapshot: Snapshot
+) -> tuple[OffList, ...]:
     """Who was on the call list then and is not, by the rank then, and what became of them."""
-    called = {client["client"] for client in clients if client["call"]}
+    called = {client.client for client in listing.called}
     off = [name for name, score in then.items() if score.called and name not in called]
     off.sort(key=lambda name: then[name].rank)
-    became = _became_of(off, {client["client"] for client in clients}, snapshot)
-    return [
-        {
-            "client": name,
-            "rank": then[name].rank,
-            "risk": then[name].risk,
-            "became": became[name],
-        }
-        for name in off
-    ]
+    became = _became_of(off, set(listing.by_name), snapshot)
+    return tuple(OffList(name, then[name].rank, then[name].risk, became[name]) for name in off)
 
 
 def _became_of(names: list[str], current: set[str], snapshot: Snapshot) -> dict[str, str]:
@@ -244,14 +255,11 @@ def _became_of(names: list[str], current: set[str], snapshot: Snapshot) -> dict[
     return {name: "open" if name in current else words[labels.get(name)] for name in names}
 
 
-def _largest_moves(clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _largest_moves(listing: CallList) -> tuple[Move, ...]:
     """The clients that moved most, the largest first, and by rank where they moved alike."""
-    moved = [c for c in clients if c["change"] and abs(c["change"]["points"]) >= LEAST_MOVE]
-    moved.sort(key=lambda c: (-abs(c["change"]["points"]), c["rank"]))
-    return [
-        {
-            **{key: c[key] for key in ("client", "rank", "risk")},
-            **{key: c["change"][key] for key in ("points", "data", "model")},
-        }
-        for c in moved[:MOST_MOVES]
+    moved = [
+        Move(c.client, c.rank, c.risk, c.change.points, c.change.data, c.change.model)
+        for c in listing.clients
+        if c.change and abs(c.change.points) >= STEADY_BELOW
     ]
+    return tuple(sorted(moved, key=lambda move: (-abs(move.points), move.rank))[:MOST_MOVES])

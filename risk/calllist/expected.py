@@ -9,21 +9,25 @@ has an expectation without a label. Three things blur it, and the band (95 %) ho
 
 a, c and the movement are drawn, then the labels; a measure's band is where 95 % of the draws lie.
 It is an honest band while the clients are like those the calibration was measured on. Whether other
-things than before decide who leaves cannot be seen in risks: doubts() says what speaks against it.
+things than before decide who leaves cannot be seen in risks: the caveats say what speaks for that.
 docs/expected.md has the share of runs in which the truth lay in the band.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from risk.calllist.types import Band, CallList, Expected
+from risk.config import Config, PipelineError
 from risk.decide.evidence import log_odds_of_risks
+from risk.drift.state import last_evaluation
 from risk.model.logistic import expit
 from risk.model.measures import Z95
+from risk.record.history import entries
 
 DRAWS, CELLS = 1000, 250
 PRIOR = ((0.0, 1.0), (0.5, 0.5))  # a line before any test row: centre and standard deviations
@@ -31,6 +35,9 @@ MOVEMENT, MOVEMENT_LOOKS = 0.2, 3  # the level's movement before any look, worth
 FEW_CLIENTS, FEW_ROWS, FEW_LOOKS = 30, 200, 3
 MANY_OUTSIDE = 0.1
 WIDE_BAND = 0.5
+PAST_LOOKS = 40
+UNUSUAL = ": unusual value,"
+CONCEPT = ("calibration", "labels")
 Matrix = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -47,33 +54,6 @@ class Line:
     covariance: Matrix = ((0.0, 0.0), (0.0, 0.0))
     movement: float = 0.0
     looks: int = 0
-
-
-@dataclass(frozen=True)
-class Band:
-    """An expected value and the ends of its 95 % band."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What is expected of n clients of whom some are called; None where it is not defined.
-
-    exits: how many of all leave; found: how many of the called.
-    """
-
-    n: int
-    called: int
-    exits: Band
-    found: Band
-    brier: Band
-    precision: Band | None
-    recall: Band | None
-    f1: Band | None
-    auc: Band | None
 
 
 @dataclass(frozen=True)
@@ -276,7 +256,7 @@ def _band(value: float, drawn: np.ndarray) -> Band:
 # ---------------------------------------------------------------- words
 
 
-def doubts(
+def caveats_of(
     found: Expected,
     *,
     outside: float,
@@ -325,7 +305,7 @@ def _uncalibrated(calibration: dict[str, Any]) -> list[str]:
     return told
 
 
-def sentence(found: Expected, doubts: Sequence[str]) -> str:
+def sentence(found: Expected, caveats: Sequence[str]) -> str:
     """What to expect for a person, and what speaks against it."""
     exits = f"{found.exits.value:,.0f} {_ends(found.exits, ',.0f')}"
     if found.called:
@@ -347,8 +327,55 @@ def sentence(found: Expected, doubts: Sequence[str]) -> str:
         if band and (found.called or name in ("AUC", "Brier"))
     ]
     told = f"{first}; expected before any label is known (95 %): {', '.join(measures)}"
-    return f"{told}. Not to be relied on: {'; '.join(doubts)}" if doubts else told
+    return f"{told}. Not to be relied on: {'; '.join(caveats)}" if caveats else told
 
 
 def _ends(band: Band, digits: str) -> str:
     return f"({band.low:{digits}} to {band.high:{digits}})"
+
+
+def expectation_of(config: Config, listing: CallList, score: dict[str, Any]) -> Expected | None:
+    """The list's expected measures with their bands, what speaks against them, both in words.
+
+    score: what the release says of its calibration. None for a list without clients.
+    """
+    if not listing.clients:
+        return None
+    past = past_levels(config)
+    found = expected(
+        np.array(listing.column("risk")),
+        np.array(listing.column("call")),
+        line_of(score["calibration"], past),
+    )
+    caveats = caveats_of(
+        found,
+        outside=share_outside(listing),
+        alarm=concept_alarm(config, listing.model_version),
+        past=len(past),
+        n=score["n"],
+        calibration=score["calibration"],
+    )
+    return replace(found, caveats=tuple(caveats), sentence=sentence(found, caveats))
+
+
+def past_levels(config: Config) -> list[dict[str, Any]]:
+    """How far the level lay from the risks at each look that kept it, the newest last."""
+    try:
+        looks = entries(config, PAST_LOOKS)
+    except PipelineError:  # it will be told where decisions are shown
+        return []
+    measured = (look.details.get("calibration_in_the_large") for look in looks)
+    return [one for one in measured if one]
+
+
+def share_outside(listing: CallList) -> float:
+    """The share of clients who have a value outside the range of the training rows."""
+    return sum(any(UNUSUAL in note for note in c.notes) for c in listing.clients) / len(
+        listing.clients
+    )
+
+
+def concept_alarm(config: Config, version: int) -> bool:
+    """Whether the drift monitor has seen labels that the risks do not explain any more."""
+    last = last_evaluation(config)
+    return last.model_version == version and any(row.kind in CONCEPT for row in last.alerts)

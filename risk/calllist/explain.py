@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from risk.calllist.ranking import UP_COLUMNS, harmless, reason_cells, reason_text
+from risk.calllist.types import REASON_COLUMNS, CallList, csv_text, reason_cells, reason_text
 from risk.config import PipelineError
 from risk.data.schema import Schema
 from risk.model.logistic import expit
 from risk.model.measures import THRESHOLD
 from risk.model.model import Model, Rows
-from risk.model.reasons import reasons, unusual_values
+from risk.model.reasons import Reason, reasons, unusual_values
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,11 +22,59 @@ if TYPE_CHECKING:
 QUICKLY_COMPARED = 10_000
 
 
-def explained(model: Model, table: Rows) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Explained:
+    """A row's risk, reasons and notes, as the list shows them."""
+
+    risk: float
+    reasons: tuple[Reason, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A client's place on the list."""
+
+    rank: int
+    risk: float
+    band: str
+    call: bool
+    of: int
+
+
+@dataclass(frozen=True)
+class PastRow:
+    """One of a client's rows: its risk by the present model, and what came of it (None: open)."""
+
+    date: str
+    risk: float
+    left: int | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All that is known of one client.
+
+    listed: None where the client is not on the list. list_known: whether there is a list of this
+    model and these rows.
+    """
+
+    client: str
+    model_version: int
+    average_risk: float
+    listed: Place | None
+    list_known: bool
+    history: tuple[PastRow, ...]
+    risk: float
+    reasons: tuple[Reason, ...]
+    notes: tuple[str, ...]
+
+
+def explain_rows(model: Model, table: Rows) -> list[Explained]:
     """For each row its risk, reasons and notes, as the client list shows them."""
     risks = model.probabilities(table).tolist()
     return [
-        {"risk": risk, "reasons": [vars(reason) for reason in why], "notes": notes}
+        Explained(risk, tuple(why), tuple(notes))
         for risk, why, notes in zip(
             risks, reasons(model, table), unusual_values(model, table), strict=True
         )
@@ -36,53 +83,51 @@ def explained(model: Model, table: Rows) -> list[dict[str, Any]]:
 
 def explained_csv(model: Model, table: Rows, clients: list[Any]) -> str:
     """The rows of a file with prediction, risk and reasons, in the file's order."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["client", "prediction", "risk", *UP_COLUMNS, "against", "notes"])
-    for client, row in zip(clients, explained(model, table), strict=True):
-        cells = [client, int(row["risk"] >= THRESHOLD), round(row["risk"], 6), *reason_cells(row)]
-        writer.writerow([harmless(cell) for cell in cells])
-    return out.getvalue().rstrip("\n")
+    rows: list[list[Any]] = [["client", "prediction", "risk", *REASON_COLUMNS]]
+    for client, row in zip(clients, explain_rows(model, table), strict=True):
+        cells = [client, int(row.risk >= THRESHOLD), round(row.risk, 6)]
+        rows.append([*cells, *reason_cells(row.reasons, row.notes)])
+    return csv_text(rows).rstrip("\n")
 
 
-def story(
+def explain_client(
     model: Model,
     version: int,
     rows: pl.DataFrame,
     schema: Schema,
     client: str,
-    listing: dict[str, Any],
-) -> dict[str, Any]:
+    listing: CallList | None,
+) -> Explanation:
     """All that is known of one client; PipelineError names the nearest ones where there is none.
 
-    listing: the list that this model made of these rows, {} where there is none. The client's risk
-    is that of the list: where the model was trained on the client's row, its own is another.
+    listing: the list that this model made of these rows, None where there is none. The client's
+    risk is that of the list: where the model was trained on the client's row, its own is another.
     """
-    target = schema.named("target")
     own = rows_of_client(rows, schema, client)
     if not own.height:
         near = nearest(known_names(rows, schema), client)
-        told = f"the nearest names: {', '.join(near)}" if near else "no name is like it"
-        raise PipelineError(f"no client {client!r}; {told}")
-    found = explained(model, {column: own[column].to_list() for column in model.columns})
-    history = [
-        {"date": str(date or ""), "risk": row["risk"], "left": left}
-        for date, left, row in zip(own["_date"], own[target], found, strict=True)
-    ]
-    average = float(expit(np.array([model.intercept]))[0])
-    listed = _listed(listing, client)
-    notes = listed.pop("notes") if listed else found[-1]["notes"]  # why there is not enough data
-    return {
-        "client": client,
-        "model_version": version,
-        "average_risk": average,
-        "listed": listed,
-        "list_known": bool(listing),
-        "history": history,
-        **found[-1],
-        "risk": listed["risk"] if listed else found[-1]["risk"],
-        "notes": notes,
-    }
+        hint = f"the nearest names: {', '.join(near)}" if near else "no name is like it"
+        raise PipelineError(f"no client {client!r}; {hint}")
+    found = explain_rows(model, {column: own[column].to_list() for column in model.columns})
+    history = tuple(
+        PastRow(str(date or ""), row.risk, left)
+        for date, left, row in zip(own["_date"], own[schema.named("target")], found, strict=True)
+    )
+    listed = listing.by_name.get(client) if listing else None
+    place = None
+    if listing and listed:
+        place = Place(listed.rank, listed.risk, listed.band, listed.call, len(listing.clients))
+    return Explanation(
+        client,
+        version,
+        float(expit(np.array([model.intercept]))[0]),
+        place,
+        listing is not None,
+        history,
+        listed.risk if listed else found[-1].risk,
+        found[-1].reasons,
+        listed.notes if listed else found[-1].notes,  # on the list: why there is not enough data
+    )
 
 
 def rows_of_client(rows: pl.DataFrame, schema: Schema, client: str) -> pl.DataFrame:
@@ -108,57 +153,37 @@ def nearest(known: list[str], asked: str) -> list[str]:
     )
 
 
-def _listed(listing: dict[str, Any], client: str) -> dict[str, Any] | None:
-    """The client's place on the list, None where it has none."""
-    clients = listing.get("clients", [])
-    facts = ("rank", "risk", "band", "call", "notes")
-    return next(
-        (
-            {key: c[key] for key in facts} | {"of": len(clients)}
-            for c in clients
-            if c["client"] == client
-        ),
-        None,
-    )
-
-
-def story_text(found: dict[str, Any]) -> str:
-    """The story for a person: the newest row in words, then every row."""
+def explanation_text(found: Explanation) -> str:
+    """The explanation for a person: the newest row in words, then every row."""
     words = {None: "not known yet", 0: "stayed", 1: "left"}
     lines = [
-        f"{found['client']}: risk {found['risk']:.0%} by model version {found['model_version']}; "
-        f"the average client's is {found['average_risk']:.0%}",
-        _place(found),
-        *_reason_lines(found["reasons"]),
-        *(f"note: {note}" for note in found["notes"]),
+        f"{found.client}: risk {found.risk:.0%} by model version {found.model_version}; "
+        f"the average client's is {found.average_risk:.0%}",
+        _place_words(found),
+    ]
+    for word, sign in (("higher", 1), ("lower", -1)):
+        part = [reason for reason in found.reasons if reason.points * sign > 0]
+        lines += [f"goes together with a {word} risk"] if part else []
+        lines += [f"  {reason_text(reason)}" for reason in part]
+    lines += [
+        *(f"note: {note}" for note in found.notes),
         "history; each row's risk is by this model, also where it was trained on the row",
         *(
-            f"  {row['date'] or 'undated':10}  {row['risk']:4.0%}  {words[row['left']]}"
-            for row in found["history"]
+            f"  {row.date or 'undated':10}  {row.risk:4.0%}  {words[row.left]}"
+            for row in found.history
         ),
     ]
     return "\n".join(lines)
 
 
-def _place(found: dict[str, Any]) -> str:
+def _place_words(found: Explanation) -> str:
     """Where the client stands on the list, or why it is not there."""
-    listed = found["listed"]
-    if listed:
-        call = "to be called" if listed["call"] else "not to be called"
-        return f"rank {listed['rank']} of {listed['of']} on the list: {listed['band']}, {call}"
-    if found["history"][-1]["left"] == 1:
+    place = found.listed
+    if place:
+        call = "to be called" if place.call else "not to be called"
+        return f"rank {place.rank} of {place.of} on the list: {place.band}, {call}"
+    if found.history[-1].left == 1:
         return "not on the list: the last row says that the client left"
-    if not found["list_known"]:
+    if not found.list_known:
         return "there is no list of this model and the present rows; run reporting.py"
     return "not on the list, which holds clients without a label"
-
-
-def _reason_lines(reasons: list[dict[str, Any]]) -> list[str]:
-    up = [reason for reason in reasons if reason["points"] > 0]
-    down = [reason for reason in reasons if reason["points"] < 0]
-    return [
-        line
-        for word, part in (("higher", up), ("lower", down))
-        if part
-        for line in (f"goes together with a {word} risk", *(f"  {reason_text(r)}" for r in part))
-    ]

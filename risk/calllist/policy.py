@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from risk.calllist.types import HIGH, LOW, RAISED_BAND, UNKNOWN, Cut
 from risk.config import Config
 from risk.files import read_optional_json
 
 MOST_BY_DEFAULT, SHARE_BY_DEFAULT = 50, 0.1
 RAISED, GUESS = 1.5, 0.5
 NO_RANKING = "the model cannot tell leavers from stayers yet"
-HIGH, RAISED_BAND, LOW, UNKNOWN = "high", "raised", "low", "not enough data"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def capacity_of(config: Config, clients: int) -> int:
     return min(MOST_BY_DEFAULT, max(1, round(SHARE_BY_DEFAULT * clients))) if clients else 0
 
 
-def worth(values: list[Any], default: float) -> np.ndarray:
+def client_values(values: list[Any], default: float) -> np.ndarray:
     """Each client's value, the configured one where it is not known. Shape (n,)."""
     return np.array([default if value is None else value for value in values], dtype=np.float64)
 
@@ -58,9 +58,9 @@ def mean_economics(config: Config) -> Economics | None:
     return replace(money, client_value=mean) if mean else None
 
 
-def chosen(
+def choose_calls(
     config: Config, risks: np.ndarray, values: np.ndarray, unknown: list[str]
-) -> tuple[np.ndarray, dict[str, Any]]:
+) -> tuple[np.ndarray, Cut]:
     """(which clients to call, how that was decided and what it is expected to bring).
 
     risks: the highest first; of equal ones the first is called. With economics: those whose call
@@ -76,16 +76,11 @@ def chosen(
         order = order[gain[order] > 0]
     called = np.zeros(risks.size, dtype=bool)
     called[order] = True
-    cut: dict[str, Any] = {
-        "called": int(called.sum()),
-        "of": int(risks.size),
-        "capacity": config.capacity or None,
-        "how": _how_cut(config, int(called.sum()), unknown),
-    }
-    cut |= _expected("leavers", risks, called)
-    if money:
-        cut |= _expected("profit", gain, called)
-    return called, cut
+    leavers = _expected(risks, called)
+    profit = _expected(gain, called) if money else (None, None)
+    how = _how_cut(config, int(called.sum()), unknown)
+    size, capacity = int(called.sum()), config.capacity or None
+    return called, Cut(size, int(risks.size), capacity, how, *leavers, *profit)
 
 
 def _limit_of(config: Config, clients: int) -> int:
@@ -125,13 +120,10 @@ def _how_chosen(config: Config, called: int, clients: int) -> str:
     return f"those whose call is expected to pay most, at most {limit:,}"
 
 
-def _expected(what: str, amounts: np.ndarray, called: np.ndarray) -> dict[str, float]:
-    """What calling these is expected to bring, and calling as many at random."""
+def _expected(amounts: np.ndarray, called: np.ndarray) -> tuple[float, float]:
+    """(what calling these is expected to bring, what calling as many at random is)."""
     at_random = float(amounts.mean()) * int(called.sum()) if amounts.size else 0.0
-    return {
-        f"expected_{what}": round(float(amounts[called].sum()), 4),
-        f"expected_{what}_at_random": round(at_random, 4),
-    }
+    return round(float(amounts[called].sum()), 4), round(at_random, 4)
 
 
 def best_profit(reached: list[dict[str, Any]], clients: int, money: Economics) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from risk.config import Config, PipelineError
 from risk.data.reader import Fault, read_rows
@@ -307,7 +307,3 @@ def first_contacts(config: Config) -> dict[str, str]:
     """Client -> when it was contacted first; without those who never were."""
     query = "SELECT client, min(at) FROM contacts WHERE state = ? GROUP BY client"
     return {row[0]: row[1] for row in score_history(config).read(query, (CONTACTED,))}
-
-
-def contact_json(contact: Contact | None) -> dict[str, Any] | None:
-    return asdict(contact) if contact else None

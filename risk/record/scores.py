@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,7 +69,6 @@ CREATE TABLE IF NOT EXISTS contacts (
 )
 SCORE = "scoring, client, date, risk, rank, band, called, former, chain, shift, first, reasons"
 CONTACT = "client, state, at, until, by_whom, note"
-TOLD = ("client", "date", "risk", "rank", "band", "call", "reasons")
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,18 @@ PROBES = (
     f"SELECT {SCORE} FROM scores LIMIT 0",
     f"SELECT {CONTACT}, number, source FROM contacts LIMIT 0",
 )
+
+
+class ScoredClient(NamedTuple):
+    """What a list says of a client, as far as it is kept; reasons: points and words of each."""
+
+    client: str
+    date: str
+    risk: float
+    rank: int
+    band: str
+    called: bool
+    reasons: tuple[tuple[float, str], ...]
 
 
 class Score(NamedTuple):
@@ -149,26 +160,35 @@ class PastScore(NamedTuple):
 # ---------------------------------------------------------------- what is to be kept
 
 
-def scoring_of(listing: dict[str, Any], model: str, past: list[Scoring]) -> Scoring:
+def scoring_of(
+    scored: Sequence[ScoredClient],
+    past: list[Scoring],
+    *,
+    data_version: int,
+    data_date: str,
+    at: str,
+    model_version: int,
+    model: str,
+    basis: str,
+) -> Scoring:
     """The scoring that the list is; its number is the next, or that of a last one like it."""
-    told = [[client[key] for key in TOLD] for client in listing["clients"]]
     present = Scoring(
         number=past[-1].number + 1 if past else 1,
-        data_version=listing["data_version"],
-        data_date=listing["data_date"],
-        at=listing["scored_at"],
-        model_version=listing["model_version"],
+        data_version=data_version,
+        data_date=data_date,
+        at=at,
+        model_version=model_version,
         model=model,
-        basis=listing["basis"],
-        clients=len(told),
-        called=listing["cut"]["called"],
-        digest=sha256(json.dumps(told).encode()),
+        basis=basis,
+        clients=len(scored),
+        called=sum(one.called for one in scored),
+        digest=sha256(json.dumps(scored).encode()),
     )
     return past[-1] if past and present.tells_again(past[-1]) else present
 
 
 def scores_of(
-    listing: dict[str, Any],
+    scored: Sequence[ScoredClient],
     number: int,
     before: Mapping[str, Score],
     formers: Mapping[str, float | None],
@@ -177,17 +197,14 @@ def scores_of(
 
     before: the scores of the scoring before. formers: the risk of each new row by its model.
     """
-    found = {}
-    for client in listing["clients"]:
-        name, risk = client["client"], client["risk"]
+    scores = {}
+    for name, date, risk, rank, _, called, _ in scored:
         last, former = before.get(name), formers.get(name)
         chain, shift = number, 0.0
         if last is not None and former is not None:
             chain, shift = last.chain, last.shift + (risk - former)
-        found[name] = Score(
-            client["date"], risk, client["rank"], client["call"], former, chain, shift
-        )
-    return found
+        scores[name] = Score(date, risk, rank, called, former, chain, shift)
+    return scores
 
 
 def split_move(old: Score, new: Score) -> tuple[float, float] | None:
@@ -236,7 +253,7 @@ def record_scores(
     config: Config,
     scoring: Scoring,
     scores: Mapping[str, Score],
-    listing: dict[str, Any],
+    scored: Sequence[ScoredClient],
     last: Scoring | None,
     before: Mapping[str, Score],
 ) -> None:
@@ -245,8 +262,7 @@ def record_scores(
     last, before: the scoring before this one, and its scores.
     """
     rows = sorted(
-        (scoring.number, client["client"], *_cells(client, scores, scoring, last, before))
-        for client in listing["clients"]
+        (scoring.number, one.client, *_cells(one, scores, scoring, last, before)) for one in scored
     )
 
     def kept(database: sqlite3.Connection) -> None:
@@ -261,7 +277,7 @@ def record_scores(
 
 
 def _cells(
-    client: dict[str, Any],
+    client: ScoredClient,
     scores: Mapping[str, Score],
     scoring: Scoring,
     last: Scoring | None,
@@ -273,22 +289,21 @@ def _cells(
     another, the first at this data version. reasons: None where they are those of the scoring
     before.
     """
-    score, old = scores[client["client"]], before.get(client["client"])
+    score, old = scores[client.client], before.get(client.client)
     again = last is not None and old is not None and old.date == score.date
     same_row = again and (bool(score.date) or last.data_version == scoring.data_version)  # type: ignore[union-attr]
     told = same_row and (old.risk, last.model) == (score.risk, scoring.model)  # type: ignore[union-attr]
-    pairs = [[reason["points"], reason["text"]] for reason in client["reasons"]]
     return (
         score.date,
         score.risk,
         score.rank,
-        client["band"],
+        client.band,
         int(score.called),
         score.former,
         score.chain,
         score.shift,
         int(not same_row),
-        None if told else json.dumps(pairs, ensure_ascii=False),
+        None if told else json.dumps(client.reasons, ensure_ascii=False),
     )
 
 

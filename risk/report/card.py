@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from risk.calllist.types import CallList, ListedClient, OffList
 from risk.config import Config, PipelineError
 from risk.data.quarantine import set_aside
 from risk.data.schema import printable
@@ -46,7 +47,7 @@ RECIPES = {
 
 def card_of(
     config: Config,
-    listing: dict[str, Any],
+    listing: CallList,
     outcomes: dict[str, Any],
     score: dict[str, Any],
     manifest: Manifest,
@@ -60,7 +61,7 @@ def card_of(
         **_today(listing, manifest),
         "calls": _calls(listing),
         "changed": _changed(listing),
-        "trust": trust(outcomes, score, listing["cut"]["reach"]),
+        "trust": trust(outcomes, score, listing.cut.cumulative_gains),
         "curves": curves(labels, risks) if labels.size else None,
         "no_curves": no_curves(labels),
         "area": area_words(score) if score["basis"] == "test data" else "",
@@ -106,19 +107,19 @@ def signed(points: float) -> str:
 # ---------------------------------------------------------------- today
 
 
-def _today(listing: dict[str, Any], manifest: Manifest) -> dict[str, Any]:
+def _today(listing: CallList, manifest: Manifest) -> dict[str, Any]:
     """The headline, the stamp, and four facts."""
-    cut = listing["cut"]
-    data = listing["data_date"]
+    cut = listing.cut
+    data = listing.data_date
     dated = f"Data of {day(data)}" if data else "Data without a date"
     return {
-        "headline": f"{cut['called']:,} of {cut['of']:,} clients to call"
-        if cut["called"]
-        else f"Nobody to call of {cut['of']:,} clients",
-        "stamp": f"{dated}, model version {listing['model_version']} "
-        f"(deployed {day(manifest['deployed_at'])}). Made {_moment(listing['scored_at'])}.",
-        "made_at": listing["scored_at"],
-        "basis": f"Listed: {listing['note']}.",
+        "headline": f"{cut.called:,} of {cut.of:,} clients to call"
+        if cut.called
+        else f"Nobody to call of {cut.of:,} clients",
+        "stamp": f"{dated}, model version {listing.model_version} "
+        f"(deployed {day(manifest['deployed_at'])}). Made {_moment(listing.scored_at)}.",
+        "made_at": listing.scored_at,
+        "basis": f"Listed: {listing.note}.",
         "facts": [
             _on_the_list(listing),
             _new_on_the_list(listing),
@@ -128,97 +129,93 @@ def _today(listing: dict[str, Any], manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _on_the_list(listing: dict[str, Any]) -> dict[str, str]:
-    cut, bands = listing["cut"], listing["bands"]
+def _on_the_list(listing: CallList) -> dict[str, str]:
+    cut, bands = listing.cut, listing.bands
     note = f"{bands['raised']:,} raised, {bands['low']:,} low"
     if bands["not enough data"]:
         note += f", {bands['not enough data']:,} not enough data"
-    return {"name": "On the call list", "value": f"{cut['called']:,}", "note": note}
+    return {"name": "On the call list", "value": f"{cut.called:,}", "note": note}
 
 
-def _new_on_the_list(listing: dict[str, Any]) -> dict[str, str]:
-    if not listing["since"]:
+def _new_on_the_list(listing: CallList) -> dict[str, str]:
+    if not listing.since:
         why = "the first list: nothing to compare with"
         return {"name": "New on it", "value": "–", "note": why}
-    became = Counter(one["became"] for one in listing["off"])
+    became = Counter(one.became for one in listing.off)
     words = [f"{became[word]:,} {word}" for word in ("left", "stayed", "gone") if became[word]]
     if became["open"]:
         words.append(f"{became['open']:,} passed by others")
-    note = f"and {len(listing['off']):,} off it" + (f": {', '.join(words)}" if words else "")
-    name = f"New since {day(listing['since'])}"
-    return {"name": name, "value": f"{len(listing['new']):,}", "note": note}
+    note = f"and {len(listing.off):,} off it" + (f": {', '.join(words)}" if words else "")
+    name = f"New since {day(listing.since)}"
+    return {"name": name, "value": f"{len(listing.new):,}", "note": note}
 
 
-def _expected(listing: dict[str, Any]) -> dict[str, str]:
-    cut = listing["cut"]
-    note = f"of as many picked at random {cut['expected_leavers_at_random']:.1f}"
-    if "expected_profit" in cut:
-        note += f"; expected profit {cut['expected_profit']:,.0f}"
-    value = f"{cut['expected_leavers']:.1f}"
+def _expected(listing: CallList) -> dict[str, str]:
+    cut = listing.cut
+    note = f"of as many picked at random {cut.expected_leavers_at_random:.1f}"
+    if cut.expected_profit is not None:
+        note += f"; expected profit {cut.expected_profit:,.0f}"
+    value = f"{cut.expected_leavers:.1f}"
     return {"name": "Of the listed expected to leave", "value": value, "note": note}
 
 
-def _mean(listing: dict[str, Any]) -> dict[str, str]:
-    value = f"{100 * listing['average_risk']:.0f} %"
+def _mean(listing: CallList) -> dict[str, str]:
+    value = f"{100 * listing.average_risk:.0f} %"
     note = "one who is average in everything"
     return {"name": "Average client's risk", "value": value, "note": note}
 
 
-def _calls(listing: dict[str, Any]) -> dict[str, Any]:
+def _calls(listing: CallList) -> dict[str, Any]:
     """The call list, or where nobody is to be called the highest risks and why."""
-    called = [client for client in listing["clients"] if client["call"]]
+    called = listing.called
     title = "Whom to call, and why" if called else "The highest risks (no call is advised)"
-    how = listing["cut"]["how"]
+    how = listing.cut.how
     return {
         "title": title,
         "how": how[:1].upper() + how[1:] + ".",
-        "average": listing["average_risk"],
-        "since": listing["since"],
-        "clients": called or listing["clients"][:HIGHEST],
+        "average": listing.average_risk,
+        "since": listing.since,
+        "clients": called or listing.clients[:HIGHEST],
     }
 
 
-def change_words(client: dict[str, Any], since: str | None) -> tuple[str, str]:
+def change_words(client: ListedClient, since: str | None) -> tuple[str, str]:
     """(`+12`, `data +9, model +3`); under 5 points `steady`; `new`: unknown then."""
-    change = client.get("change")
+    change = client.change
     if not change:
         return "new" if since else "", ""
-    points = change["points"]
-    word = "steady" if abs(points) < 5 else signed(points)
-    if change["data"] is None:
-        return word, ""
-    return word, f"data {signed(change['data'])}, model {signed(change['model'])}"
+    return change.words, "" if change.data is None else change.split
 
 
-def signs(client: dict[str, Any], *, up: bool) -> list[str]:
+def signs(client: ListedClient, *, up: bool) -> list[str]:
     """The signs of one direction; what is odd about the row comes after those that raise."""
-    found = [r["text"] for r in client["reasons"] if r["points"] and (r["points"] > 0) == up]
-    return [*found, *(client["notes"] if up else ())]
+    texts = [reason.text for reason in (client.raising if up else client.lowering)]
+    return [*texts, *(client.notes if up else ())]
 
 
-def about_words(client: dict[str, Any]) -> str:
+def about_words(client: ListedClient) -> str:
     """Who looks after the client and whether somebody has called, where that is known."""
-    contact = client.get("contact") or {}
-    words = [str(client["owner"])] if client.get("owner") else []
+    contact = client.contact
+    words = [client.owner] if client.owner else []
     if contact:
-        when = f"until {day(contact['until'])}" if contact.get("until") else day(contact["at"])
-        words.append(f"{contact['state']} {when}")
+        when = f"until {day(contact.until)}" if contact.until else day(contact.at)
+        words.append(f"{contact.state} {when}")
     return ", ".join(words)
 
 
-def _changed(listing: dict[str, Any]) -> dict[str, Any]:
+def _changed(listing: CallList) -> dict[str, Any]:
     """Who is new on the list with risk, who is off it and what became of them, who moved most."""
-    risks = {client["client"]: client["risk"] for client in listing["clients"]}
+    by_name = listing.by_name
     return {
-        "since": listing["since"] and day(listing["since"]),
-        "new": [{"client": name, "risk": risks[name]} for name in listing["new"]],
-        "off": listing["off"],
-        "moves": listing["moves"],
+        "since": listing.since and day(listing.since),
+        "new": [by_name[name] for name in listing.new],
+        "off": listing.off,
+        "moves": listing.moves,
     }
 
 
-def off_word(one: dict[str, Any]) -> str:
-    return "passed by others" if one["became"] == "open" else one["became"]
+def off_word(one: OffList) -> str:
+    return "passed by others" if one.became == "open" else one.became
 
 
 # ---------------------------------------------------------------- can it be trusted

@@ -6,10 +6,11 @@ ends where people stop reading.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
+from risk.calllist.types import ListedClient
 from risk.data.quarantine import fault_words
 from risk.report import charts
 from risk.report.card import (
@@ -158,26 +159,26 @@ def _head_cells(heads: list[str]) -> str:
     return "".join(f'<th scope="col">{_text(head)}</th>' for head in heads)
 
 
-def _client_row(client: dict[str, Any], found: dict[str, Any]) -> str:
-    risk, band = client["risk"], client["band"]
+def _client_row(client: ListedClient, found: dict[str, Any]) -> str:
+    risk, band = client.risk, client.band
     about = about_words(client)
     about = f'<br><span class="muted small">{_text(about, MOST_NAME)}</span>' if about else ""
     cells = [
-        f'<td class="muted">{client["rank"]}</td>',
-        f'<th scope="row">{_name(client["client"], MOST_NAME)}{about}</th>',
+        f'<td class="muted">{client.rank}</td>',
+        f'<th scope="row">{_name(client.client, MOST_NAME)}{about}</th>',
         f'<td class="risk"><b>{100 * risk:.0f} %</b> <span class="band {band.split()[0]}">{band}'
         f"</span>{_bar(risk, found['average'], band)}</td>",
     ]
     if found["since"]:
         word, split = change_words(client, found["since"])
         cells.append(
-            f'<td class="since">{_text(word)} {_spark(client.get("history") or [])}<br>'
+            f'<td class="since">{_text(word)} {_spark(client.history)}<br>'
             f'<span class="muted small">{_text(split)}</span></td>'
         )
     return f'<tr>{"".join(cells)}<td class="why">{_why(client)}</td></tr>'
 
 
-def _why(client: dict[str, Any]) -> str:
+def _why(client: ListedClient) -> str:
     lines = []
     for up, arrow, look in ((True, "↑", "up"), (False, "↓", "muted")):
         told = "; ".join(_name(sign) for sign in signs(client, up=up))
@@ -197,7 +198,7 @@ def _bar(risk: float, average: float, band: str) -> str:
     )
 
 
-def _spark(past: list[int | None]) -> str:
+def _spark(past: Sequence[int | None]) -> str:
     """The risk at the last snapshots as a line, 0 to 100 %; a gap is a gap."""
     runs: list[list[str]] = [[]]
     for at, risk in enumerate(past, 12 - len(past)):
@@ -227,11 +228,11 @@ def _changes(card: dict[str, Any]) -> str:
             "<h2>What changed</h2>\n<p>This is the first list: from the next one on this says who "
             "is new and who moved.</p>"
         )
-    new = [[_name(one["client"]), _percent(one["risk"])] for one in found["new"]]
-    off = [[_name(one["client"]), _percent(one["risk"]), off_word(one)] for one in found["off"]]
+    new = [[_name(one.client), _percent(one.risk)] for one in found["new"]]
+    off = [[_name(one.client), _percent(one.risk), off_word(one)] for one in found["off"]]
     moves = [
-        [_name(one["client"]), _percent(one["risk"]), signed(one["points"]),
-         *("–" if one[part] is None else signed(one[part]) for part in ("data", "model"))]
+        [_name(one.client), _percent(one.risk), signed(one.points),
+         *("–" if part is None else signed(part) for part in (one.data, one.model))]
         for one in found["moves"]
     ]  # fmt: skip
     tables = [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from risk.calllist.types import ListedClient, Move
 from risk.data.quarantine import fault_words
 from risk.report import charts
 from risk.report.card import (
@@ -88,7 +90,7 @@ def _frame(sheet: Sheet, card: dict[str, Any], number: int, of: int) -> None:
 # ---------------------------------------------------------------- today
 
 
-def _today_sheet(card: dict[str, Any]) -> tuple[Sheet, list[dict[str, Any]]]:
+def _today_sheet(card: dict[str, Any]) -> tuple[Sheet, Sequence[ListedClient]]:
     """(the first page, the clients that found no room on it)."""
     sheet = Sheet()
     sheet.text(MARGIN, 17, "Clients at risk", TEXT, bold=True)
@@ -118,7 +120,7 @@ def _today_sheet(card: dict[str, Any]) -> tuple[Sheet, list[dict[str, Any]]]:
 
 def _legend(card: dict[str, Any]) -> str:
     mean = f"{100 * card['calls']['average']:.0f} %"
-    names = (client["client"] for client in card["calls"]["clients"][:MOST_NAMES])
+    names = (client.client for client in card["calls"]["clients"][:MOST_NAMES])
     boxed = any(NO_GLYPH in showable(name) for name in names)
     return (
         f"Risk is the chance to leave; the mark on each bar is the average client, {mean}. Why: "
@@ -157,8 +159,8 @@ def _list_head(sheet: Sheet, y: float, card: dict[str, Any]) -> float:
 
 
 def _list_rows(
-    sheet: Sheet, y: float, clients: list[dict[str, Any]], floor: float, card: dict[str, Any]
-) -> tuple[float, list[dict[str, Any]]]:
+    sheet: Sheet, y: float, clients: Sequence[ListedClient], floor: float, card: dict[str, Any]
+) -> tuple[float, Sequence[ListedClient]]:
     """(where the next row would begin, the clients for whom there was no room above the floor)."""
     for at, client in enumerate(clients):
         lines = Lines(client, WHY if card["calls"]["since"] else SINCE)
@@ -173,10 +175,10 @@ def _list_rows(
 class Lines:
     """A client's texts, broken to the columns; `high`: of the row, in millimetres."""
 
-    def __init__(self, client: dict[str, Any], why: float) -> None:
+    def __init__(self, client: ListedClient, why: float) -> None:
         wide = WIDTH - MARGIN - why - 3
         self.why = why
-        self.name = broken(client["client"], NAME_WIDE, TEXT, 2, bold=True)
+        self.name = broken(client.client, NAME_WIDE, TEXT, 2, bold=True)
         self.about = about_words(client)
         self.up = broken("; ".join(signs(client, up=True)), wide, SMALL, 3)
         self.down = broken("; ".join(signs(client, up=False)), wide, SMALL, 1)
@@ -185,9 +187,9 @@ class Lines:
 
 
 def _list_row(
-    sheet: Sheet, y: float, client: dict[str, Any], lines: Lines, card: dict[str, Any]
+    sheet: Sheet, y: float, client: ListedClient, lines: Lines, card: dict[str, Any]
 ) -> None:
-    sheet.text(RANK + 4.5, y, str(client["rank"]), SMALL, colour=MUTED, align="right")
+    sheet.text(RANK + 4.5, y, str(client.rank), SMALL, colour=MUTED, align="right")
     for at, line in enumerate(lines.name):
         sheet.text(NAME, y + at * STEP, line, TEXT, bold=True, width=NAME_WIDE + 1)
     if lines.about:
@@ -204,32 +206,32 @@ def _list_row(
         sheet.text(lines.why + 3, y + at * STEP, line, SMALL, colour=INK if up else MUTED)
 
 
-def _risk_cell(sheet: Sheet, y: float, client: dict[str, Any], average: float) -> None:
+def _risk_cell(sheet: Sheet, y: float, client: ListedClient, average: float) -> None:
     """The risk in whole percent, its band as a word, a bar with the average client's mark."""
-    risk = f"{100 * client['risk']:.0f} %"
+    risk = f"{100 * client.risk:.0f} %"
     sheet.text(RISK, y, risk, TEXT + 0.5, bold=True)
-    fill, ink = BANDS[client["band"]]
+    fill, ink = BANDS[client.band]
     x = RISK + max(width_of(risk, TEXT + 0.5, True) + 1, 10)
-    wide = width_of(client["band"], 5.6, True) + 2
+    wide = width_of(client.band, 5.6, True) + 2
     sheet.box(x, y - 2.3, wide, 3.0, fill)
-    sheet.text(x + 1, y - 0.15, client["band"], 5.6, bold=True, colour=ink)
+    sheet.text(x + 1, y - 0.15, client.band, 5.6, bold=True, colour=ink)
     sheet.box(RISK, y + 1.8, RISK_WIDE, 1.0, GREY)
-    dark = RED if client["band"] == "high" else MUTED
-    sheet.box(RISK, y + 1.8, RISK_WIDE * client["risk"], 1.0, dark)
+    dark = RED if client.band == "high" else MUTED
+    sheet.box(RISK, y + 1.8, RISK_WIDE * client.risk, 1.0, dark)
     sheet.box(RISK + RISK_WIDE * average - 0.15, y + 1.3, 0.3, 2.0, INK)
 
 
-def _since_cell(sheet: Sheet, y: float, client: dict[str, Any], since: str | None) -> None:
+def _since_cell(sheet: Sheet, y: float, client: ListedClient, since: str | None) -> None:
     """The change, its two parts, and the risk at the last snapshots as a line."""
     word, split = change_words(client, since)
     sheet.text(SINCE, y, word, TEXT, bold=word not in ("", "steady"))
     sheet.text(SINCE, y + STEP, split, 5.8, colour=MUTED, width=SINCE_WIDE)
-    past = client.get("history") or []
+    past = client.history
     if len(past) > 1:
         _spark(sheet, SINCE + 10, y, past)
 
 
-def _spark(sheet: Sheet, x: float, y: float, past: list[int | None]) -> None:
+def _spark(sheet: Sheet, x: float, y: float, past: Sequence[int | None]) -> None:
     """Steps from left to right on one scale for all, 0 to 100 %; a gap is a gap."""
     wide, high = SINCE_WIDE - 11, 2.6
     step = wide / 11
@@ -257,9 +259,9 @@ def _changes(sheet: Sheet, y: float, found: dict[str, Any]) -> float:
         return y + 14
     sheet.text(MARGIN, y + 5, f"What changed since {found['since']}", 11, bold=True)
     wide = (INNER - 12) / 3
-    new = [(one["client"], f"{100 * one['risk']:.0f} %") for one in found["new"]]
-    off = [(one["client"], f"{100 * one['risk']:.0f} %, {off_word(one)}") for one in found["off"]]
-    moves = [(one["client"], _move_words(one)) for one in found["moves"]]
+    new = [(one.client, f"{100 * one.risk:.0f} %") for one in found["new"]]
+    off = [(one.client, f"{100 * one.risk:.0f} %, {off_word(one)}") for one in found["off"]]
+    moves = [(one.client, _move_words(one)) for one in found["moves"]]
     tables = (
         (f"{len(new):,} new on the list", "risk", new),
         (f"{len(off):,} off the list", "risk then, now", off),
@@ -270,11 +272,11 @@ def _changes(sheet: Sheet, y: float, found: dict[str, Any]) -> float:
     return y + CHANGES_HIGH
 
 
-def _move_words(one: dict[str, Any]) -> str:
+def _move_words(one: Move) -> str:
     split = ""
-    if one["data"] is not None:
-        split = f" ({signed(one['data'])}, {signed(one['model'])})"
-    return f"{100 * one['risk']:.0f} %  {signed(one['points'])}{split}"
+    if one.data is not None and one.model is not None:
+        split = f" ({signed(one.data)}, {signed(one.model)})"
+    return f"{100 * one.risk:.0f} %  {signed(one.points)}{split}"
 
 
 def _change_table(

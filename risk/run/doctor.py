@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from risk.calllist.changes import ADDED
 from risk.calllist.heldout import held_out_risks
-from risk.calllist.ranking import client_list, csv_of, read_list
+from risk.calllist.ranking import client_list
+from risk.calllist.types import read_list
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
 from risk.data.snapshot import read_snapshot, refuse_other_features
@@ -252,11 +252,11 @@ def listed_clients(config: Config) -> str:
     if version is None or not (config.clients_json.exists() or config.clients_csv.exists()):
         return NOT_YET
     listing = read_list(config)
-    if not {"clients", "model_version", "data_version"} <= listing.keys():
+    if listing is None:
         raise PipelineError(f"{config.shown(config.clients_json)} is damaged; run reporting.py")
     if (
         not config.clients_csv.exists()
-        or config.clients_csv.read_bytes() != csv_of(listing).encode()
+        or config.clients_csv.read_bytes() != listing.to_csv().encode()
     ):
         raise PipelineError("they are not the same list; run reporting.py")
     deployed = read_deployed(config)
@@ -264,13 +264,11 @@ def listed_clients(config: Config) -> str:
     snapshot = read_snapshot(config)
     held_out = held_out_risks(config, snapshot, deployed.manifest)
     again = client_list(config, snapshot, deployed, held_out)
-    told = [{k: v for k, v in c.items() if k not in ADDED} for c in listing["clients"]]
-    shown = {**listing, "clients": told}
-    if any(shown[key] != again[key] for key in ("model_version", "data_version", "clients")):
+    if listing.ranked() != again.ranked():
         raise PipelineError(
             "not the list of the deployed model on the present rows; run reporting.py"
         )
-    return f"{len(listing['clients'])} clients"
+    return f"{len(listing.clients)} clients"
 
 
 def _picture(config: Config) -> str:

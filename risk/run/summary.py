@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 
-from risk.calllist.ranking import read_list
+from risk.calllist.types import read_list
 from risk.config import HOME, Config, Outcome, default_config_path
 
 SHOWN_CLIENTS = 5
@@ -37,9 +37,11 @@ def summary(config: Config, outcome: Outcome, score: str, releases: str) -> str:
 def first_clients(config: Config) -> list[str]:
     """The first ones on the call list, or why nobody is on it."""
     listing = read_list(config)
-    clients = [c for c in listing.get("clients", []) if c.get("call")][:SHOWN_CLIENTS]
-    return [f"{c['rank']:>3}  {c['risk']:4.0%}  {c['client']}" for c in clients] or [
-        f"nobody: {listing.get('cut', {}).get('how', 'there is no list yet')}"
+    if listing is None:
+        return ["nobody: there is no list yet"]
+    first = listing.called[:SHOWN_CLIENTS]
+    return [f"{c.rank:>3}  {c.risk:4.0%}  {c.client}" for c in first] or [
+        f"nobody: {listing.cut.how}"
     ]
 
 

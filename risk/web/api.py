@@ -10,15 +10,14 @@ import contextlib
 import json
 import math
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from flask import Request, Response, request
 
-from risk import __version__
-from risk.calllist.ranking import csv_of
+from risk.calllist.types import ListedClient
 from risk.config import HOME, PipelineError
 from risk.data.holdout import TestRows, test_files
 from risk.data.schema import Rule, parse_number
@@ -154,34 +153,32 @@ class Api:
         refuse_unknown_names(request.args, CLIENT_FILTERS)
         wanted, as_csv = ClientFilter.of(request.args), _wants_csv(request)
         listing = self.context.call_list()
-        _refuse_absent(request.args, listing.get("shown", []))
-        matching = [c for c in listing["clients"] if wanted.keeps(c)][: wanted.top]
+        _refuse_absent(request.args, listing.shown)
+        matching = [c for c in listing.clients if wanted.keeps(c)][: wanted.top]
         first = (wanted.page - 1) * wanted.per_page
         shown = matching[first : first + wanted.per_page]
-        version = listing["model_version"]
+        version, about = listing.model_version, listing.about()
         if as_csv:
             paged = {"page", "per_page"} & set(request.args)
-            text = csv_of({**listing, "clients": shown if paged else matching})
+            text = replace(listing, clients=tuple(shown if paged else matching)).to_csv()
             response = Response(text, mimetype="text/csv")
             response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.csv"
             return name_version(response, version)
         return _answer(
             version,
             {
-                **{key: listing.get(key) for key in LIST_FACTS},
+                **{key: about[key] for key in LIST_FACTS},
                 "total": len(matching),
                 "page": wanted.page,
                 "pages": -(-len(matching) // wanted.per_page),
                 "shown": len(shown),
-                "clients": shown,
+                "clients": [listing.client_json(client) for client in shown],
             },
         )
 
     def health(self) -> Response:
         try:
-            return _answer(
-                self.context.deployed().version, {"status": "ok", "version": __version__}
-            )
+            return _answer(self.context.deployed().version, {"status": "ok"})
         except (PipelineError, OSError):
             # Asked without a token: nothing of the machine's paths in here.
             what = "no deployment" if current_version(self.config) is None else "damaged deployment"
@@ -191,7 +188,7 @@ class Api:
                 f"there is no usable model: {what}",
                 "run fullprocess.py, or diagnostics.py --doctor",
             )
-            return problem_answer(problem, status=what, model_version=None, version=__version__)
+            return problem_answer(problem, status=what, model_version=None)
 
     def metrics(self) -> Response:
         found, version = self._measured(), None
@@ -217,7 +214,7 @@ class Api:
             age = _seconds(utc_now()) - self.config.heartbeat.stat().st_mtime
             found["risk_last_good_run_age_seconds"] = round(max(age, 0.0), 1)
         with contextlib.suppress(PipelineError):
-            found["risk_clients_listed"] = len(self.context.call_list()["clients"])
+            found["risk_clients_listed"] = len(self.context.call_list().clients)
         return found
 
     def openapi(self) -> Response:
@@ -268,17 +265,17 @@ class ClientFilter:
             owner=given.get("owner"),
         )
 
-    def keeps(self, client: dict[str, Any]) -> bool:
-        value = client.get("value")
+    def keeps(self, client: ListedClient) -> bool:
+        value = client.value
         return (
-            (self.least_risk is None or client["risk"] >= self.least_risk)
+            (self.least_risk is None or client.risk >= self.least_risk)
             and (self.least_value is None or (value is not None and value >= self.least_value))
-            and (self.owner is None or (client.get("owner") or "") == self.owner)
-            and self.part in str(client["client"]).casefold()
+            and (self.owner is None or (client.owner or "") == self.owner)
+            and self.part in client.client.casefold()
         )
 
 
-def _refuse_absent(given: Mapping[str, str], shown: list[str]) -> None:
+def _refuse_absent(given: Mapping[str, str], shown: Sequence[str]) -> None:
     """Problem 400 for a filter by what the list does not hold: it would find nobody, ever."""
     for name, part in (("owner", "owner"), ("min_value", "value")):
         if name in given and part not in shown:

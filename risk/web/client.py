@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.calllist.explain import known_names, nearest, rows_of_client
-from risk.calllist.policy import UNKNOWN
+from risk.calllist.types import UNKNOWN, CallList, ListedClient
 from risk.config import PipelineError
 from risk.model.logistic import expit
 from risk.model.model import Model, Rows
@@ -32,7 +32,7 @@ from risk.web.svg import (
     risk_chart,
 )
 from risk.web.today import CONTACTS, Fact, contact_when, state_of
-from risk.words import day, moved, signed, split, stamp, whole
+from risk.words import day, signed, stamp, whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,7 +41,6 @@ BAR_WIDTH, SPLIT_WIDTH = 200, 400
 ALIKE, LEAST_ALIKE = 0.1, 30  # of risks that close, so many outcomes back "clients like this"
 MOST_SCORINGS, MOST_CALLS = 60, 8
 LEFT_WORDS = {None: "not known yet", 0: "stayed: a false alarm", 1: "left, as was feared"}
-Client = dict[str, Any]
 
 
 def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
@@ -57,10 +56,10 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     return {
         "name": name,
         "client": listed,
-        "percent": whole(listed["risk"]) if listed else None,
+        "percent": whole(listed.risk) if listed else None,
         "heading": _heading(listed, rows, context.config.columns.target, context.outcomes()),
         "basis_words": _basis(listed, signs.average, context.outcomes()),
-        "crumb": _crumb(listed, len(listing["clients"])),
+        "crumb": _crumb(listed, len(listing.clients)),
         "data_date": data_date(listing),
         "data_age": data_age(listing, context.now),
         "facts": _facts(listed, listing, signs, today) if listed else [],
@@ -95,7 +94,7 @@ def _last_row(model: Model, rows: pl.DataFrame | None) -> Rows | None:
 def _near(context: PageContext, name: str) -> tuple[tuple[str, str], ...]:
     """The three nearest names with their addresses."""
     held = context.rows()
-    known = known_names(*held) if held else [c["client"] for c in context.clients()]
+    known = known_names(*held) if held else [c.client for c in context.clients()]
     return tuple((one, context.client_address(one)) for one in nearest(known, name))
 
 
@@ -128,29 +127,29 @@ def _like(risk: float, outcomes: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _heading(
-    listed: Client | None, rows: pl.DataFrame | None, target: str, outcomes: dict[str, Any]
+    listed: ListedClient | None, rows: pl.DataFrame | None, target: str, outcomes: dict[str, Any]
 ) -> str:
     """The words after the client's name: what is to be expected of it, or what came of it."""
     if listed is None:
         left = rows is not None and rows[target].tail(1).to_list() == [1]
         return "has left" if left else "is not on the list"
-    if listed["band"] == UNKNOWN:
+    if listed.band == UNKNOWN:
         return "not enough data for a risk"
-    found = _like(listed["risk"], outcomes)
+    found = _like(listed.risk, outcomes)
     if found:
         return f"of 100 clients like this, {whole(found['left'])} left"
-    return f"risk {whole(listed['risk'])} %, estimated"
+    return f"risk {whole(listed.risk)} %, estimated"
 
 
-def _basis(listed: Client | None, average: int, outcomes: dict[str, Any]) -> str:
+def _basis(listed: ListedClient | None, average: int, outcomes: dict[str, Any]) -> str:
     """What the heading rests on."""
     if listed is None:
         return "The list holds clients whose outcome is open."
-    if listed["band"] == UNKNOWN:
-        return f"{(listed.get('notes') or ['No reason is given'])[0]}."
-    times = listed["risk"] / (average / 100) if average else 0.0
+    if listed.band == UNKNOWN:
+        return f"{(listed.notes or ('No reason is given',))[0]}."
+    times = listed.risk / (average / 100) if average else 0.0
     told = f"{times:.1f} times the average client’s {average} %. " if times else ""
-    found = _like(listed["risk"], outcomes)
+    found = _like(listed.risk, outcomes)
     if not found:
         fewer = f"fewer than {LEAST_ALIKE} clients like this have a known outcome"
         return f"{told}By the model alone: {fewer}."
@@ -161,21 +160,21 @@ def _basis(listed: Client | None, average: int, outcomes: dict[str, Any]) -> str
     )
 
 
-def _crumb(listed: Client | None, clients: int) -> str:
+def _crumb(listed: ListedClient | None, clients: int) -> str:
     if listed is None:
         return "not on the list"
-    owner = listed.get("owner")
-    return f"rank {listed['rank']:,} of {clients:,}" + (f", {owner}" if owner else "")
+    owner = f", {listed.owner}" if listed.owner else ""
+    return f"rank {listed.rank:,} of {clients:,}{owner}"
 
 
-def _facts(listed: Client, listing: dict[str, Any], signs: Signs, today: date) -> list[Fact]:
+def _facts(listed: ListedClient, listing: CallList, signs: Signs, today: date) -> list[Fact]:
     """The four numbers on top."""
-    change, contact = listed.get("change"), listed.get("contact") or {}
-    since = f"Since {day(listing['since'], today)}" if listing.get("since") else "Change"
-    why = "the first snapshot" if not listing.get("since") else "not on the list then"
+    change, contact = listed.change, listed.contact
+    since = f"Since {day(listing.since, today)}" if listing.since else "Change"
+    why = "the first snapshot" if not listing.since else "not on the list then"
     found = [
-        Fact("Rank", f"{listed['rank']:,}", "on the call list" if listed["call"] else "not called"),
-        Fact(since, moved(change) or "first seen", split(change) or why),
+        Fact("Rank", f"{listed.rank:,}", "on the call list" if listed.call else "not called"),
+        Fact(since, change.words if change else "first seen", change.split if change else why),
     ]
     strongest = next((sign for sign in signs.lines if sign.points > 0), None)
     if strongest:
@@ -221,12 +220,12 @@ class Signs:
     whole: bool
 
 
-def _signs_of(model: Model, row: Rows | None, listed: Client | None) -> Signs:
+def _signs_of(model: Model, row: Rows | None, listed: ListedClient | None) -> Signs:
     """Every part of the newest row's risk; those that the list has where the row cannot be had."""
     base = 100 * float(expit(np.array([model.intercept]))[0])
     if row is None:
-        found = (listed or {}).get("reasons", [])
-        lines = [Sign(*_cut(reason["text"]), None, reason["points"]) for reason in found]
+        found = listed.reasons if listed else ()
+        lines = [Sign(*_cut(reason.text), None, reason.points) for reason in found]
         amounts = diverging_bars([line.points for line in lines], BAR_WIDTH)
         return Signs(round(base), base, lines, 0.0, None, amounts, whole=False)
     groups, shares, risk = points(model, row)
@@ -236,7 +235,7 @@ def _signs_of(model: Model, row: Rows | None, listed: Client | None) -> Signs:
         for group, share in zip(groups, shares[0], strict=True)
     ]
     lines.sort(key=lambda line: -line.points)
-    total = 100 * (listed["risk"] if listed else float(risk[0]))
+    total = 100 * (listed.risk if listed else float(risk[0]))
     rest = round(total - 100 * float(risk[0]), 1)
     amounts = diverging_bars([*(line.points for line in lines), rest], BAR_WIDTH)
     return Signs(round(base), base, lines, rest, total, amounts, whole=True)
@@ -308,14 +307,16 @@ class Move:
     words: str
 
 
-def _move_of(listed: Client | None, listing: dict[str, Any], today: date) -> Move | None:
+def _move_of(listed: ListedClient | None, listing: CallList, today: date) -> Move | None:
     """How the last move splits; None where there was none, or its parts are not known."""
-    change = (listed or {}).get("change")
-    if not listed or not change or change.get("data") is None or change.get("model") is None:
+    change = listed.change if listed else None
+    if not listed or not listing.since or not change:
         return None
-    now = whole(listed["risk"])
-    then = now - change["points"]
-    middle = then + change["model"]
+    if change.data is None or change.model is None:
+        return None
+    now = whole(listed.risk)
+    then = now - change.points
+    middle = then + change.model
     low, high = min(then, middle, now), max(then, middle, now)
     scale = SPLIT_WIDTH / max(high - low, 10)
 
@@ -327,14 +328,14 @@ def _move_of(listed: Client | None, listing: dict[str, Any], today: date) -> Mov
         return name, signed(amount), x(left), round(abs(end - start) * scale, 1)
 
     parts = (
-        bar("new model", change["model"], then, middle),
-        bar("your data", change["data"], middle, now),
+        bar("new model", change.model, then, middle),
+        bar("your data", change.data, middle, now),
     )
     told = (
-        f"From {then} % on {day(listing['since'], today)} to {now} %. The new model’s part is what "
+        f"From {then} % on {day(listing.since, today)} to {now} %. The new model’s part is what "
         "it says of the same row beside the old one; the rest came with the new row."
     )
-    return Move(then, now, day(listing["since"], today), parts, (x(then), x(now)), told)
+    return Move(then, now, day(listing.since, today), parts, (x(then), x(now)), told)
 
 
 # ---------------------------------------------------------------- calls and notes

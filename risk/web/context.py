@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from risk.calllist.types import CallList, ListedClient, load_list
 from risk.config import Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.snapshot import Snapshot, read_snapshot
 from risk.files import read_json, read_optional_json
-from risk.record.contacts import contact_json, newest_contacts
+from risk.record.contacts import newest_contacts
 from risk.releases import current_version
 from risk.run.journal import LATE_MINUTES, trouble
 from risk.web import notices
@@ -69,13 +71,11 @@ class PageContext:
             "release", deployed_key(self.config), lambda: load_deployed(self.config)
         )
 
-    def call_list(self) -> dict[str, Any]:
+    def call_list(self) -> CallList:
         """The list as reporting.py wrote it; PipelineError where it is absent or damaged."""
-        path = self.config.clients_json
-        make = lambda: stage_file(path, "reporting.py", "clients", "model_version")  # noqa: E731
-        return self.made("list", path, make)
+        return self.made("list", self.config.clients_json, lambda: load_list(self.config))
 
-    def listing(self) -> dict[str, Any]:
+    def listing(self) -> CallList:
         """The same for a page; ShowInstead where there is none to show, with the reason."""
         try:
             return self.call_list()
@@ -105,15 +105,15 @@ class PageContext:
         """What came of earlier lists, {} where nothing is known."""
         return self.file(self.config.outcomes)
 
-    def clients(self) -> list[dict[str, Any]]:
+    def clients(self) -> tuple[ListedClient, ...]:
         """The clients of the list with their contact state as it is now."""
         listing = self.listing()
         key = (listing, file_stamp(self.config.score_history), self.now.date())
-        return self._cached("clients", key, lambda: _with_contacts(self.config, listing["clients"]))
+        return self._cached("clients", key, lambda: _with_contacts(self.config, listing.clients))
 
-    def client(self, name: str) -> dict[str, Any] | None:
+    def client(self, name: str) -> ListedClient | None:
         """The client of this name on the list, None where it is not there."""
-        return next((c for c in self.clients() if c["client"] == name), None)
+        return next((c for c in self.clients() if c.client == name), None)
 
     @staticmethod
     def client_address(name: str) -> str:
@@ -132,7 +132,7 @@ class PageContext:
     def top(self) -> int:
         """The upper end of the scale that all curves of the list share, in percent."""
         listing = self.listing()
-        made = lambda: top_of([c.get("history") or [] for c in listing["clients"]])  # noqa: E731
+        made = lambda: top_of([c.history for c in listing.clients])  # noqa: E731
         return self._cached("top", listing, made)
 
     def snapshot_days(self) -> list[date]:
@@ -211,25 +211,24 @@ def _damaged(config: Config, error: PipelineError) -> Notice:
     return notices.damaged(what, f"Or: {hint}." if hint else "")
 
 
-def _with_contacts(config: Config, clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_contacts(config: Config, clients: tuple[ListedClient, ...]) -> tuple[ListedClient, ...]:
     """The clients with their contact state of now; as the list has it where notes are damaged."""
     try:
         now = newest_contacts(config)
     except PipelineError:
         return clients
-    return [
-        {**client, "contact": contact_json(now.get(client["client"]))}
-        if client.get("contact") or client["client"] in now
+    return tuple(
+        replace(client, contact=now.get(client.client))
+        if client.contact or client.client in now
         else client
         for client in clients
-    ]
+    )
 
 
-def data_date(listing: dict[str, Any]) -> str:
+def data_date(listing: CallList) -> str:
     """The day of the newest row on the list; of undated rows the time of scoring."""
-    dated = listing.get("data_date")
-    return day(dated) if dated else stamp(listing["scored_at"])
+    return day(listing.data_date) if listing.data_date else stamp(listing.scored_at)
 
 
-def data_age(listing: dict[str, Any], now: datetime) -> str:
-    return age(listing.get("data_date") or listing["scored_at"], now)
+def data_age(listing: CallList, now: datetime) -> str:
+    return age(listing.data_date or listing.scored_at, now)

@@ -21,8 +21,6 @@ from risk.drift.monitor import DriftRow
 from risk.drift.state import DriftEvaluation, last_evaluation
 from risk.run import runlog
 from risk.run.journal import last_failure, running
-from risk.run.packages import Packages, last_packages
-from risk.script import StageTime, stage_times
 from risk.web import notices
 from risk.web.context import PageContext, data_date
 from risk.web.decisions import held
@@ -55,8 +53,8 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         "week": week(_run_log(config), now),
         "failure": _failure(last_failure(marker), now),
         **found,
-        "times": times(stage_times(config)),
-        "versions": versions(last_packages(config), now),
+        "times": times(context.file(config.timings)),
+        "versions": versions(context.file(config.packages), now),
         "disk": _disk(config.state_folder),
         "sent": _sent(context),
         "tail": _tail(config.log_folder / "fullprocess.log"),
@@ -377,11 +375,12 @@ class StageTimes:
     words: str
 
 
-def times(found: Mapping[str, StageTime]) -> list[StageTimes]:
+def times(found: dict[str, Any]) -> list[StageTimes]:
     """The stages in the order of a run; those without a time are left out."""
-    known = []
-    for stage in (name for name in STAGES if name in found):
-        last, past = found[stage]["seconds"], found[stage]["recent"]
+    recent, known = found.get("recent") or {}, []
+    for stage in (name for name in STAGES if isinstance(found.get(name), dict)):
+        last = found[stage]["seconds"]
+        past = recent.get(stage) or [last]
         words = f"{counted(len(past), 'run')}, up to {_seconds(max(past))}"
         known.append(StageTimes(stage.capitalize(), _seconds(last), seconds_curve(past), words))
     return known
@@ -400,10 +399,10 @@ class Versions:
     when: str
 
 
-def versions(found: Packages, now: datetime) -> Versions:
+def versions(found: dict[str, Any], now: datetime) -> Versions:
     """The installed versions, and which newer ones are out as far as that was looked up."""
-    newer = {one["package"]: one["latest"] for one in found["outdated"]}
-    known, when = found["status"] == "known", found["measured_at"]
+    newer = {one["package"]: one["latest"] for one in found.get("outdated", [])}
+    known, when = found.get("status") == "known", found.get("measured_at")
     lines = [("Python", platform.python_version(), "")]
     for name in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -415,7 +414,7 @@ def versions(found: Packages, now: datetime) -> Versions:
         enumerated(sorted(name for name in newer if name not in shown)),
         f"Looked up {age(when, now)}."
         if when and known
-        else f"Newer versions are not known: {found['reason']}.",
+        else f"Newer versions are not known: {found.get('reason') or 'never looked up'}.",
     )
 
 

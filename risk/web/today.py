@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from statistics import median
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from risk.calllist.policy import HIGH, LOW, RAISED_BAND, UNKNOWN
-from risk.calllist.ranking import csv_of
+from risk.calllist.types import (
+    HIGH,
+    LOW,
+    RAISED_BAND,
+    UNKNOWN,
+    CallList,
+    ListedClient,
+    Move,
+)
+from risk.record.contacts import Contact
 from risk.releases import current_version
 from risk.web import notices
 from risk.web.context import PageContext, data_age, data_date
@@ -27,9 +35,7 @@ from risk.words import (
     counted,
     day,
     enumerated,
-    moved,
     signed,
-    split,
     whole,
 )
 
@@ -40,8 +46,6 @@ CONTACTS = (OPEN, "contacted", "snoozed", "not at risk", "left")
 SORTS = ("rank", "client", "change", "contact", "value")
 NAMES = ("q", "band", "owner", "contact", "sort", "page", "rows")
 BECAME = {"left": "left", "stayed": "stayed", "gone": "in no file"}
-Client = dict[str, Any]
-Listing = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,10 @@ def _asked(args: Mapping[str, str]) -> Query:
     return found
 
 
-def query_of(args: Mapping[str, str], listing: Listing) -> Query:
+def query_of(args: Mapping[str, str], listing: CallList) -> Query:
     """The same; where nobody is on the call list, everybody is shown unless a band is asked for."""
     query = _asked(args)
-    return query if args.get("band") or _called(listing) else replace(query, band=ALL)
+    return query if args.get("band") or listing.called else replace(query, band=ALL)
 
 
 def _whole(name: str, text: str) -> int:
@@ -109,12 +113,12 @@ def _bad(name: str, value: str, hint: str) -> Problem:
     return Problem(400, "bad_parameter", f"{name} is {printable(value)!r}", hint)
 
 
-def state_of(client: Client) -> str:
+def state_of(client: ListedClient) -> str:
     """Whether somebody has called: the contact's state, `open` without one."""
-    return (client.get("contact") or {}).get("state") or OPEN
+    return client.contact.state if client.contact else OPEN
 
 
-def _chosen(clients: list[Client], query: Query) -> list[Client]:
+def _chosen(clients: Sequence[ListedClient], query: Query) -> list[ListedClient]:
     """The clients that the query asks for, in its order."""
     part = query.q.casefold()
     owner = "" if query.owner == NOBODY else query.owner
@@ -122,25 +126,25 @@ def _chosen(clients: list[Client], query: Query) -> list[Client]:
         client
         for client in clients
         if _in_band(client, query.band)
-        and (not query.owner or (client.get("owner") or "") == owner)
+        and (not query.owner or (client.owner or "") == owner)
         and (not query.contact or state_of(client) == query.contact)
-        and (not part or part in str(client["client"]).casefold())
+        and (not part or part in client.client.casefold())
     ]
     return _sorted(found, query.sort)
 
 
-def _in_band(client: Client, band: str) -> bool:
-    return bool(band == ALL or (client["call"] if band == CALL else client["band"] == band))
+def _in_band(client: ListedClient, band: str) -> bool:
+    return bool(band == ALL or (client.call if band == CALL else client.band == band))
 
 
-def _sorted(clients: list[Client], sort: str) -> list[Client]:
+def _sorted(clients: Sequence[ListedClient], sort: str) -> list[ListedClient]:
     """By what the column shows; a rise before a fall, no value at the end, equals by rank."""
     keys = {
-        "rank": lambda c: c["rank"],
-        "client": lambda c: str(c["client"]).casefold(),
-        "change": lambda c: -_or_least((c.get("change") or {}).get("points")),
+        "rank": lambda c: c.rank,
+        "client": lambda c: c.client.casefold(),
+        "change": lambda c: -_or_least(c.change.points if c.change else None),
         "contact": lambda c: CONTACTS.index(state_of(c)) if state_of(c) in CONTACTS else 9,
-        "value": lambda c: -_or_least(c.get("value")),
+        "value": lambda c: -_or_least(c.value),
     }
     name = sort.removeprefix("-")
     return sorted(clients, key=keys[name], reverse=sort.startswith("-"))
@@ -174,7 +178,7 @@ class Row:
     up: list[tuple[str, str]]
     down: list[tuple[str, str]]
     note: str
-    history: list[int | None]
+    history: tuple[int | None, ...]
     spark: str
     spark_words: str
     contact: str
@@ -232,20 +236,21 @@ class Today:
     changed: Changed | None
 
 
-def today_of(listing: Listing, clients: list[Client], query: Query, today: date, top: int) -> Today:
+def today_of(
+    listing: CallList, clients: Sequence[ListedClient], query: Query, today: date, top: int
+) -> Today:
     """What to show of the list. clients: its clients with their contacts of now."""
     found = _chosen(clients, query)
     pages = max(-(-len(found) // query.rows), 1)
     page = min(query.page, pages)
     first = (page - 1) * query.rows
-    new = frozenset(listing.get("new") or ())
-    average, number = listing.get("average_risk"), _called(listing)
+    new = frozenset(listing.new)
     return Today(
         heading=_heading(listing, clients),
-        title=f"{counted(number, 'client')} to call, data of {data_date(listing)}",
+        title=f"{counted(len(listing.called), 'client')} to call, data of {data_date(listing)}",
         data_date=data_date(listing),
-        model=listing["model_version"],
-        average=None if average is None else whole(average),
+        model=listing.model_version,
+        average=whole(listing.average_risk),
         since=_since(listing, today),
         facts=_facts(listing, clients, today),
         query=query,
@@ -264,7 +269,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     listing, clients = context.listing(), context.clients()
     query = query_of(args, listing)
     if not clients:
-        raise ShowInstead(notices.nothing_to_score(listing["note"]))
+        raise ShowInstead(notices.nothing_to_score(listing.note))
     shown = today_of(listing, clients, query, context.now.date(), context.top())
     return {
         **vars(shown),
@@ -277,61 +282,54 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _called(listing: Listing) -> int:
-    cut = listing.get("cut") or {}
-    return cut.get("called", sum(client["call"] for client in listing["clients"]))
-
-
-def _heading(listing: Listing, clients: list[Client]) -> str:
+def _heading(listing: CallList, clients: Sequence[ListedClient]) -> str:
     """The page's answer in one sentence."""
-    number = _called(listing)
+    number = len(listing.called)
     if not number:
-        return f"Nobody to call: {(listing.get('cut') or {}).get('how', 'the list is empty')}"
-    still = sum(1 for client in clients if client["call"] and state_of(client) == OPEN)
+        return f"Nobody to call: {listing.cut.how}"
+    still = sum(1 for client in clients if client.call and state_of(client) == OPEN)
     told = f", {still:,} of them not yet called" if still < number else ""
     return f"{number:,} of {counted(len(clients), 'client')} to call{told}"
 
 
-def _since(listing: Listing, today: date) -> str:
+def _since(listing: CallList, today: date) -> str:
     """The day of the snapshot that changes are against, "" for a first one."""
-    return day(listing["since"], today) if listing.get("since") else ""
+    return day(listing.since, today) if listing.since else ""
 
 
-def _facts(listing: Listing, clients: list[Client], today: date) -> list[Fact]:
+def _facts(listing: CallList, clients: Sequence[ListedClient], today: date) -> list[Fact]:
     """The four numbers on top of the page."""
-    then, bands = _since(listing, today), listing.get("bands") or {}
-    average = listing.get("average_risk")
-    spread = enumerated([f"{bands[b]:,} {b}" for b in (RAISED_BAND, LOW, UNKNOWN) if bands.get(b)])
+    then, bands = _since(listing, today), listing.bands
+    spread = enumerated([f"{bands[b]:,} {b}" for b in (RAISED_BAND, LOW, UNKNOWN) if bands[b]])
     return [
-        Fact("On the list", f"{_called(listing):,}", _called_note(listing, clients)),
+        Fact("On the list", f"{len(listing.called):,}", _called_note(listing, clients)),
         *_changes(listing, then),
         Fact(
             "Average client’s risk",
-            "unknown" if average is None else f"{whole(average)} %",
+            f"{whole(listing.average_risk)} %",
             f"beside the list {spread}" if spread else "",
         ),
     ]
 
 
-def _called_note(listing: Listing, clients: list[Client]) -> str:
-    on_list = [state_of(client) for client in clients if client["call"]]
+def _called_note(listing: CallList, clients: Sequence[ListedClient]) -> str:
+    on_list = [state_of(client) for client in clients if client.call]
     told = [f"{on_list.count(s):,} {s}" for s in CONTACTS if on_list.count(s)]
-    capacity = (listing.get("cut") or {}).get("capacity")
-    limit = f"capacity {capacity:,}" if capacity else ""
+    limit = f"capacity {listing.cut.capacity:,}" if listing.cut.capacity else ""
     return "; ".join(filter(None, [", ".join(told), limit]))
 
 
-def _changes(listing: Listing, then: str) -> list[Fact]:
+def _changes(listing: CallList, then: str) -> list[Fact]:
     """New on the list and off it, or why that is not known yet."""
     if not then:
         first = "the first snapshot: changes appear from the second on"
         return [Fact("New on the list", "–", first), Fact("Left", "–", "known from the second on")]
-    off = [one["became"] for one in listing.get("off") or ()]
+    off = [one.became for one in listing.off]
     words = {"open": "passed by others", "stayed": "stayed", "gone": "in no file any more"}
     rest = enumerated([f"{off.count(k):,} {w}" for k, w in words.items() if off.count(k)])
     gone = counted(len(off), "client")
     return [
-        Fact(f"New since {then}", f"{len(listing.get('new') or ()):,}", f"{gone} off the list"),
+        Fact(f"New since {then}", f"{len(listing.new):,}", f"{gone} off the list"),
         Fact(
             f"Left since {then}",
             f"{off.count('left'):,}",
@@ -340,36 +338,32 @@ def _changes(listing: Listing, then: str) -> list[Fact]:
     ]
 
 
-def _row(client: Client, new: frozenset[str], top: int, today: date) -> Row:
+def _row(client: ListedClient, new: frozenset[str], top: int, today: date) -> Row:
     """The client's line in the table."""
-    reasons = client.get("reasons", [])
-    change, contact = client.get("change"), client.get("contact") or {}
-    history = client.get("history") or []
     return Row(
-        rank=client["rank"],
-        client=str(client["client"]),
+        rank=client.rank,
+        client=client.client,
         about=_about(client),
-        percent=whole(client["risk"]),
-        band=client["band"],
-        move=moved(change),
-        split=split(change),
-        new=client["client"] in new,
-        up=[_worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] > 0],
-        down=[_worded(r["text"], at) for at, r in enumerate(reasons) if r["points"] < 0],
-        note="" if reasons and client["band"] != UNKNOWN else (client.get("notes") or [""])[0],
-        history=history,
-        spark=spark_path(history, top),
-        spark_words=_curve_words(history),
+        percent=whole(client.risk),
+        band=client.band,
+        move=client.change.words if client.change else "",
+        split=client.change.split if client.change else "",
+        new=client.client in new,
+        up=[_worded(r.text, at) for at, r in enumerate(client.reasons) if r.points > 0],
+        down=[_worded(r.text, at) for at, r in enumerate(client.reasons) if r.points < 0],
+        note="" if client.reasons and client.band != UNKNOWN else (client.notes or ("",))[0],
+        history=client.history,
+        spark=spark_path(client.history, top),
+        spark_words=_curve_words(client.history),
         contact=state_of(client),
-        contact_when=contact_when(contact, today),
+        contact_when=contact_when(client.contact, today),
     )
 
 
-def _about(client: Client) -> str:
+def _about(client: ListedClient) -> str:
     """Who looks after the client and what it is worth, where that is known."""
-    value = client.get("value")
-    worth = f"{value:,.0f}" if value is not None else ""
-    return ", ".join(filter(None, [client.get("owner"), worth]))
+    worth = f"{client.value:,.0f}" if client.value is not None else ""
+    return ", ".join(filter(None, [client.owner, worth]))
 
 
 def _worded(reason: str, at: int = 0) -> tuple[str, str]:
@@ -381,25 +375,26 @@ def _worded(reason: str, at: int = 0) -> tuple[str, str]:
     return found, f"{bracket}{usual.removeprefix('usually ') if at else usual}"
 
 
-def _curve_words(history: list[int | None]) -> str:
+def _curve_words(history: tuple[int | None, ...]) -> str:
     known = [risk for risk in history if risk is not None]
     if len(known) < 2:
         return "first seen"
     return f"{len(known)} snapshots, {known[0]} to {known[-1]} %"
 
 
-def contact_when(contact: dict[str, Any], today: date) -> str:
+def contact_when(contact: Contact | None, today: date) -> str:
     """When somebody was in contact, or until when a client is left alone."""
-    if contact.get("state") == "snoozed" and contact.get("until"):
-        return f"until {day(contact['until'], today)}"
-    return day(contact["at"], today) if contact.get("at") else ""
+    if contact is None:
+        return ""
+    if contact.state == "snoozed" and contact.until:
+        return f"until {day(contact.until, today)}"
+    return day(contact.at, today)
 
 
-def _choices(listing: Listing, clients: list[Client]) -> dict[str, Any]:
+def _choices(listing: CallList, clients: Sequence[ListedClient]) -> dict[str, Any]:
     """The filter form's options with their counts; owners as a list while they are few."""
-    bands = listing.get("bands") or {}
-    counts = {CALL: _called(listing), ALL: len(clients)} | bands
-    owners = sorted({c.get("owner") or NOBODY for c in clients} if _owned(listing) else set())
+    counts = {CALL: len(listing.called), ALL: len(clients)} | listing.bands
+    owners = sorted({c.owner or NOBODY for c in clients} if _owned(listing) else set())
     return {
         "bands": [(key, f"{word} ({counts.get(key, 0):,})") for key, word in BANDS.items()],
         "owners": owners if len(owners) <= MOST_OWNERS else [],
@@ -408,11 +403,11 @@ def _choices(listing: Listing, clients: list[Client]) -> dict[str, Any]:
     }
 
 
-def _owned(listing: Listing) -> bool:
-    return "owner" in (listing.get("shown") or ())
+def _owned(listing: CallList) -> bool:
+    return "owner" in listing.shown
 
 
-def _no_hits(query: Query, clients: list[Client]) -> Notice:
+def _no_hits(query: Query, clients: Sequence[ListedClient]) -> Notice:
     """What was asked for and not found, with the way out."""
     told = [f"band {BANDS[query.band]}"]
     told += [f"name with “{query.q}”"] if query.q else []
@@ -426,58 +421,55 @@ def _no_hits(query: Query, clients: list[Client]) -> Notice:
     return notices.no_hits(", ".join(told), tuple(links))
 
 
-def _changed(listing: Listing, today: date) -> Changed | None:
+def _changed(listing: CallList, today: date) -> Changed | None:
     """New on the list, off it, and the biggest moves; None for a first snapshot."""
-    if not listing.get("since"):
+    if not listing.since:
         return None
-    by_name = {client["client"]: client for client in listing["clients"]}
-    new = [by_name[name] for name in listing.get("new") or () if name in by_name]
-    off, moves = listing.get("off") or [], listing.get("moves") or []
+    by_name = listing.by_name
     return Changed(
-        then=day(listing["since"], today),
-        now=day(listing["data_date"], today) if listing.get("data_date") else "now",
-        new=[_newcomer(one) for one in new[:SHOWN_CHANGES]],
-        new_count=len(new),
+        then=day(listing.since, today),
+        now=day(listing.data_date, today) if listing.data_date else "now",
+        new=[_newcomer(by_name[name]) for name in listing.new[:SHOWN_CHANGES]],
+        new_count=len(listing.new),
         off=[
             Moved(
-                one["client"],
-                f"{whole(one['risk'])} %",
-                BECAME.get(one["became"]) or _risk_now(by_name.get(one["client"])),
+                one.client,
+                f"{whole(one.risk)} %",
+                BECAME.get(one.became) or _risk_now(by_name.get(one.client)),
             )
-            for one in off[:SHOWN_CHANGES]
+            for one in listing.off[:SHOWN_CHANGES]
         ],
-        off_count=len(off),
-        moves=[_move(one) for one in moves[:SHOWN_CHANGES]],
+        off_count=len(listing.off),
+        moves=[_move(one) for one in listing.moves[:SHOWN_CHANGES]],
     )
 
 
-def _newcomer(client: Client) -> Moved:
-    points = (client.get("change") or {}).get("points")
-    now = whole(client["risk"])
-    return Moved(client["client"], "–" if points is None else f"{now - points} %", f"{now} %")
+def _newcomer(client: ListedClient) -> Moved:
+    now = whole(client.risk)
+    then = f"{now - client.change.points} %" if client.change else "–"
+    return Moved(client.client, then, f"{now} %")
 
 
-def _risk_now(client: Client | None) -> str:
-    return f"{whole(client['risk'])} %" if client else "–"
+def _risk_now(client: ListedClient | None) -> str:
+    return f"{whole(client.risk)} %" if client else "–"
 
 
-def _move(one: dict[str, Any]) -> Moved:
-    now = whole(one["risk"])
-    parts = {key: "?" if one.get(key) is None else signed(one[key]) for key in ("data", "model")}
-    then = f"{now - one['points']} %"
-    return Moved(one["client"], then, f"{now} %", signed(one["points"]), **parts)
+def _move(one: Move) -> Moved:
+    now = whole(one.risk)
+    data, model = ("?" if part is None else signed(part) for part in (one.data, one.model))
+    return Moved(one.client, f"{now - one.points} %", f"{now} %", signed(one.points), data, model)
 
 
-def _trust(outcomes: dict[str, Any], listing: Listing) -> dict[str, Any]:
+def _trust(outcomes: dict[str, Any], listing: CallList) -> dict[str, Any]:
     """Whether the lists were right: by outcomes where there are enough, and by the test rows."""
-    reach = (listing.get("cut") or {}).get("reach")
+    gains = listing.cut.cumulative_gains
     told = (outcomes.get("all") or {}).get("sentence", "") if outcomes.get("enough") else ""
     why = (outcomes.get("why") or "no outcome of a listed client is known yet").rstrip(".") + "."
     return {
         "sentence": f"{told[:1].upper()}{told[1:]}." if told else "",
         "basis": _followed(outcomes) if told else "",
         "notice": None if told else notices.no_outcomes(f"{why[:1].upper()}{why[1:]}"),
-        "tested": like_this(reach) if reach else "",
+        "tested": like_this(gains) if gains else "",
     }
 
 
@@ -487,7 +479,7 @@ def _followed(outcomes: dict[str, Any]) -> str:
     return f"{counted(outcomes['known'], 'outcome')} known{span}; in brackets the 95 % interval."
 
 
-def _banners(context: PageContext, listing: Listing) -> list[Notice]:
+def _banners(context: PageContext, listing: CallList) -> list[Notice]:
     """What is wrong or special about the list that is still shown, the worst first."""
     found: list[Notice] = []
     when = data_date(listing)
@@ -497,8 +489,8 @@ def _banners(context: PageContext, listing: Listing) -> list[Notice]:
     if rhythm:
         found.append(notices.stale(when, data_age(listing, context.now), rhythm))
     broken, deployed = context.broken(), current_version(context.config)
-    if deployed and deployed != listing["model_version"]:
-        found.append(notices.other_model(listing["model_version"], deployed))
+    if deployed and deployed != listing.model_version:
+        found.append(notices.other_model(listing.model_version, deployed))
     return [*([broken] if broken else []), *found, *context.provisional()]
 
 
@@ -521,7 +513,7 @@ def csv_text(context: PageContext, args: Mapping[str, str]) -> str:
     """The clients that the page shows, all of its pages, as the API's CSV has them."""
     listing = context.listing()
     query = query_of(args, listing)
-    return csv_of({**listing, "clients": _chosen(context.clients(), query)})
+    return replace(listing, clients=tuple(_chosen(context.clients(), query))).to_csv()
 
 
 def back(to: str, form: Mapping[str, str]) -> str:

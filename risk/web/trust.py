@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from risk.calllist.types import CallList
 from risk.model.measures import wilson
 from risk.web import notices
 from risk.web.context import PageContext
@@ -56,23 +57,23 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     # Outcomes stand without the release; before them the test rows are all that there is.
     score = {} if enough and context.broken() else context.release().score
     try:
-        listing = context.listing()
+        listing: CallList | None = context.listing()
     except notices.ShowInstead:
-        listing = {}
+        listing = None
     known, least, waiting = (outcomes.get(key, 0) for key in ("known", "least", "waiting"))
     banners = [] if enough else [notices.cannot_tell(known, least, waiting)]
     shown = trust_of(outcomes, score, listing, context.now.date())
     return {**vars(shown), "banners": banners}
 
 
-def trust_of(outcomes: Claims, score: Claims, listing: Claims, today: date) -> Trust:
+def trust_of(outcomes: Claims, score: Claims, listing: CallList | None, today: date) -> Trust:
     """What there is to say. score: of the deployed model, {} where it is not known; listing: the
-    present list, {} without one."""
+    present list, None without one."""
     enough = bool(outcomes.get("enough"))
     claims = outcomes if enough else of_test(score)
     group: Claims = claims.get("all") or {}
-    expected = (listing.get("expected") or {}).get("sentence") or ""
-    reached = (listing.get("cut") or {}).get("reach")
+    expected = listing.expected.sentence if listing and listing.expected else ""
+    reached = listing.cut.cumulative_gains if listing else None
     return Trust(
         enough=enough,
         heading=_heading(group) if enough else _untold_heading(outcomes),

@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from listed import call_list, listed_client
 
 from risk.alerts.digest import Compared, digest_of
 from risk.alerts.mail import letter
+from risk.calllist.types import Change
 from risk.config import Mail
+from risk.model.reasons import Reason
+from risk.record.contacts import Contact
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 HOSTILE = [
@@ -28,17 +32,6 @@ HOSTILE = [
 ]
 
 
-def client(name: str, rank: int = 1, **changed: Any) -> dict[str, Any]:
-    plain = {"client": name, "rank": rank, "risk": 0.72, "call": True, "change": None}
-    reasons = [{"points": 9.0, "text": "tenure 1 (usually 9 to 55)"}, {"points": -3, "text": "no"}]
-    return {**plain, "contact": None, "reasons": reasons, **changed}
-
-
-def listing(*clients: dict[str, Any], **changed: Any) -> dict[str, Any]:
-    about = {"data_date": "2026-11-24", "scored_at": "2026-11-24T07:00:05Z", "model_version": 17}
-    return {"cut": {"how": "no call pays"}, **about, "clients": list(clients), **changed}
-
-
 def words(text: str) -> list[str]:
     """The words that a reader of the HTML sees."""
     body = re.sub(r"<head>.*?</head>", " ", text, flags=re.S)
@@ -47,13 +40,19 @@ def words(text: str) -> list[str]:
 
 def test_the_letter_says_whom_to_call_and_what_is_new() -> None:
     called = [
-        client("Acme", 1, change={"points": 12}),
-        client("Borg", 2, risk=0.6, change={"points": 3}, contact={"state": "contacted"}),
+        listed_client("Acme", 1, change=Change("2026-11-17", 12, None, None)),
+        listed_client(
+            "Borg",
+            2,
+            risk=0.6,
+            change=Change("2026-11-17", 3, None, None),
+            contact=Contact("Borg", "contacted", "2026-11-20T07:00:00Z"),
+        ),
     ]
-    stays = client("Calm", 3, call=False)
+    stays = listed_client("Calm", 3, call=False)
 
     made = digest_of(
-        listing(*called, stays),
+        call_list(*called, stays),
         Compared("2026-11-17", ("Acme",), 4),
         now=NOW,
         link="https://risk.example.com/",
@@ -86,11 +85,13 @@ def test_the_letter_says_whom_to_call_and_what_is_new() -> None:
 def test_the_subject_carries_the_counts(
     changed: dict[str, Any], compared: Compared | None, subject: str
 ) -> None:
-    assert digest_of(listing(client("A"), **changed), compared, now=NOW).subject == subject
+    assert digest_of(call_list(listed_client("A"), **changed), compared, now=NOW).subject == subject
 
 
 def test_ten_names_at_most_and_how_many_more() -> None:
-    made = digest_of(listing(*(client(f"c{at}", at) for at in range(1, 24))), None, now=NOW)
+    made = digest_of(
+        call_list(*(listed_client(f"c{at}", at) for at in range(1, 24))), None, now=NOW
+    )
 
     assert re.findall(r"\bc\d+\b", made.text) == [f"c{at}" for at in range(1, 11)]
     assert "and 13 more" in made.text and len(made.items) == 10
@@ -98,7 +99,7 @@ def test_ten_names_at_most_and_how_many_more() -> None:
 
 def test_without_names_nobody_can_be_recognised() -> None:
     made = digest_of(
-        listing(client("Acme")), Compared("2026-11-17", ("Acme",), 0), now=NOW, names=False
+        call_list(listed_client("Acme")), Compared("2026-11-17", ("Acme",), 0), now=NOW, names=False
     )
 
     assert "Acme" not in made.text + made.html + str(made.items)
@@ -108,14 +109,16 @@ def test_without_names_nobody_can_be_recognised() -> None:
 
 
 def test_an_empty_call_list_says_why_and_a_failed_run_is_told() -> None:
-    made = digest_of(listing(client("A", call=False)), None, now=NOW, trouble="It is old.")
+    made = digest_of(call_list(listed_client("A", call=False)), None, now=NOW, trouble="It is old.")
     assert "Nobody to call: no call pays." in made.text and "It is old." in made.text
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_both_parts_say_the_same_whatever_a_client_is_called(name: str) -> None:
-    reasons = [{"points": 1.0, "text": f"plan {name}"}]
-    made = digest_of(listing(client(name, reasons=reasons)), None, now=NOW, link="https://a/?b&c")
+    reasons = (Reason(1.0, f"plan {name}", ()),)
+    made = digest_of(
+        call_list(listed_client(name, reasons=reasons)), None, now=NOW, link="https://a/?b&c"
+    )
 
     assert words(made.html) == made.text.split()
     assert not re.search(r"<(script|img|link|style|iframe)|src=|style=|url\(", made.html)
@@ -124,8 +127,8 @@ def test_both_parts_say_the_same_whatever_a_client_is_called(name: str) -> None:
 
 def test_a_letter_of_hostile_names_is_below_30_kb_and_adds_no_header() -> None:
     for name in HOSTILE:
-        clients = [client(name, at, reasons=[{"points": 1.0, "text": name}]) for at in range(1, 20)]
-        made = digest_of(listing(*clients), None, now=NOW, outcomes="x" * 300, link="http://a/")
+        clients = [listed_client(name, at, reasons=(Reason(1.0, name, ()),)) for at in range(1, 20)]
+        made = digest_of(call_list(*clients), None, now=NOW, outcomes="x" * 300, link="http://a/")
         mail = Mail("h", 587, "none", "a@b.c", ("d@e.f",), (), 7, True)
         message = letter(mail, mail.to, "digest-1", NOW, made.subject, made.text, made.html)
         assert len(message.as_bytes()) < 30_000, name[:20]

@@ -9,9 +9,11 @@ import pytest
 import world
 from conftest import Project
 from driver import look
+from listed import call_list
 from past import drift_row, write_drift
 
-from risk.calllist import expectation
+from risk.calllist import expected as expectation
+from risk.calllist.types import load_list
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def test_the_list_says_what_it_is_expected_to_reach(started: Project) -> None:
     assert 0.5 < found["precision"]["low"] < found["precision"]["value"] < 1
     assert found["sentence"].startswith("of the 20 called, ")
     assert found["sentence"] in started.run("diagnostics.py").stdout
-    assert any("0 looks so far" in words for words in found["doubts"])
+    assert any("0 looks so far" in words for words in found["caveats"])
 
 
 def test_what_was_expected_comes_true(started: Project) -> None:
@@ -63,12 +65,12 @@ def test_clients_outside_the_range_of_training_raise_a_doubt(started: Project) -
     world.tick(started, "2026-03-31", rows)
     found = listed(started)
 
-    assert expectation.share_outside(found["clients"]) == pytest.approx(60 / 260)
-    assert any("outside the range of training" in words for words in found["expected"]["doubts"])
+    assert expectation.share_outside(load_list(started.config)) == pytest.approx(60 / 260)
+    assert any("outside the range of training" in words for words in found["expected"]["caveats"])
 
 
 def test_a_list_without_clients_expects_nothing(started: Project) -> None:
-    empty = {"clients": [], "model_version": 1}
+    empty = call_list()
 
     assert expectation.expectation_of(started.config, empty, {}) is None
 

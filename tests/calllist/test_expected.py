@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from risk.calllist import expected as module
-from risk.calllist.expected import Band, Expected, Line, doubts, expected, line_of, sentence
+from risk.calllist.expected import Line, caveats_of, expected, line_of, sentence
+from risk.calllist.types import Band, Expected
 from risk.decide.evidence import calibration_in_the_large
 from risk.model.measures import auc, brier, calibration, f1
 from tests.conftest import ROOT
@@ -359,7 +360,7 @@ def test_the_sentence_of_a_list_of_nobody_names_no_precision():
     ],
 )
 def test_each_reason_to_doubt_is_said_once(change, words):
-    reasons = doubts(FOUND, **(CALM | change))
+    reasons = caveats_of(FOUND, **(CALM | change))
     assert len(reasons) == 1
     assert words in reasons[0]
 
@@ -373,18 +374,18 @@ def test_each_reason_to_doubt_is_said_once(change, words):
     ],
 )
 def test_few_clients_and_a_wide_band_are_doubted(found, words):
-    assert [words in reason for reason in doubts(found, **CALM)] == [True]
+    assert [words in reason for reason in caveats_of(found, **CALM)] == [True]
 
 
 def test_nothing_is_doubted_where_nothing_is_wrong():
-    assert doubts(FOUND, **CALM) == []
-    assert doubts(replace(FOUND, precision=None), **CALM) == []
+    assert caveats_of(FOUND, **CALM) == []
+    assert caveats_of(replace(FOUND, precision=None), **CALM) == []
 
 
 def test_what_is_expected_is_plain_numbers():
     risks, _ = told(2, 200)
-    kinds = {type(value) for value in asdict(expected(risks, risks >= 0.5, EXACT)).values()}
-    assert kinds == {int, dict}
+    cells = asdict(expected(risks, risks >= 0.5, EXACT)).values()
+    assert {type(value) for value in cells} == {int, dict, tuple, str}
 
 
 # ---------------------------------------------------------------- how often it is right

@@ -18,7 +18,7 @@ from driver import copy_of, first_deployed, undrawn
 import diagnostics
 import reporting
 from ingestion import ingest
-from risk.calllist.explain import explained, explained_csv
+from risk.calllist.explain import explain_rows, explained_csv
 from risk.config import PipelineError
 from risk.model.model import Model
 from risk.model.reasons import points
@@ -41,7 +41,7 @@ def come(project: Project, rows: list[str], name: str) -> None:
 
 
 def told(project: Project, client: str) -> dict[str, Any]:
-    return diagnostics.explain_client(project.config, client).data
+    return diagnostics.client_explanation(project.config, client).data
 
 
 def own_risk(project: Project, *cells: float | None) -> float:
@@ -99,7 +99,7 @@ def test_a_client_that_left_is_told_as_one(deployed: Project) -> None:
     come(deployed, ["Acme,5,900,40,"], "sourcedata/2030-01-31.csv")
     come(deployed, ["Acme,5,900,40,1", "other,1,2,3,"], "sourcedata/2030-02-28.csv")
 
-    done = diagnostics.explain_client(deployed.config, "Acme")
+    done = diagnostics.client_explanation(deployed.config, "Acme")
 
     assert done.data["listed"] is None and done.data["history"][-1]["left"] == 1
     assert "not on the list: the last row says that the client left" in done.text
@@ -109,7 +109,7 @@ def test_a_client_that_left_is_told_as_one(deployed: Project) -> None:
 def test_a_client_of_few_values_is_told_why_it_is_not_called(deployed: Project) -> None:
     come(deployed, ["Acme,5,,,", "other,80,900,40,"], "sourcedata/2030-01-31.csv")
 
-    text = diagnostics.explain_client(deployed.config, "Acme").text
+    text = diagnostics.client_explanation(deployed.config, "Acme").text
 
     assert "on the list: not enough data, not to be called" in text
     assert "note: 2 of 3 values are missing" in text
@@ -156,7 +156,7 @@ def test_without_a_list_of_this_model_and_these_rows_the_models_own_risk_is_told
     if changed:
         path.write_text(json.dumps(listing | changed))
 
-    done = diagnostics.explain_client(deployed.config, "Acme")
+    done = diagnostics.client_explanation(deployed.config, "Acme")
 
     assert done.data["listed"] is None
     assert done.data["risk"] == pytest.approx(own_risk(deployed, 5, 900, 40), abs=1e-12)
@@ -167,7 +167,7 @@ def test_one_who_stayed_is_not_on_a_list_of_clients_without_a_label(deployed: Pr
     come(deployed, ["Acme,5,900,40,"], "sourcedata/2030-01-31.csv")
     stayed = next(row for row in client_rows(60, seed=1) if row.endswith(",0"))
 
-    said = diagnostics.explain_client(deployed.config, stayed.partition(",")[0]).text
+    said = diagnostics.client_explanation(deployed.config, stayed.partition(",")[0]).text
 
     assert "not on the list, which holds clients without a label" in said
 
@@ -259,8 +259,8 @@ def test_shown_and_hidden_points_add_up_to_the_distance_from_the_average(
 
     average = 1 / (1 + np.exp(-model.intercept))
     assert amounts.sum(axis=1) == pytest.approx(100 * (risks - average), abs=1e-9)
-    for row, said in enumerate(explained(model, table)):
-        shown = [reason["points"] for reason in said["reasons"]]
+    for row, said in enumerate(explain_rows(model, table)):
+        shown = [reason.points for reason in said.reasons]
         ups = sorted((a for a in amounts[row] if a >= 0.5), reverse=True)[:3]
         downs = sorted(a for a in amounts[row] if a <= -0.5)[:1]
         assert shown == pytest.approx([*ups, *downs], abs=0.05)

@@ -16,12 +16,12 @@ from risk.calllist.policy import (
     best_profit,
     best_profit_words,
     capacity_of,
-    chosen,
+    choose_calls,
+    client_values,
     economics_of,
     profit_of,
     reach_table,
     unknown_reason,
-    worth,
 )
 from risk.config import Config
 from risk.model.measures import cumulative_gains
@@ -38,7 +38,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def called(config: Config, risks: np.ndarray = RISKS, values: np.ndarray = SAME) -> list[int]:
-    return np.flatnonzero(chosen(config, risks, values, PLACED)[0]).tolist()
+    return np.flatnonzero(choose_calls(config, risks, values, PLACED)[0]).tolist()
 
 
 # ---------------------------------------------------------------- how many
@@ -55,20 +55,20 @@ def test_a_tenth_is_called_at_most_50_at_least_one_or_as_many_as_configured(
 
 
 def test_without_money_the_highest_risks_are_called(config: Config) -> None:
-    found, cut = chosen(replace(config, capacity=3), RISKS, SAME, PLACED)
+    found, cut = choose_calls(replace(config, capacity=3), RISKS, SAME, PLACED)
 
     assert np.flatnonzero(found).tolist() == [0, 1, 2]  # of two equal risks, the first
-    assert (cut["called"], cut["of"], cut["capacity"]) == (3, 10, 3)
-    assert cut["expected_leavers"] == pytest.approx(2.0)
-    assert cut["expected_leavers_at_random"] == pytest.approx(3 * RISKS.mean(), abs=1e-4)
-    assert "expected_profit" not in cut and cut["how"] == "the 3 with the highest risk"
+    assert (cut.called, cut.of, cut.capacity) == (3, 10, 3)
+    assert cut.expected_leavers == pytest.approx(2.0)
+    assert cut.expected_leavers_at_random == pytest.approx(3 * RISKS.mean(), abs=1e-4)
+    assert cut.expected_profit is None and cut.how == "the 3 with the highest risk"
 
 
 def test_a_list_of_nobody_calls_nobody_and_says_so(config: Config) -> None:
-    found, cut = chosen(config, np.zeros(0), np.zeros(0), [])
+    found, cut = choose_calls(config, np.zeros(0), np.zeros(0), [])
 
-    assert found.shape == (0,) and cut["called"] == cut["expected_leavers"] == 0
-    assert cut["how"] == "there is no current client"
+    assert found.shape == (0,) and cut.called == cut.expected_leavers == 0
+    assert cut.how == "there is no current client"
 
 
 # ---------------------------------------------------------------- who cannot be placed
@@ -83,11 +83,11 @@ def test_who_cannot_be_placed_is_not_called_and_the_next_one_is(
 ) -> None:
     unknown = [SPARSE, "", SPARSE, *PLACED[3:]]
 
-    found, cut = chosen(replace(config, capacity=capacity), RISKS, SAME, unknown)
+    found, cut = choose_calls(replace(config, capacity=capacity), RISKS, SAME, unknown)
 
-    assert np.flatnonzero(found).tolist() == calls and cut["how"] == how
-    assert cut["called"] == len(calls)
-    assert cut["expected_leavers"] == pytest.approx(RISKS[calls].sum())
+    assert np.flatnonzero(found).tolist() == calls and cut.how == how
+    assert cut.called == len(calls)
+    assert cut.expected_leavers == pytest.approx(RISKS[calls].sum())
 
 
 def test_a_call_that_would_pay_is_not_made_on_a_risk_that_cannot_be_placed(
@@ -95,11 +95,11 @@ def test_a_call_that_would_pay_is_not_made_on_a_risk_that_cannot_be_placed(
 ) -> None:
     unknown = [SPARSE, *PLACED[1:]]
 
-    found, cut = chosen(replace(config, **MONEY), RISKS, SAME, unknown)
+    found, cut = choose_calls(replace(config, **MONEY), RISKS, SAME, unknown)
 
     assert np.flatnonzero(found).tolist() == [1, 2, 3]
-    assert cut["expected_profit"] == pytest.approx((0.5 * 100 * RISKS - 20)[1:4].sum())
-    assert cut["how"].endswith("more than it costs; 1 without enough data left out")
+    assert cut.expected_profit == pytest.approx((0.5 * 100 * RISKS - 20)[1:4].sum())
+    assert cut.how.endswith("more than it costs; 1 without enough data left out")
 
 
 @pytest.mark.parametrize("money", [False, True])
@@ -109,19 +109,19 @@ def test_a_model_that_cannot_rank_has_nobody_called_and_the_cut_says_why(
     doubt = unknown_reason(0, 4, [0.45, 0.7])
     settings: dict[str, Any] = {"capacity": 3, **(MONEY if money else {})}
 
-    found, cut = chosen(replace(config, **settings), RISKS, SAME, [doubt] * 10)
+    found, cut = choose_calls(replace(config, **settings), RISKS, SAME, [doubt] * 10)
 
-    assert not found.any() and cut["called"] == cut["expected_leavers"] == 0
-    assert cut["how"] == f"{doubt}; the list is in the order of risk all the same"
+    assert not found.any() and cut.called == cut.expected_leavers == 0
+    assert cut.how == f"{doubt}; the list is in the order of risk all the same"
 
 
 def test_where_every_client_lacks_values_it_is_said(config: Config) -> None:
     unknown = [SPARSE, "4 of 4 values are missing"]
 
-    found, cut = chosen(config, RISKS[:2], SAME[:2], unknown)
+    found, cut = choose_calls(config, RISKS[:2], SAME[:2], unknown)
 
     assert not found.any()
-    assert cut["how"] == "more than half of the values of every client are missing"
+    assert cut.how == "more than half of the values of every client are missing"
 
 
 # ---------------------------------------------------------------- money
@@ -149,21 +149,23 @@ def test_the_expected_profit_makes_the_cut(
 
 
 def test_the_profit_of_the_calls_stands_beside_that_of_calls_at_random(config: Config) -> None:
-    _, cut = chosen(replace(config, **MONEY), RISKS, SAME, PLACED)
+    _, cut = choose_calls(replace(config, **MONEY), RISKS, SAME, PLACED)
 
     profits = 0.5 * 100 * RISKS - 20
-    assert cut["expected_profit"] == pytest.approx(profits[:4].sum())
-    assert cut["expected_profit_at_random"] == pytest.approx(4 * profits.mean())
-    assert cut["how"] == "those whose call is expected to bring more than it costs"
-    _, limited = chosen(replace(config, **MONEY, capacity=2), RISKS, SAME, PLACED)
-    assert limited["how"] == "those whose call is expected to pay most, at most 2"
+    assert cut.expected_profit == pytest.approx(profits[:4].sum())
+    assert cut.expected_profit_at_random == pytest.approx(4 * profits.mean())
+    assert cut.how == "those whose call is expected to bring more than it costs"
+    _, limited = choose_calls(replace(config, **MONEY, capacity=2), RISKS, SAME, PLACED)
+    assert limited.how == "those whose call is expected to pay most, at most 2"
 
 
 def test_where_no_call_pays_nobody_is_called_and_it_is_said(config: Config) -> None:
-    found, cut = chosen(replace(config, **MONEY | {"contact_cost": 60.0}), RISKS, SAME, PLACED)
+    found, cut = choose_calls(
+        replace(config, **MONEY | {"contact_cost": 60.0}), RISKS, SAME, PLACED
+    )
 
-    assert not found.any() and (cut["called"], cut["expected_profit"]) == (0, 0)
-    assert cut["how"] == "no call is expected to bring more than it costs"
+    assert not found.any() and (cut.called, cut.expected_profit) == (0, 0)
+    assert cut.how == "no call is expected to bring more than it costs"
 
 
 def test_a_valuable_client_of_low_risk_is_called_before_a_cheap_one_of_high_risk(
@@ -188,7 +190,7 @@ def test_only_a_worth_makes_economics(
 
 
 def test_an_unknown_value_counts_as_the_configured_worth() -> None:
-    assert worth([None, 5, 0], 30.0).tolist() == [30.0, 5.0, 0.0]
+    assert client_values([None, 5, 0], 30.0).tolist() == [30.0, 5.0, 0.0]
 
 
 # ---------------------------------------------------------------- profit on the test data

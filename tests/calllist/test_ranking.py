@@ -10,7 +10,7 @@ import pytest
 import world
 from driver import look
 
-from risk.calllist.ranking import ranking_of
+from risk.calllist.ranking import auc_interval_of
 from risk.decide.comparison import predicted_before
 from risk.decide.evidence import NEWEST, Batch, Judgement
 from risk.record.history import last_decision
@@ -29,7 +29,7 @@ def test_test_data_of_before_a_change_do_not_keep_everybody_off_the_call_list(
     assert manifest["auc_interval"][0] < 0.5
     last = last_decision(made.config)
     assert last is not None and last.details["auc_interval"][0] > 0.6
-    assert ranking_of(made.config, manifest) == last.details["auc_interval"]
+    assert auc_interval_of(made.config, manifest) == last.details["auc_interval"]
     assert listing["cut"]["called"] > 0
 
 
@@ -39,7 +39,7 @@ def test_a_look_at_another_version_says_nothing_of_this_one(tmp_path: Path) -> N
     world.tick(made, "2026-02-28", world.clients(500, 2, flip=True, prefix="d"))
     other = made.json("production_deployment/manifest.json") | {"version": 9}
 
-    assert ranking_of(made.config, other) == other["auc_interval"]
+    assert auc_interval_of(made.config, other) == other["auc_interval"]
 
 
 @pytest.mark.parametrize(

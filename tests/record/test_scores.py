@@ -20,12 +20,14 @@ import numpy as np
 import pytest
 from conftest import ROOT, Project
 
-from risk.calllist.changes import ADDED, base_of, history, move, percent, snapshots_of
+from risk.calllist.changes import base_of, change_of, history, snapshots_of
+from risk.calllist.types import Change
 from risk.config import Config, PipelineError
 from risk.record import scores, sqlite
 from risk.record.contacts import add_contact, contacts_of, newest_contacts
 from risk.record.scores import (
     Score,
+    ScoredClient,
     forget_client,
     past_scores,
     record_scores,
@@ -36,6 +38,7 @@ from risk.record.scores import (
     scorings,
     split_move,
 )
+from risk.words import whole
 
 SEED, KILLS = 11, 40
 CLIENTS = 30
@@ -70,6 +73,21 @@ def listing(data_version: int, risks: dict[str, float], **changed: Any) -> dict[
     }  # fmt: skip
 
 
+def scored_in(told: dict[str, Any]) -> list[ScoredClient]:
+    return [
+        ScoredClient(
+            c["client"], c["date"], c["risk"], c["rank"], c["band"], c["call"],
+            tuple((reason["points"], reason["text"]) for reason in c["reasons"]),
+        )
+        for c in told["clients"]
+    ]  # fmt: skip
+
+
+def as_scoring(told: dict[str, Any], model: str, past: list[scores.Scoring]) -> scores.Scoring:
+    about = {name: told[name] for name in ("data_version", "data_date", "model_version", "basis")}
+    return scoring_of(scored_in(told), past, at=told["scored_at"], model=model, **about)
+
+
 def tell(
     config: Config,
     told: dict[str, Any],
@@ -80,10 +98,10 @@ def tell(
     past = scorings(config)
     last = past[-1] if past else None
     before = scores_in(config, last.number) if last else {}
-    scoring = scoring_of(told, model, past)
+    scoring = as_scoring(told, model, past)
     own: dict[str, float | None] = {c["client"]: c["risk"] for c in told["clients"]}
-    scores = scores_of(told, scoring.number, before, own if formers is None else formers)
-    record_scores(config, scoring, scores, told, last, before)
+    scores = scores_of(scored_in(told), scoring.number, before, own if formers is None else formers)
+    record_scores(config, scoring, scores, scored_in(told), last, before)
     return scoring
 
 
@@ -133,10 +151,10 @@ def test_a_list_that_says_the_same_again_is_the_same_scoring(config: Config) -> 
     first = tell(config, listing(1, risks(1)))
     past = scorings(config)
 
-    assert scoring_of(listing(1, risks(1), scored_at="2032-01-01T00:00:00Z"), "m", past) is past[0]
+    assert as_scoring(listing(1, risks(1), scored_at="2032-01-01T00:00:00Z"), "m", past) is past[0]
     for other in (listing(2, risks(1)), listing(1, risks(2)), listing(1, risks(1), data_date="x")):
-        assert scoring_of(other, "m", past).number == first.number + 1
-    assert scoring_of(listing(1, risks(1)), "other model", past).number == first.number + 1
+        assert as_scoring(other, "m", past).number == first.number + 1
+    assert as_scoring(listing(1, risks(1)), "other model", past).number == first.number + 1
 
 
 def test_what_is_older_than_configured_goes_but_never_the_last(project: Project) -> None:
@@ -239,19 +257,19 @@ def scored(risk: float, shift: float = 0.0, chain: int = 1) -> Score:
 def test_a_move_in_whole_points_is_that_of_the_percents_shown_and_its_parts_add_up(
     old: Score, new: Score, points: int, data: int | None, model: int | None
 ) -> None:
-    assert move(old, new) == {"points": points, "data": data, "model": model}
+    assert change_of("2030-01-31", old, new) == Change("2030-01-31", points, data, model)
 
 
 def test_no_part_is_rounded_further_than_a_point() -> None:
     draw = np.random.default_rng(SEED)
     for old, new, shift in draw.uniform(-1, 1, (2000, 3)).round(6).tolist():
         one, two = scored(abs(old)), scored(abs(new), shift)
-        found = move(one, two)
-        assert found["data"] + found["model"] == found["points"]
-        assert found["points"] == percent(two.risk) - percent(one.risk)
-        assert abs(found["model"] - 100 * shift) <= 1
-        assert abs(found["data"] - 100 * (abs(new) - abs(old) - shift)) <= 1
-        assert move(one, scored(abs(new)))["model"] == 0
+        found = change_of("", one, two)
+        assert found.data + found.model == found.points
+        assert found.points == whole(two.risk) - whole(one.risk)
+        assert abs(found.model - 100 * shift) <= 1
+        assert abs(found.data - 100 * (abs(new) - abs(old) - shift)) <= 1
+        assert change_of("", one, scored(abs(new))).model == 0
 
 
 def told_at(number: int, date: str, data_version: int | None = None) -> scores.Scoring:
@@ -281,9 +299,8 @@ def test_the_list_is_compared_with_the_last_snapshot_of_an_earlier_date(
 
 
 def test_a_history_begins_with_the_client_and_shows_gaps() -> None:
-    assert history([None, None, 0.084, None, 0.1, 0.225]) == [8, None, 10, 22]
-    assert history([0.5]) == [50]
-    assert ADDED == ("change", "history", "contact")
+    assert history([None, None, 0.084, None, 0.1, 0.225]) == (8, None, 10, 22)
+    assert history([0.5]) == (50,)
 
 
 # ---------------------------------------------------------------- reading, formats, damage

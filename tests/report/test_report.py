@@ -323,7 +323,7 @@ def test_the_report_says_what_the_list_says(told: tuple[Project, dict[str, Any]]
         assert {client["client"], risk} <= set(said[0]) and {client["client"], risk} <= set(html)
         assert {reason["text"] for reason in client["reasons"]} <= set(html)
     assert f"{listing['cut']['expected_leavers']:.1f}" in said[0]
-    reach = listing["cut"]["reach"]
+    reach = listing["cut"]["cumulative_gains"]
     sentence = (
         f"Of 100 test clients called like this, {100 * reach['precision']:.0f} left; of 100 picked "
         f"at random, {100 * reach['at_random']['precision']:.0f} would have"

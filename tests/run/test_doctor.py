@@ -16,7 +16,7 @@ from driver import copy_of, first_deployed, look, new_project
 from deployment import deploy
 from ingestion import ingest
 from reporting import report
-from risk.calllist.ranking import csv_of
+from risk.calllist.types import CallList
 from risk.run.doctor import checks, doctor
 from scoring import score
 from training import train
@@ -214,7 +214,7 @@ def test_an_edited_list_and_one_of_an_older_model_are_named(project: Project) ->
     listing = project.json("models/clients_at_risk.json")
     listing["clients"][0]["risk"] = 0.123456
     (project.folder / "models/clients_at_risk.json").write_text(json.dumps(listing))
-    (project.folder / "models/clients_at_risk.csv").write_text(csv_of(listing))
+    (project.folder / "models/clients_at_risk.csv").write_text(CallList.from_json(listing).to_csv())
     edited = damaged(project)
     project.run("reporting.py")
     project.run("deployment.py", "--rollback")

@@ -1,0 +1,357 @@
+"""The call list as a type: who is at risk, whom to call and why, and its JSON and CSV.
+
+Everybody takes the list from here: the steps that make it (ranking, policy, changes) fill columns
+of it, the pages, the report and the messages read its rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from risk.config import Config, PipelineError
+from risk.files import read_json
+from risk.model.reasons import MOST_UP, Reason
+from risk.record.contacts import Contact
+from risk.words import STEADY_BELOW, signed
+
+FORMAT = 1
+HIGH, RAISED_BAND, LOW, UNKNOWN = "high", "raised", "low", "not enough data"
+BANDS = (HIGH, RAISED_BAND, LOW, UNKNOWN)
+REASON_COLUMNS = (*(f"reason_{n}" for n in range(1, MOST_UP + 1)), "against", "notes")
+# What a spreadsheet takes for the beginning of a formula, also in its full-width form.
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+OPTIONAL = ("owner", "value", "profit", "value_at_risk")  # columns that not every list has
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A move in whole percentage points, and the data's and the model's part (None: not known)."""
+
+    since: str
+    points: int
+    data: int | None
+    model: int | None
+
+    @property
+    def words(self) -> str:
+        """`+12`, or `steady` where it is less than five points."""
+        return signed(self.points) if abs(self.points) >= STEADY_BELOW else "steady"
+
+    @property
+    def split(self) -> str:
+        """`data +9, model +3`: what the move is made of, or that this is not known."""
+        if self.data is None or self.model is None:
+            return "split not known"
+        return f"data {signed(self.data)}, model {signed(self.model)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedClient:
+    """One row of the list: a client, its risk and why, and what to do.
+
+    change: since the list's `since`, None where the client was not listed then. history: the risk
+    in percent at the last snapshots, the present one last, None for a gap. contact: the newest
+    note, None where nobody has called.
+    """
+
+    rank: int
+    client: str
+    risk: float
+    date: str
+    owner: str | None = None
+    value: float | None = None
+    profit: float | None = None
+    call: bool
+    value_at_risk: float | None = None
+    band: str
+    reasons: tuple[Reason, ...]
+    notes: tuple[str, ...]
+    change: Change | None = None
+    history: tuple[int | None, ...] = ()
+    contact: Contact | None = None
+
+    @property
+    def raising(self) -> list[Reason]:
+        return [reason for reason in self.reasons if reason.points > 0]
+
+    @property
+    def lowering(self) -> list[Reason]:
+        return [reason for reason in self.reasons if reason.points < 0]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where the list is cut and what the calls are expected to bring, by the risks as they are.
+
+    how: in words. expected_profit: None where the config names no worth. cumulative_gains: what
+    calling the same share of the labelled test rows reached, None without one.
+    """
+
+    called: int
+    of: int
+    capacity: int | None
+    how: str
+    expected_leavers: float
+    expected_leavers_at_random: float
+    expected_profit: float | None = None
+    expected_profit_at_random: float | None = None
+    cumulative_gains: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Band:
+    """An expected value and the ends of its 95 % band."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of n clients of whom some are called; None where it is not defined.
+
+    exits: how many of all leave; found: how many of the called. caveats: why it may be wrong.
+    """
+
+    n: int
+    called: int
+    exits: Band
+    found: Band
+    brier: Band
+    precision: Band | None
+    recall: Band | None
+    f1: Band | None
+    auc: Band | None
+    caveats: tuple[str, ...] = ()
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class ListSnapshot:
+    """One of the lists that the histories go through."""
+
+    date: str
+    at: str
+    model_version: int
+
+
+@dataclass(frozen=True)
+class OffList:
+    """Who was on the call list and is not: rank and risk then, and what became of the client.
+
+    became: open (still a current client), left, stayed, or gone (in no file).
+    """
+
+    client: str
+    rank: int
+    risk: float
+    became: str
+
+
+@dataclass(frozen=True)
+class Move:
+    """One of the clients whose risk moved most, in points, and their two parts."""
+
+    client: str
+    rank: int
+    risk: float
+    points: int
+    data: int | None
+    model: int | None
+
+
+@dataclass(frozen=True)
+class CallList:
+    """All current clients, the highest risk first.
+
+    shown: which of OPTIONAL the clients have. settings: what of the config the list depends on.
+    since: the day that it is compared with, None for a first list. new, off, moves: who is new on
+    the call list since, who is off it, who moved most.
+    """
+
+    model_version: int
+    data_version: int
+    basis: str
+    note: str
+    scored_at: str
+    data_date: str
+    average_risk: float
+    cut: Cut
+    shown: tuple[str, ...]
+    settings: tuple[float | str, ...]
+    clients: tuple[ListedClient, ...]
+    expected: Expected | None = None
+    since: str | None = None
+    snapshots: tuple[ListSnapshot, ...] = ()
+    new: tuple[str, ...] = ()
+    off: tuple[OffList, ...] = ()
+    moves: tuple[Move, ...] = ()
+
+    @cached_property
+    def called(self) -> tuple[ListedClient, ...]:
+        """Those to call."""
+        return tuple(client for client in self.clients if client.call)
+
+    @cached_property
+    def by_name(self) -> dict[str, ListedClient]:
+        return {client.client: client for client in self.clients}
+
+    @cached_property
+    def bands(self) -> dict[str, int]:
+        """How many clients there are in each band."""
+        found = [client.band for client in self.clients]
+        return {word: found.count(word) for word in BANDS}
+
+    def ranked(self) -> tuple[int, int, list[Any]]:
+        """What model and rows alone make of it: the same again while neither changes."""
+        later = ("change", "history", "contact")
+        rows = [self.client_json(client) for client in self.clients]
+        own = [{key: cell for key, cell in row.items() if key not in later} for row in rows]
+        return self.model_version, self.data_version, own
+
+    def column(self, name: str) -> list[Any]:
+        """One column, a value for each client by rank."""
+        return [getattr(client, name) for client in self.clients]
+
+    def with_columns(self, **columns: Iterable[Any]) -> CallList:
+        """The list with these columns filled anew, a value for each client by rank."""
+        cells = zip(*columns.values(), strict=True)
+        pairs = zip(self.clients, cells, strict=True)
+        filled = (replace(c, **dict(zip(columns, own, strict=True))) for c, own in pairs)
+        return replace(self, clients=tuple(filled))
+
+    def about(self) -> dict[str, Any]:
+        """All but the clients, as JSON has it."""
+        names = [field.name for field in fields(self) if field.name not in ("cut", "clients")]
+        cut = asdict(self.cut)
+        if self.cut.expected_profit is None:
+            del cut["expected_profit"], cut["expected_profit_at_random"]
+        return {"format": FORMAT, "cut": cut, "bands": self.bands} | {
+            name: _plain(getattr(self, name)) for name in names
+        }
+
+    def client_json(self, client: ListedClient) -> dict[str, Any]:
+        """One client as JSON has it, with the columns that the list shows."""
+        return {
+            name: _plain(getattr(client, name))
+            for name in CLIENT_COLUMNS
+            if name not in OPTIONAL or name in self.shown
+        }
+
+    def to_json(self) -> str:
+        """The list as JSON, a client a line: a third of the size that indenting gives."""
+        lines = (json.dumps(self.client_json(client), allow_nan=False) for client in self.clients)
+        head = json.dumps(self.about(), indent=1, allow_nan=False).removesuffix("\n}")
+        return head + ',\n "clients": [\n' + ",\n".join(lines) + "\n ]\n}\n"
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> CallList:
+        """The list that to_json() wrote; KeyError or TypeError for anything else."""
+        own = {name: found[name] for name in (field.name for field in fields(cls))}
+        for name in ("shown", "settings", "new"):
+            own[name] = tuple(found[name])
+        return cls(
+            **own
+            | {
+                "cut": Cut(**found["cut"]),
+                "clients": tuple(_client_in(one) for one in found["clients"]),
+                "expected": found["expected"] and _expected_in(found["expected"]),
+                "snapshots": tuple(ListSnapshot(**one) for one in found["snapshots"]),
+                "off": tuple(OffList(**one) for one in found["off"]),
+                "moves": tuple(Move(**one) for one in found["moves"]),
+            }
+        )
+
+    def to_csv(self) -> str:
+        """The list as CSV, reasons and notes each in a cell of its own."""
+        extra = [name for name in self.shown if name != "value_at_risk"]
+        last = [name for name in self.shown if name == "value_at_risk"]
+        head = ["rank", "client", "risk", "date", "model_version", *extra, "band", "call"]
+        rows: list[Sequence[Any]] = [[*head, *REASON_COLUMNS, "change", *last]]
+        for c in self.clients:
+            cells = [c.rank, c.client, c.risk, c.date, self.model_version]
+            cells += [*(getattr(c, name) for name in extra), c.band, "yes" if c.call else "no"]
+            cells += [*reason_cells(c.reasons, c.notes), c.change.points if c.change else None]
+            rows.append([*cells, *(getattr(c, name) for name in last)])
+        return csv_text(rows)
+
+
+CLIENT_COLUMNS = tuple(field.name for field in fields(ListedClient))
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as JSON has it."""
+    if isinstance(cell, Reason):
+        return {"points": cell.points, "text": cell.text}
+    if isinstance(cell, tuple):
+        return [_plain(one) for one in cell]
+    return asdict(cell) if is_dataclass(cell) else cell  # type: ignore[arg-type]
+
+
+def _client_in(found: dict[str, Any]) -> ListedClient:
+    return ListedClient(
+        **found
+        | {
+            "reasons": tuple(Reason(r["points"], r["text"], ()) for r in found["reasons"]),
+            "notes": tuple(found["notes"]),
+            "change": Change(**found["change"]) if found.get("change") else None,
+            "history": tuple(found.get("history", ())),
+            "contact": Contact(**found["contact"]) if found.get("contact") else None,
+        }
+    )
+
+
+def _expected_in(found: dict[str, Any]) -> Expected:
+    bands = {key: Band(**cell) for key, cell in found.items() if isinstance(cell, dict)}
+    return Expected(**found | bands | {"caveats": tuple(found["caveats"])})
+
+
+def load_list(config: Config) -> CallList:
+    """The list as it was written last; PipelineError where it is absent, damaged or newer."""
+    path = config.clients_json
+    found = read_json(path, "reporting.py")
+    try:
+        if found["format"] == FORMAT:
+            return CallList.from_json(found)
+    except (KeyError, TypeError, AttributeError):
+        pass
+    raise PipelineError(
+        f"{path} is damaged or of another version of this software; run reporting.py again"
+    )
+
+
+def read_list(config: Config) -> CallList | None:
+    """The same; None before the first, and where it has to be made anew."""
+    try:
+        return load_list(config)
+    except PipelineError:
+        return None
+
+
+def reason_text(reason: Reason) -> str:
+    """`tenure 1 (usually 9 to 55): +19.8 points`."""
+    return f"{reason.text}: {reason.points:+.1f} points"
+
+
+def reason_cells(reasons: Sequence[Reason], notes: Sequence[str]) -> list[str]:
+    """The cells of REASON_COLUMNS: the reasons for, the one against and the notes, words first."""
+    up = [reason_text(r) for r in reasons if r.points > 0]
+    down = [reason_text(r) for r in reasons if r.points < 0]
+    return [*(up + [""] * MOST_UP)[:MOST_UP], *(down or [""])[:1], "; ".join(notes)]
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """The rows as CSV that no spreadsheet runs: such a text begins with an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for row in rows:
+        runs = [isinstance(cell, str) and cell.startswith(FORMULA) for cell in row]
+        writer.writerow([f"'{c}" if run else c for c, run in zip(row, runs, strict=True)])
+    return out.getvalue()
