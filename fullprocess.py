@@ -109,7 +109,7 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
     if not same:
         return None
     os.utime(os.path.join(state, "heartbeat"))
-    _note_idle(os.path.join(state, "ticks"), int(now // 600))
+    _note_idle(os.path.join(state, "run_log"), int(now // 600))
     return f"idle: nothing new since {marker['finished']}"
 
 

@@ -128,7 +128,7 @@ def fill_week(project: Path) -> None:
     """Idle ticks of the last week, as cron would have left them."""
     from risk.run import runlog
 
-    path, now = project / "state" / "ticks", time.time()
+    path, now = project / "state" / "run_log", time.time()
     path.unlink(missing_ok=True)
     runlog.begin(path)
     for slot in range(runlog.SLOTS - 10):

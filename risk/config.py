@@ -49,7 +49,9 @@ class Setting:
 
 
 SETTINGS = {
-    "state_path": Setting("state/", "folder", "lock, run marker, heartbeat, ticks, hold, timings"),
+    "state_path": Setting(
+        "state/", "folder", "lock, run marker, heartbeat, run log, hold, timings"
+    ),
     "log_path": Setting("logs/", "folder", "log files; safe to delete"),
     "columns": Setting({}, "object", "which column is what; see the next table"),
     "csv": Setting({}, "object", "how the files are written; see the table after it"),
@@ -321,8 +323,8 @@ class Config:
         return self.state_folder / "heartbeat"
 
     @property
-    def ticks(self) -> Path:
-        return self.state_folder / "ticks"
+    def run_log(self) -> Path:
+        return self.state_folder / "run_log"
 
     @property
     def deployment_state(self) -> Path:

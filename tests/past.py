@@ -233,9 +233,9 @@ def write_past(project: Project, *entries: Entry) -> None:
 # ---------------------------------------------------------------- runs
 
 
-def write_ticks(project: Project, now: float, changed: dict[int, int] | None = None) -> None:
+def write_run_log(project: Project, now: float, changed: dict[int, int] | None = None) -> None:
     """Nine days of idle ticks up to now; changed: so many slots ago -> what it came to instead."""
-    path, last = project.config.ticks, int(now // runlog.SECONDS)
+    path, last = project.config.run_log, int(now // runlog.SECONDS)
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
     runlog.begin(path)
@@ -302,5 +302,5 @@ def write_all(project: Project, now: float) -> None:
     write_marker(project)
     write_past(project)
     write_drift(project)
-    write_ticks(project, now, {3: runlog.WORKED, 30: runlog.BROKEN, 200: runlog.NONE})
+    write_run_log(project, now, {3: runlog.WORKED, 30: runlog.BROKEN, 200: runlog.NONE})
     project.config.heartbeat.touch()

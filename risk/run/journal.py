@@ -68,7 +68,7 @@ class Journal:
     def open(self) -> None:
         """The marker, unfinished, and a note if this run completes another."""
         self.enter("start")
-        runlog.begin(self.config.ticks)
+        runlog.begin(self.config.run_log)
         self._tick(runlog.BROKEN)  # until it has ended well
         if self.completes:
             how = "failed" if self.before.get("failed") else "was cut off"
@@ -110,7 +110,7 @@ class Journal:
         return f"{stage}: {why}"
 
     def _tick(self, kind: int) -> None:
-        runlog.note(self.config.ticks, kind, self.began, time.time())
+        runlog.note(self.config.run_log, kind, self.began, time.time())
 
     def _write(self, **changed: object) -> None:
         self.marker |= changed

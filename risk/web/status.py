@@ -142,7 +142,7 @@ def _banners(context: PageContext, beat: datetime | None) -> list[Notice]:
 def _run_log(config: Config) -> bytes:
     """The run log as it is on disk, b"" without one."""
     try:
-        return config.ticks.read_bytes()
+        return config.run_log.read_bytes()
     except OSError:
         return b""
 

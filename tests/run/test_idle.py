@@ -261,7 +261,7 @@ def test_an_idle_tick_changes_no_file_but_the_signs_of_life(idle: Project) -> No
         return {
             str(p): (p.stat().st_size, p.stat().st_mtime_ns)
             for p in files
-            if p.name not in ("heartbeat", "lock", "ticks")
+            if p.name not in ("heartbeat", "lock", "run_log")
         }
 
     before = seen()

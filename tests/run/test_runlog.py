@@ -20,7 +20,7 @@ LAST = 3_000_017  # a slot of the year 2027
 
 @pytest.fixture
 def ring(tmp_path: Path) -> Path:
-    path = tmp_path / "ticks"
+    path = tmp_path / "run_log"
     runlog.begin(path)
     return path
 
@@ -94,8 +94,8 @@ def test_an_idle_tick_leaves_what_a_run_of_the_same_ten_minutes_noted(ring: Path
 
 
 def test_without_a_ring_the_idle_tick_is_as_good(tmp_path: Path) -> None:
-    _note_idle(str(tmp_path / "ticks"), LAST)
-    assert not (tmp_path / "ticks").exists()
+    _note_idle(str(tmp_path / "run_log"), LAST)
+    assert not (tmp_path / "run_log").exists()
 
 
 # ---------------------------------------------------------------- by real runs
@@ -104,7 +104,7 @@ def test_without_a_ring_the_idle_tick_is_as_good(tmp_path: Path) -> None:
 def now_noted(project: Project) -> list[int]:
     """What the last two slots came to: the test may cross the border between them."""
     slot = int(time.time() // SECONDS)
-    return [k for k in kinds(project.config.ticks.read_bytes(), slot - 1, slot) if k > 0]
+    return [k for k in kinds(project.config.run_log.read_bytes(), slot - 1, slot) if k > 0]
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ def deployed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
 
 
 def test_an_idle_tick_and_a_full_run_note_themselves(deployed: Project) -> None:
-    deployed.config.ticks.unlink(missing_ok=True)
-    runlog.begin(deployed.config.ticks)
+    deployed.config.run_log.unlink(missing_ok=True)
+    runlog.begin(deployed.config.run_log)
     assert outcome(deployed) == "idle"
     assert set(now_noted(deployed)) == {IDLE}
     deployed.write("sourcedata/three.csv", client_rows(5, seed=9))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from conftest import Project, client_rows
-from past import drift_row, write_drift, write_marker, write_ticks
+from past import drift_row, write_drift, write_marker, write_run_log
 from serving import deployed_copy
 from test_pages import getter, text_of
 
@@ -131,8 +131,8 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     at |= {thursday + timedelta(minutes=10 * n): runlog.BROKEN for n in range(3)}
     changed = {EVER - int(when.timestamp()) // runlog.SECONDS: kind for when, kind in at.items()}
     project = deployed_copy(tmp_path_factory)
-    write_ticks(project, NOW.timestamp(), changed)
-    return project.config.ticks.read_bytes()
+    write_run_log(project, NOW.timestamp(), changed)
+    return project.config.run_log.read_bytes()
 
 
 def test_the_strip_says_what_became_of_every_expected_run(raw: bytes) -> None:
@@ -158,9 +158,9 @@ def test_before_the_run_log_there_is_nothing_to_miss(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     project = deployed_copy(tmp_path_factory)
-    runlog.begin(project.config.ticks)
-    runlog.note(project.config.ticks, runlog.IDLE, NOW.timestamp(), NOW.timestamp())
-    found = status.week(project.config.ticks.read_bytes(), NOW)
+    runlog.begin(project.config.run_log)
+    runlog.note(project.config.run_log, runlog.IDLE, NOW.timestamp(), NOW.timestamp())
+    found = status.week(project.config.run_log.read_bytes(), NOW)
     assert found.counts.startswith("Of 1 expected runs 0 had something to do, 1 were idle")
     assert found.days[3].words == "nothing noted"
     assert not status.week(b"", NOW).known
@@ -189,7 +189,7 @@ def test_each_word_has_a_shape_of_its_own() -> None:
 
 def test_without_a_run_log_the_page_says_that_nothing_is_noted(own: Project) -> None:
     beat(own, 4)
-    own.config.ticks.unlink(missing_ok=True)
+    own.config.run_log.unlink(missing_ok=True)
     assert "No run has been noted yet" in page_of(own)
 
 
