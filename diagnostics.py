@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +27,14 @@ from risk.data.holdout import TestRows
 from risk.data.reader import read_rows
 from risk.data.schema import schema_of
 from risk.drift.state import drift_table, last_evaluation
-from risk.files import read_optional_json, utc_now, write_atomic, write_json
+from risk.files import utc_now
 from risk.model.measures import THRESHOLD
 from risk.model.model import Model, Rows
 from risk.releases import OpenRelease
 from risk.run.journal import LATE_MINUTES, running, trouble
 from risk.run.measured import last_measured, statistics
+from risk.run.packages import packages_table, refresh_packages
 from risk.script import run
-
-PACKAGE_HOURS = 24
-PIP_SECONDS = 60
-
 
 # ---------------------------------------------------------------- predictions
 
@@ -181,79 +177,6 @@ def _expected_lines(config: Config) -> list[str]:
 # ---------------------------------------------------------------- what was measured
 
 
-def refresh_packages(config: Config) -> dict[str, Any]:
-    """Which installed packages have newer versions, looked up at most once a day."""
-    known = read_optional_json(config.packages)
-    if {"status", "outdated", "reason"} <= known.keys() and (
-        _hours_since(known.get("measured_at")) < PACKAGE_HOURS
-    ):
-        return known
-    found = outdated_packages()
-    write_json(config.packages, found)
-    write_atomic(config.log_folder / "outdated.txt", _packages_text(found) + "\n")
-    return found
-
-
-def outdated_packages() -> dict[str, Any]:
-    """What pip says; "unknown" with the reason when it cannot say.
-
-    pip lists nothing as outdated when the index cannot be reached, so that it is asked first for
-    the versions of one package, which fails then.
-    """
-    unknown = {"status": "unknown", "measured_at": utc_now(), "outdated": []}
-    try:
-        probe = _pip("index", "versions", "pip")
-        if probe.returncode:
-            return {
-                **unknown,
-                "reason": "the package index cannot be reached, or pip is not installed",
-            }
-        listed = _pip("list", "--outdated", "--format=json")
-        outdated = [
-            {
-                "package": p["name"],
-                "version": p["version"],
-                "latest": p["latest_version"],
-                "type": p["latest_filetype"],
-            }
-            for p in json.loads(listed.stdout)
-        ]
-    except subprocess.TimeoutExpired:
-        return {**unknown, "reason": f"pip did not answer within {PIP_SECONDS} s"}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {**unknown, "reason": "pip's answer could not be read"}
-    return {"status": "known", "measured_at": utc_now(), "outdated": outdated, "reason": ""}
-
-
-def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:
-    quick = ("--disable-pip-version-check", "--no-input", "--retries", "0", "--timeout", "5")
-    return subprocess.run(
-        [sys.executable, "-m", "pip", *arguments, *quick],
-        capture_output=True,
-        text=True,
-        timeout=PIP_SECONDS,
-        stdin=subprocess.DEVNULL,
-    )
-
-
-def packages_line(found: dict[str, Any]) -> str:
-    """The number of outdated packages, or why it is not known."""
-    if found["status"] == "known":
-        return f"outdated packages: {len(found['outdated'])}"
-    return f"outdated packages: unknown ({found['reason']})"
-
-
-def _packages_text(found: dict[str, Any]) -> str:
-    """The outdated packages as a table, with when that was looked up."""
-    head = f"outdated packages as of {found['measured_at']}"
-    if found["status"] == "unknown":
-        return f"{head}: unknown ({found['reason']})"
-    rows = [("package", "version", "latest", "type")]
-    rows += [(p["package"], p["version"], p["latest"], p["type"]) for p in found["outdated"]]
-    lines = [f"  {a:24} {b:16} {c:16} {d}" for a, b, c, d in rows]
-    return "\n".join([f"{head}:", *lines]) if found["outdated"] else f"{head}: none"
-
-
 def _fresh_times(config: Config) -> dict[str, Any]:
     """Seconds that ingestion.py and training.py take as whole scripts, from nothing, elsewhere."""
     with tempfile.TemporaryDirectory(prefix="risk-fresh-") as scratch:
@@ -285,14 +208,6 @@ def _timed_script(stage: str, config_path: Path) -> dict[str, Any]:
     if done.returncode:
         raise PipelineError(f"{stage}.py fails on a scratch copy: {done.stderr.strip()[-500:]}")
     return {"seconds": round(time.perf_counter() - started, 3), "measured_at": utc_now()}
-
-
-def _hours_since(stamp: str | None) -> float:
-    try:
-        hours = (datetime.now(UTC) - datetime.fromisoformat(stamp or "")).total_seconds() / 3600
-    except (ValueError, TypeError):
-        return float("inf")
-    return hours if hours >= 0 else float("inf")
 
 
 # ---------------------------------------------------------------- status
@@ -344,7 +259,7 @@ def _diagnose(config: Config) -> Outcome:
             head,
             _table_text(stats, known),
             *_time_lines(known["timings"]),
-            _packages_text(known["packages"]),
+            packages_table(known["packages"]),
             *_reach_lines(reached),
             *_expected_lines(config),
         ]

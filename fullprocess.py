@@ -315,13 +315,13 @@ def recorded(config: Config, *, serve: bool, summary: bool = False) -> Outcome:
     """
     from dataclasses import replace
 
-    from risk import progress
     from risk.config import PipelineError
     from risk.run.journal import Journal
+    from risk.script import progress_line
 
     journal = Journal(config)
     try:
-        with progress.shown("start"):
+        with progress_line(config, "start"):
             journal.open()
             run = Run(config, journal)
             outcome = run.all(serve=serve)
@@ -587,8 +587,8 @@ class Run:
     def _tell(self, *, serve: bool, anew: bool) -> None:
         """Whoever waits for results gets them: the list and the picture, diagnostics, the API."""
         from apicalls import collect
-        from diagnostics import packages_line, refresh_packages
         from reporting import report
+        from risk.run.packages import packages_line, refresh_packages
 
         if anew:
             inputs = self.inputs

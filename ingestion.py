@@ -20,7 +20,6 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from risk import progress
 from risk.config import Config, Outcome, PipelineError
 from risk.data.reader import Reading, numeric_counts, read_rows
 from risk.data.removal import drop_erased, erase, forget
@@ -38,7 +37,7 @@ from risk.data.store import (
     read_state,
 )
 from risk.files import make_folder, read_optional_json, sha256, utc_now, write_atomic
-from risk.script import run
+from risk.script import report_progress, run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -207,10 +206,10 @@ def _take_all(store: Store, found: Found, contents: Contents) -> None:
     for at, file in enumerate(order, 1):
         rows = sum(entry["rows"] for entry in found.looked)
         text = f"file {at:,} of {len(order):,}, {rows:,} rows"
-        progress.tell(text, done / size if size else 0)
+        report_progress(text, done / size if size else 0)
         _take(store, found, *contents[file])
         done += len(contents[file][1])
-    progress.tell("writing")
+    report_progress("writing")
 
 
 def _take(store: Store, found: Found, source: Source, data: bytes, digest: str) -> None:

@@ -11,7 +11,6 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from risk import progress
 from risk.calllist.changes import present_of, record_list, with_changes
 from risk.calllist.expected import expectation_of
 from risk.calllist.heldout import held_out_risks
@@ -30,7 +29,7 @@ from risk.record.scores import recover_score_history
 from risk.report.card import card_of
 from risk.report.html import html_of
 from risk.report.pdf import pdf_of
-from risk.script import run
+from risk.script import report_progress, run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +74,7 @@ def _listed(
     config: Config, snapshot: Snapshot, now: Deployed, known: Tested
 ) -> tuple[CallList, dict[str, Any], ContactsRead]:
     """(the list, what came true of earlier ones, the contacts that were taken), all written."""
-    progress.tell(f"{snapshot.rows.height:,} rows")
+    report_progress(f"{snapshot.rows.height:,} rows")
     held_out = held_out_risks(config, snapshot, now.manifest, keep=True)
     listing = client_list(config, snapshot, now, held_out)
     gains = _gains_of(listing.cut, *known, mean_economics(config))

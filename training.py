@@ -8,12 +8,11 @@ import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from risk import progress
 from risk.config import Config, Outcome, PipelineError
 from risk.data.snapshot import Snapshot, TrainingRows, read_snapshot, training_rows
 from risk.files import sha256, utc_now, write_atomic
 from risk.model.sampling import SEED
-from risk.script import run
+from risk.script import report_progress, run
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -35,7 +34,7 @@ def train(config: Config, snapshot: Snapshot | None = None) -> tuple[Outcome, Mo
     snapshot = snapshot or read_snapshot(config)
     rows = training_rows(config, snapshot)
     _refuse_all_missing(rows)
-    progress.tell(f"{rows.lineage['rows']:,} labelled rows")
+    report_progress(f"{rows.lineage['rows']:,} labelled rows")
     fitted = fit(config.model, rows.columns, rows.features, rows.labels, rows.clients)
     warnings = _cautions(rows, fitted)
     pickled = _pickled_form(fitted)

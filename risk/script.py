@@ -1,33 +1,35 @@
-"""How every script runs: options, config, lock, log, output for a person or program, exit code."""
+"""How every script runs: options, config, lock, progress, output for people or programs, exit code.
+
+Progress is one line on standard error, drawn over itself with a carriage return and spaces alone.
+Under cron, in a pipe or a file there is no such line: one line per event is in the log.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import logging.handlers
 import os
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, TypedDict, cast
 
-from risk import progress
-from risk.config import FOLDERS, Config, Outcome, PipelineError, default_config_path, load
-from risk.files import (
-    make_folder,
-    project_lock,
-    read_optional_json,
-    remove_temporary_files,
-    utc_now,
-    write_json,
-)
+from risk import __version__
+from risk.config import Config, Outcome, PipelineError, default_config_path, load
+from risk.files import StateFile, make_folder, project_lock, remove_temporary_files, utc_now
+from risk.words import duration
 
 LOG = logging.getLogger("risk")
 WAIT_SECONDS = 10.0
 KEPT_TIMES = 12
+FIRST_SECONDS = 0.5  # a shorter stage draws no line
+LEAST_SECONDS = 1.0  # before that no time left is guessed
 Stage = Callable[[Config, argparse.Namespace], Outcome]
 
 
@@ -55,6 +57,7 @@ def run(
         help="the settings (default: config.json beside this script)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="print the folders in use")
     if options:
         options(parser)
@@ -115,27 +118,40 @@ def _locked_stage(stage: Stage, config: Config, chosen: argparse.Namespace, name
         remove_temporary_files(config)
         own = name.removesuffix(".py")
         started = time.perf_counter()
-        with progress.shown(own, usual_seconds(config, own)):
+        with progress_line(config, own):
             outcome = stage(config, chosen)
         if outcome.worked:
             record_time(config, own, time.perf_counter() - started)
         return outcome
 
 
-def usual_seconds(config: Config, stage: str) -> float:
-    """How long the stage took when it last had work to do, 0 if that is not known."""
-    known = read_optional_json(config.timings).get(stage)
-    seconds = known.get("seconds") if isinstance(known, dict) else None
-    return seconds if isinstance(seconds, int | float) else 0
+class StageTime(TypedDict):
+    """How long a stage took when it last had work to do; recent: those times, the last one last."""
+
+    seconds: float
+    measured_at: str
+    recent: list[float]
+
+
+def stage_times(config: Config) -> dict[str, StageTime]:
+    """Stage -> its times, of the stages that have had work to do."""
+    return cast(dict[str, StageTime], _times_file(config).read_or_empty())
 
 
 def record_time(config: Config, stage: str, seconds: float) -> None:
-    """Keep how long the stage took the last times when it had work to do; people are shown it."""
-    times = read_optional_json(config.timings)
-    recent: dict[str, list[float]] = times.setdefault("recent", {})
-    recent[stage] = [*recent.get(stage, []), round(seconds, 3)][-KEPT_TIMES:]
-    times[stage] = {"seconds": round(seconds, 6), "measured_at": utc_now()}
-    write_json(config.timings, times)
+    """Keep how long the stage took; people are shown it."""
+    times = stage_times(config)
+    before = times[stage]["recent"] if stage in times else []
+    times[stage] = StageTime(
+        seconds=round(seconds, 6),
+        measured_at=utc_now(),
+        recent=[*before, round(seconds, 3)][-KEPT_TIMES:],
+    )
+    _times_file(config).write(times)
+
+
+def _times_file(config: Config) -> StateFile:
+    return StateFile(config.timings, 1)
 
 
 def _show(outcome: Outcome, *, as_json: bool) -> None:
@@ -153,21 +169,96 @@ def os_error_text(error: OSError) -> str:
 
 
 def _folders_text(config: Config) -> str:
-    folders = dict(
-        zip(
-            FOLDERS,
-            (
-                config.input_folder,
-                config.output_folder,
-                config.test_folder,
-                config.model_folder,
-                config.production_folder,
-            ),
-            strict=True,
-        )
-    )
-    folders |= {"state_path": config.state_folder, "log_path": config.log_folder}
-    return "\n".join([f"config {config.path}", *(f"{k} {v}" for k, v in folders.items())])
+    folders = {
+        "config": config.path,
+        "input_folder_path": config.input_folder,
+        "output_folder_path": config.output_folder,
+        "test_data_path": config.test_folder,
+        "output_model_path": config.model_folder,
+        "prod_deployment_path": config.production_folder,
+        "state_path": config.state_folder,
+        "log_path": config.log_folder,
+    }
+    return "\n".join(f"{key} {folder}" for key, folder in folders.items())
+
+
+class _Line:
+    """The line of one stage. usual: the seconds it took last time, 0: not known."""
+
+    def __init__(self, out: TextIO, stage: str, usual: float) -> None:
+        self.out, self.stage, self.usual = out, stage, usual
+        self.text, self.share, self.width = "", 0.0, 0
+        self.started, self.over = time.monotonic(), threading.Event()
+        self.clock = threading.Thread(target=self._draw_until_over, daemon=True)
+        self.clock.start()
+
+    def _draw_until_over(self) -> None:
+        while not self.over.wait(FIRST_SECONDS):
+            elapsed = time.monotonic() - self.started
+            left = seconds_left(elapsed, self.share, self.usual)
+            about = f"about {duration(left)} left" if left is not None else ""
+            parts = ", ".join(filter(None, [self.text, about]))
+            self._draw(f"{self.stage} {duration(elapsed)}{parts and ': '}{parts}")
+
+    def _draw(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # the terminal was closed
+            text = text[: os.get_terminal_size(self.out.fileno()).columns - 1]
+            self.out.write(f"\r{text.ljust(self.width)}")
+            self.out.flush()
+            self.width = len(text)
+
+    def end(self) -> None:
+        """Take the line away."""
+        self.over.set()
+        self.clock.join()
+        if self.width:
+            self._draw("")
+            self._draw("")
+
+
+_line: _Line | None = None
+
+
+def seconds_left(elapsed: float, share: float, usual: float) -> float | None:
+    """By the share that is done; without one by how long it took last time; None: not known."""
+    if elapsed < LEAST_SECONDS:
+        return None
+    if share > 0:
+        return elapsed * (1 - share) / share
+    return usual - elapsed if usual > elapsed else None
+
+
+def enter_stage(config: Config, stage: str) -> None:
+    """The stage that is at work from now on; on a terminal it has a line."""
+    global _line
+    _leave_stage()
+    if sys.stderr and sys.stderr.isatty():
+        times = stage_times(config)
+        _line = _Line(sys.stderr, stage, times[stage]["seconds"] if stage in times else 0)
+
+
+def report_progress(text: str, share: float = 0.0) -> None:
+    """What the stage is at, and the share of its work that is done (0: not known)."""
+    if _line:
+        _line.text, _line.share = text, share
+
+
+def _leave_stage() -> None:
+    """Nothing is at work; what is printed from now on begins at the left."""
+    global _line
+    if _line:
+        _line.end()
+        _line = None
+
+
+@contextlib.contextmanager
+def progress_line(config: Config, stage: str) -> Iterator[None]:
+    """The stage's line for as long as the block lasts, however it ends."""
+    enter_stage(config, stage)
+    try:
+        yield
+    finally:
+        _leave_stage()
 
 
 def start_log(config: Config) -> logging.Logger:

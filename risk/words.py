@@ -36,6 +36,12 @@ def _instant(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 20 s`."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+
+
 def ago(seconds: float) -> str:
     """How long ago that is, in the unit that a person would take: `3 hours ago`."""
     for least, size, unit in AGES:

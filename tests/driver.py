@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -18,6 +17,7 @@ import fullprocess
 from risk.config import Outcome
 from risk.files import project_lock, remove_temporary_files, utc_now
 from risk.releases import current_version
+from risk.run.packages import packages_file
 
 SETTINGS: dict[str, Any] = {"port": 9}
 
@@ -28,7 +28,7 @@ def new_project(folder: Path, **settings: Any) -> Project:
     made = Project(folder, **SETTINGS | settings)
     (folder / "state").mkdir()
     known = {"status": "known", "measured_at": utc_now(), "outdated": [], "reason": ""}
-    (folder / "state" / "packages.json").write_text(json.dumps(known))
+    packages_file(made.config).write(known)
     made.write("testdata/testdata.csv", client_rows(80, seed=3))
     return made
 

@@ -20,6 +20,7 @@ from driver import OFFLINE, copy_of, first_deployed, new_project
 
 import diagnostics
 from risk.files import project_lock, utc_now
+from risk.run import packages
 from risk.run.measured import last_measured, statistics
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
@@ -310,16 +311,16 @@ def test_an_index_that_cannot_be_reached_is_unknown_and_never_none(deployed: Pro
     assert "cannot be reached" in found["reason"] and found["measured_at"]
     text = deployed.text("logs/outdated.txt")
     assert "unknown (the package index cannot be reached" in text and "none" not in text
-    assert deployed.json("state/packages.json") == found
+    assert packages.last_packages(deployed.config) == found
 
 
 def test_outdated_packages_are_named_with_version_latest_and_type(
     deployed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (deployed.folder / "state/packages.json").unlink()
-    monkeypatch.setattr(diagnostics, "_pip", answers(0, OUTDATED))
+    monkeypatch.setattr(packages, "_pip", answers(0, OUTDATED))
 
-    found = diagnostics.refresh_packages(deployed.config)
+    found = packages.refresh_packages(deployed.config)
 
     assert found["status"] == "known"
     assert found["outdated"] == [
@@ -327,7 +328,7 @@ def test_outdated_packages_are_named_with_version_latest_and_type(
     ]
     assert deployed.text("logs/outdated.txt").splitlines()[2].split() == [
         "flask", "2.0", "3.1", "wheel"]  # fmt: skip
-    assert diagnostics.packages_line(found) == "outdated packages: 1"
+    assert packages.packages_line(found) == "outdated packages: 1"
 
 
 @pytest.mark.parametrize(("pip", "status", "line"), [
@@ -340,34 +341,34 @@ def test_outdated_packages_are_named_with_version_latest_and_type(
 def test_what_pip_answers(
     monkeypatch: pytest.MonkeyPatch, pip: Any, status: str, line: str
 ) -> None:
-    monkeypatch.setattr(diagnostics, "_pip", pip)
+    monkeypatch.setattr(packages, "_pip", pip)
 
-    found = diagnostics.outdated_packages()
+    found = packages.ask_pip()
 
-    assert found["status"] == status and line in diagnostics.packages_line(found)
+    assert found["status"] == status and line in packages.packages_line(found)
 
 
 def test_a_pip_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnostics, "PIP_SECONDS", 0.01)
+    monkeypatch.setattr(packages, "PIP_SECONDS", 0.01)
 
-    found = diagnostics.outdated_packages()
+    found = packages.ask_pip()
 
     assert (found["status"], found["reason"]) == ("unknown", "pip did not answer within 0.01 s")
 
 
-def packages(hours: float, **changed: Any) -> dict[str, Any]:
+def looked_up(hours: float, **changed: Any) -> dict[str, Any]:
     then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours)
     known = {"status": "known", "measured_at": then.isoformat(), "outdated": [], "reason": ""}
     return {**known, **changed}
 
 
 @pytest.mark.parametrize(("kept", "asked"), [
-    (packages(1), False),
-    (packages(20), False),
-    (packages(24.1), True),
-    (packages(-2), True),
-    (packages(1, measured_at="yesterday"), True),
-    (packages(1, measured_at=7), True),
+    (looked_up(1), False),
+    (looked_up(20), False),
+    (looked_up(24.1), True),
+    (looked_up(-2), True),
+    (looked_up(1, measured_at="yesterday"), True),
+    (looked_up(1, measured_at=7), True),
     ({"measured_at": utc_now()}, True),
     ({}, True),
 ], ids=["an hour", "a day less", "a day more", "in the future", "no time", "a number", "halved",
@@ -375,10 +376,10 @@ def packages(hours: float, **changed: Any) -> dict[str, Any]:
 def test_the_index_is_asked_at_most_once_a_day(
     deployed: Project, monkeypatch: pytest.MonkeyPatch, kept: dict[str, Any], asked: bool
 ) -> None:
-    (deployed.folder / "state/packages.json").write_text(json.dumps(kept))
-    monkeypatch.setattr(diagnostics, "_pip", answers(0, OUTDATED))
+    packages.packages_file(deployed.config).write(kept)
+    monkeypatch.setattr(packages, "_pip", answers(0, OUTDATED))
 
-    found = diagnostics.refresh_packages(deployed.config)
+    found = packages.refresh_packages(deployed.config)
 
     assert bool(found["outdated"]) == asked
 
@@ -386,12 +387,12 @@ def test_the_index_is_asked_at_most_once_a_day(
 def test_what_is_known_is_shown_without_asking_anybody(
     deployed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnostics, "_pip", None)
+    monkeypatch.setattr(packages, "_pip", None)
     (deployed.folder / "state/packages.json").unlink()
 
-    packages = last_measured(deployed.config)["packages"]
+    known = last_measured(deployed.config)["packages"]
 
-    assert packages["status"] == "unknown" and packages["measured_at"] is None
+    assert known["status"] == "unknown" and known["measured_at"] is None
 
 
 def test_the_whole_text_has_every_part_with_its_time(deployed: Project) -> None:

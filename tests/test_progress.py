@@ -16,16 +16,18 @@ import pytest
 from conftest import ROOT, Project, client_rows
 from driver import OFFLINE
 
-from risk.progress import lasting, seconds_left
+from risk.script import record_time, seconds_left
+from risk.words import duration
 
 PROGRAM = f"""
 import sys, threading, time
 sys.path.insert(0, {str(ROOT)!r})
-from risk import progress
-with progress.shown("training", usual=3600):
-    progress.tell("12,000 rows of Zoë")
+from risk.config import load
+from risk.script import progress_line, report_progress
+with progress_line(load(sys.argv[1]), "training"):
+    report_progress("12,000 rows of Zoë")
     time.sleep(1.8)
-    progress.tell("file 3 of 4", 0.75)
+    report_progress("file 3 of 4", 0.75)
     time.sleep(0.8)
     print(threading.active_count(), "at work")
 """
@@ -61,8 +63,12 @@ def drawn(shown: str) -> list[str]:
     return [text.rstrip() for text in shown.split("\r") if text.strip()]
 
 
-def test_a_stage_shows_what_it_is_at_and_the_time_left_and_takes_its_line_away() -> None:
-    code, shown = on_terminal([sys.executable, "-W", "error", "-c", PROGRAM])
+def test_a_stage_shows_what_it_is_at_and_the_time_left_and_takes_its_line_away(
+    project: Project,
+) -> None:
+    record_time(project.config, "training", 3600)
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, str(project.config.path)]
+    code, shown = on_terminal(command)
 
     assert code == 0
     lines = drawn(shown)
@@ -74,14 +80,14 @@ def test_a_stage_shows_what_it_is_at_and_the_time_left_and_takes_its_line_away()
     assert shown.rsplit("\r", 2)[1].strip() == ""
 
 
-def test_a_narrow_terminal_gets_one_line_too() -> None:
-    _, shown = on_terminal([sys.executable, "-c", PROGRAM], columns=20)
+def test_a_narrow_terminal_gets_one_line_too(project: Project) -> None:
+    _, shown = on_terminal([sys.executable, "-c", PROGRAM, str(project.config.path)], columns=20)
 
     assert drawn(shown) and max(map(len, drawn(shown))) <= 19
 
 
-def test_nobody_who_does_not_look_gets_a_line() -> None:
-    command = [sys.executable, "-c", PROGRAM]
+def test_nobody_who_does_not_look_gets_a_line(project: Project) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(project.config.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert (done.stdout, done.stderr) == ("1 at work\n", "")
@@ -109,7 +115,7 @@ def test_the_time_left_is_by_the_work_done_else_by_the_last_time(
     ("seconds", "said"), [(7.6, "8 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s")]
 )
 def test_times_are_said_as_a_person_would(seconds: float, said: str) -> None:
-    assert lasting(seconds) == said
+    assert duration(seconds) == said
 
 
 def test_the_driver_shows_its_stages_and_then_its_outcome(tmp_path: Path) -> None:

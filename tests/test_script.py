@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Project
 
+import risk
+
 SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
@@ -98,6 +100,15 @@ def test_verbose_prints_the_folders_and_where_an_error_was_raised(project: Proje
     assert "Traceback (most recent call last):" in lines and lines[-1].startswith(
         "error: /nowhere/file"
     )
+
+
+@pytest.mark.parametrize(
+    "script", sorted(p.name for p in ROOT.glob("*.py") if "script import run" in p.read_text())
+)
+def test_every_script_knows_its_version(script: str) -> None:
+    command = [sys.executable, str(ROOT / script), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    assert (done.returncode, done.stdout) == (0, f"{script} {risk.__version__}\n")
 
 
 def test_json_is_for_a_program(project: Project) -> None:

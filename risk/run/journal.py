@@ -8,13 +8,12 @@ import sys
 import time
 from typing import Any
 
-from risk import progress
 from risk.config import Busy, Config, PipelineError
 from risk.data.schema import printable
 from risk.data.snapshot import DataVersion
 from risk.files import lock_holder, project_lock, read_optional_json, utc_now, write_json
 from risk.run import runlog
-from risk.script import os_error_text, start_log, usual_seconds
+from risk.script import enter_stage, os_error_text, start_log
 
 FORMAT = 1
 LATE_MINUTES = 25  # cron ticks every 10: two are missing by then
@@ -76,7 +75,7 @@ class Journal:
             self.note(f"the run of {started} {how} in {stage}; this one completes it")
 
     def enter(self, stage: str) -> None:
-        progress.begin(stage, usual_seconds(self.config, stage))
+        enter_stage(self.config, stage)
         self._write(stage=stage)
 
     def note(self, text: str) -> None:

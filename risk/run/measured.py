@@ -11,25 +11,24 @@ from typing import Any
 from risk.config import Config
 from risk.drift.state import last_evaluation
 from risk.files import read_optional_json
+from risk.run.packages import last_packages
+from risk.script import StageTime, stage_times
 
 
 def last_measured(config: Config) -> dict[str, Any]:
     """Times, missing shares, packages and drift, each with the time of its measurement."""
-    times, summary = read_optional_json(config.timings), read_optional_json(config.summary)
-    packages = read_optional_json(config.packages)
-    never: dict[str, Any] = {
-        "status": "unknown",
-        "measured_at": None,
-        "outdated": [],
-        "reason": "never looked up; run diagnostics.py",
-    }
+    times, summary = stage_times(config), read_optional_json(config.summary)
     return {
-        "timings": {stage: times.get(stage) for stage in ("ingestion", "training")},
+        "timings": {stage: _last(times.get(stage)) for stage in ("ingestion", "training")},
         "missing_percent": {n: c["missing_percent"] for n, c in summary.get("columns", {}).items()},
         "missing_measured_at": summary.get("measured_at"),
-        "packages": packages or never,
+        "packages": last_packages(config),
         "drift": last_evaluation(config).to_json(),
     }
+
+
+def _last(time: StageTime | None) -> dict[str, float | str] | None:
+    return {"seconds": time["seconds"], "measured_at": time["measured_at"]} if time else None
 
 
 def statistics(config: Config) -> dict[str, Any]:

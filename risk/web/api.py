@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from flask import Request, Response, request
 
+from risk import __version__
 from risk.calllist.types import ListedClient
 from risk.config import HOME, PipelineError
 from risk.data.holdout import TestRows, test_files
@@ -178,7 +179,9 @@ class Api:
 
     def health(self) -> Response:
         try:
-            return _answer(self.context.deployed().version, {"status": "ok"})
+            return _answer(
+                self.context.deployed().version, {"status": "ok", "version": __version__}
+            )
         except (PipelineError, OSError):
             # Asked without a token: nothing of the machine's paths in here.
             what = "no deployment" if current_version(self.config) is None else "damaged deployment"
@@ -188,7 +191,7 @@ class Api:
                 f"there is no usable model: {what}",
                 "run fullprocess.py, or diagnostics.py --doctor",
             )
-            return problem_answer(problem, status=what, model_version=None)
+            return problem_answer(problem, status=what, model_version=None, version=__version__)
 
     def metrics(self) -> Response:
         found, version = self._measured(), None

@@ -20,6 +20,7 @@ from urllib.parse import urlencode, urlsplit
 from flask import Flask, Request, Response, g, render_template, request
 from werkzeug.datastructures import MultiDict
 
+from risk import __version__
 from risk.config import HOME
 from risk.web import client, decisions, notices, status, today, trust
 from risk.web.context import PageContext
@@ -76,7 +77,7 @@ class Pages:
     def join(self, app: Flask) -> None:
         """Add every page but `/`, which the API's index hands over, and what pages need."""
         app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-        app.jinja_env.globals["token"] = self.token
+        app.jinja_env.globals.update(token=self.token, version=__version__)
         app.before_request(_begin)
         for page in PAGES[1:]:
             app.add_url_rule(page.path, page.template, lambda page=page: self.show(page))

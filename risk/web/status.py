@@ -21,6 +21,8 @@ from risk.drift.monitor import DriftRow
 from risk.drift.state import DriftEvaluation, last_evaluation
 from risk.run import runlog
 from risk.run.journal import last_failure, running
+from risk.run.packages import Packages, last_packages
+from risk.script import StageTime, stage_times
 from risk.web import notices
 from risk.web.context import PageContext, data_date
 from risk.web.decisions import held
@@ -53,8 +55,8 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         "week": week(_run_log(config), now),
         "failure": _failure(last_failure(marker), now),
         **found,
-        "times": times(context.file(config.timings)),
-        "versions": versions(context.file(config.packages), now),
+        "times": times(stage_times(config)),
+        "versions": versions(last_packages(config), now),
         "disk": _disk(config.state_folder),
         "sent": _sent(context),
         "tail": _tail(config.log_folder / "fullprocess.log"),
@@ -375,12 +377,11 @@ class StageTimes:
     words: str
 
 
-def times(found: dict[str, Any]) -> list[StageTimes]:
+def times(found: Mapping[str, StageTime]) -> list[StageTimes]:
     """The stages in the order of a run; those without a time are left out."""
-    recent, known = found.get("recent") or {}, []
-    for stage in (name for name in STAGES if isinstance(found.get(name), dict)):
-        last = found[stage]["seconds"]
-        past = recent.get(stage) or [last]
+    known = []
+    for stage in (name for name in STAGES if name in found):
+        last, past = found[stage]["seconds"], found[stage]["recent"]
         words = f"{counted(len(past), 'run')}, up to {_seconds(max(past))}"
         known.append(StageTimes(stage.capitalize(), _seconds(last), seconds_curve(past), words))
     return known
@@ -399,10 +400,10 @@ class Versions:
     when: str
 
 
-def versions(found: dict[str, Any], now: datetime) -> Versions:
+def versions(found: Packages, now: datetime) -> Versions:
     """The installed versions, and which newer ones are out as far as that was looked up."""
-    newer = {one["package"]: one["latest"] for one in found.get("outdated", [])}
-    known, when = found.get("status") == "known", found.get("measured_at")
+    newer = {one["package"]: one["latest"] for one in found["outdated"]}
+    known, when = found["status"] == "known", found["measured_at"]
     lines = [("Python", platform.python_version(), "")]
     for name in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -414,7 +415,7 @@ def versions(found: dict[str, Any], now: datetime) -> Versions:
         enumerated(sorted(name for name in newer if name not in shown)),
         f"Looked up {age(when, now)}."
         if when and known
-        else f"Newer versions are not known: {found.get('reason') or 'never looked up'}.",
+        else f"Newer versions are not known: {found['reason']}.",
     )
 
 

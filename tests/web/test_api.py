@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,10 @@ from conftest import HEADER, ROOT, Project, client_rows
 from serving import ONE_ROW, deployed_copy, list_clients
 
 from app import create_app
+from risk import __version__
 from risk.model.model import Model
+from risk.run.packages import NEVER_ASKED, Outdated, packages_file
+from risk.script import stage_times
 from risk.web import api, deployed
 from risk.web.api import ROUTES
 from risk.web.request import FORM, LOCATIONS
@@ -470,19 +474,14 @@ def test_the_statistics_are_those_of_the_ingested_rows(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_the_diagnostics_are_the_last_measurements(own: Project, method: str) -> None:
-    own.config.packages.write_text(
-        json.dumps(
-            {
-                "status": "known",
-                "measured_at": "2026-11-01T00:00:00Z",
-                "reason": "",
-                "outdated": [{"package": "numpy", "version": "1", "latest": "2", "type": "wheel"}],
-            }
-        )
-    )
+    numpy = Outdated(package="numpy", version="1", latest="2", type="wheel")
+    known = NEVER_ASKED | {"status": "known", "reason": "", "outdated": [numpy]}
+    packages_file(own.config).write(known | {"measured_at": "2026-11-01T00:00:00Z"})
     answer = caller(own)(method, "/diagnostics").get_json()
-    timings = own.json("state/timings.json")
-    assert answer["timings"] == {name: timings[name] for name in ("ingestion", "training")}
+    for name in ("ingestion", "training"):
+        kept = stage_times(own.config)[name]
+        expected = {"seconds": kept["seconds"], "measured_at": kept["measured_at"]}
+        assert answer["timings"][name] == expected
     assert answer["missing_percent"] == dict.fromkeys(["corporation", *FEATURES, "exited"], 0.0)
     assert answer["packages"]["outdated"][0]["latest"] == "2"
 
@@ -677,7 +676,8 @@ def test_a_list_written_anew_is_served_at_once(own: Project) -> None:
 
 def test_health_tells_ready_from_not(own: Project) -> None:
     call = caller(own)
-    assert call("GET", "/health").get_json() == {"status": "ok", "model_version": 1}
+    ready = {"status": "ok", "version": __version__, "model_version": 1}
+    assert call("GET", "/health").get_json() == ready
     model = own.config.production_folder / "current" / "model.json"
     whole = model.read_bytes()
     model.write_bytes(whole.replace(b"intercept", b"intercepT"))
@@ -896,6 +896,12 @@ def test_a_fault_of_ours_is_one_json_line_and_a_log_entry(
 
 
 # ---------------------------------------------------------------- openapi.json tells the truth
+
+
+def test_openapi_and_the_changes_name_the_version() -> None:
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert DOCUMENT["info"]["version"] == __version__
+    assert newest and newest[1] == __version__
 
 
 def test_the_document_and_the_application_name_the_same_endpoints() -> None:

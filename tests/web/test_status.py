@@ -17,6 +17,8 @@ from test_pages import getter, text_of
 
 from risk.releases import BY_HAND, read_deployment, write_deployment
 from risk.run import runlog
+from risk.run.packages import Outdated, Packages
+from risk.script import record_time, stage_times
 from risk.web import status
 from risk.web.svg import hour_marks, seconds_curve
 
@@ -265,21 +267,18 @@ def test_the_watch_has_not_looked_yet(own: Project) -> None:
 def test_times_have_a_past(own: Project) -> None:
     own.run("ingestion.py", "--rebuild")
     own.run("ingestion.py", "--rebuild")
-    kept = json.loads(own.config.timings.read_text())
-    assert len(kept["recent"]["ingestion"]) >= 2
-    last = kept["ingestion"]["seconds"]
-    assert kept["recent"]["ingestion"][-1] == pytest.approx(last, abs=0.001)
+    kept = stage_times(own.config)
+    last, recent = kept["ingestion"]["seconds"], kept["ingestion"]["recent"]
+    assert len(recent) >= 2 and recent[-1] == pytest.approx(last, abs=0.001)
     shown = {one.stage: one for one in status.times(kept)}
     assert shown["Ingestion"].seconds == f"{last:.2f}\u00a0s"
     assert "runs, up to" in shown["Ingestion"].words
 
 
 def test_no_more_than_twelve_times_are_kept(own: Project) -> None:
-    from risk.script import record_time
-
     for at in range(20):
         record_time(own.config, "training", float(at))
-    assert json.loads(own.config.timings.read_text())["recent"]["training"] == [*range(8, 20)]
+    assert stage_times(own.config)["training"]["recent"] == [*range(8, 20)]
 
 
 @pytest.mark.parametrize("recent", [[], [0.0], [1.0], [1.0, 2.0], [0.0] * 12])
@@ -290,20 +289,19 @@ def test_a_curve_of_times_stays_on_the_paper(recent: list[float]) -> None:
 
 
 def test_versions_say_which_newer_ones_are_out() -> None:
-    outdated = [{"package": "numpy", "latest": "99.1"}, {"package": "odd", "latest": "2"}]
-    found = status.versions(
-        {
-            "status": "known",
-            "measured_at": "2026-11-24T07:00:00Z",
-            "outdated": outdated,
-            "reason": "",
-        },
-        NOW,
-    )
+    outdated = [
+        Outdated(package=name, version="1", latest=latest, type="wheel")
+        for name, latest in (("numpy", "99.1"), ("odd", "2"))
+    ]
+    at = "2026-11-24T07:00:00Z"
+    known = Packages(status="known", measured_at=at, outdated=outdated, reason="")
+    found = status.versions(known, NOW)
     notes = {name: note for name, _, note in found.lines}
     assert (notes["numpy"], notes["flask"], found.others) == ("99.1 is out", "newest", "odd")
     assert found.when == "Looked up 3 hours ago."
-    unknown = status.versions({"status": "unknown", "reason": "no index", "outdated": []}, NOW)
+    unknown = status.versions(
+        known | {"status": "unknown", "reason": "no index", "outdated": []}, NOW
+    )
     assert unknown.when == "Newer versions are not known: no index."
     assert {note for _, _, note in unknown.lines} == {""}
 
