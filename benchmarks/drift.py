@@ -1,4 +1,4 @@
-"""The drift watch: false alerts in a year with nothing wrong, and rows until a drift is seen.
+"""The drift monitor: false alerts in a year with nothing wrong, and rows until a drift is seen.
 
     python benchmarks/drift.py --smoke    seconds: that it runs
     python benchmarks/drift.py            fewer runs (two minutes)
@@ -80,22 +80,19 @@ CHANGES = [
 
 
 @dataclass(frozen=True)
-class Ticks:
-    """A year of looks with data: rows in each, looks, and hours between two."""
+class Year:
+    """A year of evaluations with data: rows in each, and how many."""
 
     rows: int
-    looks: int
+    evaluations: int
 
     @property
     def month(self) -> int:
-        """Looks in a month, at least one."""
-        return max(round(self.looks / 12), 1)
+        """Evaluations in a month, at least one."""
+        return max(round(self.evaluations / 12), 1)
 
 
-YEAR = [Ticks(5, 3650), Ticks(30, 1095), Ticks(200, 365), Ticks(20_000, 52)]
-
-
-# ---------------------------------------------------------------- clients
+YEARS = [Year(5, 3650), Year(30, 1095), Year(200, 365), Year(20_000, 52)]
 
 
 def table_of(
@@ -156,11 +153,11 @@ def reference_rows(
 
 
 def months_of(
-    ticks: Ticks, z: np.ndarray | None, rng: np.random.Generator
+    year: Year, z: np.ndarray | None, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(latent values, clients) of the rows of each month of a year, in their order."""
-    for month in range(math.ceil(ticks.looks / ticks.month)):
-        n = ticks.rows * min(ticks.month, ticks.looks - month * ticks.month)
+    for month in range(math.ceil(year.evaluations / year.month)):
+        n = year.rows * min(year.month, year.evaluations - month * year.month)
         if z is None:
             yield rng.standard_normal((n, LATENT)), month * 10**6 + np.arange(n)
         else:
@@ -169,17 +166,17 @@ def months_of(
             yield z[order], order
 
 
-def looks_of(
+def evaluations_of(
     reference: dict[str, Any],
-    ticks: Ticks,
+    year: Year,
     z: np.ndarray | None,
     rng: np.random.Generator,
 ) -> Iterator[monitor.BinnedRows]:
-    """What each look of a year with nothing wrong adds."""
-    for values, clients in months_of(ticks, z, rng):
+    """What each evaluation of a year with nothing wrong adds."""
+    for values, clients in months_of(year, z, rng):
         counts = counted(reference, values, NOTHING, rng, clients)
-        for at in range(0, len(values), ticks.rows):
-            yield counts[np.arange(at, at + ticks.rows)]
+        for at in range(0, len(values), year.rows):
+            yield counts[np.arange(at, at + year.rows)]
 
 
 def counted(
@@ -194,49 +191,47 @@ def counted(
     return monitor.bin_rows(raw, reference, risks, labels, clients=who)
 
 
-# ---------------------------------------------------------------- a year with nothing wrong
-
-
 def made_reference(rows: int, z: np.ndarray | None, rng: np.random.Generator) -> dict[str, Any]:
     values, clients = reference_rows(rows, z, rng)
     raw, risks, labels = table_of(values, NOTHING, rng)
     return make_reference(raw, KINDS, risks, labels, clients=clients.tolist(), out_of_fold=risks)
 
 
-def false_alerts(ticks: Ticks, rows: int, world: str, seed: int) -> tuple[int, int, list[str]]:
+def false_alerts(year: Year, rows: int, world: str, seed: int) -> tuple[int, int, list[str]]:
     """(alerts that began, lines ever significant, names of the alerts) of one year."""
     rng = np.random.default_rng(seed)
-    people = min(ticks.rows * ticks.month, 20_000)
+    people = min(year.rows * year.month, 20_000)
     z = None if world == "independent" else rng.standard_normal((people, LATENT))
     reference = made_reference(rows, z if world == "recurring" else None, rng)
-    panel, watch = monitored_tests(reference), monitor.initial_state(reference)
-    on = np.zeros(len(panel.tests), dtype=bool)
+    tests, state = monitored_tests(reference), monitor.initial_state(reference)
+    on = np.zeros(len(tests.tests), dtype=bool)
     ever, begun, names = on.copy(), 0, []
-    for at, counts in enumerate(looks_of(reference, ticks, z, rng)):
-        watch = monitor.add_rows(watch, panel, counts, moment(at, ticks))
-        shown = monitor.current_evidence(watch, panel)
-        alert = np.array(monitor.drift_states(watch, panel, shown)) == "alert"
+    for at, counts in enumerate(evaluations_of(reference, year, z, rng)):
+        state = monitor.add_rows(state, tests, counts, moment(at, year))
+        shown = monitor.current_evidence(state, tests)
+        alert = np.array(monitor.drift_states(state, tests, shown)) == "alert"
         fresh = alert & ~on
         begun += int(fresh.sum())
-        names += [panel.tests[one][1] for one in np.flatnonzero(fresh)]
-        ever |= shown.log_evidence >= -np.log(panel.budget)
+        names += [tests.tests[one][1] for one in np.flatnonzero(fresh)]
+        ever |= shown.log_evidence >= -np.log(tests.budget)
         on = alert
     return begun, int(ever.sum()), names
 
 
-def moment(look: int, ticks: Ticks) -> str:
-    return str(np.datetime64("2024-01-01T00:00") + round(look * 525_960 / ticks.looks)) + "Z"
+def moment(at: int, year: Year) -> str:
+    return str(np.datetime64("2024-01-01T00:00") + round(at * 525_960 / year.evaluations)) + "Z"
 
 
 def yearly(runs: dict[int, int], worlds: list[tuple[str, int]], seed: int) -> None:
-    """The table of false alerts: a line for each world, reference and size of a tick."""
-    print("\n| clients | reference | rows a look | looks | years | years with an alert | 95 % |")
+    """The table of false alerts: a line for each world, reference and size of an evaluation."""
+    heads = ("clients", "reference", "rows each", "evaluations", "years", "with an alert", "95 %")
+    print(f"\n| {' | '.join(heads)} |")
     print("|---|---|---|---|---|---|---|")
     whole = [0, 0, 0, 0]
     for world, rows in worlds:
-        for ticks in (ticks for ticks in YEAR if runs[ticks.rows]):
+        for year in (year for year in YEARS if runs[year.rows]):
             years = [
-                false_alerts(ticks, rows, world, seed + 97 * run) for run in range(runs[ticks.rows])
+                false_alerts(year, rows, world, seed + 97 * run) for run in range(runs[year.rows])
             ]
             with_any = sum(begun > 0 for begun, _, _ in years)
             whole[0] += len(years)
@@ -246,7 +241,7 @@ def yearly(runs: dict[int, int], worlds: list[tuple[str, int]], seed: int) -> No
             low, high = wilson(with_any, len(years))
             names = ", ".join(sorted({name for _, _, found in years for name in found}))
             print(
-                f"| {world} | {rows:,} | {ticks.rows:,} | {ticks.looks:,} | {len(years)} | "
+                f"| {world} | {rows:,} | {year.rows:,} | {year.evaluations:,} | {len(years)} | "
                 f"{with_any} | {low:.2f} to {high:.2f} | {names}",
                 flush=True,
             )
@@ -255,7 +250,7 @@ def yearly(runs: dict[int, int], worlds: list[tuple[str, int]], seed: int) -> No
         f"\n{whole[1]} of {whole[0]} years with an alert ({low:.3f} to {high:.3f}), "
         f"{whole[2]} alerts in all ({whole[2] / whole[0]:.3f} a year, "
         f"{poisson(whole[2])[0] / whole[0]:.3f} to {poisson(whole[2])[1] / whole[0]:.3f}); "
-        f"{whole[3]} years with evidence over the limit"
+        f"{whole[3]} years with evidence over the threshold"
     )
 
 
@@ -266,32 +261,29 @@ def poisson(k: int, z: float = 1.96) -> tuple[float, float]:
     return low, more * (1 - 1 / (9 * more) + z / (3 * math.sqrt(more))) ** 3
 
 
-# ---------------------------------------------------------------- rows until a drift is seen
-
-
 def rows_until(change: Change, rows: int, before: int, size: int, seed: int) -> float:
     """Rows after the change until its line alerts; inf if 12,000 do not suffice."""
     rng = np.random.default_rng(seed)
     reference = made_reference(rows, None, rng)
-    panel, watch = monitored_tests(reference), monitor.initial_state(reference)
-    line = [name for _, name in panel.tests].index(change.line)
-    ticks = Ticks(size, 3650)
+    tests, state = monitored_tests(reference), monitor.initial_state(reference)
+    line = [name for _, name in tests.tests].index(change.line)
+    year = Year(size, 3650)
     parts = [(NOTHING, before), (change, MOST_ROWS // 6), (change, MOST_ROWS - MOST_ROWS // 6)]
     came, at = -before, 0
     for now, n in parts:
         counts = counted(reference, rng.standard_normal((n, LATENT)), now, rng)
         for first in range(0, n, size):
             rows_here = np.arange(first, min(first + size, n))
-            watch = monitor.add_rows(watch, panel, counts[rows_here], moment(at, ticks))
+            state = monitor.add_rows(state, tests, counts[rows_here], moment(at, year))
             came, at = came + rows_here.size, at + 1
-            state = monitor.drift_states(watch, panel, monitor.current_evidence(watch, panel))[line]
-            if came > 0 and state == "alert":
+            evidence = monitor.current_evidence(state, tests)
+            if came > 0 and monitor.drift_states(state, tests, evidence)[line] == "alert":
                 return came
     return math.inf
 
 
 def detections(runs: int, seed: int) -> None:
-    """The table of detection: rows until the alert, median and 90 %, ticks of 30 rows."""
+    """The table of detection: rows until the alert, median and 90 %, evaluations of 30 rows."""
     starts = [(300, 0), (2000, 0), (2000, 3000)]
     heads = " | ".join(f"reference {rows:,}, after {before:,}" for rows, before in starts)
     print(f"\n| change | line | {heads} |\n|---|---|{'---|' * len(starts)}")

@@ -51,7 +51,7 @@ def said(name: str, rank: int, *, contacted: bool = False) -> dict[str, Any]:
     return {
         "client": name,
         "date": "2026-06-30",
-        "said_at": "2026-07-01T07:00:04Z",
+        "predicted_at": "2026-07-01T07:00:04Z",
         "risk": 0.12 + 0.1 * (rank < 10),
         "rank": rank,
         "of": 800,

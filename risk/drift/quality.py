@@ -15,21 +15,29 @@ spread; two swapped columns that were alike; texts that changed places among the
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from risk.drift.usual import (
+    LEAST_ROWS,
+    LOG_GRID,
+    QualityReference,
+    Raw,
+    Usual,
+    is_constant,
+    known_values,
+    log_sizes,
+)
 from risk.model.measures import wilson
 from risk.model.profile import value_text
 from risk.releases import IssueKey
 
-FORMAT = 1
-LEAST_ROWS = 5  # fewer cannot tell an issue from chance
 LEAST_REFERENCE = 20
 LEAST_NATS = 11.0  # a chance below 1.7e-5 for each question asked
 FACTOR, FLOOR = 4.0, 0.1  # how far a share may drift: its odds by that factor, at least a tenth
@@ -42,11 +50,6 @@ NOISE = 5.0  # standard errors of a median, on top
 COLLAPSE = 0.5  # a shift (not a factor) narrows the spread on the log scale
 ONE_SIDED = 0.1
 OTHER_PLACE, SAME_PLACE = 0.5, 0.25  # distances of distributions; one deviation's shift is .38
-CONSTANT_FILES = 0.2
-MAX_BYTES = 900
-GRID = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
-LOG_GRID = (0.05, 0.16, 0.5, 0.84, 0.95)
-COMMONEST = 4
 UNITS = {
     7.0: "as days to weeks",
     10.0: "a decimal place",
@@ -61,43 +64,6 @@ UNITS = {
     3600.0: "as seconds to hours",
     1e6: "as ones to millions",
 }
-WHERE = "<where>"  # the file's place in a sentence
-Raw = dict[str, np.ndarray]
-
-
-class Usual(TypedDict, total=False):
-    """What is usual in one column, at most 1 kB as JSON.
-
-    rows, known: all and those with a value. distinct: different values. common: the commonest, with
-    their shares. points, below, upto: a number's quantiles, and the shares below and up to each.
-    zero: share of zeros. logs: quantiles of ln of the size of the `nonzero` values, of which the
-    share `negative` is below 0. once: a text's share of values that one row alone has. files,
-    blank_file, constant, moves: from file to file, how many there are, the most blanks, whether
-    each has one value, how far the middle of the logs moves.
-    """
-
-    kind: str
-    rows: int
-    known: int
-    distinct: int
-    common: list[list[Any]]
-    points: list[float]
-    below: list[float]
-    upto: list[float]
-    zero: float
-    logs: list[float]
-    nonzero: int
-    negative: float
-    once: float
-    files: int
-    blank_file: float
-    constant: bool
-    moves: float
-
-
-class QualityReference(TypedDict):
-    format: int
-    columns: dict[str, Usual]
 
 
 @dataclass(frozen=True)
@@ -121,105 +87,13 @@ class DataQualityIssue:
         return self.kind, self.columns
 
 
-def quality_reference(
-    raw: Raw, kinds: dict[str, str], files: np.ndarray | None = None
-) -> QualityReference:
-    """What quality_issues() compares with.
+class Finding(NamedTuple):
+    """What a check found in a column: an issue that lacks its columns and file."""
 
-    kinds: "number" or "text" by column. files: which file each row came from, shape (n,); with it
-    what moves from file to file anyway is not taken for an issue.
-    """
-    columns: dict[str, Usual] = {}
-    for name, kind in kinds.items():
-        usual = _usual_number(raw[name]) if kind == "number" else _usual_text(raw[name])
-        if files is not None and usual["rows"]:
-            _add_files(usual, raw[name], files)
-        usual["kind"] = kind
-        columns[name] = usual
-    return {"format": FORMAT, "columns": columns}
-
-
-def _known(values: np.ndarray) -> np.ndarray:
-    """The values that are not blank; a number that is not finite counts as blank."""
-    if values.dtype == object:
-        return values[np.array([value is not None for value in values], dtype=bool)]
-    return values[np.isfinite(values)]
-
-
-def _usual_number(values: np.ndarray) -> Usual:
-    known = np.sort(_known(values))
-    usual: Usual = {"rows": int(values.size), "known": int(known.size)}
-    if not known.size:
-        return usual
-    different, sizes = np.unique(known, return_counts=True)
-    top = np.argsort(-sizes, kind="stable")[:COMMONEST]
-    points = np.unique(np.quantile(known, GRID, method="nearest"))
-    usual |= {
-        "distinct": int(different.size),
-        "common": [[_short(different[i]), _share(sizes[i] / known.size)] for i in top],
-        "points": [_short(point) for point in points],
-        "below": [_share(s) for s in np.searchsorted(known, points, "left") / known.size],
-        "upto": [_share(s) for s in np.searchsorted(known, points, "right") / known.size],
-        "zero": _share(float(np.mean(known == 0))),
-    }
-    sizes_of = _logs(known)
-    if sizes_of.size:
-        usual["logs"] = [_short(q) for q in np.quantile(sizes_of, LOG_GRID)]
-        usual["nonzero"] = int(sizes_of.size)
-        usual["negative"] = _share(float(np.mean(known[known != 0] < 0)))
-    return usual
-
-
-def _usual_text(values: np.ndarray) -> Usual:
-    known = _known(values)
-    usual: Usual = {"rows": int(values.size), "known": int(known.size)}
-    if not known.size:
-        return usual
-    levels = sorted(Counter(known.tolist()).items(), key=lambda item: (-item[1], item[0]))
-    shares = [[level, _share(rows / known.size)] for level, rows in levels]
-    kept: list[list[Any]] = []
-    room = MAX_BYTES
-    for level in shares:
-        room -= len(json.dumps(level)) + 2
-        if room < 0:
-            break
-        kept.append(level)
-    once = sum(rows == 1 for _, rows in levels) / known.size
-    return usual | {"distinct": len(levels), "common": kept, "once": _share(once)}
-
-
-def _add_files(usual: Usual, values: np.ndarray, files: np.ndarray) -> None:
-    """What moves from file to file: the blanks, a number's scale, files of one value alone."""
-    parts = [values[files == file] for file in np.unique(files)]
-    usual["files"] = len(parts)
-    blanks = [1 - _known(part).size / part.size for part in parts if part.size >= LEAST_ROWS]
-    if blanks:
-        usual["blank_file"] = _share(float(np.quantile(blanks, 0.9)))
-    constant = sum(part.size for part in parts if _known(part).size > 1 and _is_constant(part))
-    usual["constant"] = bool(constant / values.size >= CONSTANT_FILES)
-    if "logs" in usual:
-        logs = [_logs(_known(part)) for part in parts]
-        moves = [abs(np.median(x) - usual["logs"][2]) for x in logs if x.size >= LEAST_ROWS]
-        usual["moves"] = _short(np.quantile(moves, 0.9)) if moves else 0.0
-
-
-def _is_constant(values: np.ndarray) -> bool:
-    known = _known(values)
-    return bool((known == known[0]).all())
-
-
-def _logs(known: np.ndarray) -> np.ndarray:
-    """ln of the size of the values that are not 0."""
-    return np.log(np.abs(known[known != 0]))
-
-
-def _short(value: Any) -> float:
-    """So many digits that whole numbers up to 9,999,999,999 stay whole."""
-    return float(f"{float(value):.10g}")
-
-
-def _share(value: float) -> float:
-    return float(f"{value:.6f}")
+    kind: str
+    words: str
+    n: int
+    holds: bool = True
 
 
 def drift_allowance(share: float) -> float:
@@ -241,6 +115,11 @@ def chernoff_nats(share: float, limit: float, n: int) -> float:
 def _most(share: float, rows: int) -> float:
     """The largest share that so many rows of the reference leave possible, drift included."""
     return drift_allowance(wilson(round(share * rows), rows)[1])
+
+
+def _may_be_chance(share: float, was: float, rows: int, n: int) -> bool:
+    """Whether drift and chance may give such a share of n rows where it was `was` of `rows`."""
+    return chernoff_nats(share, _most(was, rows), n) < LEAST_NATS
 
 
 def _distance(values: np.ndarray, usual: Usual) -> float:
@@ -278,75 +157,73 @@ def quality_issues(
     rows = max((values.size for values in raw.values()), default=0)
     if rows < LEAST_ROWS:
         return []
+    where = f"since {file}" if file else "in this file"
     columns = {n: u for n, u in reference["columns"].items() if u["known"] >= LEAST_REFERENCE}
-    known = {n: _known(raw[n]) if n in raw else np.empty(0) for n in columns}
-    found = {n: issue for n in columns if (issue := _blank(n, known[n].size, rows, columns[n]))}
+    known = {n: known_values(raw[n]) if n in raw else np.empty(0) for n in columns}
+    found: dict[str, tuple[tuple[str, ...], Finding]] = {}
+    for name, usual in columns.items():
+        if blank := _blank(known[name].size, rows, usual, where):
+            found[name] = (name,), blank
     rest = [n for n in columns if n not in found and known[n].size >= LEAST_ROWS]
     rest = [n for n in rest if columns[n]["distinct"] > 1]
-    for issue in _swapped({n: known[n] for n in rest}, columns):
-        found |= dict.fromkeys(issue.columns, issue)
+    for pair, swap in _swapped({n: known[n] for n in rest}, columns, where):
+        found |= dict.fromkeys(pair, (pair, swap))
     for name in rest:
         checks = NUMBER_CHECKS if columns[name]["kind"] == "number" else TEXT_CHECKS
-        issues = (check(name, known[name], columns[name]) for check in checks)
-        if name not in found and (first := next(filter(None, issues), None)):
-            found[name] = first
-    where = f"since {file}" if file else "in this file"
+        findings = (check(known[name], columns[name], where) for check in checks)
+        if name not in found and (first := next(filter(None, findings), None)):
+            found[name] = (name,), first
     return [
-        replace(issue, file=file, sentence=issue.sentence.replace(WHERE, where))
-        for issue in dict.fromkeys(found[n] for n in columns if n in found)  # a swap: once
+        DataQualityIssue(
+            finding.kind,
+            names,
+            file,
+            f"{' and '.join(names)}: {finding.words}",
+            finding.n,
+            finding.holds,
+        )
+        for names, finding in dict.fromkeys(found[n] for n in columns if n in found)  # a swap: once
     ]
-
-
-def _issue(
-    kind: str, columns: tuple[str, ...], words: str, n: int, holds: bool = True
-) -> DataQualityIssue:
-    """An issue whose sentence still lacks the file, where it says WHERE."""
-    return DataQualityIssue(kind, columns, "", f"{' and '.join(columns)}: {words}", n, holds)
 
 
 def _quoted(text: Any) -> str:
     return f'"{text[:30]}"' if isinstance(text, str) else value_text(text)
 
 
-def _percent(share: float) -> str:
+def _pct(share: float) -> str:
     """Whole per cent; never 0 or 100 for a share that is neither."""
     if 0 < share < 0.01:
         return "less than 1 %"
     return f"{min(round(100 * share), 99) if share < 1 else 100} %"
 
 
-def _blank(name: str, known: int, rows: int, usual: Usual) -> DataQualityIssue | None:
+def _blank(known: int, rows: int, usual: Usual, where: str) -> Finding | None:
     """Far more blanks than usual, or nothing but blanks."""
     share, was = 1 - known / rows, 1 - usual["known"] / usual["rows"]
-    limit = _most(max(was, usual.get("blank_file", 0.0)), usual["rows"])
-    if chernoff_nats(share, limit, rows) < LEAST_NATS:
+    if _may_be_chance(share, max(was, usual.get("blank_file", 0.0)), usual["rows"], rows):
         return None
-    what = (
-        f"all {rows:,} rows are blank"
-        if not known
-        else f"{_percent(share)} of {rows:,} rows are blank"
-    )
+    what = f"{_pct(share)} of {rows:,} rows are" if known else f"all {rows:,} rows are"
     words = (
-        f"{what} {WHERE}, usually {_percent(was)}; look whether the export lost the column, "
+        f"{what} blank {where}, usually {_pct(was)}; look whether the export lost the column, "
         "then replace the file"
     )
-    return _issue("blank", (name,), words, rows, share >= was + BLANKS_HOLD)
+    return Finding("blank", words, rows, share >= was + BLANKS_HOLD)
 
 
-def _stuck(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
+def _stuck(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
     """One value in every row, where there used to be several."""
-    if usual.get("constant") or not _is_constant(known):
+    if usual.get("constant") or not is_constant(known):
         return None
     value = known[0]
     was = _usual_share(value, usual)
-    if chernoff_nats(1.0, _most(was, usual["known"]), known.size) < LEAST_NATS:
+    if _may_be_chance(1.0, was, usual["known"], known.size):
         return None
     words = (
-        f"every one of {known.size:,} rows says {_quoted(value)} {WHERE}, usually "
-        f"{_percent(was)} {'or fewer ' if was else ''}do; look whether the export writes a "
+        f"every one of {known.size:,} rows says {_quoted(value)} {where}, usually "
+        f"{_pct(was)} {'or fewer ' if was else ''}do; look whether the export writes a "
         "default, then replace the file"
     )
-    return _issue("stuck", (name,), words, known.size)
+    return Finding("stuck", words, known.size)
 
 
 def _usual_share(value: Any, usual: Usual) -> float:
@@ -357,7 +234,7 @@ def _usual_share(value: Any, usual: Usual) -> float:
     return 0.0 if len(listed) == usual["distinct"] else float(usual["common"][-1][1])
 
 
-def _filler(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
+def _filler(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
     """One value from nowhere in many rows: far outside the range, or 0 where none ever was."""
     least, most = usual["points"][0], usual["points"][-1]
     far = (known > 2 * most - least) | (known < 2 * least - most)
@@ -366,26 +243,22 @@ def _filler(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | No
         return None
     different, sizes = np.unique(odd, return_counts=True)
     value, share = float(different[sizes.argmax()]), float(sizes.max() / known.size)
-    if share < FILLED or not _in_range(known[(known != value) & (known != 0)], usual):
+    others = known[(known != value) & (known != 0)]
+    # Where most other values are elsewhere too it is no filler: all have moved.
+    if share < FILLED or not others.size or ((others >= least) & (others <= most)).mean() < 0.5:
         return None
-    if chernoff_nats(share, _most(0.0, usual["known"]), known.size) < LEAST_NATS:
+    if _may_be_chance(share, 0.0, usual["known"], known.size):
         return None
     words = (
-        f"{_percent(share)} of {known.size:,} rows say {_quoted(value)} {WHERE}, which no row did "
+        f"{_pct(share)} of {known.size:,} rows say {_quoted(value)} {where}, which no row did "
         "before; if it stands for a missing value, leave the cell empty and replace the file"
     )
-    return _issue("filler", (name,), words, known.size, value != 0)
+    return Finding("filler", words, known.size, value != 0)
 
 
-def _in_range(others: np.ndarray, usual: Usual) -> bool:
-    """Whether most other values are where they were: else it is no filler, all have moved."""
-    within = (others >= usual["points"][0]) & (others <= usual["points"][-1])
-    return bool(others.size and within.mean() >= 0.5)
-
-
-def _unit(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
+def _unit(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
     """The sizes of the values all multiplied: a move on the log scale that keeps its spread."""
-    logs = _logs(known)
+    logs = log_sizes(known)
     if "logs" not in usual or logs.size < LEAST_ROWS or usual["nonzero"] < LEAST_REFERENCE:
         return None
     spread, move = _spread(usual["logs"]), float(np.median(logs)) - usual["logs"][2]
@@ -395,11 +268,11 @@ def _unit(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None
         return None
     now, was = np.median(known[known != 0]), math.exp(usual["logs"][2])
     words = (
-        f"the values are {_times(move)} {WHERE} ({value_text(abs(float(now)))} in the middle of "
+        f"the values are {_times(move)} {where} ({value_text(abs(float(now)))} in the middle of "
         f"{logs.size:,} rows, usually {value_text(was)}); look whether the export changed the "
         "unit, then replace the file"
     )
-    return _issue("unit", (name,), words, logs.size)
+    return Finding("unit", words, logs.size)
 
 
 def _spread(logs: list[float]) -> float:
@@ -425,7 +298,7 @@ def _times(move: float) -> str:
     return f"{times} as before{why}" if move > 0 else f"{times} than before{why}"
 
 
-def _sign(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
+def _sign(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
     """The sign flipped in a column that used to have one sign."""
     nonzero = known[known != 0]
     if "logs" not in usual or nonzero.size < LEAST_ROWS:
@@ -433,18 +306,18 @@ def _sign(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None
     was, share = usual["negative"], float(np.mean(nonzero < 0))
     was, share, now = (was, share, "negative") if was < 0.5 else (1 - was, 1 - share, "positive")
     flipped = was <= ONE_SIDED and share >= 1 - 2 * ONE_SIDED
-    if not flipped or chernoff_nats(share, _most(was, usual["nonzero"]), nonzero.size) < LEAST_NATS:
+    if not flipped or _may_be_chance(share, was, usual["nonzero"], nonzero.size):
         return None
     if _distance(-known, usual) > OTHER_PLACE + known.size**-0.5:
         return None
     words = (
-        f"{_percent(share)} of {nonzero.size:,} values are {now} {WHERE}, usually "
-        f"{_percent(was)}; look whether the export flipped the sign, then replace the file"
+        f"{_pct(share)} of {nonzero.size:,} values are {now} {where}, usually "
+        f"{_pct(was)}; look whether the export flipped the sign, then replace the file"
     )
-    return _issue("sign", (name,), words, nonzero.size)
+    return Finding("sign", words, nonzero.size)
 
 
-def _renumbered(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
+def _renumbered(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
     """A yes-or-no column in other numbers: a value that always was there gone, another come."""
     if usual["distinct"] != 2:
         return None
@@ -452,15 +325,12 @@ def _renumbered(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue 
     gone = [(v, share) for v, share in usual["common"] if not (known == v).any()]
     if not strange.any() or not gone:
         return None
-    if (
-        chernoff_nats(1.0, _most(1 - max(s for _, s in gone), usual["known"]), known.size)
-        < LEAST_NATS
-    ):
+    if _may_be_chance(1.0, 1 - max(share for _, share in gone), usual["known"], known.size):
         return None
-    return _issue("renamed", (name,), _other_values(known[strange], known.size, usual), known.size)
+    return Finding("renamed", _other_values(known[strange], known.size, usual, where), known.size)
 
 
-def _renamed(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
+def _renamed(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
     """Texts that are none of the known ones in nearly all rows; a report alone from half of them.
 
     One new text alone is not judged here: that is "stuck", or a new product.
@@ -469,11 +339,11 @@ def _renamed(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | N
     share = float(strange.mean())
     if usual.get("constant") or share < PARTLY:
         return None
-    if chernoff_nats(share, _most(_unlisted(usual), usual["known"]), known.size) < LEAST_NATS:
+    if _may_be_chance(share, _unlisted(usual), usual["known"], known.size):
         return None
     holds = share >= RENAMED and len(set(known[strange].tolist())) > 1
-    words = _other_values(known[strange], known.size, usual)
-    return _issue("renamed", (name,), words, known.size, holds)
+    words = _other_values(known[strange], known.size, usual, where)
+    return Finding("renamed", words, known.size, holds)
 
 
 def _strange(texts: np.ndarray, usual: Usual) -> np.ndarray:
@@ -490,15 +360,15 @@ def _unlisted(usual: Usual) -> float:
     return min(1.0, 1 - sum(share for _, share in usual["common"]) + float(usual["once"]))
 
 
-def _other_values(strange: np.ndarray, rows: int, usual: Usual) -> str:
+def _other_values(strange: np.ndarray, rows: int, usual: Usual, where: str) -> str:
     now = [value for value, _ in sorted(Counter(strange.tolist()).items(), key=lambda i: -i[1])]
     was = [value for value, _ in usual["common"]]
     folded = {str(value).strip().casefold() for value in was}
     same = all(str(value).strip().casefold() in folded for value in now)
     how = ", the same but for capitals and spaces" if same else ""
     return (
-        f"{_percent(strange.size / rows)} of {rows:,} rows have values never seen before "
-        f"{WHERE} ({_some(now)}; usually {_some(was)}){how}; look whether the export renamed "
+        f"{_pct(strange.size / rows)} of {rows:,} rows have values never seen before "
+        f"{where} ({_some(now)}; usually {_some(was)}){how}; look whether the export renamed "
         "them, then replace the file"
     )
 
@@ -508,7 +378,7 @@ def _some(values: list[Any]) -> str:
     return f"{text} and {len(values) - 3} more" if len(values) > 3 else text
 
 
-def _inverted(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | None:
+def _inverted(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
     """Yes and no changed places, as far as the shares can tell: reported, never a hold."""
     if usual["distinct"] != 2:
         return None
@@ -516,30 +386,34 @@ def _inverted(name: str, known: np.ndarray, usual: Usual) -> DataQualityIssue | 
     share = float(np.mean(known == value))
     if abs(share + was - 1) > SAME_PLACE or was > 0.25 or share < 0.75:
         return None
-    if chernoff_nats(share, _most(was, usual["known"]), known.size) < LEAST_NATS:
+    if _may_be_chance(share, was, usual["known"], known.size):
         return None
     words = (
-        f"{_percent(share)} of {known.size:,} rows say {_quoted(value)} {WHERE}, usually "
-        f"{_percent(was)}; look whether the export changed the two values' meaning"
+        f"{_pct(share)} of {known.size:,} rows say {_quoted(value)} {where}, usually "
+        f"{_pct(was)}; look whether the export changed the two values' meaning"
     )
-    return _issue("inverted", (name,), words, known.size, False)
+    return Finding("inverted", words, known.size, False)
 
 
-Check = Callable[[str, np.ndarray, Usual], DataQualityIssue | None]
+Check = Callable[[np.ndarray, Usual, str], Finding | None]
 NUMBER_CHECKS: tuple[Check, ...] = (_renumbered, _stuck, _filler, _unit, _sign, _inverted)
 TEXT_CHECKS: tuple[Check, ...] = (_stuck, _renamed, _inverted)
 
 
-def _swapped(known: Raw, columns: dict[str, Usual]) -> Iterator[DataQualityIssue]:
+def _swapped(
+    known: Raw, columns: dict[str, Usual], where: str
+) -> Iterator[tuple[tuple[str, str], Finding]]:
     """Pairs of columns that have changed places; a column is in one pair at most."""
-    moved = [name for name in known if _has_left(known[name], columns[name])]
-    free = list(moved)
-    for one in moved:
-        for other in moved:
-            if one in free and other in free and one != other:
-                if _in_place_of(one, other, known, columns):
-                    free = [name for name in free if name not in (one, other)]
-                    yield _swap(one, other, known)
+    free = [name for name in known if _has_left(known[name], columns[name])]
+    for one, other in itertools.combinations(free.copy(), 2):
+        if one in free and other in free and _in_place_of(one, other, known, columns):
+            free = [name for name in free if name not in (one, other)]
+            words = (
+                f"each has the values that the other used to have {where}; look whether the "
+                "export swapped the two columns, then replace the file"
+            )
+            n = int(min(known[one].size, known[other].size))
+            yield (one, other), Finding("swapped", words, n)
 
 
 def _has_left(values: np.ndarray, usual: Usual) -> bool:
@@ -560,11 +434,3 @@ def _in_place_of(one: str, other: str, known: Raw, columns: dict[str, Usual]) ->
             for values, usual in pairs
         )
     return all(_distance(x, usual) <= SAME_PLACE + x.size**-0.5 for x, usual in pairs)
-
-
-def _swap(one: str, other: str, known: Raw) -> DataQualityIssue:
-    words = (
-        f"each has the values that the other used to have {WHERE}; look whether the export "
-        "swapped the two columns, then replace the file"
-    )
-    return _issue("swapped", (one, other), words, int(min(known[one].size, known[other].size)))

@@ -14,8 +14,8 @@ import numpy as np
 
 from risk.data.labels import usable_labels
 from risk.data.snapshot import Snapshot
-from risk.drift.quality import QualityReference, quality_reference
 from risk.drift.reference import Reference, make_reference
+from risk.drift.usual import QualityReference, quality_reference
 from risk.model.deployed import Deployed
 from risk.model.logistic import expit
 from risk.model.model import Model

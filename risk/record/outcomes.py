@@ -270,6 +270,6 @@ def _named(known: pl.DataFrame, *, left: int, called: int) -> list[dict[str, Any
     found = known.filter((pl.col("left") == left) & (pl.col("called") == called))
     found = found.sort(["date", "scoring", "rank"], descending=[True, True, False])
     shown = found.head(MOST_NAMES).select(
-        "client", "date", pl.col("at").alias("said_at"), "risk", "rank", "of", "contacted"
+        "client", "date", pl.col("at").alias("predicted_at"), "risk", "rank", "of", "contacted"
     )
     return shown.to_dicts()

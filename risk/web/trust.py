@@ -425,7 +425,7 @@ def _wrong(outcomes: Claims, today: date) -> list[Wrong]:
 def _mistake(one: Claims, today: date) -> Mistake:
     return Mistake(
         client=one["client"],
-        when=day(one["date"] or one["said_at"], today),
+        when=day(one["date"] or one["predicted_at"], today),
         said=f"{whole(one['risk'])} %",
         rank=f"{one['rank']:,} of {one['of']:,}",
         called="contacted" if one["contacted"] else "not contacted",

@@ -3,13 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from risk.drift.quality import (
-    DataQualityIssue,
-    chernoff_nats,
-    drift_allowance,
-    quality_issues,
-    quality_reference,
-)
+from risk.drift.quality import DataQualityIssue, chernoff_nats, drift_allowance, quality_issues
+from risk.drift.usual import quality_reference
 from risk.model.model import column_array
 from tests.conftest import real_data
 

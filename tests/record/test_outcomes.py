@@ -461,7 +461,7 @@ def test_the_last_misses_and_false_alarms_are_named_at_most_ten() -> None:
     assert {one["date"] for one in found["misses"][:7]} == {"2030-04-28"}
     assert [one["rank"] for one in found["misses"][:3]] == [4, 8, 12]
     assert set(found["misses"][0]) == {
-        "client", "date", "said_at", "risk", "rank", "of", "contacted"}  # fmt: skip
+        "client", "date", "predicted_at", "risk", "rank", "of", "contacted"}  # fmt: skip
     json.dumps(found, allow_nan=False)
 
 

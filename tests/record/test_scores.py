@@ -339,7 +339,7 @@ def test_reading_changes_no_file_and_leaves_none(told: Config) -> None:
 
 
 def test_a_newer_format_is_refused_and_left_alone(told: Config) -> None:
-    with sqlite3.connect(told.ledger) as kept:
+    with sqlite3.connect(told.score_history) as kept:
         kept.execute("PRAGMA user_version = 2")
     kept.close()
     before = files(told)
@@ -373,8 +373,8 @@ def other_tables(path: Path) -> None:
 def test_a_damaged_ledger_is_named_by_readers_and_moved_aside_by_a_writer(
     told: Config, damage: Callable[[Path], None]
 ) -> None:
-    damage(told.ledger)
-    broken = told.ledger.read_bytes()
+    damage(told.score_history)
+    broken = told.score_history.read_bytes()
     with pytest.raises(PipelineError, match=r"^state/clients\.sqlite is damaged \(.*run reporting"):
         scorings(told)
 
@@ -388,7 +388,7 @@ def test_a_damaged_ledger_is_named_by_readers_and_moved_aside_by_a_writer(
 
 
 def test_two_writers_who_find_the_damage_move_it_aside_once(told: Config) -> None:
-    garbage(told.ledger)
+    garbage(told.score_history)
     command = [sys.executable, "-c", NOTING.format(root=str(ROOT)), str(told.path)]
     noting = [subprocess.Popen([*command, f"w{at}", "20"]) for at in range(4)]
     assert [process.wait(60) for process in noting] == [0] * 4
@@ -398,14 +398,14 @@ def test_two_writers_who_find_the_damage_move_it_aside_once(told: Config) -> Non
 
 
 def test_what_is_damaged_is_moved_aside_by_one_at_a_time(told: Config) -> None:
-    garbage(told.ledger)
+    garbage(told.score_history)
     folder = os.open(told.state_folder, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
     noting = threading.Thread(target=add_contact, args=(told, "client 2", "contacted"))
     noting.start()
     time.sleep(0.3)
     waiting = noting.is_alive() and not list(told.state_folder.glob("clients.damaged-*"))
-    told.ledger.unlink()  # another process has begun anew by now
+    told.score_history.unlink()  # another process has begun anew by now
     os.close(folder)
     noting.join()
 
@@ -567,7 +567,7 @@ def test_what_a_killed_writer_left_half_written_is_not_told(told: Config) -> Non
 
 
 def test_a_writer_does_not_wait_for_ever(told: Config) -> None:
-    holder = sqlite3.connect(told.ledger, isolation_level=None)
+    holder = sqlite3.connect(told.score_history, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     with (
         mock.patch.object(sqlite, "WAIT_SECONDS", 0.2),
@@ -601,7 +601,7 @@ def test_a_forgotten_client_is_in_no_byte_of_the_ledger(config: Config) -> None:
 
 
 def test_forgetting_names_the_damaged_ledgers_that_may_hold_the_client(told: Config) -> None:
-    garbage(told.ledger)
+    garbage(told.score_history)
     add_contact(told, "client 2", "left")
 
     (aside,) = forget_client(told, "client 2")
