@@ -29,7 +29,8 @@ from risk.data.schema import schema_of
 from risk.drift.state import drift_table, last_evaluation
 from risk.files import utc_now
 from risk.model.measures import THRESHOLD
-from risk.model.model import Model, Rows
+from risk.model.model import Model
+from risk.model.profile import Rows
 from risk.releases import OpenRelease
 from risk.run.journal import LATE_MINUTES, running, trouble
 from risk.run.measured import last_measured, statistics

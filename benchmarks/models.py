@@ -155,7 +155,7 @@ def plain(X: pd.DataFrame, y: np.ndarray) -> Callable[[pd.DataFrame], np.ndarray
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    from risk.model.terms import PlainTerms
+    from risk.model.additive import PlainTerms
 
     names = kinds(X)
     terms = PlainTerms(

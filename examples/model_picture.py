@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 from risk.model import fit as fitting
 from risk.model.model import Model
 from risk.model.pipelines import export
+from risk.model.terms import Curve
 
 FEATURES = dict.fromkeys(
     ("lastmonth_activity", "lastyear_activity", "number_of_employees"), "number"
@@ -34,9 +35,9 @@ def fitted_model() -> tuple[Model, pd.DataFrame]:
     return Model.from_bytes(export(fitted, FEATURES, X, {})), X
 
 
-def curve_panel(axes: Any, term: dict[str, Any], values: np.ndarray) -> None:
+def curve_panel(axes: Any, term: Curve, values: np.ndarray) -> None:
     """One curve with its knots, over the share of clients at each value."""
-    knots, heights = np.array(term["knots"]), np.array(term["values"])
+    knots, heights = np.array(term.knots), np.array(term.values)
     axes.axhline(0, color=MUTED, linewidth=0.8)
     sizes, edges = np.histogram(np.clip(values, knots[0], knots[-1]), bins=24)
     low = min(heights.min(), 0) - 0.9
@@ -44,7 +45,7 @@ def curve_panel(axes: Any, term: dict[str, Any], values: np.ndarray) -> None:
         edges[:-1], 0.7 * sizes / sizes.max(), np.diff(edges), bottom=low, align="edge", color=PALE
     )
     axes.plot(knots, heights, color=RED, linewidth=2.2, marker="o", markersize=4)
-    axes.set_title(term["column"].replace("_", " "), loc="left", fontsize=11, color=INK)
+    axes.set_title(term.column.replace("_", " "), loc="left", fontsize=11, color=INK)
     axes.set_ylim(low, None)
     axes.tick_params(labelsize=9, colors=MUTED)
     for side in ("top", "right"):
@@ -55,17 +56,17 @@ def main() -> None:
     from matplotlib.figure import Figure
 
     model, X = fitted_model()
-    curves = [term for term in model.terms if term["kind"] == "curve"]
+    curves = [term for term in model.terms if isinstance(term, Curve)]
     figure = Figure(figsize=(10.5, 3.6), dpi=110, layout="constrained")
     for axes, term in zip(figure.subplots(1, len(curves)), curves, strict=True):
-        curve_panel(axes, term, X[term["column"]].to_numpy())
+        curve_panel(axes, term, X[term.column].to_numpy())
     figure.supylabel("adds to the log-odds of leaving", fontsize=10, color=MUTED)
     figure.suptitle(
         "What each value adds; bars: how many clients have it", x=0.01, ha="left", fontsize=12
     )
     figure.savefig(ROOT / "docs" / "model.png", metadata={"Software": None})
     for term in model.terms:
-        if term["kind"] in ("region", "product"):
+        if len(term.columns) > 1:
             print(term)
 
 

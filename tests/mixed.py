@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from risk.model.candidates import Candidates, LabelledRows
+from risk.model.design import DesignTerm, standardised
+from risk.model.joint_terms import Condition, Product, Ramp, Region
 from risk.model.model import Model
 from risk.model.pipelines import rows_of_frame
-from risk.model.terms import Blank, Condition, Curve, Levels, Linear, Product, Ramp, Raw, Region
+from risk.model.terms import Blank, Curve, Levels, Linear, Raw, Term
 
 COLUMNS = {"orders": "number", "revenue": "number", "branch": "text", "city": "text"}
 
@@ -57,26 +59,29 @@ def known_of(
     return LabelledRows(recipe, columns, frame[list(columns)], y, clients, ages)
 
 
-def every_kind(raw: Raw) -> list[Any]:
+def every_kind(raw: Raw) -> list[DesignTerm]:
     """A term of every kind, with every kind of condition and ramp, centred on these rows."""
-    curve = Curve("revenue", (0.5, 3.0, 7.0, 20.0, 60.0), 7.0)
     regions = [
         (Condition("orders", "at least", 2.0, 3.0), Condition("revenue", "below", 9.0, 7.0)),
         (Condition("branch", "is", "north"), Condition("orders", "below", 4.0, 3.0)),
         (Condition("city", "is not", "c1"), Condition("branch", "is", None)),
     ]
     ramps = Ramp("orders", (0.0, 2.0, 5.0, 9.0), 3.0), Ramp("revenue", (1.0, 7.0, 30.0), 7.0)
+    curve = Curve("revenue", 7.0, (0.5, 3.0, 7.0, 20.0, 60.0))
+    others = [
+        Linear("orders", 0.0, 8.0, 3.0),
+        Linear("revenue", 0.5, 70.0, 7.0),
+        Levels("branch", ("north", "south", 'é, "west"', None), rest=False),
+        *(Region(conditions) for conditions in regions),
+        Product(*ramps),
+        Product(ramps[0], Ramp("city", level="c2")),
+        Product(Ramp("branch", level=None), ramps[1]),
+    ]
     return [
-        Linear("orders", 0.0, 8.0, 3.0).centred(raw),
-        Linear("revenue", 0.5, 70.0, 7.0).centred(raw),
-        Blank("orders", 0.2, 2.5),
-        Levels("branch", ("north", "south", 'é, "west"', None), False).centred(raw),
-        Levels("city", ("c0", "c1", "c2"), True, scale=0.5).centred(raw),
-        curve.centred(raw, 0.3),
-        *(Region(conditions).centred(raw) for conditions in regions),
-        Product(*ramps).centred(raw),
-        Product(ramps[0], Ramp("city", level="c2")).centred(raw),
-        Product(Ramp("branch", level=None), ramps[1]).centred(raw),
+        *(standardised(term, raw) for term in others),
+        DesignTerm(Blank("orders"), (0.2,), (2.5,)),
+        standardised(Levels("city", ("c0", "c1", "c2"), rest=True), raw, 0.25),
+        standardised(curve, raw, 0.09),
     ]
 
 
@@ -89,3 +94,14 @@ def fitted(n: int = 600, seed: int = 0) -> Model:
 def tables() -> list[dict[str, list[Any]]]:
     """Ordinary and strange rows as a model takes them."""
     return [rows_of_frame(frame, COLUMNS) for frame in (mixed(400, seed=9)[0], strange())]
+
+
+def contributions(model: Model, table: dict[str, list[Any]]) -> list[np.ndarray]:
+    """What each term adds to each row's log-odds; they and the intercept add up."""
+    raw = model.raw(table)
+    return [term.contribution(raw) for term in model.terms]
+
+
+def words(terms: list[Term]) -> list[str]:
+    """What model.json calls the kind of each."""
+    return [term.word() for term in terms]

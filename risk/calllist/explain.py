@@ -13,7 +13,8 @@ from risk.config import PipelineError
 from risk.data.schema import Schema
 from risk.model.logistic import expit
 from risk.model.measures import THRESHOLD
-from risk.model.model import Model, Rows
+from risk.model.model import Model
+from risk.model.profile import Rows
 from risk.model.reasons import Reason, reasons, unusual_values
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from risk.data.snapshot import Snapshot
 from risk.files import utc_now
 from risk.model.deployed import Deployed
 from risk.model.logistic import expit
-from risk.model.model import Model, Rows
+from risk.model.model import Model
+from risk.model.profile import Rows
 from risk.model.reasons import reasons, unusual_values
 from risk.record.history import entries
 from risk.releases import Manifest

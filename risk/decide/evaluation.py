@@ -545,7 +545,9 @@ def _guards(labels: np.ndarray, judgement: Judgement, refused: str) -> list[str]
 def _digest(model: Model) -> str:
     import json
 
-    return sha256(json.dumps([model.intercept, model.terms], sort_keys=True).encode())
+    return sha256(
+        json.dumps([model.intercept, [t.to_json() for t in model.terms]], sort_keys=True).encode()
+    )
 
 
 # ---------------------------------------------------------------- forecasts

@@ -188,15 +188,13 @@ def _json_of(book: DecisionState) -> dict[str, Any]:
 
 
 def _comparison_json(contest: Comparison) -> dict[str, Any]:
-    from risk.model.candidates import recorded
-
     return {
         **{key: getattr(contest, key) for key in ("policy", "name", "layer", "own", "layers")},
-        "champion": asdict(contest.champion),
+        "champion": contest.champion.to_json(),
         "standing": asdict(contest.standing),
-        "experts": {name: asdict(model) for name, model in contest.experts.items()},
-        "former": {name: asdict(model) for name, model in contest.former.items()},
-        "terms": [recorded(term) for term in contest.terms],
+        "experts": {name: model.to_json() for name, model in contest.experts.items()},
+        "former": {name: model.to_json() for name, model in contest.former.items()},
+        "terms": [term.to_json() for term in contest.terms],
     }
 
 
@@ -214,7 +212,7 @@ def _state_from(body: dict[str, Any]) -> DecisionState:
 def _comparison_from(body: dict[str, Any]) -> Comparison:
     from risk.decide.comparison import Comparison
     from risk.decide.evidence import Counters
-    from risk.model.candidates import restored
+    from risk.model.design import DesignTerm
     from risk.model.model import Model
 
     standing = dict(body["standing"])
@@ -222,15 +220,15 @@ def _comparison_from(body: dict[str, Any]) -> Comparison:
     standing["stakes"] = {name: _martingale_from(one) for name, one in standing["stakes"].items()}
     return Comparison(
         policy=body["policy"],
-        champion=Model(**body["champion"]),
+        champion=Model.from_json(body["champion"]),
         name=body["name"],
         standing=Counters(**standing),
         layer=tuple(body["layer"]),
         own=_recalibrations_from(body["own"]),
-        experts={name: Model(**model) for name, model in body["experts"].items()},
+        experts={name: Model.from_json(model) for name, model in body["experts"].items()},
         layers={name: _recalibrations_from(pair) for name, pair in body["layers"].items()},
-        former={name: Model(**model) for name, model in body["former"].items()},
-        terms=tuple(restored(term) for term in body["terms"]),
+        former={name: Model.from_json(model) for name, model in body["former"].items()},
+        terms=tuple(DesignTerm.from_json(term) for term in body["terms"]),
     )
 
 

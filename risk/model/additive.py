@@ -1,17 +1,24 @@
-"""The default recipe's terms: curves or lines, levels, and the interactions that are asked for."""
+"""The scikit-learn transformers: a DataFrame -> the design matrix of the terms that fit found.
+
+This is the one module of the room that loads scikit-learn when it is imported.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
+from risk.model.design import DesignTerm, design, raw_columns, standardised
 from risk.model.interactions import screened
 from risk.model.logistic import expit
+from risk.model.main_effects import main_effects, plain_terms
 from risk.model.measures import log_loss
 from risk.model.newton import log_odds_of, ridge
 from risk.model.sampling import folds, sample_of
-from risk.model.terms import Levels, Raw, Terms, design, main_effects, plain_terms, regularise
+from risk.model.terms import Blank, Levels, Raw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,45 +29,81 @@ PLAIN_STRENGTHS = (0.1, 1.0)
 SAMPLE_ROWS = 30_000
 
 
-class AdditiveTerms(Terms):
+class TermsTransformer(TransformerMixin, BaseEstimator):
+    """What both recipes share: `terms_` are found by fit, transform gives the design matrix."""
+
+    terms_: list[DesignTerm]
+
+    def __init__(self, numbers: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> None:
+        self.numbers = numbers
+        self.texts = texts
+
+    def raw(self, X: pd.DataFrame) -> Raw:
+        return raw_columns(X, self.numbers, self.texts)
+
+    def transform(self, X: pd.DataFrame) -> np.ndarray:
+        """The design matrix, shape (n, columns)."""
+        check_is_fitted(self, "terms_")
+        return design(self.terms_, self.raw(X)) if self.terms_ else np.zeros((len(X), 0))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        return np.array([name for one in self.terms_ for name in one.term.names()], dtype=object)
+
+    def _keep(self, terms: list[DesignTerm]) -> None:
+        self.terms_ = terms
+        self.n_features_in_ = len(self.numbers) + len(self.texts)
+
+
+class PlainTerms(TermsTransformer):
+    """Clipped, filled, standardised numbers and one column per level: the small-data recipe."""
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> PlainTerms:
+        raw = self.raw(X)
+        self._keep([standardised(one, raw) for one in plain_terms(raw, self.numbers, self.texts)])
+        return self
+
+
+class AdditiveTerms(TermsTransformer):
     """Curves, levels and a few screened interactions: the default recipe.
 
-    fit looks at the labels: it chooses how strongly the ridge holds (five-fold log loss, clients
-    kept together), whether curves beat straight lines there, and which regions and products the
-    residuals ask for. The strength is folded into the columns' scales, so that the regression
-    behind it always has C = 1. Fewer than 200 rows or 50 of a class: the plain terms.
+    fit looks at the labels: it chooses the strength of the regularisation (five-fold log loss,
+    clients kept together), whether curves beat straight lines there, and which regions and products
+    the residuals ask for. Fewer than 200 rows or 50 of a class: the plain terms.
     """
 
     def fit(self, X: pd.DataFrame, y: Any, groups: Any = None) -> AdditiveTerms:
         raw, y = self.raw(X), np.asarray(y)
-        self.n_features_in_ = len(self.numbers) + len(self.texts)
         smaller = int(min(np.sum(y == 1), np.sum(y == 0)))
         if y.size < FEW_ROWS or smaller < FEW_OF_A_CLASS:
-            self.terms_ = plain_terms(raw, self.numbers, self.texts)
+            lines = plain_terms(raw, self.numbers, self.texts)
+            self._keep([standardised(term, raw) for term in lines])
             return self
         sample = sample_of(y.size, SAMPLE_ROWS)
         near, known = {name: values[sample] for name, values in raw.items()}, y[sample]
         mains = main_effects(raw, self.numbers, self.texts, smaller)
-        folded = None if groups is None else np.asarray(groups)[sample]
-        chosen = _best_main_effects(mains, near, known, folded, self)
-        self.terms_ = chosen + screened(chosen, raw, y) if chosen else chosen
+        lines = plain_terms(near, self.numbers, ())
+        lines += [term for term in mains if isinstance(term, Levels)]
+        # The main effects' blanks are standardised on all rows: a sample may have none of them.
+        options = [
+            [standardised(t, raw if isinstance(t, Blank) else near, strength) for t in mains]
+            for strength in STRENGTHS
+        ]
+        options += [
+            [standardised(t, near, strength) for t in lines] for strength in PLAIN_STRENGTHS
+        ]
+        clients = sample if groups is None else np.asarray(groups)[sample]
+        chosen = _least_loss(options, near, known, clients)
+        self._keep(chosen + screened(chosen, raw, y) if chosen else chosen)
         return self
 
 
-def _best_main_effects(
-    mains: list[Any], raw: Raw, y: np.ndarray, groups: np.ndarray | None, features: Terms
-) -> list[Any]:
-    """The main effects at the strength with the least held-out log loss.
-
-    The plain recipe's straight lines take the curves' place where they lose less.
-    """
-    if groups is None or len(set(groups.tolist())) < 2:
+def _least_loss(
+    options: list[list[DesignTerm]], raw: Raw, y: np.ndarray, groups: np.ndarray
+) -> list[DesignTerm]:
+    """The terms with the least held-out log loss: curves or straight lines, at some strength."""
+    if len(set(groups.tolist())) < 2:
         groups = np.arange(y.size)
     fold = folds(y, groups)
-    options = [regularise(mains, raw, strength) for strength in STRENGTHS]
-    lines = plain_terms(raw, features.numbers, ())
-    levels = [term for term in mains if isinstance(term, Levels)]
-    options += [regularise([*lines, *levels], raw, strength) for strength in PLAIN_STRENGTHS]
     losses = [held_out_loss(design(terms, raw), y, fold) for terms in options]
     return options[int(np.argmin(losses))]
 

@@ -1,41 +1,30 @@
-"""Models of the same terms under several weightings of the rows: what a decision chooses among.
+"""Candidate models: the same terms under several weightings of the rows, for a decision to choose.
 
 all     every labelled row
-half    a row's weight halves with every look since its label became known
+half    a row's weight halves with every evaluation since its label became known
 last    the newest rows alone
-last3   the rows of the newest three looks
+last3   the rows of the newest three evaluations
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from risk.config import PipelineError
+from risk.model.design import DesignTerm, design, raw_columns, weighted_terms, width
 from risk.model.fit import CHUNK_ROWS, STEP_ROWS, pipeline
+from risk.model.main_effects import WIDEST
 from risk.model.model import Model, numbers_and_texts
 from risk.model.newton import Chunk, closeness, log_odds_of, null_weights, ridge_in_chunks
-from risk.model.pipelines import centred, records_of
 from risk.model.sampling import SEED
-from risk.model.terms import (
-    WIDEST,
-    Blank,
-    Condition,
-    Curve,
-    Levels,
-    Linear,
-    Product,
-    Ramp,
-    Raw,
-    Region,
-    design,
-    raw_columns,
-)
+from risk.model.terms import LARGEST, Linear, Raw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +36,6 @@ WEIGHTINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "last3": lambda ages: (ages < 3).astype(np.float64),
 }
 LEAST_WEIGHT = 1e-4
-KINDS = {kind.__name__: kind for kind in (Linear, Blank, Levels, Curve, Region, Product)}
 
 
 @dataclass
@@ -91,7 +79,7 @@ class Candidates:
     _found: dict[str, Model] = field(default_factory=dict)
 
     @cached_property
-    def terms(self) -> list[Any]:
+    def terms(self) -> list[DesignTerm]:
         """The terms that all of them share: found on all rows."""
         known = self.known
         made = pipeline(known.recipe, known.columns)[0]
@@ -107,22 +95,18 @@ class Candidates:
             self._found[name] = self.fitted(self.terms, weight)
         return self._found[name]
 
-    def fitted(self, terms: list[Any], weight: np.ndarray) -> Model:
+    def fitted(self, terms: list[DesignTerm], weight: np.ndarray) -> Model:
         """The model of these terms on the rows under these weights."""
         known, chosen = self.known, np.flatnonzero(weight > LEAST_WEIGHT)
         rows = known.rows(chosen)
-        y, weight = known.labels[chosen], weight[chosen]
-        if known.recipe != "original":
-            with _one_blas_thread():
-                return model_of(terms, ridge_on(terms, rows, y, weight), known.columns)
-        model = model_of(terms, fit_original(terms, rows, y, weight), known.columns)
-        # About the mean of all rows, whatever the weights: then experts still have common terms.
+        weights = _fit_recipe(known.recipe, terms, rows, known.labels[chosen], weight[chosen])
+        model = Model(known.columns, float(weights[0]), weighted_terms(terms, weights[1:]))
+        # About the mean of all rows, whatever the weights: candidates then have common terms.
         table = {name: values.tolist() for name, values in known.raw.items()}
-        intercept, lines = centred(model.intercept, model.terms, table)
-        return replace(model, intercept=intercept, terms=lines)
+        return model.about_the_average(table) if known.recipe == "original" else model
 
 
-def _one_blas_thread() -> Any:
+def _one_blas_thread() -> AbstractContextManager[object]:
     """Narrow products take twice as long in two BLAS threads, ten times on a busy machine."""
     from threadpoolctl import threadpool_limits
 
@@ -130,27 +114,36 @@ def _one_blas_thread() -> Any:
 
 
 def cross_fitted(
-    terms: list[Any], known: LabelledRows, newest: np.ndarray, halves: np.ndarray
+    terms: list[DesignTerm], known: LabelledRows, newest: np.ndarray, folds: np.ndarray
 ) -> np.ndarray | None:
-    """Log-odds of the newest rows, each by a model fitted on the other half of them. Shape (n,).
+    """Log-odds of the newest rows, each by a model fitted on the other fold of them. Shape (n,).
 
-    terms: found before these rows were. None where a half has but one class.
+    terms: found before these rows were. None where a fold has but one class.
     """
     rows, y = known.rows(newest), known.labels[newest]
-    if any(len(set(y[halves == half].tolist())) < 2 for half in (0, 1)):
+    if any(len(set(y[folds == fold].tolist())) < 2 for fold in (0, 1)):
         return None
-    said = np.zeros(y.size)
-    slopes = fit_original if known.recipe == "original" else ridge_on
-    for half in (0, 1):
-        seen, asked = np.flatnonzero(halves != half), np.flatnonzero(halves == half)
+    predicted = np.zeros(y.size)
+    for fold in (0, 1):
+        seen, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         part = {name: values[seen] for name, values in rows.items()}
-        weights = slopes(terms, part, y[seen], np.ones(seen.size))
-        other = {name: values[asked] for name, values in rows.items()}
-        said[asked] = log_odds_of(design(terms, other), weights)
-    return said
+        weights = _fit_recipe(known.recipe, terms, part, y[seen], np.ones(seen.size))
+        other = {name: values[unseen] for name, values in rows.items()}
+        predicted[unseen] = log_odds_of(design(terms, other), weights)
+    return predicted
 
 
-def ridge_on(terms: list[Any], raw: Raw, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _fit_recipe(
+    recipe: str, terms: list[DesignTerm], raw: Raw, y: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Weights of the terms' columns, intercept first, on rows that count by `weight`."""
+    if recipe == "original":
+        return fit_original(terms, raw, y, weight)
+    with _one_blas_thread():
+        return ridge_on(terms, raw, y, weight)
+
+
+def ridge_on(terms: list[DesignTerm], raw: Raw, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weights of the terms' columns, intercept first: ridge on rows that count by `weight`."""
 
     def chunk(rows: slice) -> Chunk:
@@ -162,22 +155,26 @@ def ridge_on(terms: list[Any], raw: Raw, y: np.ndarray, weight: np.ndarray) -> n
     ]
     if y.size <= CHUNK_ROWS:  # the design matrix of so many rows is kept between the steps
         chunks = [partial(tuple, made()) for made in chunks]
-    columns = sum(len(term.names()) for term in terms)
-    start = null_weights(np.array([np.average(y, weights=weight)]), columns)
+    start = null_weights(np.array([np.average(y, weights=weight)]), width(terms))
     return ridge_in_chunks(chunks, start, closeness(y, weight))
 
 
-def raw_lines(raw: Raw) -> list[Any]:
+def raw_lines(raw: Raw) -> list[DesignTerm]:
     """The original recipe's terms: raw numbers, the median where one is missing."""
-    widest = float(np.finfo(np.float64).max)
     return [
-        Linear(name, -widest, widest, float(np.nan_to_num(np.nanmedian(values))))
+        DesignTerm(
+            Linear(name, -LARGEST, LARGEST, float(np.nan_to_num(np.nanmedian(values)))),
+            means=(0.0,),
+            scales=(1.0,),
+        )
         for name, values in raw.items()
         if np.isfinite(values).any()
     ]
 
 
-def fit_original(terms: list[Any], raw: Raw, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def fit_original(
+    terms: list[DesignTerm], raw: Raw, y: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
     """Weights by the original recipe's solver; it may stop early, as it does in training."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -192,34 +189,3 @@ def fit_original(terms: list[Any], raw: Raw, y: np.ndarray, weight: np.ndarray) 
                 f"the recipe 'original' cannot be fitted to these rows: {error}"
             ) from None
     return np.concatenate([regression.intercept_, regression.coef_[0]])
-
-
-def model_of(terms: list[Any], weights: np.ndarray, columns: dict[str, str]) -> Model:
-    """The terms with their weights, intercept first, as a model."""
-    return Model(columns, float(weights[0]), records_of(terms, weights[1:]))
-
-
-# ---------------------------------------------------------------- terms kept between looks
-
-
-def recorded(term: Any) -> dict[str, Any]:
-    """A term as JSON takes it, its scales (how strongly the ridge holds it) with it."""
-    return {"class": type(term).__name__, **asdict(term)}
-
-
-def restored(record: dict[str, Any]) -> Any:
-    """The term that was recorded; KeyError or TypeError if it is none."""
-    values = {key: _frozen(value) for key, value in record.items() if key != "class"}
-    if record["class"] == "Region":
-        values["conditions"] = tuple(Condition(**c) for c in record["conditions"])
-    if record["class"] == "Product":
-        values |= {key: Ramp(**_tuples(record[key])) for key in ("first", "second")}
-    return KINDS[record["class"]](**values)
-
-
-def _tuples(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: _frozen(value) for key, value in record.items()}
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -5,42 +5,54 @@ Like a row's reasons it is exact: every effect is what the terms themselves give
 
 from __future__ import annotations
 
-from itertools import product
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from risk.model.logistic import expit
 from risk.model.model import Model, column_array
-from risk.model.parts import Term, contribution
-from risk.model.profile import value_text
-from risk.model.reasons import (
-    UNCLIPPED,
-    Group,
-    by_column,
-    column_text,
-    digits_apart,
-    groups_of,
-    share_words,
-)
+from risk.model.profile import Usual, column_text, digits_apart, share_text, value_text
+from risk.model.reasons import TermGroup, groups_of
+from risk.model.terms import Blank, ColumnTerm, Levels
 
 FLAT = 0.005  # a smaller effect is shown as 0.00
 MOST_LINES = 12  # of one column; a text may have 50 levels
 MOST_JOINT = 20  # joint effects told to a person; --json has all
-QUARTILES = ("least", "low", "median", "high", "most")
 
 
-def overview(model: Model) -> list[dict[str, Any]]:
-    """Every column's and joint term's effects by value and their range, the widest range first.
+class Effect(TypedDict):
+    """What one value, or one corner of several columns, adds.
 
     effect: log-odds above or below the average client; risk: that of a client who is average in
     all else.
     """
-    found = []
+
+    value: NotRequired[float | str | None]
+    text: str
+    effect: float
+    risk: float
+
+
+class ColumnEffects(TypedDict):
+    """The effects of one column, or of columns together, with their range and the terms."""
+
+    columns: list[str]
+    low: float
+    high: float
+    effects: list[Effect]
+    terms: list[dict[str, object]]
+
+
+def overview(model: Model) -> list[ColumnEffects]:
+    """Every column's and joint term's effects by value, the widest range first."""
+    found: list[ColumnEffects] = []
     for group in groups_of(model):
-        effects = _joint(model, group) if len(group.columns) > 1 else _alone(model, group)
-        for entry in effects:
-            entry["risk"] = float(expit(np.array([model.intercept + entry["effect"]]))[0])
+        if len(group.columns) > 1:
+            effects = [_effect(model, *corner) for corner in group.terms[0].corners()]
+        elif model.columns[group.columns[0]] == "text":
+            effects = _of_text(model, group)
+        else:
+            effects = _of_number(model, group)
         sizes = [entry["effect"] for entry in effects]
         found.append(
             {
@@ -48,130 +60,68 @@ def overview(model: Model) -> list[dict[str, Any]]:
                 "low": min(sizes),
                 "high": max(sizes),
                 "effects": effects,
-                "terms": [model.terms[at] for at in group.terms],
+                "terms": [term.to_json() for term in group.terms],
             }
         )
     return sorted(found, key=lambda item: item["low"] - item["high"])
 
 
-# ---------------------------------------------------------------- one column
+def _effect(model: Model, text: str, effect: float) -> Effect:
+    return {
+        "text": text,
+        "effect": effect,
+        "risk": float(expit(np.array(model.intercept + effect))),
+    }
 
 
-def _alone(model: Model, group: Group) -> list[dict[str, Any]]:
-    """A number's effects at its knots in their order; a text's by level, the highest first."""
-    (name,), terms = group.columns, [model.terms[at] for at in group.terms]
+def _of_number(model: Model, group: TermGroup) -> list[Effect]:
+    """A number's effects where they bend, in their order, and that of a missing one."""
+    (name,) = group.columns
     usual = model.profile.get(name, {})
-    if model.columns[name] == "text":
-        return _of_text(name, terms, usual)
-    values: list[float | None] = [*sorted(_numbers(terms, usual))]
-    if any(term["kind"] == "blank" for term in terms):
-        values.append(None)
-    known = [value for value in values if value is not None]
+    bends = [term.bends(usual) for term in group.terms if isinstance(term, ColumnTerm)]
+    known = sorted(set().union(*bends) or {usual.get("median", 0.0)})
+    blank = any(isinstance(term, Blank) for term in group.terms)
+    values: list[float | None] = [*known, *([None] if blank else [])]
+    sizes = group.contribution({name: column_array(values, "number")}).tolist()
     return [
-        {"value": value, "text": _number_words(value, known, usual), "effect": effect}
-        for value, effect in zip(values, _effects(name, "number", terms, values), strict=True)
+        {"value": value, **_effect(model, _number_words(value, known, usual), size)}
+        for value, size in zip(values, sizes, strict=True)
     ]
 
 
-def _effects(name: str, kind: str, terms: list[Term], values: list[Any]) -> list[float]:
-    raw = {name: column_array(values, kind)}
-    total: np.ndarray = np.sum([contribution(term, raw) for term in terms], axis=0)
-    return total.tolist()
-
-
-def _numbers(terms: list[Term], usual: dict[str, Any]) -> set[float]:
-    """Where a number's effects bend, or what is usual where they do not."""
-    found: set[float] = set()
-    for term in terms:
-        if term["kind"] == "curve":
-            found |= set(term["knots"])
-        if term["kind"] == "line":
-            ends = [usual[key] for key in QUARTILES if key in usual] or [term["fill"]]
-            ends += [end for end in (term["low"], term["high"]) if abs(end) < UNCLIPPED]
-            found |= set(np.clip(ends, term["low"], term["high"]).tolist())
-    return found or {usual.get("median", 0.0)}
-
-
-def _number_words(value: float | None, known: list[float], usual: dict[str, Any]) -> str:
+def _number_words(value: float | None, known: list[float], usual: Usual) -> str:
     text = value_text(value, digits_apart(value, known)) if value is not None else value_text(None)
     share = usual.get("shares", {}).get(value_text(value))
-    return text if share is None else f"{text} ({share_words(share)})"
+    return text if share is None else f"{text} ({share_text(share)})"
 
 
-def _of_text(name: str, terms: list[Term], usual: dict[str, Any]) -> list[dict[str, Any]]:
-    levels = [level for term in terms for level in term["levels"]]
+def _of_text(model: Model, group: TermGroup) -> list[Effect]:
+    """A text's effects by level, the highest first; a missing one where it is no other's."""
+    (name,) = group.columns
+    found = [level for t in group.terms if isinstance(t, Levels) for level in t.levels if level]
+    levels = list(dict.fromkeys(found))
     other = "other"
     while other in levels:
         other += "_"
-    values = [*levels, other, None]
-    sizes = dict(zip(values, _effects(name, "text", terms, values), strict=True))
-    shares = usual.get("levels", {})
-    found = [
-        {
-            "value": level,
-            "text": f"{value_text(level)} ({share_words(shares.get(level or '', 0.0))})",
-            "effect": sizes[level],
-        }
-        for level in (*levels, None)
-        if level or sizes[None] != sizes[other]
-    ]
-    found.append({"value": None, "text": "any other", "effect": sizes[other]})
-    return sorted(found, key=lambda entry: -entry["effect"])
+    values = [*levels, None, other]
+    sizes = group.contribution({name: column_array(values, "text")}).tolist()
+    shares = model.profile.get(name, {}).get("levels", {})
+    effects: list[Effect] = []
+    for level, size in zip(values[:-1], sizes[:-1], strict=True):
+        if level or size != sizes[-1]:
+            text = f"{value_text(level)} ({share_text(shares.get(level or '', 0.0))})"
+            effects.append({"value": level, **_effect(model, text, size)})
+    effects.append({"value": None, **_effect(model, "any other", sizes[-1])})
+    return sorted(effects, key=lambda entry: -entry["effect"])
 
 
-# ---------------------------------------------------------------- columns together
-
-
-def _joint(model: Model, group: Group) -> list[dict[str, Any]]:
-    """A region's effect inside and elsewhere; a product's at its four corners."""
-    (term,) = [model.terms[at] for at in group.terms]
-    if term["kind"] == "region":
-        return [
-            {"text": _region_words(term), "effect": term["inside"]},
-            {"text": "all others", "effect": term["outside"]},
-        ]
-    return [
-        {
-            "text": f"{one} and {other}",
-            "effect": term["slope"] * (a * b - term["mean"]),
-        }
-        for (one, a), (other, b) in product(_ends(term["first"]), _ends(term["second"]))
-    ]
-
-
-def _region_words(term: Term) -> str:
-    """`tenure at least 3 and under 12 and contract other than monthly`."""
-    return " and ".join(
-        f"{column_text(name)} {' and '.join(_side(condition) for condition in conditions)}"
-        for name, conditions in by_column(term["conditions"]).items()
-    )
-
-
-def _side(condition: dict[str, Any]) -> str:
-    words = {"at least": "at least ", "below": "under ", "is": "", "is not": "other than "}
-    return words[condition["sign"]] + value_text(condition["value"])
-
-
-def _ends(part: dict[str, Any]) -> list[tuple[str, float]]:
-    """The two ends of a product's ramp in words, -1 and 1."""
-    name = column_text(part["column"])
-    if "level" in part:
-        level = value_text(part["level"])
-        return [(f"{name} other than {level}", -1.0), (f"{name} {level}", 1.0)]
-    low, high = part["knots"][0], part["knots"][-1]
-    return [(f"{name} up to {value_text(low)}", -1.0), (f"{name} from {value_text(high)}", 1.0)]
-
-
-# ---------------------------------------------------------------- for a person
-
-
-def overview_text(model: Model, found: list[dict[str, Any]]) -> str:
+def overview_text(model: Model, found: list[ColumnEffects]) -> str:
     """The overview as a table: columns alone, then joint effects, each with its range."""
-    average = float(expit(np.array([model.intercept]))[0])
+    average = float(expit(np.array(model.intercept)))
     flat = [item for item in found if max(-item["low"], item["high"]) < FLAT]
-    told = [item for item in found if item not in flat]
-    single = [item for item in told if len(item["columns"]) == 1]
-    both = [item for item in told if len(item["columns"]) > 1]
+    steep = [item for item in found if item not in flat]
+    single = [item for item in steep if len(item["columns"]) == 1]
+    joint = [item for item in steep if len(item["columns"]) > 1]
     lines = [
         "effect: log-odds above (+) or below (-) the average client; +0.7 doubles the odds of "
         "leaving, -0.7 halves them",
@@ -180,36 +130,36 @@ def overview_text(model: Model, found: list[dict[str, Any]]) -> str:
         "together with leaving and need not be a cause",
         "\n  effect  risk  value",
         *(line for item in single for line in _item_lines(model, item)),
-        *([f"\nno effect: {', '.join(_name(item) for item in flat)}"] if flat else []),
+        *([f"\nno effect: {', '.join(map(_heading, flat))}"] if flat else []),
     ]
-    if both:
+    if joint:
         lines += ["\ncolumns together, on top of the effects of each alone"]
-        lines += [line for item in both[:MOST_JOINT] for line in _item_lines(model, item)]
-    if len(both) > MOST_JOINT:
-        width = both[MOST_JOINT]["high"] - both[MOST_JOINT]["low"]
+        lines += [line for item in joint[:MOST_JOINT] for line in _item_lines(model, item)]
+    if len(joint) > MOST_JOINT:
+        width = joint[MOST_JOINT]["high"] - joint[MOST_JOINT]["low"]
         lines.append(
-            f"\nand {len(both) - MOST_JOINT} more with a range of at most {width:.2f}; "
+            f"\nand {len(joint) - MOST_JOINT} more with a range of at most {width:.2f}; "
             "--json has them all"
         )
     return "\n".join(lines)
 
 
-def _name(item: dict[str, Any]) -> str:
+def _heading(item: ColumnEffects) -> str:
     return " together with ".join(column_text(name) for name in item["columns"])
 
 
-def _item_lines(model: Model, item: dict[str, Any]) -> list[str]:
-    head = _name(item)
-    usual = model.profile.get(item["columns"][0], {}) if len(item["columns"]) == 1 else {}
+def _item_lines(model: Model, item: ColumnEffects) -> list[str]:
+    head = _heading(item)
+    usual: Usual = model.profile.get(item["columns"][0], {}) if len(item["columns"]) == 1 else {}
     if "low" in usual and "shares" not in usual:
         head += f" (usually {value_text(usual['low'])} to {value_text(usual['high'])})"
-    effects, left_out = item["effects"], len(item["effects"]) - MOST_LINES
-    lines = [_line(entry["text"], entry["effect"], entry["risk"]) for entry in effects]
+    lines = [
+        # + 0.0: an effect that rounds to -0.0 is shown as +0.00
+        f"  {round(entry['effect'], 2) + 0.0:+6.2f}  {entry['risk']:4.0%}  {entry['text']}"
+        for entry in item["effects"]
+    ]
+    left_out = len(lines) - MOST_LINES
     if left_out > 0:
         half = MOST_LINES // 2
         lines[half:-half] = [f"  ... {left_out} between"]
     return [f"\n{head}: {item['low']:+.2f} to {item['high']:+.2f}", *lines]
-
-
-def _line(text: str, effect: float, risk: float) -> str:
-    return f"  {round(effect, 2) + 0.0:+6.2f}  {risk:4.0%}  {text}"

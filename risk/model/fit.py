@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
+    from risk.model.design import DesignTerm
     from risk.model.terms import Raw
 
 CHUNK_ROWS = 100_000
@@ -139,11 +140,11 @@ def _fit_in_chunks(made: Pipeline, X: pd.DataFrame, y: np.ndarray) -> None:
 
 
 def _weights(
-    terms: list[Any], raw: Raw, y: np.ndarray, start: np.ndarray, root: float = 1.0
+    terms: list[DesignTerm], raw: Raw, y: np.ndarray, start: np.ndarray, root: float = 1.0
 ) -> np.ndarray:
     """The ridge's weights on these rows; held more weakly, by root squared, on a sample."""
+    from risk.model.design import design
     from risk.model.newton import closeness, ridge_in_chunks
-    from risk.model.terms import design
 
     def chunk(rows: slice) -> tuple[np.ndarray, np.ndarray]:
         Z = design(terms, {name: column[rows] for name, column in raw.items()})

@@ -1,36 +1,25 @@
 """Interactions: which regions and products the residuals of the main effects ask for.
 
 For each pair of columns the sums of residuals r = y - p and of h = p (1 - p) over a grid of bins
-are made once; every quadrant and rectangle is then a sum over that grid. A candidate's gain is
+are made once; every quadrant and rectangle is then a sum over that grid. A proposal's gain is
 R^2 / H, about the chi-square by which it would lower the deviance; it must pass a threshold that
-grows with the number of candidates looked at.
+grows with the number of proposals looked at.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
+from risk.model.design import DesignTerm, design, standardised
+from risk.model.joint_terms import Condition, Product, Ramp, Region
 from risk.model.logistic import expit
+from risk.model.main_effects import WIDEST, thinned
 from risk.model.newton import log_odds_of, ridge
 from risk.model.sampling import sample_of
-from risk.model.terms import (
-    WIDEST,
-    Condition,
-    Curve,
-    Levels,
-    Linear,
-    Product,
-    Ramp,
-    Raw,
-    Region,
-    design,
-    filled,
-    thinned,
-)
+from risk.model.terms import Curve, Levels, Linear, Raw, filled
 
 MIN_CLASS = 100
 MOST_KEYS, MOST_PAIRS_AGAIN = 60, 300
@@ -70,7 +59,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Proposal:
     """A term that the residuals ask for: its gain above the threshold, its keys, its sides."""
 
     surplus: float
@@ -78,7 +67,7 @@ class Candidate:
     sides: tuple[tuple[int, int, bool], ...]
 
 
-def screened(mains: list[Any], raw: Raw, y: np.ndarray) -> list[Any]:
+def screened(mains: list[DesignTerm], raw: Raw, y: np.ndarray) -> list[DesignTerm]:
     """The interactions to add, strongest first; [] with fewer than 100 of a class."""
     smaller = int(min(np.sum(y == 1), np.sum(y == 0)))
     if smaller < MIN_CLASS:
@@ -107,14 +96,15 @@ def _pairs_of(keys: list[Key]) -> list[tuple[int, int]]:
     return [(a, b) for a, b in places if keys[a].column != keys[b].column]
 
 
-def _strongest_keys(mains: list[Any], raw: Raw, Z: np.ndarray, weights: np.ndarray) -> list[Key]:
+def _strongest_keys(
+    mains: list[DesignTerm], raw: Raw, Z: np.ndarray, weights: np.ndarray
+) -> list[Key]:
     """At most 60 keys, those whose main effect varies most over the rows."""
     found: list[tuple[float, Key]] = []
-    at = 0
-    for term in mains:
-        width = len(term.names())
-        effect = Z[:, at : at + width] * weights[1 + at : 1 + at + width]
-        at += width
+    ends = np.cumsum([len(one.means) for one in mains])[:-1]
+    effects = np.split(Z * weights[1:], ends, axis=1)
+    for one, effect in zip(mains, effects, strict=True):
+        term = one.term
         if isinstance(term, Curve | Linear):
             key = number_key(term, raw)
             found += [(float(effect.sum(axis=1).var()), key)] if key else []
@@ -158,13 +148,13 @@ class Search:
         self.ramps = [key.ramp().values(raw) for key in keys]
         self.rows = [self._grid(a, b, None) for a, b in pairs]
 
-    def run(self, Z: np.ndarray, weights: np.ndarray, most: int) -> list[Any]:
-        terms: list[Any] = []
+    def run(self, Z: np.ndarray, weights: np.ndarray, most: int) -> list[DesignTerm]:
+        terms: list[DesignTerm] = []
         columns = np.empty((Z.shape[1] + most, len(Z)))  # new ones are put behind, nothing copied
         columns[: Z.shape[1]] = Z.T
         for number in range(ROUNDS):
             r, h = self._residuals(Z, weights)
-            found = self.candidates(r, h)
+            found = self.proposals(r, h)
             if number == 0:
                 self._keep_promising(found)
             new = self.best(found, r, h, most - len(terms))
@@ -181,11 +171,11 @@ class Search:
         risk = expit(log_odds_of(Z, weights))
         return self.y - risk, np.maximum(risk * (1 - risk), 1e-6)
 
-    def _keep_promising(self, found: list[Candidate]) -> None:
+    def _keep_promising(self, found: list[Proposal]) -> None:
         """Later rounds look at the pairs that came nearest: the others hardly ever rise."""
         best: dict[tuple[int, int], float] = {}
-        for candidate in found:
-            best[candidate.keys] = max(best.get(candidate.keys, -np.inf), candidate.surplus)
+        for proposal in found:
+            best[proposal.keys] = max(best.get(proposal.keys, -np.inf), proposal.surplus)
         order = sorted(range(len(self.pairs)), key=lambda n: -best.get(self.pairs[n], -np.inf))
         kept = sorted(order[:MOST_PAIRS_AGAIN])
         self.pairs = [self.pairs[n] for n in kept]
@@ -197,7 +187,7 @@ class Search:
         cells = one.bins * two.size + two.bins
         return np.bincount(cells, weights, one.size * two.size).reshape(one.size, two.size)
 
-    def candidates(self, r: np.ndarray, h: np.ndarray) -> list[Candidate]:
+    def proposals(self, r: np.ndarray, h: np.ndarray) -> list[Proposal]:
         """The best quadrant, rectangle and product of every pair, whether they pass or not."""
         found = []
         for (a, b), rows in zip(self.pairs, self.rows, strict=True):
@@ -208,7 +198,7 @@ class Search:
             if self._may_multiply(a, b):
                 slope = self.ramps[a] * self.ramps[b]
                 gain = float(r @ slope) ** 2 / max(float(h @ slope**2), 1e-9)
-                found += [Candidate(gain - self.threshold, (a, b), ())]
+                found += [Proposal(gain - self.threshold, (a, b), ())]
         return found
 
     def _may_multiply(self, a: int, b: int) -> bool:
@@ -216,23 +206,25 @@ class Search:
         rare = any(key.is_level and key.bins.sum() < FEW_LEVEL_ROWS for key in keys)
         return not rare and not all(key.size == 2 for key in keys)
 
-    def best(self, found: list[Candidate], r: np.ndarray, h: np.ndarray, room: int) -> list[Any]:
+    def best(
+        self, found: list[Proposal], r: np.ndarray, h: np.ndarray, room: int
+    ) -> list[DesignTerm]:
         """At most five terms that pass, each key used once."""
-        taken: list[Any] = []
+        taken: list[DesignTerm] = []
         used: set[int] = set()
-        for candidate in sorted(found, key=lambda c: -c.surplus):
-            if candidate.surplus <= 0 or len(taken) >= min(PER_ROUND, room):
+        for proposal in sorted(found, key=lambda c: -c.surplus):
+            if proposal.surplus <= 0 or len(taken) >= min(PER_ROUND, room):
                 break
-            if not used & set(candidate.keys):
-                taken.append(self.term(candidate, r, h).centred(self.raw))
-                used |= set(candidate.keys)
+            if not used & set(proposal.keys):
+                taken.append(standardised(self.term(proposal, r, h), self.raw))
+                used |= set(proposal.keys)
         return taken
 
-    def term(self, candidate: Candidate, r: np.ndarray, h: np.ndarray) -> Any:
-        if not candidate.sides:
-            a, b = candidate.keys
+    def term(self, proposal: Proposal, r: np.ndarray, h: np.ndarray) -> Region | Product:
+        if not proposal.sides:
+            a, b = proposal.keys
             return Product(self.keys[a].ramp(), self.keys[b].ramp())
-        sides = list(candidate.sides)
+        sides = list(proposal.sides)
         inside = np.all([self._side(side) for side in sides], axis=0)
         while len(sides) < MOST_CONDITIONS:
             side = self._further(inside, r, h)
@@ -292,14 +284,14 @@ def strictest(sides: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]
 
 def best_quadrant(
     a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, gain: Gain, threshold: float
-) -> Candidate:
+) -> Proposal:
     """The strongest quadrant at the pair of cuts whose four quadrants explain most together."""
     gains = gain(quadrants(R), quadrants(H), quadrants(rows))
     whole = np.where((quadrants(rows) >= gain.least).all(axis=0), gains.sum(axis=0), 0.0)
     i, j = np.unravel_index(int(whole.argmax()), whole.shape)
     corner = int(gains[:, i, j].argmax())
     sides = ((a, int(i), corner >= 2), (b, int(j), corner % 2 == 1))
-    return Candidate(float(whole[i, j]) - threshold, (a, b), sides)
+    return Proposal(float(whole[i, j]) - threshold, (a, b), sides)
 
 
 def quadrants(grid: np.ndarray) -> np.ndarray:
@@ -311,18 +303,18 @@ def quadrants(grid: np.ndarray) -> np.ndarray:
 
 def best_rectangle(
     a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, gain: Gain, pairs: int
-) -> Candidate:
+) -> Proposal:
     """The rectangle, on at most 12 intervals a side, that explains most."""
     one, two = edges(R.shape[0]), edges(R.shape[1])
     sums = [rectangles(grid, one, two) for grid in (R, H, rows)]
     gains = gain(*sums)
     i, j = np.unravel_index(int(gains.argmax()), gains.shape)
     sides = (
-        *_band(a, one[0][i], one[1][i], R.shape[0]),
-        *_band(b, two[0][j], two[1][j], R.shape[1]),
+        *_interval_sides(a, one[0][i], one[1][i], R.shape[0]),
+        *_interval_sides(b, two[0][j], two[1][j], R.shape[1]),
     )
     surplus = float(gains[i, j]) - 2 * np.log(pairs * gains.size) - MARGIN
-    return Candidate(surplus if sides else -np.inf, (a, b), sides)
+    return Proposal(surplus if sides else -np.inf, (a, b), sides)
 
 
 def edges(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -342,7 +334,7 @@ def rectangles(
     return strips[:, two[1]] - strips[:, two[0]]
 
 
-def _band(key: int, low: int, high: int, size: int) -> tuple[tuple[int, int, bool], ...]:
+def _interval_sides(key: int, low: int, high: int, size: int) -> tuple[tuple[int, int, bool], ...]:
     """The sides of an interval of bins; none where it reaches the end."""
     lower = ((key, int(low) - 1, True),) if low > 0 else ()
     return lower + (((key, int(high) - 1, False),) if high < size else ())

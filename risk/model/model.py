@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from risk.config import PipelineError
 from risk.files import checksum_holds, with_checksum
+from risk.model.joint_terms import Product, Region
 from risk.model.logistic import expit
-from risk.model.parts import checked, contribution, number
-
-if TYPE_CHECKING:
-    pass
+from risk.model.profile import Profile, Rows
+from risk.model.records import insist, number, parsed
+from risk.model.terms import Blank, Curve, Levels, Linear, Raw, Term
 
 FORMAT = 1
 MAX_BYTES = 8_000_000
 AGREEMENT = 1e-12
 SELF_CHECK_ROWS = 25
-Rows = dict[str, list[Any]]
+KINDS = {kind.word(): kind for kind in (Linear, Curve, Blank, Levels, Region, Product)}
 
 
 @dataclass(frozen=True)
@@ -34,27 +34,22 @@ class Model:
 
     columns: dict[str, str]
     intercept: float
-    terms: list[dict[str, Any]]
+    terms: list[Term]
     lineage: dict[str, Any] = field(default_factory=dict)
-    profile: dict[str, dict[str, Any]] = field(default_factory=dict)
+    profile: Profile = field(default_factory=dict)
     checks: Rows = field(default_factory=dict)
 
     def log_odds(self, table: Rows) -> np.ndarray:
         """The log-odds of an exit for each row. Shape (n,)."""
         return self.log_odds_of(self.raw(table), row_count(table))
 
-    def log_odds_of(self, raw: dict[str, np.ndarray], rows: int) -> np.ndarray:
+    def log_odds_of(self, raw: Raw, rows: int) -> np.ndarray:
         """The same from columns that are arrays already."""
-        parts = (contribution(term, raw) for term in self.terms)
+        parts = (term.contribution(raw) for term in self.terms)
         with np.errstate(over="ignore"):  # an infinite log-odds is a certain answer
             return self.intercept + sum(parts, np.zeros(rows))
 
-    def contributions(self, table: Rows) -> list[np.ndarray]:
-        """What each term adds to each row's log-odds; they and the intercept add up."""
-        raw = self.raw(table)
-        return [contribution(term, raw) for term in self.terms]
-
-    def raw(self, table: Rows) -> dict[str, np.ndarray]:
+    def raw(self, table: Rows) -> Raw:
         """The feature columns as arrays: float64 with nan, or str objects with None."""
         return {name: column_array(table[name], kind) for name, kind in self.columns.items()}
 
@@ -62,18 +57,49 @@ class Model:
         """The probability of an exit for each row. Shape (n,)."""
         return expit(self.log_odds(table))
 
-    def to_bytes(self) -> bytes:
-        """model.json, which from_bytes() takes."""
-        body = {
-            "format": FORMAT,
+    def about_the_average(self, table: Rows) -> Model:
+        """The same sum with lines about their mean on these rows: the base is then the average
+        client. The default recipe's lines have their mean already; the original recipe's are raw.
+        """
+        raw, rows, intercept, terms = self.raw(table), row_count(table), self.intercept, []
+        for term in self.terms:
+            if isinstance(term, Linear) and term.mean == 0.0 and rows:
+                mean = float(np.clip(term.basis(raw), -1e150, 1e150).mean())
+                intercept, term = intercept + term.slope * mean, replace(term, mean=mean)
+            terms.append(term)
+        return replace(self, intercept=intercept, terms=terms)
+
+    def to_json(self) -> dict[str, object]:
+        """What from_json() takes."""
+        log_odds = self.log_odds(self.checks).tolist() if self.checks else []
+        return {
             "columns": self.columns,
             "intercept": self.intercept,
-            "terms": self.terms,
+            "terms": [term.to_json() for term in self.terms],
             "lineage": self.lineage,
             "profile": self.profile,
-            "self_check": {"rows": self.checks, "log_odds": self.log_odds(self.checks).tolist()},
+            "self_check": {"rows": self.checks, "log_odds": log_odds},
         }
-        raw = (json.dumps(with_checksum(body), indent=1, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Model:
+        """The model in the record; ValueError, KeyError, TypeError or the like if it is unsound."""
+        columns, terms = dict(body["columns"]), [term_of(record) for record in body["terms"]]
+        insist(set(columns.values()) <= {"number", "text"})
+        insist(all(term.is_sound(columns) for term in terms))
+        return cls(
+            columns,
+            number(body["intercept"]),
+            terms,
+            dict(body["lineage"]),
+            dict(body["profile"]),
+            dict(body["self_check"]["rows"]),
+        )
+
+    def to_bytes(self) -> bytes:
+        """model.json, which from_bytes() takes."""
+        body = with_checksum({"format": FORMAT, **self.to_json()})
+        raw = (json.dumps(body, indent=1, allow_nan=False) + "\n").encode()
         if len(raw) > MAX_BYTES:
             raise PipelineError(
                 f"the JSON model would be {len(raw)} bytes, more than {MAX_BYTES}; "
@@ -88,17 +114,28 @@ class Model:
             raise _damaged(f"larger than {MAX_BYTES} bytes")
         try:
             body = json.loads(raw, parse_constant=_no_number)
-            model = _checked(body)
+            if type(body["format"]) is int and body["format"] > FORMAT:
+                raise PipelineError(
+                    "the model was written by a newer version of this software; update it"
+                )
+            insist(body["format"] == FORMAT and checksum_holds(body))
+            model = cls.from_json(body)
             expected = np.array(body["self_check"]["log_odds"], dtype=np.float64)
-            got = model.log_odds(dict(body["self_check"]["rows"]))
+            got = model.log_odds(model.checks)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             raise _damaged("not a model of the known format") from None
-        close = got.shape == expected.shape and np.abs(got - expected) <= AGREEMENT * (
-            1 + np.abs(expected)
-        )
-        if not expected.size or not np.all(close):
+        close = got.shape == expected.shape and np.allclose(got, expected, AGREEMENT, AGREEMENT)
+        if not expected.size or not close:
             raise _damaged("its self-check rows do not come out as recorded")
         return model
+
+
+def term_of(record: dict[str, Any]) -> Term:
+    """The term in the record; ValueError, KeyError or TypeError unless its fields are of their
+    types. Whether they go together is for is_sound() to say."""
+    fields = dict(record)
+    term: Term = parsed(KINDS[fields.pop("kind")], fields)
+    return term
 
 
 def numbers_and_texts(columns: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -133,27 +170,6 @@ def _finite_or_none(value: Any) -> Any:
 
 def _no_number(name: str) -> float:
     raise ValueError(name)
-
-
-def _checked(body: dict[str, Any]) -> Model:
-    if type(body["format"]) is int and body["format"] > FORMAT:
-        raise PipelineError("the model was written by a newer version of this software; update it")
-    columns = dict(body["columns"])
-    if (
-        body["format"] != FORMAT
-        or not checksum_holds(body)
-        or not set(columns.values()) <= {"number", "text"}
-    ):
-        raise ValueError(columns)
-    terms = [checked(term, columns) for term in body["terms"]]
-    return Model(
-        columns,
-        number(body["intercept"]),
-        terms,
-        dict(body["lineage"]),
-        dict(body["profile"]),
-        dict(body["self_check"]["rows"]),
-    )
 
 
 def _damaged(what: str) -> PipelineError:

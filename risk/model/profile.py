@@ -1,38 +1,57 @@
-"""What is usual in the training rows, and how a value is written for people."""
+"""What is usual in the training rows, and how a value is written for people beside it."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-Table = dict[str, list[Any]]
+Rows = dict[str, list[Any]]  # one list a column, missing as None
 USUAL_LEVELS = 50
 PROFILE_ROWS = 200_000  # of more, so many sampled rows say what is usual
-DIGITS = 3
+DIGITS, MOST_DIGITS = 3, 17
+NEAR = 0.02  # numbers further apart than this share differ in their first three digits
+RARE = 0.005  # a smaller share would be written 0 %
 
 
-def profile_of(table: Table, columns: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """What is usual in the training rows: a number's quartiles and range, a text's shares."""
-    found: dict[str, dict[str, Any]] = {}
+class Usual(TypedDict, total=False):
+    """What is usual in one column: of a number its quartiles and range, of a text its levels.
+
+    shares: of a number with at most two values, by the value's text. levels: "" is missing.
+    """
+
+    least: float
+    low: float
+    median: float
+    high: float
+    most: float
+    shares: dict[str, float]
+    levels: dict[str, float]
+
+
+Profile = dict[str, Usual]
+
+
+def profile_of(rows: Rows, columns: dict[str, str]) -> Profile:
+    """What is usual in these rows, by column."""
+    found: Profile = {}
     for name, kind in columns.items():
-        known = [value for value in table[name] if value is not None]
         if kind == "number":
+            known = [value for value in rows[name] if value is not None]
             found[name] = _usual_number(np.array(known, dtype=np.float64))
         else:
-            found[name] = _usual_levels(["" if value is None else value for value in table[name]])
+            found[name] = _usual_levels(["" if value is None else value for value in rows[name]])
     return found
 
 
-def _usual_number(values: np.ndarray) -> dict[str, Any]:
+def _usual_number(values: np.ndarray) -> Usual:
     values = values[np.isfinite(values)]
     if not values.size:
         return {}
-    usual: dict[str, Any]
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], method="nearest")
-    usual = {
+    usual: Usual = {
         "least": float(values.min()),
         "low": float(low),
         "median": float(middle),
@@ -42,11 +61,11 @@ def _usual_number(values: np.ndarray) -> dict[str, Any]:
     different, sizes = np.unique(values, return_counts=True)
     if different.size <= 2:  # yes and no: a range from 0 to 1 would tell nobody anything
         shares = (sizes / values.size).round(4).tolist()
-        usual["shares"] = {value_text(v): share for v, share in zip(different, shares, strict=True)}
+        usual["shares"] = {value_text(v): s for v, s in zip(different, shares, strict=True)}
     return usual
 
 
-def _usual_levels(texts: list[str]) -> dict[str, Any]:
+def _usual_levels(texts: list[str]) -> Usual:
     commonest = sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0]))[:USUAL_LEVELS]
     return {"levels": {level: round(rows / len(texts), 4) for level, rows in commonest}}
 
@@ -64,3 +83,34 @@ def value_text(value: Any, digits: int = DIGITS) -> str:
         return f"{int(value):,}"
     text = f"{value:,.{max(digits - 1 - math.floor(math.log10(size)), 0)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def column_text(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def share_text(share: float) -> str:
+    return f"{share:.0%} of clients" if share >= RARE else "rare"
+
+
+def digits_apart(value: float, limits: list[float]) -> int:
+    """As many digits as it takes to tell a value from the limits beside it."""
+    others = [at for at in limits if at != value and math.isclose(at, value, rel_tol=NEAR)]
+    for digits in range(DIGITS, MOST_DIGITS):
+        if all(value_text(value, digits) != value_text(limit, digits) for limit in others):
+            return digits
+    return MOST_DIGITS
+
+
+def beside_usual(name: str, value: Any, usual: Usual) -> str:
+    """`orders last month 3 (usually 12 to 40)`, `contract monthly (55% of clients)`."""
+    share = usual.get("shares", {}).get(value_text(value))
+    if share is None and "low" not in usual and "levels" in usual:
+        share = usual["levels"].get("" if value is None else value, 0.0)
+    known = ""
+    if share is not None:
+        known = share_text(share)
+    elif "low" in usual:
+        low, high = value_text(usual["low"]), value_text(usual["high"])
+        known = f"usually {low}" if low == high else f"usually {low} to {high}"
+    return f"{column_text(name)} {value_text(value)}" + (f" ({known})" if known else "")

@@ -1,179 +1,194 @@
-"""Features: raw columns of a DataFrame -> the terms that the logistic regression adds up.
+"""The terms of a model: what each adds to a row's log-odds, its record in model.json, its words.
 
-A *term* is one or more columns of the design matrix that are read together: a line, a curve, the
-levels of a text, a region of two or more columns, a product of two. Each knows its columns on raw
-values and, once the regression has given it weights, its form in the JSON model.
+    linear   slope x (x clipped to [low, high] - mean)
+    curve    a broken line through (knots, values)
+    blank    one value where the number is missing, another where it is not
+    levels   a value for each text (null: missing), `other` for any other
+    region   one value where all conditions hold, another elsewhere
+    product  slope x (first ramp x second ramp - mean); a ramp runs from -1 to 1
+
+A missing number counts as `fill` (the training median). Every term's mean over the training rows
+(where these are more than 30,000, over a sample of them) is 0: what a term adds is above or below
+the average client.
+
+Regions and products are in joint_terms.py. A new kind is a class, a word in KINDS of model.py, and
+what proposes it (main_effects.py, interactions.py).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
-if TYPE_CHECKING:
-    import pandas as pd
+from risk.model.profile import Profile, Usual, beside_usual
 
-MIN_BLANKS = 5
-ROWS_PER_PIECE, MOST_PIECES = 25, 8
-MOST_LEVELS, LEVEL_ROWS, LEVEL_SHARE = 50, 10, 0.0005
-PIECE_SCALE = 0.25
-TERM_SCALE = 3.0
-QUANTILE_ROWS = 200_000
-WIDEST = float(np.finfo(np.float64).max / 4)  # differences of two clipped numbers stay finite
+Raw = dict[str, np.ndarray]  # float64 with nan, or str objects with None
+PIECE_SCALE = 0.25  # how weakly the ridge holds a curve's pieces, beside a standardised number
+LARGEST = float(np.finfo(np.float64).max)  # where the original recipe's lines end
+UNCLIPPED = 1e300  # a line that ends beyond clips nothing that people need to know
 NARROWEST = float(np.finfo(np.float64).tiny)  # one over a smaller deviation is infinite
-Raw = dict[str, np.ndarray]
-
-
-def as_numbers(values: Any) -> np.ndarray:
-    """A column as float64, missing as nan. Shape (n,)."""
-    import pandas as pd
-
-    return pd.to_numeric(pd.Series(values), errors="raise").to_numpy(np.float64, na_value=np.nan)
-
-
-def as_texts(values: Any) -> np.ndarray:
-    """A column as str objects, missing (None, nan, "") as None. Shape (n,)."""
-    import pandas as pd
-
-    series = pd.Series(values, dtype=object)
-    texts = [
-        None if blank or value == "" else str(value)
-        for value, blank in zip(series, series.isna(), strict=True)
-    ]
-    return np.array(texts, dtype=object)
-
-
-def raw_columns(X: pd.DataFrame, numbers: tuple[str, ...], texts: tuple[str, ...]) -> Raw:
-    raw = {name: as_numbers(X[name]) for name in numbers}
-    return raw | {name: as_texts(X[name]) for name in texts}
-
-
-def filled(values: np.ndarray, fill: float) -> np.ndarray:
-    return np.where(np.isnan(values), fill, values)
 
 
 @dataclass(frozen=True)
-class Linear:
-    """A number clipped to [low, high], `fill` where it is missing, as one straight column."""
+class Term:
+    """One summand of the log-odds: a constant plus a weighted sum of its `basis` columns.
+
+    AMOUNTS: the fields that say what it adds; all others say where.
+    """
+
+    AMOUNTS: ClassVar[tuple[str, ...]]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The raw columns that it reads, each once."""
+        raise NotImplementedError
+
+    def basis(self, raw: Raw) -> np.ndarray:
+        """Its columns before any weight, a row each: numpy is four times as fast along rows that
+        are long. Shape (columns, n)."""
+        raise NotImplementedError
+
+    def names(self) -> list[str]:
+        """A name for each column of the basis."""
+        raise NotImplementedError
+
+    def natural_scales(self, deviations: np.ndarray) -> np.ndarray:
+        """What each column is multiplied by before a ridge of strength 1. Shape (columns,)."""
+        return 1.0 / np.maximum(deviations, NARROWEST)
+
+    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Self:
+        """The term that adds slopes @ (basis - means)."""
+        raise NotImplementedError
+
+    def weights(self) -> tuple[float, list[float], list[float]]:
+        """(constant, means, slopes) of what it adds: constant + slopes @ (basis - means)."""
+        raise NotImplementedError
+
+    def contribution(self, raw: Raw) -> np.ndarray:
+        """What it adds to each row's log-odds. Shape (n,)."""
+        raise NotImplementedError
+
+    def place(self) -> Self:
+        """It without what it adds: terms of equal places can be added up."""
+        return self._mapped(lambda _: 0.0)
+
+    def scaled(self, by: float) -> Self:
+        return self._mapped(lambda value: by * value)
+
+    def _mapped(self, change: Callable[[float], float]) -> Self:
+        return replace(self, **{key: _each(change, getattr(self, key)) for key in self.AMOUNTS})
+
+    def plus(self, other: Self) -> Self:
+        """The sum of two terms of one place."""
+        sums = {
+            key: _each(lambda a, b: a + b, getattr(self, key), getattr(other, key))
+            for key in self.AMOUNTS
+        }
+        return replace(self, **sums)
+
+    def to_json(self) -> dict[str, object]:
+        return {"kind": self.word(), **asdict(self)}
+
+    @classmethod
+    def word(cls) -> str:
+        """What model.json calls this kind."""
+        return cls.__name__.lower()
+
+    def is_sound(self, columns: dict[str, str]) -> bool:
+        """Whether its fields go together and its columns are of its kind of values."""
+        raise NotImplementedError
+
+    def reason_text(self, row: Raw, profile: Profile) -> str:
+        """The row's own values beside the usual ones."""
+        return " together with ".join(
+            beside_usual(name, row[name][0], profile.get(name, {})) for name in self.columns
+        )
+
+    def corners(self) -> list[tuple[str, float]]:
+        """What it adds where its columns meet, in words and log-odds; of two or more columns."""
+        return []
+
+
+@dataclass(frozen=True)
+class ColumnTerm(Term):
+    """A term of one column; of a number unless it says otherwise."""
 
     column: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def is_sound(self, columns: dict[str, str]) -> bool:
+        return columns[self.column] == "number"
+
+    def bends(self, usual: Usual) -> set[float]:
+        """The numbers at which what it adds changes its course, or that are usual."""
+        return set()
+
+    def counted_range(self) -> tuple[float, float] | None:
+        """What numbers beyond it are counted as; None where it does not clip."""
+        return None
+
+
+@dataclass(frozen=True)
+class Linear(ColumnTerm):
+    """A number clipped to [low, high], `fill` where it is missing, as one straight line."""
+
     low: float
     high: float
     fill: float
     mean: float = 0.0
-    scale: float = 1.0
+    slope: float = 0.0
+    AMOUNTS = ("slope",)
 
-    def columns(self, raw: Raw) -> np.ndarray:
-        values = np.clip(filled(raw[self.column], self.fill), self.low, self.high)
-        return ((values - self.mean) * self.scale)[:, None]
+    def _clipped(self, raw: Raw) -> np.ndarray:
+        return np.clip(filled(raw[self.column], self.fill), self.low, self.high)
 
-    def centred(self, raw: Raw) -> Linear:
-        """With the mean and the scale that standardise it on these rows."""
-        mean, deviation = _moments(replace(self, mean=0.0, scale=1.0).columns(raw)[:, 0])
-        return replace(self, mean=mean, scale=1.0 / deviation)
+    def basis(self, raw: Raw) -> np.ndarray:
+        return self._clipped(raw)[None]
 
     def names(self) -> list[str]:
         return [self.column]
 
-    def record(self, weights: np.ndarray) -> dict[str, Any]:
-        return {
-            "kind": "line",
-            "column": self.column,
-            "low": self.low,
-            "high": self.high,
-            "fill": self.fill,
-            "mean": self.mean,
-            "slope": float(weights[0] * self.scale),
-        }
+    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Linear:
+        return replace(self, slope=float(slopes[0]), mean=float(means[0]))
+
+    def weights(self) -> tuple[float, list[float], list[float]]:
+        return 0.0, [self.mean], [self.slope]
+
+    def contribution(self, raw: Raw) -> np.ndarray:
+        return self.slope * (self._clipped(raw) - self.mean)
+
+    def is_sound(self, columns: dict[str, str]) -> bool:
+        return columns[self.column] == "number" and self.low <= self.high
+
+    def bends(self, usual: Usual) -> set[float]:
+        quartiles = [usual.get(key) for key in ("least", "low", "median", "high", "most")]
+        ends = [end for end in quartiles if isinstance(end, float)] or [self.fill]
+        ends += [end for end in (self.low, self.high) if abs(end) < UNCLIPPED]
+        return set(np.clip(ends, self.low, self.high).tolist())
+
+    def counted_range(self) -> tuple[float, float] | None:
+        return (self.low, self.high) if self.high < UNCLIPPED else None
 
 
 @dataclass(frozen=True)
-class Blank:
-    """1 where a number is missing."""
-
-    column: str
-    mean: float = 0.0
-    scale: float = 1.0
-
-    def columns(self, raw: Raw) -> np.ndarray:
-        return ((np.isnan(raw[self.column]) - self.mean) * self.scale)[:, None]
-
-    def names(self) -> list[str]:
-        return [f"{self.column} is missing"]
-
-    def record(self, weights: np.ndarray) -> dict[str, Any]:
-        weight = float(weights[0] * self.scale)
-        return {
-            "kind": "blank",
-            "column": self.column,
-            "missing": weight * (1.0 - self.mean),
-            "present": -weight * self.mean,
-        }
-
-
-@dataclass(frozen=True)
-class Levels:
-    """A 0/1 column for each level of a text (None: missing), and one for the rest if `other`."""
-
-    column: str
-    levels: tuple[str | None, ...]
-    other: bool
-    means: tuple[float, ...] = ()
-    scale: float = 1.0
-
-    def indicators(self, raw: Raw) -> np.ndarray:
-        places = {level: at for at, level in enumerate(self.levels)}
-        at = np.array([places.get(text, len(places)) for text in raw[self.column]], dtype=np.intp)
-        return (at[:, None] == np.arange(len(places) + self.other)).astype(np.float64)
-
-    def columns(self, raw: Raw) -> np.ndarray:
-        return (self.indicators(raw) - np.array(self.means)) * self.scale
-
-    def centred(self, raw: Raw) -> Levels:
-        return replace(self, means=tuple(self.indicators(raw).mean(axis=0).tolist()))
-
-    def names(self) -> list[str]:
-        rest = [f"{self.column} = (other)"] if self.other else []
-        return [*(f"{self.column} = {level}" for level in self.levels), *rest]
-
-    def record(self, weights: np.ndarray) -> dict[str, Any]:
-        scaled = weights * self.scale
-        base = -float(scaled @ np.array(self.means))
-        values = {level: base + float(w) for level, w in zip(self.levels, scaled, strict=False)}
-        missing = values.pop(None, None)
-        rest = base + float(scaled[-1]) if self.other else base
-        return {
-            "kind": "levels",
-            "column": self.column,
-            "levels": values,
-            "missing": rest if missing is None else missing,
-            "other": rest,
-        }
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A number as a broken line through `knots`: one column for the rise over each piece.
+class Curve(ColumnTerm):
+    """A number as a broken line through (knots, values); its basis is the rise over each piece.
 
     A ridge on the rises shrinks the curve towards a flat one, and neighbours towards each other.
     """
 
-    column: str
-    knots: tuple[float, ...]
     fill: float
-    means: tuple[float, ...] = ()
-    scales: tuple[float, ...] = ()
+    knots: tuple[float, ...]
+    values: tuple[float, ...] = ()
+    AMOUNTS = ("values",)
 
-    def pieces(self, raw: Raw) -> np.ndarray:
-        return self.rises(raw).T
-
-    def rises(self, raw: Raw) -> np.ndarray:
-        """The pieces, one in each row: numpy is four times as fast along rows that are long."""
+    def basis(self, raw: Raw) -> np.ndarray:
         values = filled(raw[self.column], self.fill)
         found = np.empty((len(self.knots) - 1, values.size))
         for piece, start, end in zip(found, self.knots[:-1], self.knots[1:], strict=True):
@@ -182,303 +197,127 @@ class Curve:
             piece /= end - start
         return found
 
-    def columns(self, raw: Raw) -> np.ndarray:
-        found = self.rises(raw)
-        for piece, mean, scale in zip(found, self.means, self.scales, strict=True):
-            piece -= mean
-            piece *= scale
-        return found.T
-
-    def centred(self, raw: Raw, strength: float) -> Curve:
-        pieces = self.pieces(raw)
-        scales = strength * PIECE_SCALE / np.maximum(pieces.std(axis=0), 1e-6)
-        return replace(
-            self, means=tuple(pieces.mean(axis=0).tolist()), scales=tuple(scales.tolist())
-        )
-
     def names(self) -> list[str]:
         ends = zip(self.knots[:-1], self.knots[1:], strict=True)
         return [f"{self.column} from {low:.12g} to {high:.12g}" for low, high in ends]
 
-    def record(self, weights: np.ndarray) -> dict[str, Any]:
-        rises = weights * np.array(self.scales)
-        start = -float(rises @ np.array(self.means))
-        return {
-            "kind": "curve",
-            "column": self.column,
-            "fill": self.fill,
-            "knots": list(self.knots),
-            "values": (start + np.concatenate([[0.0], np.cumsum(rises)])).tolist(),
-        }
+    def natural_scales(self, deviations: np.ndarray) -> np.ndarray:
+        return PIECE_SCALE / np.maximum(deviations, 1e-6)
+
+    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Curve:
+        values = np.append(0.0, np.cumsum(slopes)) - float(slopes @ means)
+        return replace(self, values=tuple(values.tolist()))
+
+    def weights(self) -> tuple[float, list[float], list[float]]:
+        return self.values[0], [0.0] * (len(self.knots) - 1), np.diff(self.values).tolist()
+
+    def contribution(self, raw: Raw) -> np.ndarray:
+        return np.interp(filled(raw[self.column], self.fill), self.knots, self.values)
+
+    def is_sound(self, columns: dict[str, str]) -> bool:
+        same = len(self.knots) == len(self.values)
+        return columns[self.column] == "number" and rises(self.knots) and same
+
+    def bends(self, usual: Usual) -> set[float]:
+        return set(self.knots)
+
+    def counted_range(self) -> tuple[float, float]:
+        return self.knots[0], self.knots[-1]
 
 
 @dataclass(frozen=True)
-class Condition:
-    """One side of a region: a number at least or below a value, a text (not) of a level."""
+class Blank(ColumnTerm):
+    """One value where a number is missing, another where it is not."""
 
-    column: str
-    sign: str
-    value: Any
-    fill: float = 0.0
+    missing: float = 0.0
+    present: float = 0.0
+    AMOUNTS = ("missing", "present")
 
-    def holds(self, raw: Raw) -> np.ndarray:
-        values = raw[self.column]
-        if self.sign in ("is", "is not"):
-            return (values == self.value) == (self.sign == "is")
-        return (filled(values, self.fill) >= self.value) == (self.sign == "at least")
-
-    def record(self) -> dict[str, Any]:
-        kept = {"column": self.column, "sign": self.sign, "value": self.value}
-        return kept if self.sign in ("is", "is not") else {**kept, "fill": self.fill}
-
-    def __str__(self) -> str:
-        shown = f"{self.value:.12g}" if isinstance(self.value, float) else str(self.value)
-        return f"{self.column} {self.sign} {shown}"
-
-
-@dataclass(frozen=True)
-class Region:
-    """1 where all conditions hold."""
-
-    conditions: tuple[Condition, ...]
-    mean: float = 0.0
-    scale: float = TERM_SCALE
-
-    def inside(self, raw: Raw) -> np.ndarray:
-        return np.all([condition.holds(raw) for condition in self.conditions], axis=0)
-
-    def columns(self, raw: Raw) -> np.ndarray:
-        return ((self.inside(raw) - self.mean) * self.scale)[:, None]
-
-    def centred(self, raw: Raw) -> Region:
-        return replace(self, mean=float(self.inside(raw).mean()))
+    def basis(self, raw: Raw) -> np.ndarray:
+        return np.isnan(raw[self.column])[None].astype(np.float64)
 
     def names(self) -> list[str]:
-        return [" and ".join(map(str, self.conditions))]
+        return [f"{self.column} is missing"]
 
-    def record(self, weights: np.ndarray) -> dict[str, Any]:
-        weight = float(weights[0] * self.scale)
-        return {
-            "kind": "region",
-            "conditions": [c.record() for c in self.conditions],
-            "inside": weight * (1.0 - self.mean),
-            "outside": -weight * self.mean,
-        }
+    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Blank:
+        slope, mean = float(slopes[0]), float(means[0])
+        return replace(self, missing=slope * (1.0 - mean), present=-slope * mean)
 
+    def weights(self) -> tuple[float, list[float], list[float]]:
+        return self.present, [0.0], [self.missing - self.present]
 
-@dataclass(frozen=True)
-class Ramp:
-    """A number as its soft rank in [-1, 1] among the knots; a level as 1, the others as -1."""
-
-    column: str
-    knots: tuple[float, ...] = ()
-    fill: float = 0.0
-    level: str | None = None
-
-    def values(self, raw: Raw) -> np.ndarray:
-        if not self.knots:
-            return (raw[self.column] == self.level) * 2.0 - 1.0
-        return np.interp(
-            filled(raw[self.column], self.fill), self.knots, np.linspace(-1, 1, len(self.knots))
-        )
-
-    def record(self) -> dict[str, Any]:
-        if not self.knots:
-            return {"column": self.column, "level": self.level}
-        return {"column": self.column, "knots": list(self.knots), "fill": self.fill}
+    def contribution(self, raw: Raw) -> np.ndarray:
+        return np.where(np.isnan(raw[self.column]), self.missing, self.present)
 
 
 @dataclass(frozen=True)
-class Product:
-    """Two ramps multiplied: the more of one, the steeper the other."""
+class Levels(ColumnTerm):
+    """A value for each level of a text (None: missing), `other` for all the rest.
 
-    first: Ramp
-    second: Ramp
-    mean: float = 0.0
-    scale: float = TERM_SCALE
-
-    def product(self, raw: Raw) -> np.ndarray:
-        return self.first.values(raw) * self.second.values(raw)
-
-    def columns(self, raw: Raw) -> np.ndarray:
-        return ((self.product(raw) - self.mean) * self.scale)[:, None]
-
-    def centred(self, raw: Raw) -> Product:
-        return replace(self, mean=float(self.product(raw).mean()))
-
-    def names(self) -> list[str]:
-        return [f"{self.first.column} with {self.second.column}"]
-
-    def record(self, weights: np.ndarray) -> dict[str, Any]:
-        return {
-            "kind": "product",
-            "first": self.first.record(),
-            "second": self.second.record(),
-            "mean": self.mean,
-            "slope": float(weights[0] * self.scale),
-        }
-
-
-Term = Linear | Blank | Levels | Curve | Region | Product
-
-
-def design(terms: list[Any], raw: Raw) -> np.ndarray:
-    """The design matrix, shape (n, columns of all terms), each column in one piece of memory."""
-    rows = len(next(iter(raw.values()), ()))
-    found = np.empty((sum(len(term.names()) for term in terms), rows))
-    at = 0
-    for term in terms:
-        columns = term.columns(raw).T
-        found[at : at + len(columns)] = columns
-        at += len(columns)
-    return found.T
-
-
-class Terms(TransformerMixin, BaseEstimator):
-    """What both recipes share: `terms_` are found by fit, transform gives the design matrix."""
-
-    terms_: list[Any]
-
-    def __init__(self, numbers: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> None:
-        self.numbers = numbers
-        self.texts = texts
-
-    def raw(self, X: pd.DataFrame) -> Raw:
-        return raw_columns(X, self.numbers, self.texts)
-
-    def transform(self, X: pd.DataFrame) -> np.ndarray:
-        """The design matrix, shape (n, columns)."""
-        check_is_fitted(self, "terms_")
-        return design(self.terms_, self.raw(X)) if self.terms_ else np.zeros((len(X), 0))
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        return np.array([name for term in self.terms_ for name in term.names()], dtype=object)
-
-
-class PlainTerms(Terms):
-    """Clipped, filled, standardised numbers and one column per level: the small-data recipe.
-
-    Numbers are clipped to the training 1-99 % range, filled by the median and standardised; five or
-    more blanks add a flag. A text gives one centred column for each of its 50 commonest levels,
-    blank being one; any other level adds nothing but their absence. Constant columns give no term.
+    rest: whether the rest have a column of their own in the basis; else they have the value of a
+    row that is in none of them.
     """
 
-    def fit(self, X: pd.DataFrame, y: Any = None) -> PlainTerms:
-        self.terms_ = plain_terms(self.raw(X), self.numbers, self.texts)
-        self.n_features_in_ = len(self.numbers) + len(self.texts)
-        return self
+    levels: tuple[str | None, ...]
+    rest: bool
+    values: tuple[float, ...] = ()
+    other: float = 0.0
+    AMOUNTS = ("values", "other")
+
+    def basis(self, raw: Raw) -> np.ndarray:
+        places = {level: at for at, level in enumerate(self.levels)}
+        at = np.array([places.get(text, len(places)) for text in raw[self.column]], dtype=np.intp)
+        return (at == np.arange(len(places) + self.rest)[:, None]).astype(np.float64)
+
+    def names(self) -> list[str]:
+        rest = [f"{self.column} = (other)"] if self.rest else []
+        return [*(f"{self.column} = {level}" for level in self.levels), *rest]
+
+    def natural_scales(self, deviations: np.ndarray) -> np.ndarray:
+        return np.ones(deviations.size)  # a rare level is held as strongly as a frequent one
+
+    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Levels:
+        none = -float(slopes @ means)
+        values = (none + slopes[: len(self.levels)]).tolist()
+        other = none + float(slopes[-1]) if self.rest else none
+        return replace(self, values=tuple(values), other=other)
+
+    def weights(self) -> tuple[float, list[float], list[float]]:
+        constant = 0.0 if self.rest else self.other
+        slopes = [value - constant for value in self.values] + [self.other] * self.rest
+        return constant, [0.0] * len(slopes), slopes
+
+    def place(self) -> Levels:
+        """Whatever the order of the levels, and whether the rest had a column."""
+        levels = sorted(self.levels, key=lambda level: (level is None, level or ""))
+        return Levels(self.column, tuple(levels), rest=True)
+
+    def plus(self, other: Levels) -> Levels:
+        more = dict(zip(other.levels, other.values, strict=True))
+        values = [v + more[level] for level, v in zip(self.levels, self.values, strict=True)]
+        return replace(
+            self, values=tuple(values), other=self.other + other.other, rest=self.rest or other.rest
+        )
+
+    def contribution(self, raw: Raw) -> np.ndarray:
+        known = dict(zip(self.levels, self.values, strict=True))
+        return np.array([known.get(text, self.other) for text in raw[self.column]], dtype=float)
+
+    def is_sound(self, columns: dict[str, str]) -> bool:
+        each_once = len(set(self.levels)) == len(self.levels) == len(self.values)
+        return columns[self.column] == "text" and each_once
 
 
-def plain_terms(raw: Raw, numbers: tuple[str, ...], texts: tuple[str, ...]) -> list[Any]:
-    """The terms of the small-data recipe on these rows."""
-    terms: list[Any] = []
-    for name in numbers:
-        line = _line_of(name, raw[name])
-        if line:
-            terms.append(line.centred(raw))
-        terms += _blank_of(name, raw[name])
-    for name in texts:
-        levels = _all_levels(name, raw[name])
-        if levels:
-            terms.append(levels.centred(raw))
-    return terms
+def filled(values: np.ndarray, fill: float) -> np.ndarray:
+    return np.where(np.isnan(values), fill, values)
 
 
-def _line_of(name: str, values: np.ndarray) -> Linear | None:
-    """The straight term of a number; None where it is constant after clipping and filling."""
-    finite = np.clip(values[np.isfinite(values)], -WIDEST, WIDEST)
-    if not finite.size:
-        return None
-    low, high = clip_range(finite)
-    line = Linear(name, low, high, float(np.clip(np.median(finite), low, high)))
-    column = line.columns({name: values})[:, 0]
-    least = max(1e-12 * float(np.abs(column).max()), NARROWEST)
-    return line if _moments(column)[1] > least else None
+def rises(knots: tuple[float, ...]) -> bool:
+    return len(knots) > 1 and all(a < b for a, b in zip(knots, knots[1:], strict=False))
 
 
-def _moments(column: np.ndarray) -> tuple[float, float]:
-    """(mean, deviation), also where the squares of the numbers would overflow or vanish."""
-    peak = float(np.abs(column).max())
-    unit = column / peak if peak else column
-    return float(unit.mean()) * peak, float(unit.std()) * peak
-
-
-def _blank_of(name: str, values: np.ndarray) -> list[Blank]:
-    blank = np.isnan(values)
-    if not MIN_BLANKS <= blank.sum() < values.size:
-        return []
-    return [Blank(name, float(blank.mean()), 1.0 / float(blank.std()))]
-
-
-def clip_range(known: np.ndarray) -> tuple[float, float]:
-    """The 1-99 % range; the whole range where a rare event would vanish from it."""
-    low, high = np.quantile(thinned(known), [0.01, 0.99])
-    if low == high:
-        low, high = known.min(), known.max()
-    return float(low), float(high)
-
-
-def thinned(values: np.ndarray) -> np.ndarray:
-    """At most 200,000 evenly spaced ones: quantiles of more cost time and change nothing."""
-    return values[:: -(-values.size // QUANTILE_ROWS)] if values.size > QUANTILE_ROWS else values
-
-
-def _all_levels(name: str, texts: np.ndarray) -> Levels | None:
-    """The 50 commonest levels of a text, missing being one; None where there are not two."""
-    found = Counter(texts.tolist())
-    if len(found) < 2:
-        return None
-    order = sorted(found, key=lambda level: (-found[level], level is None, level or ""))
-    levels = sorted(order[:MOST_LEVELS], key=lambda level: (level is None, level or ""))
-    return Levels(name, tuple(levels), other=False)
-
-
-def main_effects(
-    raw: Raw, numbers: tuple[str, ...], texts: tuple[str, ...], smaller: int
-) -> list[Any]:
-    """A curve for every number and the frequent levels of every text, not yet centred."""
-    pieces = int(np.clip(smaller // ROWS_PER_PIECE, 3, MOST_PIECES))
-    terms: list[Any] = []
-    for name in numbers:
-        curve = curve_of(name, raw[name], pieces)
-        terms += [curve] if curve else []
-        terms += _blank_of(name, raw[name])
-    for name in texts:
-        levels = frequent_levels(name, raw[name])
-        terms += [levels] if levels else []
-    return terms
-
-
-def curve_of(name: str, values: np.ndarray, pieces: int) -> Curve | None:
-    """A broken line, knots at the quantiles of the clipped number; None where it is constant."""
-    line = _line_of(name, values)
-    if line is None:
-        return None
-    known = thinned(values[np.isfinite(values)])
-    clipped = np.clip(known, line.low, line.high)
-    knots = np.unique(np.quantile(clipped, np.linspace(0, 1, pieces + 1)))
-    return Curve(name, tuple(knots.tolist()), line.fill) if len(knots) > 1 else None
-
-
-def frequent_levels(name: str, texts: np.ndarray) -> Levels | None:
-    """The levels with at least 10 rows and .05 %, at most 50; the rest share one column."""
-    found = Counter(texts.tolist())
-    least = max(LEVEL_ROWS, LEVEL_SHARE * texts.size)
-    order = sorted(found, key=lambda level: (-found[level], level is None, level or ""))
-    levels = tuple(level for level in order[:MOST_LEVELS] if found[level] >= least)
-    other = len(found) > len(levels) > 0
-    return Levels(name, levels, other) if len(levels) + other > 1 else None
-
-
-def regularise(terms: list[Any], raw: Raw, strength: float) -> list[Any]:
-    """The main effects centred on these rows, their columns scaled for a ridge of that strength."""
-    root = float(np.sqrt(strength))
-    found: list[Any] = []
-    for term in terms:
-        if isinstance(term, Curve):
-            found.append(term.centred(raw, root))
-        elif isinstance(term, Levels):
-            found.append(replace(term.centred(raw), scale=root))
-        else:
-            found.append(replace(term, scale=term.scale * root))
-    return found
+def _each(change: Callable[..., float], *amounts: Any) -> Any:
+    """The change of one number, or of each in tuples of them."""
+    if isinstance(amounts[0], tuple):
+        return tuple(change(*values) for values in zip(*amounts, strict=True))
+    return change(*amounts)

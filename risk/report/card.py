@@ -23,7 +23,7 @@ from risk.model.effects import overview
 from risk.model.logistic import expit
 from risk.model.measures import SHARES, cumulative_gains
 from risk.model.model import Model
-from risk.model.reasons import column_text
+from risk.model.profile import column_text
 from risk.record.history import last_decision
 from risk.releases import Manifest
 

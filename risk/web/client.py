@@ -13,9 +13,9 @@ from risk.calllist.explain import known_names, nearest, rows_of_client
 from risk.calllist.types import UNKNOWN, CallList, ListedClient
 from risk.config import PipelineError
 from risk.model.logistic import expit
-from risk.model.model import Model, Rows
-from risk.model.profile import value_text
-from risk.model.reasons import Group, column_text, points, reason_text
+from risk.model.model import Model
+from risk.model.profile import Rows, column_text, value_text
+from risk.model.reasons import TermGroup, points
 from risk.record import contacts
 from risk.record.contacts import BadContact, Contact, contacts_of
 from risk.record.scores import PastScore, Scoring, past_scores, scorings
@@ -246,13 +246,15 @@ def _cut(reason: str) -> tuple[str, str, str]:
     return found, "", usual.removesuffix(")")
 
 
-def _sign(model: Model, group: Group, share: float, raw: dict[str, np.ndarray], row: Rows) -> Sign:
+def _sign(
+    model: Model, group: TermGroup, share: float, raw: dict[str, np.ndarray], row: Rows
+) -> Sign:
     """One group of terms; several columns together in the words of the list."""
     if len(group.columns) > 1:
-        return Sign(reason_text(model, group, raw), "", "", None, share)
+        return Sign(group.text(raw, model.profile), "", "", None, share)
     name = group.columns[0]
     own, usual = row[name][0], model.profile.get(name, {})
-    _, _, told = _cut(reason_text(model, group, raw))
+    _, _, told = _cut(group.text(raw, model.profile))
     drawn = "low" in usual and "shares" not in usual
     return Sign(
         column_text(name),

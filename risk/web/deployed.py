@@ -12,7 +12,8 @@ import numpy as np
 
 from risk.config import Config, PipelineError
 from risk.data.schema import Schema, schema_of
-from risk.model.model import Model, Rows
+from risk.model.model import Model
+from risk.model.profile import Rows
 from risk.releases import Manifest, OpenRelease
 from risk.web.problem import Problem
 

@@ -15,7 +15,8 @@ from risk.config import Config
 from risk.data.holdout import test_files
 from risk.data.reader import Fault, read_rows
 from risk.data.schema import Cell, Column, Rule, Schema
-from risk.model.model import Rows, row_count
+from risk.model.model import row_count
+from risk.model.profile import Rows
 from risk.web.access import read_location
 from risk.web.deployed import DeployedModel
 from risk.web.problem import Problem, printable, refuse_unknown_names

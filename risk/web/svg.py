@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from risk.model.profile import Usual
+
 SNAPSHOTS = 12
 SPARK_SIZE = 198, 72
 SPARK_STEP, SPARK_HIGH, SPARK_EDGE = 17, 60, 6
@@ -66,7 +68,7 @@ class QuartileStrip:
 STRIP_WIDTH, STRIP_REACH = 128, 2.0
 
 
-def quartile_strip(own: float | None, usual: dict[str, float]) -> QuartileStrip:
+def quartile_strip(own: float | None, usual: Usual) -> QuartileStrip:
     """The usual quartiles with twice their distance on both sides; what lies beyond is at the end.
 
     usual: least, low, median, high and most of the training rows.

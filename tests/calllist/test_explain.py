@@ -22,6 +22,7 @@ from risk.calllist.explain import explain_rows, explained_csv
 from risk.config import PipelineError
 from risk.model.model import Model
 from risk.model.reasons import points
+from risk.model.terms import Levels, Linear
 from risk.releases import OpenRelease
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
@@ -270,12 +271,10 @@ FORMULA = Model(
     columns={"=cmd()": "number", "plain": "text"},
     intercept=0.0,
     terms=[
-        {"kind": "line", "column": "=cmd()", "low": 0.0, "high": 9.0, "fill": 0.0, "mean": 0.0,
-         "slope": 1.0},
-        {"kind": "levels", "column": "plain", "levels": {"=1+1": 1.0}, "missing": 0.0,
-         "other": 0.0},
+        Linear("=cmd()", low=0.0, high=9.0, fill=0.0, slope=1.0),
+        Levels("plain", ("=1+1",), rest=True, values=(1.0,)),
     ],
-)  # fmt: skip
+)
 
 
 def test_no_cell_of_a_reason_is_run_by_a_spreadsheet() -> None:

@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 from conftest import ROOT, Project
 from driver import copy_of, full_look, look, version
+from mixed import contributions
 from world import (
     FIRST_ROWS,
     HEADER,
@@ -44,6 +45,7 @@ from risk.decide.state import read_forecasts
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.logistic import expit
 from risk.model.model import Model
+from risk.model.terms import Linear
 from risk.releases import kept_releases
 from scoring import score
 from training import train
@@ -240,7 +242,7 @@ def test_pickle_json_model_and_reasons_of_every_release_agree(walk: Walk) -> Non
     for release, risks in zip(kept, json.loads(done.stdout), strict=True):
         model = release_model(walk.project, release.version)
         assert np.abs(model.probabilities(rows) - risks).max() < 1e-12
-        summed = model.intercept + sum(model.contributions(rows))
+        summed = model.intercept + sum(contributions(model, rows))
         assert np.abs(expit(summed) - risks).max() < 1e-12
 
 
@@ -519,15 +521,7 @@ def test_a_model_of_other_features_by_hand_leaves_no_former_champion(started: Pr
 
 def line(intercept: float, slope: float) -> Model:
     """A model of the orders alone."""
-    term = {
-        "kind": "line",
-        "column": "orders",
-        "low": -9.0,
-        "high": 9.0,
-        "fill": 0.0,
-        "mean": 0.0,
-        "slope": slope,
-    }
+    term = Linear("orders", low=-9.0, high=9.0, fill=0.0, slope=slope)
     return Model(dict.fromkeys(FEATURES, "number"), intercept, [term])
 
 

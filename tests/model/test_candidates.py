@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from mixed import COLUMNS, every_kind, known_of, mixed, strange
+from mixed import COLUMNS, contributions, every_kind, known_of, mixed, strange, words
 
 from risk.config import PipelineError
 from risk.model import candidates
@@ -21,16 +21,13 @@ from risk.model.candidates import (
     LabelledRows,
     cross_fitted,
     fit_original,
-    model_of,
     raw_lines,
-    recorded,
-    restored,
     ridge_on,
 )
+from risk.model.design import DesignTerm, design, weighted_terms
 from risk.model.model import Model
 from risk.model.newton import sums
-from risk.model.pipelines import export, parts_of, rows_of_frame
-from risk.model.terms import design
+from risk.model.pipelines import export, model_of, rows_of_frame
 
 NUMBERS = {"orders": "number", "revenue": "number"}
 
@@ -49,7 +46,7 @@ def taken(known: LabelledRows, rows: np.ndarray) -> LabelledRows:
 
 def amounts(model: Model) -> list[float]:
     """Intercept and every number of every term, in order."""
-    texts = json.dumps([model.intercept, model.terms], sort_keys=True)
+    texts = json.dumps([model.intercept, [t.to_json() for t in model.terms]], sort_keys=True)
     numbers: list[float] = []
     json.loads(texts, parse_float=lambda text: numbers.append(float(text)))
     return numbers
@@ -166,10 +163,10 @@ def test_all_rows_alike_is_what_training_fits(n: int) -> None:
     ours = Candidates(known).model("all")
 
     theirs = fitting.fit("default", COLUMNS, known.features, known.labels, known.clients)
-    intercept, terms = parts_of(theirs)
+    trained = model_of(theirs, COLUMNS)
 
-    assert [term["kind"] for term in terms] == [term["kind"] for term in ours.terms]
-    assert amounts(ours) == pytest.approx(amounts(Model(COLUMNS, intercept, terms)), abs=1e-6)
+    assert words(trained.terms) == words(ours.terms)
+    assert amounts(ours) == pytest.approx(amounts(trained), abs=1e-6)
 
 
 def test_the_terms_are_found_with_all_rows_of_a_client_in_one_fold() -> None:
@@ -190,7 +187,7 @@ def test_all_rows_alike_is_what_training_fits_by_the_original_recipe() -> None:
 
     ours = Candidates(known).model("all")
 
-    assert [term["kind"] for term in ours.terms] == ["line", "line"]
+    assert words(ours.terms) == ["linear", "linear"]
     assert amounts(ours) == pytest.approx(amounts(theirs), rel=1e-9, abs=1e-9)
 
 
@@ -201,9 +198,9 @@ def test_the_original_experts_have_common_terms_about_the_average_client() -> No
     models = [found.model(name) for name in WEIGHTINGS]
 
     table = rows_of_frame(known.features, NUMBERS)
-    places = {json.dumps([term | {"slope": 0} for term in model.terms]) for model in models}
+    places = {tuple(term.place() for term in model.terms) for model in models}
     assert len(places) == 1
-    assert models[0].contributions(table)[1].mean() == pytest.approx(0.0, abs=1e-12)
+    assert contributions(models[0], table)[1].mean() == pytest.approx(0.0, abs=1e-12)
     part = found.fitted(found.terms, WEIGHTINGS["last"](known.ages))
     raw = fit_original(
         found.terms,
@@ -211,7 +208,7 @@ def test_the_original_experts_have_common_terms_about_the_average_client() -> No
         known.labels[known.ages == 0],
         np.ones(100),
     )
-    rows = model_of(found.terms, raw, NUMBERS)
+    rows = Model(NUMBERS, float(raw[0]), weighted_terms(found.terms, raw[1:]))
     assert part.log_odds(table) == pytest.approx(rows.log_odds(table), abs=1e-12)
 
 
@@ -235,8 +232,8 @@ def test_the_original_recipe_fills_with_the_median_and_leaves_out_what_was_never
 
     (line,) = raw_lines(raw)
 
-    assert (line.column, line.fill) == ("a", 5.0)
-    assert line.columns(raw)[:, 0].tolist() == [1.0, 5.0, 5.0, 9.0]
+    assert (line.term.columns, line.term.fill) == (("a",), 5.0)
+    assert line.columns(raw)[0].tolist() == [1.0, 5.0, 5.0, 9.0]
 
 
 # ---------------------------------------------------------------- in chunks
@@ -340,10 +337,16 @@ def found_terms() -> list[Any]:
     ]
 
 
+BLANK = {"kind": "blank", "column": "orders", "missing": 0.0, "present": 0.0}
+
+
 def test_terms_come_back_from_json_as_they_were() -> None:
     terms = found_terms()
 
-    again = [restored(json.loads(json.dumps(recorded(term), allow_nan=False))) for term in terms]
+    again = [
+        DesignTerm.from_json(json.loads(json.dumps(term.to_json(), allow_nan=False)))
+        for term in terms
+    ]
 
     assert again == terms
     assert [hash(term) for term in again] == [hash(term) for term in terms]
@@ -359,15 +362,16 @@ def test_terms_come_back_from_json_as_they_were() -> None:
     "record",
     [
         {},
-        {"class": "Spline", "column": "orders"},
-        {"class": "Line", "column": "orders"},
-        {"class": "Line", "column": "a", "low": 0, "high": 1, "fill": 0, "extra": 1},
-        {"class": "Region", "mean": 0.0},
+        {"term": {"kind": "spline", "column": "orders"}, "means": [0.0], "scales": [1.0]},
+        {"term": {"kind": "blank", "column": "orders"}, "means": [0.0], "scales": [1.0]},
+        {"term": BLANK | {"extra": 1}, "means": [0.0], "scales": [1.0]},
+        {"term": BLANK | {"missing": "0"}, "means": [0.0], "scales": [1.0]},
+        {"term": BLANK, "means": 0.0, "scales": [1.0]},
     ],
 )
 def test_what_is_no_term_is_refused(record: dict[str, Any]) -> None:
-    with pytest.raises((KeyError, TypeError)):
-        restored(record)
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        DesignTerm.from_json(record)
 
 
 def test_the_raw_columns_of_known_rows_are_those_of_the_model() -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from mixed import contributions
 from test_reasons import COLUMNS, hand_made, json_model, line, made, region, side
 
 from risk.model.effects import MOST_JOINT, overview, overview_text
-from risk.model.model import Model, Rows
+from risk.model.joint_terms import Product, Ramp
+from risk.model.model import Model
 from risk.model.pipelines import rows_of_frame
+from risk.model.profile import Rows
+from risk.model.terms import Curve, Levels
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +41,18 @@ def block(model: Model, head: str) -> list[str]:
 
 
 def check_overview(model: Model, table: Rows) -> None:
-    raw, contributions = overview(model), model.contributions(table)
+    raw, parts = overview(model), contributions(model, table)
     for item in raw:
         own = sum(
             part
-            for term, part in zip(model.terms, contributions, strict=True)
-            if term in item["terms"]
+            for term, part in zip(model.terms, parts, strict=True)
+            if term.to_json() in item["terms"]
         )
         assert item["low"] - 1e-9 <= np.min(own) and np.max(own) <= item["high"] + 1e-9
     widths = [item["high"] - item["low"] for item in raw]
     assert widths == sorted(widths, reverse=True)
     assert sum(len(item["terms"]) for item in raw) == len(model.terms)
-    assert json.loads(json.dumps(raw, allow_nan=False)) == raw
+    assert json.loads(json.dumps(raw, allow_nan=False)) == json.loads(json.dumps(raw))
 
 
 def test_the_overview_holds_every_rows_contribution(learned: tuple[Model, Rows]) -> None:
@@ -81,8 +86,8 @@ def test_the_effects_of_a_column_are_what_the_model_adds_for_the_value(
             values = [v if e["text"] != "any other" else "nowhere" for v, e in
                       zip(values, found[name,]["effects"], strict=True)]  # fmt: skip
         table = {n: values if n == name else [None] * len(values) for n in COLUMNS}
-        parts = model.contributions(table)
-        own = sum(p for p, t in zip(parts, model.terms, strict=True) if t.get("column") == name)
+        parts = contributions(model, table)
+        own = sum(p for p, t in zip(parts, model.terms, strict=True) if t.columns == (name,))
         for entry, effect in zip(found[name,]["effects"], own, strict=True):
             assert entry["effect"] == pytest.approx(effect, abs=1e-12)
             log_odds = np.log(entry["risk"] / (1 - entry["risk"]))
@@ -94,9 +99,9 @@ def test_a_number_has_its_knots_and_its_blank_a_text_its_levels(
 ) -> None:
     model, _ = learned
     found = {tuple(item["columns"]): item["effects"] for item in overview(model)}
-    curve = next(t for t in model.terms if t["kind"] == "curve" and t["column"] == "orders")
+    curve = next(t for t in model.terms if isinstance(t, Curve) and t.column == "orders")
 
-    assert [e["value"] for e in found["orders",]] == [*curve["knots"], None]
+    assert [e["value"] for e in found["orders",]] == [*curve.knots, None]
     assert found["orders",][-1]["text"] == "missing"
     assert {e["text"].split(" (")[0] for e in found["city",]} == {
         "oslo", "riga", "bonn", "missing", "any other"}  # fmt: skip
@@ -105,12 +110,11 @@ def test_a_number_has_its_knots_and_its_blank_a_text_its_levels(
 
 
 def test_a_products_range_is_reached_at_its_corners() -> None:
-    ramp = {"column": "orders", "knots": [0.0, 1.0], "fill": 0.0}
-    term = {"kind": "product", "first": ramp, "second": ramp | {"column": "staff"}}
-    model = hand_made(term | {"mean": 0.2, "slope": -2.0})
+    ramp = Ramp("orders", (0.0, 1.0))
+    model = hand_made(Product(ramp, replace(ramp, column="staff"), mean=0.2, slope=-2.0))
     corners = {n: [None] * 2 for n in COLUMNS} | {"orders": [0.0, 1.0], "staff": [1.0, 1.0]}
     found = overview(model)[0]
-    assert (found["high"], found["low"]) == pytest.approx(tuple(model.contributions(corners)[0]))
+    assert (found["high"], found["low"]) == pytest.approx(tuple(contributions(model, corners)[0]))
     assert {e["text"] for e in found["effects"]} == {
         f"orders {a} and staff {b}" for a in ("up to 0", "from 1") for b in ("up to 0", "from 1")
     }
@@ -120,8 +124,7 @@ def test_a_products_range_is_reached_at_its_corners() -> None:
 
 
 def test_a_level_named_other_is_not_any_other() -> None:
-    term = {"kind": "levels", "column": "city", "levels": {"other": 1.0, "other_": 2.0},
-            "missing": -1.0, "other": 0.25}  # fmt: skip
+    term = Levels("city", ("other", "other_", None), True, (1.0, 2.0, -1.0), 0.25)
 
     found = overview(hand_made(term))[0]["effects"]
 
@@ -130,8 +133,8 @@ def test_a_level_named_other_is_not_any_other() -> None:
 
 
 def test_a_line_without_anything_usual_is_shown_at_its_ends_or_not_at_all() -> None:
-    clipped = line("orders", 2.0) | {"low": -1.0, "high": 3.0}
-    raw = line("staff", 1.0, mean=5.0) | {"low": -1.7e308, "high": 1.7e308}
+    clipped = replace(line("orders", 2.0), low=-1.0, high=3.0)
+    raw = replace(line("staff", 1.0, mean=5.0), low=-1.7e308, high=1.7e308)
 
     found = {item["columns"][0]: item for item in overview(hand_made(clipped, raw))}
 
@@ -141,7 +144,7 @@ def test_a_line_without_anything_usual_is_shown_at_its_ends_or_not_at_all() -> N
 
 
 def test_a_clipped_line_ends_where_it_is_clipped() -> None:
-    clipped = line("orders", 1.0) | {"low": 1.0, "high": 8.0}
+    clipped = replace(line("orders", 1.0), low=1.0, high=8.0)
     usual = {"least": 0.0, "low": 2.0, "median": 3.0, "high": 7.0, "most": 900.0}
 
     found = overview(hand_made(clipped, profile={"orders": usual}))[0]["effects"]
@@ -153,8 +156,7 @@ def test_a_clipped_line_ends_where_it_is_clipped() -> None:
 
 
 def test_the_text_has_the_effect_the_risk_and_the_value_of_every_knot() -> None:
-    curve = {"kind": "curve", "column": "orders", "knots": [0.0, 12.0, 1250.0],
-             "values": [1.5, -0.001, -2.25], "fill": 12.0}  # fmt: skip
+    curve = Curve("orders", 12.0, (0.0, 12.0, 1250.0), (1.5, -0.001, -2.25))
     usual = {"least": 0.0, "low": 3.0, "median": 12.0, "high": 40.0, "most": 1250.0}
 
     lines = told(hand_made(curve, line("staff", 0.0), profile={"orders": usual}))
@@ -167,7 +169,7 @@ def test_the_text_has_the_effect_the_risk_and_the_value_of_every_knot() -> None:
 
 
 def test_the_widest_range_is_first_and_columns_together_come_last() -> None:
-    narrow, wide = (line(name, slope) | {"low": -1.0, "high": 1.0}
+    narrow, wide = (replace(line(name, slope), low=-1.0, high=1.0)
                     for name, slope in (("orders", 0.5), ("x_y", 2.0)))  # fmt: skip
     both = region(side("orders", "below", 3.0), side("staff", "below", 9.0), inside=5.0)
 
@@ -196,9 +198,8 @@ def test_a_region_is_told_by_its_conditions() -> None:
 
 
 def test_a_product_with_a_level_is_told_at_its_corners() -> None:
-    ramp = {"column": "staff", "knots": [5.0, 8.0, 900.0], "fill": 8.0}
-    level = {"column": "city", "level": "riga"}
-    term = {"kind": "product", "first": level, "second": ramp, "mean": 0.0, "slope": 1.0}
+    ramp = Ramp("staff", (5.0, 8.0, 900.0), 8.0)
+    term = Product(Ramp("city", level="riga"), ramp, slope=1.0)
 
     assert block(hand_made(term), "city together with staff") == [
         "   +1.00   50%  city other than riga and staff up to 5",
@@ -209,8 +210,9 @@ def test_a_product_with_a_level_is_told_at_its_corners() -> None:
 
 
 def test_of_many_levels_the_highest_and_the_lowest_are_told() -> None:
-    levels = {f"c{n:02}": n / 10 for n in range(50)}
-    term = {"kind": "levels", "column": "city", "levels": levels, "missing": 0.0, "other": -9.0}
+    levels = tuple(f"c{n:02}" for n in range(50))
+    values = tuple(n / 10 for n in range(50))
+    term = Levels("city", (*levels, None), True, (*values, 0.0), -9.0)
 
     lines = block(hand_made(term), "city: -9.00 to +4.90")
 
@@ -231,10 +233,8 @@ def test_of_many_joint_effects_the_widest_are_told_and_the_rest_counted() -> Non
 
 
 def test_close_knots_are_told_apart_and_a_yes_or_no_has_its_shares() -> None:
-    curve = {"kind": "curve", "column": "orders", "knots": [0.12341, 0.12342],
-             "values": [1.0, -1.0], "fill": 0.0}  # fmt: skip
-    flag = {"kind": "curve", "column": "x_y", "knots": [0.0, 1.0], "values": [-0.1, 0.4],
-            "fill": 0.0}  # fmt: skip
+    curve = Curve("orders", 0.0, (0.12341, 0.12342), (1.0, -1.0))
+    flag = Curve("x_y", 0.0, (0.0, 1.0), (-0.1, 0.4))
     usual = {"least": 0.0, "low": 0.0, "high": 1.0, "most": 1.0, "shares": {"0": 0.8, "1": 0.2}}
     model = hand_made(curve, flag, profile={"x_y": usual})
 

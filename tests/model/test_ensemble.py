@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import pickle
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from mixed import COLUMNS, fitted, known_of, mixed, strange, tables
+from mixed import COLUMNS, contributions, fitted, known_of, mixed, strange, tables, words
 
-from risk.model import parts
 from risk.model.candidates import Candidates
-from risk.model.ensemble import AMOUNTS, recalibrate, weighted_mean
-from risk.model.model import Model, check_rows
-from risk.model.pipelines import parts_of, pipeline_of, rows_of_frame
+from risk.model.ensemble import recalibrate, weighted_mean
+from risk.model.model import KINDS, Model, check_rows
+from risk.model.pipelines import model_of, pipeline_of, rows_of_frame
 from risk.model.profile import profile_of
 from risk.model.reasons import points, reasons
+from risk.model.terms import Levels, Linear, Term
 
 LAYERS = [(0.0, 1.0), (0.7, 1.3), (-2.5, 0.05), (0.25, 0.0)]
 
@@ -46,15 +45,17 @@ def near(ours: np.ndarray, theirs: np.ndarray) -> bool:
 
 
 def test_the_models_of_these_tests_have_every_kind_of_term(one: Model, found: Model) -> None:
-    assert {term["kind"] for term in one.terms} == set(AMOUNTS) == set(parts.NUMBERS)
-    assert {"curve", "blank", "levels"} <= {term["kind"] for term in found.terms}
+    assert set(words(one.terms)) == set(KINDS)
+    assert {"curve", "blank", "levels"} <= set(words(found.terms))
 
 
 def test_a_terms_amounts_and_its_place_are_all_that_it_has(one: Model) -> None:
     for term in one.terms:
         doubled = recalibrate(Model(COLUMNS, 0.0, [term]), (0.0, 2.0)).terms[0]
-        changed = {key for key in term if doubled[key] != term[key]}
-        assert changed <= set(AMOUNTS[term["kind"]]) and changed
+        before, after = term.to_json(), doubled.to_json()
+        changed = {key for key in before if after[key] != before[key]}
+        assert changed <= set(term.AMOUNTS) and changed
+        assert doubled.place() == term.place()
 
 
 # ---------------------------------------------------------------- layers
@@ -69,11 +70,11 @@ def test_a_layer_over_a_model_is_a_model(one: Model, layer: tuple[float, float])
 
 
 def test_a_model_under_a_layer_stays_what_it_was(one: Model) -> None:
-    before = json.dumps([one.intercept, one.terms])
+    before = json.dumps(one.to_json())
 
     made = recalibrate(replace(one, lineage={"rows": 3}, profile={"orders": {}}), (1.0, 2.0))
 
-    assert json.dumps([one.intercept, one.terms]) == before
+    assert json.dumps(one.to_json()) == before
     assert (made.lineage, made.profile, made.columns) == ({"rows": 3}, {"orders": {}}, COLUMNS)
 
 
@@ -102,20 +103,14 @@ def test_models_of_common_terms_blend_into_one_of_as_many(one: Model) -> None:
     made = weighted_mean([*models, *layered], np.full(6, 1 / 6))
 
     assert len(made.terms) == len(models[0].terms)
-    assert [term["kind"] for term in made.terms] == [term["kind"] for term in models[0].terms]
+    assert words(made.terms) == words(models[0].terms)
 
 
-def levels(values: dict[str, float], missing: float = 0.0, other: float = 0.0) -> dict[str, Any]:
-    return {
-        "kind": "levels",
-        "column": "city",
-        "levels": values,
-        "missing": missing,
-        "other": other,
-    }
+def levels(values: dict[str, float], missing: float = 0.0, other: float = 0.0) -> Levels:
+    return Levels("city", (*values, None), True, (*values.values(), missing), other)
 
 
-def model(*terms: dict[str, Any]) -> Model:
+def model(*terms: Term) -> Model:
     return Model({"city": "text", "orders": "number"}, 0.5, list(terms))
 
 
@@ -142,19 +137,12 @@ def test_levels_of_different_sets_stay_apart_and_still_add_up() -> None:
     ("key", "value"), [("low", -1.0), ("high", 9.5), ("fill", 4.0), ("mean", 0.5)]
 )
 def test_lines_that_differ_in_place_stay_apart(key: str, value: float) -> None:
-    line = {
-        "kind": "line",
-        "column": "orders",
-        "low": 0.0,
-        "high": 8.0,
-        "fill": 3.0,
-        "mean": 2.0,
-        "slope": 1.0,
-    }
+    line = Linear("orders", low=0.0, high=8.0, fill=3.0, mean=2.0, slope=1.0)
+    moved = replace(line, **{key: value})
 
-    made = weighted_mean([model(line), model(line | {key: value})], np.array([0.5, 0.5]))
+    made = weighted_mean([model(line), model(moved)], np.array([0.5, 0.5]))
 
-    assert made.terms == [line | {"slope": 0.5}, line | {key: value, "slope": 0.5}]
+    assert made.terms == [replace(line, slope=0.5), replace(moved, slope=0.5)]
 
 
 def test_a_blend_keeps_the_first_models_columns_lineage_and_checks(one: Model) -> None:
@@ -201,7 +189,7 @@ def test_the_pipeline_of_a_blend_survives_pickle_and_has_a_column_for_each_weigh
     names = pipeline[0].get_feature_names_out()
     assert pipeline[-1].coef_.shape == (1, len(names))
     assert set(pipeline.predict(frame).tolist()) <= {0, 1}
-    again = Model(COLUMNS, *parts_of(pipeline))
+    again = model_of(pipeline, COLUMNS)
     assert near(
         again.log_odds(rows_of_frame(frame, COLUMNS)), blend.log_odds(rows_of_frame(frame, COLUMNS))
     )
@@ -220,7 +208,7 @@ def test_a_blend_is_written_and_read_again(blend: Model) -> None:
 
 def test_the_parts_of_a_blend_add_up_to_its_log_odds(blend: Model) -> None:
     for table in tables():
-        total = blend.intercept + sum(blend.contributions(table))
+        total = blend.intercept + sum(contributions(blend, table))
         assert near(total, blend.log_odds(table))
 
 
@@ -247,6 +235,6 @@ def test_a_blends_average_client_is_the_blend_of_the_average_clients() -> None:
 
     table = rows_of_frame(known.features, COLUMNS)
     assert made.intercept == pytest.approx((models[0].intercept + models[1].intercept) / 2)
-    assert [float(np.abs(part.mean())) < 1e-9 for part in made.contributions(table)] == (
+    assert [float(np.abs(part.mean())) < 1e-9 for part in contributions(made, table)] == (
         [True] * len(made.terms)
     )

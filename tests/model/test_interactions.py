@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from risk.model import interactions
+from risk.model.design import design, standardised
 from risk.model.interactions import (
     Gain,
     Key,
@@ -20,17 +21,9 @@ from risk.model.interactions import (
     screened,
     strictest,
 )
-from risk.model.terms import (
-    Condition,
-    Curve,
-    Product,
-    Ramp,
-    Raw,
-    Region,
-    design,
-    main_effects,
-    regularise,
-)
+from risk.model.joint_terms import Condition, Product, Ramp, Region
+from risk.model.main_effects import main_effects
+from risk.model.terms import Curve, Raw
 
 
 def numbers(n: int, columns: int, seed: int) -> Raw:
@@ -43,12 +36,17 @@ def labels(score: np.ndarray, seed: int) -> np.ndarray:
     return (rng.random(score.size) < 1 / (1 + np.exp(-score))).astype(np.int64)
 
 
-def found_in(raw: Raw, y: np.ndarray) -> list[Any]:
+def designed_in(raw: Raw, y: np.ndarray) -> list[Any]:
     """The interactions taken on top of curves and levels of every column."""
     texts = tuple(name for name, values in raw.items() if values.dtype == object)
     plain = tuple(name for name in raw if name not in texts)
     mains = main_effects(raw, plain, texts, int(min(y.sum(), (1 - y).sum())))
-    return screened(regularise(mains, raw, 0.1), raw, y)
+    return screened([standardised(term, raw, 0.1) for term in mains], raw, y)
+
+
+def found_in(*given: Any, **more: Any) -> list[Any]:
+    """The terms alone."""
+    return [one.term for one in designed_in(*given, **more)]
 
 
 def limits(region: Region) -> dict[tuple[str, str], Any]:
@@ -65,15 +63,15 @@ def limits(region: Region) -> dict[tuple[str, str], Any]:
 @pytest.mark.parametrize("effect", [2.0, -2.5])
 def test_a_planted_quadrant_is_found_where_it_lies(sign_a: str, sign_b: str, effect: float) -> None:
     raw = numbers(4000, 6, seed=1)
-    planted = Region((Condition("x1", sign_a, 0.4), Condition("x4", sign_b, -0.3)))
-    y = labels(effect * planted.inside(raw) - 0.5 + 0.5 * raw["x0"], seed=1)
+    planted = Region((Condition("x1", sign_a, 0.4, 0.0), Condition("x4", sign_b, -0.3, 0.0)))
+    y = labels(effect * planted.basis(raw)[0] - 0.5 + 0.5 * raw["x0"], seed=1)
     first = found_in(raw, y)[0]
     assert isinstance(first, Region)
     # The four quadrants at a cut are the same question; any of them may carry the answer.
     assert {c.column for c in first.conditions} == {"x1", "x4"}
     at = {c.column: c.value for c in first.conditions}
     assert at["x1"] == pytest.approx(0.4, abs=0.2) and at["x4"] == pytest.approx(-0.3, abs=0.2)
-    inside = first.inside(raw)
+    inside = first.basis(raw)[0]
     overlap = [np.mean(inside == side) for side in every_quadrant(raw, planted)]
     assert max(overlap) > 0.9
 
@@ -211,12 +209,14 @@ def test_one_column_has_no_interaction() -> None:
 def test_every_region_and_its_outside_have_enough_rows() -> None:
     raw = numbers(3000, 6, seed=11)
     score = 4.0 * (raw["x0"] > 1.9) * (raw["x1"] > 0) + 2.0 * (raw["x2"] > 0) * (raw["x3"] > 0) - 1
-    terms = [t for t in found_in(raw, labels(score, seed=11)) if isinstance(t, Region)]
+    found = designed_in(raw, labels(score, seed=11))
+    regions = [one for one in found if isinstance(one.term, Region)]
     least = max(interactions.MIN_ROWS, interactions.MIN_SHARE * 3000)
-    assert terms
-    for term in terms:
-        assert least <= term.inside(raw).sum() <= 3000 - least
-        assert term.mean == pytest.approx(term.inside(raw).mean())
+    assert regions
+    for region in regions:
+        inside = region.term.basis(raw)[0]
+        assert least <= inside.sum() <= 3000 - least
+        assert region.means[0] == pytest.approx(inside.mean())
 
 
 # ---------------------------------------------------------------- the parts
@@ -327,7 +327,7 @@ def test_a_later_side_of_the_same_direction_replaces_the_looser_one() -> None:
 
 def test_the_bins_of_a_number_are_the_sides_of_its_cuts() -> None:
     values = np.append(np.random.default_rng(2).integers(0, 40, 500).astype(float), np.nan)
-    key = number_key(Curve("x", (0.0, 40.0), 7.0), {"x": values})
+    key = number_key(Curve("x", 7.0, (0.0, 40.0)), {"x": values})
     assert key is not None and 10 < key.size <= interactions.BINS
     assert all(a < b for a, b in pairwise(key.cuts)) and set(key.bins) == set(range(key.size))
     for cut in range(key.size - 1):
@@ -354,7 +354,7 @@ def flag(column: str, ones: int, rows: int = 400) -> Key:
 def test_flags_and_rare_levels_are_not_multiplied() -> None:
     values = np.random.default_rng(3).normal(size=400)
     raw = {"x": values, "y": values[::-1], "s": np.zeros(400, object), "t": np.zeros(400, object)}
-    curves = [number_key(Curve(n, (-1.0, 1.0), 0.0), raw) for n in ("x", "y")]
+    curves = [number_key(Curve(n, 0.0, (-1.0, 1.0)), raw) for n in ("x", "y")]
     keys = [key for key in curves if key] + [flag("s", 50), flag("t", 49)]
     search = Search(keys, [(0, 1), (0, 2), (0, 3), (2, 3)], raw, np.arange(400) % 2)
     allowed = [search._may_multiply(a, b) for a, b in search.pairs]
@@ -364,7 +364,7 @@ def test_flags_and_rare_levels_are_not_multiplied() -> None:
 def test_a_round_uses_each_column_once_and_takes_five_terms_at_most() -> None:
     raw = numbers(3000, 14, seed=12)
     y = labels(sum(raw[f"x{a}"] * raw[f"x{a + 1}"] for a in range(0, 14, 2)), seed=12)
-    mains = regularise(main_effects(raw, tuple(raw), (), 1000), raw, 0.1)
+    mains = [standardised(term, raw, 0.1) for term in main_effects(raw, tuple(raw), (), 1000)]
     rounds = []
     real = Search.best
 
@@ -378,7 +378,9 @@ def test_a_round_uses_each_column_once_and_takes_five_terms_at_most() -> None:
     assert [term for one in rounds for term in one] == terms and rounds[-1] == []
     assert len(rounds[0]) == interactions.PER_ROUND
     for one in rounds:
-        used = [part.column for t in one if isinstance(t, Product) for part in (t.first, t.second)]
+        products = [found.term for found in one if isinstance(found.term, Product)]
+        used = [part.column for term in products for part in (term.first, term.second)]
+        assert used or not one
         assert len(used) == len(set(used))
 
 
@@ -387,7 +389,7 @@ def test_each_refit_sees_the_main_effects_and_every_term_so_far(
 ) -> None:
     raw = numbers(3000, 6, seed=12)
     y = labels(raw["x0"] * raw["x1"] + 0.7 * raw["x0"] * raw["x2"] + raw["x3"], seed=12)
-    mains = regularise(main_effects(raw, tuple(raw), (), 1000), raw, 0.1)
+    mains = [standardised(term, raw, 0.1) for term in main_effects(raw, tuple(raw), (), 1000)]
     seen = []
 
     def watched(Z: np.ndarray, *rest: Any) -> np.ndarray:

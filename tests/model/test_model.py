@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mixed import contributions
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -18,11 +19,11 @@ from sklearn.pipeline import Pipeline
 from risk.config import PipelineError
 from risk.files import with_checksum
 from risk.model import fit as fitting
-from risk.model.additive import AdditiveTerms
+from risk.model.additive import AdditiveTerms, PlainTerms
 from risk.model.logistic import expit
+from risk.model.main_effects import MOST_LEVELS, clip_range
 from risk.model.model import MAX_BYTES, Model
 from risk.model.pipelines import export, rows_of_frame
-from risk.model.terms import MOST_LEVELS, PlainTerms, clip_range
 
 COLUMNS = {
     "orders": "number",
@@ -138,7 +139,7 @@ def test_the_json_model_equals_the_pipeline_on_any_row(
 def test_contributions_and_intercept_add_up_to_the_log_odds(raw: bytes) -> None:
     model = Model.from_bytes(raw)
     rows = rows_of_frame(table(50, seed=3)[0], COLUMNS)
-    total = model.intercept + np.sum(model.contributions(rows), axis=0)
+    total = model.intercept + np.sum(contributions(model, rows), axis=0)
     assert np.abs(total - model.log_odds(rows)).max() <= 1e-12
     assert np.abs(1 / (1 + np.exp(-total)) - model.probabilities(rows)).max() <= 1e-15
 
@@ -185,7 +186,7 @@ def test_the_default_terms_behave_as_a_scikit_learn_transformer() -> None:
 
 def test_numbers_are_clipped_to_the_training_range_and_filled_by_the_median() -> None:
     values = pd.DataFrame({"orders": [*range(100), np.nan]}).astype(float)
-    term = PlainTerms(("orders",)).fit(values).terms_[0]
+    term = PlainTerms(("orders",)).fit(values).terms_[0].term
     assert (term.low, term.high, term.fill) == (pytest.approx(0.99), pytest.approx(98.01), 49.5)
 
 
@@ -222,7 +223,7 @@ def test_a_rare_event_keeps_its_range() -> None:
 def test_only_the_commonest_levels_have_a_term_of_their_own() -> None:
     texts = [f"level {at:03}" for at in range(200) for _ in range(1 + at // 100)]
     terms = PlainTerms((), ("x",)).fit(pd.DataFrame({"x": texts})).terms_
-    assert terms[0].levels == tuple(f"level {at:03}" for at in range(100, 100 + MOST_LEVELS))
+    assert terms[0].term.levels == tuple(f"level {at:03}" for at in range(100, 100 + MOST_LEVELS))
 
 
 class Shifted(Pipeline):
@@ -302,11 +303,11 @@ def hostile(raw: bytes) -> dict[str, bytes]:
     check = body["self_check"]
     curve = next(term for term in body["terms"] if term["kind"] == "curve")
     levels = next(term for term in body["terms"] if term["kind"] == "levels")
-    line = {"kind": "line", "column": "size", "low": 0.0, "high": 1.0, "fill": 0.0}
+    line = {"kind": "linear", "column": "size", "low": 0.0, "high": 1.0, "fill": 0.0}
     line |= {"mean": 0.0, "slope": 1.0}
     region = {"kind": "region", "inside": 1.0, "outside": 0.0}
     side = {"column": "size", "sign": "at least", "value": 1.0, "fill": 0.0}
-    ramp = {"column": "size", "knots": [0.0, 1.0], "fill": 0.0}
+    ramp = {"column": "size", "knots": [0.0, 1.0], "fill": 0.0, "level": None}
     product = {"kind": "product", "first": ramp, "second": ramp, "mean": 0.0, "slope": 1.0}
     terms = {
         "no terms' kind": {**curve, "kind": "code"},
@@ -323,18 +324,32 @@ def hostile(raw: bytes) -> dict[str, bytes]:
         "no fill": {k: curve[k] for k in curve if k != "fill"},
         "low above high": {**line, "low": 9.0},
         "levels of a number": {**levels, "column": "size"},
-        "a text as level's value": {**levels, "levels": {"c1": "x"}},
-        "a list of levels": {**levels, "levels": ["c1"]},
+        "a text as level's value": {**levels, "values": ["x", *levels["values"][1:]]},
+        "levels with their values": {**levels, "levels": {"c1": 1.0}},
+        "fewer values than levels": {**levels, "values": levels["values"][1:]},
+        "a level twice": {**levels, "levels": [levels["levels"][1], *levels["levels"][1:]]},
+        "a number as one of the levels": {**levels, "levels": [7, *levels["levels"][1:]]},
+        "a text as flag": {**levels, "rest": "yes"},
         "no conditions": {**region, "conditions": []},
         "a text's sign on a number": {**region, "conditions": [{**side, "sign": "is"}]},
         "an unknown sign": {**region, "conditions": [{**side, "sign": "__import__"}]},
         "a number as level": {
             **region,
-            "conditions": [{"column": "city", "sign": "is", "value": 7}],
+            "conditions": [{"column": "city", "sign": "is", "value": 7, "fill": None}],
         },
+        "a condition of a number without a fill": {
+            **region,
+            "conditions": [{**side, "fill": None}],
+        },
+        "a condition of a text with a fill": {
+            **region,
+            "conditions": [{"column": "city", "sign": "is", "value": "c1", "fill": 0.0}],
+        },
+        "a condition that is a list": {**region, "conditions": [["size", "at least", 1.0]]},
         "a condition with more": {**region, "conditions": [{**side, "call": "x"}]},
-        "a ramp without knots": {**product, "first": {"column": "size", "fill": 0.0}},
-        "a ramp with a level on a number": {**product, "first": {"column": "size", "level": "x"}},
+        "a ramp without knots": {**product, "first": {**ramp, "knots": []}},
+        "a ramp without a fill": {**product, "first": {"column": "size", "knots": [0.0, 1.0]}},
+        "a ramp with a level on a number": {**product, "first": {**ramp, "level": "x"}},
         "a ramp of a text with knots": {**product, "second": {**ramp, "column": "city"}},
     }
     made = {

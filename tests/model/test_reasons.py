@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from mixed import contributions, words
 
 from risk.model import additive
 from risk.model import fit as fitting
+from risk.model.joint_terms import Condition, Product, Ramp, Region
 from risk.model.logistic import expit
-from risk.model.model import Model, Rows
+from risk.model.model import Model
 from risk.model.pipelines import export, rows_of_frame
-from risk.model.profile import profile_of, value_text
+from risk.model.profile import Rows, beside_usual, column_text, profile_of, value_text
 from risk.model.reasons import (
     LEAST_POINTS,
     MOST_DOWN,
     MOST_UP,
-    column_text,
     groups_of,
     points,
-    reason_text,
     reasons,
     unusual_values,
-    value_words,
 )
+from risk.model.terms import Curve, Linear, Term
 
 COLUMNS = {"orders": "number", "staff": "number", "city": "text", "x_y": "number"}
 
@@ -62,26 +63,19 @@ def learned() -> tuple[Model, Rows]:
     return json_model("default", frame, y), rows_of_frame(frame, COLUMNS)
 
 
-def line(column: str, slope: float, mean: float = 0.0) -> dict[str, Any]:
-    ends = {"low": -1e9, "high": 1e9, "fill": mean}
-    return {"kind": "line", "column": column, **ends, "mean": mean, "slope": slope}
+def line(column: str, slope: float, mean: float = 0.0) -> Linear:
+    return Linear(column, low=-1e9, high=1e9, fill=mean, mean=mean, slope=slope)
 
 
-def side(column: str, sign: str, value: Any) -> dict[str, Any]:
-    fill = {} if sign in ("is", "is not") else {"fill": 0.0}
-    return {"column": column, "sign": sign, "value": value, **fill}
+def side(column: str, sign: str, value: Any) -> Condition:
+    return Condition(column, sign, value, None if sign in ("is", "is not") else 0.0)
 
 
-def region(*conditions: dict[str, Any], inside: float = 2.0, outside: float = -0.5) -> Any:
-    return {
-        "kind": "region",
-        "conditions": list(conditions),
-        "inside": inside,
-        "outside": outside,
-    }
+def region(*conditions: Condition, inside: float = 2.0, outside: float = -0.5) -> Region:
+    return Region(conditions, inside, outside)
 
 
-def hand_made(*found: dict[str, Any], profile: Any = None, intercept: float = -1.0) -> Model:
+def hand_made(*found: Term, profile: Any = None, intercept: float = -1.0) -> Model:
     return Model(COLUMNS, intercept, list(found), {}, profile or {})
 
 
@@ -94,7 +88,7 @@ def row(**cells: Any) -> Rows:
 
 def check_sums(model: Model, table: Rows) -> None:
     """base + contributions = log-odds, and points = 100 (risk - sigmoid(base)), for every row."""
-    total = model.intercept + np.sum(model.contributions(table), axis=0)
+    total = model.intercept + np.sum(contributions(model, table), axis=0)
     assert np.abs(total - model.log_odds(table)).max() <= 1e-9
     _, amounts, risk = points(model, table)
     assert np.abs(risk - model.probabilities(table)).max() <= 1e-12
@@ -103,8 +97,7 @@ def check_sums(model: Model, table: Rows) -> None:
 
 
 def test_every_kind_of_term_is_there(learned: tuple[Model, Rows]) -> None:
-    kinds = {term["kind"] for term in learned[0].terms}
-    assert kinds == {"curve", "blank", "levels", "region", "product"}
+    assert set(words(learned[0].terms)) == {"curve", "blank", "levels", "region", "product"}
 
 
 def test_points_add_up_over_all_training_rows(learned: tuple[Model, Rows]) -> None:
@@ -129,7 +122,7 @@ def test_points_add_up_for_straight_lines() -> None:
     frame = pd.DataFrame(rng.normal(size=(300, 3)), columns=list("abc"))
     y = (rng.random(300) < 1 / (1 + np.exp(-2 * frame["a"]))).astype(np.int64)
     model = json_model("default", frame, y)
-    assert {term["kind"] for term in model.terms} == {"line"}
+    assert set(words(model.terms)) == {"linear"}
     check_sums(model, rows_of_frame(frame, model.columns))
 
 
@@ -145,7 +138,7 @@ def test_points_add_up_for_the_original_recipe_also_with_huge_numbers() -> None:
 @pytest.mark.parametrize("slopes", [(1e3, 1e3), (1e3, -1e3), (-1e300, 1e300)])
 def test_contributions_beyond_all_bounds_give_finite_points(slopes: tuple[float, float]) -> None:
     found = [line("orders", slopes[0]), line("staff", slopes[1])]
-    model = hand_made(*(term | {"low": -1.7e308, "high": 1.7e308} for term in found))
+    model = hand_made(*(replace(term, low=-1.7e308, high=1.7e308) for term in found))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _, amounts, risk = points(model, row(orders=1.7e308, staff=1.7e308))
@@ -193,9 +186,9 @@ def test_a_columns_curve_blank_and_levels_are_told_as_one(learned: tuple[Model, 
     groups = groups_of(model)
     alone = [group.columns[0] for group in groups if len(group.columns) == 1]
     assert sorted(alone) == sorted(COLUMNS)
-    assert sorted(at for group in groups for at in group.terms) == list(range(len(model.terms)))
+    assert {term for group in groups for term in group.terms} == set(model.terms)
     orders = next(group for group in groups if group.columns == ("orders",))
-    assert {"curve", "blank"} <= {model.terms[at]["kind"] for at in orders.terms}
+    assert {"curve", "blank"} <= set(words(list(orders.terms)))
 
 
 def test_the_words_are_the_same_in_two_runs_and_in_any_company(
@@ -261,7 +254,7 @@ USUAL = {"least": 0.0, "low": 12.0, "median": 20.0, "high": 40.0, "most": 90.0}
 def test_a_value_is_told_beside_what_is_usual(
     name: str, value: Any, usual: dict[str, Any], text: str
 ) -> None:
-    assert value_words(name, value, usual) == text
+    assert beside_usual(name, value, usual) == text
 
 
 BAND = (side("orders", "at least", 5.0), side("orders", "below", 9.0))
@@ -316,24 +309,18 @@ BAND = (side("orders", "at least", 5.0), side("orders", "below", 9.0))
             "orders 1,233.9 (under 1,234.2) and staff 19.99 (under 20)",
         ),
         (
-            {
-                "kind": "product",
-                "first": {"column": "orders", "knots": [0.0, 1.0], "fill": 0.0},
-                "second": {"column": "city", "level": "oslo"},
-                "mean": 0.0,
-                "slope": 1.0,
-            },
+            Product(Ramp("orders", (0.0, 1.0)), Ramp("city", level="oslo"), slope=1.0),
             {"orders": 3.0, "city": "oslo"},
             "orders 3 (usually 12 to 40) together with city oslo (55% of clients)",
         ),
     ],
 )
 def test_regions_and_products_are_told_by_the_clients_own_values(
-    term: dict[str, Any], cells: dict[str, Any], text: str
+    term: Term, cells: dict[str, Any], text: str
 ) -> None:
     model = hand_made(term, profile={"orders": USUAL, "city": {"levels": {"oslo": 0.55}}})
     (group,) = groups_of(model)
-    assert reason_text(model, group, model.raw(row(**cells))) == text
+    assert group.text(model.raw(row(**cells)), model.profile) == text
 
 
 def test_a_region_of_one_column_is_part_of_that_columns_effect() -> None:
@@ -346,7 +333,7 @@ def test_a_region_of_one_column_is_part_of_that_columns_effect() -> None:
 def test_hostile_names_and_levels_are_shown_as_they_are() -> None:
     assert column_text("x_y") == "x y" and column_text("<script>") == "<script>"
     usual = {"levels": {"=cmd()": 0.5}}
-    assert value_words("%s{0}", "=cmd()", usual) == "%s{0} =cmd() (50% of clients)"
+    assert beside_usual("%s{0}", "=cmd()", usual) == "%s{0} =cmd() (50% of clients)"
 
 
 # ---------------------------------------------------------------- what is usual
@@ -393,10 +380,10 @@ def test_a_value_outside_the_training_range_is_flagged_and_counted(
     model, table = learned
     assert unusual_values(model, table) == [[] for _ in range(4000)]
     usual = model.profile["orders"]
-    curve = next(t for t in model.terms if t["kind"] == "curve" and t["column"] == "orders")
+    curve = next(t for t in model.terms if isinstance(t, Curve) and t.column == "orders")
     values = [usual["most"], usual["most"] + 1, usual["least"] - 1, None, np.inf]
     cells = {n: [table[n][0]] * 5 for n in COLUMNS} | {"orders": values}
-    low, high = value_text(curve["knots"][0]), value_text(curve["knots"][-1])
+    low, high = value_text(curve.knots[0]), value_text(curve.knots[-1])
     assert unusual_values(model, cells) == [
         [],
         [f"orders {value_text(values[1])}: unusual value, counted as {high}"],
@@ -404,18 +391,18 @@ def test_a_value_outside_the_training_range_is_flagged_and_counted(
         [],
         [f"orders inf: unusual value, counted as {high}"],
     ]
-    counted = cells | {"orders": [*values[:1], *(curve["knots"][at] for at in (-1, 0)), None, 1e9]}
+    counted = cells | {"orders": [*values[:1], *(curve.knots[at] for at in (-1, 0)), None, 1e9]}
     assert model.log_odds(cells) == pytest.approx(model.log_odds(counted))
 
 
 def test_two_unusual_values_give_two_notes_and_unclipped_lines_none() -> None:
-    clipped = line("orders", 1.0) | {"low": 0.0, "high": 9.0}
-    raw = line("staff", 1.0) | {"low": -1.7e308, "high": 1.7e308}
+    clipped = replace(line("orders", 1.0), low=0.0, high=9.0)
+    raw = replace(line("staff", 1.0), low=-1.7e308, high=1.7e308)
     ends = {"least": 0.0, "most": 10.0}
     model = hand_made(
         clipped,
         raw,
-        clipped | {"column": "x_y"},
+        replace(clipped, column="x_y"),
         profile=dict.fromkeys(("orders", "staff", "x_y"), ends),
     )
     (notes,) = unusual_values(model, row(orders=11.0, staff=11.0, x_y=-1.0))
@@ -430,5 +417,5 @@ def test_the_means_of_the_terms_are_zero_over_the_training_rows(
 ) -> None:
     model, table = learned
     assert len(table["orders"]) < additive.SAMPLE_ROWS
-    for part in model.contributions(table):
+    for part in contributions(model, table):
         assert abs(part.mean()) < 1e-9

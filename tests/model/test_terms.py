@@ -11,23 +11,15 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from risk.model import additive, terms
+from risk.model import additive, design, main_effects
 from risk.model import fit as fitting
-from risk.model.additive import AdditiveTerms
+from risk.model.additive import AdditiveTerms, PlainTerms
+from risk.model.design import DesignTerm
+from risk.model.joint_terms import Condition, Ramp
+from risk.model.main_effects import curve_of, frequent_levels
 from risk.model.model import Model
 from risk.model.pipelines import export
-from risk.model.terms import (
-    Blank,
-    Condition,
-    Curve,
-    Levels,
-    Linear,
-    PlainTerms,
-    Ramp,
-    Raw,
-    curve_of,
-    frequent_levels,
-)
+from risk.model.terms import Blank, Curve, Levels, Linear, Raw
 
 NAN = np.nan
 
@@ -60,10 +52,10 @@ def fitted_terms(frame: pd.DataFrame, y: np.ndarray, groups: Any = None) -> list
 
 
 def test_a_curve_rises_piece_by_piece_between_its_knots() -> None:
-    curve = Curve("x", (0.0, 10.0, 30.0), 5.0)
+    curve = Curve("x", 5.0, (0.0, 10.0, 30.0))
     raw = {"x": np.array([-np.inf, -1, 0, 5, 10, 15, 30, 31, np.inf, NAN])}
     pieces = [[0, 0], [0, 0], [0, 0], [0.5, 0], [1, 0], [1, 0.25], [1, 1], [1, 1], [1, 1], [0.5, 0]]
-    assert curve.pieces(raw).tolist() == pieces
+    assert curve.basis(raw).T.tolist() == pieces
 
 
 @pytest.mark.parametrize("knots", [(0.0, 1e-300, 1e300), (-4e307, 4e307), (0.0, 5e-324, 1.0)])
@@ -71,7 +63,7 @@ def test_a_curve_meets_the_largest_and_smallest_numbers_without_a_warning(
     knots: tuple[float, ...],
 ) -> None:
     values = np.array([-1.7e308, 1.7e308, np.inf, -np.inf, 5e-324, 0.0, 1e-9])
-    pieces = Curve("x", knots, 0.0).pieces({"x": values})
+    pieces = Curve("x", 0.0, knots).basis({"x": values}).T
     assert np.all((pieces >= 0) & (pieces <= 1))
     assert pieces[1].tolist() == [1.0] * (len(knots) - 1) and not pieces[0].any()
 
@@ -82,7 +74,7 @@ def test_a_curves_columns_are_its_pieces_about_their_means_at_their_scales() -> 
     start, end = np.array(knots[:-1]), np.array(knots[1:])
     known = np.where(np.isnan(values), 5.0, values)[:, None]
     pieces = (np.clip(known, start, end) - start) / (end - start)
-    found = Curve("x", knots, 5.0, means, scales).columns({"x": values})
+    found = DesignTerm(Curve("x", 5.0, knots), means, scales).columns({"x": values}).T
     assert np.array_equal(found, (pieces - np.array(means)) * np.array(scales))
 
 
@@ -116,7 +108,7 @@ def test_a_column_without_two_values_gives_no_curve(values: list[float]) -> None
 @pytest.mark.parametrize(("smaller", "pieces"), [(50, 3), (100, 4), (199, 7), (5000, 8)])
 def test_more_of_the_rarer_class_allow_more_pieces(smaller: int, pieces: int) -> None:
     raw = {"x": np.random.default_rng(0).normal(size=2000)}
-    (curve,) = terms.main_effects(raw, ("x",), (), smaller)
+    (curve,) = main_effects.main_effects(raw, ("x",), (), smaller)
     assert len(curve.knots) == pieces + 1
 
 
@@ -126,17 +118,17 @@ def test_columns_are_centred_on_the_rows_they_were_fitted_to() -> None:
     frame.loc[:80, "a"] = NAN
     frame["t"] = pd.Series(rng.choice(["u", "v", None], 900), dtype=object)
     y = labels(np.cos(3 * frame["b"].to_numpy()))
-    design = AdditiveTerms(("a", "b"), ("t",)).fit(frame, y).transform(frame)
-    assert np.abs(design.mean(axis=0)).max() < 1e-12
+    matrix = AdditiveTerms(("a", "b"), ("t",)).fit(frame, y).transform(frame)
+    assert np.abs(matrix.mean(axis=0)).max() < 1e-12
 
 
 # ---------------------------------------------------------------- texts
 
 
 def test_each_level_has_its_column_and_the_others_share_one() -> None:
-    levels = Levels("t", ("b", None), other=True)
+    levels = Levels("t", ("b", None), rest=True)
     raw = {"t": objects(["b", None, "c", "unseen", "b "])}
-    assert levels.indicators(raw).tolist() == [
+    assert levels.basis(raw).T.tolist() == [
         [1, 0, 0],
         [0, 1, 0],
         [0, 0, 1],
@@ -147,7 +139,7 @@ def test_each_level_has_its_column_and_the_others_share_one() -> None:
 
 
 def test_without_others_an_unseen_level_is_none_of_them() -> None:
-    found = Levels("t", ("a", "b"), other=False).indicators({"t": objects(["a", "c", None])})
+    found = Levels("t", ("a", "b"), rest=False).basis({"t": objects(["a", "c", None])}).T
     assert found.tolist() == [[1, 0], [0, 0], [0, 0]]
 
 
@@ -165,15 +157,15 @@ def test_levels_with_ten_rows_are_kept(
     counts: dict[str | None, int], levels: tuple[str | None, ...], other: bool
 ) -> None:
     found = frequent_levels("t", objects([level for level in counts for _ in range(counts[level])]))
-    assert found is not None and (found.levels, found.other) == (levels, other)
+    assert found is not None and (found.levels, found.rest) == (levels, other)
 
 
 def test_in_many_rows_a_kept_level_has_its_share_of_them() -> None:
     least = 20
-    rows = int(least / terms.LEVEL_SHARE)
+    rows = int(least / main_effects.LEVEL_SHARE)
     texts = objects(["a"] * (rows - 2 * least + 1) + ["b"] * least + ["c"] * (least - 1))
     found = frequent_levels("t", texts)
-    assert found is not None and (found.levels, found.other) == (("a", "b"), True)
+    assert found is not None and (found.levels, found.rest) == (("a", "b"), True)
 
 
 @pytest.mark.parametrize("texts", [["a"] * 400, [None] * 400, [f"t{n}" for n in range(400)]])
@@ -185,7 +177,7 @@ def test_of_thousands_of_levels_fifty_are_kept() -> None:
     rng = np.random.default_rng(0)
     texts = [f"t{n}" for n in (rng.pareto(0.7, 20_000) * 20).astype(int) % 5000]
     found = frequent_levels("t", objects(texts))
-    assert found is not None and len(found.levels) == terms.MOST_LEVELS and found.other
+    assert found is not None and len(found.levels) == main_effects.MOST_LEVELS and found.rest
     assert len(set(texts)) > 1500
     ordered = pd.Series(texts).value_counts()
     assert {*found.levels} <= {*ordered.index[ordered >= ordered.iloc[49]]}
@@ -219,12 +211,12 @@ def test_a_ramp_is_a_rank_for_numbers_and_a_side_for_levels() -> None:
 
 
 def test_texts_of_any_kind_become_str_or_none() -> None:
-    found = terms.as_texts([None, NAN, "", "a", 7, "None", pd.NA])
+    found = design._texts([None, NAN, "", "a", 7, "None", pd.NA])
     assert found.tolist() == [None, None, None, "a", "7", "None", None]
 
 
 def test_numbers_of_any_kind_become_floats() -> None:
-    found = terms.as_numbers(pd.Series([1, None, 3], dtype="Int64"))
+    found = design._numbers(pd.Series([1, None, 3], dtype="Int64"))
     assert found.dtype == np.float64 and np.array_equal(found, [1, NAN, 3], equal_nan=True)
 
 
@@ -241,7 +233,7 @@ def test_few_rows_or_few_of_a_class_give_the_plain_terms(n: int, exits: int, cur
     y[np.argsort(-np.abs(x))[:exits]] = 1
     frame = pd.DataFrame({"x": x})
     found = fitted_terms(frame, y)
-    assert isinstance(found[0], Curve) is curves
+    assert isinstance(found[0].term, Curve) is curves
     if not curves:
         assert found == PlainTerms(("x",)).fit(frame).terms_
 
@@ -250,14 +242,14 @@ def test_few_rows_or_few_of_a_class_give_the_plain_terms(n: int, exits: int, cur
 def test_straight_lines_win_on_straight_data(seed: int) -> None:
     x = np.random.default_rng(seed).normal(size=(600, 3))
     found = fitted_terms(pd.DataFrame(x, columns=list("abc")), labels(x @ [1.5, 1.0, -1.0], seed))
-    assert [type(term) for term in found[:3]] == [Linear, Linear, Linear]
+    assert [type(one.term) for one in found[:3]] == [Linear, Linear, Linear]
 
 
 def test_curves_win_on_a_valley() -> None:
     x = np.random.default_rng(3).normal(size=2000)
     y, frame = labels(2 * x**2 - 2), pd.DataFrame({"x": x})
     fitted = fitting.fit("default", {"x": "number"}, frame, y)
-    assert isinstance(fitted[0].terms_[0], Curve)
+    assert isinstance(fitted[0].terms_[0].term, Curve)
     risk = fitted.predict_proba(pd.DataFrame({"x": [-2.0, 0.0, 2.0]}))[:, 1]
     assert risk[0] > 0.9 and risk[1] < 0.25 and risk[2] > 0.9
     assert roc_auc_score(y, fitted.predict_proba(frame)[:, 1]) > 0.83
@@ -374,7 +366,7 @@ def test_a_blank_that_goes_with_an_exit_is_a_term() -> None:
     x, gone = rng.normal(size=800), rng.random(800) < 0.3
     frame = pd.DataFrame({"x": np.where(gone, NAN, x)})
     fitted = fitting.fit("default", {"x": "number"}, frame, labels(3.0 * gone - 1))
-    assert any(isinstance(term, Blank) for term in fitted[0].terms_)
+    assert any(isinstance(one.term, Blank) for one in fitted[0].terms_)
     risk = fitted.predict_proba(pd.DataFrame({"x": [NAN, 0.0]}))[:, 1]
     assert risk[0] > 0.8 and risk[1] < 0.35
 
@@ -395,24 +387,24 @@ def test_terms_do_not_depend_on_the_order_of_their_features_columns() -> None:
     y = labels(frame["a"].to_numpy())
     ahead = AdditiveTerms(("a", "b")).fit(frame, y).terms_
     behind = AdditiveTerms(("b", "a")).fit(frame[["b", "a"]], y).terms_
-    assert {term.column: term for term in ahead} == {term.column: term for term in behind}
+    assert {one.term.column: one for one in ahead} == {one.term.column: one for one in behind}
 
 
 def test_no_rows_have_a_design_of_no_rows() -> None:
     raw: Raw = {"x": np.zeros(0), "t": objects([])}
     found = [
-        Curve("x", (0.0, 1.0), 0.5, (0.5,), (1.0,)),
-        Levels("t", ("a", None), True, (0.1,) * 3),
+        DesignTerm(Curve("x", 0.5, (0.0, 1.0)), (0.5,), (1.0,)),
+        DesignTerm(Levels("t", ("a", None), True), (0.1,) * 3, (1.0,) * 3),
     ]
-    assert terms.design(found, raw).shape == (0, 4) and terms.design([], raw).shape == (0, 0)
+    assert design.design(found, raw).shape == (0, 4) and design.design([], raw).shape == (0, 0)
 
 
 def test_a_design_has_the_columns_of_its_terms_side_by_side() -> None:
     raw: Raw = {"x": np.arange(20.0), "t": objects(["a", "b", None, "c"] * 5)}
     found = [
-        Curve("x", (0.0, 5.0, 19.0), 5.0, (0.5, 0.4), (1.0, 2.0)),
-        Levels("t", ("a", None), True, (0.1,) * 3),
-        Linear("x", 1.0, 18.0, 5.0),
+        DesignTerm(Curve("x", 5.0, (0.0, 5.0, 19.0)), (0.5, 0.4), (1.0, 2.0)),
+        DesignTerm(Levels("t", ("a", None), True), (0.1,) * 3, (1.0,) * 3),
+        DesignTerm(Linear("x", 1.0, 18.0, 5.0), (0.0,), (1.0,)),
     ]
-    expected = np.column_stack([term.columns(raw) for term in found])
-    assert np.array_equal(terms.design(found, raw), expected)
+    expected = np.vstack([one.columns(raw) for one in found]).T
+    assert np.array_equal(design.design(found, raw), expected)

@@ -1,0 +1,115 @@
+"""The design matrix: terms as standardised columns, to which a regression gives weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from risk.model.model import term_of
+from risk.model.records import parsed
+from risk.model.terms import Raw, Term
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class DesignTerm:
+    """A term whose columns are (basis - means) x scales; the larger a scale, the weaker the ridge.
+
+    The strength of the regularisation is folded into the scales, so that the regression behind
+    them always has C = 1.
+    """
+
+    term: Term
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+
+    def columns(self, raw: Raw) -> np.ndarray:
+        """Shape (columns, n)."""
+        found = self.term.basis(raw)
+        for column, mean, scale in zip(found, self.means, self.scales, strict=True):
+            column -= mean
+            column *= scale
+        return found
+
+    def to_json(self) -> dict[str, object]:
+        return {"term": self.term.to_json(), "means": self.means, "scales": self.scales}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> DesignTerm:
+        """What to_json() gave; ValueError, KeyError or TypeError for anything else."""
+        means, scales = (parsed(tuple[float, ...], record[key]) for key in ("means", "scales"))
+        return cls(term_of(record["term"]), means, scales)
+
+    def weighted(self, weights: np.ndarray) -> Term:
+        """The term that these weights of its columns make."""
+        return self.term.weighted(weights * np.array(self.scales), np.array(self.means))
+
+
+def standardised(term: Term, raw: Raw, strength: float = 1.0) -> DesignTerm:
+    """The term with the means of these rows, scaled for a ridge of that strength."""
+    moments = [_moments(column) for column in term.basis(raw)]
+    means, deviations = np.array(moments).T
+    scales = float(np.sqrt(strength)) * term.natural_scales(deviations)
+    return DesignTerm(term, tuple(means.tolist()), tuple(scales.tolist()))
+
+
+def _moments(column: np.ndarray) -> tuple[float, float]:
+    """(mean, deviation), also where the squares of the numbers would overflow or vanish."""
+    peak = float(np.abs(column).max())
+    unit = column / peak if peak else column
+    return float(unit.mean()) * peak, float(unit.std()) * peak
+
+
+def deviation(term: Term, raw: Raw) -> float:
+    """The standard deviation of a term's only column."""
+    return _moments(term.basis(raw)[0])[1]
+
+
+def design(terms: Sequence[DesignTerm], raw: Raw) -> np.ndarray:
+    """The design matrix, shape (n, columns of all terms), each column in one piece of memory."""
+    rows = len(next(iter(raw.values()), ()))
+    found = np.empty((width(terms), rows))
+    at = 0
+    for term in terms:
+        found[at : at + len(term.means)] = term.columns(raw)
+        at += len(term.means)
+    return found.T
+
+
+def width(terms: Sequence[DesignTerm]) -> int:
+    return sum(len(term.means) for term in terms)
+
+
+def weighted_terms(terms: Sequence[DesignTerm], weights: np.ndarray) -> list[Term]:
+    """The terms of a model; weights: of all columns of the design matrix."""
+    ends = np.cumsum([len(term.means) for term in terms])[:-1]
+    return [t.weighted(own) for t, own in zip(terms, np.split(weights, ends), strict=True)]
+
+
+def raw_columns(X: pd.DataFrame, numbers: tuple[str, ...], texts: tuple[str, ...]) -> Raw:
+    """The columns of a frame as the terms take them."""
+    return {name: _numbers(X[name]) for name in numbers} | {name: _texts(X[name]) for name in texts}
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """A column as float64, missing as nan. Shape (n,)."""
+    import pandas as pd
+
+    return pd.to_numeric(pd.Series(values), errors="raise").to_numpy(np.float64, na_value=np.nan)
+
+
+def _texts(values: Any) -> np.ndarray:
+    """A column as str objects, missing (None, nan, "") as None. Shape (n,)."""
+    import pandas as pd
+
+    series = pd.Series(values, dtype=object)
+    texts = [
+        None if blank or value == "" else str(value)
+        for value, blank in zip(series, series.isna(), strict=True)
+    ]
+    return np.array(texts, dtype=object)

@@ -1,0 +1,103 @@
+"""Which terms of one column the training rows propose: lines, curves, blanks and levels."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from risk.model.design import deviation
+from risk.model.terms import NARROWEST, Blank, Curve, Levels, Linear, Raw, Term
+
+MIN_BLANKS = 5
+ROWS_PER_PIECE, MOST_PIECES = 25, 8
+MOST_LEVELS, LEVEL_ROWS, LEVEL_SHARE = 50, 10, 0.0005
+QUANTILE_ROWS = 200_000
+WIDEST = float(np.finfo(np.float64).max / 4)  # differences of two clipped numbers stay finite
+
+
+def plain_terms(raw: Raw, numbers: tuple[str, ...], texts: tuple[str, ...]) -> list[Term]:
+    """The small-data recipe: a line for every number, the commonest levels of every text.
+
+    Numbers are clipped to the training 1-99 % range and filled by the median; five or more blanks
+    add a flag. A text's 50 commonest levels, blank being one, have a column each; any other level
+    adds nothing but their absence. Constant columns give no term.
+    """
+    terms: list[Term | None] = []
+    for name in numbers:
+        terms += [_linear_of(name, raw[name]), _blank_of(name, raw[name])]
+    terms += [_commonest_levels(name, raw[name]) for name in texts]
+    return [term for term in terms if term]
+
+
+def main_effects(
+    raw: Raw, numbers: tuple[str, ...], texts: tuple[str, ...], smaller: int
+) -> list[Term]:
+    """A curve for every number and the frequent levels of every text; smaller: the rarer class."""
+    pieces = int(np.clip(smaller // ROWS_PER_PIECE, 3, MOST_PIECES))
+    terms: list[Term | None] = []
+    for name in numbers:
+        terms += [curve_of(name, raw[name], pieces), _blank_of(name, raw[name])]
+    terms += [frequent_levels(name, raw[name]) for name in texts]
+    return [term for term in terms if term]
+
+
+def _linear_of(name: str, values: np.ndarray) -> Linear | None:
+    """The straight term of a number; None where it is constant after clipping and filling."""
+    finite = np.clip(values[np.isfinite(values)], -WIDEST, WIDEST)
+    if not finite.size:
+        return None
+    low, high = clip_range(finite)
+    line = Linear(name, low, high, float(np.clip(np.median(finite), low, high)))
+    raw = {name: values}
+    least = max(1e-12 * float(np.abs(line.basis(raw)).max()), NARROWEST)
+    return line if deviation(line, raw) > least else None
+
+
+def clip_range(known: np.ndarray) -> tuple[float, float]:
+    """The 1-99 % range; the whole range where a rare event would vanish from it."""
+    low, high = np.quantile(thinned(known), [0.01, 0.99])
+    if low == high:
+        low, high = known.min(), known.max()
+    return float(low), float(high)
+
+
+def thinned(values: np.ndarray) -> np.ndarray:
+    """At most 200,000 evenly spaced ones: quantiles of more cost time and change nothing."""
+    return values[:: -(-values.size // QUANTILE_ROWS)] if values.size > QUANTILE_ROWS else values
+
+
+def _blank_of(name: str, values: np.ndarray) -> Blank | None:
+    return Blank(name) if MIN_BLANKS <= np.isnan(values).sum() < values.size else None
+
+
+def curve_of(name: str, values: np.ndarray, pieces: int) -> Curve | None:
+    """A broken line, knots at the quantiles of the clipped number; None where it is constant."""
+    line = _linear_of(name, values)
+    if line is None:
+        return None
+    clipped = np.clip(thinned(values[np.isfinite(values)]), line.low, line.high)
+    knots = np.unique(np.quantile(clipped, np.linspace(0, 1, pieces + 1)))
+    return Curve(name, line.fill, tuple(knots.tolist())) if len(knots) > 1 else None
+
+
+def _commonest_levels(name: str, texts: np.ndarray) -> Levels | None:
+    """The 50 commonest levels of a text, missing being one; None where there are not two."""
+    found = Counter(texts.tolist())
+    if len(found) < 2:
+        return None
+    levels = sorted(_by_frequency(found)[:MOST_LEVELS], key=lambda text: (text is None, text or ""))
+    return Levels(name, tuple(levels), rest=False)
+
+
+def frequent_levels(name: str, texts: np.ndarray) -> Levels | None:
+    """The levels with at least 10 rows and .05 %, at most 50; the rest share one column."""
+    found = Counter(texts.tolist())
+    least = max(LEVEL_ROWS, LEVEL_SHARE * texts.size)
+    levels = tuple(text for text in _by_frequency(found)[:MOST_LEVELS] if found[text] >= least)
+    rest = len(found) > len(levels) > 0
+    return Levels(name, levels, rest) if len(levels) + rest > 1 else None
+
+
+def _by_frequency(found: Counter[str | None]) -> list[str | None]:
+    return sorted(found, key=lambda text: (-found[text], text is None, text or ""))
