@@ -1,8 +1,7 @@
-"""The page Decisions: every look that had something to decide, what was behind it, releases."""
+"""The page Decisions: every evaluation with something to decide, what was behind it, releases."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,7 +22,7 @@ from risk.decide.decision import (
 )
 from risk.record import history
 from risk.record.history import Entry
-from risk.releases import Release, current_version, kept_releases, read_deployment
+from risk.releases import Deployment, Release, kept_releases, read_deployment
 from risk.web import notices
 from risk.web.context import PageContext
 from risk.web.evidence_svg import (
@@ -34,10 +33,11 @@ from risk.web.evidence_svg import (
     evidence_scale,
 )
 from risk.web.notices import Notice
-from risk.web.problem import Problem
+from risk.web.problem import bad_parameter, whole_number
 from risk.words import age, counted, evidence_number, stamp
 
-PER_PAGE, NEAR = 50, 0.3
+PER_PAGE = 50
+NEAR = 0.3  # of the threshold: from here on the heading says that a change is near
 QUIET = ("keep", "wait")
 GONE_BACK = ("rollback by hand", ROLL_BACK, REVERT)
 SHAPES = {  # the sign beside the word, where it is not that of a deployment
@@ -49,37 +49,6 @@ SHAPES = {  # the sign beside the word, where it is not that of a deployment
 }
 
 
-def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
-    """All that decisions.html lays out."""
-    page = _asked(args)
-    try:
-        found = history.count_entries(context.config)
-        page = min(page, max(-(-found // PER_PAGE), 1))
-        kept = history.entries(context.config, PER_PAGE + 1, PER_PAGE * (page - 1))
-        last = history.last_decision(context.config)
-        damage: Notice | None = None
-    except PipelineError as error:
-        found, page, kept, last = 0, 1, [], None
-        damage = _damaged(context, error)
-    looks = looks_of(kept, _files_by_tick(context), context.now)
-    return {
-        "heading": _heading(context, last, found, damage),
-        "last": _about_last(last, context.now) if last else None,
-        "banners": _banners(context, damage, found),
-        "items": grouped(looks[:PER_PAGE], page == 1),
-        "found": found,
-        "shown": min(len(looks), PER_PAGE),
-        "first": PER_PAGE * (page - 1) + 1,
-        "page": page,
-        "page_count": max(-(-found // PER_PAGE), 1),
-        "chart": charted(kept[-PER_PAGE:], context.now.date()),
-        "chart_words": _chart_words(kept),
-        "rule": RULES.get(kept[-1].policy if kept else context.config.policy, ""),
-        "releases": _released(context, kept),
-        "former": read_deployment(context.config).former,
-    }
-
-
 RULES = {
     "fast": "A challenger takes over when its line reaches the threshold. Rings are of one "
     "evaluation’s rows alone: a model of just these rows, or a former one, with a threshold of "
@@ -89,62 +58,166 @@ RULES = {
 }
 
 
-def _asked(args: Mapping[str, str]) -> int:
-    """The page that the address asks for; Problem 400 names what it does not know."""
+@dataclass(frozen=True)
+class ChallengerLine:
+    """What the rows said for one challenger, as the log shows it."""
+
+    name: str
+    e_value: str
+    threshold: str
+    brier: str
+    brier_deployed: str
+    needed: str
+
+
+@dataclass(frozen=True)
+class EvaluationLine:
+    """One evaluation as the log shows it.
+
+    shape: of the sign beside the word. leader, e_value, threshold, scale: of the challenger that is
+    nearest to its threshold; over: whether it reached it. files: (name, digest) of those taken in
+    since the evaluation before. quiet: nothing was changed.
+    """
+
+    at: str
+    age: str
+    word: str
+    shape: str
+    alert: bool
+    change: str
+    reason: str
+    leader: str
+    e_value: str
+    threshold: str
+    scale: EvidenceScale | None
+    over: bool
+    rows: int
+    exits: int
+    evidence: list[ChallengerLine]
+    guards: list[str]
+    model_digest: str
+    files: list[tuple[str, str]]
+    quiet: bool
+
+
+@dataclass(frozen=True)
+class LastEvaluation:
+    """When the last evaluation was, who is nearest to a change, and what that still takes."""
+
+    when: str
+    age: str
+    leader: str
+    needed: str
+
+
+@dataclass(frozen=True)
+class ReleaseLine:
+    """One kept release: what it is of, why it was deployed, and what it is now."""
+
+    version: int
+    at: str
+    why: str
+    rows: str
+    f1: str
+    state: str
+    model_digest: str
+    data_digest: str
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """All that decisions.html lays out.
+
+    groups: the evaluations of this page, newest first; several in one group changed nothing.
+    found: how many there are in all; first, shown: place of the first one here, and how many.
+    rule: what the policy promises. former: the version that a rollback goes back to.
+    """
+
+    heading: str
+    last: LastEvaluation | None
+    banners: list[Notice]
+    groups: list[list[EvaluationLine]]
+    found: int
+    first: int
+    shown: int
+    page: int
+    page_count: int
+    chart: EvidenceChart | None
+    chart_words: str
+    rule: str
+    releases: list[ReleaseLine]
+    former: int | None
+
+
+def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     for name in args:
         if name != "page":
-            raise Problem(
-                400, "bad_parameter", f"{printable(name)!r} is unknown here", "the page knows page"
-            )
-    text = args.get("page") or "1"
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
-        raise Problem(
-            400,
-            "bad_parameter",
-            f"page is {printable(text)!r}",
-            "give a whole number of at least 1",
-        )
-    return int(text)
+            raise bad_parameter(name, args[name], "the page knows page")
+    return vars(decisions_of(context, whole_number(args, "page") or 1))
 
 
-# ---------------------------------------------------------------- the answer
+def decisions_of(context: PageContext, page: int) -> Decisions:
+    """The page of that number, or the last one; a damaged history hides nothing but itself."""
+    config, now, deployment = context.config, context.now, read_deployment(context.config)
+    damage: list[Notice] = []
+    try:
+        found = history.count_entries(config)
+        page_count = max(-(-found // PER_PAGE), 1)
+        page = min(page, page_count)
+        # One more than is shown: the files of the oldest are those since the one before it.
+        kept = history.entries(config, PER_PAGE + 1, PER_PAGE * (page - 1))
+        last = history.last_decision(config)
+    except PipelineError as error:
+        found, page, page_count, kept, last = 0, 1, 1, [], None
+        why = str(error).replace(f"{config.root}/", "").partition("; ")[0]
+        damage = [notices.history_damaged(config.shown(config.history), why)]
+    lines = log_lines(kept, _files_by_data_version(context), now)[:PER_PAGE]
+    none_yet = [] if found or damage else [notices.no_decision()]
+    return Decisions(
+        heading=damage[0].what if damage else _heading(deployment, last),
+        last=_last_evaluation(last, now) if last else None,
+        banners=[*damage, *none_yet, *pause_notices(context)],
+        groups=groups_of(lines, page == 1),
+        found=found,
+        first=PER_PAGE * (page - 1) + 1,
+        shown=len(lines),
+        page=page,
+        page_count=page_count,
+        chart=chart_of(kept[-PER_PAGE:], now.date()),
+        chart_words=_chart_words(kept),
+        rule=RULES.get(kept[-1].policy if kept else config.policy, ""),
+        releases=_release_lines(context, deployment, kept),
+        former=deployment.former,
+    )
 
 
-def _heading(context: PageContext, last: Entry | None, found: int, damage: Notice | None) -> str:
+def _heading(deployment: Deployment, last: Entry | None) -> str:
     """What is deployed, and whether that is about to change."""
-    version = current_version(context.config)
-    if damage:
-        return damage.what
+    version = deployment.current
     if last is None or version is None:
         return "No decision yet" if version is None else f"Model {version} was deployed by hand"
-    deployment = read_deployment(context.config)
     if deployment.paused:
-        why = "by hand" if deployment.by_hand else "by a data fault"
-        return f"Model {version} is held {why}"
+        return f"Model {version} is held by {'hand' if deployment.by_hand else 'a data fault'}"
     if last.after == version and last.before != version:
         return last.sentence
-    lead = leading(last.evidence)
-    if lead is None:
+    leader = leading(last.evidence)
+    if leader is None:
         return f"Model {version} stays"
-    if lead.e_value >= NEAR * lead.threshold:
-        return f"Model {version} stays, and {_named(lead)} is near its threshold"
+    if leader.e_value >= NEAR * leader.threshold:
+        return f"Model {version} stays, and {_named(leader)} is near its threshold"
     return f"Model {version} stays: no challenger is near its threshold"
 
 
-def _about_last(last: Entry, now: datetime) -> dict[str, str]:
-    """When the last look was, and what it said, in words."""
-    lead = leading(last.evidence)
-    told = ""
-    if lead:
-        told = f"Nearest to its threshold is {_named(lead)}: its e-value is "
-        told += f"{evidence_number(lead.e_value)}, and it takes "
-        told += f"{evidence_number(lead.threshold)}."
-    return {
-        "when": stamp(last.at),
-        "age": age(last.at, now),
-        "lead": told,
-        "needed": needed(lead) if lead else "",
-    }
+def _last_evaluation(last: Entry, now: datetime) -> LastEvaluation:
+    leader = leading(last.evidence)
+    words = (
+        f"Nearest to its threshold is {_named(leader)}: its e-value is "
+        f"{evidence_number(leader.e_value)}, and it takes {evidence_number(leader.threshold)}."
+        if leader
+        else ""
+    )
+    needed = still_needed(leader) if leader else ""
+    return LastEvaluation(stamp(last.at), age(last.at, now), words, needed)
 
 
 def _named(one: ChallengerEvidence) -> str:
@@ -152,7 +225,7 @@ def _named(one: ChallengerEvidence) -> str:
     return "the challenger" if one.name == "challenger" else f"“{printable(one.name)}”"
 
 
-def needed(one: ChallengerEvidence) -> str:
+def still_needed(one: ChallengerEvidence) -> str:
     """How many more rows with outcomes it would take, with the spread of that guess."""
     if one.is_reached:
         return "The threshold is reached."
@@ -173,19 +246,8 @@ def _roughly(number: float) -> str:
     return f"{round(number / least) * least:,}"
 
 
-def _damaged(context: PageContext, error: PipelineError) -> Notice:
-    why = str(error).replace(f"{context.config.root}/", "").partition("; ")[0]
-    return notices.history_damaged(context.config.shown(context.config.history), why)
-
-
-def _banners(context: PageContext, damage: Notice | None, found: int) -> list[Notice]:
-    """What holds the deployed model or hides its past."""
-    told = [damage] if damage else [] if found else [notices.no_decision()]
-    return [*told, *held(context)]
-
-
-def held(context: PageContext) -> list[Notice]:
-    """The hold, by hand or by a data fault, with what ends it."""
+def pause_notices(context: PageContext) -> list[Notice]:
+    """What pauses redeploying, by hand or by a data fault, with what ends it."""
     deployment = read_deployment(context.config)
     if deployment.by_hand:
         return [notices.paused_by_hand(deployment.current, f"on {stamp(deployment.at)}")]
@@ -196,87 +258,50 @@ def held(context: PageContext) -> list[Notice]:
     return [notices.paused_by_fault(sentence.rstrip("."), faults[0].get("file") or "FILE")]
 
 
-# ---------------------------------------------------------------- the log
-
-
-@dataclass(frozen=True)
-class Look:
-    """One look as the log shows it."""
-
-    at: str
-    age: str
-    word: str
-    shape: str
-    alert: bool
-    change: str
-    reason: str
-    own: str
-    limit: str
-    lead: str
-    scale: EvidenceScale | None
-    over: bool
-    rows: int
-    exits: int
-    evidence: list[dict[str, str]]
-    guards: list[str]
-    model_digest: str
-    files: list[tuple[str, str]]
-    quiet: bool
-
-
-def _sentence(text: str) -> str:
-    """With a capital at its beginning; what begins with a column's name stays as it is."""
-    return f"{text[:1].upper()}{text[1:]}"
-
-
-def _files_by_tick(context: PageContext) -> dict[int, list[tuple[str, str]]]:
-    """Tick -> (file, the beginning of its digest) of the files that the store took in then."""
+def _files_by_data_version(context: PageContext) -> dict[int, list[tuple[str, str]]]:
+    """(file, the beginning of its digest) of the files that the store took in at each version."""
     found: dict[int, list[tuple[str, str]]] = {}
     for name, entry in sorted(context.file(context.config.store_state).get("files", {}).items()):
         found.setdefault(entry["data_version"], []).append((printable(name), entry["sha256"][:8]))
     return found
 
 
-def looks_of(
+def log_lines(
     kept: Sequence[Entry], files: dict[int, list[tuple[str, str]]], now: datetime
-) -> list[Look]:
-    """The entries, oldest first, as looks, newest first, with the files since the one before."""
+) -> list[EvaluationLine]:
+    """The entries, oldest first, as lines, newest first, with the files since the one before."""
     widest = max((one.threshold for e in kept for one in e.evidence), default=10.0)
-    ticks = [0, *(entry.data_version for entry in kept)]
-    return [
-        _look(
-            entry,
-            [
-                one
-                for data_version in range(before + 1, entry.data_version + 1)
-                for one in files.get(data_version, [])
-            ],
-            widest,
-            now,
-        )
-        for entry, before in zip(kept, ticks, strict=False)
-    ][::-1]
+    found, before = [], 0
+    for entry in kept:
+        versions = range(before + 1, entry.data_version + 1)
+        own = [file for version in versions for file in files.get(version, [])]
+        found.append(_line(entry, own, widest, now))
+        before = entry.data_version
+    return found[::-1]
 
 
-def _look(entry: Entry, files: list[tuple[str, str]], widest: float, now: datetime) -> Look:
-    lead, shape = leading(entry.evidence), shape_of(entry)
-    return Look(
+def _line(
+    entry: Entry, files: list[tuple[str, str]], widest: float, now: datetime
+) -> EvaluationLine:
+    leader, shape, why = leading(entry.evidence), shape_of(entry), entry.why
+    return EvaluationLine(
         at=stamp(entry.at),
         age=age(entry.at, now),
         word=entry.word,
         shape=shape,
         alert=shape in ("back", "held"),
         change=change_of(entry),
-        reason=_sentence(entry.why) if entry.verdict != FAULT else entry.why,
-        own=evidence_number(lead.e_value) if lead else "",
-        limit=evidence_number(lead.threshold) if lead else "",
-        lead=printable(lead.name) if lead else "",
-        scale=evidence_scale(lead.e_value, lead.threshold, widest) if lead else None,
-        over=bool(lead and lead.is_reached),
+        # A fault's sentence begins with a column's name, which stays as it is.
+        reason=why if entry.verdict == FAULT else f"{why[:1].upper()}{why[1:]}",
+        leader=printable(leader.name) if leader else "",
+        e_value=evidence_number(leader.e_value) if leader else "",
+        threshold=evidence_number(leader.threshold) if leader else "",
+        scale=evidence_scale(leader.e_value, leader.threshold, widest) if leader else None,
+        over=bool(leader and leader.is_reached),
         rows=entry.rows,
         exits=entry.exits,
         evidence=[_challenger(one) for one in entry.evidence],
-        guards=_guards(entry.details.get("guards")),
+        guards=[printable(text) for text in entry.details.get("guards") or ()],
         model_digest=str(entry.details.get("champion_sha256") or "")[:8],
         files=files,
         quiet=entry.verdict in QUIET and entry.before == entry.after,
@@ -304,63 +329,49 @@ def change_of(entry: Entry) -> str:
     return f"{entry.before} → {entry.after}"
 
 
-def _challenger(one: ChallengerEvidence) -> dict[str, str]:
-    return {
-        "name": printable(one.name),
-        "own": evidence_number(one.e_value),
-        "limit": evidence_number(one.threshold),
-        "brier": _brier(one.brier),
-        "served": _brier(one.brier_deployed),
-        "needed": needed(one),
-    }
+def _challenger(one: ChallengerEvidence) -> ChallengerLine:
+    return ChallengerLine(
+        name=printable(one.name),
+        e_value=evidence_number(one.e_value),
+        threshold=evidence_number(one.threshold),
+        brier=_brier(one.brier),
+        brier_deployed=_brier(one.brier_deployed),
+        needed=still_needed(one),
+    )
 
 
 def _brier(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
-def _guards(guards: Any) -> list[str]:
-    if isinstance(guards, dict):
-        guards = [f"{name}: {text}" for name, text in guards.items()]
-    return [printable(str(text)) for text in guards or ()]
+def groups_of(lines: list[EvaluationLine], newest: bool) -> list[list[EvaluationLine]]:
+    """The lines one by one, with those that changed nothing gathered where they follow one another.
 
-
-def grouped(looks: list[Look], newest: bool) -> list[Look | list[Look]]:
-    """The looks, with those that changed nothing gathered where two or more follow one another.
-
-    newest: the first of them is the very last look, which always stands alone.
+    newest: the first of them is the very last evaluation, which always stands alone.
     """
-    found: list[Look | list[Look]] = []
-    for at, look in enumerate(looks):
-        if not look.quiet or (newest and at == 0):
-            found.append(look)
-        elif found and isinstance(found[-1], list):
-            found[-1].append(look)
+    found: list[list[EvaluationLine]] = []
+    for at, line in enumerate(lines):
+        alone = not line.quiet or (newest and at == 0)
+        if not alone and at > int(newest) and found[-1][-1].quiet:
+            found[-1].append(line)
         else:
-            found.append([look])
-    return [one[0] if isinstance(one, list) and len(one) == 1 else one for one in found]
+            found.append([line])
+    return found
 
 
-# ---------------------------------------------------------------- the chart
+def chart_of(kept: Sequence[Entry], today: date) -> EvidenceChart | None:
+    """The evidence of these entries, oldest first; those without any are left out."""
+    points = []
+    for entry in kept:
+        mark = _mark(entry)
+        if entry.evidence or mark:
+            when = stamp(entry.at, today).rpartition(" ")[0].rpartition(" ")[0]  # its day alone
+            since, alone = _values(entry, alone=False), _values(entry, alone=True)
+            points.append(EvidencePoint(when, since, alone, mark))
+    return evidence_chart(points)
 
 
-def charted(kept: Sequence[Entry], today: date) -> EvidenceChart | None:
-    """The evidence of these looks, oldest first; looks without any are left out."""
-    return evidence_chart(
-        [
-            EvidencePoint(
-                stamp(entry.at, today).rpartition(" ")[0].rpartition(" ")[0],
-                _points(entry, alone=False),
-                _points(entry, alone=True),
-                _mark(entry),
-            )
-            for entry in kept
-            if entry.evidence or _mark(entry)
-        ]
-    )
-
-
-def _points(entry: Entry, *, alone: bool) -> dict[str, tuple[float, float]]:
+def _values(entry: Entry, *, alone: bool) -> dict[str, tuple[float, float]]:
     """Name -> (e-value, threshold), of all rows since the last deployment or of these alone."""
     return {
         printable(one.name): (one.e_value, one.threshold)
@@ -384,59 +395,43 @@ def _chart_words(kept: Sequence[Entry]) -> str:
     judged = [entry for entry in kept if entry.evidence]
     if not judged:
         return ""
-    lead = leading(judged[-1].evidence)
-    assert lead
+    leader = leading(judged[-1].evidence)
+    assert leader
     changes = sum(entry.before != entry.after for entry in judged)
     return (
-        f"Evidence on a log axis over {counted(len(judged), 'look')}, {changes} of which changed "
-        f"the model. The last one’s best stands at {evidence_number(lead.e_value)} of "
-        f"{evidence_number(lead.threshold)}"
+        f"Evidence on a log axis over {counted(len(judged), 'evaluation')}, {changes} of which "
+        f"changed the model. The last one’s best stands at {evidence_number(leader.e_value)} of "
+        f"{evidence_number(leader.threshold)}"
     )
 
 
-# ---------------------------------------------------------------- releases
-
-
-def _released(context: PageContext, kept: Sequence[Entry]) -> list[dict[str, str]]:
+def _release_lines(
+    context: PageContext, deployment: Deployment, kept: Sequence[Entry]
+) -> list[ReleaseLine]:
     """The kept releases, newest first."""
-    current, past = current_version(context.config), read_deployment(context.config).former
+    config = context.config
+    # They change when the deployment does.
+    every: list[Release] = context.made(
+        "releases", config.production_folder / "releases", lambda: kept_releases(config)
+    )
     why = {
         entry.after: entry.word
         for entry in kept
         if entry.after != entry.before and entry.action not in GONE_BACK
     }
-    undone = {e.before for e in kept if e.action in GONE_BACK}
-    lines = []
-    for release in reversed(_kept_releases(context)):
-        m, version = release.manifest, release.version
-        state = (
-            "served"
-            if version == current
-            else "former"
-            if version == past
-            else "taken back"
-            if version in undone
-            else "replaced"
+    states = {entry.before: "taken back" for entry in kept if entry.action in GONE_BACK}
+    states |= {deployment.former: "former", deployment.current: "deployed"}
+    return [
+        ReleaseLine(
+            version=release.version,
+            at=stamp(m["deployed_at"]),
+            why=why.get(release.version) or action_word(m.get("action") or "") or "–",
+            rows=f"{m['rows']:,}",
+            f1=f"{m['f1']:.3f}",
+            state=states.get(release.version, "replaced"),
+            model_digest=m["files"]["model.json"][:8],
+            data_digest=m["files"]["finaldata.csv"][:8],
         )
-        lines.append(
-            {
-                "version": str(version),
-                "at": stamp(m["deployed_at"]),
-                "state": state,
-                "why": why.get(version) or action_word(m.get("action") or "") or "–",
-                "rows": f"{m['rows']:,}",
-                "f1": f"{m['f1']:.3f}",
-                "digest": m["files"]["model.json"][:8],
-                "data": m["files"]["finaldata.csv"][:8],
-            }
-        )
-    return lines
-
-
-def _kept_releases(context: PageContext) -> list[Release]:
-    """The kept releases, oldest first; they change when the deployment does."""
-    return context.made(
-        "releases",
-        context.config.production_folder / "releases",
-        lambda: kept_releases(context.config),
-    )
+        for release in reversed(every)
+        for m in [release.manifest]
+    ]

@@ -25,7 +25,7 @@ from risk.run.packages import Packages, last_packages
 from risk.script import StageTime, stage_times
 from risk.web import notices
 from risk.web.context import PageContext, data_date
-from risk.web.decisions import held
+from risk.web.decisions import pause_notices
 from risk.web.notices import Notice
 from risk.web.svg import FAILED, IDLE, MISSING, OK, HourMarks, hour_marks, seconds_curve
 from risk.words import MONTHS, age, counted, day, enumerated, stamp
@@ -138,7 +138,7 @@ def _banners(context: PageContext, beat: datetime | None) -> list[Notice]:
         found.append(notices.late(context.age_of(beat)))
     deployed_once = (context.config.production_folder / "current").is_symlink()
     broken = context.broken() if deployed_once else None
-    return [*found, *([broken] if broken else []), *held(context)]
+    return [*found, *([broken] if broken else []), *pause_notices(context)]
 
 
 def _run_log(config: Config) -> bytes:

@@ -1,4 +1,4 @@
-"""The page Decisions: every look with what was behind it, the evidence as a chart, releases."""
+"""The page Decisions: every evaluation, what was behind it, the evidence as a chart, releases."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_heading_says_whether_the_model_is_about_to_change(told: Any) -> Non
         (PAST[0], "Model 1 is the first"),
     ],
 )
-def test_the_heading_follows_the_last_look(own: Project, last: Any, said: str) -> None:
+def test_the_heading_follows_the_last_evaluation(own: Project, last: Any, said: str) -> None:
     write_past(own, last)
     assert said in text_of(getter(own)("/decisions"))
 
@@ -88,7 +88,7 @@ def test_the_heading_follows_the_last_look(own: Project, last: Any, said: str) -
     ],
 )
 def test_what_is_still_needed_is_said_no_finer_than_it_is_known(one: Any, said: str) -> None:
-    assert said in decisions.needed(one)
+    assert said in decisions.still_needed(one)
 
 
 # ---------------------------------------------------------------- the log
@@ -109,7 +109,7 @@ def test_a_line_has_time_verdict_reason_evidence_rows_versions_and_digests(told:
         assert part in promoted, part
 
 
-def test_what_was_behind_a_look_is_there_without_javascript(told: Any) -> None:
+def test_what_was_behind_an_evaluation_is_there_without_javascript(told: Any) -> None:
     text = text_of(told)
     assert (
         "challenger : e-value 3.1 of 10, Brier 0.1710 where the deployed model had 0.1843." in text
@@ -118,7 +118,7 @@ def test_what_was_behind_a_look_is_there_without_javascript(told: Any) -> None:
     assert "250 new labelled rows (50 needed)" in text
 
 
-def test_quiet_looks_in_a_row_are_folded(told: Any) -> None:
+def test_quiet_evaluations_in_a_row_are_folded(told: Any) -> None:
     text = text_of(told)
     assert (
         "3 evaluations that changed nothing, 2 Jan 2026 07:00 UTC to 4 Jan 2026 07:00 UTC" in text
@@ -126,11 +126,11 @@ def test_quiet_looks_in_a_row_are_folded(told: Any) -> None:
     assert told.get_data(as_text=True).count('<tr class="quiet">') == 1
 
 
-def test_the_newest_look_is_never_folded() -> None:
-    looks = decisions.looks_of([entry(1), entry(2), entry(3)], {}, NOW)
-    found = decisions.grouped(looks, True)
-    assert [len(one) if isinstance(one, list) else 1 for one in found] == [1, 2]
-    assert len(decisions.grouped(looks, False)) == 1
+def test_the_newest_evaluation_is_never_folded() -> None:
+    log = decisions.log_lines([entry(1), entry(2), entry(3)], {}, NOW)
+    found = decisions.groups_of(log, True)
+    assert [len(one) for one in found] == [1, 2]
+    assert len(decisions.groups_of(log, False)) == 1
 
 
 def test_names_from_data_are_text(told: Any) -> None:
@@ -159,7 +159,7 @@ def test_a_verdict_is_a_word_and_a_shape(one: Any, word: str, shape: str, change
     assert (one.word, decisions.shape_of(one), decisions.change_of(one)) == (word, shape, change)
 
 
-def test_the_files_since_the_look_before_stand_with_their_digests(own: Project) -> None:
+def test_the_files_since_the_evaluation_before_stand_with_their_digests(own: Project) -> None:
     state = json.loads(own.config.store_state.read_text())
     data_version = state["data_version"]
     write_past(own, entry(0, data_version=0), entry(1, data_version=data_version))
@@ -168,7 +168,7 @@ def test_the_files_since_the_look_before_stand_with_their_digests(own: Project) 
         assert f"{name} {file['sha256'][:8]}" in text
 
 
-def test_fifty_looks_a_page_and_the_way_to_the_others(own: Project) -> None:
+def test_fifty_evaluations_a_page_and_the_way_to_the_others(own: Project) -> None:
     write_past(own, *(entry(at, before=at, after=at + 1, action="promote") for at in range(60)))
     get = getter(own)
     first, second = get("/decisions"), get("/decisions?page=2")
@@ -178,7 +178,7 @@ def test_fifty_looks_a_page_and_the_way_to_the_others(own: Project) -> None:
     assert 'href="/decisions?page=2" rel="next"' in first.get_data(as_text=True)
     assert 'href="/decisions?page=1" rel="prev"' in second.get_data(as_text=True)
     assert "59 → 60" in text_of(first) and "59 → 60" not in text_of(second)
-    assert "Looks 51 to 60" in text_of(get("/decisions?page=99"))
+    assert "Evaluations 51 to 60" in text_of(get("/decisions?page=99"))
 
 
 @pytest.mark.parametrize("query", ["page=0", "page=x", "page=-1", "sort=at"])
@@ -218,14 +218,14 @@ def test_the_evidence_starts_at_one_after_a_mark() -> None:
 
 def test_a_recalibration_is_no_mark_and_a_released_hold_is_one() -> None:
     recalibrated = entry(2, action="recalibrate", after=2)
-    found = decisions.charted([entry(1), recalibrated, entry(3)], NOW.date())
+    found = decisions.chart_of([entry(1), recalibrated, entry(3)], NOW.date())
     assert found and found.marks == []
-    released = decisions.charted([entry(1), PAST[6]], NOW.date())
+    released = decisions.chart_of([entry(1), PAST[6]], NOW.date())
     assert released and [words for _, words in released.marks] == ["hold released"]
 
 
-def test_evidence_of_one_look_alone_is_no_line() -> None:
-    found = decisions.charted([entry(1), entry(2)], NOW.date())
+def test_evidence_of_one_evaluation_alone_is_no_line() -> None:
+    found = decisions.chart_of([entry(1), entry(2)], NOW.date())
     assert found
     assert [line.name for line in found.lines] == ["challenger"]
     assert [words for *_, words in found.alone] == ["newest rows 0.30 of 20"] * 2
@@ -261,7 +261,7 @@ def test_no_evidence_no_chart() -> None:
     assert evidence_chart([EvidencePoint("1 Jan", {}, {}, "model 1")]) is None
 
 
-# ---------------------------------------------------------------- releases and states
+# ---------------------------------------------------------------- releases and notices
 
 
 def test_releases_stand_with_their_digests_and_the_command(own: Project) -> None:
@@ -289,7 +289,7 @@ def test_a_data_fault_is_told_with_its_sentence_and_both_ways_on(own: Project) -
     assert "python deployment.py --release-hold" in text
 
 
-def test_without_a_decision_there_is_a_state_and_still_the_release(own: Project) -> None:
+def test_without_a_decision_there_is_a_notice_and_still_the_release(own: Project) -> None:
     own.config.history.unlink(missing_ok=True)
     text = text_of(getter(own)("/decisions"))
     assert "No decision yet." in text and "Model 1 was deployed by hand" in text
