@@ -1,10 +1,10 @@
-"""Every look that had something to decide, with all that was behind it: SQLite in the state folder.
+"""Every evaluation that had something to decide, with all that was behind it: history.sqlite.
 
-For people: `table` for many entries, `explained` for one.
+For people: `history_table` for many entries, `explain_entry` for one.
 
 An entry with four challengers and the usual details weighs 2.1 kB (measured): ten years of daily
-looks 8 MB, of hourly ones 180 MB. Nothing is ever deleted. Recording takes 4 ms, reading 0.15 ms
-an entry.
+evaluations 8 MB, of hourly ones 180 MB. Nothing is ever deleted. Recording takes 4 ms, reading
+0.15 ms an entry.
 """
 
 from __future__ import annotations
@@ -24,51 +24,37 @@ from risk.decide.decision import (
     sentence,
     word,
 )
-from risk.files import checksum_holds, make_folder, sync_folder, with_checksum, write_json
+from risk.files import checksum_holds, with_checksum, write_json
 from risk.record.sqlite import Database
-from risk.words import aligned
+from risk.words import aligned, evidence_number
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
     from risk.drift.state import DriftEvaluation
 
 FORMAT = 1
 WIDTH = 120
-SCHEMA = """
+TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS entries (
-    number INTEGER PRIMARY KEY,
-    key TEXT NOT NULL UNIQUE,
-    at TEXT NOT NULL,
-    data_version INTEGER NOT NULL,
-    policy TEXT NOT NULL,
-    verdict TEXT NOT NULL,
-    action TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    rows INTEGER NOT NULL,
-    exits INTEGER NOT NULL,
-    before INTEGER,
-    after INTEGER,
-    evidence TEXT NOT NULL,
-    details TEXT NOT NULL,
+    number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, at TEXT NOT NULL,
+    data_version INTEGER NOT NULL, policy TEXT NOT NULL, verdict TEXT NOT NULL,
+    action TEXT NOT NULL, reason TEXT NOT NULL, rows INTEGER NOT NULL, exits INTEGER NOT NULL,
+    before INTEGER, after INTEGER, evidence TEXT NOT NULL, details TEXT NOT NULL,
     checksum TEXT NOT NULL
 )
-"""
-DRIFT_SCHEMA = """
+""",
+    """
 CREATE TABLE IF NOT EXISTS drift (
-    data_version INTEGER NOT NULL,
-    version INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    name TEXT NOT NULL,
-    at TEXT NOT NULL,
-    state TEXT NOT NULL,
-    effect REAL NOT NULL,
-    effect_name TEXT NOT NULL,
-    p REAL NOT NULL,
-    n INTEGER NOT NULL,
-    since TEXT,
-    sentence TEXT NOT NULL,
+    data_version INTEGER NOT NULL, version INTEGER NOT NULL, at TEXT NOT NULL, name TEXT NOT NULL,
+    kind TEXT NOT NULL, state TEXT NOT NULL, effect REAL NOT NULL, effect_name TEXT NOT NULL,
+    p REAL NOT NULL, n INTEGER NOT NULL, since TEXT, sentence TEXT NOT NULL,
     PRIMARY KEY (data_version, version, kind, name)
 )
-"""
+""",
+)
 
 
 @dataclass(frozen=True)
@@ -101,26 +87,10 @@ class Entry(DecisionRecord):
         return self.reason
 
 
-NAMES = tuple(field.name for field in fields(Entry))
-COLUMNS = (*NAMES, "checksum")
-DRIFT_COLUMNS = (
-    "data_version",
-    "version",
-    "kind",
-    "name",
-    "at",
-    "state",
-    "effect",
-    "effect_name",
-    "p",
-    "n",
-    "since",
-    "sentence",
-)
+COLUMNS = (*(field.name for field in fields(Entry)), "checksum")
+DRIFT_COLUMNS = "name, kind, state, effect, effect_name, p, n, since, sentence".split(", ")
 AS_JSON = ("evidence", "details")
 SELECTED = ", ".join(COLUMNS)  # not in quotes: SQLite takes an unknown name in quotes for a text
-
-# ---------------------------------------------------------------- written
 
 
 def record(config: Config, entry: Entry) -> None:
@@ -129,15 +99,12 @@ def record(config: Config, entry: Entry) -> None:
     A damaged history is moved aside as it is, and a new one begun. ValueError or TypeError, with
     nothing written, if a number in the entry is not Python's own or not finite.
     """
-    decision = _sealed(entry)
-    values = {**decision, **{name: json.dumps(decision[name]) for name in AS_JSON}}
-    marks = ", ".join(f":{name}" for name in COLUMNS)
-    statement = f"INSERT OR REPLACE INTO entries ({SELECTED}) VALUES ({marks})"
-    make_folder(config.state_folder)
+    body = {"format": FORMAT, **_printable(entry.to_json())}
+    # By way of JSON, so that the checksum is of the values as they are read.
+    decision = with_checksum(json.loads(json.dumps(body, allow_nan=False)))
+    values = [json.dumps(decision[n]) if n in AS_JSON else decision[n] for n in COLUMNS]
     # The entry comes last, and an earlier one of its key goes.
-    _history(config).write(lambda database: database.execute(statement, values))
-    # This also syncs the folder: SQLite does not after unlinking the journal, and a power cut that
-    # brings the journal back undoes the commit.
+    _history(config).write(lambda database: _insert(database, "entries", COLUMNS, [values]))
     write_json(config.decision, decision)
 
 
@@ -146,27 +113,22 @@ def record_drift(config: Config, evaluation: DriftEvaluation) -> None:
 
     30 columns weigh 13 kB an evaluation (measured): ten years of daily ones 48 MB.
     """
-    about = {
-        "data_version": evaluation.data_version,
-        "version": evaluation.model_version,
-        "at": evaluation.measured_at,
-    }
-    values = [_printable(vars(row)) | about for row in evaluation.rows]
-    marks = ", ".join(f":{name}" for name in DRIFT_COLUMNS)
-    names = ", ".join(DRIFT_COLUMNS)
-    statement = f"INSERT OR REPLACE INTO drift ({names}) VALUES ({marks})"
-    make_folder(config.state_folder)
-    _history(config).write(lambda database: database.executemany(statement, values))
-    sync_folder(config.state_folder)
+    about = (evaluation.data_version, evaluation.model_version, evaluation.measured_at)
+    rows = map(_printable, map(vars, evaluation.rows))
+    values = [[*about, *(row[name] for name in DRIFT_COLUMNS)] for row in rows]
+    columns = ("data_version", "version", "at", *DRIFT_COLUMNS)
+    _history(config).write(lambda database: _insert(database, "drift", columns, values))
 
 
-def _sealed(entry: Entry) -> dict[str, Any]:
-    """The entry as decision.json holds it; no text of its own can steer a terminal."""
-    body = {"format": FORMAT, **_printable(entry.to_json())}
-    return with_checksum(json.loads(json.dumps(body, allow_nan=False)))
+def _insert(
+    database: sqlite3.Connection, table: str, columns: Sequence[str], rows: list[list[Any]]
+) -> None:
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    database.executemany(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", rows)
 
 
 def _printable(body: dict[str, Any]) -> dict[str, Any]:
+    """The record, none of whose own texts can steer a terminal."""
     return {n: printable(v) if isinstance(v, str) else v for n, v in body.items()}
 
 
@@ -174,14 +136,11 @@ def _history(config: Config) -> Database:
     return Database(
         path=config.history,
         format=FORMAT,
-        tables=(SCHEMA, DRIFT_SCHEMA),
+        tables=TABLES,
         shown=config.shown(config.history),
         cure="rename it, and the next decision begins a new one (the last decision is in "
         f"{config.shown(config.decision)})",
     )
-
-
-# ---------------------------------------------------------------- read
 
 
 def entries(config: Config, last: int | None = None, skip: int = 0) -> list[Entry]:
@@ -201,7 +160,7 @@ def count_entries(config: Config) -> int:
 
 
 def last_decision(config: Config) -> Entry | None:
-    """The last look; None where all was done by hand, or nothing yet."""
+    """The last evaluation; None where all was done by hand, or nothing yet."""
     by_hand = f"verdict = '{BY_HAND}' OR action = 'release hold'"
     found = _selected(config, f"WHERE NOT ({by_hand})", 1)
     return found[0] if found else None
@@ -217,16 +176,12 @@ def _entry(config: Config, row: tuple[Any, ...]) -> Entry:
     kept = {"format": FORMAT, **dict(zip(COLUMNS, row, strict=True))}
     try:
         kept |= {name: json.loads(kept[name]) for name in AS_JSON}
-        whole = checksum_holds(kept)
+        intact = checksum_holds(kept)
     except (ValueError, TypeError, RecursionError):
-        whole = False
-    if not whole:
+        intact = False
+    if not intact:
         raise _history(config).damaged(f"the entry of {printable(str(kept['at']))}")
-    values = {name: kept[name] for name in NAMES}
-    return Entry.from_json(values)
-
-
-# ---------------------------------------------------------------- shown
+    return Entry.from_json(kept)
 
 
 def history_table(entries: list[Entry]) -> str:
@@ -235,7 +190,10 @@ def history_table(entries: list[Entry]) -> str:
         return "nothing was decided yet"
     head = ("when", "what", "version", "rows", "evidence", "why")
     lines = [(e.at, e.word, _change(e), f"{e.rows:,}", _leading(e), e.why) for e in entries]
-    return "\n".join(map(_cut, aligned([head, *lines], right={3})))
+    rows = aligned([head, *lines], right={3})
+    return "\n".join(
+        row if len(row) <= WIDTH else f"{row[: WIDTH - 3].rstrip()}..." for row in rows
+    )
 
 
 def _change(entry: Entry) -> str:
@@ -245,29 +203,21 @@ def _change(entry: Entry) -> str:
 
 
 def _leading(entry: Entry) -> str:
-    """The challenger that is nearest to its threshold."""
     lead = leading(entry.evidence)
     if lead is None:
         return ""
-    return f"{printable(lead.name)} {_number(lead.e_value)} of {_number(lead.threshold)}"
-
-
-def _number(value: float) -> str:
-    """Two decimals; 3e+12 where they say nothing any more."""
-    return f"{value:,.2f}" if abs(value) < 1e6 else f"{value:.0e}"
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3].rstrip()}..."
+    value, threshold = evidence_number(lead.e_value), evidence_number(lead.threshold)
+    return f"{printable(lead.name)} {value} of {threshold}"
 
 
 def explain_entry(entry: Entry) -> str:
-    """Why this look did what it did: the reason, each challenger's evidence, guards, versions."""
+    """Why it did what it did: the reason, each challenger's evidence, guards, versions."""
     judged = f"{entry.rows:,} labelled rows, {entry.exits:,} exits"
+    guards = entry.details.get("guards") or ()
     parts = [
         f"{entry.at}: {entry.word} (policy {entry.policy}, {judged})\n{entry.reason}",
         "\n".join(_challengers(entry.evidence)),
-        "\n".join(f"guard: {text}" for text in _guards(entry.details.get("guards"))),
+        "\n".join(f"guard: {printable(text)}" for text in guards),
         f"{entry.sentence}.",
     ]
     return "\n\n".join(filter(None, parts))
@@ -280,19 +230,14 @@ def _challengers(evidence: tuple[ChallengerEvidence, ...]) -> list[str]:
     lines = [
         (
             printable(one.name),
-            _number(one.e_value),
-            _number(one.threshold),
-            _brier(one.brier),
-            _brier(one.brier_deployed),
+            evidence_number(one.e_value),
+            evidence_number(one.threshold),
+            *("-" if x is None else f"{x:.4f}" for x in (one.brier, one.brier_deployed)),
             _needed(one),
         )
         for one in evidence
     ]
     return aligned([head, *lines], right={1, 2, 3, 4})
-
-
-def _brier(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _needed(one: ChallengerEvidence) -> str:
@@ -305,9 +250,3 @@ def _needed(one: ChallengerEvidence) -> str:
     if rows is None:
         return "no evidence for it so far"
     return f"about {rows:,.0f} ({rows / 2.5:,.0f} to {2.5 * rows:,.0f})"
-
-
-def _guards(guards: Any) -> list[str]:
-    if isinstance(guards, dict):
-        guards = [f"{name}: {text}" for name, text in guards.items()]
-    return [printable(str(text)) for text in guards or ()]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from risk.config import Config
-from risk.files import make_folder, sha256, sync_folder
+from risk.files import sha256, sync_folder
 from risk.record.sqlite import Database
 
 if TYPE_CHECKING:
@@ -231,16 +231,13 @@ def score_history(config: Config) -> Database:
 
 def write_score_history(config: Config, made: Callable[[sqlite3.Connection], Any]) -> Any:
     """What the change returns, made in one transaction and on disk."""
-    make_folder(config.state_folder)
 
     def probed(database: sqlite3.Connection) -> Any:
         for probe in PROBES:  # tables of other columns are damage too, whatever the change touches
             database.execute(probe)
         return made(database)
 
-    result = score_history(config).write(probed)
-    sync_folder(config.state_folder)  # a power cut may not bring the journal back
-    return result
+    return score_history(config).write(probed)
 
 
 def recover_score_history(config: Config) -> None:

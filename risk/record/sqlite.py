@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from risk.config import PipelineError
+from risk.files import make_folder, sync_folder
 
 if TYPE_CHECKING:
     import sqlite3
@@ -51,21 +52,21 @@ class Database:
     cure: str
     checked: bool = True
 
-    # ------------------------------------------------------------ written
-
     def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """What the change returns, made in one transaction; a damaged file is moved aside.
-
-        The folder is not synced after it, and SQLite does not after unlinking the journal: do so,
-        since a power cut that brings the journal back undoes the commit.
-        """
+        """What the change returns, made in one transaction and on disk; a damaged file is moved
+        aside."""
         import sqlite3
 
+        make_folder(self.path.parent)
         try:
             with _ONE_AT_A_TIME:
-                return self._write_or_begin_anew(change)
+                result = self._write_or_begin_anew(change)
         except sqlite3.DatabaseError as error:
-            raise self._explained(error) from None
+            raise self._explain(error) from None
+        # SQLite does not after unlinking the journal; a power cut that brings the journal back
+        # would undo the commit.
+        sync_folder(self.path.parent)
+        return result
 
     def _write_or_begin_anew(self, change: Callable[[sqlite3.Connection], T]) -> T:
         import sqlite3
@@ -86,7 +87,7 @@ class Database:
             return self._write(change)
 
     def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        with contextlib.closing(_opened(self.path, "rwc")) as database:
+        with contextlib.closing(_connect(self.path, "rwc")) as database:
             database.execute("PRAGMA journal_mode = DELETE")
             database.execute("PRAGMA synchronous = FULL")
             database.execute("BEGIN IMMEDIATE")
@@ -103,11 +104,11 @@ class Database:
         import sqlite3
 
         try:
-            with _ONE_AT_A_TIME, contextlib.closing(_opened(self.path, "rw")) as database:
+            with _ONE_AT_A_TIME, contextlib.closing(_connect(self.path, "rw")) as database:
                 database.execute("PRAGMA synchronous = FULL")
                 database.execute("VACUUM")
         except sqlite3.DatabaseError as error:
-            raise self._explained(error) from None
+            raise self._explain(error) from None
 
     def _check(self, database: sqlite3.Connection, *, whole: bool) -> None:
         """Refuse a newer format, and pages that contradict one another: they hide rows, and
@@ -125,8 +126,6 @@ class Database:
             damage.sqlite_errorname = "SQLITE_CORRUPT"
             raise damage
 
-    # ------------------------------------------------------------ read
-
     def read(self, query: str, values: tuple[Any, ...] = ()) -> list[Row]:
         """What the query finds; [] where there is no file. Nothing in the folder is changed.
 
@@ -141,7 +140,7 @@ class Database:
             with _ONE_AT_A_TIME:
                 return self._rows(self.path.resolve(), query, values)  # a link's journal: at target
         except sqlite3.DatabaseError as error:
-            raise self._explained(error) from None
+            raise self._explain(error) from None
 
     def _rows(self, path: Path, query: str, values: tuple[Any, ...]) -> list[Row]:
         """What the query finds, also where a killed writer has left a journal.
@@ -154,27 +153,25 @@ class Database:
 
         for _ in range(ATTEMPTS):
             try:
-                return self._rows_now(path, "ro", query, values)
+                return self._select(path, "ro", query, values)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
                     raise
             with tempfile.TemporaryDirectory() as folder:
                 copy = Path(folder, path.name)
-                if _copied(path, copy):
-                    return self._rows_now(copy, "rw", query, values)
+                if _copy(path, copy):
+                    return self._select(copy, "rw", query, values)
         raise PipelineError(f"{path.name} changes all the time; try again")
 
-    def _rows_now(self, path: Path, mode: str, query: str, values: tuple[Any, ...]) -> list[Row]:
-        with contextlib.closing(_opened(path, mode)) as database:
+    def _select(self, path: Path, mode: str, query: str, values: tuple[Any, ...]) -> list[Row]:
+        with contextlib.closing(_connect(path, mode)) as database:
             database.execute("BEGIN")  # what is checked is what is read
             if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
                 return []  # the first writer was killed before its commit
             self._check(database, whole=self.checked)
             return database.execute(query, values).fetchall()
 
-    # ------------------------------------------------------------ errors
-
-    def _explained(self, error: sqlite3.Error) -> PipelineError:
+    def _explain(self, error: sqlite3.Error) -> PipelineError:
         if _is_damage(error):
             return self.damaged(str(error))
         if error.sqlite_errorname.startswith("SQLITE_BUSY"):
@@ -195,7 +192,7 @@ def _is_damage(error: sqlite3.Error) -> bool:
     return name == "SQLITE_ERROR" or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
 
 
-def _opened(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
     """A connection that begins no transaction by itself; closing it undoes an open one."""
     import sqlite3
 
@@ -225,7 +222,7 @@ def _move_aside(path: Path) -> Path:
     return aside
 
 
-def _copied(path: Path, copy: Path) -> bool:
+def _copy(path: Path, copy: Path) -> bool:
     """Whether the copy, with its journal, leads back to the last commit.
 
     It does if the journal is the same before and after: all pages that were written meanwhile, by
