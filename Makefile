@@ -6,7 +6,7 @@ VENV = .venv/bin/python
 SHELL = /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve cron demo example screenshots test torture lint types bench bench-decisions bench-policies release-notes clean runtime development
+.PHONY: help run serve cron demo example screenshots test torture lint types bench bench-decisions bench-policies tables release-notes clean runtime development
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ bench-decisions: runtime ## the decision's benchmark in full (an hour); REAL=fol
 
 bench-policies: runtime ## the same beside the policies that everybody knows, in full (20 minutes)
 	@$(VENV) benchmarks/policies.py --full
+
+tables: runtime ## docs/configuration.md's tables anew, from the declarations in risk/config.py
+	@$(VENV) docs/tables.py
 
 release-notes: ## what CHANGELOG.md says of the newest version
 	@awk '/^## / { if (seen++) exit } seen' CHANGELOG.md

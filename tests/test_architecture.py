@@ -19,7 +19,10 @@ from packaging.utils import canonicalize_name
 
 from tests.checkout import ROOT, kept_files
 
-GROUND = {"risk", *(f"risk.{name}" for name in "config files releases script words".split())}
+GROUND = {
+    "risk",
+    *(f"risk.{name}" for name in "config files releases script settings words".split()),
+}
 STAGES = {"ingestion", "training", "scoring", "deployment", "diagnostics", "reporting", "apicalls"}
 # From the ground up: a room imports from those before it, and from itself.
 ROOMS = ["data", "model", "drift", "decide", "record", "calllist", "run", "alerts", "web", "report"]
@@ -392,8 +395,8 @@ def test_the_docs_tell_every_option_of(script):
         timeout=60,
     ).stdout
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", shown)) - {"--help"}
-    common = {"--config", "--json", "--verbose"}
+    common = {"--config", "--json", "--verbose", "--version"}
     assert options >= common
     lines = [line for line in docs().splitlines() if f"{script}.py" in line]
     missing = {option for option in options - common if not any(option in ln for ln in lines)}
-    assert missing | {option for option in ("--config", "--json") if option not in docs()} == set()
+    assert missing | {option for option in ("--config", "--json", "--version") if option not in docs()} == set()

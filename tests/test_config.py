@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from conftest import FIVE, ROOT
 
-from risk.config import COLUMNS, CSV, FOLDERS, MAIL, RESERVED, SETTINGS, PipelineError, load
+from docs.tables import with_tables
+from risk.config import RESERVED, Columns, Config, Csv, Mail, PipelineError, load
+from risk.settings import NEEDED, keys_of
 
 DOC = (ROOT / "docs/configuration.md").read_text()
 
@@ -27,32 +29,16 @@ def written(folder: Path, **entries: Any) -> Path:
 # ------------------------------------------------------------ the document
 
 
-def documented(heading: str) -> dict[str, str]:
-    """key -> the cell behind it, of the first table under the heading."""
-    section = DOC.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    table = section[section.index("|---") :].split("\n\n")[0]
-    return dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table, re.M))
+def test_the_documents_tables_are_those_of_the_declarations() -> None:
+    assert with_tables(DOC) == DOC, "type: .venv/bin/python docs/tables.py"
 
 
-@pytest.mark.parametrize(
-    ("heading", "settings"),
-    [
-        ("Settings", SETTINGS),
-        ("Columns", COLUMNS),
-        ("Files", CSV),
-        ("Mail", MAIL),
-    ],
-    ids=["settings", "columns", "csv", "mail"],
-)
-def test_the_document_names_every_key_with_its_default_and_no_other(
-    heading: str, settings: dict
-) -> None:
-    told = {key: json.loads(cell.strip("`")) for key, cell in documented(heading).items()}
-    assert told == {key: setting.default for key, setting in settings.items()}
-
-
-def test_the_document_names_every_folder_and_no_other() -> None:
-    assert list(documented("Folders")) == list(FOLDERS)
+def test_every_key_with_a_default_takes_it(tmp_path: Path) -> None:
+    """No declaration contradicts itself: what stands for nothing written passes its own check."""
+    given = {key.name: key.default for key in keys_of(Config).values() if key.default is not NEEDED}
+    for section, keys in (("columns", Columns), ("csv", Csv), ("mail", Mail)):
+        given[section] = {key.name: key.default for key in keys_of(keys).values()}
+    assert load(written(tmp_path, **given)) == load(written(tmp_path))
 
 
 EXAMPLES = re.findall(r"```json\n(.*?)```", DOC, re.S)
@@ -195,8 +181,8 @@ WRONG = {
         "'day' is the date column",
     ),
     "no id": ({"columns": {"id": ""}}, "id and target must be named"),
-    "one column for two parts": ({"columns": {"date": "corporation"}}, "given two parts"),
-    "the value as the owner": ({"columns": {"value": "x", "owner": "x"}}, "given two parts"),
+    "one column for two parts": ({"columns": {"date": "corporation"}}, "given two roles"),
+    "the value as the owner": ({"columns": {"value": "x", "owner": "x"}}, "given two roles"),
     "a bound for no feature": (
         {"columns": {"non_negative": ["x"]}},
         "'x' is not a feature or the value",
@@ -212,7 +198,7 @@ WRONG = {
     "a name with a space": ({"columns": {"target": " exited"}}, "' exited' has a space at an end"),
     "a name of the store's": (
         {"columns": {"features": ["_data_version"]}},
-        "'_tick' is the store's own name",
+        "'_data_version' is the store's own name",
     ),
     "a target word for 2": (
         {"columns": {"target_values": {"Yes": 2, "No": 0}}},
@@ -291,7 +277,7 @@ def test_a_wrong_entry_stops_with_the_file_and_what_to_write(
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("key", FOLDERS)
+@pytest.mark.parametrize("key", FIVE)
 def test_a_missing_folder_is_named(tmp_path: Path, key: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({name: text for name, text in FIVE.items() if name != key}))

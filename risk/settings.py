@@ -1,0 +1,136 @@
+"""What a key of config.json is, and what its value may be; risk/config.py declares them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+NEEDED = object()  # the default of a key that has none
+
+
+class Place(NamedTuple):
+    """Where an entry stands, for an error, and the folder that relative paths start from."""
+
+    where: str
+    root: Path
+
+
+class Kind(NamedTuple):
+    """What an entry may be: in words, as a test, and how its value is read; limits: for people."""
+
+    wanted: str
+    fits: Callable[[Any], bool]
+    read: Callable[[Any, Place], Any] = lambda value, place: value
+    limits: str = ""
+
+
+class Key(NamedTuple):
+    """One entry. name: in config.json; meaning: for people, in Markdown."""
+
+    name: str
+    default: Any
+    kind: Kind
+    meaning: str
+
+
+def key(default: Any, kind: Kind, meaning: str, name: str = "") -> Any:
+    return field(metadata={"key": (name, default, kind, meaning)})
+
+
+def keys_of(declared: type) -> dict[str, Key]:
+    """Field -> its entry, of Config or one of its sections."""
+    found = {}
+    for one in fields(declared):
+        if "key" in one.metadata:
+            name, *rest = one.metadata["key"]
+            found[one.name] = Key(name or one.name, *rest)
+    return found
+
+
+def _names_path(value: Any) -> bool:
+    """A shell would expand ~, this software does not: a folder of that name is never meant."""
+    plain = isinstance(value, str) and bool(value.strip())
+    return plain and "\0" not in value and not value.startswith("~")
+
+
+def resolve(root: Path, text: str) -> Path:
+    """A path of config.json; a slash at both ends means relative to it, as at the starter's."""
+    relative = text.strip("/") if text.startswith("/") and text.endswith("/") else text
+    return Path(root, relative).resolve()
+
+
+def _is_web_address(text: Any) -> bool:
+    """Without user and password, which would be shown wherever the address is."""
+    if not isinstance(text, str):
+        return False
+    try:
+        parts = urlsplit(text)
+        plain = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+        usable = bool(plain) and text.isascii() and parts.port != 0 and not parts.fragment
+    except ValueError:
+        return False
+    return not text or (usable and text.isprintable() and " " not in text)
+
+
+def _names_features(value: Any) -> bool:
+    if isinstance(value, dict):
+        kinds_right = all(kind in ("number", "text") for kind in value.values())
+        return bool(value) and kinds_right and all(value)
+    return isinstance(value, list) and bool(value) and all(isinstance(n, str) and n for n in value)
+
+
+def choice(*names: str) -> Kind:
+    return Kind(" or ".join(map(repr, names)), lambda value: value in names)
+
+
+def number(low: float = 0, high: float = 1e9, *, whole: bool = False) -> Kind:
+    types = (int,) if whole else (int, float)  # true is neither
+    limits = f"{low:g} to {high:.0f}" if high < 1e9 else f"at least {low:g}" if low else ""
+    return Kind(
+        f"a {'whole ' if whole else ''}number from {low:g} to {high:.0f}",
+        lambda value: type(value) in types and low <= value <= high,
+        limits=limits,
+    )
+
+
+def section(made: Callable[[dict[str, Any], Place], Any]) -> Kind:
+    return Kind("an object {...}", lambda value: isinstance(value, dict), made)
+
+
+FOLDER = Kind(
+    "a folder's name (relative to this file, or absolute; without ~)",
+    _names_path,
+    lambda value, place: resolve(place.root, value),
+)
+FILE = Kind(
+    "a file's path",
+    lambda value: value == "" or _names_path(value),
+    lambda value, place: resolve(place.root, value) if value else None,
+)
+TEXT = Kind("a text", lambda value: isinstance(value, str))
+LIST = Kind(
+    "a list of texts",
+    lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+    lambda value, _: tuple(value),
+)
+FOLDERS = LIST._replace(read=lambda texts, place: tuple(resolve(place.root, t) for t in texts))
+FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+OBJECT = Kind("an object {...}", lambda value: isinstance(value, dict))
+FEATURES = Kind('a list of column names, or {"name": "number" or "text"}', _names_features)
+WEB_ADDRESS = Kind("an address as https://example.com/path, without a user in it", _is_web_address)
+
+
+def markdown_table(declared: type, *, needed: bool = False) -> str:
+    """The keys with their defaults and meanings as documentation shows them; needed: the others."""
+    keys = [k for k in keys_of(declared).values() if (k.default is NEEDED) == needed]
+    lines = ["| key | meaning |", "|---|---|"] if needed else []
+    lines = lines or ["| key | default | meaning |", "|---|---|---|"]
+    for one in keys:
+        limits = f" ({one.kind.limits})" if one.kind.limits else ""
+        default = "" if needed else f" `{json.dumps(one.default)}` |"
+        lines.append(f"| `{one.name}` |{default} {one.meaning}{limits} |")
+    return "\n".join(lines)
