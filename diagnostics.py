@@ -32,9 +32,9 @@ from risk.model.measures import THRESHOLD
 from risk.model.model import Model
 from risk.model.profile import Rows
 from risk.releases import OpenRelease
-from risk.run.journal import LATE_MINUTES, running, trouble
 from risk.run.measured import last_measured, statistics
 from risk.run.packages import packages_table, refresh_packages
+from risk.run.record import LATE_MINUTES, running, trouble
 from risk.script import run
 
 # ---------------------------------------------------------------- predictions

@@ -126,15 +126,15 @@ def contact(project: Path, at: str, rng: np.random.RandomState) -> None:
 
 def fill_week(project: Path) -> None:
     """Idle ticks of the last week, as cron would have left them."""
-    from risk.run import runlog
+    from risk.run import run_log
 
     path, now = project / "state" / "run_log", time.time()
     path.unlink(missing_ok=True)
-    runlog.begin(path)
-    for slot in range(runlog.SLOTS - 10):
-        then = now - runlog.SECONDS * (runlog.SLOTS - 11 - slot)
-        kind = runlog.WORKED if slot % runlog.A_DAY == 40 else runlog.IDLE
-        runlog.note(path, kind, then, then)
+    run_log.begin(path)
+    for slot in range(run_log.SLOTS - 10):
+        then = now - run_log.SECONDS * (run_log.SLOTS - 11 - slot)
+        kind = run_log.WORKED if slot % run_log.A_DAY == 40 else run_log.IDLE
+        run_log.note(path, kind, then, then)
 
 
 def run_then(at: str, config: str, arguments: list[str]) -> None:

@@ -17,6 +17,7 @@ import fullprocess
 from risk.config import Outcome
 from risk.files import project_lock, remove_temporary_files, utc_now
 from risk.releases import current_version
+from risk.run.idle import idle_line
 from risk.run.packages import packages_file
 
 SETTINGS: dict[str, Any] = {"port": 9}
@@ -35,7 +36,7 @@ def new_project(folder: Path, **settings: Any) -> Project:
 
 def look(project: Project) -> Outcome:
     """What a tick of cron does and says: all of it but the watchdog and the drawing."""
-    line = fullprocess.idle_line(["--config", str(project.folder / "config.json")])
+    line = idle_line(["--config", str(project.folder / "config.json")])
     if line is not None:
         return Outcome(line, {"outcome": "idle"}, worked=False)
     return full_look(project)
@@ -59,7 +60,7 @@ def full_look(project: Project) -> Outcome:
             undrawn(),
         ):
             remove_temporary_files(config)
-            return fullprocess.recorded(config, serve=False)
+            return fullprocess.run(config, serve=False)
     finally:
         log = logging.getLogger("risk")
         for handler in list(log.handlers):

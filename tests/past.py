@@ -12,7 +12,7 @@ from risk.files import StateFile
 from risk.model.measures import wilson
 from risk.record.history import Entry, record
 from risk.record.outcomes import CAVEAT
-from risk.run import runlog
+from risk.run import run_log
 
 NAMES = ("Corvane Logistics", "Tarnfield Foods", "Nobody & Sons", "<b>Bold</b> Hotels")
 
@@ -235,14 +235,14 @@ def write_past(project: Project, *entries: Entry) -> None:
 
 def write_run_log(project: Project, now: float, changed: dict[int, int] | None = None) -> None:
     """Nine days of idle ticks up to now; changed: so many slots ago -> what it came to instead."""
-    path, last = project.config.run_log, int(now // runlog.SECONDS)
+    path, last = project.config.run_log, int(now // run_log.SECONDS)
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
-    runlog.begin(path)
-    for ago in range(9 * runlog.A_DAY, -1, -1):
-        kind = (changed or {}).get(ago, runlog.IDLE)
-        if kind != runlog.NONE:
-            runlog.note(path, kind, (last - ago) * runlog.SECONDS, (last - ago) * runlog.SECONDS)
+    run_log.begin(path)
+    for ago in range(9 * run_log.A_DAY, -1, -1):
+        kind = (changed or {}).get(ago, run_log.IDLE)
+        if kind != run_log.NONE:
+            run_log.note(path, kind, (last - ago) * run_log.SECONDS, (last - ago) * run_log.SECONDS)
 
 
 def write_marker(project: Project, **changed: Any) -> None:
@@ -254,7 +254,7 @@ def write_marker(project: Project, **changed: Any) -> None:
         "stage": "apicalls",
         "outcome": "kept",
         "reason": "no news",
-        "held": False,
+        "paused": False,
         "failure": {
             "stage": "ingestion",
             "error": "sourcedata/x.csv: permission denied",
@@ -302,5 +302,5 @@ def write_all(project: Project, now: float) -> None:
     write_marker(project)
     write_past(project)
     write_drift(project)
-    write_run_log(project, now, {3: runlog.WORKED, 30: runlog.BROKEN, 200: runlog.NONE})
+    write_run_log(project, now, {3: run_log.WORKED, 30: run_log.BROKEN, 200: run_log.NONE})
     project.config.heartbeat.touch()

@@ -37,7 +37,7 @@ from risk.files import project_lock
 from risk.model.measures import f1
 from risk.model.model import Model
 from risk.releases import OpenRelease, make_current
-from risk.run.journal import one_line
+from risk.run.record import one_line
 
 GOOD = client_rows(60, seed=24)
 OTHER_WORLD = client_rows(60, seed=5, flip=True)

@@ -24,7 +24,7 @@ sys.path.insert(0, {root!r})
 import polars, pandas, sklearn.linear_model, sklearn.pipeline, seaborn, requests
 import matplotlib.figure, matplotlib.backends.backend_agg
 import apicalls, deployment, diagnostics, fullprocess, ingestion, reporting, scoring, training
-import risk.run.journal, risk.decide.evaluation, risk.run.watchdog, risk.run.summary
+import risk.run.record, risk.decide.evaluation, risk.run.watchdog, risk.run.summary
 apicalls.PAUSES = ()
 if not {draws}:
     reporting.picture = lambda *_: b"drawn"

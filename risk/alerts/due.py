@@ -42,7 +42,7 @@ from risk.config import Config, PipelineError
 from risk.data.schema import printable
 from risk.files import sha256
 from risk.record.scores import scorings
-from risk.run.journal import Journal
+from risk.run.record import RunRecord
 
 DAY = 86400.0
 MOST_ITEMS, LONGEST_TEXT = 30, 500
@@ -55,32 +55,32 @@ def is_wanted(config: Config) -> bool:
     return bool(config.mail.host or config.webhook_url)
 
 
-def tell(config: Config, journal: Journal, secrets: Secrets) -> float:
+def tell(config: Config, run: RunRecord, secrets: Secrets) -> float:
     """Send what is to be sent; when there is something to send again, seconds of the epoch."""
     now = time.time()
-    state = _planned(config, journal, read_state(config), now)
+    state = _planned(config, run, read_state(config), now)
     keep(config, state)
-    deliver(config, journal.log, state, lambda entry, by: dispatch(config, secrets, entry, by))
+    deliver(config, run.log, state, lambda entry, by: dispatch(config, secrets, entry, by))
     return _next_due(config, state, now)
 
 
-def _planned(config: Config, journal: Journal, state: State, now: float) -> State:
+def _planned(config: Config, run: RunRecord, state: State, now: float) -> State:
     """The state with everything that is to be sent now among what waits.
 
     Where what is on disk cannot be read, that the run failed is told all the same, and the rest
     when it can.
     """
     known, told = state.get("lasting", {}), state.get("told", [])
-    present, kinds = failure(journal), ["run_failed"]
+    present, kinds = failure(run), ["run_failed"]
     fresh: list[Event] = []
     try:
-        fresh, told = _happened(config, journal, state)
+        fresh, told = _happened(config, run, state)
         present, kinds = [*present, *lasting(config)], list(TITLES)
     except PipelineError as error:
-        journal.log.warning("not all could be told: %s", error)
+        run.log.warning("not all could be told: %s", error)
     messages, after = news(known, present, now, kinds)
     found = [_waiting_of(config, one, now) for one in (*messages, *_messages_of(fresh))]
-    digest, done = _due_digest(config, journal, state, now)
+    digest, done = _due_digest(config, run, state, now)
     return {
         "format": FORMAT,
         "lasting": after,
@@ -91,22 +91,22 @@ def _planned(config: Config, journal: Journal, state: State, now: float) -> Stat
     }
 
 
-def _happened(config: Config, journal: Journal, state: State) -> tuple[list[Event], list[str]]:
+def _happened(config: Config, run: RunRecord, state: State) -> tuple[list[Event], list[str]]:
     """What happened since the last run; nothing of before there was a state."""
     if not state:
-        return happened(config, keys_before(config, journal))
+        return happened(config, keys_before(config, run))
     events, told = happened(config, set(state["told"]))
-    return [*gaps(journal, knows="run_failed" in state["lasting"]), *events], told
+    return [*gaps(run, knows="run_failed" in state["lasting"]), *events], told
 
 
 def _due_digest(
-    config: Config, journal: Journal, state: State, now: float
+    config: Config, run: RunRecord, state: State, now: float
 ) -> tuple[list[Waiting], State]:
     """The digest, if one is due and the list's past can be read; else it stays due."""
     try:
         return due_digest(config, state, now)
     except PipelineError as error:
-        journal.log.warning("no digest could be made: %s", error)
+        run.log.warning("no digest could be made: %s", error)
         return [], state.get("digests", {"day": "", "scoring": None})
 
 

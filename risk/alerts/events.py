@@ -13,7 +13,7 @@ from risk.decide.decision import BY_HAND
 from risk.drift.state import last_evaluation
 from risk.record.history import Entry, entries
 from risk.releases import DATA_QUALITY, current_version, read_deployment
-from risk.run.journal import LATE_SECONDS, Journal
+from risk.run.record import LATE_SECONDS, RunRecord
 
 LOOKED_BACK = 20  # entries of the history; a tick makes two at most
 JUDGED = ("keep", "deploy")
@@ -58,9 +58,9 @@ def lasting(config: Config) -> list[Event]:
     return [*_faults(config), *_watch_alerts(config), *_base_rate(config)]
 
 
-def failure(journal: Journal) -> list[Event]:
+def failure(run: RunRecord) -> list[Event]:
     """How this run failed, [] if it did not."""
-    failed = journal.marker["failed"]
+    failed = run.marker["failed"]
     if not failed:
         return []
     return [Event("run_failed", failed["stage"], f"{failed['stage']}: {failed['error']}")]
@@ -120,14 +120,14 @@ def happened(config: Config, told: set[str]) -> tuple[list[Event], list[str]]:
     return events, [e.key for e in found if e.after is not None or e.verdict != "deploy"]
 
 
-def gaps(journal: Journal, *, knows: bool) -> list[Event]:
+def gaps(run: RunRecord, *, knows: bool) -> list[Event]:
     """What kept runs from ending well before this one; knows: that the last one failed is told."""
-    return [*_silence(journal), *_cut_off(journal, knows=knows)]
+    return [*_silence(run), *_cut_off(run, knows=knows)]
 
 
-def keys_before(config: Config, journal: Journal) -> set[str]:
+def keys_before(config: Config, run: RunRecord) -> set[str]:
     """What is not told where nobody was told before: the entries of before this run."""
-    started = journal.marker["started"]
+    started = run.marker["started"]
     return {entry.key for entry in entries(config, LOOKED_BACK) if entry.at < started}
 
 
@@ -139,20 +139,20 @@ def _entry_event(entry: Entry) -> list[Event]:
     return [Event("deployed", entry.key, f"{entry.sentence}; {entry.reason}")]
 
 
-def _cut_off(journal: Journal, *, knows: bool) -> list[Event]:
+def _cut_off(run: RunRecord, *, knows: bool) -> list[Event]:
     """A run that was killed could not tell it itself, one that failed could."""
-    before, failed = journal.before, journal.before.get("failed") or {}
-    if not journal.completes or (failed and knows):
+    before, failed = run.before, run.before.get("failed") or {}
+    if not run.completes or (failed and knows):
         return []
     why = failed.get("error") or "it was cut off"
     text = f"the run of {before.get('started')} stopped in {before.get('stage')}: {why}"
     return [Event("run_cut_off", str(before.get("started")), text)]
 
 
-def _silence(journal: Journal) -> list[Event]:
+def _silence(run: RunRecord) -> list[Event]:
     """That no run ended well for longer than it should; only the next run can see that."""
-    last, started = journal.last_good, _seconds(journal.marker["started"])
-    failing = bool(journal.before.get("failed"))
+    last, started = run.last_good, _seconds(run.marker["started"])
+    failing = bool(run.before.get("failed"))
     if last is None or failing or started - last <= LATE_SECONDS:
         return []
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(last))

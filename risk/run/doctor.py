@@ -37,7 +37,7 @@ from risk.releases import (
     refuse_broken_links,
     release_folders,
 )
-from risk.run.journal import running
+from risk.run.record import running
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NOT_YET = "not there yet"

@@ -18,7 +18,7 @@ from risk.data.snapshot import Snapshot, read_snapshot
 from risk.files import read_json, read_optional_json
 from risk.record.contacts import newest_contacts
 from risk.releases import current_version
-from risk.run.journal import LATE_MINUTES, trouble
+from risk.run.record import LATE_MINUTES, trouble
 from risk.web import notices
 from risk.web.deployed import DeployedModel, deployed_key, file_stamp, load_deployed
 from risk.web.notices import Notice, ShowInstead

@@ -19,9 +19,9 @@ from risk.data.quarantine import set_aside
 from risk.data.schema import printable
 from risk.drift.monitor import DriftRow
 from risk.drift.state import DriftEvaluation, last_evaluation
-from risk.run import runlog
-from risk.run.journal import last_failure, running
+from risk.run import run_log
 from risk.run.packages import Packages, last_packages
+from risk.run.record import last_failure, running
 from risk.script import StageTime, stage_times
 from risk.web import notices
 from risk.web.context import PageContext, data_date
@@ -173,25 +173,25 @@ class Week:
 
 # What became of ten minutes, the worst first; where no run is expected there is no word.
 WORDS = {
-    runlog.BROKEN: FAILED,
-    runlog.NONE: MISSING,
-    runlog.WORKED: OK,
-    runlog.IDLE: IDLE,
+    run_log.BROKEN: FAILED,
+    run_log.NONE: MISSING,
+    run_log.WORKED: OK,
+    run_log.IDLE: IDLE,
 }
 
 
 def week(raw: bytes, now: datetime) -> Week:
     """The strip of the last 7 days from the run log."""
     today = datetime(now.year, now.month, now.day, tzinfo=UTC)
-    first = int((today - timedelta(days=DAYS - 1)).timestamp()) // runlog.SECONDS
-    last = int(now.timestamp()) // runlog.SECONDS
+    first = int((today - timedelta(days=DAYS - 1)).timestamp()) // run_log.SECONDS
+    last = int(now.timestamp()) // run_log.SECONDS
     # The run of these ten minutes may be still to come.
-    found = runlog.kinds(raw, first, last)
-    found[-1:] = [] if found[-1] == runlog.NONE else found[-1:]
+    found = run_log.kinds(raw, first, last)
+    found[-1:] = [] if found[-1] == run_log.NONE else found[-1:]
     start = today.date() - timedelta(days=DAYS - 1)
     days = [
-        _day(start + timedelta(days=at // runlog.A_DAY), found[at : at + runlog.A_DAY])
-        for at in range(0, len(found), runlog.A_DAY)
+        _day(start + timedelta(days=at // run_log.A_DAY), found[at : at + run_log.A_DAY])
+        for at in range(0, len(found), run_log.A_DAY)
     ]
     count = _counts(found)
     parts = [

@@ -11,7 +11,6 @@ import pytest
 from conftest import ROOT, Project, age
 from driver import copy_of, first_deployed, listing, look, undrawn
 
-import fullprocess
 import reporting
 from ingestion import ingest
 from risk.config import PipelineError
@@ -28,6 +27,7 @@ from risk.record.contacts import (
     parse_moment,
     read_contacts,
 )
+from risk.run.idle import idle_line
 
 HEADER = "client,state,until,at"
 FILE = "crm/contacts.csv"
@@ -296,7 +296,7 @@ def test_a_tick_takes_a_new_file_in_and_the_next_is_idle(deployed: Project) -> N
     assert newest_contacts(deployed.config)["client1_1"].state == "contacted"
     assert look(deployed).data["outcome"] == "idle"
     os.unlink(deployed.folder / FILE)
-    assert fullprocess.idle_line(["--config", str(deployed.folder / "config.json")]) is None
+    assert idle_line(["--config", str(deployed.folder / "config.json")]) is None
 
 
 def test_the_list_shows_the_contact_and_neither_risk_nor_rank_changes(deployed: Project) -> None:

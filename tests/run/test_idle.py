@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -14,8 +15,8 @@ import pytest
 from conftest import ROOT, Project, age, client_rows
 from driver import copy_of, first_deployed, listing, look, marker, new_project, outcome
 
-import fullprocess
 from risk.files import project_lock
+from risk.run.idle import idle_line
 
 CAUSES: dict[str, Callable[[Project], object]] = {}
 
@@ -136,7 +137,7 @@ def a_label_that_has_matured(p: Project) -> None:
 
 @cause
 def a_hold_that_was_released(p: Project) -> None:
-    rewrite(p.folder / "state/run.json", held=True)
+    rewrite(p.folder / "state/run.json", paused=True)
 
 
 @cause
@@ -165,7 +166,7 @@ def test_idleness_is_ended_by_each_cause_and_returns_after_one_full_tick(
     CAUSES[name](idle)
     os.utime(idle.folder / "state/heartbeat", (1, 1))
 
-    assert fullprocess.idle_line(["--config", config_of(idle)]) is None
+    assert idle_line(["--config", config_of(idle)]) is None
     assert (idle.folder / "state/heartbeat").stat().st_mtime == 1
     outcome(idle)
     assert outcome(idle) == "idle"
@@ -214,7 +215,7 @@ def test_a_tick_stays_idle(idle: Project, change: Callable[[Project], object]) -
 def test_an_input_folder_that_is_gone_is_not_nothing_new(idle: Project) -> None:
     (idle.folder / "sourcedata").rename(idle.folder / "elsewhere")
 
-    assert fullprocess.idle_line(["--config", config_of(idle)]) is None
+    assert idle_line(["--config", config_of(idle)]) is None
 
 
 def test_an_empty_project_is_idle_after_its_first_tick(tmp_path: Path) -> None:
@@ -225,8 +226,8 @@ def test_an_empty_project_is_idle_after_its_first_tick(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["--now"], ["--serve"], ["-v"], ["--config"], ["x"]])
 def test_any_other_option_asks_for_a_full_look(idle: Project, arguments: list[str]) -> None:
-    assert fullprocess.idle_line([*arguments, f"--config={config_of(idle)}"]) is None
-    assert fullprocess.idle_line([f"--config={config_of(idle)}"]) is not None
+    assert idle_line([*arguments, f"--config={config_of(idle)}"]) is None
+    assert idle_line([f"--config={config_of(idle)}"]) is not None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "{}", "[" * 100_000, '{"state_path": 7}', "\xff"])
@@ -234,7 +235,7 @@ def test_a_config_that_cannot_be_used_is_left_to_the_full_look(tmp_path: Path, t
     path = tmp_path / "config.json"
     path.write_bytes(text.encode("latin-1"))
 
-    assert fullprocess.idle_line(["--config", str(path)]) is None
+    assert idle_line(["--config", str(path)]) is None
 
 
 def test_a_config_behind_a_link_means_the_folder_of_the_link(
@@ -249,10 +250,10 @@ def test_a_config_behind_a_link_means_the_folder_of_the_link(
 
 def test_a_tick_beside_a_run_is_not_idle_and_beside_an_idle_look_is(idle: Project) -> None:
     with project_lock(idle.config, "training.py", 0):
-        assert fullprocess.idle_line(["--config", config_of(idle)]) is None
+        assert idle_line(["--config", config_of(idle)]) is None
     with open(idle.folder / "state/lock", "rb") as lock:
-        fullprocess.fcntl.flock(lock, fullprocess.fcntl.LOCK_SH)
-        assert fullprocess.idle_line(["--config", config_of(idle)]) is not None
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        assert idle_line(["--config", config_of(idle)]) is not None
 
 
 def test_an_idle_tick_changes_no_file_but_the_signs_of_life(idle: Project) -> None:
@@ -273,6 +274,7 @@ def test_an_idle_tick_imports_os_sys_json_and_fcntl_alone(idle: Project) -> None
     script = str(ROOT / "fullprocess.py")
     program = (
         f"import sys; sys.argv = [{script!r}, '--config', {config_of(idle)!r}]\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
         f"exec(compile(open({script!r}).read(), {script!r}, 'exec'), "
         f"{{'__name__': '__main__', '__file__': {script!r}}})\n"
     )
@@ -285,7 +287,7 @@ def test_an_idle_tick_imports_os_sys_json_and_fcntl_alone(idle: Project) -> None
         assert line.startswith("idle: ")
         return set(modules.split())
 
-    assert loaded(program) - loaded(four) == set()
+    assert loaded(program) - loaded(four) == {"risk", "risk.run", "risk.run.idle"}
 
 
 def test_the_list_still_names_the_model_after_an_idle_tick(idle: Project) -> None:

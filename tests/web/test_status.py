@@ -16,14 +16,14 @@ from serving import deployed_copy
 from test_pages import getter, text_of
 
 from risk.releases import BY_HAND, read_deployment, write_deployment
-from risk.run import runlog
+from risk.run import run_log
 from risk.run.packages import Outdated, Packages
 from risk.script import record_time, stage_times
 from risk.web import status
 from risk.web.svg import hour_marks, seconds_curve
 
 NOW = datetime(2026, 11, 24, 10, 4, tzinfo=UTC)
-EVER = int(NOW.timestamp()) // runlog.SECONDS
+EVER = int(NOW.timestamp()) // run_log.SECONDS
 
 
 @pytest.fixture
@@ -124,14 +124,14 @@ def test_a_hold_is_told_here_too(own: Project) -> None:
 @pytest.fixture
 def raw(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """10:00 worked; Sunday from 04:10 to 06:30 nothing; Thursday 02:10 to 02:30 broken."""
-    at = {datetime(2026, 11, 24, 7, tzinfo=UTC): runlog.WORKED}
+    at = {datetime(2026, 11, 24, 7, tzinfo=UTC): run_log.WORKED}
     sunday, thursday = (
         datetime(2026, 11, 22, 4, 10, tzinfo=UTC),
         datetime(2026, 11, 19, 2, 10, tzinfo=UTC),
     )
-    at |= {sunday + timedelta(minutes=10 * n): runlog.NONE for n in range(15)}
-    at |= {thursday + timedelta(minutes=10 * n): runlog.BROKEN for n in range(3)}
-    changed = {EVER - int(when.timestamp()) // runlog.SECONDS: kind for when, kind in at.items()}
+    at |= {sunday + timedelta(minutes=10 * n): run_log.NONE for n in range(15)}
+    at |= {thursday + timedelta(minutes=10 * n): run_log.BROKEN for n in range(3)}
+    changed = {EVER - int(when.timestamp()) // run_log.SECONDS: kind for when, kind in at.items()}
     project = deployed_copy(tmp_path_factory)
     write_run_log(project, NOW.timestamp(), changed)
     return project.config.run_log.read_bytes()
@@ -160,8 +160,8 @@ def test_before_the_run_log_there_is_nothing_to_miss(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     project = deployed_copy(tmp_path_factory)
-    runlog.begin(project.config.run_log)
-    runlog.note(project.config.run_log, runlog.IDLE, NOW.timestamp(), NOW.timestamp())
+    run_log.begin(project.config.run_log)
+    run_log.note(project.config.run_log, run_log.IDLE, NOW.timestamp(), NOW.timestamp())
     found = status.week(project.config.run_log.read_bytes(), NOW)
     assert found.counts.startswith("Of 1 expected runs 0 had something to do, 1 were idle")
     assert found.days[3].words == "nothing noted"
@@ -171,11 +171,11 @@ def test_before_the_run_log_there_is_nothing_to_miss(
 @pytest.mark.parametrize(
     ("found", "word"),
     [
-        ([runlog.IDLE] * 6, "idle"),
-        ([runlog.IDLE, runlog.WORKED], "ok"),
-        ([runlog.IDLE, runlog.WORKED, runlog.NONE], "missing"),
-        ([runlog.NONE, runlog.BROKEN], "failed"),
-        ([runlog.BEFORE] * 6, ""),
+        ([run_log.IDLE] * 6, "idle"),
+        ([run_log.IDLE, run_log.WORKED], "ok"),
+        ([run_log.IDLE, run_log.WORKED, run_log.NONE], "missing"),
+        ([run_log.NONE, run_log.BROKEN], "failed"),
+        ([run_log.BEFORE] * 6, ""),
     ],
 )
 def test_the_worst_of_an_hour_is_its_word(found: list[int], word: str) -> None:

@@ -12,7 +12,7 @@ from risk.config import Busy, Config, PipelineError
 from risk.data.schema import printable
 from risk.data.snapshot import DataVersion
 from risk.files import lock_holder, project_lock, read_optional_json, utc_now, write_json
-from risk.run import runlog
+from risk.run import run_log
 from risk.script import enter_stage, os_error_text, start_log
 
 FORMAT = 1
@@ -20,7 +20,7 @@ LATE_MINUTES = 25  # cron ticks every 10: two are missing by then
 LATE_SECONDS = 60 * LATE_MINUTES
 
 
-class Journal:
+class RunRecord:
     """The record of the run that is going on; `before` is the marker of the one before it.
 
     The marker says how far the run has come, so that one that hangs or is killed can be told from
@@ -41,7 +41,7 @@ class Journal:
             "stage": "start",
             "config": config.path.read_bytes().decode().removeprefix("\ufeff"),
             "release": self.before.get("release"),
-            "held": False,
+            "paused": False,
             "data_version": 0,
             "next_maturity": 0,
             "next_mail": 0,
@@ -67,8 +67,8 @@ class Journal:
     def open(self) -> None:
         """The marker, unfinished, and a note if this run completes another."""
         self.enter("start")
-        runlog.begin(self.config.run_log)
-        self._tick(runlog.BROKEN)  # until it has ended well
+        run_log.begin(self.config.run_log)
+        self._tick(run_log.BROKEN)  # until it has ended well
         if self.completes:
             how = "failed" if self.before.get("failed") else "was cut off"
             stage, started = self.before.get("stage"), self.before.get("started")
@@ -90,7 +90,7 @@ class Journal:
         over = {"over": ended, **failure} if (failure := self.marker["failure"]) else None
         self._write(outcome=outcome, reason=reason, finished=ended, failure=over, **stand)
         self.config.heartbeat.touch()
-        self._tick(runlog.WORKED)
+        self._tick(run_log.WORKED)
         self.log.info("%s", one_line(f"{outcome}: {reason}"))
 
     def await_mail(self, at: float) -> None:
@@ -109,7 +109,7 @@ class Journal:
         return f"{stage}: {why}"
 
     def _tick(self, kind: int) -> None:
-        runlog.note(self.config.run_log, kind, self.began, time.time())
+        run_log.note(self.config.run_log, kind, self.began, time.time())
 
     def _write(self, **changed: object) -> None:
         self.marker |= changed

@@ -10,10 +10,10 @@ import pytest
 from conftest import Project, client_rows
 from driver import copy_of, first_deployed, look, marker, outcome
 
-from fullprocess import _note_idle
 from risk.config import PipelineError
-from risk.run import runlog
-from risk.run.runlog import A_DAY, BEFORE, BROKEN, IDLE, NONE, SECONDS, SLOTS, WORKED, kinds
+from risk.run import run_log
+from risk.run.idle import _note_idle
+from risk.run.run_log import A_DAY, BEFORE, BROKEN, IDLE, NONE, SECONDS, SLOTS, WORKED, kinds
 
 LAST = 3_000_017  # a slot of the year 2027
 
@@ -21,12 +21,12 @@ LAST = 3_000_017  # a slot of the year 2027
 @pytest.fixture
 def ring(tmp_path: Path) -> Path:
     path = tmp_path / "run_log"
-    runlog.begin(path)
+    run_log.begin(path)
     return path
 
 
 def note(path: Path, kind: int, first: int, last: int | None = None) -> None:
-    runlog.note(path, kind, first * SECONDS + 3, (first if last is None else last) * SECONDS + 9)
+    run_log.note(path, kind, first * SECONDS + 3, (first if last is None else last) * SECONDS + 9)
 
 
 def test_what_is_noted_is_read_at_its_time(ring: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_ring_of_another_kind_tells_nothing(raw: bytes) -> None:
 
 def test_a_short_ring_is_made_anew(ring: Path) -> None:
     ring.write_bytes(b"\x01\x02")
-    runlog.begin(ring)
+    run_log.begin(ring)
     assert ring.stat().st_size == 1 + SLOTS
 
 
@@ -114,7 +114,7 @@ def deployed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
 
 def test_an_idle_tick_and_a_full_run_note_themselves(deployed: Project) -> None:
     deployed.config.run_log.unlink(missing_ok=True)
-    runlog.begin(deployed.config.run_log)
+    run_log.begin(deployed.config.run_log)
     assert outcome(deployed) == "idle"
     assert set(now_noted(deployed)) == {IDLE}
     deployed.write("sourcedata/three.csv", client_rows(5, seed=9))
