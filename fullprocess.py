@@ -338,10 +338,9 @@ class Steps:
         """The outcome with the state of things, for a person."""
         from deployment import list_releases
         from risk.run.summary import summary
-        from scoring import sentence
 
         deployed = self.inputs.deployed
-        score = sentence(deployed.score) if deployed else ""
+        score = deployed.score if deployed else None
         return summary(self.config, outcome, score, list_releases(self.config).text)
 
 

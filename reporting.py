@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from risk.calllist.changes import present_of, record_list, with_changes
 from risk.calllist.expected import expectation_of
+from risk.calllist.facts import changes_words, gains_words, outcomes_sentence
 from risk.calllist.heldout import held_out_risks
 from risk.calllist.policy import Economics, mean_economics, profit_of, profit_words
 from risk.calllist.ranking import client_list
@@ -103,10 +104,10 @@ def _told(
     found = len(listing.clients)
     lines = [
         f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing.note})",
-        _sentence(listing.cut),
+        *_call_lines(listing.cut),
         *([listing.expected.sentence] if listing.expected else []),
-        *_change_lines(listing),
-        f"outcomes: {outcomes['all']['sentence'] if outcomes['enough'] else outcomes['why']}",
+        *filter(None, [changes_words(listing)]),
+        f"outcomes: {outcomes_sentence(outcomes)}",
         f"confusion matrix: {config.shown(config.confusion_matrix)}",
         f"report: {config.shown(config.report_html)}, {config.shown(config.report_pdf)}",
         *taken.notes,
@@ -130,53 +131,24 @@ def _gains_of(
     return found | ({"profit": profit_of(found, labels.size, money)} if money else {})
 
 
-def _sentence(cut: Cut) -> str:
-    """Whom to call, and what that is expected to bring, for a person."""
+def _call_lines(cut: Cut) -> list[str]:
+    """Whom to call, and what such calls bring, for a person."""
     if not cut.called:
-        return f"nobody to call: {cut.how}"
-    lines = [
-        f"{cut.called:,} of {cut.of:,} to call: {cut.how}; "
-        f"{cut.expected_leavers:.1f} of them are expected to leave, "
-        f"of as many picked at random {cut.expected_leavers_at_random:.1f}"
-    ]
+        return [f"nobody to call: {cut.how}"]
+    lines = [f"{cut.called:,} of {cut.of:,} to call: {cut.how}"]
     if cut.expected_profit is not None:
         lines.append(
             f"expected profit of the calls {cut.expected_profit:,.2f}, "
             f"of as many at random {cut.expected_profit_at_random:,.2f}"
         )
-    if cut.cumulative_gains:
-        lines += _gains_lines(cut.cumulative_gains)
-    return "\n".join(lines)
-
-
-def _change_lines(listing: CallList) -> list[str]:
-    """Who is new on the call list and who is off it, for a person."""
-    if not listing.since:
-        return []
-    left = sum(one.became == "left" for one in listing.off)
-    return [
-        f"since {listing.since}: {len(listing.new):,} new on the call list, "
-        f"{len(listing.off):,} off it, {left:,} of them left"
-    ]
-
-
-def _gains_lines(found: dict[str, Any]) -> list[str]:
-    """What calls like these reached among the test clients, for a person."""
-    share, (low, high) = found["precision"], found["precision_interval"]
-    text = (
-        f"of 100 test clients called like this, {100 * share:.0f} left ({100 * low:.0f} to "
-        f"{100 * high:.0f}); of 100 picked at random, "
-        f"{100 * found['at_random']['precision']:.0f}"
-    )
-    if found["recall"] is not None:
-        low, high = found["recall_interval"]
-        text += (
-            f"; of 100 who left, {100 * found['recall']:.0f} were called ({100 * low:.0f} to "
-            f"{100 * high:.0f}), at random {100 * found['at_random']['recall']:.0f}"
-        )
-    if "profit" in found:
-        return [text, f"by the test clients' outcomes such calls {profit_words(found['profit'])}"]
-    return [text]
+    gains = cut.cumulative_gains
+    if gains:
+        lines.append(gains_words(gains))
+        if "profit" in gains:
+            lines.append(
+                f"by the test clients' outcomes such calls {profit_words(gains['profit'])}"
+            )
+    return lines
 
 
 def confusion_of(labels: np.ndarray, risks: np.ndarray, stored: dict[str, Any]) -> dict[str, Any]:

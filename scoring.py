@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from risk.calllist.facts import everybody_words, score_words
 from risk.calllist.policy import best_profit, best_profit_words, mean_economics
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import Holdout, TestRows
@@ -61,23 +62,11 @@ def score(
     write_json(config.score_json, found)
     write_atomic(config.log_folder / "latestscore.txt", text)
     write_atomic(config.score, text)
-    lines = [sentence(found), *([best_profit_words(found["profit"])] if money else [])]
+    lines = [
+        f"{score_words(found)}; {everybody_words(found)}",
+        *([best_profit_words(found["profit"])] if money else []),
+    ]
     return Outcome("\n".join(lines), found)
-
-
-def sentence(found: dict[str, Any]) -> str:
-    """The score for a person, beside what knowing nothing would score."""
-    low, high = found["f1_interval"]
-    basis = (
-        f"{found['n']} test rows"
-        if found["basis"] == "test data"
-        else (f"{found['n']} training rows by cross-validation (there is no labelled test row)")
-    )
-    area = f", AUC {found['auc']:.3f}" if found["auc"] is not None else ""
-    return (
-        f"F1 {found['f1']:.3f} (95 % {low:.3f} to {high:.3f}) on {basis}{area}; "
-        f"calling everybody an exit scores {found['everybody_exits']['f1']:.3f}"
-    )
 
 
 def _with_overlap(

@@ -62,10 +62,11 @@ def test_the_score_file_is_scikit_learns_f1_and_nothing_else(trained: Project) -
         == trained.text("logs/latestscore.txt")
     )
     low, high = measures.f1_interval(y, p >= 0.5)
+    least, most = measures.auc_interval(y, p)
     everybody = metrics.f1_score(y, np.ones(80, dtype=int))
     assert done.stdout == (
-        f"F1 {expected:.3f} (95 % {low:.3f} to {high:.3f}) on 80 test rows, "
-        f"AUC {metrics.roc_auc_score(y, p):.3f}; "
+        f"F1 {expected:.3f} (95 % {low:.3f} to {high:.3f}) and "
+        f"AUC {metrics.roc_auc_score(y, p):.3f} ({least:.3f} to {most:.3f}) on 80 test rows; "
         f"calling everybody an exit scores {everybody:.3f}\n"
     )
 

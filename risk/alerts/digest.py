@@ -12,6 +12,7 @@ from datetime import datetime
 from html import escape
 from typing import Any, NamedTuple
 
+from risk.calllist.facts import headline
 from risk.calllist.types import CallList, ListedClient
 from risk.data.schema import printable
 from risk.words import STEADY_BELOW, day, stamp, whole
@@ -74,7 +75,7 @@ def digest_of(
     of = day(listing.data_date or listing.scored_at, now.date())
     counts = f"{len(called):,} to call"
     subject = f"{len(new):,} new, {counts}" if compared else counts
-    lines = [Line("head", (f"{len(called):,} of {len(listing.clients):,} clients to call",))]
+    lines = [Line("head", (headline(listing),))]
     lines += _texts(_basis(listing, of, now), _compared(compared, now), trouble)
     if not called:
         lines += _texts(f"Nobody to call: {listing.cut.how}.")

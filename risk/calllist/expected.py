@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from risk.calllist.facts import expected_words
 from risk.calllist.types import Band, CallList, Expected
 from risk.config import Config, PipelineError
 from risk.decide.evidence import log_odds_of_risks
@@ -305,35 +306,6 @@ def _uncalibrated(calibration: dict[str, Any]) -> list[str]:
     return told
 
 
-def sentence(found: Expected, caveats: Sequence[str]) -> str:
-    """What to expect for a person, and what speaks against it."""
-    exits = f"{found.exits.value:,.0f} {_ends(found.exits, ',.0f')}"
-    if found.called:
-        first = (
-            f"of the {found.called:,} called, {found.found.value:,.0f} are expected to leave "
-            f"{_ends(found.found, ',.0f')}, of all {found.n:,} clients {exits}"
-        )
-    else:
-        first = f"nobody is called; of {found.n:,} clients {exits} are expected to leave"
-    measures = [
-        f"{name} {band.value:.3f} {_ends(band, '.3f')}"
-        for name, band in (
-            ("precision", found.precision),
-            ("recall", found.recall),
-            ("F1", found.f1),
-            ("AUC", found.auc),
-            ("Brier", found.brier),
-        )
-        if band and (found.called or name in ("AUC", "Brier"))
-    ]
-    told = f"{first}; expected before any label is known (95 %): {', '.join(measures)}"
-    return f"{told}. Not to be relied on: {'; '.join(caveats)}" if caveats else told
-
-
-def _ends(band: Band, digits: str) -> str:
-    return f"({band.low:{digits}} to {band.high:{digits}})"
-
-
 def expectation_of(config: Config, listing: CallList, score: dict[str, Any]) -> Expected | None:
     """The list's expected measures with their bands, what speaks against them, both in words.
 
@@ -355,7 +327,8 @@ def expectation_of(config: Config, listing: CallList, score: dict[str, Any]) -> 
         n=score["n"],
         calibration=score["calibration"],
     )
-    return replace(found, caveats=tuple(caveats), sentence=sentence(found, caveats))
+    found = replace(found, caveats=tuple(caveats))
+    return replace(found, sentence=expected_words(found))
 
 
 def past_levels(config: Config) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import Any
 from risk.config import Config, PipelineError
 from risk.files import read_json
 from risk.model.reasons import MOST_UP, Reason
-from risk.record.contacts import Contact
+from risk.record.contacts import OPEN, Contact
 from risk.words import STEADY_BELOW, signed
 
 FORMAT = 1
@@ -75,6 +75,11 @@ class ListedClient:
     change: Change | None = None
     history: tuple[int | None, ...] = ()
     contact: Contact | None = None
+
+    @property
+    def contact_state(self) -> str:
+        """Whether somebody has called: the newest note's state, `open` without one."""
+        return self.contact.state if self.contact else OPEN
 
     @property
     def raising(self) -> list[Reason]:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
+from typing import Any
 
+from risk.calllist.facts import everybody_words, score_words
 from risk.calllist.types import read_list
 from risk.config import HOME, Config, Outcome, default_config_path
 
 SHOWN_CLIENTS = 5
 
 
-def summary(config: Config, outcome: Outcome, score: str, releases: str) -> str:
-    """The tick's outcome with what it means; score and releases are texts, "" before the first."""
+def summary(
+    config: Config, outcome: Outcome, score: Mapping[str, Any] | None, releases: str
+) -> str:
+    """The run's outcome with what it means. score: of the deployed model, None before the first."""
+    known = f"{score_words(score)}; {everybody_words(score)}" if score else ""
     parts = {
         "What was done": outcome.data["notes"],
         "What was decided": outcome.text.splitlines()[:1],
-        "How good the deployed model is": [score],
+        "How good the deployed model is": [known],
         "Who to call first": first_clients(config),
         "Where things are": _places(config),
         "Releases": releases.splitlines(),

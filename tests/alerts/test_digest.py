@@ -104,7 +104,7 @@ def test_without_names_nobody_can_be_recognised() -> None:
 
     assert "Acme" not in made.text + made.html + str(made.items)
     assert "tenure" not in made.text + made.html + str(made.items)
-    assert "1 of 1 clients to call" in made.text
+    assert "1 of 1 client to call" in made.text
     assert made.items == ({"rank": 1, "risk_percent": 72, "new": True, "change_points": None},)
 
 

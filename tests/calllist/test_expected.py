@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from risk.calllist import expected as module
-from risk.calllist.expected import Line, caveats_of, expected, line_of, sentence
+from risk.calllist.expected import Line, caveats_of, expected, line_of
+from risk.calllist.facts import expected_words
 from risk.calllist.types import Band, Expected
 from risk.decide.evidence import calibration_in_the_large
 from risk.model.measures import auc, brier, calibration, f1
@@ -320,21 +321,24 @@ CALM = {"outside": 0.0, "alarm": False, "past": 5, "n": 1000, "calibration": GOO
 
 
 def test_the_sentence_says_who_is_expected_to_leave():
-    assert sentence(FOUND, []) == (
-        "of the 20 called, 12 are expected to leave (8 to 15), of all 200 clients 45 (33 to 60); "
-        "expected before any label is known (95 %): precision 0.600 (0.400 to 0.750), recall 0.270 "
-        "(0.200 to 0.300), F1 0.370 (0.300 to 0.400), AUC 0.770 (0.700 to 0.800), Brier 0.150 "
+    assert expected_words(FOUND) == (
+        "of the 20 called, 12 are expected to leave (8 to 15), of as many picked at random 5, of "
+        "all 200 clients 45 (33 to 60); expected before any label is known (95 %): precision 0.600 "
+        "(0.400 to 0.750), recall 0.270 (0.200 to 0.300), F1 0.370 (0.300 to 0.400), AUC 0.770 "
+        "(0.700 to 0.800), Brier 0.150 "
         "(0.120 to 0.180)"
     )
 
 
 def test_the_sentence_ends_with_what_speaks_against_it():
-    assert sentence(FOUND, ["a", "b"]).endswith(". Not to be relied on: a; b")
+    assert expected_words(replace(FOUND, caveats=("a", "b"))).endswith(
+        ". Not to be relied on: a; b"
+    )
 
 
 def test_the_sentence_of_a_list_of_nobody_names_no_precision():
     nobody = replace(FOUND, called=0, precision=None)
-    text = sentence(nobody, [])
+    text = expected_words(nobody)
     assert text.startswith("nobody is called; of 200 clients 45 (33 to 60) are expected to leave;")
     assert "recall" not in text
     assert "AUC 0.770" in text
