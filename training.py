@@ -60,9 +60,9 @@ def publish(
     import pandas as pd
 
     from risk.model.model import AGREEMENT
-    from risk.model.pipelines import pipeline_of
+    from risk.model.pipelines import pipeline_of_model
 
-    fitted = pipeline_of(model)
+    fitted = pipeline_of_model(model)
     rows = pd.DataFrame(
         {
             name: pd.Series(model.checks[name], dtype=float if kind == "number" else object)

@@ -295,7 +295,7 @@ def test_a_column_that_is_nearly_the_answer_is_warned_of(
 def test_a_solver_that_stopped_early_is_said(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, whole = ingested(project, client_rows(100)), fitting.pipeline
+    config, whole = ingested(project, client_rows(100)), fitting.unfitted_pipeline
     limit = "the solver stopped at its limit of iterations; the numbers are of very unlike size"
     assert limit not in train(config)[0].text
     monkeypatch.setattr(

@@ -19,7 +19,7 @@ from benchmarks.beside.detectors import (
 from benchmarks.beside.worlds import NAMES, World
 from risk.decide.evidence import risks
 from risk.decide.replay import Walk, lag_of, oracle, replay_naive, replay_policy
-from risk.model.fit import enough
+from risk.model.fit import are_enough
 from risk.model.measures import brier, f1
 from risk.model.model import Model
 
@@ -202,7 +202,7 @@ def retrained(
         return challenged(world, rule, looks, seen, old)
     if not last_file:
         return stream.experts(looks).model("all")
-    return stream.last_file(looks[-1]).model("all") if enough(seen.labels) else old
+    return stream.last_file(looks[-1]).model("all") if are_enough(seen.labels) else old
 
 
 def challenged(world: World, rule: Challenged, looks: list[int], seen: Seen, old: Model) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -139,7 +140,7 @@ def best_profit(reached: list[dict[str, Any]], clients: int, money: Economics) -
     return best
 
 
-def profit_of(entry: dict[str, Any], clients: int, money: Economics) -> dict[str, Any]:
+def profit_of(entry: Mapping[str, Any], clients: int, money: Economics) -> dict[str, Any]:
     """What calling a share earned by outcomes, in money per 100 clients.
 
     The 95 % interval is that of the precision; at_random is as many calls to clients drawn by lot.

@@ -30,7 +30,7 @@ from risk.decide.decision import (
 )
 from risk.drift.state import new_issues
 from risk.model.deployed import Deployed
-from risk.model.fit import check_enough
+from risk.model.fit import refuse_too_few
 from risk.model.measures import THRESHOLD, f1
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def numbered(count: int, noun: str) -> str:
 def _lack(table: Snapshot) -> str:
     """What training's minimum still lacks, "" if it is met."""
     try:
-        check_enough(table.labels)
+        refuse_too_few(table.labels)
     except PipelineError as error:
         return str(error)
     if all(table.known[column.name].n_unique() < 2 for column in table.schema.features):

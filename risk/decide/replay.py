@@ -18,7 +18,7 @@ from risk.decide.comparison import Comparison, Forecasts, compare, forecast, sta
 from risk.decide.decision import NEW_BASE_MODELS, NONE, RECALIBRATE
 from risk.decide.evidence import RULE, Rule, risks, rows_lacking
 from risk.model.candidates import Candidates, LabelledRows
-from risk.model.fit import enough
+from risk.model.fit import are_enough
 from risk.model.measures import brier
 from risk.model.model import Model
 
@@ -79,7 +79,7 @@ class Stream:
     def first(self) -> int:
         """The first period after which training's minimum is met; the last one if none."""
         for period in range(len(self.names)):
-            if enough(self.labels[self.periods <= period]):
+            if are_enough(self.labels[self.periods <= period]):
                 return period
         return len(self.names) - 1
 
@@ -230,7 +230,7 @@ def _naive_model(stream: Stream, policy: str, looks: list[int], old: Model) -> M
     """The model of all past or of the last file; the old one where the file is too small."""
     if policy == "always, all past":
         return stream.experts(looks).model("all")
-    if not enough(stream.labels[stream.rows(looks[-1])]):
+    if not are_enough(stream.labels[stream.rows(looks[-1])]):
         return old
     return stream.last_file(looks[-1]).model("all")
 

@@ -23,13 +23,13 @@ from risk.model.terms import Blank, Levels, Raw
 if TYPE_CHECKING:
     import pandas as pd
 
-FEW_ROWS, FEW_OF_A_CLASS = 200, 50
-STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
-PLAIN_STRENGTHS = (0.1, 1.0)
-SAMPLE_ROWS = 30_000
+_FEW_ROWS, _FEW_OF_A_CLASS = 200, 50
+_STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
+_PLAIN_STRENGTHS = (0.1, 1.0)
+_SAMPLE_ROWS = 30_000
 
 
-class TermsTransformer(TransformerMixin, BaseEstimator):
+class _TermsTransformer(TransformerMixin, BaseEstimator):
     """What both recipes share: `terms_` are found by fit, transform gives the design matrix."""
 
     terms_: list[DesignTerm]
@@ -54,7 +54,7 @@ class TermsTransformer(TransformerMixin, BaseEstimator):
         self.n_features_in_ = len(self.numbers) + len(self.texts)
 
 
-class PlainTerms(TermsTransformer):
+class PlainTerms(_TermsTransformer):
     """Clipped, filled, standardised numbers and one column per level: the small-data recipe."""
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> PlainTerms:
@@ -63,7 +63,7 @@ class PlainTerms(TermsTransformer):
         return self
 
 
-class AdditiveTerms(TermsTransformer):
+class AdditiveTerms(_TermsTransformer):
     """Curves, levels and a few screened interactions: the default recipe.
 
     fit looks at the labels: it chooses the strength of the regularisation (five-fold log loss,
@@ -74,11 +74,11 @@ class AdditiveTerms(TermsTransformer):
     def fit(self, X: pd.DataFrame, y: Any, groups: Any = None) -> AdditiveTerms:
         raw, y = self.raw(X), np.asarray(y)
         smaller = int(min(np.sum(y == 1), np.sum(y == 0)))
-        if y.size < FEW_ROWS or smaller < FEW_OF_A_CLASS:
+        if y.size < _FEW_ROWS or smaller < _FEW_OF_A_CLASS:
             lines = plain_terms(raw, self.numbers, self.texts)
             self._keep([standardised(term, raw) for term in lines])
             return self
-        sample = sample_of(y.size, SAMPLE_ROWS)
+        sample = sample_of(y.size, _SAMPLE_ROWS)
         near, known = {name: values[sample] for name, values in raw.items()}, y[sample]
         mains = main_effects(raw, self.numbers, self.texts, smaller)
         lines = plain_terms(near, self.numbers, ())
@@ -86,10 +86,10 @@ class AdditiveTerms(TermsTransformer):
         # The main effects' blanks are standardised on all rows: a sample may have none of them.
         options = [
             [standardised(t, raw if isinstance(t, Blank) else near, strength) for t in mains]
-            for strength in STRENGTHS
+            for strength in _STRENGTHS
         ]
         options += [
-            [standardised(t, near, strength) for t in lines] for strength in PLAIN_STRENGTHS
+            [standardised(t, near, strength) for t in lines] for strength in _PLAIN_STRENGTHS
         ]
         clients = sample if groups is None else np.asarray(groups)[sample]
         chosen = _least_loss(options, near, known, clients)
@@ -104,11 +104,11 @@ def _least_loss(
     if len(set(groups.tolist())) < 2:
         groups = np.arange(y.size)
     fold = folds(y, groups)
-    losses = [held_out_loss(design(terms, raw), y, fold) for terms in options]
+    losses = [_held_out_loss(design(terms, raw), y, fold) for terms in options]
     return options[int(np.argmin(losses))]
 
 
-def held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
+def _held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
     """Mean log loss of each row by a ridge fitted without its fold."""
     risk = np.empty(y.size)
     weights = None

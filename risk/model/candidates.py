@@ -19,7 +19,7 @@ import numpy as np
 
 from risk.config import PipelineError
 from risk.model.design import DesignTerm, design, raw_columns, weighted_terms, width
-from risk.model.fit import CHUNK_ROWS, STEP_ROWS, pipeline
+from risk.model.fit import CHUNK_ROWS, STEP_ROWS, unfitted_pipeline
 from risk.model.main_effects import WIDEST
 from risk.model.model import Model, numbers_and_texts
 from risk.model.newton import Chunk, closeness, log_odds_of, null_weights, ridge_in_chunks
@@ -35,7 +35,7 @@ WEIGHTINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "last": lambda ages: (ages == 0).astype(np.float64),
     "last3": lambda ages: (ages < 3).astype(np.float64),
 }
-LEAST_WEIGHT = 1e-4
+_LEAST_WEIGHT = 1e-4
 
 
 @dataclass
@@ -82,9 +82,9 @@ class Candidates:
     def terms(self) -> list[DesignTerm]:
         """The terms that all of them share: found on all rows."""
         known = self.known
-        made = pipeline(known.recipe, known.columns)[0]
+        made = unfitted_pipeline(known.recipe, known.columns)[0]
         if known.recipe == "original":
-            return raw_lines(known.raw)
+            return _raw_lines(known.raw)
         with _one_blas_thread():
             return made.fit(known.features, known.labels, groups=known.clients).terms_
 
@@ -97,7 +97,7 @@ class Candidates:
 
     def fitted(self, terms: list[DesignTerm], weight: np.ndarray) -> Model:
         """The model of these terms on the rows under these weights."""
-        known, chosen = self.known, np.flatnonzero(weight > LEAST_WEIGHT)
+        known, chosen = self.known, np.flatnonzero(weight > _LEAST_WEIGHT)
         rows = known.rows(chosen)
         weights = _fit_recipe(known.recipe, terms, rows, known.labels[chosen], weight[chosen])
         model = Model(known.columns, float(weights[0]), weighted_terms(terms, weights[1:]))
@@ -138,12 +138,12 @@ def _fit_recipe(
 ) -> np.ndarray:
     """Weights of the terms' columns, intercept first, on rows that count by `weight`."""
     if recipe == "original":
-        return fit_original(terms, raw, y, weight)
+        return _fit_original(terms, raw, y, weight)
     with _one_blas_thread():
-        return ridge_on(terms, raw, y, weight)
+        return _fit_ridge(terms, raw, y, weight)
 
 
-def ridge_on(terms: list[DesignTerm], raw: Raw, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _fit_ridge(terms: list[DesignTerm], raw: Raw, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weights of the terms' columns, intercept first: ridge on rows that count by `weight`."""
 
     def chunk(rows: slice) -> Chunk:
@@ -159,7 +159,7 @@ def ridge_on(terms: list[DesignTerm], raw: Raw, y: np.ndarray, weight: np.ndarra
     return ridge_in_chunks(chunks, start, closeness(y, weight))
 
 
-def raw_lines(raw: Raw) -> list[DesignTerm]:
+def _raw_lines(raw: Raw) -> list[DesignTerm]:
     """The original recipe's terms: raw numbers, the median where one is missing."""
     return [
         DesignTerm(
@@ -172,7 +172,7 @@ def raw_lines(raw: Raw) -> list[DesignTerm]:
     ]
 
 
-def fit_original(
+def _fit_original(
     terms: list[DesignTerm], raw: Raw, y: np.ndarray, weight: np.ndarray
 ) -> np.ndarray:
     """Weights by the original recipe's solver; it may stop early, as it does in training."""

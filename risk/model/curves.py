@@ -12,10 +12,10 @@ import numpy as np
 
 from risk.model.measures import wilson
 
-GRID = np.linspace(0.0, 1.0, 51)
-MOST_GROUPS = 400  # of neighbouring risks: a million rows cost what 400 do
-RESAMPLES, SEED = 300, 0
-LEAST_FOR_BAND = 10  # of the smaller class
+_GRID = np.linspace(0.0, 1.0, 51)
+_MOST_GROUPS = 400  # of neighbouring risks: a million rows cost what 400 do
+_RESAMPLES, _SEED = 300, 0
+_LEAST_FOR_BAND = 10  # of the smaller class
 
 
 def curves(labels: np.ndarray, risks: np.ndarray) -> dict[str, Any] | None:
@@ -24,36 +24,38 @@ def curves(labels: np.ndarray, risks: np.ndarray) -> dict[str, Any] | None:
     roc: at each share of stayers called, the share of leavers called. precision: at each share of
     leavers called, the share of the called that left.
     """
-    left, stayed = grouped(labels, risks)
+    left, stayed = _groups_of_risk(labels, risks)
     if not left.sum() or not stayed.sum():
         return None
-    roc, precision = roc_at(left, stayed), precision_at(left, stayed)
+    roc, precision = _roc(left, stayed), _precision(left, stayed)
     found: dict[str, Any] = {
         "n": int(labels.size),
         "exits": int(left.sum()),
-        "grid": GRID.tolist(),
+        "grid": _GRID.tolist(),
         "roc": {"value": roc.tolist(), "low": None, "high": None},
         "precision": {"value": precision.tolist(), "low": None, "high": None},
     }
-    if min(left.sum(), stayed.sum()) >= LEAST_FOR_BAND:
-        found["roc"] |= _band(roc, left, stayed, roc_at, np.full(GRID.size, left.sum()))
-        called = GRID * left.sum() / np.maximum(precision, 1e-9)
-        found["precision"] |= _band(precision, left, stayed, precision_at, np.maximum(called, 1))
+    if min(left.sum(), stayed.sum()) >= _LEAST_FOR_BAND:
+        found["roc"] |= _interval_around(roc, left, stayed, _roc, np.full(_GRID.size, left.sum()))
+        called = _GRID * left.sum() / np.maximum(precision, 1e-9)
+        found["precision"] |= _interval_around(
+            precision, left, stayed, _precision, np.maximum(called, 1)
+        )
     return found
 
 
-def grouped(labels: np.ndarray, risks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _groups_of_risk(labels: np.ndarray, risks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(how many left, how many stayed) of each group of equal or neighbouring risks, highest first.
 
     Shape (G,) each, G at most 400.
     """
     levels, own = np.unique(-risks, return_inverse=True)
-    if levels.size > MOST_GROUPS:
+    if levels.size > _MOST_GROUPS:
         order = np.argsort(-risks, kind="stable")
         ranks = np.empty(risks.size, dtype=np.int64)
-        ranks[order] = np.arange(risks.size) * MOST_GROUPS // risks.size
+        ranks[order] = np.arange(risks.size) * _MOST_GROUPS // risks.size
         # Equal risks are never parted: a level goes where its first row goes.
-        first = np.full(levels.size, MOST_GROUPS)
+        first = np.full(levels.size, _MOST_GROUPS)
         np.minimum.at(first, own, ranks)
         own = first[own]
     groups = int(own.max()) + 1 if own.size else 0
@@ -63,13 +65,13 @@ def grouped(labels: np.ndarray, risks: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return left[kept], (sizes - left)[kept]
 
 
-def roc_at(left: np.ndarray, stayed: np.ndarray) -> np.ndarray:
+def _roc(left: np.ndarray, stayed: np.ndarray) -> np.ndarray:
     """The share of leavers called at each share of stayers called on the grid."""
     false, true = (np.concatenate([[0.0], np.cumsum(part) / part.sum()]) for part in (stayed, left))
-    return np.interp(GRID, false, true)
+    return np.interp(_GRID, false, true)
 
 
-def precision_at(left: np.ndarray, stayed: np.ndarray) -> np.ndarray:
+def _precision(left: np.ndarray, stayed: np.ndarray) -> np.ndarray:
     """The share of the called that left at each share of leavers called on the grid.
 
     Between two groups both counts grow evenly, as if equal risks were called in turn by lot.
@@ -77,7 +79,7 @@ def precision_at(left: np.ndarray, stayed: np.ndarray) -> np.ndarray:
     true = np.concatenate([[0.0], np.cumsum(left)])
     false = np.concatenate([[0.0], np.cumsum(stayed)])
     steps = np.flatnonzero(np.diff(true) > 0)
-    wanted = GRID * true[-1]
+    wanted = _GRID * true[-1]
     at = np.clip(np.searchsorted(true[steps + 1], wanted, side="left"), 0, steps.size - 1)
     start, end = steps[at], steps[at] + 1
     part = np.clip((wanted - true[start]) / (true[end] - true[start]), 0.0, 1.0)
@@ -86,13 +88,13 @@ def precision_at(left: np.ndarray, stayed: np.ndarray) -> np.ndarray:
     return np.where(wanted > 0, wanted / np.maximum(wanted + wrong, 1e-12), first)
 
 
-def _band(
+def _interval_around(
     value: np.ndarray, left: np.ndarray, stayed: np.ndarray, curve: Any, rows: np.ndarray
 ) -> dict[str, list[float]]:
     """The pointwise 95 % band of the curve; rows: how many each point is a share of."""
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(_SEED)
     drawn = [
-        rng.multinomial(int(part.sum()), part / part.sum(), RESAMPLES) for part in (left, stayed)
+        rng.multinomial(int(part.sum()), part / part.sum(), _RESAMPLES) for part in (left, stayed)
     ]
     found = np.array([curve(one, other) for one, other in zip(*drawn, strict=True)])
     low, high = np.quantile(found, [0.025, 0.975], axis=0)

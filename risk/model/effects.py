@@ -15,9 +15,9 @@ from risk.model.profile import Usual, column_text, digits_apart, share_text, val
 from risk.model.reasons import TermGroup, groups_of
 from risk.model.terms import Blank, ColumnTerm, Levels
 
-FLAT = 0.005  # a smaller effect is shown as 0.00
-MOST_LINES = 12  # of one column; a text may have 50 levels
-MOST_JOINT = 20  # joint effects told to a person; --json has all
+_FLAT = 0.005  # a smaller effect is shown as 0.00
+_MOST_LINES = 12  # of one column; a text may have 50 levels
+_MOST_JOINT = 20  # joint effects told to a person; --json has all
 
 
 class Effect(TypedDict):
@@ -118,7 +118,7 @@ def _of_text(model: Model, group: TermGroup) -> list[Effect]:
 def overview_text(model: Model, found: list[ColumnEffects]) -> str:
     """The overview as a table: columns alone, then joint effects, each with its range."""
     average = float(expit(np.array(model.intercept)))
-    flat = [item for item in found if max(-item["low"], item["high"]) < FLAT]
+    flat = [item for item in found if max(-item["low"], item["high"]) < _FLAT]
     steep = [item for item in found if item not in flat]
     single = [item for item in steep if len(item["columns"]) == 1]
     joint = [item for item in steep if len(item["columns"]) > 1]
@@ -134,11 +134,11 @@ def overview_text(model: Model, found: list[ColumnEffects]) -> str:
     ]
     if joint:
         lines += ["\ncolumns together, on top of the effects of each alone"]
-        lines += [line for item in joint[:MOST_JOINT] for line in _item_lines(model, item)]
-    if len(joint) > MOST_JOINT:
-        width = joint[MOST_JOINT]["high"] - joint[MOST_JOINT]["low"]
+        lines += [line for item in joint[:_MOST_JOINT] for line in _item_lines(model, item)]
+    if len(joint) > _MOST_JOINT:
+        width = joint[_MOST_JOINT]["high"] - joint[_MOST_JOINT]["low"]
         lines.append(
-            f"\nand {len(joint) - MOST_JOINT} more with a range of at most {width:.2f}; "
+            f"\nand {len(joint) - _MOST_JOINT} more with a range of at most {width:.2f}; "
             "--json has them all"
         )
     return "\n".join(lines)
@@ -158,8 +158,8 @@ def _item_lines(model: Model, item: ColumnEffects) -> list[str]:
         f"  {round(entry['effect'], 2) + 0.0:+6.2f}  {entry['risk']:4.0%}  {entry['text']}"
         for entry in item["effects"]
     ]
-    left_out = len(lines) - MOST_LINES
+    left_out = len(lines) - _MOST_LINES
     if left_out > 0:
-        half = MOST_LINES // 2
+        half = _MOST_LINES // 2
         lines[half:-half] = [f"  ... {left_out} between"]
     return [f"\n{head}: {item['low']:+.2f} to {item['high']:+.2f}", *lines]

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from risk.model.terms import Raw
 
 CHUNK_ROWS = 100_000
-START_ROWS = 200_000
+_START_ROWS = 200_000
 STEP_ROWS = 20_000  # the design matrix of so many rows stays in the cache
 MIN_TRAINING_ROWS, MIN_TRAINING_CLASS = 10, 3  # in all; of the exits and of the stays
-NEARLY_THE_ANSWER = 0.99
+_NEARLY_THE_ANSWER = 0.99
 
 
-def pipeline(recipe: str, columns: dict[str, str]) -> Pipeline:
+def unfitted_pipeline(recipe: str, columns: dict[str, str]) -> Pipeline:
     """The unfitted pipeline of the recipe for these features (name to "number" or "text")."""
     if recipe == "original":
         return _original(columns)
@@ -79,7 +79,7 @@ def fit(
 
     groups: each row's client; what is chosen by held-out rows keeps a client's rows together.
     """
-    check_enough(y)
+    refuse_too_few(y)
     fitted = _fitted(recipe, columns, X, y, groups)
     if not np.all(np.isfinite([*fitted[-1].coef_[0], *fitted[-1].intercept_])):
         raise PipelineError("the fit did not converge to finite coefficients; nothing was written")
@@ -97,7 +97,7 @@ def _fitted(
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    made = pipeline(recipe, columns)
+    made = unfitted_pipeline(recipe, columns)
     # narrow products take twice as long in two BLAS threads, ten times on a busy machine
     with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -130,8 +130,8 @@ def _fit_in_chunks(made: Pipeline, X: pd.DataFrame, y: np.ndarray) -> None:
 
     terms, raw = made[0].terms_, made[0].raw(X)
     start = null_weights(y, made[0].get_feature_names_out().size)
-    few = sample_of(y.size, min(START_ROWS, y.size // 4))
-    if enough(y[few]):
+    few = sample_of(y.size, min(_START_ROWS, y.size // 4))
+    if are_enough(y[few]):
         near = {name: column[few] for name, column in raw.items()}
         start = _weights(terms, near, y[few], start, np.sqrt(y.size / few.size))
     weights = _weights(terms, raw, y, start)
@@ -161,9 +161,9 @@ def converged(fitted: Pipeline) -> bool:
     return int(np.max(fitted[-1].n_iter_)) < fitted[-1].max_iter
 
 
-def check_enough(y: np.ndarray) -> None:
+def refuse_too_few(y: np.ndarray) -> None:
     """Refuse labels that no model can be learned from."""
-    if enough(y):
+    if are_enough(y):
         return
     exits = int(np.sum(y == 1))
     raise PipelineError(
@@ -173,7 +173,7 @@ def check_enough(y: np.ndarray) -> None:
     )
 
 
-def enough(y: np.ndarray) -> bool:
+def are_enough(y: np.ndarray) -> bool:
     exits = int(np.sum(y == 1))
     return y.size >= MIN_TRAINING_ROWS and min(exits, y.size - exits) >= MIN_TRAINING_CLASS
 
@@ -187,7 +187,7 @@ def out_of_fold(
     for unseen in (fold == number for number in np.unique(fold)):
         known = y[~unseen]
         try:
-            check_enough(known)
+            refuse_too_few(known)
             model = _fitted(recipe, columns, X[~unseen], known, groups[~unseen])
             risk[unseen] = model.predict_proba(X[unseen])[:, 1]
         except PipelineError:
@@ -203,7 +203,7 @@ def suspects(columns: dict[str, str], X: pd.DataFrame, y: np.ndarray) -> list[st
     for name, kind in columns.items():
         scores = _number_scores(X[name]) if kind == "number" else _level_scores(X[name], y)
         areas = [area for values in scores if (area := auc(y, values)) is not None]
-        if any(max(area, 1 - area) > NEARLY_THE_ANSWER for area in areas):
+        if any(max(area, 1 - area) > _NEARLY_THE_ANSWER for area in areas):
             found.append(name)
     return found
 

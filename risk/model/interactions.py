@@ -21,19 +21,19 @@ from risk.model.newton import log_odds_of, ridge
 from risk.model.sampling import sample_of
 from risk.model.terms import Curve, Levels, Linear, Raw, filled
 
-MIN_CLASS = 100
-MOST_KEYS, MOST_PAIRS_AGAIN = 60, 300
-BINS, EDGES = 24, 12
-ROUNDS, PER_ROUND, MOST_TERMS, EXITS_PER_TERM = 24, 5, 120, 10
-MOST_CONDITIONS = 4
-MARGIN = 3.0
-MIN_ROWS, MIN_SHARE = 20, 0.005
-FEW_LEVEL_ROWS = 50
-ROWS_FOR_MANY, ROWS_FOR_FEW = 50_000, 100_000
+_MIN_CLASS = 100
+_MOST_AXES, _MOST_PAIRS_AGAIN = 60, 300
+_BINS, _EDGES = 24, 12
+_ROUNDS, _PER_ROUND, _MOST_TERMS, _EXITS_PER_TERM = 24, 5, 120, 10
+_MOST_CONDITIONS = 4
+_MARGIN = 3.0
+_MIN_ROWS, _MIN_SHARE = 20, 0.005
+_FEW_LEVEL_ROWS = 50
+_ROWS_FOR_MANY, _ROWS_FOR_FEW = 50_000, 100_000
 
 
 @dataclass(frozen=True)
-class Key:
+class _Axis:
     """One axis of the grid: a number cut into bins, or a level against the others (two bins)."""
 
     column: str
@@ -59,7 +59,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Proposal:
+class _Proposal:
     """A term that the residuals ask for: its gain above the threshold, its keys, its sides."""
 
     surplus: float
@@ -70,27 +70,27 @@ class Proposal:
 def screened(mains: list[DesignTerm], raw: Raw, y: np.ndarray) -> list[DesignTerm]:
     """The interactions to add, strongest first; [] with fewer than 100 of a class."""
     smaller = int(min(np.sum(y == 1), np.sum(y == 0)))
-    if smaller < MIN_CLASS:
+    if smaller < _MIN_CLASS:
         return []
-    sample = sample_of(y.size, ROWS_FOR_FEW)
+    sample = sample_of(y.size, _ROWS_FOR_FEW)
     raw, y = {name: values[sample] for name, values in raw.items()}, y[sample]
     Z = design(mains, raw)
     weights = ridge(Z, y)
     keys = _strongest_keys(mains, raw, Z, weights)
     pairs = _pairs_of(keys)
-    if len(pairs) > 100 and y.size > ROWS_FOR_MANY:
-        few = sample_of(y.size, ROWS_FOR_MANY)
+    if len(pairs) > 100 and y.size > _ROWS_FOR_MANY:
+        few = sample_of(y.size, _ROWS_FOR_MANY)
         raw, y, Z = {n: v[few] for n, v in raw.items()}, y[few], Z[few]
         weights = ridge(Z, y, weights)
         keys = _strongest_keys(mains, raw, Z, weights)
         pairs = _pairs_of(keys)
     if not pairs:
         return []
-    most = min(MOST_TERMS, smaller // EXITS_PER_TERM)
-    return Search(keys, pairs, raw, y).run(Z, weights, most)
+    most = min(_MOST_TERMS, smaller // _EXITS_PER_TERM)
+    return _Search(keys, pairs, raw, y).run(Z, weights, most)
 
 
-def _pairs_of(keys: list[Key]) -> list[tuple[int, int]]:
+def _pairs_of(keys: list[_Axis]) -> list[tuple[int, int]]:
     """The pairs of keys of two different columns, by their places."""
     places = combinations(range(len(keys)), 2)
     return [(a, b) for a, b in places if keys[a].column != keys[b].column]
@@ -98,53 +98,53 @@ def _pairs_of(keys: list[Key]) -> list[tuple[int, int]]:
 
 def _strongest_keys(
     mains: list[DesignTerm], raw: Raw, Z: np.ndarray, weights: np.ndarray
-) -> list[Key]:
+) -> list[_Axis]:
     """At most 60 keys, those whose main effect varies most over the rows."""
-    found: list[tuple[float, Key]] = []
+    found: list[tuple[float, _Axis]] = []
     ends = np.cumsum([len(one.means) for one in mains])[:-1]
     effects = np.split(Z * weights[1:], ends, axis=1)
     for one, effect in zip(mains, effects, strict=True):
         term = one.term
         if isinstance(term, Curve | Linear):
-            key = number_key(term, raw)
+            key = _number_axis(term, raw)
             found += [(float(effect.sum(axis=1).var()), key)] if key else []
         elif isinstance(term, Levels):
             found += [
-                (float(effect[:, n].var()), level_key(term, level, raw))
+                (float(effect[:, n].var()), _level_axis(term, level, raw))
                 for n, level in enumerate(term.levels)
             ]
     found.sort(key=lambda item: -item[0])
-    return [key for _, key in found[:MOST_KEYS]]
+    return [key for _, key in found[:_MOST_AXES]]
 
 
-def number_key(term: Curve | Linear, raw: Raw) -> Key | None:
+def _number_axis(term: Curve | Linear, raw: Raw) -> _Axis | None:
     """The number in at most 24 bins of about equal rows; None where there is but one."""
     values = np.clip(filled(raw[term.column], term.fill), -WIDEST, WIDEST)
-    cuts = np.unique(np.quantile(thinned(values), np.linspace(0, 1, BINS + 1)[1:-1]))
+    cuts = np.unique(np.quantile(thinned(values), np.linspace(0, 1, _BINS + 1)[1:-1]))
     cuts = cuts[cuts > values.min()]
     if not cuts.size:
         return None
     knots = term.knots if isinstance(term, Curve) else (float(values.min()), *cuts.tolist())
     bins = np.searchsorted(cuts, values, side="right")
-    return Key(term.column, tuple(cuts.tolist()), term.fill, None, False, bins, knots)
+    return _Axis(term.column, tuple(cuts.tolist()), term.fill, None, False, bins, knots)
 
 
-def level_key(term: Levels, level: str | None, raw: Raw) -> Key:
+def _level_axis(term: Levels, level: str | None, raw: Raw) -> _Axis:
     bins = (raw[term.column] == level).astype(np.int64)
-    return Key(term.column, (), 0.0, level, True, bins, ())
+    return _Axis(term.column, (), 0.0, level, True, bins, ())
 
 
-class Search:
+class _Search:
     """Rounds of: look at every pair, take the best few terms, refit, until nothing passes."""
 
     def __init__(
-        self, keys: list[Key], pairs: list[tuple[int, int]], raw: Raw, y: np.ndarray
+        self, keys: list[_Axis], pairs: list[tuple[int, int]], raw: Raw, y: np.ndarray
     ) -> None:
         self.keys, self.pairs, self.raw, self.y = keys, pairs, raw, y
-        self.gain = Gain(max(MIN_ROWS, MIN_SHARE * y.size), 1.0 - 2.0 * float(y.mean()))
+        self.gain = _Gain(max(_MIN_ROWS, _MIN_SHARE * y.size), 1.0 - 2.0 * float(y.mean()))
         cuts = np.mean([(keys[a].size - 1) * (keys[b].size - 1) for a, b in pairs])
-        self.threshold = 2 * np.log(len(pairs) * cuts) + MARGIN
-        self.side_threshold = 2 * np.log(sum(key.size for key in keys)) + MARGIN
+        self.threshold = 2 * np.log(len(pairs) * cuts) + _MARGIN
+        self.side_threshold = 2 * np.log(sum(key.size for key in keys)) + _MARGIN
         self.ramps = [key.ramp().values(raw) for key in keys]
         self.rows = [self._grid(a, b, None) for a, b in pairs]
 
@@ -152,7 +152,7 @@ class Search:
         terms: list[DesignTerm] = []
         columns = np.empty((Z.shape[1] + most, len(Z)))  # new ones are put behind, nothing copied
         columns[: Z.shape[1]] = Z.T
-        for number in range(ROUNDS):
+        for number in range(_ROUNDS):
             r, h = self._residuals(Z, weights)
             found = self.proposals(r, h)
             if number == 0:
@@ -171,13 +171,13 @@ class Search:
         risk = expit(log_odds_of(Z, weights))
         return self.y - risk, np.maximum(risk * (1 - risk), 1e-6)
 
-    def _keep_promising(self, found: list[Proposal]) -> None:
+    def _keep_promising(self, found: list[_Proposal]) -> None:
         """Later rounds look at the pairs that came nearest: the others hardly ever rise."""
         best: dict[tuple[int, int], float] = {}
         for proposal in found:
             best[proposal.keys] = max(best.get(proposal.keys, -np.inf), proposal.surplus)
         order = sorted(range(len(self.pairs)), key=lambda n: -best.get(self.pairs[n], -np.inf))
-        kept = sorted(order[:MOST_PAIRS_AGAIN])
+        kept = sorted(order[:_MOST_PAIRS_AGAIN])
         self.pairs = [self.pairs[n] for n in kept]
         self.rows = [self.rows[n] for n in kept]
 
@@ -187,53 +187,53 @@ class Search:
         cells = one.bins * two.size + two.bins
         return np.bincount(cells, weights, one.size * two.size).reshape(one.size, two.size)
 
-    def proposals(self, r: np.ndarray, h: np.ndarray) -> list[Proposal]:
+    def proposals(self, r: np.ndarray, h: np.ndarray) -> list[_Proposal]:
         """The best quadrant, rectangle and product of every pair, whether they pass or not."""
         found = []
         for (a, b), rows in zip(self.pairs, self.rows, strict=True):
             R, H = self._grid(a, b, r), self._grid(a, b, h)
-            found += [best_quadrant(a, b, R, H, rows, self.gain, self.threshold)]
+            found += [_best_quadrant(a, b, R, H, rows, self.gain, self.threshold)]
             if min(rows.shape) > 3:
-                found += [best_rectangle(a, b, R, H, rows, self.gain, len(self.pairs))]
+                found += [_best_rectangle(a, b, R, H, rows, self.gain, len(self.pairs))]
             if self._may_multiply(a, b):
                 slope = self.ramps[a] * self.ramps[b]
                 gain = float(r @ slope) ** 2 / max(float(h @ slope**2), 1e-9)
-                found += [Proposal(gain - self.threshold, (a, b), ())]
+                found += [_Proposal(gain - self.threshold, (a, b), ())]
         return found
 
     def _may_multiply(self, a: int, b: int) -> bool:
         keys = self.keys[a], self.keys[b]
-        rare = any(key.is_level and key.bins.sum() < FEW_LEVEL_ROWS for key in keys)
+        rare = any(key.is_level and key.bins.sum() < _FEW_LEVEL_ROWS for key in keys)
         return not rare and not all(key.size == 2 for key in keys)
 
     def best(
-        self, found: list[Proposal], r: np.ndarray, h: np.ndarray, room: int
+        self, found: list[_Proposal], r: np.ndarray, h: np.ndarray, room: int
     ) -> list[DesignTerm]:
         """At most five terms that pass, each key used once."""
         taken: list[DesignTerm] = []
         used: set[int] = set()
         for proposal in sorted(found, key=lambda c: -c.surplus):
-            if proposal.surplus <= 0 or len(taken) >= min(PER_ROUND, room):
+            if proposal.surplus <= 0 or len(taken) >= min(_PER_ROUND, room):
                 break
             if not used & set(proposal.keys):
                 taken.append(standardised(self.term(proposal, r, h), self.raw))
                 used |= set(proposal.keys)
         return taken
 
-    def term(self, proposal: Proposal, r: np.ndarray, h: np.ndarray) -> Region | Product:
+    def term(self, proposal: _Proposal, r: np.ndarray, h: np.ndarray) -> Region | Product:
         if not proposal.sides:
             a, b = proposal.keys
             return Product(self.keys[a].ramp(), self.keys[b].ramp())
         sides = list(proposal.sides)
         inside = np.all([self._side(side) for side in sides], axis=0)
-        while len(sides) < MOST_CONDITIONS:
+        while len(sides) < _MOST_CONDITIONS:
             side = self._further(inside, r, h)
             if side is None:
                 break
             sides.append(side)
             inside &= self._side(side)
         return Region(
-            tuple(self.keys[key].condition(cut, above) for key, cut, above in strictest(sides))
+            tuple(self.keys[key].condition(cut, above) for key, cut, above in _strictest(sides))
         )
 
     def _side(self, side: tuple[int, int, bool]) -> np.ndarray:
@@ -260,7 +260,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Gain:
+class _Gain:
     """R^2 / H where there are enough rows, else 0; H is raised where the rarer class is in excess.
 
     A sum of few rare exits has a longer tail than the normal one: on 12,000 rows of pure noise
@@ -276,55 +276,55 @@ class Gain:
         return np.where(rows >= self.least, R**2 / spread, 0.0)
 
 
-def strictest(sides: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
+def _strictest(sides: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
     """The sides without those that a later one of the same key and direction makes idle."""
     last = {(key, above): (key, cut, above) for key, cut, above in sides}
     return list(last.values())
 
 
-def best_quadrant(
-    a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, gain: Gain, threshold: float
-) -> Proposal:
+def _best_quadrant(
+    a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, gain: _Gain, threshold: float
+) -> _Proposal:
     """The strongest quadrant at the pair of cuts whose four quadrants explain most together."""
-    gains = gain(quadrants(R), quadrants(H), quadrants(rows))
-    whole = np.where((quadrants(rows) >= gain.least).all(axis=0), gains.sum(axis=0), 0.0)
+    gains = gain(_quadrants(R), _quadrants(H), _quadrants(rows))
+    whole = np.where((_quadrants(rows) >= gain.least).all(axis=0), gains.sum(axis=0), 0.0)
     i, j = np.unravel_index(int(whole.argmax()), whole.shape)
     corner = int(gains[:, i, j].argmax())
     sides = ((a, int(i), corner >= 2), (b, int(j), corner % 2 == 1))
-    return Proposal(float(whole[i, j]) - threshold, (a, b), sides)
+    return _Proposal(float(whole[i, j]) - threshold, (a, b), sides)
 
 
-def quadrants(grid: np.ndarray) -> np.ndarray:
+def _quadrants(grid: np.ndarray) -> np.ndarray:
     """Sums (low low, low high, high low, high high) at each pair of cuts. Shape (4, cuts, cuts)."""
     c = np.cumsum(np.cumsum(grid, axis=0), axis=1)
     both, one, two = c[:-1, :-1], c[:-1, -1:], c[-1:, :-1]
     return np.stack([both, one - both, two - both, c[-1, -1] - one - two + both])
 
 
-def best_rectangle(
-    a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, gain: Gain, pairs: int
-) -> Proposal:
+def _best_rectangle(
+    a: int, b: int, R: np.ndarray, H: np.ndarray, rows: np.ndarray, gain: _Gain, pairs: int
+) -> _Proposal:
     """The rectangle, on at most 12 intervals a side, that explains most."""
-    one, two = edges(R.shape[0]), edges(R.shape[1])
-    sums = [rectangles(grid, one, two) for grid in (R, H, rows)]
+    one, two = _intervals(R.shape[0]), _intervals(R.shape[1])
+    sums = [_rectangles(grid, one, two) for grid in (R, H, rows)]
     gains = gain(*sums)
     i, j = np.unravel_index(int(gains.argmax()), gains.shape)
     sides = (
         *_interval_sides(a, one[0][i], one[1][i], R.shape[0]),
         *_interval_sides(b, two[0][j], two[1][j], R.shape[1]),
     )
-    surplus = float(gains[i, j]) - 2 * np.log(pairs * gains.size) - MARGIN
-    return Proposal(surplus if sides else -np.inf, (a, b), sides)
+    surplus = float(gains[i, j]) - 2 * np.log(pairs * gains.size) - _MARGIN
+    return _Proposal(surplus if sides else -np.inf, (a, b), sides)
 
 
-def edges(size: int) -> tuple[np.ndarray, np.ndarray]:
+def _intervals(size: int) -> tuple[np.ndarray, np.ndarray]:
     """(first bin, bin after the last) of every interval between at most 13 edges."""
-    at = np.unique(np.linspace(0, size, min(size, EDGES) + 1).round().astype(int))
+    at = np.unique(np.linspace(0, size, min(size, _EDGES) + 1).round().astype(int))
     low, high = np.triu_indices(len(at), 1)
     return at[low], at[high]
 
 
-def rectangles(
+def _rectangles(
     grid: np.ndarray, one: tuple[np.ndarray, np.ndarray], two: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """Sums over every rectangle, by the summed-area table. Shape (intervals, intervals)."""

@@ -11,7 +11,7 @@ import numpy as np
 from risk.model.profile import Profile, column_text, digits_apart, value_text
 from risk.model.terms import Raw, Term, filled, rises
 
-TERM_SCALE = 3.0  # held more weakly than a standardised number: it has passed a test of its own
+_TERM_SCALE = 3.0  # held more weakly than a standardised number: it has passed a test of its own
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Region(Term):
         return [" and ".join(map(str, self.conditions))]
 
     def natural_scales(self, deviations: np.ndarray) -> np.ndarray:
-        return np.full(deviations.size, TERM_SCALE)
+        return np.full(deviations.size, _TERM_SCALE)
 
     def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Region:
         slope, mean = float(slopes[0]), float(means[0])
@@ -178,7 +178,7 @@ class Product(Term):
         return [f"{self.first.column} with {self.second.column}"]
 
     def natural_scales(self, deviations: np.ndarray) -> np.ndarray:
-        return np.full(deviations.size, TERM_SCALE)
+        return np.full(deviations.size, _TERM_SCALE)
 
     def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Product:
         return replace(self, slope=float(slopes[0]), mean=float(means[0]))

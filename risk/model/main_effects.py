@@ -9,10 +9,10 @@ import numpy as np
 from risk.model.design import deviation
 from risk.model.terms import NARROWEST, Blank, Curve, Levels, Linear, Raw, Term
 
-MIN_BLANKS = 5
-ROWS_PER_PIECE, MOST_PIECES = 25, 8
-MOST_LEVELS, LEVEL_ROWS, LEVEL_SHARE = 50, 10, 0.0005
-QUANTILE_ROWS = 200_000
+_MIN_BLANKS = 5
+_ROWS_PER_PIECE, _MOST_PIECES = 25, 8
+_MOST_LEVELS, _LEVEL_ROWS, _LEVEL_SHARE = 50, 10, 0.0005
+_QUANTILE_ROWS = 200_000
 WIDEST = float(np.finfo(np.float64).max / 4)  # differences of two clipped numbers stay finite
 
 
@@ -34,11 +34,11 @@ def main_effects(
     raw: Raw, numbers: tuple[str, ...], texts: tuple[str, ...], smaller: int
 ) -> list[Term]:
     """A curve for every number and the frequent levels of every text; smaller: the rarer class."""
-    pieces = int(np.clip(smaller // ROWS_PER_PIECE, 3, MOST_PIECES))
+    pieces = int(np.clip(smaller // _ROWS_PER_PIECE, 3, _MOST_PIECES))
     terms: list[Term | None] = []
     for name in numbers:
-        terms += [curve_of(name, raw[name], pieces), _blank_of(name, raw[name])]
-    terms += [frequent_levels(name, raw[name]) for name in texts]
+        terms += [_curve_of(name, raw[name], pieces), _blank_of(name, raw[name])]
+    terms += [_frequent_levels(name, raw[name]) for name in texts]
     return [term for term in terms if term]
 
 
@@ -47,14 +47,14 @@ def _linear_of(name: str, values: np.ndarray) -> Linear | None:
     finite = np.clip(values[np.isfinite(values)], -WIDEST, WIDEST)
     if not finite.size:
         return None
-    low, high = clip_range(finite)
+    low, high = _clip_range(finite)
     line = Linear(name, low, high, float(np.clip(np.median(finite), low, high)))
     raw = {name: values}
     least = max(1e-12 * float(np.abs(line.basis(raw)).max()), NARROWEST)
     return line if deviation(line, raw) > least else None
 
 
-def clip_range(known: np.ndarray) -> tuple[float, float]:
+def _clip_range(known: np.ndarray) -> tuple[float, float]:
     """The 1-99 % range; the whole range where a rare event would vanish from it."""
     low, high = np.quantile(thinned(known), [0.01, 0.99])
     if low == high:
@@ -64,14 +64,14 @@ def clip_range(known: np.ndarray) -> tuple[float, float]:
 
 def thinned(values: np.ndarray) -> np.ndarray:
     """At most 200,000 evenly spaced ones: quantiles of more cost time and change nothing."""
-    return values[:: -(-values.size // QUANTILE_ROWS)] if values.size > QUANTILE_ROWS else values
+    return values[:: -(-values.size // _QUANTILE_ROWS)] if values.size > _QUANTILE_ROWS else values
 
 
 def _blank_of(name: str, values: np.ndarray) -> Blank | None:
-    return Blank(name) if MIN_BLANKS <= np.isnan(values).sum() < values.size else None
+    return Blank(name) if _MIN_BLANKS <= np.isnan(values).sum() < values.size else None
 
 
-def curve_of(name: str, values: np.ndarray, pieces: int) -> Curve | None:
+def _curve_of(name: str, values: np.ndarray, pieces: int) -> Curve | None:
     """A broken line, knots at the quantiles of the clipped number; None where it is constant."""
     line = _linear_of(name, values)
     if line is None:
@@ -86,15 +86,17 @@ def _commonest_levels(name: str, texts: np.ndarray) -> Levels | None:
     found = Counter(texts.tolist())
     if len(found) < 2:
         return None
-    levels = sorted(_by_frequency(found)[:MOST_LEVELS], key=lambda text: (text is None, text or ""))
+    levels = sorted(
+        _by_frequency(found)[:_MOST_LEVELS], key=lambda text: (text is None, text or "")
+    )
     return Levels(name, tuple(levels), rest=False)
 
 
-def frequent_levels(name: str, texts: np.ndarray) -> Levels | None:
+def _frequent_levels(name: str, texts: np.ndarray) -> Levels | None:
     """The levels with at least 10 rows and .05 %, at most 50; the rest share one column."""
     found = Counter(texts.tolist())
-    least = max(LEVEL_ROWS, LEVEL_SHARE * texts.size)
-    levels = tuple(text for text in _by_frequency(found)[:MOST_LEVELS] if found[text] >= least)
+    least = max(_LEVEL_ROWS, _LEVEL_SHARE * texts.size)
+    levels = tuple(text for text in _by_frequency(found)[:_MOST_LEVELS] if found[text] >= least)
     rest = len(found) > len(levels) > 0
     return Levels(name, levels, rest) if len(levels) + rest > 1 else None
 

@@ -5,7 +5,7 @@ Every share and area has its 95 % interval beside it. Start at `measure`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -13,12 +13,122 @@ from risk.model.logistic import expit, logit
 from risk.model.newton import regularised_fit, sums
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
-
 THRESHOLD = 0.5
 Z95 = 1.959963984540054
 ONE_SIDED = 1.645  # the normal quantile of a one-sided 95 %
-BINS, LEAST_IN_BIN = 10, 10
-EPSILON = float(np.finfo(np.float64).eps)
+_BINS, _LEAST_IN_BIN = 10, 10
+_EPSILON = float(np.finfo(np.float64).eps)
+
+
+class Estimate(TypedDict):
+    value: float
+    interval: list[float]
+
+
+class RiskBin(TypedDict):
+    """Clients of about equal risk: their mean risk beside the share that left."""
+
+    n: int
+    risk: float
+    left: float
+    interval: list[float]
+
+
+class Calibration(TypedDict):
+    """How risks and outcomes agree: slope and intercept on the log-odds (1 and 0 are right), None
+    where there is no best line, and the risks in bins."""
+
+    slope: Estimate | None
+    intercept: Estimate | None
+    bins: list[RiskBin]
+
+
+class Gain(TypedDict):
+    """What calling a share of the clients reaches, the highest risks first; None where unknown."""
+
+    share: float
+    called: int
+    left: int
+    precision: float
+    precision_interval: list[float]
+    recall: float | None
+    recall_interval: list[float]
+    lift: float | None
+    lift_interval: list[float] | None
+    at_random: dict[str, float]
+
+
+class Dummy(TypedDict):
+    """The measures of one risk for everybody, the share of exits among the training rows."""
+
+    risk: float
+    f1: float
+    brier: float
+    log_loss: float
+
+
+class Measures(TypedDict):
+    """What the score file says of a model's risks."""
+
+    n: int
+    exits: int
+    threshold: float
+    f1: float
+    f1_interval: list[float]
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    true_negative: int
+    precision: float | None
+    recall: float | None
+    auc: float | None
+    auc_interval: list[float] | None
+    brier: float
+    log_loss: float
+    everybody_exits: dict[str, float]
+    base_rate: Dummy
+    calibration: Calibration
+    cumulative_gains: list[Gain]
+
+
+def measure(y: np.ndarray, p: np.ndarray, base_rate: float) -> Measures:
+    """Every measure of the risks p on labels y, beside two dummies.
+
+    base_rate: the share of exits among the training rows, the risk that knows nothing of a client.
+    """
+    called = (p >= THRESHOLD).astype(int)
+    c = confusion_counts(y, called)
+    everybody, flat = np.ones(y.size, dtype=int), np.full(y.size, base_rate)
+    return {
+        "n": int(y.size),
+        "exits": int(np.sum(y == 1)),
+        "threshold": THRESHOLD,
+        "f1": f1(y, called),
+        "f1_interval": list(f1_interval(y, called)),
+        "true_positive": c["true_positive"],
+        "false_positive": c["false_positive"],
+        "false_negative": c["false_negative"],
+        "true_negative": c["true_negative"],
+        "precision": _share(c["true_positive"], c["false_positive"]),
+        "recall": _share(c["true_positive"], c["false_negative"]),
+        "auc": auc(y, p),
+        "auc_interval": auc_interval(y, p),
+        "brier": brier(y, p),
+        "log_loss": log_loss(y, p),
+        "everybody_exits": {"f1": f1(y, everybody)},
+        "base_rate": {
+            "risk": base_rate,
+            "f1": f1(y, (flat >= THRESHOLD).astype(int)),
+            "brier": brier(y, flat),
+            "log_loss": log_loss(y, flat),
+        },
+        "calibration": calibration(y, p),
+        "cumulative_gains": cumulative_gains(y, p),
+    }
+
+
+def _share(part: int, rest: int) -> float | None:
+    return part / (part + rest) if part + rest else None
 
 
 def confusion_counts(y: np.ndarray, called: np.ndarray) -> dict[str, int]:
@@ -73,43 +183,8 @@ def brier(y: np.ndarray, p: np.ndarray) -> float:
 
 def log_loss(y: np.ndarray, p: np.ndarray) -> float:
     """Mean negative log likelihood in nats; p is kept the smallest step away from 0 and 1."""
-    p = np.clip(p, EPSILON, 1 - EPSILON)
+    p = np.clip(p, _EPSILON, 1 - _EPSILON)
     return float(-np.mean(np.where(y == 1, np.log(p), np.log1p(-p))))
-
-
-def measures(y: np.ndarray, p: np.ndarray, base_rate: float) -> dict[str, Any]:
-    """Everything that the score file says of probabilities p on labels y, beside two dummies.
-
-    base_rate: the share of exits among the training rows, the risk that knows nothing of a client.
-    """
-    called = (p >= THRESHOLD).astype(int)
-    c = confusion_counts(y, called)
-    low, high = f1_interval(y, called)
-    everybody, flat = np.ones(y.size, dtype=int), np.full(y.size, base_rate)
-    return {
-        "n": int(y.size),
-        "exits": int(np.sum(y == 1)),
-        "threshold": THRESHOLD,
-        "f1": f1(y, called),
-        "f1_interval": [low, high],
-        **c,
-        "precision": _share(c["true_positive"], c["false_positive"]),
-        "recall": _share(c["true_positive"], c["false_negative"]),
-        "auc": auc(y, p),
-        "brier": brier(y, p),
-        "log_loss": log_loss(y, p),
-        "everybody_exits": {"f1": f1(y, everybody)},
-        "base_rate": {
-            "risk": base_rate,
-            "f1": f1(y, (flat >= THRESHOLD).astype(int)),
-            "brier": brier(y, flat),
-            "log_loss": log_loss(y, flat),
-        },
-    }
-
-
-def _share(part: int, rest: int) -> float | None:
-    return part / (part + rest) if part + rest else None
 
 
 def wilson(hits: float, rows: float) -> list[float]:
@@ -120,16 +195,6 @@ def wilson(hits: float, rows: float) -> list[float]:
     middle = (share + Z95**2 / (2 * rows)) / shrink
     half = Z95 * (share * (1 - share) / rows + (Z95 / (2 * rows)) ** 2) ** 0.5 / shrink
     return [max(middle - half, 0.0), min(middle + half, 1.0)]
-
-
-def measure(y: np.ndarray, p: np.ndarray, base_rate: float) -> dict[str, Any]:
-    """Every measure of the risks p on labels y: F1 and its like, calibration, a list's reach."""
-    return {
-        **measures(y, p, base_rate),
-        "auc_interval": auc_interval(y, p),
-        "calibration": calibration(y, p),
-        "cumulative_gains": cumulative_gains(y, p),
-    }
 
 
 def auc_interval(y: np.ndarray, score: np.ndarray) -> list[float] | None:
@@ -152,33 +217,36 @@ def auc_interval(y: np.ndarray, score: np.ndarray) -> list[float] | None:
     return [float(expit(centre + side * half)) for side in (-1, 1)]
 
 
-def calibration(y: np.ndarray, p: np.ndarray) -> dict[str, Any]:
+def calibration(y: np.ndarray, p: np.ndarray) -> Calibration:
     """How risks and outcomes agree: slope and intercept on the log-odds with 95 % intervals
     (1 and 0 are right), and in tenths of the rows the mean risk beside the share that left."""
     z = logit(p)
-    line = _line(z, y) if 0 < np.sum(y) < y.size and z.std() > 0 else None
-    return {"slope": line and line[1], "intercept": line and line[0], "bins": reliability(y, p)}
+    intercept, slope = _line(z, y)
+    return {"slope": slope, "intercept": intercept, "bins": _reliability(y, p)}
 
 
-def _line(z: np.ndarray, y: np.ndarray) -> list[dict[str, Any]] | None:
-    """[intercept, slope] of y on the log-odds z, each with its interval; None where it diverges."""
+def _line(z: np.ndarray, y: np.ndarray) -> tuple[Estimate | None, Estimate | None]:
+    """(intercept, slope) of y on the log-odds z with their intervals; Nones without a best line."""
+    if not (0 < np.sum(y) < y.size and z.std() > 0):
+        return None, None
     Z = z[:, None]
     weights = regularised_fit(Z, y, (0.0, 1.0), 0.0)
-    _, slope, hessian = sums(Z, y, weights)
+    _, gradient, hessian = sums(Z, y, weights)
     # Classes that z tells apart (all but ties) have no best line: each step then is as long as
     # the last, however little it gains, and the curvature vanishes.
-    if np.linalg.cond(hessian) > 1e12 or np.abs(np.linalg.solve(hessian, slope)).max() > 1e-6:
-        return None
+    if np.linalg.cond(hessian) > 1e12 or np.abs(np.linalg.solve(hessian, gradient)).max() > 1e-6:
+        return None, None
     errors = Z95 * np.sqrt(np.diag(np.linalg.inv(hessian)))
-    return [
-        {"value": float(w), "interval": [float(w - e), float(w + e)]}
+    intercept, slope = (
+        Estimate(value=float(w), interval=[float(w - e), float(w + e)])
         for w, e in zip(weights, errors, strict=True)
-    ]
+    )
+    return intercept, slope
 
 
-def reliability(y: np.ndarray, p: np.ndarray) -> list[dict[str, Any]]:
+def _reliability(y: np.ndarray, p: np.ndarray) -> list[RiskBin]:
     """Up to ten groups of about equal rows: n, mean risk, share that left and its interval."""
-    groups = int(np.clip(y.size // LEAST_IN_BIN, 1, BINS))
+    groups = int(np.clip(y.size // _LEAST_IN_BIN, 1, _BINS))
     return [
         {
             "n": int(part.size),
@@ -193,12 +261,12 @@ def reliability(y: np.ndarray, p: np.ndarray) -> list[dict[str, Any]]:
 
 def cumulative_gains(
     y: np.ndarray, p: np.ndarray, shares: tuple[float, ...] = SHARES
-) -> list[dict[str, Any]]:
+) -> list[Gain]:
     """For each share of the clients called, highest risk first: precision, recall and lift with
     95 % intervals, beside what calling as many at random would reach."""
     order, exits = np.argsort(-p, kind="stable"), int(np.sum(y == 1))
     rate = exits / y.size if y.size else 0.0
-    found = []
+    found: list[Gain] = []
     for share in shares:
         called = max(1, round(share * y.size))
         hits = int(y[order[:called]].sum())

@@ -18,9 +18,9 @@ from risk.model.records import insist, number, parsed
 from risk.model.terms import Blank, Curve, Levels, Linear, Raw, Term
 
 FORMAT = 1
-MAX_BYTES = 8_000_000
+_MAX_BYTES = 8_000_000
 AGREEMENT = 1e-12
-SELF_CHECK_ROWS = 25
+_SELF_CHECK_ROWS = 25
 KINDS = {kind.word(): kind for kind in (Linear, Curve, Blank, Levels, Region, Product)}
 
 
@@ -100,9 +100,9 @@ class Model:
         """model.json, which from_bytes() takes."""
         body = with_checksum({"format": FORMAT, **self.to_json()})
         raw = (json.dumps(body, indent=1, allow_nan=False) + "\n").encode()
-        if len(raw) > MAX_BYTES:
+        if len(raw) > _MAX_BYTES:
             raise PipelineError(
-                f"the JSON model would be {len(raw)} bytes, more than {MAX_BYTES}; "
+                f"the JSON model would be {len(raw)} bytes, more than {_MAX_BYTES}; "
                 "take the features with the longest texts out of columns.features"
             )
         return raw
@@ -110,8 +110,8 @@ class Model:
     @classmethod
     def from_bytes(cls, raw: bytes) -> Model:
         """The model in the bytes; PipelineError unless checksum, terms and self-check rows hold."""
-        if len(raw) > MAX_BYTES:
-            raise _damaged(f"larger than {MAX_BYTES} bytes")
+        if len(raw) > _MAX_BYTES:
+            raise _damaged(f"larger than {_MAX_BYTES} bytes")
         try:
             body = json.loads(raw, parse_constant=_no_number)
             if type(body["format"]) is int and body["format"] > FORMAT:
@@ -160,7 +160,7 @@ def column_array(values: list[Any], kind: str) -> np.ndarray:
 def check_rows(table: Rows) -> Rows:
     """A few rows spread over the table: every later evaluation must give them what it gives now."""
     n = row_count(table)
-    chosen = sorted({round(at) for at in np.linspace(0, n - 1, min(SELF_CHECK_ROWS, n))})
+    chosen = sorted({round(at) for at in np.linspace(0, n - 1, min(_SELF_CHECK_ROWS, n))})
     return {name: [_finite_or_none(values[at]) for at in chosen] for name, values in table.items()}
 
 

@@ -11,12 +11,12 @@ from functools import partial, reduce
 
 import numpy as np
 
-STEPS, HALVINGS = 50, 60
-CLOSE = 1e-6
-EXACT = 1e-12  # a last step of so small a gain leaves an error far below it
-THREADS = 2
-PART_ROWS = 4_000
-BLOCK_ROWS = 1000
+_STEPS, _HALVINGS = 50, 60
+_CLOSE = 1e-6
+_EXACT = 1e-12  # a last step of so small a gain leaves an error far below it
+_THREADS = 2
+_PART_ROWS = 4_000
+_BLOCK_ROWS = 1000
 Chunk = tuple[np.ndarray, ...]  # design matrix, labels, and how often rows count, if not once
 Sums = tuple[float, np.ndarray, np.ndarray]
 
@@ -45,22 +45,22 @@ def sums(
     if counts is not None:
         losses, wrong, bend = counts * losses, counts * wrong, counts * bend
     gradient = np.concatenate([[wrong.sum()], wrong @ Z])
-    return float(losses.sum()), gradient, hessian_of(Z, np.sqrt(bend))
+    return float(losses.sum()), gradient, _hessian_of(Z, np.sqrt(bend))
 
 
-def hessian_of(Z: np.ndarray, roots: np.ndarray) -> np.ndarray:
+def _hessian_of(Z: np.ndarray, roots: np.ndarray) -> np.ndarray:
     """The sum of roots^2 x z z' over rows z = (1, columns): by blocks that stay in the cache.
 
     A product of a block with its own transpose is symmetric, which halves the work: on 100,000 x
     130 this takes half the time of one product over all rows.
     """
     width = Z.shape[1] + 1
-    total, block = np.zeros((width, width)), np.empty((min(BLOCK_ROWS, len(Z)), width))
-    for first in range(0, len(Z), BLOCK_ROWS):
-        root = roots[first : first + BLOCK_ROWS]
+    total, block = np.zeros((width, width)), np.empty((min(_BLOCK_ROWS, len(Z)), width))
+    for first in range(0, len(Z), _BLOCK_ROWS):
+        root = roots[first : first + _BLOCK_ROWS]
         weighted = block[: root.size]
         weighted[:, 0] = root
-        np.multiply(Z[first : first + BLOCK_ROWS], root[:, None], out=weighted[:, 1:])
+        np.multiply(Z[first : first + _BLOCK_ROWS], root[:, None], out=weighted[:, 1:])
         total += weighted.T @ weighted
     return total
 
@@ -69,7 +69,7 @@ def ridge(Z: np.ndarray, y: np.ndarray, start: np.ndarray | None = None) -> np.n
     """Weights, intercept first, that minimise summed log loss + |slopes|^2 / 2."""
     if start is None or len(start) != Z.shape[1] + 1:
         start = null_weights(y, Z.shape[1])
-    slices = [slice(first, first + PART_ROWS) for first in range(0, len(y), PART_ROWS)]
+    slices = [slice(first, first + _PART_ROWS) for first in range(0, len(y), _PART_ROWS)]
     return ridge_in_chunks([partial(_rows, Z, y, rows) for rows in slices], start, closeness(y))
 
 
@@ -80,7 +80,7 @@ def closeness(y: np.ndarray, counts: np.ndarray | None = None) -> float:
     log loss for each of them, which moves a weight by some 1e-6.
     """
     exits, rows = (y.sum(), y.size) if counts is None else (counts @ y, counts.sum())
-    return CLOSE * max(1.0, float(min(exits, rows - exits)))
+    return _CLOSE * max(1.0, float(min(exits, rows - exits)))
 
 
 def _rows(Z: np.ndarray, y: np.ndarray, rows: slice) -> Chunk:
@@ -99,11 +99,11 @@ def ridge_in_chunks(
     """The same for rows in chunks, made anew for each step: memory is that of two chunks."""
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(THREADS) as pool:  # numpy lets go of the interpreter while it works
+    with ThreadPoolExecutor(_THREADS) as pool:  # numpy lets go of the interpreter while it works
         each = pool.map if len(chunks) > 1 else map
 
         def sums_at(weights: np.ndarray) -> Sums:
-            return reduce(_added, each(lambda chunk: _sums_of(chunk(), weights), chunks))
+            return reduce(_add_sums, each(lambda chunk: _sums_of(chunk(), weights), chunks))
 
         precision = np.append(0.0, np.ones(len(start) - 1))
         return _minimise(sums_at, start, close, np.zeros(len(start)), precision)
@@ -114,7 +114,7 @@ def _sums_of(chunk: Chunk, weights: np.ndarray) -> Sums:
     return sums(Z, y, weights, *counts)
 
 
-def _added(one: Sums, two: Sums) -> Sums:
+def _add_sums(one: Sums, two: Sums) -> Sums:
     return one[0] + two[0], one[1] + two[1], one[2] + two[2]
 
 
@@ -129,7 +129,7 @@ def regularised_fit(
     precision / 2 x |w - centre|^2. Shape of centre."""
     w = np.array(centre, dtype=np.float64)
     return _minimise(
-        lambda w: sums(Z, y, w, offset=offset), w, EXACT, w, np.full(w.size, precision)
+        lambda w: sums(Z, y, w, offset=offset), w, _EXACT, w, np.full(w.size, precision)
     )
 
 
@@ -153,13 +153,13 @@ def _minimise(
         return loss + penalty, gradient + precision * away, hessian + np.diag(precision)
 
     value, slope, bend = objective(weights)
-    for _ in range(STEPS):
+    for _ in range(_STEPS):
         # 1e-9: without it two equal columns that nothing holds are a singular matrix
         step = np.linalg.solve(bend + 1e-9 * np.eye(slope.size), slope)
         if float(slope @ step) < close:
             return weights - step
         before = value
-        for _ in range(HALVINGS):
+        for _ in range(_HALVINGS):
             tried = weights - step
             value, slope, bend = objective(tried)
             if value <= before * (1 + 1e-12):  # equal but for rounding

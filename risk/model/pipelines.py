@@ -23,7 +23,7 @@ def export(
 ) -> bytes:
     """The pipeline as JSON; refused unless both agree within 1e-12 on every row of the sample."""
     table = rows_of_frame(sample, columns)
-    model = replace(model_of(pipeline, columns).about_the_average(table), lineage=lineage)
+    model = replace(model_of_pipeline(pipeline, columns).about_the_average(table), lineage=lineage)
     ours, theirs = model.probabilities(table), pipeline.predict_proba(sample)[:, 1]
     worst = float(np.abs(ours - theirs).max(initial=0.0))
     if not worst <= AGREEMENT:
@@ -34,7 +34,7 @@ def export(
     return model.to_bytes()
 
 
-def model_of(pipeline: Pipeline, columns: dict[str, str]) -> Model:
+def model_of_pipeline(pipeline: Pipeline, columns: dict[str, str]) -> Model:
     """The fitted pipeline of either recipe as a model."""
     regression, first = pipeline[-1], pipeline[0]
     weights, intercept = regression.coef_[0], float(regression.intercept_[0])
@@ -61,7 +61,7 @@ def rows_of_frame(frame: pd.DataFrame, columns: dict[str, str]) -> Rows:
     return found
 
 
-def pipeline_of(model: Model) -> Pipeline:
+def pipeline_of_model(model: Model) -> Pipeline:
     """The model as a fitted scikit-learn pipeline that ends in one LogisticRegression."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline

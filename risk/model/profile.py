@@ -9,11 +9,11 @@ from typing import Any, TypedDict
 import numpy as np
 
 Rows = dict[str, list[Any]]  # one list a column, missing as None
-USUAL_LEVELS = 50
+_USUAL_LEVELS = 50
 PROFILE_ROWS = 200_000  # of more, so many sampled rows say what is usual
-DIGITS, MOST_DIGITS = 3, 17
-NEAR = 0.02  # numbers further apart than this share differ in their first three digits
-RARE = 0.005  # a smaller share would be written 0 %
+_DIGITS, _MOST_DIGITS = 3, 17
+_NEAR = 0.02  # numbers further apart than this share differ in their first three digits
+_RARE = 0.005  # a smaller share would be written 0 %
 
 
 class Usual(TypedDict, total=False):
@@ -66,11 +66,11 @@ def _usual_number(values: np.ndarray) -> Usual:
 
 
 def _usual_levels(texts: list[str]) -> Usual:
-    commonest = sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0]))[:USUAL_LEVELS]
+    commonest = sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0]))[:_USUAL_LEVELS]
     return {"levels": {level: round(rows / len(texts), 4) for level, rows in commonest}}
 
 
-def value_text(value: Any, digits: int = DIGITS) -> str:
+def value_text(value: Any, digits: int = _DIGITS) -> str:
     """A cell for people: whole numbers whole, others with so many digits that count."""
     if value is None or value != value:
         return "missing"
@@ -90,16 +90,16 @@ def column_text(name: str) -> str:
 
 
 def share_text(share: float) -> str:
-    return f"{share:.0%} of clients" if share >= RARE else "rare"
+    return f"{share:.0%} of clients" if share >= _RARE else "rare"
 
 
 def digits_apart(value: float, limits: list[float]) -> int:
     """As many digits as it takes to tell a value from the limits beside it."""
-    others = [at for at in limits if at != value and math.isclose(at, value, rel_tol=NEAR)]
-    for digits in range(DIGITS, MOST_DIGITS):
+    others = [at for at in limits if at != value and math.isclose(at, value, rel_tol=_NEAR)]
+    for digits in range(_DIGITS, _MOST_DIGITS):
         if all(value_text(value, digits) != value_text(limit, digits) for limit in others):
             return digits
-    return MOST_DIGITS
+    return _MOST_DIGITS
 
 
 def beside_usual(name: str, value: Any, usual: Usual) -> str:

@@ -16,9 +16,9 @@ from risk.model.model import Model, row_count
 from risk.model.profile import Profile, Rows, column_text, value_text
 from risk.model.terms import ColumnTerm, Raw, Term
 
-MOST_UP, MOST_DOWN = 3, 1
-LEAST_POINTS = 0.5
-LARGEST_SHARE = 1e304  # a thousand such contributions and their points are finite
+MOST_UP, _MOST_DOWN = 3, 1
+_LEAST_POINTS = 0.5
+_LARGEST_SHARE = 1e304  # a thousand such contributions and their points are finite
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def points(model: Model, table: Rows) -> tuple[list[TermGroup], np.ndarray, np.n
     with np.errstate(over="ignore"):  # an infinite contribution is a certain answer
         parts = [group.contribution(raw) for group in groups]
     shares = np.column_stack(parts) if parts else np.zeros((row_count(table), 0))
-    shares = np.clip(shares, -LARGEST_SHARE, LARGEST_SHARE)
+    shares = np.clip(shares, -_LARGEST_SHARE, _LARGEST_SHARE)
     total, base = shares.sum(axis=1), expit(np.array([model.intercept]))[0]
     risk = expit(model.intercept + total)
     # Where everything cancels, the distance per log-odds is the slope of the logistic at the base.
@@ -83,8 +83,8 @@ def reasons(model: Model, table: Rows) -> list[list[Reason]]:
     for number, own in enumerate(amounts):
         row = {name: values[number : number + 1] for name, values in raw.items()}
         order = np.argsort(-own, kind="stable")
-        up = [at for at in order if own[at] >= LEAST_POINTS][:MOST_UP]
-        down = [at for at in order[::-1] if own[at] <= -LEAST_POINTS][:MOST_DOWN]
+        up = [at for at in order if own[at] >= _LEAST_POINTS][:MOST_UP]
+        down = [at for at in order[::-1] if own[at] <= -_LEAST_POINTS][:_MOST_DOWN]
         found.append(
             [
                 Reason(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 SEED = 0
-FOLDS = 5
+_FOLDS = 5
 
 
 def sample_of(rows: int, most: int) -> np.ndarray:
@@ -28,5 +28,5 @@ def folds(y: np.ndarray, groups: np.ndarray) -> np.ndarray:
     order = np.random.default_rng(SEED).permutation(len(clients))
     order = order[np.argsort(~left[order], kind="stable")]
     dealt = np.empty(len(clients), dtype=np.int64)
-    dealt[order] = np.arange(len(clients)) % FOLDS
+    dealt[order] = np.arange(len(clients)) % _FOLDS
     return dealt[at]

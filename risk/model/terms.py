@@ -26,9 +26,9 @@ import numpy as np
 from risk.model.profile import Profile, Usual, beside_usual
 
 Raw = dict[str, np.ndarray]  # float64 with nan, or str objects with None
-PIECE_SCALE = 0.25  # how weakly the ridge holds a curve's pieces, beside a standardised number
+_PIECE_SCALE = 0.25  # how weakly the ridge holds a curve's pieces, beside a standardised number
 LARGEST = float(np.finfo(np.float64).max)  # where the original recipe's lines end
-UNCLIPPED = 1e300  # a line that ends beyond clips nothing that people need to know
+_UNCLIPPED = 1e300  # a line that ends beyond clips nothing that people need to know
 NARROWEST = float(np.finfo(np.float64).tiny)  # one over a smaller deviation is infinite
 
 
@@ -169,11 +169,11 @@ class Linear(ColumnTerm):
     def bends(self, usual: Usual) -> set[float]:
         quartiles = [usual.get(key) for key in ("least", "low", "median", "high", "most")]
         ends = [end for end in quartiles if isinstance(end, float)] or [self.fill]
-        ends += [end for end in (self.low, self.high) if abs(end) < UNCLIPPED]
+        ends += [end for end in (self.low, self.high) if abs(end) < _UNCLIPPED]
         return set(np.clip(ends, self.low, self.high).tolist())
 
     def counted_range(self) -> tuple[float, float] | None:
-        return (self.low, self.high) if self.high < UNCLIPPED else None
+        return (self.low, self.high) if self.high < _UNCLIPPED else None
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Curve(ColumnTerm):
         return [f"{self.column} from {low:.12g} to {high:.12g}" for low, high in ends]
 
     def natural_scales(self, deviations: np.ndarray) -> np.ndarray:
-        return PIECE_SCALE / np.maximum(deviations, 1e-6)
+        return _PIECE_SCALE / np.maximum(deviations, 1e-6)
 
     def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Curve:
         values = np.append(0.0, np.cumsum(slopes)) - float(slopes @ means)

@@ -14,11 +14,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from risk.model.measures import (
+    _reliability,
     auc_interval,
     calibration,
     cumulative_gains,
     measure,
-    reliability,
     wilson,
 )
 
@@ -172,7 +172,7 @@ def test_risks_of_zero_and_one_have_a_line() -> None:
 )
 def test_the_bins_hold_every_row_once_in_order_of_risk(n: int, groups: int) -> None:
     y, p = drawn(np.random.default_rng(n), n)
-    bins = reliability(y, p)
+    bins = _reliability(y, p)
     sizes = [part["n"] for part in bins]
     assert len(bins) == groups and sum(sizes) == n and max(sizes) - min(sizes) <= 1
     assert [part["risk"] for part in bins] == sorted(part["risk"] for part in bins)
@@ -186,7 +186,7 @@ def test_the_bins_hold_every_row_once_in_order_of_risk(n: int, groups: int) -> N
 def test_the_bins_are_scikit_learns_quantile_bins() -> None:
     y, p = drawn(np.random.default_rng(8), 1000)
     left, risk = calibration_curve(y, p, n_bins=10, strategy="quantile")
-    found = reliability(y, p)
+    found = _reliability(y, p)
     assert [part["left"] for part in found] == pytest.approx(left.tolist())
     assert [part["risk"] for part in found] == pytest.approx(risk.tolist())
 

@@ -15,19 +15,19 @@ from risk.config import PipelineError
 from risk.model import candidates
 from risk.model import fit as fitting
 from risk.model.candidates import (
-    LEAST_WEIGHT,
+    _LEAST_WEIGHT,
     WEIGHTINGS,
     Candidates,
     LabelledRows,
+    _fit_original,
+    _fit_ridge,
+    _raw_lines,
     cross_fitted,
-    fit_original,
-    raw_lines,
-    ridge_on,
 )
 from risk.model.design import DesignTerm, design, weighted_terms
 from risk.model.model import Model
 from risk.model.newton import sums
-from risk.model.pipelines import export, model_of, rows_of_frame
+from risk.model.pipelines import export, model_of_pipeline, rows_of_frame
 
 NUMBERS = {"orders": "number", "revenue": "number"}
 
@@ -68,15 +68,15 @@ def test_what_a_row_counts_by_its_age(name: str, expected: list[float]) -> None:
     assert WEIGHTINGS[name](np.array([0, 1, 2, 3, 9])).tolist() == expected
 
 
-@pytest.mark.parametrize("make", [ridge_on, fit_original])
+@pytest.mark.parametrize("make", [_fit_ridge, _fit_original])
 def test_a_whole_weight_is_a_row_that_often(make: Any) -> None:
     known = known_of(300, seed=1)
     times = np.random.default_rng(0).integers(0, 4, 300)
     rows = np.repeat(np.arange(300), times)
     terms = (
         every_kind(known.raw)
-        if make is ridge_on
-        else raw_lines(known_of(300, seed=1, recipe="original").raw)
+        if make is _fit_ridge
+        else _raw_lines(known_of(300, seed=1, recipe="original").raw)
     )
 
     weighed = make(
@@ -88,7 +88,7 @@ def test_a_whole_weight_is_a_row_that_often(make: Any) -> None:
     repeated = make(terms, known.rows(rows), known.labels[rows], np.ones(rows.size))
 
     # liblinear stops at its own tolerance, on the way there by another path.
-    assert weighed == pytest.approx(repeated, abs=1e-8 if make is ridge_on else 5e-3)
+    assert weighed == pytest.approx(repeated, abs=1e-8 if make is _fit_ridge else 5e-3)
     assert np.abs(weighed).max() > 0.1
 
 
@@ -137,7 +137,7 @@ def test_each_expert_is_the_fit_on_its_own_rows() -> None:
 def test_rows_of_hardly_any_weight_are_left_out() -> None:
     ages = np.array([0] * 200 + [13] * 200 + [14] * 200)
     known = known_of(600, seed=3, ages=ages)
-    assert 0.5**13 > LEAST_WEIGHT > 0.5**14
+    assert 0.5**13 > _LEAST_WEIGHT > 0.5**14
     flipped = np.where(ages == 14, 1 - known.labels, known.labels)
     terms = every_kind(known.raw)
     half = WEIGHTINGS["half"](ages)
@@ -163,7 +163,7 @@ def test_all_rows_alike_is_what_training_fits(n: int) -> None:
     ours = Candidates(known).model("all")
 
     theirs = fitting.fit("default", COLUMNS, known.features, known.labels, known.clients)
-    trained = model_of(theirs, COLUMNS)
+    trained = model_of_pipeline(theirs, COLUMNS)
 
     assert words(trained.terms) == words(ours.terms)
     assert amounts(ours) == pytest.approx(amounts(trained), abs=1e-6)
@@ -202,7 +202,7 @@ def test_the_original_experts_have_common_terms_about_the_average_client() -> No
     assert len(places) == 1
     assert contributions(models[0], table)[1].mean() == pytest.approx(0.0, abs=1e-12)
     part = found.fitted(found.terms, WEIGHTINGS["last"](known.ages))
-    raw = fit_original(
+    raw = _fit_original(
         found.terms,
         known.rows(np.flatnonzero(known.ages == 0)),
         known.labels[known.ages == 0],
@@ -230,7 +230,7 @@ def test_numbers_that_the_original_solver_refuses_end_in_one_sentence() -> None:
 def test_the_original_recipe_fills_with_the_median_and_leaves_out_what_was_never_known() -> None:
     raw = {"a": np.array([1.0, np.nan, 5.0, 9.0]), "b": np.full(4, np.nan)}
 
-    (line,) = raw_lines(raw)
+    (line,) = _raw_lines(raw)
 
     assert (line.term.columns, line.term.fill) == (("a",), 5.0)
     assert line.columns(raw)[0].tolist() == [1.0, 5.0, 5.0, 9.0]
@@ -243,12 +243,12 @@ def test_the_original_recipe_fills_with_the_median_and_leaves_out_what_was_never
 def test_chunks_end_at_the_weights_of_one_piece(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     known = known_of(300, seed=7)
     terms, weight = every_kind(known.raw), np.random.default_rng(0).random(300) + 0.1
-    whole = ridge_on(terms, known.raw, known.labels, weight)
+    whole = _fit_ridge(terms, known.raw, known.labels, weight)
 
     monkeypatch.setattr(candidates, "CHUNK_ROWS", size)
     monkeypatch.setattr(candidates, "STEP_ROWS", size)
 
-    assert ridge_on(terms, known.raw, known.labels, weight) == pytest.approx(whole, abs=1e-9)
+    assert _fit_ridge(terms, known.raw, known.labels, weight) == pytest.approx(whole, abs=1e-9)
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -278,7 +278,7 @@ def test_no_crossed_value_has_seen_a_label_of_its_own_half(name: str, folded: An
     known, newest, halves = folded
     columns = COLUMNS if name == "default" else NUMBERS
     known = replace(known, recipe=name, columns=columns, features=known.features[list(columns)])
-    terms = every_kind(known.raw) if name == "default" else raw_lines(known.raw)
+    terms = every_kind(known.raw) if name == "default" else _raw_lines(known.raw)
     before = cross_fitted(terms, known, newest, halves)
     assert before is not None and before.shape == newest.shape
 
@@ -331,7 +331,7 @@ def found_terms() -> list[Any]:
     known = known_of(1500, seed=9)
     return [
         *every_kind(known.raw),
-        *raw_lines(known_of(60, recipe="original").raw),
+        *_raw_lines(known_of(60, recipe="original").raw),
         *Candidates(known).terms,
         *Candidates(known_of(60)).terms,
     ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from risk.model.curves import GRID, MOST_GROUPS, curves, grouped, precision_at, roc_at
+from risk.model.curves import _GRID, _MOST_GROUPS, _groups_of_risk, _precision, _roc, curves
 
 
 def made(n: int, seed: int, rate: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
@@ -24,9 +24,9 @@ def test_the_roc_is_that_of_scikit_learn(n: int, digits: int | None) -> None:
     found = curves(labels, risks)
 
     assert found is not None and found["n"] == n and found["exits"] == labels.sum()
-    steep = np.interp(GRID, false, true)
+    steep = np.interp(_GRID, false, true)
     assert np.abs(np.array(found["roc"]["value"]) - steep)[1:].max() < 0.012
-    assert np.trapezoid(found["roc"]["value"], GRID) == pytest.approx(
+    assert np.trapezoid(found["roc"]["value"], _GRID) == pytest.approx(
         roc_auc_score(labels, risks), abs=0.005
     )
 
@@ -37,26 +37,26 @@ def test_the_area_below_the_precision_is_the_average_precision() -> None:
     found = curves(labels, risks)
 
     assert found is not None
-    area = np.trapezoid(found["precision"]["value"], GRID)
+    area = np.trapezoid(found["precision"]["value"], _GRID)
     assert area == pytest.approx(average_precision_score(labels, risks), abs=0.01)
     assert found["precision"]["value"][-1] >= labels.mean()
 
 
 def test_equal_risks_are_called_in_turn_by_lot() -> None:
-    left, stayed = grouped(np.array([1, 0, 0, 0, 1, 0, 0, 0]), np.full(8, 0.4))
+    left, stayed = _groups_of_risk(np.array([1, 0, 0, 0, 1, 0, 0, 0]), np.full(8, 0.4))
 
     assert (left.tolist(), stayed.tolist()) == ([2], [6])
-    assert roc_at(left, stayed) == pytest.approx(GRID)
-    assert precision_at(left, stayed) == pytest.approx(0.25)
+    assert _roc(left, stayed) == pytest.approx(_GRID)
+    assert _precision(left, stayed) == pytest.approx(0.25)
 
 
 def test_many_rows_are_few_groups_and_equal_risks_stay_together() -> None:
     labels, risks = made(20_000, 3)
     risks = np.where(risks > 0.8, 0.8, risks)
 
-    left, stayed = grouped(labels, risks)
+    left, stayed = _groups_of_risk(labels, risks)
 
-    assert left.size <= MOST_GROUPS and left.sum() + stayed.sum() == 20_000
+    assert left.size <= _MOST_GROUPS and left.sum() + stayed.sum() == 20_000
     assert left[0] + stayed[0] >= (risks == 0.8).sum()
 
 

@@ -10,7 +10,7 @@ import pytest
 from mixed import contributions
 from test_reasons import COLUMNS, hand_made, json_model, line, made, region, side
 
-from risk.model.effects import MOST_JOINT, overview, overview_text
+from risk.model.effects import _MOST_JOINT, overview, overview_text
 from risk.model.joint_terms import Product, Ramp
 from risk.model.model import Model
 from risk.model.pipelines import rows_of_frame
@@ -223,12 +223,12 @@ def test_of_many_levels_the_highest_and_the_lowest_are_told() -> None:
 def test_of_many_joint_effects_the_widest_are_told_and_the_rest_counted() -> None:
     terms = [
         region(side("orders", "below", float(n)), side("staff", "below", 9.0), inside=n / 10)
-        for n in range(1, MOST_JOINT + 4)
+        for n in range(1, _MOST_JOINT + 4)
     ]
 
     lines = told(hand_made(*terms))
 
-    assert sum(text.startswith("orders together with staff") for text in lines) == MOST_JOINT
+    assert sum(text.startswith("orders together with staff") for text in lines) == _MOST_JOINT
     assert lines[-1] == "and 3 more with a range of at most 0.80; --json has them all"
 
 

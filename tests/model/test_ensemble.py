@@ -14,7 +14,7 @@ from mixed import COLUMNS, contributions, fitted, known_of, mixed, strange, tabl
 from risk.model.candidates import Candidates
 from risk.model.ensemble import recalibrate, weighted_mean
 from risk.model.model import KINDS, Model, check_rows
-from risk.model.pipelines import model_of, pipeline_of, rows_of_frame
+from risk.model.pipelines import model_of_pipeline, pipeline_of_model, rows_of_frame
 from risk.model.profile import profile_of
 from risk.model.reasons import points, reasons
 from risk.model.terms import Levels, Linear, Term
@@ -173,7 +173,7 @@ def blend(one: Model, other: Model, found: Model) -> Model:
 def test_the_pipeline_of_a_blend_says_what_the_json_model_says(
     blend: Model, frame: pd.DataFrame
 ) -> None:
-    pipeline = pipeline_of(blend)
+    pipeline = pipeline_of_model(blend)
 
     table = rows_of_frame(frame, COLUMNS)
     assert np.abs(pipeline.predict_proba(frame)[:, 1] - blend.probabilities(table)).max() <= 1e-12
@@ -183,13 +183,13 @@ def test_the_pipeline_of_a_blend_says_what_the_json_model_says(
 def test_the_pipeline_of_a_blend_survives_pickle_and_has_a_column_for_each_weight(
     blend: Model,
 ) -> None:
-    pipeline = pickle.loads(pickle.dumps(pipeline_of(blend)))
+    pipeline = pickle.loads(pickle.dumps(pipeline_of_model(blend)))
 
     frame = mixed(50, seed=7)[0]
     names = pipeline[0].get_feature_names_out()
     assert pipeline[-1].coef_.shape == (1, len(names))
     assert set(pipeline.predict(frame).tolist()) <= {0, 1}
-    again = model_of(pipeline, COLUMNS)
+    again = model_of_pipeline(pipeline, COLUMNS)
     assert near(
         again.log_odds(rows_of_frame(frame, COLUMNS)), blend.log_odds(rows_of_frame(frame, COLUMNS))
     )

@@ -11,15 +11,15 @@ import pytest
 from risk.model import interactions
 from risk.model.design import design, standardised
 from risk.model.interactions import (
-    Gain,
-    Key,
-    Search,
-    best_quadrant,
-    best_rectangle,
-    number_key,
-    quadrants,
+    _Axis,
+    _best_quadrant,
+    _best_rectangle,
+    _Gain,
+    _number_axis,
+    _quadrants,
+    _Search,
+    _strictest,
     screened,
-    strictest,
 )
 from risk.model.joint_terms import Condition, Product, Ramp, Region
 from risk.model.main_effects import main_effects
@@ -211,7 +211,7 @@ def test_every_region_and_its_outside_have_enough_rows() -> None:
     score = 4.0 * (raw["x0"] > 1.9) * (raw["x1"] > 0) + 2.0 * (raw["x2"] > 0) * (raw["x3"] > 0) - 1
     found = designed_in(raw, labels(score, seed=11))
     regions = [one for one in found if isinstance(one.term, Region)]
-    least = max(interactions.MIN_ROWS, interactions.MIN_SHARE * 3000)
+    least = max(interactions._MIN_ROWS, interactions._MIN_SHARE * 3000)
     assert regions
     for region in regions:
         inside = region.term.basis(raw)[0]
@@ -236,7 +236,7 @@ def brute(grid: np.ndarray, i: int, j: int) -> list[float]:
 
 def test_quadrants_are_the_sums_on_the_four_sides_of_every_pair_of_cuts() -> None:
     grid = np.random.default_rng(0).normal(size=(4, 6))
-    found = quadrants(grid)
+    found = _quadrants(grid)
     assert found.shape == (4, 3, 5)
     for i in range(3):
         for j in range(5):
@@ -245,8 +245,8 @@ def test_quadrants_are_the_sums_on_the_four_sides_of_every_pair_of_cuts() -> Non
 
 def test_rectangles_are_the_sums_over_every_pair_of_intervals() -> None:
     grid = np.random.default_rng(1).normal(size=(4, 14))
-    one, two = interactions.edges(4), interactions.edges(14)
-    found = interactions.rectangles(grid, one, two)
+    one, two = interactions._intervals(4), interactions._intervals(14)
+    found = interactions._rectangles(grid, one, two)
     assert found.shape == (10, 78)
     for i, (a, b) in enumerate(zip(*one, strict=True)):
         for j, (c, d) in enumerate(zip(*two, strict=True)):
@@ -267,16 +267,16 @@ def test_the_best_rectangle_is_the_one_with_all_the_residuals(
 ) -> None:
     R, H = np.zeros((6, 6)), np.full((6, 6), 10.0)
     R[rows, columns] = 5.0
-    found = best_rectangle(7, 9, R, H, H * 5, Gain(20, 0.0), pairs=10)
+    found = _best_rectangle(7, 9, R, H, H * 5, _Gain(20, 0.0), pairs=10)
     cells = R[rows, columns].size
     assert found.sides == sides and found.keys == (7, 9)
-    threshold = 2 * np.log(10 * 21**2) + interactions.MARGIN
+    threshold = 2 * np.log(10 * 21**2) + interactions._MARGIN
     assert found.surplus == pytest.approx((5 * cells) ** 2 / (10 * cells) - threshold)
 
 
 def test_the_whole_grid_is_no_rectangle() -> None:
     ones = np.ones((5, 5))
-    assert best_rectangle(0, 1, ones, ones, ones * 99, Gain(1, 0.0), 1).surplus == -np.inf
+    assert _best_rectangle(0, 1, ones, ones, ones * 99, _Gain(1, 0.0), 1).surplus == -np.inf
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_the_best_quadrant_names_its_cuts_and_sides(
 ) -> None:
     R, H = np.zeros((4, 5)), np.full((4, 5), 4.0)
     R[corner] = -3.0
-    found = best_quadrant(3, 8, R, H, H * 10, Gain(20, 0.5), threshold=2.0)
+    found = _best_quadrant(3, 8, R, H, H * 10, _Gain(20, 0.5), threshold=2.0)
     assert found.sides == sides
     cells = R[corner].size
     assert found.surplus == pytest.approx((3 * cells) ** 2 / (4 * cells) - 2.0)
@@ -303,9 +303,9 @@ def test_a_quadrant_with_too_few_rows_in_any_corner_is_passed_over() -> None:
     R, H, rows = np.zeros((3, 3)), np.ones((3, 3)), np.full((3, 3), 50.0)
     R[1:, 1:] = 5.0
     best = ((0, 0, True), (1, 0, True))
-    assert best_quadrant(0, 1, R, H, rows, Gain(20, 0.0), threshold=0.0).sides == best
+    assert _best_quadrant(0, 1, R, H, rows, _Gain(20, 0.0), threshold=0.0).sides == best
     rows[0, 0] = 3.0
-    assert best_quadrant(0, 1, R, H, rows, Gain(20, 0.0), threshold=0.0).sides != best
+    assert _best_quadrant(0, 1, R, H, rows, _Gain(20, 0.0), threshold=0.0).sides != best
 
 
 @pytest.mark.parametrize(
@@ -316,19 +316,19 @@ def test_an_excess_of_the_rarer_class_counts_for_less(
     r: float, skew: float, expected: float
 ) -> None:
     one = np.ones(1)
-    assert Gain(20, skew)(r * one, 2.0 * one, 20 * one) == pytest.approx([expected])
-    assert Gain(20, skew)(r * one, 2.0 * one, 19 * one).tolist() == [0.0]
+    assert _Gain(20, skew)(r * one, 2.0 * one, 20 * one) == pytest.approx([expected])
+    assert _Gain(20, skew)(r * one, 2.0 * one, 19 * one).tolist() == [0.0]
 
 
 def test_a_later_side_of_the_same_direction_replaces_the_looser_one() -> None:
     sides = [(0, 3, True), (1, 5, False), (0, 9, False), (0, 4, True)]
-    assert strictest(sides) == [(0, 4, True), (1, 5, False), (0, 9, False)]
+    assert _strictest(sides) == [(0, 4, True), (1, 5, False), (0, 9, False)]
 
 
 def test_the_bins_of_a_number_are_the_sides_of_its_cuts() -> None:
     values = np.append(np.random.default_rng(2).integers(0, 40, 500).astype(float), np.nan)
-    key = number_key(Curve("x", 7.0, (0.0, 40.0)), {"x": values})
-    assert key is not None and 10 < key.size <= interactions.BINS
+    key = _number_axis(Curve("x", 7.0, (0.0, 40.0)), {"x": values})
+    assert key is not None and 10 < key.size <= interactions._BINS
     assert all(a < b for a, b in pairwise(key.cuts)) and set(key.bins) == set(range(key.size))
     for cut in range(key.size - 1):
         for above in (True, False):
@@ -339,24 +339,24 @@ def test_the_bins_of_a_number_are_the_sides_of_its_cuts() -> None:
 def test_a_level_has_two_bins() -> None:
     texts = np.array(["a", None, "b"], dtype=object)
     (term,) = main_effects({"t": np.repeat(texts, 100)}, (), ("t",), 100)
-    key = interactions.level_key(term, None, {"t": texts})
+    key = interactions._level_axis(term, None, {"t": texts})
     assert (key.bins.tolist(), key.size) == ([0, 1, 0], 2)
     assert key.condition(0, True) == Condition("t", "is", None)
     assert key.condition(0, False) == Condition("t", "is not", None)
     assert key.ramp() == Ramp("t", (), 0.0, None)
 
 
-def flag(column: str, ones: int, rows: int = 400) -> Key:
+def flag(column: str, ones: int, rows: int = 400) -> _Axis:
     bins = (np.arange(rows) < ones).astype(np.int64)
-    return Key(column, (), 0.0, "a", True, bins, ())
+    return _Axis(column, (), 0.0, "a", True, bins, ())
 
 
 def test_flags_and_rare_levels_are_not_multiplied() -> None:
     values = np.random.default_rng(3).normal(size=400)
     raw = {"x": values, "y": values[::-1], "s": np.zeros(400, object), "t": np.zeros(400, object)}
-    curves = [number_key(Curve(n, 0.0, (-1.0, 1.0)), raw) for n in ("x", "y")]
+    curves = [_number_axis(Curve(n, 0.0, (-1.0, 1.0)), raw) for n in ("x", "y")]
     keys = [key for key in curves if key] + [flag("s", 50), flag("t", 49)]
-    search = Search(keys, [(0, 1), (0, 2), (0, 3), (2, 3)], raw, np.arange(400) % 2)
+    search = _Search(keys, [(0, 1), (0, 2), (0, 3), (2, 3)], raw, np.arange(400) % 2)
     allowed = [search._may_multiply(a, b) for a, b in search.pairs]
     assert allowed == [True, True, False, False]
 
@@ -366,17 +366,17 @@ def test_a_round_uses_each_column_once_and_takes_five_terms_at_most() -> None:
     y = labels(sum(raw[f"x{a}"] * raw[f"x{a + 1}"] for a in range(0, 14, 2)), seed=12)
     mains = [standardised(term, raw, 0.1) for term in main_effects(raw, tuple(raw), (), 1000)]
     rounds = []
-    real = Search.best
+    real = _Search.best
 
-    def watched(self: Search, *args: Any) -> list[Any]:
+    def watched(self: _Search, *args: Any) -> list[Any]:
         rounds.append(real(self, *args))
         return rounds[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Search, "best", watched)
+        patch.setattr(_Search, "best", watched)
         terms = screened(mains, raw, y)
     assert [term for one in rounds for term in one] == terms and rounds[-1] == []
-    assert len(rounds[0]) == interactions.PER_ROUND
+    assert len(rounds[0]) == interactions._PER_ROUND
     for one in rounds:
         products = [found.term for found in one if isinstance(found.term, Product)]
         used = [part.column for term in products for part in (term.first, term.second)]

@@ -24,7 +24,7 @@ def cases() -> list[tuple[np.ndarray, np.ndarray]]:
 
 @pytest.mark.parametrize(("y", "p"), cases())
 def test_every_measure_equals_scikit_learns(y: np.ndarray, p: np.ndarray) -> None:
-    found = measures.measures(y, p, 0.3)
+    found = measures.measure(y, p, 0.3)
     called = (p >= 0.5).astype(int)
     assert found["f1"] == metrics.f1_score(y, called, zero_division=0)
     confusion = metrics.confusion_matrix(y, called, labels=[0, 1]).ravel().tolist()
@@ -43,7 +43,7 @@ def test_every_measure_equals_scikit_learns(y: np.ndarray, p: np.ndarray) -> Non
 
 @pytest.mark.parametrize(("y", "p"), cases())
 def test_the_dummies_are_what_knowing_nothing_scores(y: np.ndarray, p: np.ndarray) -> None:
-    found = measures.measures(y, p, 0.3)
+    found = measures.measure(y, p, 0.3)
     flat = np.full(y.size, 0.3)
     assert found["everybody_exits"] == {
         "f1": metrics.f1_score(y, np.ones(y.size, dtype=int), zero_division=0)
@@ -58,7 +58,7 @@ def test_the_dummies_are_what_knowing_nothing_scores(y: np.ndarray, p: np.ndarra
 
 def test_a_base_rate_of_half_calls_everybody_an_exit() -> None:
     y = np.array([1, 0, 0])
-    assert measures.measures(y, np.zeros(3), 0.5)["base_rate"]["f1"] == 0.5
+    assert measures.measure(y, np.zeros(3), 0.5)["base_rate"]["f1"] == 0.5
 
 
 def test_a_certain_and_wrong_answer_has_a_finite_loss() -> None:

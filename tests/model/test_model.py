@@ -21,8 +21,8 @@ from risk.files import with_checksum
 from risk.model import fit as fitting
 from risk.model.additive import AdditiveTerms, PlainTerms
 from risk.model.logistic import expit
-from risk.model.main_effects import MOST_LEVELS, clip_range
-from risk.model.model import MAX_BYTES, Model
+from risk.model.main_effects import _MOST_LEVELS, _clip_range
+from risk.model.model import _MAX_BYTES, Model
 from risk.model.pipelines import export, rows_of_frame
 
 COLUMNS = {
@@ -217,13 +217,13 @@ def test_the_largest_numbers_of_all_train_and_are_told_apart() -> None:
 
 
 def test_a_rare_event_keeps_its_range() -> None:
-    assert clip_range(np.array([0.0] * 999 + [1.0])) == (0.0, 1.0)
+    assert _clip_range(np.array([0.0] * 999 + [1.0])) == (0.0, 1.0)
 
 
 def test_only_the_commonest_levels_have_a_term_of_their_own() -> None:
     texts = [f"level {at:03}" for at in range(200) for _ in range(1 + at // 100)]
     terms = PlainTerms((), ("x",)).fit(pd.DataFrame({"x": texts})).terms_
-    assert terms[0].term.levels == tuple(f"level {at:03}" for at in range(100, 100 + MOST_LEVELS))
+    assert terms[0].term.levels == tuple(f"level {at:03}" for at in range(100, 100 + _MOST_LEVELS))
 
 
 class Shifted(Pipeline):
@@ -391,7 +391,7 @@ def hostile(raw: bytes) -> dict[str, bytes]:
         "a pickle": b"\x80\x05\x95",
         "no text": b"\xff\xfe\x00",
         "zeros": bytes(100),
-        "too large": b" " * (MAX_BYTES + 1),
+        "too large": b" " * (_MAX_BYTES + 1),
     }
     return made
 

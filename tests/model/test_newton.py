@@ -77,7 +77,7 @@ def test_the_hessian_by_blocks_is_the_sum_over_all_rows(n: int) -> None:
     roots = np.random.default_rng(1).random(n)
     whole = np.column_stack([np.ones(n), Z])
     expected = (whole * roots[:, None] ** 2).T @ whole
-    assert newton.hessian_of(Z, roots) == pytest.approx(expected, rel=1e-12, abs=1e-9)
+    assert newton._hessian_of(Z, roots) == pytest.approx(expected, rel=1e-12, abs=1e-9)
 
 
 def test_the_gradient_is_the_slope_of_the_loss_and_the_hessian_that_of_the_gradient() -> None:
@@ -167,8 +167,8 @@ def test_exits_that_no_sample_meets_are_learned_from(
     X, _ = table(3500)
     in_parts(monkeypatch)
     y = np.zeros(3500, dtype=np.int64)
-    monkeypatch.setattr(fitting, "START_ROWS", 500)
-    unseen = np.setdiff1d(np.arange(3500), sample_of(3500, fitting.START_ROWS))
+    monkeypatch.setattr(fitting, "_START_ROWS", 500)
+    unseen = np.setdiff1d(np.arange(3500), sample_of(3500, fitting._START_ROWS))
     y[unseen[np.argsort(-X["a"].to_numpy()[unseen])[:exits]]] = 1
     fitted = fitting.fit("default", KINDS, X, y)
     exact = published(fitted[0].transform(X), y)
@@ -180,7 +180,7 @@ def test_a_fit_has_one_blas_thread_and_gives_the_others_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen = []
-    plain = newton.hessian_of
+    plain = newton._hessian_of
     monkeypatch.setattr(
         newton, "hessian_of", lambda *given: seen.append(blas_threads()) or plain(*given)
     )

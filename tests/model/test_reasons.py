@@ -19,8 +19,8 @@ from risk.model.model import Model
 from risk.model.pipelines import export, rows_of_frame
 from risk.model.profile import Rows, beside_usual, column_text, profile_of, value_text
 from risk.model.reasons import (
-    LEAST_POINTS,
-    MOST_DOWN,
+    _LEAST_POINTS,
+    _MOST_DOWN,
     MOST_UP,
     groups_of,
     points,
@@ -170,14 +170,14 @@ def test_at_most_three_raise_and_one_lowers_and_the_strongest_come_first(
     model, table = learned
     _, amounts, _ = points(model, table)
     told = reasons(model, table)
-    assert len(told) == 4000 and max(map(len, told)) == MOST_UP + MOST_DOWN
+    assert len(told) == 4000 and max(map(len, told)) == MOST_UP + _MOST_DOWN
     for why, row_points in zip(told, amounts, strict=True):
         up = [r.points for r in why if r.points > 0]
         down = [r.points for r in why if r.points < 0]
-        expected = sorted(row_points[row_points >= LEAST_POINTS], reverse=True)[:MOST_UP]
+        expected = sorted(row_points[row_points >= _LEAST_POINTS], reverse=True)[:MOST_UP]
         assert up == [round(float(p), 1) for p in expected]
         least = row_points.min()
-        assert down == ([round(float(least), 1)] if least <= -LEAST_POINTS else [])
+        assert down == ([round(float(least), 1)] if least <= -_LEAST_POINTS else [])
         assert [r.points for r in why] == up + down
 
 
@@ -416,6 +416,6 @@ def test_the_means_of_the_terms_are_zero_over_the_training_rows(
     learned: tuple[Model, Rows],
 ) -> None:
     model, table = learned
-    assert len(table["orders"]) < additive.SAMPLE_ROWS
+    assert len(table["orders"]) < additive._SAMPLE_ROWS
     for part in contributions(model, table):
         assert abs(part.mean()) < 1e-9

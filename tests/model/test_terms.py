@@ -16,7 +16,7 @@ from risk.model import fit as fitting
 from risk.model.additive import AdditiveTerms, PlainTerms
 from risk.model.design import DesignTerm
 from risk.model.joint_terms import Condition, Ramp
-from risk.model.main_effects import curve_of, frequent_levels
+from risk.model.main_effects import _curve_of, _frequent_levels
 from risk.model.model import Model
 from risk.model.pipelines import export
 from risk.model.terms import Blank, Curve, Levels, Linear, Raw
@@ -80,7 +80,7 @@ def test_a_curves_columns_are_its_pieces_about_their_means_at_their_scales() -> 
 
 def test_the_knots_are_quantiles_of_the_middle_98_in_100() -> None:
     values = np.append(np.arange(1000.0), [1e9, NAN, np.inf])
-    curve = curve_of("x", values, 4)
+    curve = _curve_of("x", values, 4)
     assert curve is not None
     low, high = np.quantile(values[:1001], [0.01, 0.99])
     middle = np.quantile(np.clip(values[:1001], low, high), [0.25, 0.5, 0.75])
@@ -89,12 +89,12 @@ def test_the_knots_are_quantiles_of_the_middle_98_in_100() -> None:
 
 
 def test_knots_that_coincide_are_one() -> None:
-    curve = curve_of("x", np.array([0.0] * 700 + [1.0] * 100 + [2.0] * 200), 8)
+    curve = _curve_of("x", np.array([0.0] * 700 + [1.0] * 100 + [2.0] * 200), 8)
     assert curve is not None and curve.knots == (0.0, 1.0, 2.0)
 
 
 def test_a_rare_flag_keeps_both_its_values() -> None:
-    curve = curve_of("x", np.array([0.0] * 995 + [1.0] * 5), 8)
+    curve = _curve_of("x", np.array([0.0] * 995 + [1.0] * 5), 8)
     assert curve is not None and curve.knots == (0.0, 1.0)
 
 
@@ -102,7 +102,7 @@ def test_a_rare_flag_keeps_both_its_values() -> None:
     "values", [[3.0] * 400, [NAN] * 400, [np.inf] * 400, [0.1] * 399 + [NAN], [0.0, 5e-324] * 200]
 )
 def test_a_column_without_two_values_gives_no_curve(values: list[float]) -> None:
-    assert curve_of("x", np.array(values), 8) is None
+    assert _curve_of("x", np.array(values), 8) is None
 
 
 @pytest.mark.parametrize(("smaller", "pieces"), [(50, 3), (100, 4), (199, 7), (5000, 8)])
@@ -156,28 +156,30 @@ def test_without_others_an_unseen_level_is_none_of_them() -> None:
 def test_levels_with_ten_rows_are_kept(
     counts: dict[str | None, int], levels: tuple[str | None, ...], other: bool
 ) -> None:
-    found = frequent_levels("t", objects([level for level in counts for _ in range(counts[level])]))
+    found = _frequent_levels(
+        "t", objects([level for level in counts for _ in range(counts[level])])
+    )
     assert found is not None and (found.levels, found.rest) == (levels, other)
 
 
 def test_in_many_rows_a_kept_level_has_its_share_of_them() -> None:
     least = 20
-    rows = int(least / main_effects.LEVEL_SHARE)
+    rows = int(least / main_effects._LEVEL_SHARE)
     texts = objects(["a"] * (rows - 2 * least + 1) + ["b"] * least + ["c"] * (least - 1))
-    found = frequent_levels("t", texts)
+    found = _frequent_levels("t", texts)
     assert found is not None and (found.levels, found.rest) == (("a", "b"), True)
 
 
 @pytest.mark.parametrize("texts", [["a"] * 400, [None] * 400, [f"t{n}" for n in range(400)]])
 def test_a_text_with_one_or_only_rare_levels_gives_no_term(texts: list[str | None]) -> None:
-    assert frequent_levels("t", objects(texts)) is None
+    assert _frequent_levels("t", objects(texts)) is None
 
 
 def test_of_thousands_of_levels_fifty_are_kept() -> None:
     rng = np.random.default_rng(0)
     texts = [f"t{n}" for n in (rng.pareto(0.7, 20_000) * 20).astype(int) % 5000]
-    found = frequent_levels("t", objects(texts))
-    assert found is not None and len(found.levels) == main_effects.MOST_LEVELS and found.rest
+    found = _frequent_levels("t", objects(texts))
+    assert found is not None and len(found.levels) == main_effects._MOST_LEVELS and found.rest
     assert len(set(texts)) > 1500
     ordered = pd.Series(texts).value_counts()
     assert {*found.levels} <= {*ordered.index[ordered >= ordered.iloc[49]]}
@@ -259,15 +261,15 @@ def test_what_decides_keeps_a_clients_rows_in_one_fold(monkeypatch: pytest.Monke
     rng = np.random.default_rng(4)
     clients = objects([f"c{n % 90}" for n in range(600)])
     frame, seen = pd.DataFrame({"x": rng.normal(size=600)}), []
-    real = additive.held_out_loss
+    real = additive._held_out_loss
 
     def watched(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
         seen.append(fold)
         return real(Z, y, fold)
 
-    monkeypatch.setattr(additive, "held_out_loss", watched)
+    monkeypatch.setattr(additive, "_held_out_loss", watched)
     fitted_terms(frame, labels(frame["x"].to_numpy()), clients)
-    assert len(seen) == len(additive.STRENGTHS) + len(additive.PLAIN_STRENGTHS)
+    assert len(seen) == len(additive._STRENGTHS) + len(additive._PLAIN_STRENGTHS)
     for fold in seen:
         assert len(set(fold)) == 5
         assert len(set(zip(clients, fold, strict=True))) == 90
@@ -287,8 +289,8 @@ def test_the_loss_of_each_row_is_by_a_fit_without_its_fold() -> None:
     apart, together = np.arange(120) % 5, np.zeros(120, dtype=int)
     together[60:] = 1
     column = np.where(np.arange(120) < 60, 1.0, -1.0)[:, None] * (2 * y - 1)[:, None]
-    assert additive.held_out_loss(column, y, apart) == pytest.approx(np.log(2), abs=0.05)
-    assert additive.held_out_loss(column, y, together) > 1.5
+    assert additive._held_out_loss(column, y, apart) == pytest.approx(np.log(2), abs=0.05)
+    assert additive._held_out_loss(column, y, together) > 1.5
 
 
 # ---------------------------------------------------------------- hard tables
