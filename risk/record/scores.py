@@ -1,8 +1,9 @@
-"""What each client was told at each scoring: clients.sqlite, so that a move can be split exactly.
+"""The score history, clients.sqlite: what each list predicted of each client.
 
-A scoring is one writing of the list; a list that says the same again is not kept twice. Scores lie
-in the order of scorings, so that recording appends and pruning cuts off: 10,000 clients take 0.2 s
-however long the log is, and one client's history 0.02 ms a scoring.
+With it a move of a risk can be split exactly into the data's part and the model's. A scoring is one
+writing of the list; a list that repeats the one before is not kept twice. Scores lie in the order
+of scorings, so that recording appends and pruning cuts off: 10,000 clients take 0.2 s however long
+the history is, and one client's past 0.02 ms a scoring.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from risk.config import Config
-from risk.files import sha256, sync_folder
+from risk.files import sha256
 from risk.record.sqlite import Database
 
 if TYPE_CHECKING:
@@ -24,45 +25,23 @@ FORMAT = 1
 TABLES = (
     """
 CREATE TABLE IF NOT EXISTS scorings (
-    number INTEGER PRIMARY KEY,
-    data_version INTEGER NOT NULL,
-    data_date TEXT NOT NULL,
-    at TEXT NOT NULL,
-    model_version INTEGER NOT NULL,
-    model TEXT NOT NULL,
-    basis TEXT NOT NULL,
-    clients INTEGER NOT NULL,
-    called INTEGER NOT NULL,
-    digest TEXT NOT NULL
+    number INTEGER PRIMARY KEY, data_version INTEGER NOT NULL, data_date TEXT NOT NULL,
+    at TEXT NOT NULL, model_version INTEGER NOT NULL, model TEXT NOT NULL, basis TEXT NOT NULL,
+    clients INTEGER NOT NULL, called INTEGER NOT NULL, digest TEXT NOT NULL
 )
 """,
     """
 CREATE TABLE IF NOT EXISTS scores (
-    scoring INTEGER NOT NULL,
-    client TEXT NOT NULL,
-    date TEXT NOT NULL,
-    risk REAL NOT NULL,
-    rank INTEGER NOT NULL,
-    band TEXT NOT NULL,
-    called INTEGER NOT NULL,
-    former REAL,
-    chain INTEGER NOT NULL,
-    shift REAL NOT NULL,
-    first INTEGER NOT NULL,
-    reasons TEXT,
+    scoring INTEGER NOT NULL, client TEXT NOT NULL, date TEXT NOT NULL, risk REAL NOT NULL,
+    rank INTEGER NOT NULL, band TEXT NOT NULL, called INTEGER NOT NULL, former REAL,
+    chain INTEGER NOT NULL, shift REAL NOT NULL, first INTEGER NOT NULL, reasons TEXT,
     PRIMARY KEY (scoring, client)
 ) WITHOUT ROWID
 """,
     """
 CREATE TABLE IF NOT EXISTS contacts (
-    number INTEGER PRIMARY KEY,
-    client TEXT NOT NULL,
-    state TEXT NOT NULL,
-    at TEXT NOT NULL,
-    until TEXT NOT NULL,
-    by_whom TEXT NOT NULL,
-    note TEXT NOT NULL,
-    source TEXT UNIQUE
+    number INTEGER PRIMARY KEY, client TEXT NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
+    until TEXT NOT NULL, by_whom TEXT NOT NULL, note TEXT NOT NULL, source TEXT UNIQUE
 )
 """,
     "CREATE INDEX IF NOT EXISTS contacts_of_client ON contacts (client, at)",
@@ -76,7 +55,7 @@ class Scoring:
     """One writing of the list.
 
     model: the SHA-256 of model.json, since a version's number begins anew with the folder.
-    data_date: of the newest row on the list, "" where none has a date. digest: of all it told.
+    data_date: of the newest row on the list, "" where none has a date. digest: of all that it says.
     """
 
     number: int
@@ -95,8 +74,8 @@ class Scoring:
         """The date by which people know the snapshot: the data's, else that of the scoring."""
         return self.data_date or self.at[:10]
 
-    def tells_again(self, other: Scoring) -> bool:
-        """Whether it says what the other said, of the same rows by the same model."""
+    def repeats(self, other: Scoring) -> bool:
+        """Whether it says the same of the same rows by the same model."""
         names = ("data_version", "data_date", "model", "digest")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
@@ -139,8 +118,11 @@ class Score(NamedTuple):
 
 
 class PastScore(NamedTuple):
-    """One scoring as one client saw it; data, model: the parts of the move since the one before,
-    None where they are not known. of: how many clients the list had."""
+    """One client in one of the scorings that there were.
+
+    data, model: the parts of the move since the one before, None where they are not known. of: how
+    many clients the list had. reasons: points and words of each.
+    """
 
     at: str
     data_version: int
@@ -154,10 +136,7 @@ class PastScore(NamedTuple):
     called: bool
     data: float | None
     model: float | None
-    reasons: list[dict[str, Any]]
-
-
-# ---------------------------------------------------------------- what is to be kept
+    reasons: list[tuple[float, str]]
 
 
 def scoring_of(
@@ -184,7 +163,7 @@ def scoring_of(
         called=sum(one.called for one in scored),
         digest=sha256(json.dumps(scored).encode()),
     )
-    return past[-1] if past and present.tells_again(past[-1]) else present
+    return past[-1] if past and present.repeats(past[-1]) else present
 
 
 def scores_of(
@@ -215,9 +194,6 @@ def split_move(old: Score, new: Score) -> tuple[float, float] | None:
     return new.risk - old.risk - model, model
 
 
-# ---------------------------------------------------------------- written
-
-
 def score_history(config: Config) -> Database:
     return Database(
         path=config.score_history,
@@ -229,19 +205,19 @@ def score_history(config: Config) -> Database:
     )
 
 
-def write_score_history(config: Config, made: Callable[[sqlite3.Connection], Any]) -> Any:
+def write_score_history(config: Config, change: Callable[[sqlite3.Connection], Any]) -> Any:
     """What the change returns, made in one transaction and on disk."""
 
     def probed(database: sqlite3.Connection) -> Any:
         for probe in PROBES:  # tables of other columns are damage too, whatever the change touches
             database.execute(probe)
-        return made(database)
+        return change(database)
 
     return score_history(config).write(probed)
 
 
 def recover_score_history(config: Config) -> None:
-    """Move a damaged ledger aside, so that the list is written without a past."""
+    """Move a damaged history aside, so that the list is written without a past."""
     if config.score_history.exists():
         write_score_history(config, lambda _: None)
 
@@ -254,7 +230,7 @@ def record_scores(
     last: Scoring | None,
     before: Mapping[str, Score],
 ) -> None:
-    """Keep what the list told, and drop what is older than score_log_days; with the lock held.
+    """Keep what the list says, and drop what is older than score_log_days; with the lock held.
 
     last, before: the scoring before this one, and its scores.
     """
@@ -262,15 +238,19 @@ def record_scores(
         (scoring.number, one.client, *_cells(one, scores, scoring, last, before)) for one in scored
     )
 
-    def kept(database: sqlite3.Connection) -> None:
-        marks = ", ".join("?" * len(SCORING))
+    marks, of_score = ", ".join("?" * len(SCORING)), ", ".join("?" * len(SCORE.split(",")))
+    limit = datetime.datetime.fromisoformat(scoring.at)
+    limit -= datetime.timedelta(days=config.score_log_days)
+
+    def insert_and_prune(database: sqlite3.Connection) -> None:
         values = [getattr(scoring, name) for name in SCORING]
         database.execute(f"INSERT INTO scorings ({', '.join(SCORING)}) VALUES ({marks})", values)
-        marks = ", ".join("?" * SCORE.count(",")) + ", ?"
-        database.executemany(f"INSERT INTO scores ({SCORE}) VALUES ({marks})", rows)
-        _prune(database, scoring, config.score_log_days)
+        database.executemany(f"INSERT INTO scores ({SCORE}) VALUES ({of_score})", rows)
+        old, when = "FROM scorings WHERE at < ?", (f"{limit:%Y-%m-%dT%H:%M:%SZ}",)
+        database.execute(f"DELETE FROM scores WHERE scoring IN (SELECT number {old})", when)
+        database.execute(f"DELETE {old}", when)
 
-    write_score_history(config, kept)
+    write_score_history(config, insert_and_prune)
 
 
 def _cells(
@@ -282,14 +262,15 @@ def _cells(
 ) -> tuple[Any, ...]:
     """The row's columns after scoring and client.
 
-    first: whether this is the first word on the row; of an undated one, which cannot be told from
-    another, the first at this data version. reasons: None where they are those of the scoring
-    before.
+    first: whether this is the first score of the row; of an undated one, which looks like any
+    other, the first at this data version. reasons: None where they are those of the scoring before,
+    which saves most of the bytes.
     """
     score, old = scores[client.client], before.get(client.client)
-    again = last is not None and old is not None and old.date == score.date
-    same_row = again and (bool(score.date) or last.data_version == scoring.data_version)  # type: ignore[union-attr]
-    told = same_row and (old.risk, last.model) == (score.risk, scoring.model)  # type: ignore[union-attr]
+    same_row = same_reasons = False
+    if last is not None and old is not None and old.date == score.date:
+        same_row = bool(score.date) or last.data_version == scoring.data_version
+        same_reasons = same_row and (old.risk, last.model) == (score.risk, scoring.model)
     return (
         score.date,
         score.risk,
@@ -300,38 +281,22 @@ def _cells(
         score.chain,
         score.shift,
         int(not same_row),
-        None if told else json.dumps(client.reasons, ensure_ascii=False),
+        None if same_reasons else json.dumps(client.reasons, ensure_ascii=False),
     )
 
 
-def _prune(database: sqlite3.Connection, last: Scoring, days: int) -> None:
-    """Drop the scorings that are so many days older than the last."""
-    moment = datetime.datetime.fromisoformat(last.at) - datetime.timedelta(days=days)
-    limit = (moment.strftime("%Y-%m-%dT%H:%M:%SZ"),)
-    old = "FROM scorings WHERE at < ?"
-    database.execute(f"DELETE FROM scores WHERE scoring IN (SELECT number {old})", limit)
-    database.execute(f"DELETE {old}", limit)
-
-
 def forget_client(config: Config, client: str) -> list[str]:
-    """Take one client out, for good; damaged ledgers that were moved aside and may name it."""
+    """Take one client out, for good; damaged files that were moved aside and may name it."""
     if config.score_history.exists():
 
-        def gone(database: sqlite3.Connection) -> int:
-            tables = ("scores", "contacts")
-            return sum(
-                database.execute(f"DELETE FROM {table} WHERE client = ?", (client,)).rowcount
-                for table in tables
-            )
+        def delete(database: sqlite3.Connection) -> int:
+            statements = (f"DELETE FROM {name} WHERE client = ?" for name in ("scores", "contacts"))
+            return sum(database.execute(one, (client,)).rowcount for one in statements)
 
-        if write_score_history(config, gone):
+        if write_score_history(config, delete):
             score_history(config).compact()  # not every SQLite overwrites what it deletes
-            sync_folder(config.state_folder)
     asides = config.state_folder.glob(f"{config.score_history.stem}.damaged-*")
     return sorted(config.shown(path) for path in asides)
-
-
-# ---------------------------------------------------------------- read
 
 
 def scorings(config: Config) -> list[Scoring]:
@@ -360,24 +325,22 @@ def risks_in(config: Config, number: int) -> dict[str, float]:
     return {row[0]: row[1] for row in rows}
 
 
-def past_scores(config: Config, client: str, last: int | None = None) -> list[PastScore]:
-    """What this client was told at every scoring, or the last so many, the oldest first."""
+def past_scores(config: Config, client: str) -> list[PastScore]:
+    """What every scoring said of this client, the oldest first."""
     query = (
-        "SELECT at, data_version, data_date, model_version, date, risk, rank, clients, band,"
-        " scores.called,"
-        " chain, shift, former, reasons FROM scorings JOIN scores ON scoring = number"
-        " AND client = ? ORDER BY number DESC"
+        "SELECT at, data_version, data_date, model_version, date, risk, rank, clients, band, "
+        "scores.called, chain, shift, former, reasons "
+        "FROM scorings JOIN scores ON scoring = number AND client = ? ORDER BY number"
     )
+    rows = score_history(config).read(query, (client,))
     found: list[PastScore] = []
-    reasons: list[dict[str, Any]] = []
+    reasons: list[tuple[float, str]] = []
     older: Score | None = None
-    for *told, called, chain, shift, former, kept in score_history(config).read(query, (client,))[
-        ::-1
-    ]:
+    for *about, of, band, called, chain, shift, former, kept in rows:
         if kept is not None:
-            reasons = [{"points": points, "text": text} for points, text in json.loads(kept)]
-        score = Score(told[4], told[5], told[6], bool(called), former, chain, shift)
-        data, model = (older and split_move(older, score)) or (None, None)
-        found.append(PastScore(*told, bool(called), data, model, reasons))  # type: ignore[call-arg]
+            reasons = [(points, text) for points, text in json.loads(kept)]
+        score = Score._make((*about[4:], bool(called), former, chain, shift))
+        parts = (older and split_move(older, score)) or (None, None)
+        found.append(PastScore._make((*about, of, band, score.called, *parts, reasons)))
         older = score
-    return found if last is None else found[-last:] if last else []
+    return found

@@ -109,6 +109,7 @@ class Database:
                 database.execute("VACUUM")
         except sqlite3.DatabaseError as error:
             raise self._explain(error) from None
+        sync_folder(self.path.parent)
 
     def _check(self, database: sqlite3.Connection, *, whole: bool) -> None:
         """Refuse a newer format, and pages that contradict one another: they hide rows, and
