@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from risk.files import read_optional_json, sha256, utc_now
 from risk.record.scores import CONTACT, score_history, write_score_history
 
 if TYPE_CHECKING:
-    import sqlite3
+    pass
 
 CONTACTED, NOT_AT_RISK, LEFT, SNOOZED, OPEN = (
     "contacted",
@@ -38,7 +38,7 @@ SCHEMA = Schema(
     (Column("client", "id", TEXT), *(Column(name, "feature", TEXT) for name in COLUMNS[1:]))
 )
 INSERT = f"INSERT OR IGNORE INTO contacts ({CONTACT}, source) VALUES (?, ?, ?, ?, ?, ?, ?)"
-SHOWN_FAULTS = 5
+SHOWN_ERRORS = 5
 
 
 class BadContact(PipelineError):
@@ -63,14 +63,14 @@ class Contact:
 
 @dataclass(frozen=True)
 class ContactsRead:
-    """What was read from the CSV of contacts.
+    """What was read from the CSV of contacts: how many rows, how many were new, what is wrong.
 
     seen: size and time of the file if nothing in it is left for later, else None.
     """
 
     rows: int = 0
     taken: int = 0
-    faults: list[Fault] = field(default_factory=list)
+    errors: list[Fault] = field(default_factory=list)
     problem: str = ""
     seen: list[int] | None = None
     file: str = ""
@@ -78,20 +78,14 @@ class ContactsRead:
     @property
     def notes(self) -> list[str]:
         """What a person should know of it, [] where there was nothing new."""
-        said = [f"{self.file}: {self.taken} contacts taken"] if self.taken else []
-        said += [f"{self.file}: {self.problem}"] if self.problem else []
-        said += [f"{self.file}, {_fault_text(fault)}" for fault in self.faults[:SHOWN_FAULTS]]
-        rest = len(self.faults) - SHOWN_FAULTS
-        return [*said, f"{self.file}: {rest} more bad rows"] if rest > 0 else said
-
-
-def _fault_text(fault: Fault) -> str:
-    """`line 3, state: not one of contacted, ... ('caled')`."""
-    value = f" ({printable(fault.value)!r})" if fault.value else ""
-    return f"line {fault.line}, {fault.column or 'row'}: {fault.rule}{value}"
-
-
-# ---------------------------------------------------------------- one note, checked
+        notes = [f"{self.file}: {self.taken} contacts taken"] if self.taken else []
+        notes += [f"{self.file}: {self.problem}"] if self.problem else []
+        for error in self.errors[:SHOWN_ERRORS]:
+            value = f" ({printable(error.value)!r})" if error.value else ""
+            place = f"line {error.line}, {error.column or 'row'}"
+            notes.append(f"{self.file}, {place}: {error.rule}{value}")
+        rest = len(self.errors) - SHOWN_ERRORS
+        return [*notes, f"{self.file}: {rest} more bad rows"] if rest > 0 else notes
 
 
 def _checked(
@@ -108,21 +102,17 @@ def _checked(
     """
     client, by, note = client.strip(" \t"), by.strip(), note.strip()
     for name, text in (("client", client), ("by", by), ("note", note)):
-        _check_text(name, text)
+        if len(text) > LONGEST[name]:
+            raise BadContact(name, f"longer than {LONGEST[name]} characters")
+        # A client's name is as the data have it, direction marks too; other texts are typed.
+        if (UNPRINTABLE if name == "client" else UNSAFE).search(text):
+            raise BadContact(name, "holds a control character or a line break")
     if not client:
         raise BadContact("client", "empty; give the client's id as the list has it")
     state = state.strip().casefold()
     if state not in STATES:
         raise BadContact("state", f"not one of {', '.join(STATES)}")
     return Contact(client, state, at, _until(state, until, at), by, note)
-
-
-def _check_text(name: str, text: str) -> None:
-    if len(text) > LONGEST[name]:
-        raise BadContact(name, f"longer than {LONGEST[name]} characters")
-    # A client's name is as the data have it, direction marks too; other texts are typed.
-    if (UNPRINTABLE if name == "client" else UNSAFE).search(text):
-        raise BadContact(name, "holds a control character or a line break")
 
 
 def _until(state: str, until: datetime.date | str | None, at: str) -> str:
@@ -152,18 +142,15 @@ def parse_moment(text: str, now: str) -> str:
     try:
         found = datetime.datetime.fromisoformat(text)
         utc = found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
-        said = utc.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        moment = f"{utc.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
     except (ValueError, OverflowError):
         raise BadContact("at", "not a time like 2026-01-31 or 2026-01-31T07:00:00Z") from None
-    if not "1970" <= said:
-        raise BadContact("at", "before 1970")
     tomorrow = datetime.datetime.fromisoformat(now) + datetime.timedelta(days=1)
-    if said > tomorrow.strftime("%Y-%m-%dT%H:%M:%SZ"):
+    if moment < "1970":
+        raise BadContact("at", "before 1970")
+    if moment > f"{tomorrow:%Y-%m-%dT%H:%M:%SZ}":
         raise BadContact("at", "lies in the future")
-    return said
-
-
-# ---------------------------------------------------------------- written
+    return moment
 
 
 def add_contact(
@@ -216,10 +203,9 @@ def read_contacts(config: Config) -> ContactsRead:
         data, whole = _whole_lines(path.read_bytes(), before, path)
     except OSError as error:
         return ContactsRead(file=file, problem=f"cannot be read, {error.strerror}", seen=seen)
-    contacts, found = _contacts_in(data, config, utc_now())
-    added = _added(config, contacts)
-    left = seen if whole else None
-    return ContactsRead(found.rows, added, found.faults, found.problem, left, file)
+    contacts, found = _parse_contacts(data, config, utc_now())
+    taken = _record_new(config, contacts)
+    return replace(found, taken=taken, seen=seen if whole else None, file=file)
 
 
 def _whole_lines(data: bytes, before: os.stat_result, path: Path) -> tuple[bytes, bool]:
@@ -232,52 +218,44 @@ def _whole_lines(data: bytes, before: os.stat_result, path: Path) -> tuple[bytes
     return data[: data.rfind(b"\n") + 1], False
 
 
-def _contacts_in(data: bytes, config: Config, now: str) -> tuple[dict[str, Contact], ContactsRead]:
+def _parse_contacts(
+    data: bytes, config: Config, now: str
+) -> tuple[dict[str, Contact], ContactsRead]:
     """(digest of a row -> its contact, what is wrong with the others)."""
     if not data.strip():
         return {}, ContactsRead()
     reading = read_rows(data, SCHEMA, config.csv, limit=False)
     if reading.refused:
         return {}, ContactsRead(problem=f"refused, {reading.refused}")
-    erased, contacts, faults = _erased(config), {}, list(reading.faults)
+    erased, contacts, errors = _erased(config), {}, list(reading.faults)
     columns = [reading.values[name] for name in COLUMNS]
     for line, *cells in zip(reading.lines, *columns, strict=True):
         client, state, until, at = (str(cell or "") for cell in cells)
         if client_digest(client) in erased:
-            faults.append(Fault(line, "client", "erased client", "", ""))
+            errors.append(Fault(line, "client", "erased client", "", ""))
             continue
         try:
-            said = parse_moment(at, now)
+            moment = parse_moment(at, now)
             # A time ahead would hide every later note.
-            contact = _checked(client, state, until, min(said or now, now))
+            contact = _checked(client, state, until, min(moment or now, now))
         except BadContact as bad:
             value = dict(zip(COLUMNS, (client, state, until, at), strict=True))[bad.field]
-            faults.append(Fault(line, bad.field, bad.why, value[:200], ""))
+            errors.append(Fault(line, bad.field, bad.why, value[:200], ""))
             continue
-        contacts[_digest(contact, said)] = contact
-    faults.sort(key=lambda fault: fault.line)
-    return contacts, ContactsRead(rows=reading.rows, faults=faults)
+        # A row without a time is known without: it would else be new whenever it is read.
+        key = "\0".join((contact.client, contact.state, contact.until, moment))
+        contacts[sha256(key.encode())] = contact
+    errors.sort(key=lambda error: error.line)
+    return contacts, ContactsRead(rows=reading.rows, errors=errors)
 
 
-def _digest(contact: Contact, said: str) -> str:
-    """What a row is known by; one without a time is known without."""
-    return sha256("\0".join((contact.client, contact.state, contact.until, said)).encode())
-
-
-def _added(config: Config, contacts: dict[str, Contact]) -> int:
+def _record_new(config: Config, contacts: dict[str, Contact]) -> int:
     """How many of these were new; nothing is written where none is."""
     known = {row[0] for row in score_history(config).read("SELECT source FROM contacts")}
     new = [(*_values(contact), key) for key, contact in contacts.items() if key not in known]
     if not new:
         return 0
-
-    def kept(database: sqlite3.Connection) -> int:
-        return database.executemany(INSERT, new).rowcount
-
-    return int(write_score_history(config, kept))
-
-
-# ---------------------------------------------------------------- read
+    return int(write_score_history(config, lambda db: db.executemany(INSERT, new).rowcount))
 
 
 def newest_contacts(config: Config, day: str | None = None) -> dict[str, Contact]:
@@ -289,12 +267,11 @@ def newest_contacts(config: Config, day: str | None = None) -> dict[str, Contact
         "GROUP BY client ORDER BY client"
     )
     newest = (Contact(*row[:6]) for row in score_history(config).read(query))
-    return {contact.client: contact for contact in newest if _holds(contact, day)}
-
-
-def _holds(contact: Contact, day: str) -> bool:
-    over = contact.state == SNOOZED and contact.until <= day
-    return contact.state != OPEN and not over
+    return {
+        contact.client: contact
+        for contact in newest
+        if contact.state != OPEN and not (contact.state == SNOOZED and contact.until <= day)
+    }
 
 
 def contacts_of(config: Config, client: str) -> list[Contact]:

@@ -49,9 +49,6 @@ def day(ahead: int) -> str:
     return str(datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=ahead))
 
 
-# ---------------------------------------------------------------- a note
-
-
 def test_a_note_comes_back_as_it_was_given(project: Project) -> None:
     given = add_contact(
         project.config, " Größe ≥ ½ ", "Snoozed", day(9), by=" Ann ", note="on leave "
@@ -121,7 +118,7 @@ def test_a_client_that_was_erased_gets_no_note(project: Project) -> None:
     taken = read_contacts(project.config)
 
     assert list(newest_contacts(project.config)) == ["Acme"]
-    assert [(f.line, f.rule, f.value) for f in taken.faults] == [(2, "erased client", "")]
+    assert [(f.line, f.rule, f.value) for f in taken.errors] == [(2, "erased client", "")]
 
 
 @pytest.mark.parametrize(
@@ -143,9 +140,6 @@ def test_a_time_is_told_in_utc(text: str, said: str) -> None:
 def test_what_is_no_time_or_to_come_is_refused(text: str) -> None:
     with pytest.raises(BadContact, match="^at: "):
         parse_moment(text, NOW)
-
-
-# ---------------------------------------------------------------- the file
 
 
 def test_each_row_of_the_file_is_taken_once_and_the_file_is_not_changed(project: Project) -> None:
@@ -199,7 +193,7 @@ def test_bad_rows_are_told_with_line_column_and_value_and_the_others_taken(
 
     assert list(newest_contacts(project.config)) == ["Borg"]
     assert taken.rows == 7 and taken.taken == 1
-    assert [(f.line, f.column, f.value) for f in taken.faults] == [
+    assert [(f.line, f.column, f.value) for f in taken.errors] == [
         (2, "state", "caled"), (4, "client", ""), (5, "until", "tomorrow"),
         (6, "at", "yesterday"), (7, "", ""), (8, "client", "F\x1bn")]  # fmt: skip
     assert taken.notes[1] == (
@@ -249,7 +243,7 @@ def test_a_last_line_that_may_still_be_written_is_left_for_later(project: Projec
     age(path)
     second = read_contacts(project.config)
 
-    assert (first.taken, first.faults, first.seen) == (1, [], None)
+    assert (first.taken, first.errors, first.seen) == (1, [], None)
     assert second.taken == 1 and second.seen == [path.stat().st_size, path.stat().st_mtime_ns]
     assert sorted(newest_contacts(project.config)) == ["Acme", "Borg International"]
 
@@ -266,9 +260,6 @@ def test_the_file_is_written_as_the_input_files_are(project: Project) -> None:
 def test_a_file_among_the_clients_rows_is_refused(project: Project, place: str) -> None:
     with pytest.raises(PipelineError, match="contacts_path"):
         project.configure(contacts_path=place)
-
-
-# ---------------------------------------------------------------- ticks and the list
 
 
 @pytest.fixture
