@@ -123,10 +123,10 @@ def _table(config: Config, model: Model, file: Path) -> Rows:
         raise PipelineError(f"cannot read {file}: {error.strerror}") from None
     if reading.refused:
         raise PipelineError(f"{file}: {reading.refused}")
-    if reading.faults:
-        f = reading.faults[0]
+    if reading.errors:
+        f = reading.errors[0]
         raise PipelineError(
-            f"{file}: {len(reading.faults)} bad rows, the first on line {f.line}: "
+            f"{file}: {len(reading.errors)} bad rows, the first on line {f.line}: "
             f"{f.column or 'the line'} {f.rule} ({f.value}); mend them and ask again"
         )
     return reading.values

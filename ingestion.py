@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from risk.config import Config, Outcome, PipelineError
 from risk.data.reader import Reading, numeric_counts, read_rows
 from risk.data.removal import drop_erased, erase, forget
-from risk.data.schema import TEXT, date_in_path, infer_kinds, layout, printable, schema_of
-from risk.data.sources import Source, is_unchanged, settled, source_files
+from risk.data.schema import TEXT, date_in_path, infer_kinds, printable, schema_of, schema_signature
+from risk.data.sources import Source, find_sources, is_unchanged, wait_until_written
 from risk.data.store import (
     COUNTS,
     Damaged,
@@ -71,8 +71,10 @@ def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Out
     patient: leave a young file without its last newline for later. again: read everything anew.
     """
     store, found = _emptied(config) if again else _opened(config)
-    sources, skipped = source_files(config.input_folder)
-    ready, waiting = settled([s for s in sources if _is_pending(store, s)], patient=patient)
+    sources, skipped = find_sources(config.input_folder)
+    ready, waiting = wait_until_written(
+        [s for s in sources if _is_pending(store, s)], patient=patient
+    )
     found.notes += skipped + waiting
     contents = _contents(ready, found)
     contents |= _contents(_widowed(store, sources, contents), found)
@@ -91,7 +93,7 @@ def _opened(config: Config) -> tuple[Store, Found]:
     """The store as it was committed last; after it was deleted nobody knows which rows are new."""
     deleted = not config.store_state.exists()
     store = Store.open(config)
-    return store, Found(store.heal(), lost_track=deleted and store.data_version > 0)
+    return store, Found(store.recover(), lost_track=deleted and store.data_version > 0)
 
 
 def _emptied(config: Config) -> tuple[Store, Found]:
@@ -106,7 +108,7 @@ def _emptied(config: Config) -> tuple[Store, Found]:
             "were there more, erase them again"
         )
     found.former = {file: dict(entry) for file, entry in old["files"].items()}
-    if old["layout"] is None or not fits(old, schema_of(config, old["kinds"])):
+    if old["schema_signature"] is None or not fits(old, schema_of(config, old["kinds"])):
         # The rows themselves change: nobody may take them for those that were judged before.
         for entry in found.former.values():
             entry["sha256"] = ""
@@ -147,7 +149,11 @@ def _is_outdated(store: Store, entry: Entry) -> bool:
 def _rules(store: Store) -> str:
     """A digest of the settings that decide whether a file can be read."""
     config = store.config
-    said = [layout(store.schema), sorted(config.columns.kinds.items()), list(astuple(config.csv))]
+    said = [
+        schema_signature(store.schema),
+        sorted(config.columns.kinds.items()),
+        list(astuple(config.csv)),
+    ]
     return sha256(json.dumps(said).encode())[:12]
 
 
@@ -227,7 +233,7 @@ def _take(store: Store, found: Found, source: Source, data: bytes, digest: str) 
     entry |= {
         "rows": reading.rows,
         "accepted": reading.accepted,
-        "quarantined": len(reading.faults),
+        "quarantined": len(reading.errors),
     }
     found.looked.append(entry)
     if reading.refused:
@@ -325,11 +331,11 @@ def _accept(
         found.replaced |= known["slot"] < _next_slot(store, found) - 1
     if entry["slot"] is None:
         entry["slot"] = _next_slot(store, found)
-    if reading.faults:
+    if reading.errors:
         path = _write_quarantine(store.config, entry, reading)
         entry["quarantine"] = path.name
         where = store.config.shown(path)
-        found.notes.append(f"{entry['file']}: {len(reading.faults)} bad rows set aside in {where}")
+        found.notes.append(f"{entry['file']}: {len(reading.errors)} bad rows set aside in {where}")
     found.notes += _remarks(entry["file"], store, reading)
     frame = frame_of(reading, store.schema, date_in_path(entry["file"]))
     found.files[entry["file"]] = (entry, frame)
@@ -363,7 +369,7 @@ def _write_quarantine(config: Config, entry: Entry, reading: Reading) -> Path:
     writer.writerow(["file", "line", "column", "rule", "value", "row"])
     if reading.refused:
         writer.writerow([entry["file"], "", "", f"refused: {reading.refused}", "", ""])
-    for f in reading.faults:
+    for f in reading.errors:
         writer.writerow([entry["file"], f.line, f.column, f.rule, f.value, f.raw])
     # The name of a deep path may be longer than a file system takes (255 bytes).
     slug = os.fsencode(entry["file"].replace("/", "__"))[-120:].decode("utf-8", "ignore")
@@ -378,7 +384,7 @@ def _commit(store: Store, found: Found, *, again: bool) -> None:
     if again:
         _check_rebuild(found, has_rows)
     if has_rows or found.replaced or (again and store.state["finaldata"]):
-        if not store.state["layout"]:
+        if not store.state["schema_signature"]:
             found.notes += store.set_aside_changed()
         store.put(found.files, rebuild=again or found.replaced)
     else:

@@ -752,7 +752,7 @@ def test_a_finaldata_put_there_by_hand_is_read_by_the_same_rules(own: Project) -
         b'{"format": 0}',
         b'{"format": 1}',
         b'{"format": "1"}',
-        b'{"format": 1, "data_version": 1, "kinds": {}, "layout": [], "finaldata": {}, '
+        b'{"format": 1, "data_version": 1, "kinds": {}, "schema_signature": [], "finaldata": {}, '
         b'"files": {"a": {}}, "erased": []}',
     ],
 )

@@ -51,7 +51,7 @@ class TestRows:
                     f"test file {config.shown(config.test_folder)}/{name}: {reading.refused}"
                 )
         self.files = [name for name, _ in contents]
-        self.bad = sum(len(reading.faults) for _, reading in readings)
+        self.bad = sum(len(reading.errors) for _, reading in readings)
         self.table = {name: _joined(name, (r for _, r in readings)) for name in schema.names}
         self.mature = [
             m for name, reading in readings for m in _mature_labels(config, schema, name, reading)

@@ -31,7 +31,7 @@ SIGNATURES = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class RowError:
     """Why one row is set aside; its line counts the header as line 1, raw is the whole line."""
 
     line: int
@@ -43,7 +43,7 @@ class Fault:
 
 @dataclass
 class Reading:
-    """One file as read: `rows` data lines = accepted + faults; `refused` says why none counts.
+    """One file as read: `rows` data lines = accepted + errors; `refused` says why none counts.
 
     ignored: header names that no part of the config asks for; absent: columns that may be missing
     and are.
@@ -52,7 +52,7 @@ class Reading:
     rows: int = 0
     lines: list[int] = field(default_factory=list)
     values: dict[str, list[Cell]] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    errors: list[RowError] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     refused: str = ""
@@ -73,7 +73,7 @@ def read_rows(
     needed: frozenset[str] = frozenset({"id"}),
     limit: bool = True,
 ) -> Reading:
-    """Every line of the file as a valid row or a fault.
+    """Every line of the file as a valid row or an error.
 
     needed: the parts that must be there besides the features and a date ("id", "target").
     limit: refuse the file when more than 10 % and at least 10 of its rows are bad.
@@ -95,9 +95,9 @@ def read_rows(
 
 
 def _check_share(reading: Reading) -> None:
-    bad = len(reading.faults)
+    bad = len(reading.errors)
     if bad >= MAX_BAD_ROWS and bad > MAX_BAD_SHARE * reading.rows:
-        first = reading.faults[0]
+        first = reading.errors[0]
         what = ": ".join(filter(None, [first.column, first.rule]))
         raise Refused(
             f"{bad} of {reading.rows} rows are bad, the first on line {first.line} ({what})"
@@ -105,7 +105,7 @@ def _check_share(reading: Reading) -> None:
 
 
 def text_lines(data: bytes, style: Csv) -> list[str]:
-    """The file's lines without their ends; undecodable bytes stay marked for their row's fault."""
+    """The file's lines without their ends; undecodable bytes stay marked for their row's error."""
     for signature, what in SIGNATURES.items():
         if data.startswith(signature):
             raise Refused(f"this is {what}")
@@ -243,19 +243,19 @@ def _read_lines(
         try:
             rows.append(_parsed(cells, parsers, width))
             reading.lines.append(number)
-        except _CellFault as fault:
+        except _CellError as error:
             raw = lines[number - 1]
-            reading.faults.append(
-                Fault(number, fault.column, fault.rule, fault.value[:200], raw[:2000])
+            reading.errors.append(
+                RowError(number, error.column, error.rule, error.value[:200], raw[:2000])
             )
     columns = zip(*rows, strict=True) if rows else [[] for _ in kept]
-    reading.rows = len(reading.lines) + len(reading.faults)
+    reading.rows = len(reading.lines) + len(reading.errors)
     reading.values = {c.name: list(v) for c, v in zip(kept, columns, strict=True)}
     for name in reading.absent:
         reading.values[name] = [None] * len(rows)
 
 
-class _CellFault(Exception):
+class _CellError(Exception):
     def __init__(self, column: str, rule: str, value: str) -> None:
         super().__init__(rule)
         self.column, self.rule, self.value = column, rule, value
@@ -263,16 +263,16 @@ class _CellFault(Exception):
 
 def _parsed(cells: list[str] | str, parsers: Parsers, width: int) -> list[Cell]:
     if isinstance(cells, str):
-        raise _CellFault("", cells, "")
+        raise _CellError("", cells, "")
     if len(cells) != width:
-        raise _CellFault("", f"{len(cells)} cells where the header has {width}", "")
+        raise _CellError("", f"{len(cells)} cells where the header has {width}", "")
     values = []
     for name, place, parse in parsers:
         text = cells[place].strip(" \t")
         try:
             values.append(parse(text))
         except Rule as rule:
-            raise _CellFault(name, str(rule), text) from None
+            raise _CellError(name, str(rule), text) from None
     return values
 
 

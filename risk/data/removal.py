@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from risk.config import Config, Csv, Outcome, PipelineError
-from risk.data.reader import Fault, Reading, dialect
+from risk.data.reader import Reading, RowError, dialect
 from risk.data.store import COUNTS, PLAIN_CSV, Entry, Store, client_digest
 from risk.files import read_optional_json, write_atomic
 from risk.releases import kept_releases
@@ -25,7 +25,7 @@ IsClient = Callable[[str], bool]
 def forget(config: Config, file: str) -> Outcome:
     """Take one file's rows out, and those of other files with the same bytes."""
     store = Store.open(config)
-    notes = store.heal()
+    notes = store.recover()
     file = _known_file(config, store, file)
     digest = store.files[file]["sha256"]
     doomed = {f: e for f, e in store.files.items() if f == file or e["sha256"] == digest}
@@ -78,7 +78,7 @@ def erase(config: Config, client: str) -> Outcome:
     if not client:
         raise PipelineError("--erase needs the client's id as it stands in the id column")
     store = Store.open(config)
-    notes = store.heal()
+    notes = store.recover()
     found, gone, since = _without_client(store, client)
     # Quarantine first: after a crash in between, the store still has the rows and asks again.
     _cleanse_quarantine(config, lambda text: text == client)
@@ -134,7 +134,7 @@ def _first_tick(entry: Entry) -> int:
 
 
 def drop_erased(store: Store, reading: Reading) -> None:
-    """Set the rows of erased clients aside without their content, in faults as in valid rows."""
+    """Set the rows of erased clients aside without their content, in errors as in valid rows."""
     erased = set(store.state["erased"])
     if not erased:
         return
@@ -142,20 +142,20 @@ def drop_erased(store: Store, reading: Reading) -> None:
     def is_client(text: str) -> bool:
         return client_digest(text) in erased
 
-    reading.faults = [_cleansed(f, is_client, store.config.csv) for f in reading.faults]
+    reading.errors = [_cleansed(f, is_client, store.config.csv) for f in reading.errors]
     ids = reading.values.get(store.schema.named("id"), [])
     keep = [at for at, client in enumerate(ids) if not is_client(str(client))]
     if len(keep) < len(ids):
         gone = set(range(len(ids))) - set(keep)
-        faults = [Fault(reading.lines[at], "", "erased client", "", "") for at in gone]
-        reading.faults = sorted([*reading.faults, *faults], key=lambda fault: fault.line)
+        errors = [RowError(reading.lines[at], "", "erased client", "", "") for at in gone]
+        reading.errors = sorted([*reading.errors, *errors], key=lambda error: error.line)
         reading.lines = [reading.lines[at] for at in keep]
         reading.values = {n: [cells[at] for at in keep] for n, cells in reading.values.items()}
 
 
-def _cleansed(fault: Fault, is_client: IsClient, style: Csv) -> Fault:
-    named = is_client(fault.value) or _names(fault.raw, is_client, style)
-    return replace(fault, value="", raw="") if named else fault
+def _cleansed(error: RowError, is_client: IsClient, style: Csv) -> RowError:
+    named = is_client(error.value) or _names(error.raw, is_client, style)
+    return replace(error, value="", raw="") if named else error
 
 
 def _names(line: str, is_client: IsClient, style: Csv) -> bool:

@@ -214,12 +214,7 @@ def is_numeric(text: str, decimal: str) -> bool:
         return False
 
 
-def same_layout(schema: Schema, recorded: Any) -> bool:
-    """Whether a store with the recorded layout can take rows of this schema."""
-    return layout(schema) == recorded
-
-
-def layout(schema: Schema) -> list[list[Any]]:
+def schema_signature(schema: Schema) -> list[list[Any]]:
     """What must not change under a store: names, parts, rules and the declared words.
 
     A kind is compared apart, since one that is inferred later is no change.

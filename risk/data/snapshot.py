@@ -110,10 +110,10 @@ def read_snapshot(config: Config) -> Snapshot:
     import polars as pl
 
     store = Store.open(config)
-    if store.state["layout"]:
+    if store.state["schema_signature"]:
         store.refuse_unfinished()
         schema, number, files = store.schema, store.data_version, store.files
-        rows = store.rows()
+        rows = store.rows(repeated=True)
     elif store.files and not config.finaldata.exists():
         raise PipelineError(
             f"no file was accepted yet; {config.quarantine} says why; mend the files or the "
@@ -133,7 +133,7 @@ def read_snapshot(config: Config) -> Snapshot:
 
 def nothing_ingested(config: Config) -> bool:
     """Whether there is no row to read yet, by hand or otherwise."""
-    return not config.finaldata.exists() and not Store.open(config).state["layout"]
+    return not config.finaldata.exists() and not Store.open(config).state["schema_signature"]
 
 
 def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
@@ -149,9 +149,9 @@ def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
     schema = schema_of(config)
     schema = schema_of(config, infer_kinds(schema, numeric_counts(data, schema, PLAIN_CSV)))
     reading = read_rows(data, schema, PLAIN_CSV)
-    for fault in reading.faults[:1]:
-        where = f"line {fault.line}, {fault.column}".rstrip(", ")
-        reading.refused = reading.refused or f"{where}: {fault.rule} ({fault.value!r})"
+    for error in reading.errors[:1]:
+        where = f"line {error.line}, {error.column}".rstrip(", ")
+        reading.refused = reading.refused or f"{where}: {error.rule} ({error.value!r})"
     if reading.refused:
         raise PipelineError(f"{config.finaldata}: {reading.refused}")
     return frame_of(reading, schema, None).with_columns(

@@ -25,7 +25,7 @@ class Source:
     mtime_ns: int
 
 
-def source_files(folder: Path) -> tuple[list[Source], list[str]]:
+def find_sources(folder: Path) -> tuple[list[Source], list[str]]:
     """(regular CSV files sorted by path, sentences about what is named .csv but is none)."""
     found: list[Source] = []
     skipped: list[str] = []
@@ -70,7 +70,7 @@ def _unread(folder: Path, error: OSError) -> str:
     return f"{os.path.relpath(error.filename, folder)}: cannot be read, {error.strerror}"
 
 
-def settled(sources: list[Source], *, patient: bool) -> tuple[list[Source], list[str]]:
+def wait_until_written(sources: list[Source], *, patient: bool) -> tuple[list[Source], list[str]]:
     """(files that are whole as far as can be told, sentences about those that are still written).
 
     A young file is looked at twice, a second apart, one wait for all. patient: nobody waits for the

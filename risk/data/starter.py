@@ -91,12 +91,12 @@ def _write_rows(building: Path, name: str, table: Table, aside: set[int]) -> Non
 
 
 def _warnings(reading: Reading) -> list[str]:
-    if not reading.faults:
+    if not reading.errors:
         return []
-    first = reading.faults[0]
+    first = reading.errors[0]
     what = ": ".join(filter(None, [first.column, first.rule]))
     return [
-        f"{len(reading.faults)} rows will be set aside by ingestion, the first on line "
+        f"{len(reading.errors)} rows will be set aside by ingestion, the first on line "
         f"{first.line} ({what})"
     ]
 

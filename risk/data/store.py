@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from risk.config import Config, Csv, PipelineError
 from risk.data.reader import Reading
-from risk.data.schema import DATE, NUMBER, TARGET, TEXT, Schema, layout, same_layout, schema_of
+from risk.data.schema import DATE, NUMBER, TARGET, TEXT, Schema, schema_of, schema_signature
 from risk.files import (
     read_optional_json,
     sha256,
@@ -58,7 +58,7 @@ class Store:
         """The store as it was committed last; an empty one where none is."""
         state = read_state(config)
         schema = schema_of(config, state["kinds"])
-        _check_layout(config, state, schema)
+        _refuse_other_schema(config, state, schema)
         return cls(config, state, schema)
 
     @property
@@ -92,14 +92,18 @@ class Store:
             self._frames[name] = pl.read_parquet(io.BytesIO(raw))
         return self._frames[name].cast(pl.Schema(frame_types(self.schema)))
 
-    def rows(self) -> pl.DataFrame:
-        """The rows of all files in their order, with _data_version, _replaced and _slot."""
+    def rows(self, *, repeated: bool = False) -> pl.DataFrame:
+        """The rows of finaldata.csv in its order, with _data_version, _replaced and _slot.
+
+        repeated: those that equal an earlier one too, flagged in _duplicate.
+        """
         import polars as pl
 
         empty = pl.DataFrame(schema=frame_types(self.schema))
         parts = [_tagged(empty, {"data_version": 0, "replaced": False, "slot": 0})]
         parts += [_tagged(self.segment(entry), entry) for entry in self.live()]
-        return pl.concat(parts).drop("_line")
+        rows = pl.concat(parts).drop("_line")
+        return rows if repeated else rows.filter(~pl.col("_duplicate")).drop("_duplicate")
 
     def refuse_unfinished(self) -> None:
         """PipelineError unless the rows are as ingestion.py left them."""
@@ -127,7 +131,7 @@ class Store:
             for (e, f), flag in zip(parts, flags, strict=True)
         ]
         check_counts([*(entry for entry, _ in found.values()), *(entry for entry, _ in parts)])
-        self._publish(data_version, written, rebuild=rebuild or not self.state["layout"])
+        self._publish(data_version, written, rebuild=rebuild or not self.state["schema_signature"])
 
     def _same_dates(self, new: dict[str, pl.DataFrame]) -> list[pl.DataFrame]:
         """Rows already kept that share a date with a new row: only they can be its duplicate."""
@@ -196,7 +200,7 @@ class Store:
             "format": FORMAT,
             "data_version": data_version,
             "kinds": self.schema.kinds(),
-            "layout": layout(self.schema),
+            "schema_signature": schema_signature(self.schema),
         }
         self._record_finaldata()
         _intent_path(self.config).unlink(missing_ok=True)
@@ -240,20 +244,20 @@ class Store:
             if path.name not in quarantined and QUARANTINE_NAME.fullmatch(path.name):
                 path.unlink()
 
-    # ------------------------------------------------------------ healing
+    # ------------------------------------------------------------ recovery
 
-    def heal(self) -> list[str]:
+    def recover(self) -> list[str]:
         """Complete or take back what a crash left open; move a hand-edited finaldata.csv aside.
 
         The sentences for a person; [] when all is as it was committed.
         """
-        notes = self._heal_intent()
-        if self.state["layout"] and not self._finaldata_as_recorded():
-            notes += self._heal_finaldata()
+        notes = self._recover_intent()
+        if self.state["schema_signature"] and not self._finaldata_as_recorded():
+            notes += self._recover_finaldata()
         self._drop_unlisted()
         return notes
 
-    def _heal_intent(self) -> list[str]:
+    def _recover_intent(self) -> list[str]:
         path = _intent_path(self.config)
         if not path.exists():
             return []
@@ -274,12 +278,12 @@ class Store:
         return sha256(finaldata.read_bytes()) == intent["sha256"]
 
     def _take_back(self, intent: dict[str, Any]) -> None:
-        """Undo a cut-off change of finaldata.csv; heal() then compares and records it."""
+        """Undo a cut-off change of finaldata.csv; recover() then compares and records it."""
         if intent["kind"] == "append":
             with open(self.config.finaldata, "r+b") as file:
                 file.truncate(intent["old"])
                 os.fsync(file.fileno())
-        elif self.state["layout"]:
+        elif self.state["schema_signature"]:
             write_atomic(self.config.finaldata, self._finaldata_bytes())
         else:
             self.config.finaldata.unlink()
@@ -301,7 +305,7 @@ class Store:
         parts = [pl.DataFrame(schema=frame_types(self.schema)), *map(self.segment, self.live())]
         return csv_bytes(pl.concat(parts).filter(~pl.col("_duplicate")), self.schema, header=True)
 
-    def _heal_finaldata(self) -> list[str]:
+    def _recover_finaldata(self) -> list[str]:
         expected, finaldata = self._finaldata_bytes(), self.config.finaldata
         present = finaldata.read_bytes() if finaldata.exists() else b""
         notes = []
@@ -363,7 +367,7 @@ def empty_state() -> dict[str, Any]:
         "format": FORMAT,
         "data_version": 0,
         "kinds": {},
-        "layout": None,
+        "schema_signature": None,
         "finaldata": None,
         "files": {},
         "erased": [],
@@ -405,12 +409,12 @@ def _sound(state: dict[str, Any]) -> bool:
     return (
         all(type(state.get(key)) is kind for key, kind in kinds.items())
         and all(type(entry) is dict and held <= entry.keys() for entry in state["files"].values())
-        and (state.get("layout") is None) == (state.get("finaldata") is None)
+        and (state.get("schema_signature") is None) == (state.get("finaldata") is None)
     )
 
 
-def _check_layout(config: Config, state: dict[str, Any], schema: Schema) -> None:
-    if state["layout"] is not None and not fits(state, schema):
+def _refuse_other_schema(config: Config, state: dict[str, Any], schema: Schema) -> None:
+    if state["schema_signature"] is not None and not fits(state, schema):
         raise PipelineError(
             f"the columns in {config.path} are not those of the rows in {config.output_folder}; "
             "put the old columns back, or run ingestion.py --rebuild to read the input folder again"
@@ -419,7 +423,7 @@ def _check_layout(config: Config, state: dict[str, Any], schema: Schema) -> None
 
 def fits(state: dict[str, Any], schema: Schema) -> bool:
     """Whether rows of this schema can join those that the state lists."""
-    return same_layout(schema, state["layout"]) and all(
+    return schema_signature(schema) == state["schema_signature"] and all(
         schema.kinds().get(name) == kind for name, kind in state["kinds"].items() if kind
     )
 
@@ -535,7 +539,6 @@ def _write_summary(store: Store) -> None:
     ):
         return
     rows = store.rows()
-    rows = rows.filter(~rows["_duplicate"])
     columns = {
         column.name: describe(rows[column.name], column.kind) for column in store.schema.columns
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from risk.config import Config, PipelineError
-from risk.data.reader import Fault, read_rows
+from risk.data.reader import RowError, read_rows
 from risk.data.schema import TEXT, UNPRINTABLE, UNSAFE, Column, Rule, Schema, parse_date, printable
 from risk.data.sources import YOUNG_SECONDS
 from risk.data.store import client_digest
@@ -70,7 +70,7 @@ class ContactsRead:
 
     rows: int = 0
     taken: int = 0
-    errors: list[Fault] = field(default_factory=list)
+    errors: list[RowError] = field(default_factory=list)
     problem: str = ""
     seen: list[int] | None = None
     file: str = ""
@@ -227,12 +227,12 @@ def _parse_contacts(
     reading = read_rows(data, SCHEMA, config.csv, limit=False)
     if reading.refused:
         return {}, ContactsRead(problem=f"refused, {reading.refused}")
-    erased, contacts, errors = _erased(config), {}, list(reading.faults)
+    erased, contacts, errors = _erased(config), {}, list(reading.errors)
     columns = [reading.values[name] for name in COLUMNS]
     for line, *cells in zip(reading.lines, *columns, strict=True):
         client, state, until, at = (str(cell or "") for cell in cells)
         if client_digest(client) in erased:
-            errors.append(Fault(line, "client", "erased client", "", ""))
+            errors.append(RowError(line, "client", "erased client", "", ""))
             continue
         try:
             moment = parse_moment(at, now)
@@ -240,7 +240,7 @@ def _parse_contacts(
             contact = _checked(client, state, until, min(moment or now, now))
         except BadContact as bad:
             value = dict(zip(COLUMNS, (client, state, until, at), strict=True))[bad.field]
-            errors.append(Fault(line, bad.field, bad.why, value[:200], ""))
+            errors.append(RowError(line, bad.field, bad.why, value[:200], ""))
             continue
         # A row without a time is known without: it would else be new whenever it is read.
         key = "\0".join((contact.client, contact.state, contact.until, moment))

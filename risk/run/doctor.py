@@ -102,7 +102,7 @@ def _examined(check: Check, cure: str, config: Config) -> tuple[bool, str]:
 
 def _ingested_rows(config: Config) -> str:
     """The segments by their digests, and finaldata.csv by the segments."""
-    written = bool(Store.open(config).state["layout"])
+    written = bool(Store.open(config).state["schema_signature"])
     if not written and any(config.segments.glob("*.parquet")):
         raise PipelineError(
             f"{config.shown(config.store_state)} is missing; run ingestion.py --rebuild"
@@ -138,7 +138,7 @@ def _ingest_record(config: Config) -> str:
 def _statistics(config: Config) -> str:
     """The summary as it would be computed from the rows."""
     store = Store.open(config)
-    if not store.state["layout"]:
+    if not store.state["schema_signature"]:
         return NOT_YET
     rows = store.rows()
     columns = {c.name: describe(rows[c.name], c.kind) for c in store.schema.columns}

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from risk.config import Config
 from risk.data.holdout import test_files
-from risk.data.reader import Fault, read_rows
+from risk.data.reader import RowError, read_rows
 from risk.data.schema import Cell, Column, Rule, Schema
 from risk.model.model import row_count
 from risk.model.profile import Rows
@@ -204,7 +204,7 @@ def csv_table(data: bytes, schema: Schema, config: Config) -> Rows:
             "send a CSV with a header that names the model's columns: "
             + ", ".join(c.name for c in schema.features),
         )
-    _refuse_errors("line", reading.faults, reading.rows)
+    _refuse_errors("line", reading.errors, reading.rows)
     return _filled(reading.values)
 
 
@@ -217,7 +217,7 @@ def json_table(rows: Any, schema: Schema, config: Config) -> Rows:
     refuse_too_many(len(rows), config)
     parsers = [(column, schema.parser(column)) for column in schema.columns]
     table: Rows = {column.name: [] for column in schema.columns}
-    errors: list[Fault] = []
+    errors: list[RowError] = []
     for number, row in enumerate(rows, 1):
         for column, cell in zip(
             schema.columns, _cells(number, row, parsers, schema.decimal, errors), strict=True
@@ -227,7 +227,9 @@ def json_table(rows: Any, schema: Schema, config: Config) -> Rows:
     return _filled(table)
 
 
-def _cells(number: int, row: Any, parsers: list, decimal: str, errors: list[Fault]) -> list[Cell]:
+def _cells(
+    number: int, row: Any, parsers: list, decimal: str, errors: list[RowError]
+) -> list[Cell]:
     """A cell for every column; what is wrong with the row is added to the errors."""
 
     def refuse(column: str, rule: str, value: Any) -> None:
@@ -240,7 +242,7 @@ def _cells(number: int, row: Any, parsers: list, decimal: str, errors: list[Faul
                 shown = "{...}"
             case _:
                 shown = json.dumps(value)
-        errors.append(Fault(number, column, rule, shown, raw=""))
+        errors.append(RowError(number, column, rule, shown, raw=""))
 
     blank: list[Cell] = [None] * len(parsers)
     if not isinstance(row, dict):
@@ -295,7 +297,7 @@ def refuse_too_many(rows: int, config: Config) -> None:
         )
 
 
-def _refuse_errors(place: str, errors: Sequence[Fault], rows: int) -> None:
+def _refuse_errors(place: str, errors: Sequence[RowError], rows: int) -> None:
     """Problem 422 that names the first bad cells by line or row; nothing is scored by halves."""
     if not errors:
         return

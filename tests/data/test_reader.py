@@ -130,7 +130,7 @@ def test_a_bad_row_is_a_fault_with_its_line_and_the_rows_around_it_stay(
     tmp_path: Path, row: str, column: str, rule: str, value: str
 ) -> None:
     found = reading(tmp_path, table("a,1,2,3,0", "", row, "b,4,5,6,1"))
-    (fault,) = found.faults
+    (fault,) = found.errors
     assert (fault.line, fault.column, fault.rule, fault.value) == (4, column, rule, value)
     assert fault.raw == row[:2000]
     assert found.values["corporation"] == ["a", "b"]
@@ -139,7 +139,7 @@ def test_a_bad_row_is_a_fault_with_its_line_and_the_rows_around_it_stay(
 
 def test_an_undecodable_byte_is_a_fault_of_its_row_alone(tmp_path: Path) -> None:
     found = reading(tmp_path, table("a,1,2,3,0") + b"caf\xe9,1,2,3,0\nb,1,2,3,0\n")
-    assert [(f.line, f.column, f.rule) for f in found.faults] == [
+    assert [(f.line, f.column, f.rule) for f in found.errors] == [
         (3, "corporation", "not in the file's encoding")
     ]
     assert found.values["corporation"] == ["a", "b"]
@@ -246,13 +246,13 @@ def test_a_decimal_comma_and_semicolons_are_read_where_the_config_says_so(tmp_pa
     data = "\n".join([HEADER.replace(",", ";"), "a;1,5;2;3;1,0", "b;1.5;2;3;0"]).encode()
     found = reading(tmp_path, data, csv={"delimiter": ";", "decimal": ","})
     assert found.values["lastmonth_activity"] == [1.5]
-    assert [(f.line, f.rule, f.value) for f in found.faults] == [(3, "not a number", "1.5")]
+    assert [(f.line, f.rule, f.value) for f in found.errors] == [(3, "not a number", "1.5")]
 
 
 def test_latin_1_is_read_where_the_config_says_so(tmp_path: Path) -> None:
     data = table("café,1,2,3,0").decode().encode("latin-1")
     assert reading(tmp_path, data, csv={"encoding": "latin-1"}).values["corporation"] == ["café"]
-    assert reading(tmp_path, data).faults[0].rule == "not in the file's encoding"
+    assert reading(tmp_path, data).errors[0].rule == "not in the file's encoding"
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name_in_any_encoding(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_the_targets_own_words_are_the_only_ones(tmp_path: Path) -> None:
         tmp_path, table("a,1,2,3,Yes", "b,1,2,3,No", "c,1,2,3,", "d,1,2,3,1"), columns=columns
     )
     assert found.values["exited"] == [1, 0, None]
-    assert [(f.line, f.rule) for f in found.faults] == [(5, "not one of No, Yes or empty")]
+    assert [(f.line, f.rule) for f in found.errors] == [(5, "not one of No, Yes or empty")]
 
 
 def test_texts_are_features_where_nine_of_ten_cells_are_no_numbers(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_texts_are_features_where_nine_of_ten_cells_are_no_numbers(tmp_path: Pat
         tmp_path, table(*rows, "x,,n/a,1", header="corporation,plan,use,exited"), columns=columns
     )
     assert found.values["plan"] == ["basic"] * 9
-    assert [(f.column, f.value) for f in found.faults] == [("use", "n/a")]
+    assert [(f.column, f.value) for f in found.errors] == [("use", "n/a")]
 
 
 def test_a_declared_kind_is_not_inferred(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_declared_kind_is_not_inferred(tmp_path: Path) -> None:
         columns=columns,
     )
     assert found.values["code"] == ["007"]
-    assert found.faults[0].column == "use"
+    assert found.errors[0].column == "use"
 
 
 def test_a_date_column_is_read_and_an_empty_one_is_a_fault(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_date_column_is_read_and_an_empty_one_is_a_fault(tmp_path: Path) -> No
     )
     found = reading(tmp_path, data, columns={"date": "day"})
     assert found.values["day"] == ["2026-01-31", "2026-02-28"]
-    assert [(f.line, f.rule) for f in found.faults] == [
+    assert [(f.line, f.rule) for f in found.errors] == [
         (4, "empty date"),
         (5, "not a date like 2026-01-31"),
     ]
@@ -430,7 +430,7 @@ def test_every_line_is_an_accepted_row_or_a_fault(rows: list[str], end: str, clo
     filled = [number for number, row in enumerate(rows, start=2) if row]
     assert found.rows == len(filled)
     if not found.refused:
-        assert sorted([*found.lines, *(fault.line for fault in found.faults)]) == filled
+        assert sorted([*found.lines, *(fault.line for fault in found.errors)]) == filled
         for number, employees in zip(found.lines, found.values["number_of_employees"], strict=True):
             text = next(csv.reader([rows[number - 2]]))[3].strip(" \t")
             assert employees is None if text == "" else employees == float(text)
