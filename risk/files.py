@@ -24,7 +24,17 @@ TEMPORARY = ".tmp-"
 
 def utc_now() -> str:
     """The time as 2026-01-31T07:00:00Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc_stamp(time.time())
+
+
+def utc_stamp(moment: float) -> str:
+    """A moment, in seconds since 1970, as utc_now has it."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def epoch(stamp: str) -> float:
+    """Seconds since 1970 of a stamp."""
+    return datetime.fromisoformat(stamp).timestamp()
 
 
 def sha256(data: bytes) -> str:

@@ -46,7 +46,7 @@ def ago(seconds: float) -> str:
     """How long ago that is, in the unit that a person would take: `3 hours ago`."""
     for least, size, unit in AGES:
         if seconds >= least:
-            return f"{counted(int(seconds // size), unit)} ago"
+            return f"{amount(int(seconds // size), unit)} ago"
     return "just now"
 
 
@@ -58,9 +58,16 @@ def age(text: str, now: datetime) -> str:
     return {0: "today", 1: "yesterday"}.get(days, ago(days * 86400) if days > 0 else "ahead of us")
 
 
-def whole(risk: float) -> int:
+def in_percent(risk: float) -> int:
     """A risk in whole percent."""
     return round(100 * risk)
+
+
+def percent(share: float) -> str:
+    """A share as `3 %`; near 0 and 100 with a decimal: `0.4 %`, `99.6 %`."""
+    share = max(share, 0.0)  # a rounded -0 would show
+    digits = 1 if 0.0005 <= share < 0.0995 or 0.9005 < share < 0.9995 else 0
+    return f"{100 * share:.{digits}f} %"
 
 
 def signed(points: float, digits: int = 0) -> str:
@@ -71,7 +78,7 @@ def signed(points: float, digits: int = 0) -> str:
     return f"{'+' if points > 0 else '−'}{text}"
 
 
-def counted(number: int, noun: str) -> str:
+def amount(number: int, noun: str) -> str:
     """`1 client`, `4,312 clients`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
@@ -81,7 +88,7 @@ def as_sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:].rstrip('.')}." if words else ""
 
 
-def enumerated(words: list[str], last: str = "and") -> str:
+def enumeration(words: list[str], last: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from risk.calllist.facts import headline
 from risk.calllist.types import CallList, ListedClient
 from risk.data.schema import printable
-from risk.words import STEADY_BELOW, day, stamp, whole
+from risk.words import STEADY_BELOW, day, in_percent, stamp
 
 MOST_NAMES = 10
 LONGEST_NAME, LONGEST_REASON = 60, 100
@@ -108,7 +108,7 @@ def _item_of(client: ListedClient, new: frozenset[str], *, names: bool) -> dict[
     """What is told of one client; without names nothing by which it could be recognised."""
     item = {
         "rank": client.rank,
-        "risk_percent": whole(client.risk),
+        "risk_percent": in_percent(client.risk),
         "new": client.client in new,
         "change_points": client.change.points if client.change else None,
     }

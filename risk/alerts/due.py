@@ -33,14 +33,12 @@ from risk.alerts.outbox import (
     keep,
     read_state,
     retry_times,
-    seconds,
-    stamp,
     still_to_go,
 )
 from risk.calllist.types import load_list, read_list
 from risk.config import Config, PipelineError
 from risk.data.schema import printable
-from risk.files import sha256
+from risk.files import epoch, sha256, utc_stamp
 from risk.record.scores import scorings
 from risk.run.record import RunRecord
 
@@ -115,7 +113,7 @@ def _next_due(config: Config, state: State, now: float) -> float:
     hour = timedelta(days=1, hours=config.mail.hour)
     times = [(_midnight(due_day(now, config.mail.hour)) + hour).timestamp()]
     for found in state["lasting"].values():
-        times += [seconds(was["told"]) + DAY for was in found.values()]
+        times += [epoch(was["told"]) + DAY for was in found.values()]
     return min(times + retry_times(state))
 
 
@@ -164,7 +162,7 @@ def news(
 
 def _is_due(told: str, now: float) -> bool:
     """Whether a day has passed; a clock that was set back does not silence it for longer."""
-    return abs(now - seconds(told)) >= DAY
+    return abs(now - epoch(told)) >= DAY
 
 
 def _past(kind: str, key: str, was: dict[str, str]) -> Event:
@@ -174,8 +172,8 @@ def _past(kind: str, key: str, was: dict[str, str]) -> Event:
 def _known(was: dict[str, str] | None, event: Event, now: float, *, told: bool) -> dict[str, str]:
     """What is kept of something that lasts."""
     return {
-        "since": was["since"] if was else stamp(now),
-        "told": stamp(now) if told or not was else was["told"],
+        "since": was["since"] if was else utc_stamp(now),
+        "told": utc_stamp(now) if told or not was else was["told"],
         "text": event.text[:LONGEST_TEXT],
     }
 
@@ -192,9 +190,9 @@ def _waiting_of(config: Config, message: Message, now: float) -> Waiting:
     about = "\n".join([message.event, *(event.key for event in message.events)])
     mark = sha256(about.encode("utf-8", "replace"))[:8]
     return {
-        "id": f"{message.event}-{stamp(now)}-{mark}",
+        "id": f"{message.event}-{utc_stamp(now)}-{mark}",
         "event": message.event,
-        "at": stamp(now),
+        "at": utc_stamp(now),
         "channels": channels(config, message.event),
         "title": message.title,
         "subject": f"{message.title}: {texts[0]}" if len(texts) == 1 else message.title,
@@ -225,7 +223,7 @@ def due_digest(config: Config, state: State, now: float) -> tuple[list[Waiting],
     entry = {
         "id": identity,
         "event": "digest",
-        "at": stamp(now),
+        "at": utc_stamp(now),
         "channels": channels(config, "digest"),
         "base": done["scoring"],
         "tries": 0,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from risk.config import Config
 from risk.decide.decision import BY_HAND
 from risk.drift.state import last_evaluation
+from risk.files import epoch, utc_stamp
 from risk.record.history import Entry, entries
 from risk.releases import DATA_QUALITY, current_version, read_deployment
 from risk.run.record import LATE_SECONDS, RunRecord
@@ -151,16 +150,12 @@ def _cut_off(run: RunRecord, *, knows: bool) -> list[Event]:
 
 def _silence(run: RunRecord) -> list[Event]:
     """That no run ended well for longer than it should; only the next run can see that."""
-    last, started = run.last_good, _seconds(run.marker["started"])
+    last, started = run.last_good, epoch(run.marker["started"])
     failing = bool(run.before.get("failed"))
     if last is None or failing or started - last <= LATE_SECONDS:
         return []
-    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(last))
+    since = utc_stamp(last)
     minutes = (started - last) / 60
     long = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
     text = f"no run ended well after {since}, for {long}; one is at work again"
     return [Event("late", since, text)]
-
-
-def _seconds(stamp: str) -> float:
-    return calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ"))

@@ -11,12 +11,12 @@ from typing import Any
 
 from risk.alerts.digest import Compared, digest_of
 from risk.alerts.mail import PASSWORD, SECRET, USER, Secrets, letter, send
-from risk.alerts.outbox import MAIL, WEBHOOK, Waiting, stamp
+from risk.alerts.outbox import MAIL, WEBHOOK, Waiting
 from risk.alerts.webhook import Undelivered, post
 from risk.calllist.changes import newly_called
 from risk.calllist.types import load_list, read_list
 from risk.config import Config, PipelineError
-from risk.files import read_optional_json
+from risk.files import read_optional_json, utc_stamp
 from risk.record.scores import scores_in, scorings
 from risk.releases import current_version
 
@@ -127,7 +127,7 @@ def _addressees(config: Config, event: str) -> tuple[str, ...]:
 
 def tried(config: Config, secrets: Secrets) -> tuple[list[str], bool]:
     """(what became of one test message by each channel, in sentences; whether all were sent)."""
-    at = stamp(time.time())
+    at = utc_stamp(time.time())
     entry = {"event": "test", "id": f"test-{at}", "at": at, "items": [TEST], "more": 0}
     entry |= {"subject": f"Test of {config.root.name}", "title": "Test"}
     lines, worked = [], True

@@ -9,12 +9,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from risk.alerts.webhook import Undelivered
 from risk.config import Config, PipelineError
-from risk.files import checksum_holds, read_optional_json, with_checksum, write_json
+from risk.files import (
+    checksum_holds,
+    epoch,
+    read_optional_json,
+    utc_stamp,
+    with_checksum,
+    write_json,
+)
 
 FORMAT = 1
 MAIL, WEBHOOK = "mail", "webhook"
@@ -103,28 +109,20 @@ def _try_once(
 def _note_sent(state: State, entry: Waiting, channel: str) -> None:
     entry["channels"] = [other for other in entry["channels"] if other != channel]
     state["waiting"] = [other for other in state["waiting"] if other["channels"]]
-    sent = {"id": entry["id"], "event": entry["event"], "by": channel, "at": stamp(time.time())}
+    sent = {"id": entry["id"], "event": entry["event"], "by": channel, "at": utc_stamp(time.time())}
     state["sent"] = [*state["sent"], sent][-MOST_SENT:]
 
 
 def _note_tries(log: logging.Logger, state: State, now: float) -> None:
     """Count the tries; give up what could not be sent for two days."""
     for entry in state["waiting"]:
-        entry |= {"tries": entry["tries"] + 1, "tried": stamp(now)}
-        if now - seconds(entry["at"]) > GIVEN_UP:
+        entry |= {"tries": entry["tries"] + 1, "tried": utc_stamp(now)}
+        if now - epoch(entry["at"]) > GIVEN_UP:
             log.warning("%s is given up after two days", entry["id"])
-    state["waiting"] = [e for e in state["waiting"] if now - seconds(e["at"]) <= GIVEN_UP]
+    state["waiting"] = [e for e in state["waiting"] if now - epoch(e["at"]) <= GIVEN_UP]
 
 
 def retry_times(state: State) -> list[float]:
     """When an idle tick is to try each message again: after 10 minutes, 20, 40 and so on."""
     waits = [min(LONGEST_WAIT, FIRST_WAIT * 2 ** (e["tries"] - 1)) for e in state["waiting"]]
-    return [seconds(e["tried"]) + wait for e, wait in zip(state["waiting"], waits, strict=True)]
-
-
-def stamp(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+    return [epoch(e["tried"]) + wait for e, wait in zip(state["waiting"], waits, strict=True)]

@@ -29,7 +29,7 @@ from risk.record.scores import (
     split_move,
 )
 from risk.releases import kept_releases
-from risk.words import STEADY_BELOW, whole
+from risk.words import STEADY_BELOW, in_percent
 
 SNAPSHOTS, MOST_MOVES = 12, 10
 
@@ -212,7 +212,7 @@ def change_of(since: str, old: Score, new: Score) -> Change:
 
     What rounding adds to the sum is halved between them, so that a part of nothing is no point.
     """
-    points, split = whole(new.risk) - whole(old.risk), split_move(old, new)
+    points, split = in_percent(new.risk) - in_percent(old.risk), split_move(old, new)
     if split is None:
         return Change(since, points, None, None)
     data, model = split
@@ -223,7 +223,7 @@ def change_of(since: str, old: Score, new: Score) -> Change:
 def history(risks: list[float | None]) -> tuple[int | None, ...]:
     """Whole percents from the first snapshot on that the client was in, None for a gap."""
     first = next(at for at, risk in enumerate(risks) if risk is not None)
-    return tuple(None if risk is None else whole(risk) for risk in risks[first:])
+    return tuple(None if risk is None else in_percent(risk) for risk in risks[first:])
 
 
 def newly_called(listing: CallList, then: dict[str, Score]) -> tuple[str, ...]:

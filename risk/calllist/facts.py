@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from risk.calllist.types import LOW, RAISED_BAND, UNKNOWN, Band, CallList, Expected, ListedClient
-from risk.words import as_sentence, counted, day, enumerated, whole
+from risk.words import amount, as_sentence, day, enumeration, in_percent
 
 BECAME = {
     "left": "left",
@@ -36,7 +36,7 @@ class Fact:
 
 def headline(listing: CallList) -> str:
     """`12 of 120 clients to call`."""
-    of = counted(len(listing.clients), "client")
+    of = amount(len(listing.clients), "client")
     return (
         f"{len(listing.called):,} of {of} to call" if listing.called else f"Nobody to call of {of}"
     )
@@ -47,13 +47,13 @@ def list_facts(
 ) -> list[Fact]:
     """The numbers on top. clients: the list's with their contacts of now, where those are known."""
     bands = listing.bands
-    spread = enumerated([f"{bands[b]:,} {b}" for b in (RAISED_BAND, LOW, UNKNOWN) if bands[b]])
+    spread = enumeration([f"{bands[b]:,} {b}" for b in (RAISED_BAND, LOW, UNKNOWN) if bands[b]])
     beside = f"beside the list {spread}" if spread else ""
     return [
         Fact("On the call list", f"{len(listing.called):,}", _called_note(listing, clients)),
         *_change_facts(listing, today),
         _expected_fact(listing),
-        Fact("Average client’s risk", f"{whole(listing.average_risk)} %", beside),
+        Fact("Average client’s risk", f"{in_percent(listing.average_risk)} %", beside),
     ]
 
 
@@ -71,8 +71,8 @@ def _change_facts(listing: CallList, today: date | None) -> list[Fact]:
         first = "the first list: changes appear from the second on"
         return [Fact("New on the list", "–", first), Fact("Left", "–", "known from the second on")]
     since, became = day(listing.since, today), _became(listing)
-    rest = enumerated([f"{n:,} {BECAME[key]}" for key, n in became.items() if n and key != "left"])
-    off = counted(len(listing.off), "client")
+    rest = enumeration([f"{n:,} {BECAME[key]}" for key, n in became.items() if n and key != "left"])
+    off = amount(len(listing.off), "client")
     called = "of those called then"
     return [
         Fact(f"New since {since}", f"{len(listing.new):,}", f"{off} off the list"),
@@ -89,7 +89,7 @@ def changes_words(listing: CallList, today: date | None = None) -> str:
     """`since 24 Nov: 3 new on the call list, 4 off it: 1 left and 3 stayed`, "" at first."""
     if not listing.since:
         return ""
-    became = enumerated([f"{n:,} {BECAME[key]}" for key, n in _became(listing).items() if n])
+    became = enumeration([f"{n:,} {BECAME[key]}" for key, n in _became(listing).items() if n])
     off = f"{len(listing.off):,} off it" + (f": {became}" if became else "")
     return f"since {day(listing.since, today)}: {len(listing.new):,} new on the call list, {off}"
 
@@ -148,21 +148,22 @@ def expected_words(found: Expected) -> str:
 def gains_words(gains: Json) -> str:
     """What calls like these reached among the labelled test clients."""
     words = (
-        f"of 100 test clients called like this, {whole(gains['precision'])} left "
+        f"of 100 test clients called like this, {in_percent(gains['precision'])} left "
         f"({_percents(gains['precision_interval'])}); of 100 picked at random, "
-        f"{whole(gains['at_random']['precision'])}"
+        f"{in_percent(gains['at_random']['precision'])}"
     )
     if gains["recall"] is None:
         return words
     return (
-        f"{words}; of 100 who left, {whole(gains['recall'])} were called "
-        f"({_percents(gains['recall_interval'])}), at random {whole(gains['at_random']['recall'])}"
+        f"{words}; of 100 who left, {in_percent(gains['recall'])} were called "
+        f"({_percents(gains['recall_interval'])}), "
+        f"at random {in_percent(gains['at_random']['recall'])}"
     )
 
 
 def _percents(interval: Sequence[float]) -> str:
     """`59 to 84` for [0.59, 0.84]."""
-    return f"{whole(interval[0])} to {whole(interval[1])}"
+    return f"{in_percent(interval[0])} to {in_percent(interval[1])}"
 
 
 def score_basis(score: Json) -> str:

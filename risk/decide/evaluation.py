@@ -56,7 +56,7 @@ from risk.decide.evidence import (
     risks,
     rows_lacking,
 )
-from risk.decide.policies import data_pause, numbered, paused_by_hand
+from risk.decide.policies import data_pause, paused_by_hand
 from risk.decide.state import (
     MODEL_PREFIX,
     DecisionState,
@@ -74,6 +74,7 @@ from risk.model.pipelines import rows_of_frame
 from risk.model.profile import PROFILE_ROWS, profile_of
 from risk.model.sampling import sample_of
 from risk.releases import Manifest, next_version
+from risk.words import amount
 
 if TYPE_CHECKING:
     import polars as pl
@@ -276,11 +277,11 @@ def _fresh_rows(table: Snapshot, book: DecisionState) -> np.ndarray:
 def _waiting(table: Snapshot, book: DecisionState, rows: int, lack: str) -> Decision:
     """The verdict where the rows are too few to be evidence."""
     if rows:
-        what = numbered(rows, "labelled row")
+        what = amount(rows, "labelled row")
         return Decision(WAIT, f"{what} not judged yet, evidence needs {lack}", judged=False)
     unlabelled = int((~table.usable & (table.rows["_data_version"] > book.stands[-1].number)).sum())
     if unlabelled:
-        what = numbered(unlabelled, "new row")
+        what = amount(unlabelled, "new row")
         why = f"{what} without a label to judge by; judged when labels come"
         return Decision(WAIT, why, judged=False)
     return Decision(KEEP, "no new labelled rows to judge by", judged=True)

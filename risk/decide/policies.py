@@ -32,6 +32,7 @@ from risk.drift.state import new_issues
 from risk.model.deployed import Deployed
 from risk.model.fit import refuse_too_few
 from risk.model.measures import THRESHOLD, f1
+from risk.words import amount
 
 if TYPE_CHECKING:
     from risk.drift.quality import DataQualityIssue
@@ -168,13 +169,13 @@ def _always(known: Inputs) -> Decision:
         return _nothing_labelled(known)
     if known.trainable:
         return _waiting(WAIT, known.trainable)
-    what = numbered(known.unseen, "new labelled row")
+    what = amount(known.unseen, "new labelled row")
     return Decision(DEPLOY, f'{what}, and the policy is "always"', judged=True)
 
 
 def _nothing_labelled(known: Inputs) -> Decision:
     if known.unlabelled:
-        what = numbered(known.unlabelled, "new row")
+        what = amount(known.unlabelled, "new row")
         return _waiting(
             WAIT,
             f"{what} without a usable label yet; the deployed model is judged when labels come",
@@ -185,7 +186,7 @@ def _nothing_labelled(known: Inputs) -> Decision:
 def _raw(known: Inputs) -> Decision:
     if not known.rows:
         return _nothing_labelled(known)
-    what = numbered(known.rows, "new labelled row")
+    what = amount(known.rows, "new labelled row")
     if known.fresh_f1 is None:
         return _waiting(
             WAIT,
@@ -195,7 +196,7 @@ def _raw(known: Inputs) -> Decision:
         raise ValueError("a deployed model without a score")
     better = known.fresh_f1 >= known.deployed_f1
     reason = (
-        f"F1 {known.fresh_f1:.3f} on {what} ({numbered(known.exits, 'exit')}) is "
+        f"F1 {known.fresh_f1:.3f} on {what} ({amount(known.exits, 'exit')}) is "
         f"{'not below' if better else 'below'} the deployed model's {known.deployed_f1:.3f}"
     )
     if better:
@@ -203,11 +204,6 @@ def _raw(known: Inputs) -> Decision:
     if known.trainable:
         return _waiting(WAIT, f"{reason}, but {known.trainable}")
     return Decision(DEPLOY, reason, judged=True)
-
-
-def numbered(count: int, noun: str) -> str:
-    """1 row, 2,000 rows."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _lack(table: Snapshot) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from risk.drift.reference import LEAST_ROWS, ColumnReference, Reference
 from risk.model.profile import value_text
+from risk.words import percent
 
 
 def drift_sentence(
@@ -39,17 +40,10 @@ def _share(counts: np.ndarray) -> np.ndarray:
     return np.asarray(counts[..., 1].sum() / max(counts.sum(), 1e-9))
 
 
-def _percent(part: float) -> str:
-    """A share for people: 3 %, 0.4 %."""
-    part = max(part, 0.0)  # a rounded -0 would show
-    digits = 1 if 0.0005 <= part < 0.0995 or 0.9005 < part < 0.9995 else 0
-    return f"{100 * part:.{digits}f} %"
-
-
 def _of_share(subject: str, was: float, is_now: float, then: np.ndarray, now: np.ndarray) -> str:
     return (
-        f"{subject} {_percent(was)} of the reference's {then.sum():,.0f}, "
-        f"now {_percent(is_now)} of the newest {now.sum():,.0f}"
+        f"{subject} {percent(was)} of the reference's {then.sum():,.0f}, "
+        f"now {percent(is_now)} of the newest {now.sum():,.0f}"
     )
 
 
@@ -76,9 +70,9 @@ def _of_text(then: np.ndarray, now: np.ndarray, levels: list[str]) -> str:
 
 def _of_calibration(then: np.ndarray, now: np.ndarray, mean_risks: tuple[float, float]) -> str:
     return (
-        f"the mean risk was {_percent(mean_risks[0])} where {_percent(float(_share(then)))} left "
-        f"(reference, {then.sum():,.0f}), now {_percent(mean_risks[1])} where "
-        f"{_percent(float(_share(now)))} leave (newest {now.sum():,.0f})"
+        f"the mean risk was {percent(mean_risks[0])} where {percent(float(_share(then)))} left "
+        f"(reference, {then.sum():,.0f}), now {percent(mean_risks[1])} where "
+        f"{percent(float(_share(now)))} leave (newest {now.sum():,.0f})"
     )
 
 

@@ -10,9 +10,9 @@ import contextlib
 import json
 import math
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from flask import Request, Response, request
@@ -22,7 +22,7 @@ from risk.calllist.types import ListedClient
 from risk.config import HOME, PipelineError
 from risk.data.holdout import TestRows, test_files
 from risk.data.schema import Rule, parse_number
-from risk.files import utc_now
+from risk.files import epoch, utc_now
 from risk.model.measures import THRESHOLD
 from risk.model.score import score_of
 from risk.releases import current_version
@@ -200,7 +200,7 @@ class Api:
             version = deployed.version
             found |= {
                 "risk_model_version": version,
-                "risk_model_deployed_timestamp_seconds": _seconds(deployed.manifest["deployed_at"]),
+                "risk_model_deployed_timestamp_seconds": epoch(deployed.manifest["deployed_at"]),
                 "risk_model_f1": deployed.manifest["f1"],
             }
         known = {"risk_deployed": int(version is not None), **found}
@@ -214,7 +214,7 @@ class Api:
         with contextlib.suppress(PipelineError):
             found["risk_store_rows"] = self._ingested_rows()
         with contextlib.suppress(OSError):
-            age = _seconds(utc_now()) - self.config.heartbeat.stat().st_mtime
+            age = time.time() - self.config.heartbeat.stat().st_mtime
             found["risk_last_good_run_age_seconds"] = round(max(age, 0.0), 1)
         with contextlib.suppress(PipelineError):
             found["risk_clients_listed"] = len(self.context.call_list().clients)
@@ -312,10 +312,6 @@ def _wants_csv(call: Request) -> bool:
         raise bad_parameter("format", form, "give csv or json")
     best = call.accept_mimetypes.best_match(["application/json", "text/csv"])
     return form == "csv" or (form is None and best == "text/csv")
-
-
-def _seconds(stamp: str) -> float:
-    return datetime.fromisoformat(stamp).timestamp()
 
 
 def _answer(version: int | None, found: dict[str, Any]) -> Response:

@@ -32,7 +32,7 @@ from risk.web.svg import (
     risk_chart,
 )
 from risk.web.today import CONTACTS, Fact, contact_when, state_of
-from risk.words import day, signed, stamp, whole
+from risk.words import day, in_percent, signed, stamp
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,7 +56,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     return {
         "name": name,
         "client": listed,
-        "percent": whole(listed.risk) if listed else None,
+        "percent": in_percent(listed.risk) if listed else None,
         "heading": _heading(listed, rows, context.config.columns.target, context.outcomes()),
         "basis_words": _basis(listed, signs.average, context.outcomes()),
         "crumb": _crumb(listed, len(listing.clients)),
@@ -137,8 +137,8 @@ def _heading(
         return "not enough data for a risk"
     found = _like(listed.risk, outcomes)
     if found:
-        return f"of 100 clients like this, {whole(found['left'])} left"
-    return f"risk {whole(listed.risk)} %, estimated"
+        return f"of 100 clients like this, {in_percent(found['left'])} left"
+    return f"risk {in_percent(listed.risk)} %, estimated"
 
 
 def _basis(listed: ListedClient | None, average: int, outcomes: dict[str, Any]) -> str:
@@ -153,10 +153,10 @@ def _basis(listed: ListedClient | None, average: int, outcomes: dict[str, Any]) 
     if not found:
         fewer = f"fewer than {LEAST_ALIKE} clients like this have a known outcome"
         return f"{told}By the model alone: {fewer}."
-    low, high = found["interval"]
+    risk, left, low, high = map(in_percent, (found["risk"], found["left"], *found["interval"]))
     return (
-        f"{told}Basis: of {found['n']:,} clients whose list said about {whole(found['risk'])} %, "
-        f"{whole(found['left'])} of 100 left (95 % interval {whole(low)} to {whole(high)})."
+        f"{told}Basis: of {found['n']:,} clients whose list said about {risk} %, "
+        f"{left} of 100 left (95 % interval {low} to {high})."
     )
 
 
@@ -275,7 +275,7 @@ def _chart(
     if len(past) < 2:
         return None
     return risk_chart(
-        [whole(told.risk) if told else None for _, told in past],
+        [in_percent(told.risk) if told else None for _, told in past],
         [day(scoring.day, today) for scoring, _ in past],
         [scoring.model_version for scoring, _ in past],
         average,
@@ -294,7 +294,7 @@ def _told_line(scoring: Scoring, told: PastScore | None, today: date) -> dict[st
         else ""
     )
     place = f"{told.rank:,} of {told.of:,}"
-    return found | {"risk": f"{whole(told.risk)} %", "rank": place, "parts": parts}
+    return found | {"risk": f"{in_percent(told.risk)} %", "rank": place, "parts": parts}
 
 
 @dataclass(frozen=True)
@@ -316,7 +316,7 @@ def _move_of(listed: ListedClient | None, listing: CallList, today: date) -> Mov
         return None
     if change.data is None or change.model is None:
         return None
-    now = whole(listed.risk)
+    now = in_percent(listed.risk)
     then = now - change.points
     middle = then + change.model
     low, high = min(then, middle, now), max(then, middle, now)
@@ -362,7 +362,7 @@ def _calls(
             {
                 "date": day(scoring.day, today),
                 "rank": f"{told.rank:,}",
-                "risk": f"{whole(told.risk)} %",
+                "risk": f"{in_percent(told.risk)} %",
                 "model": str(told.model_version),
                 "done": "; ".join(_note_line(one, today)["text"] for one in done)
                 or "nothing noted",

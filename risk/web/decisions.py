@@ -34,7 +34,7 @@ from risk.web.evidence_svg import (
 )
 from risk.web.notices import Notice
 from risk.web.problem import bad_parameter, whole_number
-from risk.words import age, counted, evidence_number, stamp
+from risk.words import age, amount, evidence_number, stamp
 
 PER_PAGE = 50
 NEAR = 0.3  # of the threshold: from here on the heading says that a change is near
@@ -399,7 +399,7 @@ def _chart_words(kept: Sequence[Entry]) -> str:
     assert leader
     changes = sum(entry.before != entry.after for entry in judged)
     return (
-        f"Evidence on a log axis over {counted(len(judged), 'evaluation')}, {changes} of which "
+        f"Evidence on a log axis over {amount(len(judged), 'evaluation')}, {changes} of which "
         f"changed the model. The last one’s best stands at {evidence_number(leader.e_value)} of "
         f"{evidence_number(leader.threshold)}"
     )

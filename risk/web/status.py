@@ -28,7 +28,7 @@ from risk.web.context import PageContext, data_date
 from risk.web.decisions import pause_notices
 from risk.web.notices import Notice
 from risk.web.svg import FAILED, IDLE, MISSING, OK, HourMarks, hour_marks, seconds_curve
-from risk.words import MONTHS, age, counted, day, enumerated, stamp
+from risk.words import MONTHS, age, amount, day, enumeration, stamp
 
 DAYS, AN_HOUR = 7, 6  # a run every ten minutes
 SHOWN_FILES = 12
@@ -116,7 +116,7 @@ def _lead(
         )
     if marker.get("finished"):
         began, ended = (datetime.fromisoformat(marker[k]) for k in ("started", "finished"))
-        took = counted(max(round((ended - began).total_seconds()), 1), "second")
+        took = amount(max(round((ended - began).total_seconds()), 1), "second")
         when = f"{stamp(marker['finished'])} ({age(marker['finished'], now)})"
         reason = printable(str(marker.get("reason") or ""))
         words = f" The last run with something to do was {when} and took {took}. Its outcome, "
@@ -200,7 +200,7 @@ def week(raw: bytes, now: datetime) -> Week:
         f"{count[FAILED]:,} failed",
         f"{count[MISSING]:,} are missing",
     ]
-    words = f"Of {sum(count.values()):,} expected runs {enumerated(parts)}."
+    words = f"Of {sum(count.values()):,} expected runs {enumeration(parts)}."
     return Week(days[::-1], words, any(kind > 0 for kind in found))
 
 
@@ -212,8 +212,10 @@ def _day(when: date, found: Sequence[int]) -> Day:
     hours = [found[at : at + AN_HOUR] for at in range(0, len(found), AN_HOUR)]
     name = f"{WEEKDAYS[when.weekday()]} {when.day} {MONTHS[when.month - 1]}"
     count = _counts(found)
-    plain = enumerated([f"{count[w]} {w}" for w in (OK, IDLE) if count[w]]) or "nothing noted"
-    bad = enumerated([f"{count[w]} {w} ({_span(found, w)})" for w in (FAILED, MISSING) if count[w]])
+    plain = enumeration([f"{count[w]} {w}" for w in (OK, IDLE) if count[w]]) or "nothing noted"
+    bad = enumeration(
+        [f"{count[w]} {w} ({_span(found, w)})" for w in (FAILED, MISSING) if count[w]]
+    )
     marks = hour_marks([worst_word(hour) for hour in hours])
     return Day(name, marks, plain if count[OK] + count[IDLE] or not bad else "", bad)
 
@@ -286,7 +288,7 @@ def _data_card(context: PageContext) -> dict[str, Any] | None:
         "files": [_file(entry) for entry in last[:SHOWN_FILES]],
         "more": max(len(last) - SHOWN_FILES, 0),
         "total": {key: f"{sum(e[key] for e in entries):,}" for key in sums},
-        "total_files": counted(len(entries), "file"),
+        "total_files": amount(len(entries), "file"),
         "outcomes": f"{target.get('count', 0):,}",
         "missing": missing(column, context.config.columns.features),
         "refused": [_refused(e) for e in entries if "refusal" in e or e["verdict"] != "accepted"],
@@ -324,7 +326,7 @@ def missing(columns: dict[str, Any], features: Sequence[str]) -> str:
     worst = sorted(
         (name for name in shares if shares[name] >= LEAST_MISSING), key=lambda n: -shares[n]
     )
-    return enumerated([f"{printable(name)} {shares[name]:.1f} %" for name in worst[:5]])
+    return enumeration([f"{printable(name)} {shares[name]:.1f} %" for name in worst[:5]])
 
 
 def _quarantine(context: PageContext, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -382,7 +384,7 @@ def times(found: Mapping[str, StageTime]) -> list[StageTimes]:
     known = []
     for stage in (name for name in STAGES if name in found):
         last, past = found[stage]["seconds"], found[stage]["recent"]
-        words = f"{counted(len(past), 'run')}, up to {_seconds(max(past))}"
+        words = f"{amount(len(past), 'run')}, up to {_seconds(max(past))}"
         known.append(StageTimes(stage.capitalize(), _seconds(last), seconds_curve(past), words))
     return known
 
@@ -412,7 +414,7 @@ def versions(found: Packages, now: datetime) -> Versions:
     shown = [name for name, _, _ in lines]
     return Versions(
         lines,
-        enumerated(sorted(name for name in newer if name not in shown)),
+        enumeration(sorted(name for name in newer if name not in shown)),
         f"Looked up {age(when, now)}."
         if when and known
         else f"Newer versions are not known: {found['reason']}.",

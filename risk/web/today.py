@@ -32,11 +32,11 @@ from risk.web.problem import Problem, printable
 from risk.web.svg import spark_path
 from risk.web.trust import like_this
 from risk.words import (
-    counted,
+    amount,
     day,
-    enumerated,
+    enumeration,
+    in_percent,
     signed,
-    whole,
 )
 
 PER_PAGE, MOST_ROWS, SHOWN_CHANGES, MOST_OWNERS = 50, 1000, 6, 12
@@ -75,7 +75,7 @@ def _asked(args: Mapping[str, str]) -> Query:
     """The query of an address; Problem 400 names what it does not know and what there is."""
     for name in args:
         if name not in NAMES:
-            raise _bad(name, args[name], f"the page knows {enumerated(list(NAMES))}")
+            raise _bad(name, args[name], f"the page knows {enumeration(list(NAMES))}")
     band = args.get("band") or CALL
     # In the API `high` is the band of those on the call list.
     found = Query(
@@ -93,7 +93,7 @@ def _asked(args: Mapping[str, str]) -> Query:
         ("sort", found.sort.removeprefix("-"), SORTS),
     ):
         if value not in choices:
-            raise _bad(name, value, f"choose {enumerated([c for c in choices if c], 'or')}")
+            raise _bad(name, value, f"choose {enumeration([c for c in choices if c], 'or')}")
     return found
 
 
@@ -247,10 +247,10 @@ def today_of(
     new = frozenset(listing.new)
     return Today(
         heading=_heading(listing, clients),
-        title=f"{counted(len(listing.called), 'client')} to call, data of {data_date(listing)}",
+        title=f"{amount(len(listing.called), 'client')} to call, data of {data_date(listing)}",
         data_date=data_date(listing),
         model=listing.model_version,
-        average=whole(listing.average_risk),
+        average=in_percent(listing.average_risk),
         since=_since(listing, today),
         facts=_facts(listing, clients, today),
         query=query,
@@ -289,7 +289,7 @@ def _heading(listing: CallList, clients: Sequence[ListedClient]) -> str:
         return f"Nobody to call: {listing.cut.how}"
     still = sum(1 for client in clients if client.call and state_of(client) == OPEN)
     told = f", {still:,} of them not yet called" if still < number else ""
-    return f"{number:,} of {counted(len(clients), 'client')} to call{told}"
+    return f"{number:,} of {amount(len(clients), 'client')} to call{told}"
 
 
 def _since(listing: CallList, today: date) -> str:
@@ -300,13 +300,13 @@ def _since(listing: CallList, today: date) -> str:
 def _facts(listing: CallList, clients: Sequence[ListedClient], today: date) -> list[Fact]:
     """The four numbers on top of the page."""
     then, bands = _since(listing, today), listing.bands
-    spread = enumerated([f"{bands[b]:,} {b}" for b in (RAISED_BAND, LOW, UNKNOWN) if bands[b]])
+    spread = enumeration([f"{bands[b]:,} {b}" for b in (RAISED_BAND, LOW, UNKNOWN) if bands[b]])
     return [
         Fact("On the list", f"{len(listing.called):,}", _called_note(listing, clients)),
         *_changes(listing, then),
         Fact(
             "Average client’s risk",
-            f"{whole(listing.average_risk)} %",
+            f"{in_percent(listing.average_risk)} %",
             f"beside the list {spread}" if spread else "",
         ),
     ]
@@ -326,8 +326,8 @@ def _changes(listing: CallList, then: str) -> list[Fact]:
         return [Fact("New on the list", "–", first), Fact("Left", "–", "known from the second on")]
     off = [one.became for one in listing.off]
     words = {"open": "passed by others", "stayed": "stayed", "gone": "in no file any more"}
-    rest = enumerated([f"{off.count(k):,} {w}" for k, w in words.items() if off.count(k)])
-    gone = counted(len(off), "client")
+    rest = enumeration([f"{off.count(k):,} {w}" for k, w in words.items() if off.count(k)])
+    gone = amount(len(off), "client")
     return [
         Fact(f"New since {then}", f"{len(listing.new):,}", f"{gone} off the list"),
         Fact(
@@ -344,7 +344,7 @@ def _row(client: ListedClient, new: frozenset[str], top: int, today: date) -> Ro
         rank=client.rank,
         client=client.client,
         about=_about(client),
-        percent=whole(client.risk),
+        percent=in_percent(client.risk),
         band=client.band,
         move=client.change.words if client.change else "",
         split=client.change.split if client.change else "",
@@ -434,7 +434,7 @@ def _changed(listing: CallList, today: date) -> Changed | None:
         off=[
             Moved(
                 one.client,
-                f"{whole(one.risk)} %",
+                f"{in_percent(one.risk)} %",
                 BECAME.get(one.became) or _risk_now(by_name.get(one.client)),
             )
             for one in listing.off[:SHOWN_CHANGES]
@@ -445,17 +445,17 @@ def _changed(listing: CallList, today: date) -> Changed | None:
 
 
 def _newcomer(client: ListedClient) -> Moved:
-    now = whole(client.risk)
+    now = in_percent(client.risk)
     then = f"{now - client.change.points} %" if client.change else "–"
     return Moved(client.client, then, f"{now} %")
 
 
 def _risk_now(client: ListedClient | None) -> str:
-    return f"{whole(client.risk)} %" if client else "–"
+    return f"{in_percent(client.risk)} %" if client else "–"
 
 
 def _move(one: Move) -> Moved:
-    now = whole(one.risk)
+    now = in_percent(one.risk)
     data, model = ("?" if part is None else signed(part) for part in (one.data, one.model))
     return Moved(one.client, f"{now - one.points} %", f"{now} %", signed(one.points), data, model)
 
@@ -476,7 +476,7 @@ def _trust(outcomes: dict[str, Any], listing: CallList) -> dict[str, Any]:
 def _followed(outcomes: dict[str, Any]) -> str:
     first, last = outcomes.get("from"), outcomes.get("to")
     span = f", listed {day(first)} to {day(last)}" if first and last else ""
-    return f"{counted(outcomes['known'], 'outcome')} known{span}; in brackets the 95 % interval."
+    return f"{amount(outcomes['known'], 'outcome')} known{span}; in brackets the 95 % interval."
 
 
 def _banners(context: PageContext, listing: CallList) -> list[Notice]:

@@ -12,7 +12,7 @@ from risk.model.measures import wilson
 from risk.web import notices
 from risk.web.context import PageContext
 from risk.web.svg import Dot, calibration_dots, waffle_paths
-from risk.words import counted, day, stamp, whole
+from risk.words import amount, day, in_percent, stamp
 
 SHOWN_NAMES = 6
 CAVEAT = (
@@ -97,9 +97,9 @@ def trust_of(outcomes: Claims, score: Claims, listing: CallList | None, today: d
 def like_this(reach: Claims) -> str:
     """What calling the same share of the test rows as today reaches."""
     return (
-        f"On labelled test clients, of 100 called like this {whole(reach['precision'])} left "
+        f"On labelled test clients, of 100 called like this {in_percent(reach['precision'])} left "
         f"({_interval(reach['precision_interval'])}); of 100 picked at random, "
-        f"{whole(reach['at_random']['precision'])}."
+        f"{in_percent(reach['at_random']['precision'])}."
     )
 
 
@@ -115,8 +115,8 @@ def _heading(group: Claims) -> str:
     if not listed["n"]:
         return "None of the clients with a known outcome was on the call list"
     return (
-        f"Of 100 clients we listed, {whole(listed['share'])} left; of 100 picked at random, "
-        f"{whole(drawn['share'])} would have"
+        f"Of 100 clients we listed, {in_percent(listed['share'])} left; of 100 picked at random, "
+        f"{in_percent(drawn['share'])} would have"
     )
 
 
@@ -127,7 +127,7 @@ def _lead(outcomes: Claims) -> list[tuple[str, bool]]:
     listed = group["listed"]
     told = [
         (f"{group['left']:,} of all {group['n']:,}", True),
-        (f" listings{span} left, of {counted(group['clients'], 'client')}.", False),
+        (f" listings{span} left, of {amount(group['clients'], 'client')}.", False),
     ]
     if listed["n"]:
         told = [
@@ -145,7 +145,7 @@ def _lead(outcomes: Claims) -> list[tuple[str, bool]]:
 
 def _interval(ends: list[float] | None) -> str:
     """`51 to 73`, in whole percent."""
-    return "" if not ends else f"{whole(ends[0])} to {whole(ends[1])}"
+    return "" if not ends else f"{in_percent(ends[0])} to {in_percent(ends[1])}"
 
 
 def of_test(score: dict[str, Any]) -> Claims:
@@ -228,7 +228,7 @@ def _squares(group: Claims, *, listed: bool) -> list[Squares]:
     found = []
     for word, part in ((on, group.get("listed")), (off, group.get("not_listed"))):
         if part and part["n"]:
-            percent = whole(part["share"])
+            percent = in_percent(part["share"])
             within = _interval(part["interval"])
             says = f"{part['left']:,} of {part['n']:,} left, {percent} of 100 ({within})"
             found.append(Squares(word, says, percent, *waffle_paths(percent)))
@@ -266,7 +266,7 @@ def nobody(group: Claims) -> str:
     """What saying the same of everybody would be right for: the trap of accuracy."""
     if not group or not group["n"]:
         return ""
-    left = whole(group["left"] / group["n"])
+    left = in_percent(group["left"] / group["n"])
     word = "nobody leaves" if left < 50 else "everybody leaves"
     return f"Saying “{word}” would be right for {max(left, 100 - left)} of 100, and of no use."
 
@@ -281,7 +281,7 @@ class Share:
 
     @property
     def percent(self) -> int:
-        return whole(self.value)
+        return in_percent(self.value)
 
     @property
     def interval(self) -> str:
@@ -303,10 +303,10 @@ class Reach:
 def _reach(one: Claims) -> Reach:
     known = one["recall"] is not None
     return Reach(
-        whole(one["share"]),
+        in_percent(one["share"]),
         one["called"],
         Share(one["recall"], *one["recall_interval"]) if known else None,
-        whole(one["at_random"]["recall"]),
+        in_percent(one["at_random"]["recall"]),
         Share(one["precision"], *one["precision_interval"]),
     )
 
@@ -322,7 +322,7 @@ class Bin:
 
     @property
     def said(self) -> int:
-        return whole(self.risk)
+        return in_percent(self.risk)
 
     @property
     def touches(self) -> bool:
@@ -426,7 +426,7 @@ def _mistake(one: Claims, today: date) -> Mistake:
     return Mistake(
         client=one["client"],
         when=day(one["date"] or one["predicted_at"], today),
-        said=f"{whole(one['risk'])} %",
+        said=f"{in_percent(one['risk'])} %",
         rank=f"{one['rank']:,} of {one['of']:,}",
         called="contacted" if one["contacted"] else "not contacted",
     )
@@ -454,9 +454,9 @@ def _called(word: str, part: dict[str, Any]) -> dict[str, Any]:
     return {
         "word": word,
         "count": f"{part['left']:,} of {part['n']:,}",
-        "share": whole(part["share"]),
-        "low": whole(low),
-        "high": whole(high),
+        "share": in_percent(part["share"]),
+        "low": in_percent(low),
+        "high": in_percent(high),
         "interval": _interval(part["interval"]),
     }
 

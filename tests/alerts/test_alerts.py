@@ -19,8 +19,8 @@ from telling import broken, changed_state, digest_is_due, log, mail, state, tell
 from risk.alerts import outbox
 from risk.alerts.due import due_day, due_digest, news
 from risk.alerts.events import Event
-from risk.alerts.outbox import stamp
 from risk.config import PipelineError
+from risk.files import epoch, utc_stamp
 from risk.record.scores import scorings
 
 WORSE = client_rows(60, seed=5, flip=True)
@@ -125,7 +125,7 @@ def test_the_digest_says_who_is_new_since_the_last_one(project: Project, box: Ma
     ],
 )
 def test_the_day_of_the_digest_begins_at_its_hour(moment: str, day: str) -> None:
-    assert str(due_day(outbox.seconds(moment), 7)) == day
+    assert str(due_day(epoch(moment), 7)) == day
 
 
 def test_a_monday_has_its_digest_without_news_and_a_tuesday_has_none(
@@ -171,7 +171,7 @@ def test_a_failed_run_is_told_once_then_daily_and_its_end_too(
     assert "sourcedata is not there; make it" in hook.bodies[0]["text"]
     assert box.mails[0]["To"] == "ops@example.com"
 
-    yesterday = stamp(time.time() - DAY)
+    yesterday = utc_stamp(time.time() - DAY)
     known = state(project)["lasting"]["run_failed"]["ingestion"]
     changed_state(project, lasting={"run_failed": {"ingestion": {**known, "told": yesterday}}})
     fail(project)
@@ -273,7 +273,7 @@ def test_another_failure_takes_the_place_of_the_first() -> None:
 
 
 def known_since(days: float) -> dict[str, str]:
-    moment = stamp(time.time() - days * DAY)
+    moment = utc_stamp(time.time() - days * DAY)
     return {"since": moment, "told": moment, "text": "it moved"}
 
 
@@ -337,7 +337,7 @@ def test_what_could_not_be_sent_for_two_days_is_given_up(project: Project) -> No
         look(project)
         assert len(hook.calls) == 1  # an address that is wrong is not tried again at once
         [entry] = state(project)["waiting"]
-        changed_state(project, waiting=[{**entry, "at": stamp(time.time() - 2 * DAY - 1)}])
+        changed_state(project, waiting=[{**entry, "at": utc_stamp(time.time() - 2 * DAY - 1)}])
         full_look(project)
 
     assert state(project)["waiting"] == []

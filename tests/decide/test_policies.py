@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from risk.decide.decision import Decision
-from risk.decide.policies import Inputs, decide, numbered
+from risk.decide.policies import Inputs, decide
+from risk.words import amount
 
 NONE_YET = Inputs(None, False)
 DEPLOYED = Inputs(7, False, deployed_f1=0.561)
@@ -80,7 +81,7 @@ def test_a_model_without_a_score_is_no_case_of_good_enough() -> None:
     ("count", "text"), [(0, "0 rows"), (1, "1 row"), (1234567, "1,234,567 rows")]
 )
 def test_counts_are_written_for_people(count: int, text: str) -> None:
-    assert numbered(count, "row") == text
+    assert amount(count, "row") == text
 
 
 def test_a_decision_cannot_be_changed_after_it_was_made() -> None:

@@ -35,7 +35,7 @@ from risk.record.outcomes import (
 from risk.record.scores import past_scores, scorings
 from risk.releases import kept_releases
 from risk.run.doctor import listed_clients
-from risk.words import whole
+from risk.words import in_percent
 from scoring import score
 from training import train
 
@@ -87,7 +87,7 @@ def test_the_first_list_has_nothing_to_compare_with(deployed: Project) -> None:
     assert listing["since"] is None
     assert listing["new"] == listing["off"] == listing["moves"] == []
     assert {c["change"] for c in listing["clients"]} == {None}
-    assert all(c["history"] == [whole(c["risk"])] for c in listing["clients"])
+    assert all(c["history"] == [in_percent(c["risk"])] for c in listing["clients"])
     assert len(listing["snapshots"]) == 1
 
 
@@ -117,9 +117,12 @@ def test_a_move_is_split_by_the_old_model_on_the_new_row(deployed: Project) -> N
         assert step.data == pytest.approx(old_on_new[name] - before[name]["risk"], abs=2e-6)
         assert step.data + step.model == pytest.approx(client["risk"] - before[name]["risk"])
         assert change["data"] + change["model"] == change["points"]
-        assert change["points"] == whole(client["risk"]) - whole(before[name]["risk"])
+        assert change["points"] == in_percent(client["risk"]) - in_percent(before[name]["risk"])
         assert abs(change["data"] - 100 * step.data) <= 1
-        assert client["history"][-2:] == [whole(before[name]["risk"]), whole(client["risk"])]
+        assert client["history"][-2:] == [
+            in_percent(before[name]["risk"]),
+            in_percent(client["risk"]),
+        ]
         moved += bool(change["model"]) and bool(change["data"])
     assert moved > 20
     assert [one["model_version"] for one in listing["snapshots"]][-2:] == [1, 2]
@@ -143,7 +146,7 @@ def test_another_model_on_the_same_rows_moves_nothing_by_data(deployed: Project)
     assert {change["data"] for change in changes} == {0}
     assert any(change["model"] for change in changes)
     for name, client in by_name(listing).items():
-        points = whole(client["risk"]) - whole(before[name]["risk"])
+        points = in_percent(client["risk"]) - in_percent(before[name]["risk"])
         assert client["change"]["model"] == points
 
 

@@ -38,7 +38,7 @@ from risk.record.scores import (
     scorings,
     split_move,
 )
-from risk.words import whole
+from risk.words import in_percent
 
 SEED, KILLS = 11, 40
 CLIENTS = 30
@@ -259,7 +259,7 @@ def test_no_part_is_rounded_further_than_a_point() -> None:
         one, two = scored(abs(old)), scored(abs(new), shift)
         found = change_of("", one, two)
         assert found.data + found.model == found.points
-        assert found.points == whole(two.risk) - whole(one.risk)
+        assert found.points == in_percent(two.risk) - in_percent(one.risk)
         assert abs(found.model - 100 * shift) <= 1
         assert abs(found.data - 100 * (abs(new) - abs(old) - shift)) <= 1
         assert change_of("", one, scored(abs(new))).model == 0
