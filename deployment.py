@@ -193,11 +193,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
-    from risk.decide.state import read_state_json
+    from risk.decide.state import refuse_newer_evidence
 
     if chosen.list:
         return list_releases(config)
-    read_state_json(config)  # a newer software's evidence is refused before anything changes
+    refuse_newer_evidence(config)  # a newer software's evidence is refused before anything changes
     if chosen.rollback is not None:
         return _record(config, rollback(config, chosen.rollback or None), "rollback by hand")
     if chosen.release_hold:

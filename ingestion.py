@@ -461,11 +461,11 @@ def _erase_everywhere(config: Config, client: str) -> Outcome:
 
     After a crash in between the store still has the rows and asks again.
     """
-    from risk.decide import state
+    from risk.decide import forecasts
     from risk.record import scores
 
     name = client.strip(" \t")
-    state.forget_forecasts(config, name)
+    forecasts.forget_forecasts(config, name)
     asides = scores.forget_client(config, name) if name else []
     outcome = erase(config, client)
     note = f"May still name it: {', '.join(asides)}; delete what you no longer need."

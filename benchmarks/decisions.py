@@ -27,8 +27,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from risk.decide.comparison import compare, start_comparison
-from risk.decide.comparison import forecast as said_by
+from risk.decide.comparison import compare, forecast, start_comparison
 from risk.decide.evidence import risks
 from risk.decide.replay import NAIVE, Stream, oracle, replay_naive, replay_policy
 from risk.model.candidates import Candidates
@@ -242,18 +241,18 @@ def undone(seed: int) -> int | None:
     size = 50
     stream.periods = np.arange(stream.labels.size) // size
     stream.names = [str(n) for n in range(int(stream.periods[-1]) + 1)]
-    past = stream.experts([PAST])
+    past = stream.candidates([PAST])
     good, bad = past.model("all"), _shuffled(stream, seed)
-    contest = start_comparison("fast", bad, "version 2", past, {"version 1": good})
+    comparison = start_comparison("fast", bad, "version 2", past, {"version 1": good})
     looks = [PAST]
     for period in range(PAST + 1, len(stream.names)):
         looks.append(period)
         rows = stream.rows(period)
-        said = said_by(contest, stream.whole.rows(rows), rows.size)
-        outcome = compare(contest, stream.experts(looks), rows, said)
+        predicted = forecast(comparison, stream.whole.rows(rows), rows.size)
+        outcome = compare(comparison, stream.candidates(looks), rows, predicted)
         if outcome.action in (*REACTIONS, "scheduled retrain"):
             return (period - PAST) * size
-        contest = outcome.contest
+        comparison = outcome.comparison
     return None
 
 

@@ -1,4 +1,4 @@
-"""Made-up clients whose world can change, and ticks on them: for the tests of what a look does."""
+"""Made-up clients whose world can change, and runs on them: for the tests of what is decided."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def give(project: Project, name: str, rows: list[str]) -> None:
 
 
 def tick(project: Project, name: str, rows: list[str]) -> Outcome:
-    """A tick after this file has come."""
+    """A run after this file has come."""
     give(project, name, rows)
     return look(project)
 
 
-def book(project: Project) -> DecisionState:
+def state_of(project: Project) -> DecisionState:
     found = read_decision_state(project.config)
     assert found is not None
     return found
@@ -68,5 +68,5 @@ def history(project: Project) -> list[Entry]:
 
 
 def action(said: Outcome) -> str:
-    """What the look did, "" where there was nothing to decide."""
+    """What the evaluation did, "" where there was nothing to decide."""
     return str(said.data["evidence"].get("action", ""))

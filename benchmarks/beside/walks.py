@@ -184,7 +184,7 @@ def seen_at(world: World, model: Model, period: int, trained: np.ndarray) -> See
     rows = stream.rows(period)
     newest = min(period + lag_of(world.scenario.delay) - 1, world.files - 1)
     features = stream.features.to_numpy()
-    said = risks(stream.said(model, period))
+    said = risks(stream.log_odds(model, period))
     return Seen(period, rows, stream.labels[rows], said, world.parts[newest][0], features[trained])
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from risk.calllist.facts import expected_words
 from risk.calllist.types import Band, CallList, Expected
 from risk.config import Config, PipelineError
+from risk.decide.decision import Shift
 from risk.decide.evidence import log_odds_of_risks
 from risk.drift.state import last_evaluation
 from risk.model.logistic import expit
@@ -75,7 +76,7 @@ class Cells:
 # ---------------------------------------------------------------- the line
 
 
-def line_of(calibration: dict[str, Any], past: Sequence[dict[str, Any]] = ()) -> Line:
+def line_of(calibration: dict[str, Any], past: Sequence[Shift] = ()) -> Line:
     """The line by the score's `calibration`, weighed against (0, 1), and by past levels.
 
     past: what level_of() said at each look, the newest last; an entry without an error counts as
@@ -119,7 +120,7 @@ def _correlation(bins: list[dict[str, Any]], line: np.ndarray) -> float:
     return float(np.clip(-mixed / max((one * square) ** 0.5, 1e-12), -0.99, 0.99))
 
 
-def _movement(past: Sequence[dict[str, Any]]) -> float:
+def _movement(past: Sequence[Shift]) -> float:
     """The level's standard deviation between files: shifts beyond their own errors, around 0."""
     beyond = sum(look["intercept"] ** 2 - look.get("error", 0.0) ** 2 for look in past)
     total = MOVEMENT_LOOKS * MOVEMENT**2 + beyond
@@ -331,7 +332,7 @@ def expectation_of(config: Config, listing: CallList, score: dict[str, Any]) -> 
     return replace(found, sentence=expected_words(found))
 
 
-def past_levels(config: Config) -> list[dict[str, Any]]:
+def past_levels(config: Config) -> list[Shift]:
     """How far the level lay from the risks at each look that kept it, the newest last."""
     try:
         looks = entries(config, PAST_LOOKS)

@@ -136,9 +136,9 @@ def auc_interval_of(config: Config, manifest: Manifest) -> list[float] | None:
     except PipelineError:  # it will be told where decisions are shown
         return interval
     measured = [
-        entry.details["auc_interval"]
+        found
         for entry in recent
-        if entry.after == manifest["version"] and entry.details.get("auc_interval")
+        if entry.after == manifest["version"] and (found := entry.details.get("auc_interval"))
     ]
     return measured[-1] if measured and measured[-1][0] > GUESS else interval
 

@@ -1,7 +1,7 @@
-"""The champion, those who would replace it, and what each says of a row; one look at new labels.
+"""The champion, those who would replace it, and what each predicts; one evaluation of new labels.
 
-The same steps decide at a tick and in a replay: forecasts of rows, then a look when their labels
-are known. Nothing here reads or writes a file.
+The same steps decide in a run and in a replay: forecasts of rows, then an evaluation when their
+labels are known. Nothing here reads or writes a file.
 """
 
 from __future__ import annotations
@@ -37,140 +37,135 @@ Forecasts = dict[str, np.ndarray]
 FAST_CANDIDATES = ("all", "half")
 CERTIFIED_CHALLENGERS = {"all past": "all", "last file": "last", "last three files": "last3"}
 RECALIBRATED = "recalibrated"
+VISIBLE = 0.02  # in log-odds; half a percentage point at most, which nobody would see
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a decision compares, fixed until the next look.
+    """What a decision compares, fixed until the next evaluation.
 
-    champion: the deployed ranking, without a layer. name: what it is called when it is a former
-    one. layer: what is laid over it as it is served. own: its layers. experts: models by name, each
-    with its layers. former: earlier champions by name, the newest first. terms: the experts'.
+    champion: the deployed base model, without recalibration. name: what it is called when it is a
+    former one. recalibration: what the deployed model lays over it. champion_recalibrations: none
+    and the one of the newest rows; recalibrations: the same of each candidate model. former:
+    earlier champions by name, the newest first. terms: those that the candidates have in common.
     """
 
     policy: str
     champion: Model
     name: str
-    standing: Counters
-    layer: Recalibration = IDENTITY
-    own: tuple[Recalibration, Recalibration] = (IDENTITY, IDENTITY)
-    experts: dict[str, Model] = field(default_factory=dict)
-    layers: dict[str, tuple[Recalibration, Recalibration]] = field(default_factory=dict)
+    counters: Counters
+    recalibration: Recalibration = IDENTITY
+    champion_recalibrations: tuple[Recalibration, Recalibration] = (IDENTITY, IDENTITY)
+    candidates: dict[str, Model] = field(default_factory=dict)
+    recalibrations: dict[str, tuple[Recalibration, Recalibration]] = field(default_factory=dict)
     former: dict[str, Model] = field(default_factory=dict)
     terms: tuple[Any, ...] = ()
 
     @property
-    def served(self) -> Model:
-        return recalibrate(self.champion, self.layer)
+    def deployed(self) -> Model:
+        return recalibrate(self.champion, self.recalibration)
 
     @property
     def challenger(self) -> Model:
-        """The blend of all experts' layers by their scores."""
-        return weighted_ensemble(self.experts, self.layers, self.standing)
+        """The weighted ensemble of the candidates, as they are and recalibrated, as one model."""
+        models = [
+            recalibrate(model, one)
+            for name, model in self.candidates.items()
+            for one in self.recalibrations[name]
+        ]
+        return weighted_mean(models, ensemble_weights(self.counters.candidate_scores))
+
+    @property
+    def candidate_keys(self) -> list[str]:
+        """The names of the candidates' forecasts, in the order of their scores."""
+        return [f"{name} {n}" for name in self.candidates for n in (0, 1)]
 
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """What a look ends with: the contest from now on, why, and the model to deploy, if any.
+    """What an evaluation ends with: the comparison from now on, and the model to deploy, if any.
 
-    action: the judgement's, or "layer" where only the champion's layer moved. judged: the model
-    that was bet on, for the case that the refit in `model` is refused. refitted: the contest with
-    its experts fitted anew, before any deployment. seen: log-odds of the judged rows by what is
-    served from now on, as it was before it saw them. Shape (n,).
+    action: the judgement's, or "recalibrate" where only the champion's recalibration moved. judged:
+    the model that was bet on, for the case that the refit in `model` is refused. refit: the
+    comparison with its candidates fitted anew, before any deployment. out_of_sample: log-odds of
+    the judged rows by the model deployed from now on, as it was before it saw them. Shape (n,).
     """
 
-    contest: Comparison
+    comparison: Comparison
     judgement: Judgement
     action: str
     model: Model | None
     judged: Model | None
-    refitted: Comparison
-    seen: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False)
+    refit: Comparison
+    out_of_sample: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False)
 
 
 def start_comparison(
     policy: str,
     champion: Model,
     name: str,
-    experts: Candidates,
+    candidates: Candidates,
     former: dict[str, Model],
     rule: Rule = RULE,
 ) -> Comparison:
-    """A contest about a champion that was just deployed, however it came there.
+    """A comparison about a champion that was just deployed, however it came there.
 
-    It is served as it is until a look has seen rows that are new to it: on the rows that it was
-    fitted to, a layer would take back what the ridge holds.
+    It stays as it is until an evaluation has rows that are new to it: on the rows that it was
+    fitted to, a recalibration would take back what the ridge regularises.
     """
-    rows = experts.known.labels.size
-    new = Comparison(policy, champion, name, Counters(rows=rows, rows_then=rows), former=former)
-    return replace(refit(new, experts, rule), layer=IDENTITY)
+    rows = candidates.known.labels.size
+    counters = Counters(rows=rows, rows_at_deployment=rows)
+    new = Comparison(policy, champion, name, counters, former=former)
+    return replace(refit(new, candidates, rule), recalibration=IDENTITY)
 
 
-def weighted_ensemble(
-    experts: dict[str, Model],
-    layers: dict[str, tuple[Recalibration, Recalibration]],
-    standing: Counters,
-) -> Model:
-    """The weighted mean of the experts' layers: one model of their common terms."""
-    shares = ensemble_weights(standing.experts)
-    models = [recalibrate(experts[name], layer) for name in experts for layer in layers[name]]
-    return weighted_mean(models, shares)
-
-
-def forecast(contest: Comparison, raw: Raw, rows: int) -> Forecasts:
+def forecast(comparison: Comparison, raw: Raw, rows: int) -> Forecasts:
     """What every model says of the rows, as log-odds: {name: shape (n,)}."""
-    base = contest.champion.log_odds_of(raw, rows)
-    said = {"served": _recalibrate(base, contest.layer)}
-    said |= {f"own {n}": _recalibrate(base, layer) for n, layer in enumerate(contest.own)}
-    for name, model in contest.experts.items():
-        found = model.log_odds_of(raw, rows)
-        said |= {
-            f"{name} {n}": _recalibrate(found, layer)
-            for n, layer in enumerate(contest.layers[name])
+    base = comparison.champion.log_odds_of(raw, rows)
+    a, c = comparison.recalibration
+    found = {"deployed": a + c * base}
+    for n, (a, c) in enumerate(comparison.champion_recalibrations):
+        found[f"champion {n}"] = a + c * base
+    for name, model in comparison.candidates.items():
+        base = model.log_odds_of(raw, rows)
+        for n, (a, c) in enumerate(comparison.recalibrations[name]):
+            found[f"{name} {n}"] = a + c * base
+    for name, model in comparison.former.items():
+        found[f"former {name}"] = model.log_odds_of(raw, rows)
+    return found | _challengers(comparison, found)
+
+
+def _challengers(comparison: Comparison, found: Forecasts) -> Forecasts:
+    """The forecasts that are bet on, by the names of the evidence."""
+    if comparison.policy == "certified":
+        return {
+            **{f"rival {name}": found[f"{key} 0"] for name, key in CERTIFIED_CHALLENGERS.items()},
+            f"rival {RECALIBRATED}": found["champion 1"],
         }
-    said |= {
-        f"former {name}": model.log_odds_of(raw, rows) for name, model in contest.former.items()
-    }
-    return said | _challengers_of(contest, said)
-
-
-def _recalibrate(log_odds: np.ndarray, layer: Recalibration) -> np.ndarray:
-    return layer[0] + layer[1] * log_odds
-
-
-def _challengers_of(contest: Comparison, said: Forecasts) -> Forecasts:
-    """The rivals that are bet on, by the names of the evidence."""
-    if contest.policy == "certified":
-        found = {
-            f"rival {name}": said[f"{expert} 0"] for name, expert in CERTIFIED_CHALLENGERS.items()
-        }
-        return found | {f"rival {RECALIBRATED}": said["own 1"]}
-    shares = ensemble_weights(contest.standing.experts)
-    mean = sum(
-        share * said[key] for share, key in zip(shares, candidate_keys(contest), strict=True)
-    )
+    shares, keys = ensemble_weights(comparison.counters.candidate_scores), comparison.candidate_keys
+    mean = sum(share * found[key] for share, key in zip(shares, keys, strict=True))
     return {"rival challenger": np.asarray(mean)}
 
 
-def candidate_keys(contest: Comparison) -> list[str]:
-    """The experts' layers, in the order of their scores."""
-    return [f"{name} {n}" for name in contest.experts for n in (0, 1)]
-
-
 def batch_of(
-    contest: Comparison,
+    comparison: Comparison,
     y: np.ndarray,
-    said: Forecasts,
+    predicted: Forecasts,
     clients: np.ndarray,
-    crossed: np.ndarray | None,
+    cross_fitted: np.ndarray | None,
 ) -> Batch:
-    """The rows with what was said of them; all rows of a client are in one half."""
-    rivals = {key[6:]: said[key] for key in said if key.startswith("rival ")}
-    former = {key[7:]: said[key] for key in said if key.startswith("former ")}
-    experts = [said[key] for key in candidate_keys(contest)] if contest.policy == "fast" else []
-    own = [said["own 0"], said["own 1"]]
-    halves = folds_of(clients)
-    return Batch(y, said["served"], own, experts, rivals, former, crossed, halves)
+    """The rows with what was predicted of them; all rows of a client are in one fold."""
+    keys = comparison.candidate_keys if comparison.policy == "fast" else []
+    return Batch(
+        labels=y,
+        deployed=predicted["deployed"],
+        champion=[predicted["champion 0"], predicted["champion 1"]],
+        candidates=[predicted[key] for key in keys],
+        challengers={key[6:]: predicted[key] for key in predicted if key.startswith("rival ")},
+        former={key[7:]: predicted[key] for key in predicted if key.startswith("former ")},
+        cross_fitted=cross_fitted,
+        folds=folds_of(clients),
+    )
 
 
 def folds_of(clients: np.ndarray) -> np.ndarray:
@@ -181,122 +176,134 @@ def folds_of(clients: np.ndarray) -> np.ndarray:
 
 
 def compare(
-    contest: Comparison, experts: Candidates, newest: np.ndarray, said: Forecasts, rule: Rule = RULE
+    comparison: Comparison,
+    candidates: Candidates,
+    newest: np.ndarray,
+    predicted: Forecasts,
+    rule: Rule = RULE,
 ) -> ComparisonResult:
-    """One look: the models fixed before are judged, then all are fitted anew, these rows included.
+    """One evaluation: the models fixed before are judged, then all are fitted anew with these rows.
 
-    experts: of all labelled rows, the newest included. newest: the rows that are bet on, one of a
-    client and period. said: what forecasts() said of them before their labels were known.
+    candidates: of all labelled rows, the newest included. newest: the rows that are bet on, one of
+    a client and period. predicted: what forecast() gave for them before their labels were known.
     """
-    known = experts.known
+    known = candidates.known
     y, clients = known.labels[newest], known.clients[newest]
-    half = folds_of(clients)
-    fits = contest.policy == "fast" and contest.terms and newest.size >= rule.halves_rows
-    cross = cross_fitted(list(contest.terms), known, newest, half) if fits else None
-    batch = batch_of(contest, y, said, clients, cross)
-    step = judge_fast if contest.policy == "fast" else judge_certified
-    standing, judgement = step(contest.standing, batch, rule)
-    standing = replace(standing, rows=known.labels.size)
-    outcome = apply_judgement(
-        replace(contest, standing=standing), contest, judgement, experts, rule
+    fast = comparison.policy == "fast"
+    cross = None
+    if fast and comparison.terms and newest.size >= rule.fold_rows:
+        cross = cross_fitted(list(comparison.terms), known, newest, folds_of(clients))
+    batch = batch_of(comparison, y, predicted, clients, cross)
+    counters, judgement = (judge_fast if fast else judge_certified)(
+        comparison.counters, batch, rule
     )
-    return replace(outcome, seen=predicted_before(batch, judgement))
+    after = replace(comparison, counters=replace(counters, rows=known.labels.size))
+    result = apply_judgement(after, comparison, judgement, candidates, rule)
+    return replace(result, out_of_sample=predicted_before(batch, judgement))
 
 
 def predicted_before(batch: Batch, judgement: Judgement) -> np.ndarray:
-    """What the model that is served from now on said of these rows without having seen them."""
-    known = {**batch.challengers, **batch.former, NEWEST: batch.crossed}
-    said = known.get(judgement.target) if judgement.action != NONE else None
-    return batch.served if said is None else said
+    """What the model deployed from now on predicted of these rows without having seen them."""
+    known = {**batch.challengers, **batch.former, NEWEST: batch.cross_fitted}
+    found = known.get(judgement.target) if judgement.action != NONE else None
+    return batch.deployed if found is None else found
 
 
 def apply_judgement(
-    after: Comparison, before: Comparison, judgement: Judgement, experts: Candidates, rule: Rule
+    after: Comparison, before: Comparison, judgement: Judgement, candidates: Candidates, rule: Rule
 ) -> ComparisonResult:
-    """What the judgement makes of the contest."""
-    fresh = refit(after, experts, rule)
+    """What the judgement makes of the comparison."""
+    fresh = refit(after, candidates, rule)
     if judgement.action == NONE:
-        model = fresh.served if fresh.layer != after.layer else None
-        return ComparisonResult(
-            fresh, judgement, RECALIBRATE if model else NONE, model, None, fresh
-        )
-    model, judged = model_to_deploy(fresh, before, judgement, experts)
-    new = promote(fresh, model, judgement, experts, rule)
-    return ComparisonResult(new, judgement, judgement.action, new.served, judged, fresh)
+        model = fresh.deployed if fresh.recalibration != after.recalibration else None
+        action = RECALIBRATE if model else NONE
+        return ComparisonResult(fresh, judgement, action, model, None, fresh)
+    model, judged = model_to_deploy(fresh, before, judgement, candidates)
+    new = promote(fresh, model, judgement, candidates, rule)
+    return ComparisonResult(new, judgement, judgement.action, new.deployed, judged, fresh)
 
 
 def model_to_deploy(
-    fresh: Comparison, before: Comparison, judgement: Judgement, experts: Candidates
+    fresh: Comparison, before: Comparison, judgement: Judgement, candidates: Candidates
 ) -> tuple[Model, Model | None]:
     """(the model to deploy, the one that was bet on where that is another and can be deployed)."""
     target = judgement.target
     if target in before.former:
         return before.former[target], None
     if target == NEWEST:
-        return experts.model("last"), None
+        return candidates.model("last"), None
     if before.policy == "fast":
         return fresh.challenger, before.challenger
     if target == RECALIBRATED:
-        return recalibrate(before.champion, fresh.own[1]), recalibrate(
-            before.champion, before.own[1]
-        )
-    return experts.model(CERTIFIED_CHALLENGERS[target]), before.experts[
-        CERTIFIED_CHALLENGERS[target]
-    ]
+        new, old = fresh.champion_recalibrations[1], before.champion_recalibrations[1]
+        return recalibrate(before.champion, new), recalibrate(before.champion, old)
+    key = CERTIFIED_CHALLENGERS[target]
+    return candidates.model(key), before.candidates[key]
 
 
 def promote(
-    contest: Comparison, model: Model, judgement: Judgement, experts: Candidates, rule: Rule
+    comparison: Comparison, model: Model, judgement: Judgement, candidates: Candidates, rule: Rule
 ) -> Comparison:
-    """The contest with a new champion; the old one joins the former ones."""
-    former = {contest.name: contest.champion} | {
+    """The comparison with a new champion; the old one joins the former ones."""
+    former = {comparison.name: comparison.champion} | {
         name: earlier
-        for name, earlier in contest.former.items()
-        if name not in (contest.name, judgement.target)
+        for name, earlier in comparison.former.items()
+        if name not in (comparison.name, judgement.target)
     }
-    kept = dict(list(former.items())[: rule.former if contest.policy == "fast" else 1])
-    standing = after_deployment(contest.standing, judgement.action)
-    new = replace(contest, champion=model, layer=IDENTITY, former=kept, standing=standing)
+    most = rule.former if comparison.policy == "fast" else 1
+    new = replace(
+        comparison,
+        champion=model,
+        recalibration=IDENTITY,
+        former=dict(list(former.items())[:most]),
+        counters=after_deployment(comparison.counters, judgement.action),
+    )
     if judgement.action in (REVERT, ROLL_BACK):
         new = replace(new, name=judgement.target)
-    return _refit_recalibrations(new, experts, rule)
+    return _refit_recalibrations(new, candidates, rule)
 
 
-def refit(contest: Comparison, experts: Candidates, rule: Rule) -> Comparison:
-    """The contest with every expert fitted on all rows, and every layer on the newest."""
-    names = FAST_CANDIDATES if contest.policy == "fast" else tuple(CERTIFIED_CHALLENGERS.values())
-    scores = contest.standing.experts or (0.0,) * (2 * len(names))
+def refit(comparison: Comparison, candidates: Candidates, rule: Rule) -> Comparison:
+    """The comparison with every candidate fitted on all rows, and recalibrated on the newest."""
+    fast = comparison.policy == "fast"
+    names = FAST_CANDIDATES if fast else tuple(CERTIFIED_CHALLENGERS.values())
+    scores = comparison.counters.candidate_scores or (0.0,) * (2 * len(names))
     new = replace(
-        contest,
-        experts={name: experts.model(name) for name in names},
-        terms=tuple(experts.terms),
-        standing=replace(contest.standing, experts=scores),
+        comparison,
+        candidates={name: candidates.model(name) for name in names},
+        terms=tuple(candidates.terms),
+        counters=replace(comparison.counters, candidate_scores=scores),
     )
-    return _refit_recalibrations(new, experts, rule)
+    return _refit_recalibrations(new, candidates, rule)
 
 
-def _refit_recalibrations(contest: Comparison, experts: Candidates, rule: Rule) -> Comparison:
-    """The layers fitted on the newest rows; "certified" serves its champion as it was proven."""
-    known = experts.known
-    rows = newest_rows(known.ages, rule.layer_rows)
+def _refit_recalibrations(comparison: Comparison, candidates: Candidates, rule: Rule) -> Comparison:
+    """The comparison, recalibrated; "certified" deploys its champion just as it was proven."""
+    known = candidates.known
+    rows = newest_rows(known.ages, rule.recalibration_rows)
     raw, y = known.rows(rows), known.labels[rows]
 
     def on(model: Model) -> tuple[Recalibration, Recalibration]:
         return recalibrations(model.log_odds_of(raw, rows.size), y, rule)
 
-    own = on(contest.champion)
-    layer = mean_recalibration(own, contest.standing.own) if contest.policy == "fast" else IDENTITY
-    layers = {name: on(model) for name, model in contest.experts.items()}
-    return replace(contest, own=own, layer=visibly_moved(contest.layer, layer), layers=layers)
+    champion, new = on(comparison.champion), IDENTITY
+    if comparison.policy == "fast":
+        new = mean_recalibration(champion, comparison.counters.champion_scores)
+    return replace(
+        comparison,
+        recalibration=visibly_moved(comparison.recalibration, new),
+        champion_recalibrations=champion,
+        recalibrations={name: on(model) for name, model in comparison.candidates.items()},
+    )
 
 
 def visibly_moved(old: Recalibration, new: Recalibration) -> Recalibration:
-    """The new layer, the old one where nobody would see a difference (.02 in log-odds)."""
-    return old if max(abs(old[0] - new[0]), abs(old[1] - new[1])) < 0.02 else new
+    """The new recalibration, the old one where nobody would see a difference."""
+    return old if max(abs(old[0] - new[0]), abs(old[1] - new[1])) < VISIBLE else new
 
 
 def newest_rows(ages: np.ndarray, least: int) -> np.ndarray:
-    """The rows of the newest looks, as many looks as it takes to have so many rows."""
+    """The rows of the newest evaluations, of as many as it takes to have so many rows."""
     for age in range(int(ages.max(initial=0)) + 1):
         rows = np.flatnonzero(ages <= age)
         if rows.size >= least:

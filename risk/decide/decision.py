@@ -78,6 +78,14 @@ def leading(evidence: Iterable[ChallengerEvidence]) -> ChallengerEvidence | None
     return max(evidence, key=lambda one: one.e_value / one.threshold, default=None)
 
 
+class Shift(TypedDict):
+    """Calibration-in-the-large: the best shift of all log-odds, its standard error, of n rows."""
+
+    intercept: float
+    error: float
+    n: int
+
+
 class Details(TypedDict, total=False):
     """All else behind a decision; the plain policies have the two F1s alone."""
 
@@ -98,8 +106,8 @@ class Details(TypedDict, total=False):
     alarm: str
     provisional: bool
     champion_sha256: str
-    calibration_in_the_large: dict[str, Any]
-    auc_interval: Any
+    calibration_in_the_large: Shift
+    auc_interval: list[float] | None
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a tick knows when it decides.
+    """What a run knows when it decides.
 
     deployed: the deployed version, None before the first.
     deployed_f1: its F1 on the test data as they are now.
@@ -135,7 +135,7 @@ def paused_by_hand(version: int) -> Decision:
 def _pause_for_data(
     config: Config, stand: DataVersion, version: int, faults: tuple[DataQualityIssue, ...]
 ) -> EvaluationResult:
-    """The look where new rows cannot be what they say: nothing is judged by them."""
+    """The evaluation where new rows cannot be what they say: nothing is judged by them."""
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     reason = (
         f"{faults[0].sentence}{more}; nothing is judged or deployed until the file is mended, or "
@@ -253,7 +253,7 @@ def _score_to_beat(deployed: Deployed, test: Holdout) -> float:
 def data_pause(
     config: Config, table: Snapshot, deployed: Deployed, data_version: int
 ) -> EvaluationResult | None:
-    """The look that is held by data faults of the files after the tick; None where none holds."""
+    """The evaluation that issues of the data after that version pause; None where none does."""
     found = new_issues(config, table, deployed, data_version)
     faults = tuple(fault for fault in found if fault.holds)
     return _pause_for_data(config, table.version, deployed.version, faults) if faults else None

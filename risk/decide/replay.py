@@ -1,8 +1,8 @@
-"""A walk through dated rows as if each period's tick had happened then: what would be served.
+"""A walk through dated rows as if each period's run had happened then: what would be deployed.
 
 For every policy the periods are met in order. A period's rows are scored by what was deployed
-when they came; their labels come `delay` periods later (0: with the rows), and then a look decides.
-Models are fitted once per tick and shared by all policies.
+when they came; their labels come `delay` periods later (0: with the rows), and then an
+evaluation decides. Models are fitted once per evaluation and shared by all policies.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from risk.decide.comparison import Comparison, Forecasts, compare, forecast, start_comparison
-from risk.decide.decision import NEW_BASE_MODELS, NONE, RECALIBRATE
+from risk.decide.decision import NEW_BASE_MODELS, NONE, RECALIBRATE, RETRAIN
 from risk.decide.evidence import RULE, Rule, risks, rows_lacking
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.fit import are_enough
@@ -43,7 +43,7 @@ class Stream:
     clients: np.ndarray
     periods: np.ndarray
     names: list[str]
-    _experts: dict[tuple[int, ...], Candidates] = field(default_factory=dict)
+    _fits: dict[tuple[int, ...], Candidates] = field(default_factory=dict)
 
     @cached_property
     def whole(self) -> LabelledRows:
@@ -52,26 +52,26 @@ class Stream:
             self.recipe, self.columns, self.features, self.labels, self.clients, ages
         )
 
-    def experts(self, looks: list[int]) -> Candidates:
-        """Fits on the periods up to the last look; looks: the last period of each look."""
-        key = tuple(looks)
-        if key not in self._experts:
-            rows = np.flatnonzero(self.periods <= looks[-1])
-            ages = len(looks) - 1 - np.searchsorted(looks, self.periods[rows])
-            self._experts[key] = Candidates(replace(self.whole.part(rows), ages=ages))
-        return self._experts[key]
+    def candidates(self, evaluations: list[int]) -> Candidates:
+        """Fits on the periods up to the last evaluation; evaluations: the last period of each."""
+        key = tuple(evaluations)
+        if key not in self._fits:
+            rows = np.flatnonzero(self.periods <= evaluations[-1])
+            ages = len(evaluations) - 1 - np.searchsorted(evaluations, self.periods[rows])
+            self._fits[key] = Candidates(replace(self.whole.part(rows), ages=ages))
+        return self._fits[key]
 
     def last_file(self, period: int) -> Candidates:
         """Fits on one period alone."""
         key, rows = (-1, period), self.rows(period)
-        if key not in self._experts:
-            self._experts[key] = Candidates(self.whole.part(rows))
-        return self._experts[key]
+        if key not in self._fits:
+            self._fits[key] = Candidates(self.whole.part(rows))
+        return self._fits[key]
 
     def rows(self, period: int) -> np.ndarray:
         return np.flatnonzero(self.periods == period)
 
-    def said(self, model: Model, period: int) -> np.ndarray:
+    def log_odds(self, model: Model, period: int) -> np.ndarray:
         """The model's log-odds of the period's rows."""
         rows = self.rows(period)
         return model.log_odds_of(self.whole.rows(rows), rows.size)
@@ -86,116 +86,120 @@ class Stream:
 
 @dataclass
 class Walk:
-    """What one policy did: Brier served by period, versions, deployments (period, action, reason).
+    """What one policy did: Brier score by period, versions, deployments (period, action, why).
 
     wrong: deployments whose model did worse on the next two periods than the one it replaced.
-    replaced: for each deployment what was served before and what from then on. models: what was
-    served, by period.
+    replaced: for each deployment what was deployed before and what from then on. models: what was
+    deployed, by period. recalibrations: how often that was all that changed.
     """
 
     policy: str
-    served: dict[int, float] = field(default_factory=dict)
+    brier: dict[int, float] = field(default_factory=dict)
     versions: dict[int, int] = field(default_factory=dict)
     deployments: list[tuple[int, str, str]] = field(default_factory=list)
     wrong: int = 0
-    layers: int = 0
+    recalibrations: int = 0
     reasons: dict[int, str] = field(default_factory=dict)
     replaced: list[tuple[Model, Model]] = field(default_factory=list)
     models: dict[int, Model] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
-        """The mean over periods of the Brier served; nan where there was none."""
-        return float(np.mean(list(self.served.values()))) if self.served else math.nan
+        """The mean over periods of the Brier score; nan where there was none."""
+        return float(np.mean(list(self.brier.values()))) if self.brier else math.nan
 
-    def serve(self, stream: Stream, period: int, model: Model) -> None:
+    def score(self, stream: Stream, period: int, model: Model) -> None:
         """Note how the model does on the period, if there is one."""
         if period < len(stream.names):
             y = stream.labels[stream.rows(period)]
-            self.served[period] = brier(y, risks(stream.said(model, period)))
+            self.brier[period] = brier(y, risks(stream.log_odds(model, period)))
             self.versions[period] = len(self.deployments) + 1
             self.models[period] = model
 
 
 def lag_of(delay: int) -> int:
-    """How many periods after its labels' period a model serves: at least the next one."""
+    """How many periods after its labels' period a model is deployed: at least the next one."""
     return max(delay, 1)
 
 
 def replay_policy(stream: Stream, policy: str, delay: int, rule: Rule = RULE) -> Walk:
     """The walk of a policy by evidence, "fast" or "certified"."""
-    lag, walk, looks = lag_of(delay), Walk(policy), [stream.first()]
-    experts = stream.experts(looks)
-    contest = start_comparison(policy, experts.model("all"), "version 1", experts, {}, rule)
-    said: dict[int, tuple[str, Forecasts]] = {}
-    _forecast(stream, contest, looks[0] + lag, said, walk)
+    lag, walk, evaluations = lag_of(delay), Walk(policy), [stream.first()]
+    candidates = stream.candidates(evaluations)
+    comparison = start_comparison(
+        policy, candidates.model("all"), "version 1", candidates, {}, rule
+    )
+    kept: dict[int, tuple[str, Forecasts]] = {}
+    _forecast(stream, comparison, evaluations[0] + lag, kept, walk)
     waiting: list[int] = []
-    for period in range(looks[0] + 1, len(stream.names)):
+    for period in range(evaluations[0] + 1, len(stream.names)):
         waiting.append(period)
         y = np.concatenate([stream.labels[stream.rows(p)] for p in waiting])
         if not rows_lacking(y.size, int(y.sum()), rule):
-            looks.append(period)
-            contest = _evaluate(stream, contest, looks, waiting, said, walk, rule)
+            evaluations.append(period)
+            comparison = _evaluate(stream, comparison, evaluations, waiting, kept, walk, rule)
             waiting = []
-        _forecast(stream, contest, period + lag, said, walk)
+        _forecast(stream, comparison, period + lag, kept, walk)
     return walk
 
 
 def _forecast(
     stream: Stream,
-    contest: Comparison,
+    comparison: Comparison,
     period: int,
-    said: dict[int, tuple[str, Forecasts]],
+    kept: dict[int, tuple[str, Forecasts]],
     walk: Walk,
 ) -> None:
-    """Keep what every model says of the period's rows before their labels are known."""
+    """Keep what every model predicts of the period's rows before their labels are known."""
     if period < len(stream.names):
         rows = stream.rows(period)
-        found = forecast(contest, stream.whole.rows(rows), rows.size)
-        said[period] = contest.name, found
-        walk.serve(stream, period, contest.served)
+        found = forecast(comparison, stream.whole.rows(rows), rows.size)
+        kept[period] = comparison.name, found
+        walk.score(stream, period, comparison.deployed)
 
 
 def _evaluate(
     stream: Stream,
-    contest: Comparison,
-    looks: list[int],
+    comparison: Comparison,
+    evaluations: list[int],
     waiting: list[int],
-    said: dict[int, tuple[str, Forecasts]],
+    kept: dict[int, tuple[str, Forecasts]],
     walk: Walk,
     rule: Rule,
 ) -> Comparison:
-    """One look at the waiting periods' labels; the contest after it."""
-    experts = stream.experts(looks)
+    """One evaluation of the waiting periods' labels; the comparison after it."""
+    candidates = stream.candidates(evaluations)
     newest = np.concatenate([stream.rows(period) for period in waiting])
-    parts = [_predicted(stream, contest, period, said) for period in waiting]
+    parts = [_predicted(stream, comparison, period, kept) for period in waiting]
     before = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    outcome = compare(contest, experts, newest, before, rule)
-    walk.reasons[looks[-1]] = outcome.judgement.reason
+    outcome = compare(comparison, candidates, newest, before, rule)
+    walk.reasons[evaluations[-1]] = outcome.judgement.reason
     if outcome.action == RECALIBRATE:
-        walk.layers += 1
+        walk.recalibrations += 1
     elif outcome.action != NONE:
-        walk.wrong += _was_wrong(stream, contest.served, outcome.contest.served, looks[-1])
-        walk.deployments.append((looks[-1], outcome.action, outcome.judgement.reason))
-        walk.replaced.append((contest.served, outcome.contest.served))
-    new = outcome.contest
+        walk.wrong += _was_wrong(
+            stream, comparison.deployed, outcome.comparison.deployed, evaluations[-1]
+        )
+        walk.deployments.append((evaluations[-1], outcome.action, outcome.judgement.reason))
+        walk.replaced.append((comparison.deployed, outcome.comparison.deployed))
+    new = outcome.comparison
     if outcome.action in NEW_BASE_MODELS:
         new = replace(new, name=f"version {len(walk.deployments) + 1}")
     return new
 
 
 def _predicted(
-    stream: Stream, contest: Comparison, period: int, said: dict[int, tuple[str, Forecasts]]
+    stream: Stream, comparison: Comparison, period: int, kept: dict[int, tuple[str, Forecasts]]
 ) -> Forecasts:
-    """What was said of the period then; by the present models where another champion served then.
+    """What was predicted of the period then; by the present models if the champion was another.
 
     These too were fixed before the labels came.
     """
-    name, found = said.get(period, ("", {}))
-    if name == contest.name:
+    name, found = kept.get(period, ("", {}))
+    if name == comparison.name:
         return found
     rows = stream.rows(period)
-    return forecast(contest, stream.whole.rows(rows), rows.size)
+    return forecast(comparison, stream.whole.rows(rows), rows.size)
 
 
 def _was_wrong(stream: Stream, old: Model, new: Model, period: int) -> bool:
@@ -204,38 +208,38 @@ def _was_wrong(stream: Stream, old: Model, new: Model, period: int) -> bool:
     y = np.concatenate([stream.labels[stream.rows(p)] for p in later] or [np.zeros(0)])
     if not y.size:
         return False
-    before, after = (np.concatenate([stream.said(m, p) for p in later]) for m in (old, new))
+    before, after = (np.concatenate([stream.log_odds(m, p) for p in later]) for m in (old, new))
     return brier(y, risks(after)) > brier(y, risks(before))
 
 
 def replay_naive(stream: Stream, policy: str, delay: int) -> Walk:
     """The walk of one of the rules that everybody knows."""
     lag, walk, first = lag_of(delay), Walk(policy), stream.first()
-    model = stream.experts([first]).model("all")
-    walk.serve(stream, first + lag, model)
-    looks = [first]
+    model = stream.candidates([first]).model("all")
+    walk.score(stream, first + lag, model)
+    evaluations = [first]
     for period in range(first + 1, len(stream.names)):
-        looks.append(period)
+        evaluations.append(period)
         if policy != "never":
-            old, model = model, _naive_model(stream, policy, looks, model)
+            old, model = model, _naive_model(stream, policy, evaluations, model)
             if model is not old:
-                walk.deployments.append((period, "retrained", policy))
+                walk.deployments.append((period, RETRAIN, policy))
                 walk.replaced.append((old, model))
                 walk.wrong += _was_wrong(stream, old, model, period)
-        walk.serve(stream, period + lag, model)
+        walk.score(stream, period + lag, model)
     return walk
 
 
-def _naive_model(stream: Stream, policy: str, looks: list[int], old: Model) -> Model:
+def _naive_model(stream: Stream, policy: str, evaluations: list[int], old: Model) -> Model:
     """The model of all past or of the last file; the old one where the file is too small."""
     if policy == "always, all past":
-        return stream.experts(looks).model("all")
-    if not are_enough(stream.labels[stream.rows(looks[-1])]):
+        return stream.candidates(evaluations).model("all")
+    if not are_enough(stream.labels[stream.rows(evaluations[-1])]):
         return old
-    return stream.last_file(looks[-1]).model("all")
+    return stream.last_file(evaluations[-1]).model("all")
 
 
 def oracle(walks: list[Walk]) -> Walk:
     """The best of the naive rules for each period, known only afterwards."""
-    periods = walks[0].served
-    return Walk(ORACLE, {p: min(walk.served[p] for walk in walks) for p in periods})
+    periods = walks[0].brier
+    return Walk(ORACLE, {p: min(walk.brier[p] for walk in walks) for p in periods})

@@ -77,8 +77,10 @@ def walks_of(stream: Stream, policies: list[str], delay: int) -> list[Walk]:
 def table(walks: list[Walk], delay: int) -> str:
     """For a person: what each policy served, deployed and lost."""
     best = next(walk for walk in walks if walk.policy == ORACLE).mean
-    periods = len(walks[0].served)
-    head = f"{'policy':18} {'Brier':>7} {'lost':>7} {'deployed':>9} {'wrong':>6} {'layers':>7}"
+    periods = len(walks[0].brier)
+    head = (
+        f"{'policy':18} {'Brier':>7} {'lost':>7} {'deployed':>9} {'wrong':>6} {'recalibrated':>13}"
+    )
     lines = [
         f"{walk.policy:18} {walk.mean:7.4f} {walk.mean - best:7.4f} " + _counts(walk)
         for walk in walks
@@ -88,7 +90,7 @@ def table(walks: list[Walk], delay: int) -> str:
         f"{periods} periods served{after}. Brier: the mean over periods of what was served.",
         "lost: above the best naive rule of each period, which is known only afterwards (oracle).",
         "deployed: new rankings after the first. wrong: of them, those that did worse on the next",
-        "two periods than what they replaced. layers: recalibrations of the deployed ranking.",
+        "two periods than what they replaced. recalibrated: how often only percentages moved.",
     ]
     return "\n".join([head, *lines, *legend])
 
@@ -96,7 +98,7 @@ def table(walks: list[Walk], delay: int) -> str:
 def _counts(walk: Walk) -> str:
     if walk.policy == ORACLE:
         return f"{'-':>9} {'-':>6} {'-':>7}"
-    return f"{len(walk.deployments):9} {walk.wrong:6} {walk.layers:7}"
+    return f"{len(walk.deployments):9} {walk.wrong:6} {walk.recalibrations:13}"
 
 
 def figures_of(walk: Walk) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def figures_of(walk: Walk) -> dict[str, Any]:
             for period, action, reason in walk.deployments
         ],
         "wrong": walk.wrong,
-        "layers": walk.layers,
+        "recalibrations": walk.recalibrations,
     }
 
 
@@ -116,12 +118,12 @@ def csv_of(stream: Stream, walks: list[Walk]) -> str:
     """Every period of every policy: what was served, what was done and why."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["period", "rows", "policy", "brier_served", "version", "action", "reason"])
+    writer.writerow(["period", "rows", "policy", "brier", "version", "action", "reason"])
     for walk in walks:
         done = {period: (action, reason) for period, action, reason in walk.deployments}
         for period, name in enumerate(stream.names):
             action, reason = done.get(period, ("", walk.reasons.get(period, "")))
-            served = walk.served.get(period)
+            served = walk.brier.get(period)
             writer.writerow(
                 [
                     name,
@@ -154,8 +156,8 @@ def chart(stream: Stream, walk: Walk, walks: list[Walk], delay: int) -> Figure:
 
 
 def _line(axes: Any, walk: Walk, colour: str, width: float) -> None:
-    periods = sorted(walk.served)
-    values = [walk.served[period] for period in periods]
+    periods = sorted(walk.brier)
+    values = [walk.brier[period] for period in periods]
     axes.plot(periods, values, color=colour, lw=width, label=walk.policy, zorder=width)
 
 
@@ -163,9 +165,9 @@ def _deployments(axes: Any, walk: Walk, lag: int) -> None:
     """A mark where what was deployed first served."""
     for kind, mark in MARKS.items():
         at = [p for p, action, _ in walk.deployments if action == kind]
-        shown = [p + lag for p in at if p + lag in walk.served]
+        shown = [p + lag for p in at if p + lag in walk.brier]
         if shown:
-            heights = [walk.served[p] for p in shown]
+            heights = [walk.brier[p] for p in shown]
             axes.plot(
                 shown, heights, mark, color=RED, mec="white", ms=9, label=f"after: {kind}", zorder=5
             )
@@ -173,9 +175,9 @@ def _deployments(axes: Any, walk: Walk, lag: int) -> None:
 
 def _gains(axes: Any, walk: Walk, others: list[Walk]) -> None:
     """Summed difference to each naive rule: above 0 the policy has served better so far."""
-    periods = sorted(walk.served)
+    periods = sorted(walk.brier)
     for one in others:
-        gained = np.cumsum([one.served[p] - walk.served[p] for p in periods])
+        gained = np.cumsum([one.brier[p] - walk.brier[p] for p in periods])
         axes.plot(periods, gained, color=COLOURS[one.policy], lw=1.6)
     axes.axhline(0, color=INK, lw=0.8)
 

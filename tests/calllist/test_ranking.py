@@ -45,26 +45,26 @@ def test_a_look_at_another_version_says_nothing_of_this_one(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("action", "target", "who"),
     [
-        ("none", "", "served"),
+        ("none", "", "deployed"),
         ("promote", "challenger", "challenger"),
         ("scheduled retrain", "challenger", "challenger"),
-        ("switch", NEWEST, "crossed"),
+        ("switch", NEWEST, "cross_fitted"),
         ("revert", "version 1", "former"),
     ],
 )
 def test_what_is_served_next_is_judged_by_what_it_said_unseen(
     action: str, target: str, who: str
 ) -> None:
-    names = ("served", "challenger", "crossed", "former")
+    names = ("deployed", "challenger", "cross_fitted", "former")
     said: dict[str, Any] = {name: np.array([at]) for at, name in enumerate(names)}
     batch = Batch(
         np.array([1]),
-        said["served"],
+        said["deployed"],
         [],
         [],
         {"challenger": said["challenger"]},
         {"version 1": said["former"]},
-        said["crossed"],
+        said["cross_fitted"],
         np.array([0]),
     )
 

@@ -24,11 +24,11 @@ from world import (
     FIRST_ROWS,
     HEADER,
     action,
-    book,
     clients,
     give,
     history,
     settings,
+    state_of,
     tick,
     unlabelled,
     world,
@@ -37,11 +37,12 @@ from world import (
 import risk.decide.evaluation
 from ingestion import ingest
 from risk.config import Outcome, PipelineError
+from risk.data.holdout import Holdout
 from risk.decide.comparison import ComparisonResult as LookOutcome
 from risk.decide.comparison import forecast, start_comparison
 from risk.decide.evaluation import _guard
 from risk.decide.evidence import Judgement
-from risk.decide.state import read_forecasts
+from risk.decide.forecasts import read_forecasts
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.logistic import expit
 from risk.model.model import Model
@@ -56,8 +57,8 @@ FEATURES = ["orders", "visits"]
 
 @pytest.fixture(scope="session")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """After the first tick, under the default policy; never used itself, only copied."""
-    made = world(tmp_path_factory.mktemp("looks") / "first")
+    """After the first run, under the default policy; never used itself, only copied."""
+    made = world(tmp_path_factory.mktemp("evaluations") / "first")
     assert action(look(made)) == "first"
     return made
 
@@ -76,7 +77,7 @@ def certified(started: Project) -> Project:
 
 @dataclass
 class Walk:
-    """A project after several ticks, and what each said."""
+    """A project after several runs, and what each said."""
 
     project: Project
     said: list[Outcome]
@@ -109,7 +110,7 @@ def table(n: int, seed: int, **kind: Any) -> dict[str, list[Any]]:
 
 
 def contest_of(project: Project) -> Any:
-    return project.json("state/evidence.json")["contest"]
+    return project.json("state/evidence.json")["comparison"]
 
 
 def digests(project: Project, *folders: str) -> dict[str, str]:
@@ -140,7 +141,7 @@ def test_too_few_rows_wait_saying_what_is_missing_and_are_judged_with_the_next(
     assert again.text.startswith("waited: 32 labelled rows not judged yet")
     assert waiting == before  # no model has learned from them
     assert judged.data["evidence"]["rows"] == 92
-    assert contest_of(started)["standing"]["rows"] == FIRST_ROWS + 92
+    assert contest_of(started)["counters"]["rows"] == FIRST_ROWS + 92
     assert [entry.rows for entry in history(started)] == [0, 92]
 
 
@@ -174,11 +175,11 @@ def test_the_former_champion_comes_back_with_its_world(walk: Walk) -> None:
     manifest = walk.project.json("production_deployment/manifest.json")
     assert manifest["action"] == "revert"
     assert manifest["base_model"] in (1, 2, 3)
-    assert book(walk.project).contest.name == f"version {manifest['base_model']}"
+    assert state_of(walk.project).comparison.name == f"version {manifest['base_model']}"
 
 
 def after(walk: Walk, at: int) -> int:
-    """The version that was deployed after this tick of the walk."""
+    """The version that was deployed after this run of the walk."""
     return int(walk.said[at].data["release"])
 
 
@@ -188,9 +189,9 @@ def release_model(project: Project, number: int) -> Model:
 
 
 def test_the_manifest_carries_the_look_its_action_the_layer_and_the_ranking(walk: Walk) -> None:
-    looks = {entry.after: entry for entry in history(walk.project)}
+    evaluations = {entry.after: entry for entry in history(walk.project)}
     for release in kept_releases(walk.project.config):
-        manifest, entry = release.manifest, looks[release.version]
+        manifest, entry = release.manifest, evaluations[release.version]
         if release.version > 1:
             assert f"evaluation {manifest['evaluation']}" == entry.key
             assert manifest["action"] == entry.action
@@ -206,7 +207,7 @@ def test_a_layer_moves_the_level_and_leaves_the_order_of_the_clients(walk: Walk)
         release.version: release.manifest for release in kept_releases(walk.project.config)
     }
     number, rows = after(walk, 2), table(500, 77)
-    ranking, layer = manifests[number]["base_model"], manifests[number]["recalibration"]
+    ranking, recalibration = manifests[number]["base_model"], manifests[number]["recalibration"]
     old = release_model(walk.project, ranking).log_odds(rows)
     new = release_model(walk.project, number).log_odds(rows)
     assert ranking < number
@@ -214,7 +215,7 @@ def test_a_layer_moves_the_level_and_leaves_the_order_of_the_clients(walk: Walk)
     assert float(np.mean(expit(new) - expit(old))) > 0.03
     before = manifests[ranking]["recalibration"]
     bare = (old - before["intercept"]) / before["slope"]
-    assert np.abs(layer["intercept"] + layer["slope"] * bare - new).max() < 1e-9
+    assert np.abs(recalibration["intercept"] + recalibration["slope"] * bare - new).max() < 1e-9
 
 
 UNPICKLED = """
@@ -253,7 +254,7 @@ def test_every_look_is_in_the_history_once_with_what_it_deployed(walk: Walk) -> 
     assert len({entry.key for entry in found}) == len(found)
     assert [entry.after for entry in found[1:]] == [one.data["release"] for one in walk.said]
     assert [entry.before for entry in found[1:]] == [entry.after for entry in found[:-1]]
-    assert book(walk.project).due is None
+    assert state_of(walk.project).due is None
     last = walk.project.json("state/decision.json")
     assert (last["key"], last["after"]) == (found[-1].key, found[-1].after)
 
@@ -280,12 +281,14 @@ def test_certified_deploys_nothing_without_proof_and_a_clear_change_is_proof(
 
 
 def said_in(project: Project, name: str, rows: list[str]) -> tuple[Outcome, dict[str, Any]]:
-    """(a tick with this file, what the models had said of the rows that were judged in it)."""
+    """(a run with this file, what the models had said of the rows that were judged in it)."""
     told: dict[str, Any] = {}
 
-    def spy(contest: Any, experts: Any, newest: Any, said: Any) -> Any:
-        told.update(said=said, present=contest, raw=experts.known.rows(newest), rows=newest.size)
-        return risk.decide.comparison.compare(contest, experts, newest, said)
+    def spy(comparison: Any, candidates: Any, newest: Any, said: Any) -> Any:
+        told.update(
+            said=said, present=comparison, raw=candidates.known.rows(newest), rows=newest.size
+        )
+        return risk.decide.comparison.compare(comparison, candidates, newest, said)
 
     with mock.patch.object(risk.decide.evaluation, "compare", spy):
         return tick(project, name, rows), told
@@ -303,7 +306,7 @@ def test_labels_that_come_later_are_judged_by_what_was_said_when_the_rows_came(
     settings(started, policy=policy)
     rows = clients(80, 31, prefix="late")
     waited = tick(started, "2026-02-28/now", unlabelled(rows))
-    then = book(started)
+    then = state_of(started)
     kept = read_forecasts(started.config, then)
     tick(started, "2026-03-28", clients(60, 32))  # the models learn from these meanwhile
 
@@ -311,7 +314,7 @@ def test_labels_that_come_later_are_judged_by_what_was_said_when_the_rows_came(
 
     assert waited.text.startswith("waited: 80 new rows without a label to judge by")
     assert kept.height == 80
-    expected = forecast(then.contest, raw_of(rows), 80)
+    expected = forecast(then.comparison, raw_of(rows), 80)
     assert {name: values.tolist() for name, values in told["said"].items()} == {
         name: pytest.approx(values.tolist(), abs=1e-12) for name, values in expected.items()
     }
@@ -329,11 +332,11 @@ def test_a_row_is_forecast_once_also_when_it_comes_with_labels_that_are_judged(
     waiting = unlabelled(clients(40, 51, prefix="open"))
 
     tick(certified, "2026-02-28", [*clients(60, 52), *waiting])
-    first = read_forecasts(certified.config, book(certified))
+    first = read_forecasts(certified.config, state_of(certified))
     tick(certified, "2026-03-28", clients(60, 53))
-    second = read_forecasts(certified.config, book(certified))
+    second = read_forecasts(certified.config, state_of(certified))
 
-    assert (first.height, book(certified).contest.standing.looks) == (40, 2)
+    assert (first.height, state_of(certified).comparison.counters.evaluations) == (40, 2)
     assert second.equals(first)
 
 
@@ -342,14 +345,14 @@ def test_without_a_date_the_clients_next_labelled_row_is_judged_by_what_was_said
 ) -> None:
     then_rows = clients(70, 41, prefix="u")
     tick(certified, "now", unlabelled(then_rows))
-    then = book(certified)
+    then = state_of(certified)
     later_rows = clients(70, 42, prefix="u")  # the same clients, other values by now
 
     said, told = said_in(certified, "labels", later_rows)
 
     assert said.data["evidence"]["details"]["forecasts_judged"] == 70
-    expected = forecast(then.contest, raw_of(then_rows), 70)["served"]
-    assert told["said"]["served"].tolist() == pytest.approx(expected.tolist(), abs=1e-12)
+    expected = forecast(then.comparison, raw_of(then_rows), 70)["deployed"]
+    assert told["said"]["deployed"].tolist() == pytest.approx(expected.tolist(), abs=1e-12)
 
 
 def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_mature(
@@ -361,15 +364,15 @@ def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_m
     young = today - datetime.timedelta(days=2)
     rows = clients(60, 51)
     immature = tick(project, str(young), rows)
-    then = book(project)
+    then = state_of(project)
     kept = read_forecasts(project.config, then).height
     idle = look(project).data["outcome"]
 
     told: dict[str, Any] = {}
 
-    def spy(contest: Any, experts: Any, newest: Any, said: Any) -> Any:
+    def spy(comparison: Any, candidates: Any, newest: Any, said: Any) -> Any:
         told.update(said)
-        return risk.decide.comparison.compare(contest, experts, newest, said)
+        return risk.decide.comparison.compare(comparison, candidates, newest, said)
 
     later = today + datetime.timedelta(days=4)
     with (
@@ -382,8 +385,8 @@ def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_m
     assert (kept, idle) == (60, "idle")
     assert matured.data["evidence"]["rows"] == 60
     assert matured.data["evidence"]["details"]["forecasts_judged"] == 60
-    expected = forecast(then.contest, raw_of(rows), 60)["served"]
-    assert told["served"].tolist() == pytest.approx(expected.tolist(), abs=1e-12)
+    expected = forecast(then.comparison, raw_of(rows), 60)["deployed"]
+    assert told["deployed"].tolist() == pytest.approx(expected.tolist(), abs=1e-12)
 
 
 def test_forecasts_that_are_lost_are_made_by_the_present_models(certified: Project) -> None:
@@ -400,11 +403,11 @@ def test_forecasts_that_are_lost_are_made_by_the_present_models(certified: Proje
 
 def test_an_erased_client_is_in_no_forecast(certified: Project) -> None:
     tick(certified, "2026-02-28", unlabelled(clients(5, 31, prefix="gone")))
-    before = read_forecasts(certified.config, book(certified))["_client"].to_list()
+    before = read_forecasts(certified.config, state_of(certified))["_client"].to_list()
 
     certified.run("ingestion.py", "--erase", "gone3")
 
-    left = read_forecasts(certified.config, book(certified))["_client"].to_list()
+    left = read_forecasts(certified.config, state_of(certified))["_client"].to_list()
     assert left == [name for name in before if name != "gone3"] and len(left) == 4
 
 
@@ -423,9 +426,10 @@ def test_a_client_is_bet_on_once_a_period(certified: Project, second: list[str],
     said = tick(certified, "2026-02-28", second)
 
     assert said.data["evidence"]["rows"] == rows
-    assert sum(stakes.rows for stakes in book(certified).contest.standing.stakes.values()) == (
-        rows * len(said.data["evidence"]["evidence"])
-    )
+    assert sum(
+        martingale.rows
+        for martingale in state_of(certified).comparison.counters.martingales.values()
+    ) == (rows * len(said.data["evidence"]["evidence"]))
 
 
 def test_a_client_and_date_that_was_bet_on_is_not_bet_on_again(certified: Project) -> None:
@@ -453,7 +457,7 @@ def test_rows_of_a_replaced_file_are_learned_from_and_never_bet_on(certified: Pr
 
     assert replaced.text.splitlines()[0] == "kept: no new labelled rows to judge by"
     assert said.data["evidence"]["rows"] == 60
-    assert book(certified).contest.standing.rows == FIRST_ROWS + 60
+    assert state_of(certified).comparison.counters.rows == FIRST_ROWS + 60
 
 
 # ---------------------------------------------------------------- by hand
@@ -462,7 +466,7 @@ def test_rows_of_a_replaced_file_are_learned_from_and_never_bet_on(certified: Pr
 def test_a_rollback_begins_the_evidence_anew_and_bets_on_no_row_that_a_rival_has_seen(
     walked: Project,
 ) -> None:
-    before, last = version(walked), book(walked)
+    before, last = version(walked), state_of(walked)
     kept = [release.version for release in kept_releases(walked.config)]
 
     walked.run("deployment.py", "--rollback", str(kept[0]))
@@ -472,9 +476,11 @@ def test_a_rollback_begins_the_evidence_anew_and_bets_on_no_row_that_a_rival_has
 
     assert held.data["outcome"] == "held"
     assert judged.data["evidence"]["rows"] == 60  # those that came meanwhile, none before
-    now = book(walked)
-    assert now.contest.standing.looks == 1
-    assert last.contest.name in now.contest.former or last.contest.name == now.contest.name
+    now = state_of(walked)
+    assert now.comparison.counters.evaluations == 1
+    assert (
+        last.comparison.name in now.comparison.former or last.comparison.name == now.comparison.name
+    )
     assert [(e.verdict, e.action, e.before, e.after) for e in history(walked)[-3:-1]] == [
         ("by hand", "rollback by hand", before, kept[0]),
         ("by hand", "release hold", None, kept[0]),
@@ -485,7 +491,7 @@ def test_a_deployment_by_hand_is_held_and_the_model_before_it_is_a_former_champi
     started: Project,
 ) -> None:
     tick(started, "2026-02-28", clients(60, 91))
-    last = book(started)
+    last = state_of(started)
     train(started.config)
     score(started.config)
     started.run("deployment.py")
@@ -497,7 +503,7 @@ def test_a_deployment_by_hand_is_held_and_the_model_before_it_is_a_former_champi
     assert held.data["outcome"] == "held" and f"version {number} was chosen by hand" in held.text
     assert judged.data["evidence"]["rows"] == 60
     assert judged.data["evidence"]["details"]["base_model"] == f"version {number}"
-    assert last.contest.name in book(started).contest.former
+    assert last.comparison.name in state_of(started).comparison.former
     assert [e.action for e in history(started)][-3:-1] == ["deployment by hand", "release hold"]
 
 
@@ -513,7 +519,7 @@ def test_a_model_of_other_features_by_hand_leaves_no_former_champion(started: Pr
     said = tick(started, "2026-02-28", clients(60, 93))
 
     assert said.data["evidence"]["rows"] == 60
-    assert book(started).contest.former.keys() <= {"version 2"}
+    assert state_of(started).comparison.former.keys() <= {"version 2"}
 
 
 # ---------------------------------------------------------------- the guard on the refit
@@ -540,14 +546,14 @@ def guarded(project: Project, refit: Model, flip: bool) -> tuple[LookOutcome, st
         np.array([c[0] for c in cells]),
         np.zeros(200, dtype=np.int64),
     )
-    experts = Candidates(known)
-    contest = start_comparison("fast", GOOD, "version 1", experts, {})
-    contest = replace(contest, layer=(0.0, 1.0))
+    candidates = Candidates(known)
+    comparison = start_comparison("fast", GOOD, "version 1", candidates, {})
+    comparison = replace(comparison, recalibration=(0.0, 1.0))
     judgement = Judgement("promote", "challenger", "it is better", (), {})
-    new = replace(contest, champion=refit, name="version 2")
-    outcome = LookOutcome(new, judgement, "promote", refit, FAIR, contest)
-    present = replace(book(project), contest=contest)
-    return _guard(project.config, present, outcome, experts, np.arange(200))
+    new = replace(comparison, champion=refit, name="version 2")
+    outcome = LookOutcome(new, judgement, "promote", refit, FAIR, comparison)
+    present = replace(state_of(project), comparison=comparison)
+    return _guard(present, outcome, candidates, np.arange(200), Holdout(project.config))
 
 
 def test_a_refit_that_does_worse_on_test_data_gives_way_to_the_model_that_was_judged(
@@ -555,8 +561,8 @@ def test_a_refit_that_does_worse_on_test_data_gives_way_to_the_model_that_was_ju
 ) -> None:
     outcome, why = guarded(started, BAD, flip=False)
 
-    assert outcome.contest.champion == FAIR and outcome.model is not None
-    assert outcome.contest.former.keys() == {"version 1"}
+    assert outcome.comparison.champion == FAIR and outcome.model is not None
+    assert outcome.comparison.former.keys() == {"version 1"}
     assert why == (
         "the refit does worse than the deployed model on the test data, so that the model that "
         "was judged is deployed instead"
@@ -568,13 +574,13 @@ def test_a_refit_that_new_rows_show_to_be_better_outweighs_older_test_data(
 ) -> None:
     outcome, why = guarded(started, BAD, flip=True)
 
-    assert (outcome.contest.champion, why) == (BAD, "")
+    assert (outcome.comparison.champion, why) == (BAD, "")
 
 
 def test_a_refit_that_is_no_worse_passes(started: Project) -> None:
     outcome, why = guarded(started, GOOD, flip=True)
 
-    assert (outcome.contest.champion, why) == (GOOD, "")
+    assert (outcome.comparison.champion, why) == (GOOD, "")
 
 
 def test_without_test_data_new_rows_out_of_fold_speak_alone(started: Project) -> None:
@@ -588,8 +594,8 @@ def test_without_test_data_new_rows_out_of_fold_speak_alone(started: Project) ->
     ):
         refused, why = guarded(started, BAD, flip=True)
 
-    assert (passed.contest.champion, silent) == (BAD, "")
-    assert refused.contest.champion == FAIR and "on new rows out of fold" in why
+    assert (passed.comparison.champion, silent) == (BAD, "")
+    assert refused.comparison.champion == FAIR and "on new rows out of fold" in why
 
 
 def test_a_judged_model_that_is_deployed_says_which_rows_it_learned_from(
@@ -597,13 +603,13 @@ def test_a_judged_model_that_is_deployed_says_which_rows_it_learned_from(
 ) -> None:
     real = risk.decide.evaluation._guard
 
-    def refuse(config: Any, present: Any, outcome: Any, experts: Any, fresh: Any) -> Any:
+    def refuse(config: Any, present: Any, outcome: Any, candidates: Any, fresh: Any) -> Any:
         with mock.patch.object(
             risk.decide.evaluation,
             "_is_worse",
             lambda y, p, q: p is not q and _asked.append(1) is None and len(_asked) == 1,
         ):
-            return real(config, present, outcome, experts, fresh)
+            return real(config, present, outcome, candidates, fresh)
 
     _asked: list[int] = []
     with mock.patch.object(risk.decide.evaluation, "_guarded", refuse):
@@ -689,7 +695,7 @@ def test_policies_can_be_changed_and_changed_back(started: Project) -> None:
     for month, policy in enumerate(["certified", "raw", "never", "fast", "certified"], 2):
         settings(started, policy=policy)
         said.append(tick(started, f"2026-0{month}-28", clients(60, 100 + month)))
-        served.append(book(started).contest.policy)
+        served.append(state_of(started).comparison.policy)
 
     assert [one.data["evidence"].get("rows", 0) for one in said] == [60, 60, 60, 180, 60]
     assert served == ["certified", "certified", "certified", "fast", "certified"]
@@ -701,7 +707,7 @@ def test_policies_can_be_changed_and_changed_back(started: Project) -> None:
         "fast",
         "certified",
     ]
-    assert book(started).contest.standing.looks == 1  # begun anew with each policy
+    assert state_of(started).comparison.counters.evaluations == 1  # begun anew with each policy
 
 
 def test_another_recipe_begins_the_evidence_anew_once(started: Project) -> None:
@@ -710,7 +716,7 @@ def test_another_recipe_begins_the_evidence_anew_once(started: Project) -> None:
     for month in (2, 3):
         tick(started, f"2026-0{month}-28", clients(60, 110 + month))
 
-    assert book(started).contest.standing.looks == 2
+    assert state_of(started).comparison.counters.evaluations == 2
 
 
 @pytest.mark.parametrize("damage", ["deleted", "cut", "changed", "not JSON", "an older layout"])
@@ -736,7 +742,7 @@ def test_evidence_that_is_lost_begins_anew_and_the_deployment_stays(
     said = tick(started, "2026-03-28", clients(60, 121))
 
     assert said.data["evidence"]["before"] == number
-    assert book(started).contest.standing.looks == 1
+    assert state_of(started).comparison.counters.evaluations == 1
     assert version(started) in (number, (number or 0) + 1)
 
 
@@ -758,7 +764,7 @@ def test_the_evidence_outlives_the_logs(started: Project) -> None:
 
     tick(started, "2026-03-28", clients(60, 121))
 
-    assert book(started).contest.standing.looks == 2
+    assert state_of(started).comparison.counters.evaluations == 2
 
 
 def test_a_horizon_that_is_shortened_within_a_day_is_a_look_of_its_own(
@@ -812,4 +818,4 @@ def test_rows_ingested_by_hand_are_looked_at_by_the_next_tick(started: Project) 
 def test_the_evidence_is_of_plain_numbers_and_small(walk: Walk) -> None:
     assert (walk.project.folder / "state/evidence.json").stat().st_size < 100_000
     assert pl.DataFrame([entry.evidence[0] for entry in history(walk.project)[1:]]).height == 6
-    assert HEADER.split(",")[1:3] == list(book(walk.project).contest.champion.columns)
+    assert HEADER.split(",")[1:3] == list(state_of(walk.project).comparison.champion.columns)

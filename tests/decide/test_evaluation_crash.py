@@ -1,4 +1,4 @@
-"""Looks that are cut off: the next tick ends as an uncut one would, no bet is lost or repeated.
+"""Looks that are cut off: the next run ends as an uncut one would, no bet is lost or repeated.
 
 RISK_FULL_CRASH=1 cuts every case at every place and at each rename of a file; without it a few.
 """
@@ -24,7 +24,7 @@ from world import action, clients, give, history, settings, tick, world
 FULL = bool(os.environ.get("RISK_FULL_CRASH"))
 RENAMES = 40
 
-# Where a tick is killed: before or after the n-th call of a function.
+# Where a run is killed: before or after the n-th call of a function.
 PLACES = [
     ("risk.decide.evaluation.write_decision_state", "before", 1),
     ("risk.decide.evaluation.write_decision_state", "after", 1),
@@ -50,7 +50,7 @@ def driver() -> Iterator[Driver]:
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
-    """Projects whose next look jumps, does nothing, or moves the layer."""
+    """Projects whose next evaluation jumps, does nothing, or moves the recalibration."""
     folder = tmp_path_factory.mktemp("cut")
     first = world(folder / "first")
     assert action(look(first)) == "first"
@@ -73,22 +73,31 @@ def ranking(manifest: dict[str, Any]) -> int:
 
 
 def left(project: Project) -> dict[str, Any]:
-    """What looks leave, without times; numbers of releases that a cut left unused made up for."""
+    """What runs leave, without times; numbers of releases that a cut left unused made up for."""
     evidence = project.json("state/evidence.json")
-    contest = evidence["contest"]
+    comparison = evidence["comparison"]
     manifest = project.json("production_deployment/manifest.json")
     entries = [
         (e.key, e.verdict, e.action, e.rows, e.exits, e.before, len(e.evidence))
         for e in history(project)
     ]
     assert history(project)[-1].after == manifest["version"] == evidence["release"]
-    assert contest["name"] == f"version {ranking(manifest)}"
-    kept = ("policy", "champion", "standing", "layer", "own", "layers", "experts", "former")
+    assert comparison["name"] == f"version {ranking(manifest)}"
+    kept = (
+        "policy",
+        "champion",
+        "counters",
+        "recalibration",
+        "champion_recalibrations",
+        "recalibrations",
+        "candidates",
+        "former",
+    )
     return {
         "entries": entries,
         "due": evidence["due"],
-        "standing": {key: contest[key] for key in kept},
-        "base": [evidence[key] for key in ("better", "worse", "proven", "stands", "since")],
+        "counters": {key: comparison[key] for key in kept},
+        "base": [evidence[key] for key in ("better", "worse", "proven", "data_versions", "since")],
         "deployed": [
             manifest[key] for key in ("data_version", "rows", "exits", "f1", "data_sha256")
         ],
@@ -162,7 +171,7 @@ def test_rows_that_come_after_a_cut_are_judged_by_the_next_tick(
     assert code == 0, said
     assert [(e.key, e.rows) for e in history(cut)] == [(e.key, e.rows) for e in history(whole)]
     standings = [
-        project.json("state/evidence.json")["contest"]["standing"] for project in (cut, whole)
+        project.json("state/evidence.json")["comparison"]["counters"] for project in (cut, whole)
     ]
     assert standings[0] == standings[1]
     assert driver.tick(cut)[1].startswith("idle: ")
@@ -215,7 +224,7 @@ def test_a_look_killed_at_a_rename_ends_as_an_uncut_one(
         env=environment,
     )
     if done.returncode == 0:
-        pytest.skip(f"a tick makes fewer than {at} renames")
+        pytest.skip(f"a run makes fewer than {at} renames")
 
     code, said = driver.tick(project)
 

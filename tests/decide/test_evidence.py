@@ -1,4 +1,4 @@
-"""The rule against its own formulas: bets, layers, scores, guards, every branch, the promise."""
+"""The rule against its own formulas: martingales, guards, every branch, the promise."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from risk.decide.evidence import (
     betting_scores_by_margin,
     certified_threshold,
     ensemble_weights,
+    evidence_alone,
     fit_recalibration,
     fit_shift,
     gain_in_ranking,
@@ -41,7 +42,6 @@ from risk.decide.evidence import (
     risks,
     rows_lacking,
     rows_still_needed,
-    switches,
     update_scores,
 )
 from risk.model.measures import auc, placements
@@ -99,7 +99,7 @@ def test_the_careful_bets_are_those_of_the_design() -> None:
 
 
 def after(p: float, q: float, y: int, margin: float | None = None) -> np.ndarray:
-    """What one row leaves of a wealth of 1, for each fraction."""
+    """What one row leaves of a log_wealth of 1, for each fraction."""
     one, other, label = np.array([p]), np.array([q]), np.array([y])
     won = (
         betting_scores(label, one, other)
@@ -171,8 +171,8 @@ def test_risks_stay_a_millionth_away_from_certainty() -> None:
 
 
 def test_the_evidence_is_the_mean_wealth_over_the_fractions_also_where_it_overflows() -> None:
-    assert Martingale().log_evidence == 0.0
-    assert Martingale((0.1, -0.4, 1.2, -3.0)).log_evidence == pytest.approx(
+    assert Martingale().log_e_value == 0.0
+    assert Martingale((0.1, -0.4, 1.2, -3.0)).log_e_value == pytest.approx(
         math.log(sum(math.exp(b) for b in (0.1, -0.4, 1.2, -3.0)) / 4)
     )
     assert log_mean_exp(np.array([2000.0, 0.0, -5.0, 0.0])) == pytest.approx(2000 - math.log(4))
@@ -185,7 +185,7 @@ def test_stakes_add_up_over_looks() -> None:
     twice = evidence.bet(evidence.bet(Martingale(), y[:30], p[:30], q[:30]), y[30:], p[30:], q[30:])
 
     d = [(s - label) ** 2 - (c - label) ** 2 for label, s, c in zip(y, p, q, strict=True)]
-    assert twice.wealth == pytest.approx(once.wealth, rel=1e-12)
+    assert twice.log_wealth == pytest.approx(once.log_wealth, rel=1e-12)
     assert twice.rows == once.rows == 90
     assert twice.total == pytest.approx(sum(d)) == once.total
     assert twice.squares == pytest.approx(sum(x * x for x in d)) == once.squares
@@ -196,16 +196,16 @@ def test_stakes_add_up_over_looks() -> None:
 
 def test_the_rows_needed_follow_the_running_formula() -> None:
     d = np.array([0.3, -0.1, 0.2, -0.2, 0.1])
-    stakes = Martingale().plus(np.array([0.1, 0.2, 0.3, 0.1]), d)
+    martingale = Martingale().plus(np.array([0.1, 0.2, 0.3, 0.1]), d)
     g, v = sum(d) / 5, sum(x * x for x in d) / 5 - (sum(d) / 5) ** 2
 
-    needed = stakes.rows_needed(1e9)
+    needed = martingale.rows_needed(1e9)
 
-    assert needed == round((math.log(1e9) - stakes.log_evidence) * 2 * v / g**2) > 100
+    assert needed == round((math.log(1e9) - martingale.log_e_value) * 2 * v / g**2) > 100
 
 
 @pytest.mark.parametrize(
-    ("stakes", "needed"),
+    ("martingale", "needed"),
     [
         (Martingale(), None),
         (Martingale(rows=1, total=0.2, squares=0.04), None),
@@ -217,9 +217,9 @@ def test_the_rows_needed_follow_the_running_formula() -> None:
     ],
 )
 def test_the_rows_needed_are_at_least_100_and_unknown_without_evidence(
-    stakes: Martingale, needed: int | None
+    martingale: Martingale, needed: int | None
 ) -> None:
-    assert stakes.rows_needed(3.0) == needed
+    assert martingale.rows_needed(3.0) == needed
 
 
 def test_the_rows_needed_are_told_with_their_spread() -> None:
@@ -280,11 +280,11 @@ def test_placements_count_the_others_below() -> None:
     assert found.tolist() == [0.0, 0.25, 0.625, 1.0]
 
 
-# ---------------------------------------------------------------- layers and levels
+# ---------------------------------------------------------------- recalibrations and levels
 
 
 def held_loss(a: float, c: float, x: np.ndarray, y: np.ndarray, prior: float) -> float:
-    """The objective of a layer, by a plain loop."""
+    """The objective of a recalibration, by a plain loop."""
     total = prior / 2 * (a**2 + (c - 1) ** 2)
     for score, label in zip(x.tolist(), y.tolist(), strict=True):
         eta = a + c * score
@@ -374,24 +374,24 @@ def test_a_model_is_recalibrated_only_on_enough_rows() -> None:
 
     assert recalibrations(x[:299], y[:299]) == (IDENTITY, IDENTITY)
     assert recalibrations(x, y) == (IDENTITY, fit_recalibration(x, y, 10.0))
-    assert recalibrations(x, y, replace(RULE, layer_rows=301)) == (IDENTITY, IDENTITY)
+    assert recalibrations(x, y, replace(RULE, recalibration_rows=301)) == (IDENTITY, IDENTITY)
 
 
 def test_each_half_is_levelled_by_what_the_other_shows() -> None:
     y, p, _ = rows(200)
-    x, halves = logit(p), np.arange(200) % 2
+    x, folds = logit(p), np.arange(200) % 2
 
-    moved = recentre(x, y, halves, 10.0)
+    moved = recentre(x, y, folds, 10.0)
 
     by_other = [
-        fit_shift(x[halves == 1], y[halves == 1], 10.0),
-        fit_shift(x[halves == 0], y[halves == 0], 10.0),
+        fit_shift(x[folds == 1], y[folds == 1], 10.0),
+        fit_shift(x[folds == 0], y[folds == 0], 10.0),
     ]
-    assert moved - x == pytest.approx(np.array(by_other)[halves], abs=1e-12)
-    flipped = np.where(halves == 0, 1 - y, y)
-    again = recentre(x, flipped, halves, 10.0)
-    assert (again[halves == 0] == moved[halves == 0]).all()
-    assert (again[halves == 1] != moved[halves == 1]).all()
+    assert moved - x == pytest.approx(np.array(by_other)[folds], abs=1e-12)
+    flipped = np.where(folds == 0, 1 - y, y)
+    again = recentre(x, flipped, folds, 10.0)
+    assert (again[folds == 0] == moved[folds == 0]).all()
+    assert (again[folds == 1] != moved[folds == 1]).all()
 
 
 # ---------------------------------------------------------------- scores and weights
@@ -427,10 +427,10 @@ def test_weights_are_the_normalised_exponentials_whatever_the_level() -> None:
 
 
 def test_the_blend_of_layers_is_the_layer_of_the_blend() -> None:
-    layers, scores = ((0.0, 1.0), (0.6, 0.8)), (1.0, 0.4)
+    recalibrations, scores = ((0.0, 1.0), (0.6, 0.8)), (1.0, 0.4)
     x = np.linspace(-3, 3, 7)
 
-    a, c = mean_recalibration(layers, scores)
+    a, c = mean_recalibration(recalibrations, scores)
 
     shares = ensemble_weights(scores)
     assert a + c * x == pytest.approx(shares[0] * x + shares[1] * (0.6 + 0.8 * x), abs=1e-12)
@@ -463,16 +463,16 @@ def test_the_guard_takes_its_limits_from_the_rule() -> None:
 # ---------------------------------------------------------------- "fast": every branch
 
 
-def entry(name: str, E: float, gain: float = 0.05, limit: float = 60.0) -> ChallengerEvidence:
-    return ChallengerEvidence(name, E, limit, 0.2 - gain, 0.2)
+def entry(name: str, E: float, gain: float = 0.05, threshold: float = 60.0) -> ChallengerEvidence:
+    return ChallengerEvidence(name, E, threshold, 0.2 - gain, 0.2)
 
 
-YOUNG = Counters(looks=3, rows=1000, rows_then=900)
-GROWN = Counters(looks=3, rows=1350, rows_then=900)
+YOUNG = Counters(evaluations=3, rows=1000, rows_at_deployment=900)
+GROWN = Counters(evaluations=3, rows=1350, rows_at_deployment=900)
 STRONG, WEAK, POOR = 15.0, 1.0, 0.1
 FIT, FORMER = entry(NEWEST, 80), entry("version 2", 90)
 FAST = [
-    # standing, E of the challenger, its gain in ranking at most, leaps -> action, target
+    # counters, E of the challenger, its gain in ranking at most, switches -> action, target
     (YOUNG, WEAK, 0.1, [], "none", ""),
     (YOUNG, 9.999, 0.1, [], "none", ""),
     (YOUNG, 10.0, 0.1, [], "promote", "challenger"),
@@ -502,13 +502,13 @@ FAST = [
 ]
 
 
-@pytest.mark.parametrize(("standing", "E", "ranking", "leaps", "action", "target"), FAST)
+@pytest.mark.parametrize(("counters", "E", "ranking", "switches", "action", "target"), FAST)
 def test_what_fast_does(
-    standing: Counters, E: float, ranking: float, leaps: list[Any], action: str, target: str
+    counters: Counters, E: float, ranking: float, switches: list[Any], action: str, target: str
 ) -> None:
-    main = replace(entry("challenger", E, limit=RULE.bars[0]), rows_needed=200)
+    main = replace(entry("challenger", E, threshold=RULE.thresholds[0]), rows_needed=200)
 
-    found = evidence._fast_action(standing, main, leaps, ranking, RULE)
+    found = evidence._fast_action(counters, main, switches, ranking, RULE)
 
     assert found[:2] == (action, target)
     assert ("ranks worse" in found[2]) == (action == "none" and ranking < 0)
@@ -517,7 +517,7 @@ def test_what_fast_does(
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "E", "looks", "deployments", "grown"),
+    ("then", "now", "E", "evaluations", "deployments", "grown"),
     [
         (200, 300, 1.0, 1, 0, True),
         (6000, 8999, 1.0, 1, 0, False),
@@ -534,67 +534,71 @@ def test_what_fast_does(
     ],
 )
 def test_when_rows_alone_promise_a_better_model(
-    then: int, now: int, E: float, looks: int, deployments: int, grown: bool
+    then: int, now: int, E: float, evaluations: int, deployments: int, grown: bool
 ) -> None:
-    standing = Counters(looks=looks, deployments=deployments, rows=now, rows_then=then)
+    counters = Counters(
+        evaluations=evaluations, deployments=deployments, rows=now, rows_at_deployment=then
+    )
 
-    assert evidence._has_grown(standing, E, RULE) is grown
+    assert evidence._has_grown(counters, E, RULE) is grown
 
 
 @pytest.mark.parametrize(
-    ("swaps", "deployments", "looks", "bar"),
+    ("promotions", "deployments", "evaluations", "threshold"),
     [(0, 0, 1, 10.0), (1, 1, 2, 3.0), (2, 2, 4, 1.0), (9, 3, 9, 1.0), (2, 4, 7, 10.0)],
 )
 def test_a_world_that_has_moved_is_followed_on_less_evidence(
-    swaps: int, deployments: int, looks: int, bar: float
+    promotions: int, deployments: int, evaluations: int, threshold: float
 ) -> None:
-    standing = Counters(looks=looks, deployments=deployments, swaps=swaps)
+    counters = Counters(evaluations=evaluations, deployments=deployments, promotions=promotions)
 
-    assert evidence.promotion_threshold(standing) == bar
+    assert evidence.promotion_threshold(counters) == threshold
 
 
 def fast_batch(n: int = 200, seed: int = 0, **others: Any) -> Batch:
     y, p, q = rows(n, seed)
     said = [logit(p), logit(p) * 0.9]
-    experts = [logit(q), logit(q) * 1.1, logit(p), logit(p) + 0.2]
-    given = {"challengers": {"challenger": logit(q)}, "halves": np.arange(n) % 2} | others
-    return Batch(y, said[0], said, experts, **given)
+    candidates = [logit(q), logit(q) * 1.1, logit(p), logit(p) + 0.2]
+    given = {"challengers": {"challenger": logit(q)}, "folds": np.arange(n) % 2} | others
+    return Batch(y, said[0], said, candidates, **given)
 
 
 def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
     batch = fast_batch()
-    y, p, q = batch.labels, risks(batch.served), risks(batch.challengers["challenger"])
+    y, p, q = batch.labels, risks(batch.deployed), risks(batch.challengers["challenger"])
     old = Martingale((0.1, 0.2, 0.3, 0.4), rows=70, total=1.0, squares=2.0)
     before = Counters(
-        experts=(1.0, 2.0, 3.0, 4.0),
-        own=(5.0, 6.0),
-        stakes={"challenger": old},
-        looks=4,
+        candidate_scores=(1.0, 2.0, 3.0, 4.0),
+        champion_scores=(5.0, 6.0),
+        martingales={"challenger": old},
+        evaluations=4,
         deployments=2,
         rows=1000,
-        rows_then=950,
-        swaps=1,
+        rows_at_deployment=950,
+        promotions=1,
     )
 
-    standing, judgement = judge_fast(before, batch)
+    counters, judgement = judge_fast(before, batch)
 
-    stakes = standing.stakes["challenger"]
-    assert standing == Counters(
-        experts=update_scores(before.experts, batch.experts, y, RULE),
-        own=update_scores(before.own, batch.own, y, RULE),
-        stakes={"challenger": stakes},
-        looks=5,
+    martingale = counters.martingales["challenger"]
+    assert counters == Counters(
+        candidate_scores=update_scores(before.candidate_scores, batch.candidates, y, RULE),
+        champion_scores=update_scores(before.champion_scores, batch.champion, y, RULE),
+        martingales={"challenger": martingale},
+        evaluations=5,
         deployments=2,
         rows=1200,
-        rows_then=950,
-        swaps=1,
+        rows_at_deployment=950,
+        promotions=1,
     )
-    assert stakes.wealth == pytest.approx(np.array(old.wealth) + betting_scores(y, p, q), rel=1e-12)
+    assert martingale.log_wealth == pytest.approx(
+        np.array(old.log_wealth) + betting_scores(y, p, q), rel=1e-12
+    )
     main = judgement.evidence[0]
-    assert main.e_value == pytest.approx(math.exp(stakes.log_evidence))
+    assert main.e_value == pytest.approx(math.exp(martingale.log_e_value))
     assert main.brier == pytest.approx(np.mean((q - y) ** 2))
     assert main.brier_deployed == pytest.approx(np.mean((p - y) ** 2))
-    assert (main.threshold, main.rows_needed) == (3.0, stakes.rows_needed(3.0))
+    assert (main.threshold, main.rows_needed) == (3.0, martingale.rows_needed(3.0))
     assert judgement.details == {
         "rows_since_deployment": 270,
         "ranking_gain_at_most": gain_in_ranking(y, p, q),
@@ -605,7 +609,7 @@ def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
 
 def test_evidence_beyond_all_floats_is_still_a_number() -> None:
     batch = fast_batch()
-    huge = Counters((0.0,) * 4, stakes={"challenger": Martingale((5000.0,) * 4)})
+    huge = Counters((0.0,) * 4, martingales={"challenger": Martingale((5000.0,) * 4)})
 
     _, judgement = judge_fast(huge, batch)
 
@@ -615,13 +619,13 @@ def test_evidence_beyond_all_floats_is_still_a_number() -> None:
 def test_leaps_are_bets_on_these_rows_alone_both_sides_on_their_level() -> None:
     y, p, q = rows(200)
     former = {"version 1": logit(q) - 3.0, "version 2": logit(p)}
-    batch = fast_batch(former=former, crossed=logit(q) * 0.8)
+    batch = fast_batch(former=former, cross_fitted=logit(q) * 0.8)
 
-    found = {leap.name: leap for leap in switches(batch, RULE)}
+    found = {switch.name: switch for switch in evidence_alone(batch, RULE)}
 
     assert list(found) == ["version 1", "version 2", NEWEST]
-    assert {leap.threshold for leap in found.values()} == {3 / 0.05}
-    level = risks(recentre(batch.served, y, np.arange(200) % 2, 10.0))
+    assert {switch.threshold for switch in found.values()} == {3 / 0.05}
+    level = risks(recentre(batch.deployed, y, np.arange(200) % 2, 10.0))
     expected = {
         "version 1": risks(recentre(former["version 1"], y, np.arange(200) % 2, 10.0)),
         "version 2": level,
@@ -640,12 +644,12 @@ def test_leaps_are_bets_on_these_rows_alone_both_sides_on_their_level() -> None:
 
 def test_without_former_ones_the_fit_on_these_rows_needs_one_over_alpha_and_150_rows() -> None:
     _, _, q = rows(200)
-    batch = fast_batch(crossed=logit(q))
+    batch = fast_batch(cross_fitted=logit(q))
 
-    assert [leap.threshold for leap in switches(batch, RULE)] == [1 / 0.05]
-    assert switches(batch, replace(RULE, halves_rows=201)) == []
-    assert switches(replace(batch, halves=None), RULE) == []
-    assert switches(replace(batch, crossed=None), RULE) == []
+    assert [switch.threshold for switch in evidence_alone(batch, RULE)] == [1 / 0.05]
+    assert evidence_alone(batch, replace(RULE, fold_rows=201)) == []
+    assert evidence_alone(replace(batch, folds=None), RULE) == []
+    assert evidence_alone(replace(batch, cross_fitted=None), RULE) == []
 
 
 def test_a_level_that_moved_is_no_reason_to_jump() -> None:
@@ -658,14 +662,14 @@ def test_a_level_that_moved_is_no_reason_to_jump() -> None:
         [],
         {"challenger": served},
         former={"version 1": logit(q)},
-        halves=np.arange(1500) % 2,
+        folds=np.arange(1500) % 2,
     )
 
-    (leap,) = switches(batch, RULE)
+    (switch,) = evidence_alone(batch, RULE)
 
     assert log_mean_exp(betting_scores(y, risks(served), q)) > 20
-    assert leap.e_value < 3
-    assert abs(leap.brier_deployed - leap.brier) < 0.001
+    assert switch.e_value < 3
+    assert abs(switch.brier_deployed - switch.brier) < 0.001
 
 
 # ---------------------------------------------------------------- "certified"
@@ -681,7 +685,7 @@ def certified_batch(q: np.ndarray | None = None, **others: Any) -> Batch:
 
 
 def test_the_chances_of_all_swaps_add_up_to_alpha() -> None:
-    shares = [4 / certified_threshold(swaps, 4) for swaps in range(20_000)]
+    shares = [4 / certified_threshold(promotions, 4) for promotions in range(20_000)]
 
     assert shares[0] == pytest.approx(0.05 * 6 / math.pi**2)
     assert shares[2] == pytest.approx(shares[0] / 9)
@@ -693,26 +697,28 @@ def test_a_certified_look_bets_on_every_rival_against_its_own_limit() -> None:
     y, p, q = rows(200)
     batch = certified_batch(former={"version 1": logit(q)})
     old = Martingale((1.0, 0.5, 0.2, 0.1), rows=60, total=0.5, squares=2.0)
-    before = Counters((7.0,) * 6, (1.0, 2.0), {"last file": old}, 3, 1, 500, 400, swaps=1)
+    before = Counters((7.0,) * 6, (1.0, 2.0), {"last file": old}, 3, 1, 500, 400, promotions=1)
 
-    standing, judgement = judge_certified(before, batch)
+    counters, judgement = judge_certified(before, batch)
 
     assert [one.name for one in judgement.evidence] == ["all past", "last file", "version 1"]
     assert [one.threshold for one in judgement.evidence] == pytest.approx(
         [certified_threshold(1, 2), certified_threshold(1, 2), 20.0]
     )
     gains = betting_scores_by_margin(y, p, q, 0.001)
-    assert standing.stakes["all past"].wealth == pytest.approx(gains, rel=1e-12)
-    assert standing.stakes["all past"].total == pytest.approx(
+    assert counters.martingales["all past"].log_wealth == pytest.approx(gains, rel=1e-12)
+    assert counters.martingales["all past"].total == pytest.approx(
         sum((p - y) ** 2 - (q - y) ** 2 - 0.001)
     )
-    worn = np.array(old.wealth) + betting_scores_by_margin(y, p, p, 0.001)
-    assert standing.stakes["last file"].wealth == pytest.approx(worn, rel=1e-12)
-    assert standing.stakes["last file"].rows == 260
-    assert standing.experts == before.experts
-    assert standing.own == update_scores(before.own, batch.own, y, RULE)
-    assert (standing.looks, standing.rows, standing.swaps) == (4, 700, 1)
-    assert judgement.evidence[1].rows_needed == standing.stakes["last file"].rows_needed(
+    worn = np.array(old.log_wealth) + betting_scores_by_margin(y, p, p, 0.001)
+    assert counters.martingales["last file"].log_wealth == pytest.approx(worn, rel=1e-12)
+    assert counters.martingales["last file"].rows == 260
+    assert counters.candidate_scores == before.candidate_scores
+    assert counters.champion_scores == update_scores(
+        before.champion_scores, batch.champion, y, RULE
+    )
+    assert (counters.evaluations, counters.rows, counters.promotions) == (4, 700, 1)
+    assert judgement.evidence[1].rows_needed == counters.martingales["last file"].rows_needed(
         certified_threshold(1, 2)
     )
     json.dumps(asdict(judgement), allow_nan=False)
@@ -728,28 +734,28 @@ CERTIFIED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "E", "limit", "ranking", "action"), CERTIFIED)
+@pytest.mark.parametrize(("name", "E", "threshold", "ranking", "action"), CERTIFIED)
 def test_what_certified_does(
-    name: str, E: float, limit: float, ranking: float, action: str
+    name: str, E: float, threshold: float, ranking: float, action: str
 ) -> None:
-    best = entry(name, E, limit=limit)
+    best = entry(name, E, threshold=threshold)
     batch = certified_batch(former={"version 1": np.zeros(200)})
 
     found = evidence._certified_action(best, ranking, batch)
 
     assert found[:2] == (action, "" if action == "none" else name)
     assert name in found[2] and ("ranks worse" in found[2]) == (ranking < 0)
-    assert ("no evidence for it so far" in found[2]) == (E < limit)
+    assert ("no evidence for it so far" in found[2]) == (E < threshold)
 
 
 def test_certified_takes_the_rival_that_is_furthest_beyond_its_own_limit() -> None:
     won = {"all past": 150.0, "version 1": 60.0}
-    strong = {name: Martingale((math.log(wealth),) * 4) for name, wealth in won.items()}
+    strong = {name: Martingale((math.log(log_wealth),) * 4) for name, log_wealth in won.items()}
     y, p, _ = rows(200)
     rivals = {"all past": logit(p), "last file": logit(p)}
     batch = Batch(y, logit(p), [logit(p)] * 2, [], rivals, former={"version 1": logit(p)})
 
-    _, judgement = judge_certified(Counters(stakes=strong), batch, replace(RULE, margin=0.0))
+    _, judgement = judge_certified(Counters(martingales=strong), batch, replace(RULE, margin=0.0))
 
     assert (judgement.action, judgement.target) == ("roll back", "version 1")
 
@@ -758,14 +764,14 @@ def test_certified_takes_the_rival_that_is_furthest_beyond_its_own_limit() -> No
 
 
 def swaps_in(runs: int, seed: int, share: float) -> float:
-    """The share of runs in which "certified", looking 20 times at 40 rows, ever swaps.
+    """The share of runs in which "certified", looking 20 times at 40 rows, ever promotions.
 
     share: how far the truth lies from the champion's risk towards that of the rival "all past".
     Without the margin, which only makes a swap rarer.
     """
     rng, rule, swapped = np.random.default_rng(seed), replace(RULE, margin=0.0), 0
     for _ in range(runs):
-        standing = Counters()
+        counters = Counters()
         for _ in range(20):
             x = rng.normal(0, 1.2, 40)
             other = {
@@ -776,7 +782,7 @@ def swaps_in(runs: int, seed: int, share: float) -> float:
             }
             truth = (1 - share) * risks(x) + share * risks(other["all past"])
             y = (rng.random(40) < truth).astype(np.int64)
-            standing, said = judge_certified(standing, Batch(y, x, [x, x], [], other), rule)
+            counters, said = judge_certified(counters, Batch(y, x, [x, x], [], other), rule)
             if said.action == "promote":
                 swapped += 1
                 break
@@ -794,8 +800,8 @@ def test_a_champion_that_is_worse_is_swapped() -> None:
     assert swaps_in(15, 12, 1.0) == 1.0
 
 
-def most_evidence(look: Any, runs: int, seed: int, share: float) -> np.ndarray:
-    """The highest log evidence on the way through 20 looks at 25 rows each, for each run.
+def most_evidence(scores: Any, runs: int, seed: int, share: float) -> np.ndarray:
+    """The highest log evidence on the way through 20 evaluations at 25 rows each, for each run.
 
     Half of the rows have a challenger above the champion, half below; share as above.
     """
@@ -804,8 +810,8 @@ def most_evidence(look: Any, runs: int, seed: int, share: float) -> np.ndarray:
         p = rng.uniform(0.35, 0.65, (20, 25))
         q = p + 0.3 * rng.choice([-1, 1], p.shape)
         y = (rng.random(p.shape) < (1 - share) * p + share * q).astype(np.int64)
-        path = np.cumsum([look(*rows) for rows in zip(y, p, q, strict=True)], axis=0)
-        found[run] = max(log_mean_exp(wealth) for wealth in path)
+        path = np.cumsum([scores(*rows) for rows in zip(y, p, q, strict=True)], axis=0)
+        found[run] = max(log_mean_exp(log_wealth) for log_wealth in path)
     return found
 
 
@@ -816,11 +822,13 @@ def test_evidence_against_an_equal_champion_passes_one_over_alpha_in_at_most_alp
     highest = most_evidence(betting_scores, 1000, 13, 0.5)
 
     assert 0.005 < np.mean(highest >= math.log(1 / RULE.alpha)) <= RULE.alpha
-    assert 0.02 < np.mean(highest >= math.log(RULE.bars[0])) <= 1 / RULE.bars[0]
+    assert 0.02 < np.mean(highest >= math.log(RULE.thresholds[0])) <= 1 / RULE.thresholds[0]
 
 
 def test_evidence_against_a_right_champion_passes_far_less_often() -> None:
-    assert np.mean(most_evidence(betting_scores, 300, 14, 0.0) >= math.log(RULE.bars[0])) < 0.03
+    assert (
+        np.mean(most_evidence(betting_scores, 300, 14, 0.0) >= math.log(RULE.thresholds[0])) < 0.03
+    )
 
 
 def test_careful_bets_keep_the_same_promise() -> None:
@@ -836,7 +844,7 @@ def test_careful_bets_keep_the_same_promise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "own", "swaps"),
+    ("action", "scores", "promotions"),
     [
         ("promote", (1.0, 2.0), 4),
         ("scheduled retrain", (1.0, 2.0), 3),
@@ -845,32 +853,35 @@ def test_careful_bets_keep_the_same_promise() -> None:
         ("roll back", (0.0, 0.0), 4),
     ],
 )
-def test_the_standing_of_a_new_champion(action: str, own: tuple[float, float], swaps: int) -> None:
+def test_the_standing_of_a_new_champion(
+    action: str, scores: tuple[float, float], promotions: int
+) -> None:
     before = Counters(
-        experts=(3.0, 2.0, 1.0, 5.0),
-        own=(8.0, 9.0),
-        stakes={"challenger": Martingale(rows=5)},
-        looks=9,
+        candidate_scores=(3.0, 2.0, 1.0, 5.0),
+        champion_scores=(8.0, 9.0),
+        martingales={"challenger": Martingale(rows=5)},
+        evaluations=9,
         deployments=2,
         rows=700,
-        rows_then=500,
-        swaps=3,
+        rows_at_deployment=500,
+        promotions=3,
     )
 
     assert after_deployment(before, action) == Counters(
-        experts=before.experts,
-        own=own,
-        stakes={},
-        looks=9,
+        candidate_scores=before.candidate_scores,
+        champion_scores=scores,
+        martingales={},
+        evaluations=9,
         deployments=3,
         rows=700,
-        rows_then=700,
-        swaps=swaps,
+        rows_at_deployment=700,
+        promotions=promotions,
     )
 
 
 def test_a_swap_without_experts_begins_both_layers_alike() -> None:
-    assert after_deployment(Counters(own=(4.0, 5.0)), "promote").own == (0.0, 0.0)
+    before = Counters(champion_scores=(4.0, 5.0))
+    assert after_deployment(before, "promote").champion_scores == (0.0, 0.0)
 
 
 def test_a_verdict_cannot_be_changed_after_it_was_given() -> None:
@@ -879,4 +890,4 @@ def test_a_verdict_cannot_be_changed_after_it_was_given() -> None:
 
 
 def test_there_is_a_wealth_for_each_fraction() -> None:
-    assert FRACTIONS == (0.125, 0.25, 0.5, 1.0) and len(Martingale().wealth) == 4
+    assert FRACTIONS == (0.125, 0.25, 0.5, 1.0) and len(Martingale().log_wealth) == 4

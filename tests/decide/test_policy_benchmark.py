@@ -172,20 +172,20 @@ def test_rules_on_errors_fire_when_errors_rise_and_begin_anew_with_a_model(name:
     assert not rule.fires(bad)
 
 
-@pytest.mark.parametrize(("gain", "swaps"), [(-9.0, 5), (1.0, 0)])
+@pytest.mark.parametrize(("gain", "promotions"), [(-9.0, 5), (1.0, 0)])
 def test_a_challenger_must_win_by_its_share(
-    gain: float, swaps: int, monkeypatch: pytest.MonkeyPatch
+    gain: float, promotions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(RULES, "asked", lambda: Challenged(0.0, gain))
 
-    assert len(walk_of(World(QUICK, 7), "asked").deployments) == swaps
+    assert len(walk_of(World(QUICK, 7), "asked").deployments) == promotions
 
 
 def test_a_challenger_is_fitted_to_no_row_that_it_is_judged_on() -> None:
     found = []
     for flipped in (False, True):
         world = World(QUICK, 7)
-        old = world.stream.experts([0]).model("all")
+        old = world.stream.candidates([0]).model("all")
         now = seen_at(world, old, 3, world.stream.rows(0))
         out = held_out(world, now)
         world.stream.labels[out] ^= flipped
@@ -200,7 +200,7 @@ def test_features_are_compared_with_the_newest_file_that_has_come() -> None:
     soon = World(QUICK, 7)
     newest = []
     for world in (soon, late):
-        model = world.stream.experts([0]).model("all")
+        model = world.stream.candidates([0]).model("all")
         newest.append(seen_at(world, model, 1, world.stream.rows(0)).newest)
 
     assert np.array_equal(newest[0], soon.parts[1][0])
@@ -219,7 +219,7 @@ def test_labels_come_at_the_true_rates() -> None:
 
 def test_a_model_of_many_rows_has_little_excess_and_a_constant_much() -> None:
     world = World(Scenario("x", "stationary", files=2, first=20_000), 7)
-    model = world.stream.experts([0]).model("all")
+    model = world.stream.candidates([0]).model("all")
     flat = walk_of(world, "base rate").models[1]
 
     assert 0 < world.excess(model, 1) < 0.002 < 0.02 < world.excess(flat, 1)
@@ -257,10 +257,10 @@ def test_the_models_that_a_replay_notes_are_those_it_served() -> None:
     world = World(QUICK, 7)
     for policy in ("fast", "certified", ALWAYS):
         walk = walk_of(world, policy)
-        assert set(walk.models) == set(walk.served)
+        assert set(walk.models) == set(walk.deployed)
         for period, model in walk.models.items():
             y = world.stream.labels[world.stream.rows(period)]
-            assert brier(y, risks(world.stream.said(model, period))) == walk.served[period]
+            assert brier(y, risks(world.stream.log_odds(model, period))) == walk.brier[period]
 
 
 def test_every_policy_is_worth_something_and_the_dummies_bound_them() -> None:
@@ -279,15 +279,15 @@ def test_with_late_labels_a_swap_serves_later_and_so_do_its_rows() -> None:
 
     assert [rows_to_swap(w, one) for w, one in zip((soon, late), always, strict=True)] == [200, 600]
     assert rows_to_swap(soon, never[0]) == rows_to_half(soon, never[0], never[0]) == np.inf
-    assert min(always[0].served) == 1 and min(always[1].served) == 3
+    assert min(always[0].deployed) == 1 and min(always[1].deployed) == 3
 
 
 @pytest.mark.parametrize(
-    ("events", "looks", "shown"),
+    ("events", "evaluations", "shown"),
     [(0, 1000, "0.0 (0.0 to 3.7)"), (10, 1000, "10.0 (4.8 to 18.4)"), (5, 100, "50.0 (16.1 to 1")],
 )
-def test_a_rate_comes_with_its_poisson_interval(events: int, looks: int, shown: str) -> None:
-    assert poisson(events, looks).startswith(shown)
+def test_a_rate_comes_with_its_poisson_interval(events: int, evaluations: int, shown: str) -> None:
+    assert poisson(events, evaluations).startswith(shown)
 
 
 def test_a_median_counts_what_never_came() -> None:

@@ -91,7 +91,7 @@ def test_a_naive_walk_is_the_one_made_by_hand(turned: Stream, policy: str, delay
             "always, last file": turned.periods == last,
         }[policy]
         expected[period] = brier_of(trained(turned, rows), turned, period)
-    assert walk.served == pytest.approx(expected, abs=1e-6)
+    assert walk.brier == pytest.approx(expected, abs=1e-6)
     assert [period for period, *_ in walk.deployments] == (
         [] if policy == "never" else list(range(1, 8))
     )
@@ -105,7 +105,7 @@ def test_a_file_that_is_too_small_to_train_on_deploys_nothing() -> None:
 
     assert [period for period, *_ in walk.deployments] == [1, 3]
     assert walk.versions == {1: 1, 2: 2, 3: 2}
-    assert walk.served[3] == pytest.approx(
+    assert walk.brier[3] == pytest.approx(
         brier_of(trained(whole, whole.periods == 1), whole, 3), abs=1e-6
     )
 
@@ -116,8 +116,8 @@ def test_the_oracle_is_the_best_of_the_naive_rules_in_each_period(turned: Stream
     best = oracle(walks)
 
     assert best.policy == ORACLE
-    assert best.served == {
-        period: min(walk.served[period] for walk in walks) for period in range(1, 8)
+    assert best.brier == {
+        period: min(walk.brier[period] for walk in walks) for period in range(1, 8)
     }
     assert best.mean < min(walk.mean for walk in walks)
 
@@ -147,10 +147,10 @@ def test_no_walk_looks_ahead(turned: Stream, policy: str, delay: int) -> None:
         replay_policy(cut(turned, 6), policy, delay),
     )
 
-    assert before.served == {at: brier for at, brier in whole.served.items() if at < 6}
+    assert before.brier == {at: brier for at, brier in whole.brier.items() if at < 6}
     assert before.deployments == [found for found in whole.deployments if found[0] < 6]
     assert before.reasons == {at: why for at, why in whole.reasons.items() if at < 6}
-    assert len(before.served) == 6 - lag_of(delay)
+    assert len(before.brier) == 6 - lag_of(delay)
 
 
 @pytest.mark.parametrize("delay", [1, 3])
@@ -159,8 +159,8 @@ def test_what_is_served_first_is_the_model_of_the_first_period(steady: Stream, d
 
     for policy in ("fast", "certified"):
         walk = replay_policy(steady, policy, delay)
-        assert min(walk.served) == lag_of(delay)
-        assert walk.served[lag_of(delay)] == pytest.approx(first, abs=1e-6)
+        assert min(walk.brier) == lag_of(delay)
+        assert walk.brier[lag_of(delay)] == pytest.approx(first, abs=1e-6)
         assert walk.versions[lag_of(delay)] == 1
 
 
@@ -173,8 +173,8 @@ def test_a_world_that_turns_is_followed_as_soon_as_its_labels_are_known(delay: i
     jumps = [period for period, action, _ in walk.deployments if action == "switch"]
     assert jumps == [4]
     served = 4 + lag_of(delay)
-    assert walk.served[served - 1] > 0.3 and walk.served[served] < 0.2
-    assert slow.served[9] > 0.3
+    assert walk.brier[served - 1] > 0.3 and walk.brier[served] < 0.2
+    assert slow.brier[9] > 0.3
     assert walk.versions[served] == walk.versions[served - 1] + 1
 
 
@@ -186,18 +186,18 @@ def test_labels_in_the_next_period_are_as_early_as_labels_with_the_rows(turned: 
 def test_the_forecasts_that_were_kept_are_judged_while_the_champion_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With a delay, a look judges what was said when the rows came, by the models of then."""
+    """With a delay, what was predicted when the rows came is judged, by the models of then."""
     judged: list[Any] = []
     told: list[Any] = []
     real_look, real_forecasts = replay.compare, replay.forecast
 
-    def look(contest: Any, experts: Any, newest: np.ndarray, said: Any, rule: Any) -> Any:
-        judged.append((contest.name, newest, said))
-        return real_look(contest, experts, newest, said, rule)
+    def look(comparison: Any, candidates: Any, newest: np.ndarray, said: Any, rule: Any) -> Any:
+        judged.append((comparison.name, newest, said))
+        return real_look(comparison, candidates, newest, said, rule)
 
-    def forecasts(contest: Any, raw: Any, rows: int) -> Any:
-        found = real_forecasts(contest, raw, rows)
-        told.append((contest.name, raw["activity"], found))
+    def forecasts(comparison: Any, raw: Any, rows: int) -> Any:
+        found = real_forecasts(comparison, raw, rows)
+        told.append((comparison.name, raw["activity"], found))
         return found
 
     monkeypatch.setattr(replay, "compare", look)
@@ -233,12 +233,12 @@ def test_periods_that_are_too_small_are_judged_together() -> None:
     walk = replay_policy(whole, "fast", 0)
 
     assert sorted(walk.reasons) == [3, 4]
-    assert sorted(walk.served) == [1, 2, 3, 4]
+    assert sorted(walk.brier) == [1, 2, 3, 4]
     assert walk.versions[1] == walk.versions[2] == walk.versions[3] == 1
-    looks = {key for key in whole._experts if key[0] >= 0}
-    assert looks == {(0,), (0, 3), (0, 3, 4)}
-    experts = whole.experts([0, 3, 4])
-    assert [int(np.sum(experts.known.ages == age)) for age in range(3)] == [160, 60, 160]
+    evaluations = {key for key in whole._fits if key[0] >= 0}
+    assert evaluations == {(0,), (0, 3), (0, 3, 4)}
+    candidates = whole.candidates([0, 3, 4])
+    assert [int(np.sum(candidates.known.ages == age)) for age in range(3)] == [160, 60, 160]
 
 
 def test_the_rule_of_a_walk_is_its_own_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,14 +260,14 @@ def test_the_first_model_waits_for_trainings_minimum() -> None:
     whole = stream((4, 4, 160, 160))
 
     assert whole.first() == 2
-    assert sorted(replay_policy(whole, "fast", 0).served) == [3]
-    assert sorted(replay_naive(whole, "never", 0).served) == [3]
+    assert sorted(replay_policy(whole, "fast", 0).brier) == [3]
+    assert sorted(replay_naive(whole, "never", 0).brier) == [3]
 
 
 def test_a_stream_of_one_period_serves_nobody() -> None:
     walk = replay_policy(stream((160,)), "fast", 0)
 
-    assert walk.served == {} and math.isnan(walk.mean)
+    assert walk.brier == {} and math.isnan(walk.mean)
     assert math.isnan(replay_naive(stream((160,)), NAIVE[1], 0).mean)
 
 
@@ -275,19 +275,19 @@ def test_a_stream_of_one_period_serves_nobody() -> None:
 
 
 def test_models_are_fitted_once_for_all_policies(steady: Stream) -> None:
-    assert steady.experts([0, 1]) is steady.experts([0, 1])
+    assert steady.candidates([0, 1]) is steady.candidates([0, 1])
     assert steady.last_file(3) is steady.last_file(3)
     assert steady.last_file(3) is not steady.last_file(4)
 
 
 @pytest.mark.parametrize(
-    ("looks", "ages"),
+    ("evaluations", "ages"),
     [([0, 1, 2], [2, 1, 0]), ([2], [0, 0, 0]), ([0, 2], [1, 0, 0]), ([1, 2], [1, 1, 0])],
 )
 def test_a_row_is_as_old_as_the_looks_since(
-    steady: Stream, looks: list[int], ages: list[int]
+    steady: Stream, evaluations: list[int], ages: list[int]
 ) -> None:
-    known = steady.experts(looks).known
+    known = steady.candidates(evaluations).known
 
     assert known.ages.tolist() == np.repeat(ages, 160).tolist()
 

@@ -165,7 +165,7 @@ def test_a_column_in_another_unit_holds_the_deployment(started: Project) -> None
     assert run.text.startswith("held by a data fault: orders: the values are about 1,000 times")
     assert "2026-02-28.csv" in run.data["reason"]
     assert world.history(started)[-1].verdict == "fault"
-    assert world.book(started).contest.standing.looks == 0
+    assert world.state_of(started).comparison.counters.evaluations == 0
     assert "data fault" in started.run("fullprocess.py", "--explain").stdout
     assert started.run("fullprocess.py").stdout.startswith("idle: ")
 
