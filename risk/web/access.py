@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from risk.config import Config, PipelineError, is_loopback
-from risk.web.problem import Problem, printable
+from risk.web.problem import Problem, excerpt
 
 if TYPE_CHECKING:
     from flask import Request
@@ -38,12 +38,8 @@ def refuse_strangers(call: Request, token: str) -> None:
     """Problem 401 unless the call shows the token, as bearer or as the password of HTTP Basic."""
     if token and call.endpoint not in ("health", "static"):
         if not hmac.compare_digest(_token_in(call), token.encode()):
-            raise Problem(
-                401,
-                "unauthorized",
-                "this API asks for a token",
-                "send the header Authorization: Bearer TOKEN",
-            )
+            hint = "send the header Authorization: Bearer TOKEN"
+            raise Problem(401, "unauthorized", "this API asks for a token", hint)
 
 
 def _token_in(call: Request) -> bytes:
@@ -81,12 +77,9 @@ def read_location(config: Config, location: str) -> tuple[str, bytes]:
         if data is not None:
             return config.shown(real), data
     folders = ", ".join(sorted({config.shown(root) for root in roots if root.is_dir()}))
-    raise Problem(
-        404,
-        "no_such_file",
-        f"there is no file {printable(location)!r} that may be read",
-        f"name a CSV file in one of these folders: {folders}",
-    )
+    what = f"there is no file {excerpt(location)!r} that may be read"
+    hint = f"name a CSV file in one of these folders: {folders}"
+    raise Problem(404, "no_such_file", what, hint)
 
 
 def _content(real: Path, limit: int) -> bytes | None:
@@ -103,10 +96,6 @@ def _content(real: Path, limit: int) -> bytes | None:
     finally:
         os.close(descriptor)
     if len(data) > limit:
-        raise Problem(
-            413,
-            "too_large",
-            f"the file is larger than {limit / MEGABYTE:g} MB",
-            'split it, or raise "max_body_mb" in config.json',
-        )
+        what = f"the file is larger than {limit / MEGABYTE:g} MB"
+        raise Problem(413, "too_large", what, 'split it, or raise "max_body_mb" in config.json')
     return data

@@ -44,20 +44,8 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 SCORE_FIELDS = (
-    "f1",
-    "f1_interval",
-    "n",
-    "basis",
-    "threshold",
-    "precision",
-    "recall",
-    "auc",
-    "brier",
-    "log_loss",
-    "everybody_exits",
-    "base_rate",
-    "rows_set_aside",
-    "scored_at",
+    *("f1", "f1_interval", "n", "basis", "threshold", "precision", "recall", "auc", "brier"),
+    *("log_loss", "everybody_exits", "base_rate", "rows_set_aside", "scored_at"),
 )
 
 
@@ -98,12 +86,8 @@ class Api:
     def _slot(self) -> Iterator[None]:
         """A place among the predictions that one process computes at once; 429 without one."""
         if not self._slots.acquire(timeout=SLOT_SECONDS):
-            raise Problem(
-                429,
-                "busy",
-                "too many predictions are being computed",
-                "try again in a second, or send fewer rows at once",
-            )
+            what = "too many predictions are being computed"
+            raise Problem(429, "busy", what, "try again in a second, or send fewer rows at once")
         try:
             yield
         finally:
@@ -185,12 +169,8 @@ class Api:
         except (PipelineError, OSError):
             # Asked without a token: nothing of the machine's paths in here.
             what = "no deployment" if current_version(self.config) is None else "damaged deployment"
-            problem = Problem(
-                503,
-                "not_ready",
-                f"there is no usable model: {what}",
-                "run fullprocess.py, or diagnostics.py --doctor",
-            )
+            hint = "run fullprocess.py, or diagnostics.py --doctor"
+            problem = Problem(503, "not_ready", f"there is no usable model: {what}", hint)
             return problem_answer(problem, status=what, model_version=None, version=__version__)
 
     def metrics(self) -> Response:
@@ -282,12 +262,8 @@ def _refuse_absent(given: Mapping[str, str], shown: Sequence[str]) -> None:
     """Problem 400 for a filter by what the list does not hold: it would find nobody, ever."""
     for name, part in (("owner", "owner"), ("min_value", "value")):
         if name in given and part not in shown:
-            raise bad_parameter(
-                name,
-                given[name],
-                f"config.json names no column for it: "
-                f"columns.{part}; set it and run ingestion.py --rebuild",
-            )
+            hint = f"config.json names no column for it: columns.{part}"
+            raise bad_parameter(name, given[name], f"{hint}; set it and run ingestion.py --rebuild")
 
 
 def _number_in(

@@ -22,7 +22,7 @@ from risk.record.scores import PastScore, Scoring, past_scores, scorings
 from risk.web import notices
 from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import ShowInstead
-from risk.web.problem import Problem, printable
+from risk.web.problem import Problem, excerpt
 from risk.web.svg import (
     DivergingBars,
     QuartileStrip,
@@ -49,7 +49,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     listing, listed = context.listing(), context.client(name)
     rows = _own_rows(context, name)
     if listed is None and (rows is None or not rows.height):
-        raise ShowInstead(notices.unknown_client(printable(name), _near(context, name)))
+        raise ShowInstead(notices.unknown_client(excerpt(name), _near(context, name)))
     served, today = context.release(), context.now.date()
     signs = _signs_of(served.model, _last_row(served.model, rows), listed)
     past = _history(context, name)
@@ -387,7 +387,7 @@ def note(context: PageContext, form: Mapping[str, str]) -> None:
         raise Problem(
             404,
             "no_such_client",
-            f"no client is called {printable(name)!r}",
+            f"no client is called {excerpt(name)!r}",
             "open the client's page and send its form",
         )
     fields = {key: form.get(key, "") for key in ("state", "until", "by", "note")}

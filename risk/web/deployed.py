@@ -35,12 +35,8 @@ class DeployedModel:
             found = self.model.probabilities(rows)
         bad = np.flatnonzero(np.isnan(found))
         if bad.size:
-            raise Problem(
-                422,
-                "bad_rows",
-                f"row {bad[0] + 1}: its numbers are too large together",
-                "correct the row or leave it out",
-            )
+            what = f"row {bad[0] + 1}: its numbers are too large together"
+            raise Problem(422, "bad_rows", what, "correct the row or leave it out")
         return found
 
 

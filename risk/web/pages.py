@@ -150,8 +150,6 @@ class Pages:
         response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.pdf"
         return response
 
-    # ------------------------------------------------------------ the one POST
-
     def token(self) -> str:
         """What a form of ours carries and a stranger's page cannot know."""
         return hmac.new(self._secret, b"contact", hashlib.sha256).hexdigest()[:32]
@@ -179,19 +177,12 @@ def _refuse_forged(call: Request, token: str) -> None:
         site not in (None, "same-origin")
     )
     if foreign or (origin is None and site is None):
-        raise Problem(
-            403,
-            "foreign_form",
-            "the form was not sent from this site's own page",
-            "open the client's page here and send its form",
-        )
+        what = "the form was not sent from this site's own page"
+        raise Problem(403, "foreign_form", what, "open the client's page here and send its form")
     if not hmac.compare_digest(call.form.get("token", "").encode(), token.encode()):
-        raise Problem(
-            403,
-            "old_form",
-            "the form is of a server that has been restarted since",
-            "go back, load the page again and send its form; nothing was changed",
-        )
+        what = "the form is of a server that has been restarted since"
+        hint = "go back, load the page again and send its form; nothing was changed"
+        raise Problem(403, "old_form", what, hint)
 
 
 def _static(name: str) -> Response:

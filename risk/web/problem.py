@@ -53,7 +53,10 @@ def problem_of(error: Exception, config: Config, call: str) -> Problem:
 
 
 def _refused_by_flask(error: Any, config: Config) -> Problem:
-    status, allow = error.code or 500, ", ".join(getattr(error, "valid_methods", None) or ())
+    status, allow = (
+        error.code or 500,
+        ", ".join(sorted(getattr(error, "valid_methods", None) or ())),
+    )
     hint = {
         404: "GET / lists the endpoints",
         405: f"use {allow}",
@@ -63,25 +66,21 @@ def _refused_by_flask(error: Any, config: Config) -> Problem:
     return Problem(status, code, error.description or error.name, hint, allow)
 
 
-def printable(text: str, most: int = 200) -> str:
+def excerpt(text: str, most: int = 200) -> str:
     """The text cut short, and what is no character written out, so that JSON can carry it."""
     return text[:most].encode("utf-8", "backslashreplace").decode()
 
 
 def bad_parameter(name: str, value: str, hint: str) -> Problem:
-    return Problem(400, "bad_parameter", f"{name} is {printable(value)!r}", hint)
+    return Problem(400, "bad_parameter", f"{name} is {excerpt(value)!r}", hint)
 
 
 def refuse_unknown_names(given: Mapping[str, str], known: tuple[str, ...]) -> None:
     """Problem 400 for a parameter that would be ignored: the answer would not be what was asked."""
     for name in given:
         if name not in known:
-            raise Problem(
-                400,
-                "unknown_parameter",
-                f"there is no parameter {printable(name)!r}",
-                f"known: {', '.join(known)}",
-            )
+            what = f"there is no parameter {excerpt(name)!r}"
+            raise Problem(400, "unknown_parameter", what, f"known: {', '.join(known)}")
 
 
 def whole_number(given: Mapping[str, str], name: str) -> int | None:

@@ -14,22 +14,16 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from risk.config import Config
 from risk.data.holdout import test_files
 from risk.data.reader import RowError, read_rows
-from risk.data.schema import Cell, Column, Rule, Schema
+from risk.data.schema import Column, Rule, Schema
 from risk.model.model import row_count
 from risk.model.profile import Rows
 from risk.web.access import read_location
 from risk.web.deployed import DeployedModel
-from risk.web.problem import Problem, printable, refuse_unknown_names
+from risk.web.problem import Problem, excerpt, refuse_unknown_names
 
-LOCATIONS = (
-    "filename",
-    "filepath",
-    "file",
-    "path",
-    "data_file",
-    "data_path",
-    "dataset_path",
-    "data_file_path",
+# Names of the exercise and of clients seen since; they all mean the same.
+LOCATIONS = ("filename", "filepath", "file", "path") + tuple(
+    "data_file data_path dataset_path data_file_path".split()
 )
 CSV_TYPES = ("text/csv", "text/plain", "application/csv", "application/octet-stream", "")
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
@@ -62,12 +56,8 @@ def requested_data(call: Request) -> DataSet:
     found = [DataSet("file", text) for name in LOCATIONS for text in call.args.getlist(name)]
     found += _sent(call, raw)
     if any(one != found[0] for one in found):
-        raise Problem(
-            400,
-            "ambiguous",
-            "the call names more than one data set",
-            "give one location, or one file, or rows",
-        )
+        what = "the call names more than one data set"
+        raise Problem(400, "ambiguous", what, "give one location, or one file, or rows")
     return found[0] if found else DataSet("test")
 
 
@@ -78,9 +68,8 @@ def _body_of(call: Request) -> bytes:
     except HTTPException:
         raise
     except Exception as broken:  # noqa: BLE001 - a server's parser raises what it likes
-        raise Problem(
-            400, "broken_body", f"the body cannot be read: {type(broken).__name__}", "send it again"
-        ) from None
+        what = f"the body cannot be read: {type(broken).__name__}"
+        raise Problem(400, "broken_body", what, "send it again") from None
     # A body that came in chunks, without a length, is cut at the limit and not refused.
     if call.content_length is None and len(raw) >= (call.max_content_length or len(raw) + 1):
         raise RequestEntityTooLarge
@@ -103,18 +92,10 @@ def _sent(call: Request, raw: bytes) -> list[DataSet]:
     if kind == FORM and len(raw) <= MAX_FORM:
         return _in_form(call, required=True)
     if kind == FORM:
-        raise Problem(
-            413,
-            "too_large",
-            f"form fields of more than {MAX_FORM} bytes",
-            "send rows as text/csv or application/json",
-        )
-    raise Problem(
-        415,
-        "unsupported_type",
-        f"a body of type {printable(kind)} is not read",
-        "send text/csv, application/json or multipart/form-data",
-    )
+        what = f"form fields of more than {MAX_FORM} bytes"
+        raise Problem(413, "too_large", what, "send rows as text/csv or application/json")
+    what, hint = f"a body of type {excerpt(kind)} is not read", "multipart/form-data"
+    raise Problem(415, "unsupported_type", what, f"send text/csv, application/json or {hint}")
 
 
 def _in_form(call: Request, *, required: bool) -> list[DataSet]:
@@ -129,12 +110,9 @@ def _in_json(raw: bytes) -> list[DataSet]:
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise Problem(
-            400,
-            "bad_json",
-            f"the body is not JSON: {printable(str(error))}",
-            'send {"filename": "..."} or {"rows": [{...}]}',
-        ) from None
+        what = f"the body is not JSON: {excerpt(str(error))}"
+        hint = 'send {"filename": "..."} or {"rows": [{...}]}'
+        raise Problem(400, "bad_json", what, hint) from None
     if not isinstance(value, dict):
         return [] if value is None else [DataSet("file", value)]
     given = {name: value[name] for name in (*LOCATIONS, "rows") if value.get(name) is not None}
@@ -144,21 +122,17 @@ def _in_json(raw: bytes) -> list[DataSet]:
 
 
 def _unnamed(names: str) -> Problem:
-    return Problem(
-        400,
-        "unknown_name",
-        f"no data set is named by {printable(names)!r}",
-        f'name it by "filename" (or {", ".join(LOCATIONS[1:])}) or send "rows"',
-    )
+    hint = f'name it by "filename" (or {", ".join(LOCATIONS[1:])}) or send "rows"'
+    return Problem(400, "unknown_name", f"no data set is named by {excerpt(names)!r}", hint)
 
 
 def read_data_set(wanted: DataSet, deployed: DeployedModel) -> tuple[str | None, Rows]:
     """(the file's name, None for what was sent; the rows, checked, as columns for the model)."""
     match wanted.kind:
         case "rows":
-            return None, json_table(wanted.value, deployed.schema, deployed.config)
+            return None, _json_rows(wanted.value, deployed.schema, deployed.config)
         case "csv":
-            return None, csv_table(wanted.value, deployed.schema, deployed.config)
+            return None, _csv_rows(wanted.value, deployed.schema, deployed.config)
         case "file":
             return _one_file(deployed, wanted.value)
     config = deployed.config
@@ -166,99 +140,72 @@ def read_data_set(wanted: DataSet, deployed: DeployedModel) -> tuple[str | None,
     if not files:
         raise Problem(404, "no_such_file", "there is no test file", "name a file, or send rows")
     table = {name: [cell for _, one in files for cell in one[name]] for name in files[0][1]}
-    refuse_too_many(row_count(table), config)
+    _refuse_too_many(row_count(table), config)
     return (files[0][0] if len(files) == 1 else config.shown(config.test_folder)), table
 
 
 def _one_file(deployed: DeployedModel, location: Any) -> tuple[str, Rows]:
     if not isinstance(location, str) or not location.strip():
-        raise Problem(
-            400,
-            "bad_location",
-            "the file's location is empty or not a text",
-            'name a file like "testdata/testdata.csv"',
-        )
+        what = "the file's location is empty or not a text"
+        raise Problem(400, "bad_location", what, 'name a file like "testdata/testdata.csv"')
     name, data = read_location(deployed.config, location)
-    return name, csv_table(data, deployed.schema, deployed.config)
+    return name, _csv_rows(data, deployed.schema, deployed.config)
 
 
-def csv_table(data: bytes, schema: Schema, config: Config) -> Rows:
+def _csv_rows(data: bytes, schema: Schema, config: Config) -> Rows:
     """The CSV's columns as lists, None for what is missing; Problem 413, 415 or 422."""
     _refuse_pickle(data)
     # Both before it is read: line ends alone, or names alone (0.3 s for 32 KB and squared from
     # there on), would cost minutes.
-    refuse_too_many(data.rstrip(b"\r\n").count(b"\n"), config)
+    _refuse_too_many(data.rstrip(b"\r\n").count(b"\n"), config)
     if len(data.lstrip()[: MAX_HEADER + 1].partition(b"\n")[0]) > MAX_HEADER:
-        raise Problem(
-            422,
-            "unreadable",
-            f"not read: the header is longer than {MAX_HEADER} bytes",
-            "send a CSV with one row per line",
-        )
+        what = f"not read: the header is longer than {MAX_HEADER} bytes"
+        raise Problem(422, "unreadable", what, "send a CSV with one row per line")
     reading = read_rows(data, schema, config.csv, needed=frozenset(), limit=False)
     if reading.refused:
-        raise Problem(
-            422,
-            "unreadable",
-            f"not read: {printable(reading.refused, 500)}",
-            "send a CSV with a header that names the model's columns: "
-            + ", ".join(c.name for c in schema.features),
-        )
+        names = ", ".join(c.name for c in schema.features)
+        hint = f"send a CSV with a header that names the model's columns: {names}"
+        raise Problem(422, "unreadable", f"not read: {excerpt(reading.refused, 500)}", hint)
     _refuse_errors("line", reading.errors, reading.rows)
     return _filled(reading.values)
 
 
-def json_table(rows: Any, schema: Schema, config: Config) -> Rows:
+def _json_rows(rows: Any, schema: Schema, config: Config) -> Rows:
     """The same for a list of {"column": value}; keys that are no column are ignored."""
     if not isinstance(rows, list):
-        raise Problem(
-            422, "bad_rows", '"rows" is not a list', 'send {"rows": [{"column": value, ...}, ...]}'
-        )
-    refuse_too_many(len(rows), config)
+        hint = 'send {"rows": [{"column": value, ...}, ...]}'
+        raise Problem(422, "bad_rows", '"rows" is not a list', hint)
+    _refuse_too_many(len(rows), config)
     parsers = [(column, schema.parser(column)) for column in schema.columns]
     table: Rows = {column.name: [] for column in schema.columns}
     errors: list[RowError] = []
-    for number, row in enumerate(rows, 1):
-        for column, cell in zip(
-            schema.columns, _cells(number, row, parsers, schema.decimal, errors), strict=True
-        ):
-            table[column.name].append(cell)
-    _refuse_errors("row", errors, len(rows))
-    return _filled(table)
 
-
-def _cells(
-    number: int, row: Any, parsers: list, decimal: str, errors: list[RowError]
-) -> list[Cell]:
-    """A cell for every column; what is wrong with the row is added to the errors."""
-
-    def refuse(column: str, rule: str, value: Any) -> None:
+    def refuse(number: int, column: str, rule: str, value: Any) -> None:
         match value:
             case str():
-                shown = value
-            case list():
-                shown = "[...]"
-            case dict():
-                shown = "{...}"
+                text = value
+            case list() | dict():
+                text = "[...]" if isinstance(value, list) else "{...}"
             case _:
-                shown = json.dumps(value)
-        errors.append(RowError(number, column, rule, shown, raw=""))
+                text = json.dumps(value)
+        errors.append(RowError(number, column, rule, text, raw=""))
 
-    blank: list[Cell] = [None] * len(parsers)
-    if not isinstance(row, dict):
-        refuse("", "not an object of columns and values", row)
-        return blank
-    if all(row.get(column.name) is None for column, _ in parsers if column.part == "feature"):
-        refuse("", "none of the model's columns is given", "")
-        return blank
-    cells = blank
-    for at, (column, parse) in enumerate(parsers):
-        value = row.get(column.name)
-        try:
-            cells[at] = None if value is None else parse(_cell_text(value, column, decimal))
-        except Rule as rule:
-            refuse(column.name, str(rule), value)
-    return cells
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            refuse(number, "", "not an object of columns and values", row)
+            continue
+        if all(row.get(column.name) is None for column in schema.features):
+            refuse(number, "", "none of the model's columns is given", "")
+            continue
+        for column, parse in parsers:
+            value = row.get(column.name)
+            try:
+                cell = None if value is None else parse(_cell_text(value, column, schema.decimal))
+                table[column.name].append(cell)
+            except Rule as rule:
+                refuse(number, column.name, str(rule), value)
+    _refuse_errors("row", errors, len(rows))
+    return _filled(table)
 
 
 def _cell_text(value: Any, column: Column, decimal: str) -> str:
@@ -279,22 +226,15 @@ def _cell_text(value: Any, column: Column, decimal: str) -> str:
 def _refuse_pickle(data: bytes) -> None:
     """Problem 415 for a pickle: opening one runs what its maker wrote into it."""
     if data.startswith(PICKLE):
-        raise Problem(
-            415,
-            "pickle",
-            "this is a pickle; none is ever opened",
-            "send the rows as CSV or as JSON",
-        )
+        what = "this is a pickle; none is ever opened"
+        raise Problem(415, "pickle", what, "send the rows as CSV or as JSON")
 
 
-def refuse_too_many(rows: int, config: Config) -> None:
+def _refuse_too_many(rows: int, config: Config) -> None:
     if rows > config.max_rows:
-        raise Problem(
-            413,
-            "too_many_rows",
-            f"more than {config.max_rows} rows in one call",
-            'send them in parts, or raise "max_rows" in config.json',
-        )
+        what = f"more than {config.max_rows} rows in one call"
+        hint = 'send them in parts, or raise "max_rows" in config.json'
+        raise Problem(413, "too_many_rows", what, hint)
 
 
 def _refuse_errors(place: str, errors: Sequence[RowError], rows: int) -> None:
@@ -302,19 +242,15 @@ def _refuse_errors(place: str, errors: Sequence[RowError], rows: int) -> None:
     if not errors:
         return
     faults = [
-        {place: e.line, "column": printable(e.column), "rule": e.rule, "value": printable(e.value)}
+        {place: e.line, "column": excerpt(e.column), "rule": e.rule, "value": excerpt(e.value)}
         for e in errors[:ERRORS_SHOWN]
     ]
     first = faults[0]
     cell = f"{first['column']}: {first['rule']}" if first["column"] else first["rule"]
     value = f" ({first['value']})" if first["value"] else ""
-    raise Problem(
-        422,
-        "bad_rows",
-        f"{place} {first[place]}, {cell}{value}",
-        f"{len(errors)} faults in {rows} rows; correct them or leave those rows out",
-        faults=faults,
-    )
+    what = f"{place} {first[place]}, {cell}{value}"
+    hint = f"{len(errors)} faults in {rows} rows; correct them or leave those rows out"
+    raise Problem(422, "bad_rows", what, hint, faults=faults)
 
 
 def _filled(table: Rows) -> Rows:

@@ -19,7 +19,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from risk.config import PipelineError
 from risk.web.access import refuse_open_door
 from risk.web.api import HEADERS
-from risk.web.problem import Problem, printable
+from risk.web.problem import Problem, excerpt
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -47,7 +47,7 @@ class _Handler(WSGIRequestHandler):
             self.send_error(400, "the address is not a URL")
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        what = printable(message or self.responses[code][0])
+        what = excerpt(message or self.responses[code][0])
         problem = Problem(int(code), "bad_request", what, "send an HTTP/1.1 request")
         body = (json.dumps(problem.to_json()) + "\n").encode()
         self.send_response(code)

@@ -28,7 +28,7 @@ from risk.releases import current_version
 from risk.web import notices
 from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import Notice, ShowInstead
-from risk.web.problem import Problem, printable
+from risk.web.problem import Problem, excerpt
 from risk.web.svg import spark_path
 from risk.web.trust import like_this
 from risk.words import (
@@ -110,7 +110,7 @@ def _whole(name: str, text: str) -> int:
 
 
 def _bad(name: str, value: str, hint: str) -> Problem:
-    return Problem(400, "bad_parameter", f"{name} is {printable(value)!r}", hint)
+    return Problem(400, "bad_parameter", f"{name} is {excerpt(value)!r}", hint)
 
 
 def state_of(client: ListedClient) -> str:

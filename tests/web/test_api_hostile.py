@@ -20,7 +20,7 @@ from serving import ONE_ROW, Server, deployed_copy, small_server, snapshot
 from app import create_app
 from risk.web import access
 from risk.web.access import read_location
-from risk.web.problem import Problem, printable
+from risk.web.problem import Problem, excerpt
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_a_hostile_location_reads_like_one_that_does_not_exist(
     found = response.get_json()["error"]
     assert response.status_code == 404
     assert (found["code"], found["hint"]) == (absent["code"], absent["hint"])
-    named = printable(place)
+    named = excerpt(place)
     assert found["message"] == absent["message"].replace("'testdata/none.csv'", repr(named))
 
 
