@@ -27,7 +27,7 @@ from risk.model.measures import confusion_counts, cumulative_gains
 from risk.record.contacts import ContactsRead, read_contacts
 from risk.record.outcomes import outcomes_of
 from risk.record.scores import recover_score_history
-from risk.report.card import card_of
+from risk.report.contents import Report, report_of
 from risk.report.html import html_of
 from risk.report.pdf import pdf_of
 from risk.script import report_progress, run
@@ -58,8 +58,7 @@ def report(
     write_atomic(config.confusion_matrix, picture(matrix, now.version))
     snapshot = snapshot or read_snapshot(config)
     listing, outcomes, taken = _listed(config, snapshot, now, known)
-    card = card_of(config, listing, outcomes, now.score, now.manifest, now.model, known)
-    page, sheets = documents(card)
+    page, sheets = documents(report_of(config, listing, outcomes, now, known))
     write_atomic(config.report_html, page)
     write_atomic(config.report_pdf, sheets)
     return _told(config, listing, outcomes, matrix, taken)
@@ -174,9 +173,9 @@ def picture(matrix: dict[str, Any], version: int) -> bytes:
     return png(confusion_matrix(matrix, title, basis))
 
 
-def documents(card: dict[str, Any]) -> tuple[str, bytes]:
+def documents(found: Report) -> tuple[str, bytes]:
     """(the report as HTML, the report as PDF)."""
-    return html_of(card), pdf_of(card)
+    return html_of(found), pdf_of(found)
 
 
 def stage(config: Config, _: argparse.Namespace) -> Outcome:

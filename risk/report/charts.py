@@ -6,14 +6,18 @@ PDF and HTML draw the same ones. A title says what is shown, the line below it o
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from risk.report.card import within
+from risk.report.contents import Learned, Report
 from risk.report.figures import GREY, INK, MUTED, PALE, RED
+from risk.web.trust import Share, Trust
 
 MOST_BARS = 5
+Fit = Callable[[str, float, float, bool], str]  # a text cut to a share of the axes' width
+DASHES = (0, (3, 2))
 LEFT = 21  # points from the frame to the axis' words
 
 
@@ -52,31 +56,29 @@ def _percents(axes: Any, across: str, up: str) -> None:
     axes.tick_params(pad=2, labelsize=6.5)
 
 
-# ---------------------------------------------------------------- how good
-
-
-def roc(axes: Any, found: dict[str, Any] | None, why: str, area: str) -> None:
+def roc(axes: Any, report: Report) -> None:
     """Leavers found against stayers called for nothing, with its band."""
+    found = report.curves
     _titled(axes, "Finding leavers (ROC)", _basis(found), LEFT)
     if found is None:
-        return _empty(axes, f"Not drawn: {why}.")
+        return _empty(axes, f"Not drawn: {report.no_curves}.")
     _curve(axes, found["grid"], found["roc"])
-    axes.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=(0, (3, 2)))
-    axes.text(0.64, 0.56, "by lot", color=MUTED, fontsize=6.5)
-    _noted(axes, area)
+    _by_lot(axes)
+    _noted(axes, report.auc)
     _percents(axes, "of 100 who stayed, called", "of 100 who left, called")
 
 
-def precision_recall(axes: Any, found: dict[str, Any] | None, why: str) -> None:
+def precision_recall(axes: Any, report: Report) -> None:
     """How many of the called left, against how many of the leavers are called."""
+    found = report.curves
     _titled(axes, "Precision and recall", _basis(found), LEFT)
     if found is None:
-        return _empty(axes, f"Not drawn: {why}.")
+        return _empty(axes, f"Not drawn: {report.no_curves}.")
     own = found["precision"]
     # At no leaver called there is nothing to be a share of.
     _curve(axes, found["grid"][1:], {key: ends and ends[1:] for key, ends in own.items()})
     rate = found["exits"] / found["n"]
-    axes.axhline(rate, color=MUTED, lw=0.9, ls=(0, (3, 2)))
+    axes.axhline(rate, color=MUTED, lw=0.9, ls=DASHES)
     above = rate < 0.1
     y, side = (rate + 0.015, "bottom") if above else (rate - 0.02, "top")
     axes.text(0.03, y, "by lot", color=MUTED, fontsize=6.5, va=side)
@@ -96,87 +98,81 @@ def _curve(axes: Any, grid: list[float], curve: dict[str, Any]) -> None:
     axes.plot(grid, curve["value"], color=RED, lw=1.5)
 
 
-def calibration(axes: Any, found: dict[str, Any] | None) -> None:
-    """The risk that was said and the share that left, with intervals."""
-    _titled(axes, "Do the percentages hold?", found["basis"] if found else "no labels", LEFT)
+def _by_lot(axes: Any) -> None:
+    """What calling as many at random would reach."""
+    axes.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=DASHES)
+    axes.text(0.64, 0.56, "by lot", color=MUTED, fontsize=6.5)
+
+
+def calibration(axes: Any, trust: Trust) -> None:
+    """The risk that was predicted and the share that left, with intervals."""
+    found = trust.calibration
+    _titled(axes, "Do the percentages hold?", trust.source if found else "no labels", LEFT)
     if found is None:
         return _empty(axes, "Not drawn: no row with a label.")
-    bins = found["bins"]
-    axes.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=(0, (3, 2)))
-    at = [one["risk"] for one in bins]
-    low, high = zip(*(one["interval"] for one in bins), strict=True)
-    axes.vlines(at, low, high, color=RED, lw=1.1)
-    axes.plot(at, [one["left"] for one in bins], "o", color=RED, ms=3.2, clip_on=False)
-    axes.text(0.05, 0.9, "said too little", color=MUTED, fontsize=6.5)
-    axes.text(0.97, 0.25, "said too much", color=MUTED, fontsize=6.5, ha="right")
-    if found["slope"]:
-        _noted(axes, f"slope {within(found['slope']['value'], found['slope']['interval'])}")
+    axes.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=DASHES)
+    at, shares = [one.risk for one in found.bins], [one.share for one in found.bins]
+    _dots(axes, at, shares)
+    axes.text(0.05, 0.9, "left more", color=MUTED, fontsize=6.5)
+    axes.text(0.97, 0.25, "left fewer", color=MUTED, fontsize=6.5, ha="right")
     _percents(axes, "risk we said, %", "of 100 like this, left")
 
 
-def reach(axes: Any, found: dict[str, Any] | None) -> None:
+def reach(axes: Any, trust: Trust) -> None:
     """The share of the leavers that a list of each length reaches, with intervals."""
-    _titled(
-        axes, "What a longer list reaches", found["basis"] if found else "no leaver known", LEFT
-    )
-    if found is None:
+    steps = [(one.share / 100, one.recall) for one in trust.reach if one.recall]
+    _titled(axes, "What a longer list reaches", trust.source if steps else "no leaver known", LEFT)
+    if not steps:
         return _empty(axes, "Not drawn: nobody whose outcome is known left.")
-    steps = found["steps"]
-    at = [step["share"] for step in steps]
-    axes.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=(0, (3, 2)))
-    axes.text(0.64, 0.56, "by lot", color=MUTED, fontsize=6.5)
-    axes.plot([0, *at], [0, *(step["recall"] for step in steps)], color=RED, lw=1.1)
-    low, high = zip(*(step["recall_interval"] for step in steps), strict=True)
-    axes.vlines(at, low, high, color=RED, lw=1.1)
-    axes.plot(at, [step["recall"] for step in steps], "o", color=RED, ms=3.2)
+    at, shares = [share for share, _ in steps], [recall for _, recall in steps]
+    _by_lot(axes)
+    axes.plot([0, *at], [0, *(one.value for one in shares)], color=RED, lw=1.1)
+    _dots(axes, at, shares)
     _percents(axes, "of 100 clients, called", "of 100 who left, called")
 
 
-def waffle(axes: Any, share: float, colour: str) -> None:
+def _dots(axes: Any, at: list[float], shares: list[Share]) -> None:
+    """Shares with their intervals."""
+    low, high = [one.low for one in shares], [one.high for one in shares]
+    axes.vlines(at, low, high, color=RED, lw=1.1)
+    axes.plot(at, [one.value for one in shares], "o", color=RED, ms=3.2, clip_on=False)
+
+
+def waffle(axes: Any, percent: int, colour: str) -> None:
     """A hundred squares, as many of them filled as of 100 clients left."""
-    filled = round(100 * share)
     at = np.arange(100)
-    colours = np.where(at < filled, colour, GREY)
     axes.set_axis_off()
     axes.set_xlim(-0.5, 9.5)
     axes.set_ylim(9.5, -0.5)
     axes.set_aspect("equal")
-    for shade in (colour, GREY):
-        own = at[colours == shade]
+    for shade, own in ((colour, at[:percent]), (GREY, at[percent:])):
         axes.bar(own % 10, np.full(own.size, 0.8), 0.8, own // 10 - 0.4, color=shade, lw=0)
 
 
-# ---------------------------------------------------------------- what the model has learned
-
-
-def ceiling(columns: list[dict[str, Any]], average: float) -> float:
+def ceiling(columns: list[Learned], average: float) -> float:
     """The end of the risk's axis that all effects share."""
-    most = max([average, *(column["high"] for column in columns)])
+    most = max([average, *(column.high["risk"] for column in columns)])
     return min(1.0, np.ceil(most * 10 + 0.3) / 10)
 
 
-def effect(axes: Any, column: dict[str, Any], average: float, top: float, fit: Any) -> None:
-    """What a column does to the average client's risk: a curve, or bars for words.
-
-    fit: cuts a text to a width given as a share of the axes' own.
-    """
-    low, high = 100 * column["low"], 100 * column["high"]
-    told = f"{low:.0f} to {high:.0f} %"
-    _titled(axes, fit(column["name"], 1.0, 7.5, True), told)
+def effect(axes: Any, column: Learned, average: float, top: float, fit: Fit) -> None:
+    """What a column does to the average client's risk: a curve, or bars for words."""
+    _titled(axes, fit(column.name, 1.0, 7.5, True), column.range)
     axes.tick_params(pad=2, labelsize=6)
-    values = [one["value"] for one in column["effects"] if one["value"] is not None]
-    if column["kind"] == "number" and len(values) > 2:
-        return _effect_curve(axes, column, average, top)
-    _effect_bars(axes, column, average, top, fit)
+    known = [one for one in column.effects if one.get("value") is not None]
+    if column.kind == "number" and len(known) > 2:
+        _effect_curve(axes, column, average, top)
+    else:
+        _effect_bars(axes, column, average, top, fit)
 
 
-def _effect_curve(axes: Any, column: dict[str, Any], average: float, top: float) -> None:
-    known = [one for one in column["effects"] if one["value"] is not None]
-    at = [one["value"] for one in known]
-    if column["usual"]:
-        low, high = np.clip(column["usual"], at[0], at[-1])
+def _effect_curve(axes: Any, column: Learned, average: float, top: float) -> None:
+    known = [one for one in column.effects if one.get("value") is not None]
+    at = [float(one["value"] or 0) for one in known]
+    if column.usual:
+        low, high = np.clip(column.usual, at[0], at[-1])
         axes.axvspan(low, high, color="#f1f1ef", lw=0)
-    axes.axhline(average, color=MUTED, lw=0.8, ls=(0, (3, 2)))
+    axes.axhline(average, color=MUTED, lw=0.8, ls=DASHES)
     axes.plot(at, [one["risk"] for one in known], color=RED, lw=1.5)
     axes.set_xlim(at[0], at[-1])
     axes.set_ylim(0, top)
@@ -184,24 +180,16 @@ def _effect_curve(axes: Any, column: dict[str, Any], average: float, top: float)
     # Beside the ends the average's own number would lie upon theirs.
     if not 0.15 * top < average < 0.85 * top:
         axes.set_yticks([0, top], ["0", f"{100 * top:.0f} %"])
-    axes.set_xticks([at[0], at[-1]], [known[0]["text"], known[-1]["text"]])
-    first, last = axes.get_xticklabels()
-    first.set_horizontalalignment("left")
-    last.set_horizontalalignment("right")
+    _two_ticks(axes, (at[0], at[-1]), (known[0]["text"], known[-1]["text"]))
 
 
-def _bars_of(column: dict[str, Any]) -> list[dict[str, Any]]:
+def _effect_bars(axes: Any, column: Learned, average: float, top: float, fit: Fit) -> None:
     """The highest and the lowest of many, in their order."""
-    found = column["effects"]
-    if column["kind"] == "joint":
-        found = sorted(found, key=lambda one: -one["risk"])
-    if len(found) <= MOST_BARS:
-        return found
-    return [*found[: MOST_BARS - 2], *found[-2:]]
-
-
-def _effect_bars(axes: Any, column: dict[str, Any], average: float, top: float, fit: Any) -> None:
-    shown = _bars_of(column)
+    shown = column.effects
+    if column.kind == "joint":
+        shown = sorted(shown, key=lambda one: -one["risk"])
+    if len(shown) > MOST_BARS:
+        shown = [*shown[: MOST_BARS - 2], *shown[-2:]]
     at = np.arange(len(shown))
     moved = np.array([one["risk"] for one in shown]) - average
     colours = [RED if size > 0 else MUTED for size in moved]
@@ -214,7 +202,11 @@ def _effect_bars(axes: Any, column: dict[str, Any], average: float, top: float, 
     axes.set_ylim(max(len(shown), 3) - 0.5, -0.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_xticks([0, top], ["0", f"{100 * top:.0f} %"])
-    first, last = axes.get_xticklabels()
-    first.set_horizontalalignment("left")
-    last.set_horizontalalignment("right")
+    _two_ticks(axes, (0, top), ("0", f"{100 * top:.0f} %"))
+
+
+def _two_ticks(axes: Any, at: tuple[float, float], words: tuple[str, str]) -> None:
+    """The ends of the axis, each word inside the frame."""
+    axes.set_xticks(at, words)
+    for tick, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
+        tick.set_horizontalalignment(side)

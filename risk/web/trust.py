@@ -44,7 +44,7 @@ class Trust:
     calibration: Calibration | None
     brier: str
     wrong: list[Wrong]
-    calls: dict[str, Any] | None
+    calls: Calls | None
     expected: str
     like_this: str
     tested: str
@@ -432,33 +432,42 @@ def _mistake(one: Claims, today: date) -> Mistake:
     )
 
 
-def calls(outcomes: Claims) -> dict[str, Any]:
-    """Those of the list who were contacted beside those who were not, and what that cannot say."""
+@dataclass(frozen=True)
+class Called:
+    """Of those on the list the contacted, or the others: how many left, and the share."""
+
+    word: str
+    count: str
+    share: Share
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The contacted beside the others, whether they differ, and what that cannot say."""
+
+    lines: list[Called]
+    answer: str
+    note: str
+    n: int
+
+
+def calls(outcomes: Claims) -> Calls:
+    """Those of the list who were contacted beside those who were not."""
     parts = [
         (word, (outcomes.get(key) or {}).get("listed") or {"n": 0})
         for word, key in (("contacted", "contacted"), ("not contacted", "not_contacted"))
     ]
-    lines = [_called(word, part) for word, part in parts if part["n"]]
     caveat = outcomes.get("caveat") or ""
-    note = f"{caveat[:1].upper()}{caveat[1:]}. {CAVEAT}" if caveat else CAVEAT
-    return {
-        "lines": lines,
-        "answer": _told_apart([part for _, part in parts]),
-        "note": note,
-        "n": sum(part["n"] for _, part in parts),
-    }
-
-
-def _called(word: str, part: dict[str, Any]) -> dict[str, Any]:
-    low, high = part["interval"]
-    return {
-        "word": word,
-        "count": f"{part['left']:,} of {part['n']:,}",
-        "share": in_percent(part["share"]),
-        "low": in_percent(low),
-        "high": in_percent(high),
-        "interval": _interval(part["interval"]),
-    }
+    return Calls(
+        [
+            Called(word, f"{p['left']:,} of {p['n']:,}", Share(p["share"], *p["interval"]))
+            for word, p in parts
+            if p["n"]
+        ],
+        _told_apart([part for _, part in parts]),
+        f"{caveat[:1].upper()}{caveat[1:]}. {CAVEAT}" if caveat else CAVEAT,
+        sum(part["n"] for _, part in parts),
+    )
 
 
 def _told_apart(parts: list[dict[str, Any]]) -> str:

@@ -6,6 +6,7 @@ import copy
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from shutil import which
@@ -15,17 +16,22 @@ import numpy as np
 import pytest
 from conftest import Project, client_rows
 from driver import copy_of, first_deployed, undrawn
+from listed import clients, listing
+from past import outcomes
 
 import reporting
 from ingestion import ingest
+from risk.calllist.types import CallList
 from risk.data.holdout import Holdout
-from risk.model.deployed import read_deployed
-from risk.report import card as cards
-from risk.report.card import card_of
+from risk.model.deployed import Deployed, read_deployed
+from risk.model.effects import Effect
+from risk.report.contents import MOST_CLIENTS, Learned, Report, report_of
 from risk.report.figures import style
-from risk.report.html import MOST_CLIENTS, html_of
+from risk.report.html import html_of
 from risk.report.pdf import MOST_PAGES, pages_of, pdf_of
 from risk.report.typeset import HEIGHT, NO_GLYPH, WIDTH, broken, fitted, width_of
+from risk.web import notices
+from risk.web.decisions import ChallengerLine
 
 HOSTILE = [
     "<script>alert(1)</script>", "$x_1^2$ \\frac{a}{b}", "株式会社テスト", "😀 emoji & Co",
@@ -34,43 +40,61 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@dataclass
+class World:
+    """What a report is made of; parts: what is put in place of what was made of it."""
+
+    project: Project
+    listing: dict[str, Any]  # as JSON has it
+    outcomes: dict[str, Any]
+    deployed: Deployed
+    tested: tuple[np.ndarray, np.ndarray]
+    parts: dict[str, Any]
+
+    def report(self) -> Report:
+        listing = CallList.from_json(self.listing)
+        found = report_of(self.project.config, listing, self.outcomes, self.deployed, self.tested)
+        return replace(found, **self.parts)
+
+    @property
+    def clients(self) -> list[dict[str, Any]]:
+        return self.listing["clients"]
+
+
 @pytest.fixture(scope="session")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, Any]]:
-    """A project with 60 current clients and its card; only copied, never changed."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A project with 60 current clients and what its report is made of; only copied."""
     project = copy_of(first_deployed(tmp_path_factory), tmp_path_factory.mktemp("told"))
     project.write("sourcedata/2030-01-31.csv", unlabelled(60, 8))
     ingest(project.config)
     with undrawn():
         reporting.report(project.config)
-    return project, card_in(project)
+    return world_in(project)
 
 
 @pytest.fixture
-def card(told: tuple[Project, dict[str, Any]]) -> dict[str, Any]:
-    return copy.deepcopy(told[1])
+def world(made: World) -> World:
+    return copy.deepcopy(made)
 
 
 @pytest.fixture
-def project(told: tuple[Project, dict[str, Any]], tmp_path: Path) -> Project:
-    return copy_of(told[0], tmp_path)
+def project(made: World, tmp_path: Path) -> Project:
+    return copy_of(made.project, tmp_path)
 
 
 def unlabelled(n: int, seed: int) -> list[str]:
     return [row.rpartition(",")[0] + "," for row in client_rows(n, seed=seed, prefix="now")]
 
 
-def card_in(project: Project) -> dict[str, Any]:
-    """The card of what lies in the model folder."""
-    now = read_deployed(project.config)
+def world_in(project: Project) -> World:
+    """What the report of the list in the model folder is made of."""
+    deployed = read_deployed(project.config)
     listing, outcomes = (project.json(f"models/{name}.json") for name in LISTS)
-    known = reporting.tested(now.model, Holdout(project.config))
-    return card_of(project.config, listing, outcomes, now.score, now.manifest, now.model, known)
+    tested = reporting.tested(deployed.model, Holdout(project.config))
+    return World(project, listing, outcomes, deployed, tested, {})
 
 
 LISTS = ("clients_at_risk", "outcomes")
-
-
-# ---------------------------------------------------------------- what a page holds
 
 
 def boxes_of(figure: Any) -> dict[str, np.ndarray]:
@@ -158,107 +182,114 @@ def check_document(html: str) -> Balance:
     return found
 
 
-# ---------------------------------------------------------------- worlds
-
-
-def called(card: dict[str, Any], n: int) -> None:
-    """A call list of so many."""
-    kinds = card["calls"]["clients"]
-    card["calls"]["clients"] = [
+def call(world: World, n: int) -> None:
+    """A call list of so many, and nobody else."""
+    kinds = [client for client in world.clients if client["call"]]
+    world.listing["clients"] = [
         kinds[at % len(kinds)] | {"rank": at + 1, "client": f"client {at}"} for at in range(n)
     ]
+    world.listing["cut"] |= {"called": n, "of": n}
+    world.listing["new"] = []
 
 
-def with_names(card: dict[str, Any]) -> None:
+def with_names(world: World) -> None:
     """Hostile texts wherever somebody else's texts come in."""
-    called(card, 40)
-    for at, client in enumerate(card["calls"]["clients"]):
+    call(world, 40)
+    for at, client in enumerate(world.clients):
         name = HOSTILE[at % len(HOSTILE)]
         client |= {"client": name, "owner": name, "notes": [f"{name}: unusual value"]}
-        told = f"{name} 3 (usually 1 to 2)"
-        client["reasons"] = [{"points": points, "text": told} for points in (3, 2, -1)]
-    card["calls"]["since"] = "2029-12-31"
-    risks = {"risk": 0.5, "became": "left", "points": 12, "data": 9, "model": 3}
-    people = [{"client": name} | risks for name in HOSTILE]
-    card["changed"] = {"since": "31 Dec 2029", "new": people, "off": people, "moves": people}
-    for at, column in enumerate(card["effects"]["columns"]):
-        column["name"] = HOSTILE[at]
-    card["effects"]["columns"].append({
-        "name": HOSTILE[2], "kind": "text", "usual": None, "low": 0.1, "high": 0.6,
-        "effects": [{"value": n, "text": n, "risk": 0.1 + at / 40} for at, n in enumerate(HOSTILE)],
-    })  # fmt: skip
-    card["model"] = [(key, f"{value} {HOSTILE[0]} {HOSTILE[6]}") for key, value in card["model"]]
-    card["decision"]["reason"] = " ".join(HOSTILE)
-    card["decision"]["evidence"] = [{"name": n, "E": "1e+12", "limit": "1,000.00"} for n in HOSTILE]
-    entry = {"verdict": "refused", "rows": 1234567, "duplicates": 0, "quarantined": 1234567}
-    card["data"]["files"] = [{"file": name} | entry for name in HOSTILE]
-    fault = {"rows": 1234567, "first": f"{HOSTILE[6]} line 3"}
-    card["data"]["reasons"] = [{"column": n, "rule": n} | fault for n in HOSTILE[:5]]
-    card["alerts"] |= {"measured_at": "1 Jan 2030", "lines": [f"alert: {n}" * 3 for n in HOSTILE]}
+        reason = f"{name} 3 (usually 1 to 2)"
+        client["reasons"] = [{"points": points, "text": reason} for points in (3, 2, -1)]
+    people = [{"client": name, "rank": 1, "risk": 0.5} for name in HOSTILE]
+    off = [one | {"became": "left"} for one in people]
+    moves = [one | {"points": 12, "data": 9, "model": 3} for one in people]
+    new = [client["client"] for client in world.clients][: len(HOSTILE)]
+    world.listing |= {"since": "2029-12-31", "new": new, "off": off, "moves": moves}
+    report = world.report()
+    values: list[Effect] = [
+        {"text": name, "effect": 0.0, "risk": 0.1 + at / 40} for at, name in enumerate(HOSTILE)
+    ]
+    learned = [replace(one, name=HOSTILE[at]) for at, one in enumerate(report.learned)]
+    world.parts["learned"] = [*learned, Learned(HOSTILE[2], "text", None, values)]
+    world.parts["model"] = [(key, f"{v} {HOSTILE[0]} {HOSTILE[6]}") for key, v in report.model]
+    line = report.decision.groups[0][0]
+    bets = [ChallengerLine(name, "1e+12", "1,000", "–", "–", "") for name in HOSTILE]
+    line = replace(line, reason=" ".join(HOSTILE), evidence=bets, guards=HOSTILE)
+    world.parts["decision"] = replace(report.decision, groups=[[line]])
+    drift = {"state": "alert", "effect": "0.3", "bar": 50, "p": "0.1", "n": "9", "since": ""}
+    counts = dict.fromkeys(("rows", "accepted", "duplicates", "quarantined"), "1,234,567")
+    file = {"sha256": "abcd1234", "replaced": "", **counts}
+    data = report.data["data"] | {
+        "files": [{"name": name, **file} for name in HOSTILE],
+        "refused": [{"name": name, "why": name} for name in HOSTILE],
+        "quarantine": [
+            {"rows": "1,234,567", "why": n, "first": f"{HOSTILE[6]} line 3"} for n in HOSTILE[:5]
+        ],
+    }
+    rows = [{"name": name, "sentence": name * 3, **drift} for name in HOSTILE]
+    world.parts["data"] = report.data | {"data": data, "drift": rows, "shown_drift": len(rows)}
 
 
-def forty_columns(card: dict[str, Any]) -> None:
-    column = card["effects"]["columns"][0]
-    card["effects"]["columns"] = [
-        column | {"name": f"a column with a rather long name {at}"} for at in range(40)
+def forty_columns(world: World) -> None:
+    column = world.report().learned[0]
+    world.parts["learned"] = [
+        replace(column, name=f"a column with a rather long name {at}") for at in range(40)
     ]
 
 
-def five_rows(card: dict[str, Any]) -> None:
-    y, p = np.array([1, 0, 1, 0, 1]), np.array([0.9, 0.1, 0.4, 0.5, 0.7])
-    tried(card, y, p)
+def five_rows(world: World) -> None:
+    try_on(world, np.array([1, 0, 1, 0, 1]), np.array([0.9, 0.1, 0.4, 0.5, 0.7]))
 
 
-def one_class(card: dict[str, Any]) -> None:
-    tried(card, np.zeros(30, dtype=int), np.linspace(0.1, 0.9, 30))
+def one_class(world: World) -> None:
+    try_on(world, np.zeros(30, dtype=int), np.linspace(0.1, 0.9, 30))
 
 
-def no_rows(card: dict[str, Any]) -> None:
-    tried(card, np.zeros(0, dtype=int), np.zeros(0))
+def no_rows(world: World) -> None:
+    try_on(world, np.zeros(0, dtype=int), np.zeros(0))
 
 
-def tried(card: dict[str, Any], y: np.ndarray, p: np.ndarray) -> None:
-    """The card of a project whose test data are these."""
+def try_on(world: World, y: np.ndarray, p: np.ndarray) -> None:
+    """The world of a project whose test data are these."""
     from risk.model.measures import measure
 
     score = {"basis": "test data", "n": int(y.size), "f1": 0.5, "f1_interval": [0.1, 0.9]}
     score |= {"everybody_exits": {"f1": 0.4}, "brier": 0.2}
     score |= measure(y, p, 0.3) if y.size else {"basis": "cross-validation", "n": 30}
-    card["curves"] = cards.curves(y, p) if y.size else None
-    card["no_curves"] = cards.no_curves(y)
-    card["area"] = cards.area_words(score)
-    card["judged"] = cards.calibrated(NOTHING_CAME, score)
-    card["reached"] = cards.reached(NOTHING_CAME, score, y, p)
-    card["trust"] = cards.trust(NOTHING_CAME, score, None)
+    world.tested, world.deployed = (y, p), replace(world.deployed, score=score)
+    world.listing["cut"]["cumulative_gains"] = None
 
 
-NOTHING_CAME = {
-    "enough": False, "why": "no outcome is known yet", "all": None, "calibration": None,
-    "reach": None, "known": 0, "waiting": 60,
-}  # fmt: skip
-
-
-def nobody(card: dict[str, Any]) -> None:
-    card["headline"] = "Nobody to call of 60 clients"
-    card["calls"] |= {"title": "The highest risks (no call is advised)", "how": "Why not. " * 20}
-    card["calls"]["clients"] = [
-        client | {"call": False, "band": "not enough data"} for client in card["calls"]["clients"]
+def nobody(world: World) -> None:
+    world.listing["cut"] |= {"called": 0, "how": "why not. " * 20}
+    world.listing["clients"] = [
+        client | {"call": False, "band": "not enough data"} for client in world.clients
     ]
 
 
-def empty(card: dict[str, Any]) -> None:
-    card["headline"] = "Nobody to call of 0 clients"
-    card["calls"] |= {"how": "There is no current client.", "clients": []}
+def empty(world: World) -> None:
+    world.listing["cut"] |= {"called": 0, "of": 0, "how": "there is no current client"}
+    world.listing |= {"clients": [], "new": [], "moves": []}
 
 
-def undecided(card: dict[str, Any]) -> None:
-    card |= {"decision": None, "undecided": "the history is damaged (" + "x" * 300 + ")"}
+def undecided(world: World) -> None:
+    damage = notices.history_damaged("state/history.sqlite", "x" * 300)
+    world.parts["decision"] = replace(
+        world.report().decision, heading=damage.what, banners=[damage], groups=[], last=None
+    )
 
 
-WORLDS: dict[str, Callable[[dict[str, Any]], None]] = {
-    "as it is": lambda card: None,
+def with_a_past(world: World) -> None:
+    """Outcomes of earlier lists, changes, an expectation, a move in the model."""
+    made = clients(90, 30)
+    world.listing = world.listing | listing(made)
+    world.outcomes = outcomes()
+
+
+WORLDS: dict[str, Callable[[World], None]] = {
+    "as it is": lambda world: None,
     "hostile names": with_names,
-    "10,000 to call": lambda card: called(card, 10_000),
+    "10,000 to call": lambda world: call(world, 10_000),
     "nobody to call": nobody,
     "no client": empty,
     "40 columns": forty_columns,
@@ -266,73 +297,70 @@ WORLDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "one class": one_class,
     "no test row": no_rows,
     "no decision": undecided,
+    "a past": with_a_past,
 }
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_no_text_leaves_its_page_or_lies_upon_another(card: dict[str, Any], world: str) -> None:
-    WORLDS[world](card)
+@pytest.mark.parametrize("name", WORLDS)
+def test_no_text_leaves_its_page_or_lies_upon_another(world: World, name: str) -> None:
+    WORLDS[name](world)
+    report = world.report()
 
     with style():
-        pages = pages_of(card)
+        pages = pages_of(report)
         said = [check_page(page) for page in pages]
 
     assert len(pages) <= MOST_PAGES
     assert [line[-1] for line in said] == [f"page {n} of {len(pages)}" for n in
                                            range(1, len(pages) + 1)]  # fmt: skip
-    assert card["headline"] in said[0]
+    assert report.today.heading.startswith(said[0][1].removesuffix("…"))
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_the_document_is_whole_small_and_asks_nobody(card: dict[str, Any], world: str) -> None:
-    WORLDS[world](card)
+@pytest.mark.parametrize("name", WORLDS)
+def test_the_document_is_whole_small_and_asks_nobody(world: World, name: str) -> None:
+    WORLDS[name](world)
+    report = world.report()
 
-    found = check_document(html_of(card))
+    found = check_document(html_of(report))
 
-    assert card["headline"] in found.texts
-    rows = [tag for tag, _ in found.seen].count("bdi")
-    assert rows >= min(len(card["calls"]["clients"]), MOST_CLIENTS)
+    assert report.today.heading in found.texts
+    names = [tag for tag, _ in found.seen].count("bdi")
+    called = sum(client["call"] for client in world.clients)
+    assert names >= min(called, MOST_CLIENTS)
 
 
-def test_a_name_is_shown_as_it_is_and_never_as_a_tag(card: dict[str, Any]) -> None:
-    with_names(card)
+def test_a_name_is_shown_as_it_is_and_never_as_a_tag(world: World) -> None:
+    with_names(world)
 
-    html = html_of(card)
+    html = html_of(world.report())
 
     found = check_document(html)
-    names = ["".join(c for c in name if c.isprintable()) for name in HOSTILE if len(name) < 80]
-    assert {name for name in names if name.strip()} <= set(found.texts)
+    names = {name for name in HOSTILE if len(name) <= 80 and name.strip()}
+    assert names <= set(found.texts)
     assert "<script" not in html and "株式会社テスト" in html
 
 
-# ---------------------------------------------------------------- the same numbers
-
-
-def test_the_report_says_what_the_list_says(told: tuple[Project, dict[str, Any]]) -> None:
-    project, card = told
-    listing = project.json("models/clients_at_risk.json")
+def test_the_report_says_what_the_list_says(made: World) -> None:
+    report, listing = made.report(), made.listing
     with style():
-        said = [check_page(page) for page in pages_of(card)]
-    html = check_document(html_of(card)).texts
+        said = [check_page(page) for page in pages_of(report)]
+    html = check_document(html_of(report)).texts
 
     calls = [client for client in listing["clients"] if client["call"]]
-    assert card["calls"]["clients"] == calls and len(calls) == 6
-    assert card["headline"] == "6 of 60 clients to call"
+    assert [row.client for row in report.today.rows] == [one["client"] for one in calls]
+    assert len(calls) == 6 and report.today.heading == "6 of 60 clients to call"
     for client in calls:
         risk = f"{100 * client['risk']:.0f} %"
         assert {client["client"], risk} <= set(said[0]) and {client["client"], risk} <= set(html)
-        assert {reason["text"] for reason in client["reasons"]} <= set(html)
-    assert f"{listing['cut']['expected_leavers']:.1f}" in said[0]
+        assert {reason["text"].partition(" (")[0] for reason in client["reasons"]} <= set(html)
     reach = listing["cut"]["cumulative_gains"]
-    sentence = (
-        f"Of 100 test clients called like this, {100 * reach['precision']:.0f} left; of 100 picked "
-        f"at random, {100 * reach['at_random']['precision']:.0f} would have"
-    )
-    assert card["trust"]["headline"] == sentence and f"{sentence}." in html
-    score = project.json("models/latestscore.json")
-    assert f"AUC {score['auc']:.2f}" in card["area"]
-    assert card["judged"]["bins"] == score["calibration"]["bins"]
-    assert card["data"]["rows"] == sum(entry["rows"] for entry in card["data"]["files"]) == 180
+    sentence = f"of 100 called like this {100 * reach['precision']:.0f} left"
+    assert sentence in report.trust.like_this and report.trust.like_this in html
+    score = made.project.json("models/latestscore.json")
+    assert f"AUC {score['auc']:.2f}" in report.auc
+    bins = score["calibration"]["bins"]
+    assert [one.risk for one in report.trust.calibration.bins] == [one["risk"] for one in bins]
+    assert report.data["data"]["total"]["rows"] == "180"
 
 
 def test_the_script_writes_both_names_them_and_dates_the_pdf_by_the_list(project: Project) -> None:
@@ -345,27 +373,28 @@ def test_the_script_writes_both_names_them_and_dates_the_pdf_by_the_list(project
     assert raw.startswith(b"%PDF-1.4") and f"(D:{stamp}".encode() in raw
     assert b"/FontFile2" in raw and b"/Type3" not in raw and b"/CIDFontType2" in raw
     check_document(project.text("models/report.html"))
-    assert not [path for path in (project.folder / "models").iterdir() if ".tmp-" in path.name]
+    assert not [path for path in (project.folder / "models").iterdir() if "draft" in path.name]
 
 
-def test_the_same_card_gives_the_same_bytes(card: dict[str, Any]) -> None:
-    called(card, 3)
-    other = copy.deepcopy(card)
+def test_the_same_list_gives_the_same_bytes(world: World) -> None:
+    call(world, 3)
+    one, other = world.report(), copy.deepcopy(world).report()
 
-    assert pdf_of(card) == pdf_of(other) and html_of(card) == html_of(other)
+    assert pdf_of(one) == pdf_of(other) and html_of(one) == html_of(other)
 
 
 @pytest.mark.skipif(which("pdftotext") is None, reason="pdftotext (poppler-utils) is not installed")
-def test_the_text_of_the_pdf_can_be_searched(card: dict[str, Any], tmp_path: Path) -> None:
-    card["calls"]["clients"][0]["client"] = "Москва $x_1$ שלום"
-    (tmp_path / "report.pdf").write_bytes(pdf_of(card))
+def test_the_text_of_the_pdf_can_be_searched(world: World, tmp_path: Path) -> None:
+    world.listing["new"] = []
+    world.clients[0]["client"] = "Москва $x_1$ שלום"
+    (tmp_path / "report.pdf").write_bytes(pdf_of(world.report()))
 
     done = subprocess.run(
         ["pdftotext", "-layout", str(tmp_path / "report.pdf"), "-"], capture_output=True, check=True
     )
 
     said = done.stdout.decode()
-    assert card["headline"] in said and "Москва $x_1$" in said and "שלום" in said
+    assert world.report().today.heading in said and "Москва $x_1$" in said and "שלום" in said
 
 
 @pytest.mark.parametrize("rows", [
@@ -391,9 +420,10 @@ def test_the_report_is_made_whatever_the_test_data(
 def test_a_damaged_history_keeps_no_report_back(project: Project) -> None:
     (project.folder / "state/history.sqlite").write_bytes(b"no database" * 500)
 
-    card = card_in(project)
+    decision = world_in(project).report().decision
 
-    assert card["decision"] is None and "history.sqlite" in card["undecided"]
+    assert decision.groups == []
+    assert "history" in decision.heading and "history.sqlite" in decision.banners[0].next
 
 
 def test_rows_that_were_set_aside_are_counted_by_column_and_rule(project: Project) -> None:
@@ -401,72 +431,14 @@ def test_rows_that_were_set_aside_are_counted_by_column_and_rule(project: Projec
     project.write("sourcedata/2030-02-28.csv", [*unlabelled(5, 9), *bad])
     ingest(project.config)
 
-    data = cards.data_card(project.config)
+    data = world_in(project).report().data["data"]
 
-    assert data["rows"] == data["accepted"] + data["duplicates"] + data["quarantined"] == 189
-    assert data["quarantined"] == sum(one["rows"] for one in data["reasons"]) == 4
-    first = data["reasons"][0]
-    assert (first["column"], first["rows"]) == ("lastmonth_activity", 2)
+    total = {key: int(value) for key, value in data["total"].items()}
+    assert total == {"rows": 189, "accepted": 185, "duplicates": 0, "quarantined": 4}
+    assert sum(int(one["rows"]) for one in data["quarantine"]) == 4
+    first = data["quarantine"][0]
+    assert first["why"].startswith("lastmonth_activity") and first["rows"] == "2"
     assert first["first"] == "2030-02-28.csv line 7"
-    assert data["sentence"].startswith("189 rows, 4 files = 185 accepted + 0 duplicates + 4 set")
-
-
-# ---------------------------------------------------------------- can it be trusted
-
-
-LISTED = {"n": 80, "left": 50, "share": 0.625, "interval": [0.51, 0.73]}
-CAME = {
-    "enough": True, "why": "", "known": 812, "waiting": 410, "from": "2026-01-31",
-    "to": "2026-06-30", "caveat": "calls change outcomes", "calibration": {"bins": [1]},
-    "cumulative_gains": [{"recall": 0.5}],
-    "all": {"n": 812, "left": 252, "listed": LISTED, "at_random": {"share": 0.31}},
-}  # fmt: skip
-SCORED = {
-    "basis": "test data", "n": 80, "auc": 0.8, "auc_interval": [0.7, 0.9], "f1": 0.6,
-    "f1_interval": [0.5, 0.7], "everybody_exits": {"f1": 0.4}, "calibration": {"bins": [2]},
-}  # fmt: skip
-REACHED = {
-    "left": 5, "called": 8, "precision": 0.625, "precision_interval": [0.3, 0.86],
-    "at_random": {"precision": 0.3},
-}  # fmt: skip
-NEVER = CAME | {"all": CAME["all"] | {"listed": {"n": 0}}}
-
-
-@pytest.mark.parametrize(("outcomes", "score", "test", "headline"), [
-    (CAME, SCORED, REACHED,
-     "Of 100 clients we listed, 62 left; of 100 picked at random, 31 would have"),
-    (NOTHING_CAME, SCORED, REACHED,
-     "Of 100 test clients called like this, 62 left; of 100 picked at random, 30 would have"),
-    (NEVER, SCORED, REACHED,
-     "Of 100 test clients called like this, 62 left; of 100 picked at random, 30 would have"),
-    (NOTHING_CAME, SCORED, None, "No list has come true yet"),
-    (NOTHING_CAME, SCORED | {"basis": "cross-validation"}, REACHED, "No list has come true yet"),
-])  # fmt: skip
-def test_outcomes_come_first_and_test_data_are_named_as_such(
-    outcomes: dict[str, Any], score: dict[str, Any], test: dict[str, Any] | None, headline: str
-) -> None:
-    found = cards.trust(outcomes, score, test)
-
-    assert found["headline"] == headline
-    assert (found["listed"] is None) == headline.startswith("No list")
-    if outcomes is CAME:
-        assert "50 of 80 listed clients left (95 % interval 51 to 73 of 100)" in found["text"]
-        assert "31 Jan 2026 to 30 Jun 2026" in found["text"]
-
-
-@pytest.mark.parametrize(("outcomes", "basis"), [
-    (CAME, "812 outcomes"), (NOTHING_CAME, "80 test rows"),
-])  # fmt: skip
-def test_calibration_and_reach_name_what_they_are_based_on(
-    outcomes: dict[str, Any], basis: str
-) -> None:
-    y, p = np.tile([0, 1], 40), np.linspace(0, 1, 80)
-
-    assert cards.calibrated(outcomes, SCORED)["basis"] == basis  # type: ignore[index]
-    assert cards.reached(outcomes, SCORED, y, p)["basis"] == basis  # type: ignore[index]
-
-
-# ---------------------------------------------------------------- texts to fit
 
 
 @pytest.mark.parametrize("text", HOSTILE)

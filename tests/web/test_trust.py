@@ -137,7 +137,7 @@ def test_a_difference_is_only_told_where_there_is_one(
     contacted: Any, others: Any, said: str
 ) -> None:
     found = trust.calls({"contacted": contacted, "not_contacted": others, "caveat": "x"})
-    assert said in found["answer"]
+    assert said in found.answer
 
 
 def test_what_todays_list_is_expected_to_come_to_is_told_as_a_forecast(own: Project) -> None:
