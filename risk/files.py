@@ -118,10 +118,25 @@ def parse_json(raw: bytes, path: Path, made_by: str) -> dict[str, Any]:
 def read_optional_json(path: Path) -> dict[str, Any]:
     """The JSON object in the file; {} where it is absent or damaged (it can be made anew)."""
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        value = json.loads(_bytes_if_there(path) or b"")
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _bytes_if_there(path: Path) -> bytes | None:
+    """The file's bytes, None where it is absent.
+
+    One that cannot be read is neither: what it holds may be whole, so nobody may begin anew.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise PipelineError(
+            f"cannot read {path}: {error.strerror}; free the cause and run again"
+        ) from None
 
 
 def parse_number(raw: bytes, path: Path, made_by: str) -> float:
@@ -174,16 +189,8 @@ class StateFile:
 
     def read(self) -> dict[str, Any]:
         """The body as it was written, {} where there is no file."""
-        try:
-            raw = self.path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
-        except OSError as error:
-            # Neither damaged nor absent: what is there may be whole, so nobody may begin anew.
-            raise PipelineError(
-                f"cannot read {self.path}: {error.strerror}; free the cause and run again"
-            ) from None
-        return self.parse(raw)
+        raw = _bytes_if_there(self.path)
+        return {} if raw is None else self.parse(raw)
 
     def parse(self, raw: bytes) -> dict[str, Any]:
         """The body in the file's bytes."""

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from risk.calllist.heldout import held_out_risks
 from risk.calllist.ranking import client_list
@@ -21,6 +20,7 @@ from risk.data.snapshot import read_snapshot, refuse_other_features
 from risk.data.store import Store, csv_bytes, describe, write_record
 from risk.files import (
     DamagedFile,
+    checksum_holds,
     file_sha256,
     parse_json,
     parse_number,
@@ -55,10 +55,9 @@ def doctor(config: Config) -> Outcome:
     if busy:
         lines.append(f"{busy}; what it is writing may look damaged, ask again when it has ended")
     verdict = f"damaged: {'; '.join(bad)}" if bad else "all is well"
-    said = [{"name": name, "ok": well, "what": what} for name, well, what in found]
-    return Outcome(
-        "\n".join([*lines, verdict]), {"checks": said, "running": busy}, code=int(bool(bad))
-    )
+    data = [{"name": name, "ok": well, "what": what} for name, well, what in found]
+    text = "\n".join([*lines, verdict])
+    return Outcome(text, {"checks": data, "running": busy}, code=int(bool(bad)))
 
 
 def checks(config: Config) -> dict[str, tuple[Check, str]]:
@@ -95,9 +94,6 @@ def _examined(check: Check, cure: str, config: Config) -> tuple[bool, str]:
         return False, f"{error.filename}: {error.strerror}; {cure}"
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         return False, f"it cannot be understood ({error!r}); {cure}"
-
-
-# ---------------------------------------------------------------- rows
 
 
 def _ingested_rows(config: Config) -> str:
@@ -155,9 +151,6 @@ def _statistics(config: Config) -> str:
     return f"measured {present['measured_at']}"
 
 
-# ---------------------------------------------------------------- model and score
-
-
 def _trained_model(config: Config) -> str:
     """model.json by its own digest, the pickle by the one that model.json names."""
     if not config.model_json.exists() and not config.model_pickle.exists():
@@ -179,23 +172,16 @@ def _score(config: Config) -> str:
     model = Model.from_bytes(config.model_json.read_bytes())
     if found.get("trainedmodel_sha256") != model.lineage.get("trainedmodel_sha256"):
         raise PipelineError("it is not the score of trainedmodel.pkl; run scoring.py")
-    expected = _measured_again(config, model, found)
-    if number != found.get("f1") or any(found.get(key) != value for key, value in expected.items()):
-        raise PipelineError("it is not what the model scores; run scoring.py")
-    return f"F1 {number:.3f} ({found['basis']})"
-
-
-def _measured_again(config: Config, model: Model, found: dict[str, Any]) -> dict[str, Any]:
+    again: dict[str, object] = {"f1": number}
     test = TestRows(config, model.columns)
     rows, labels = test.labelled()
-    if not labels.size or test.sha256 != found.get("test_sha256"):
-        return {}
-    again = measure(labels, model.probabilities(rows), model.lineage["base_rate"])
-    about = {"basis": "test data", "test_files": test.files, "rows_set_aside": test.bad}
-    return json.loads(json.dumps({**again, **about}))
-
-
-# ---------------------------------------------------------------- releases
+    if labels.size and test.sha256 == found.get("test_sha256"):
+        again |= {**measure(labels, model.probabilities(rows), model.lineage["base_rate"])}
+        again |= {"basis": "test data", "test_files": test.files, "rows_set_aside": test.bad}
+    again = json.loads(json.dumps(again))  # as the file has it: lists for tuples
+    if number != found.get("f1") or again != {key: found.get(key) for key in again}:
+        raise PipelineError("it is not what the model scores; run scoring.py")
+    return f"F1 {number:.3f} ({found['basis']})"
 
 
 def _deployed_release(config: Config) -> str:
@@ -204,12 +190,8 @@ def _deployed_release(config: Config) -> str:
         return NOT_YET
     try:
         with OpenRelease(config) as release:
-            for name in release.manifest["files"]:
-                if (
-                    name != "finaldata.csv"
-                    or (config.production_folder / "current" / name).exists()
-                ):
-                    release.verified(name)
+            if damage := read_release(release_folders(config)[release.version]).damage():
+                raise release.damaged(damage[0])
             Model.from_bytes(release.verified("model.json"))
         refuse_broken_links(config)
     except PipelineError as error:
@@ -241,9 +223,6 @@ def _older_release(folder: Path, config: Config) -> str:
     if damage:
         raise PipelineError(f"{damage[0]}; {cure}")
     return "every file as in its manifest"
-
-
-# ---------------------------------------------------------------- what people are shown
 
 
 def listed_clients(config: Config) -> str:
@@ -309,7 +288,8 @@ def _kept_state(config: Config) -> str:
     scorings(config)
     kept = (config.run_marker, config.deployment_state, config.timings, config.packages)
     for path in (*kept, config.decision, config.evidence, config.drift_state, config.alerts):
-        if path.exists() and not read_optional_json(path):
+        body = read_optional_json(path)
+        if path.exists() and not (body and ("checksum" not in body or checksum_holds(body))):
             raise PipelineError(
                 f"{path.name} is damaged; delete {config.shown(path)} and run fullprocess.py"
             )
