@@ -187,6 +187,9 @@ def references(module: str, tree: ast.AST) -> set[tuple[str, str]]:
             found.add((source, name or node.attr))
         elif isinstance(node, ast.Name) and node.id in aliases.keys() - local:
             found.add(aliases[node.id])
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call):
+            # some_file(config).write(...): a StateFile is known by what is done with it.
+            found.add(("risk.files", f"StateFile.{node.attr}"))
     return {(source, name) for source, name in found if source and name}
 
 
@@ -197,7 +200,7 @@ def reached(module: str, name: str) -> set[tuple[str, str]]:
     while open_:
         source, name = open_.pop()
         done.add((source, name))
-        if name in definitions(source):
+        if name in definitions(source) and name != "StateFile":
             open_ |= references(source, definitions(source)[name]) - done
     return done
 
@@ -207,6 +210,7 @@ WRITERS = {
     for name in (
         "write_atomic",
         "write_json",
+        "StateFile.write",
         "atomic_file",
         "make_folder",
         "copy_file",
@@ -220,7 +224,8 @@ def test_a_stage_that_writes_is_seen_to_write():
     assert reached("training", "train") & WRITERS
     assert reached("deployment", "stage") >= {
         ("risk.releases", "make_current"),
-        ("risk.files", "atomic_file"),
+        ("risk.files", "StateFile.write"),
+        ("risk.files", "copy_file"),
     }
 
 
