@@ -348,7 +348,7 @@ def _alert(config: Config, record: RunRecord) -> None:
     """Tell people what is new; whatever goes wrong with that is in the log and fails no run."""
     import time
 
-    from risk.alerts.due import is_wanted, tell
+    from risk.alerts.due import is_wanted, send_due
     from risk.alerts.messages import secrets_in
     from risk.config import PipelineError
 
@@ -356,7 +356,7 @@ def _alert(config: Config, record: RunRecord) -> None:
         return
     due = time.time() + 3600
     try:
-        due = tell(config, record, secrets_in(os.environ))
+        due = send_due(config, record, secrets_in(os.environ))
     except (PipelineError, OSError) as error:
         record.log.error("nothing could be sent: %s", error)
     except Exception:
@@ -444,12 +444,12 @@ def _replay(config: Config, folder: str, policies: list[str], delay: int) -> Out
 def _test_alerts(config: Config) -> Outcome:
     """What became of one test message by each way that the config names."""
     from risk.alerts.due import is_wanted
-    from risk.alerts.messages import secrets_in, tried
+    from risk.alerts.messages import secrets_in, send_test
     from risk.config import Outcome, PipelineError
 
     if not is_wanted(config):
         raise PipelineError(f"{config.path}: neither mail nor webhook_url is set; docs/alerts.md")
-    lines, worked = tried(config, secrets_in(os.environ))
+    lines, worked = send_test(config, secrets_in(os.environ))
     return Outcome("\n".join(lines), {"sent": worked, "lines": lines}, code=0 if worked else 1)
 
 

@@ -1,6 +1,6 @@
-"""What the client managers are sent: the call list as a short letter, from the list on disk.
+"""What the client managers are sent: the call list as a short message, from the list on disk.
 
-One list of lines, each with its place in the letter, is the plain text and the HTML alike, so that
+One list of lines, each with its place in the message, is the plain text and the HTML alike, so that
 both say the same. No picture, nothing fetched, nothing that tells who has read it.
 """
 
@@ -10,40 +10,59 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import Any, NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict
 
+from risk.calllist.changes import newly_called
 from risk.calllist.facts import headline
 from risk.calllist.types import CallList, ListedClient
+from risk.config import Config
 from risk.data.schema import printable
+from risk.record.scores import scores_in, scorings
 from risk.words import STEADY_BELOW, day, in_percent, stamp
 
 MOST_NAMES = 10
 LONGEST_NAME, LONGEST_REASON = 60, 100
 
 
-class Line(NamedTuple):
-    """One line of the letter: kind is head, text, link or row; a row has a cell for each column."""
+class DigestLine(NamedTuple):
+    """One line of the message. kind: head, text, link or row, which has a cell for each column."""
 
     kind: str
     cells: tuple[str, ...]
 
 
+class DigestItem(TypedDict):
+    """One client for a program; the last three where the config lets names out."""
+
+    rank: int
+    risk_percent: int
+    new: bool
+    change_points: int | None
+    client: NotRequired[str]
+    contact: NotRequired[str | None]
+    reason: NotRequired[str]
+
+
 @dataclass(frozen=True)
 class Compared:
-    """The call list beside that of the last digest: since when, who is new, how many are off it."""
+    """The call list beside that of the last digest: since when, who is new, how many are off it.
+
+    data_date: that of the list of the last digest.
+    """
 
     since: str
     new: tuple[str, ...]
     off: int
+    data_date: str = ""
 
 
 @dataclass(frozen=True)
 class Digest:
-    """The letter. items: its clients as values, for a program; without names if so configured."""
+    """The message as it is sent."""
 
     subject: str
-    lines: tuple[Line, ...]
-    items: tuple[dict[str, Any], ...]
+    lines: tuple[DigestLine, ...]
+    items: tuple[DigestItem, ...]
 
     @property
     def text(self) -> str:
@@ -52,6 +71,16 @@ class Digest:
     @property
     def html(self) -> str:
         return _html_of(self.lines, self.subject)
+
+
+def compare_list(config: Config, listing: CallList, base: int | None) -> Compared | None:
+    """The list beside the scoring of that number; None if that is not kept, or there was none."""
+    then = {scoring.number: scoring for scoring in scorings(config)}.get(base or 0)
+    if then is None:
+        return None
+    before, here = scores_in(config, then.number), {client.client for client in listing.called}
+    off = sum(score.called and name not in here for name, score in before.items())
+    return Compared(then.day, newly_called(listing, before), off, then.data_date)
 
 
 def digest_of(
@@ -64,7 +93,7 @@ def digest_of(
     trouble: str = "",
     outcomes: str = "",
 ) -> Digest:
-    """The letter on this list, worst first.
+    """The message on this list, worst first.
 
     compared: None for the first one. trouble: why the list is older than it should be, "" if it is
     not. outcomes: what came of earlier lists, in a sentence.
@@ -75,21 +104,21 @@ def digest_of(
     of = day(listing.data_date or listing.scored_at, now.date())
     counts = f"{len(called):,} to call"
     subject = f"{len(new):,} new, {counts}" if compared else counts
-    lines = [Line("head", (headline(listing),))]
+    lines = [DigestLine("head", (headline(listing),))]
     lines += _texts(_basis(listing, of, now), _compared(compared, now), trouble)
     if not called:
         lines += _texts(f"Nobody to call: {listing.cut.how}.")
     elif names:
-        lines += [Line("row", _cells_of(item)) for item in items]
+        lines += [DigestLine("row", _cells_of(item)) for item in items]
         more = len(called) - len(items)
         lines += _texts(f"and {more:,} more" if more else "")
     lines += _texts(f"So far: {outcomes}." if outcomes else "")
-    lines += [Line("link", (link,))] if link else []
+    lines += [DigestLine("link", (link,))] if link else []
     return Digest(f"Clients at risk: {subject} (data of {of})", tuple(lines), tuple(items))
 
 
-def _texts(*texts: str) -> list[Line]:
-    return [Line("text", (text,)) for text in texts if text]
+def _texts(*texts: str) -> list[DigestLine]:
+    return [DigestLine("text", (text,)) for text in texts if text]
 
 
 def _basis(listing: CallList, of: str, now: datetime) -> str:
@@ -104,22 +133,19 @@ def _compared(compared: Compared | None, now: datetime) -> str:
     return f"Since the list of {since}: {new:,} new, {compared.off:,} no longer on it."
 
 
-def _item_of(client: ListedClient, new: frozenset[str], *, names: bool) -> dict[str, Any]:
-    """What is told of one client; without names nothing by which it could be recognised."""
-    item = {
-        "rank": client.rank,
-        "risk_percent": in_percent(client.risk),
-        "new": client.client in new,
-        "change_points": client.change.points if client.change else None,
-    }
-    if not names:
-        return item
-    return {
-        "client": _cut(client.client, LONGEST_NAME),
-        **item,
-        "contact": client.contact.state if client.contact else None,
-        "reason": _cut(client.raising[0].text, LONGEST_REASON) if client.raising else "",
-    }
+def _item_of(client: ListedClient, new: frozenset[str], *, names: bool) -> DigestItem:
+    """What is reported of one client; without names nothing by which it could be recognised."""
+    item = DigestItem(
+        rank=client.rank,
+        risk_percent=in_percent(client.risk),
+        new=client.client in new,
+        change_points=client.change.points if client.change else None,
+    )
+    if names:
+        item["client"] = _cut(client.client, LONGEST_NAME)
+        item["contact"] = client.contact.state if client.contact else None
+        item["reason"] = _cut(client.raising[0].text, LONGEST_REASON) if client.raising else ""
+    return item
 
 
 def _cut(text: str, longest: int) -> str:
@@ -128,7 +154,7 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def _cells_of(item: dict[str, Any]) -> tuple[str, ...]:
+def _cells_of(item: DigestItem) -> tuple[str, ...]:
     """`1.`, the name, `72 %`, what is new about it, the first reason."""
     points = item["change_points"]
     moved = f"{points:+d} points" if points is not None and abs(points) >= STEADY_BELOW else ""
@@ -136,27 +162,24 @@ def _cells_of(item: dict[str, Any]) -> tuple[str, ...]:
     return f"{item['rank']}.", item["client"], f"{item['risk_percent']} %", news, item["reason"]
 
 
-# ---------------------------------------------------------------- laid out
-
-
-def _text_of(lines: tuple[Line, ...]) -> str:
-    """The letter as plain text."""
+def _text_of(lines: tuple[DigestLine, ...]) -> str:
+    """The message as plain text."""
     told = "\n".join("  ".join(filter(None, line.cells)) for line in _spaced(lines))
     return told + "\n"
 
 
-def _spaced(lines: tuple[Line, ...]) -> list[Line]:
+def _spaced(lines: tuple[DigestLine, ...]) -> list[DigestLine]:
     """The lines with an empty one between what does not stand in one table."""
-    found: list[Line] = []
+    found: list[DigestLine] = []
     for at, line in enumerate(lines):
         if at and not (line.kind == lines[at - 1].kind == "row"):
-            found.append(Line("text", ("",)))
+            found.append(DigestLine("text", ("",)))
         found.append(line)
     return found
 
 
-def _html_of(lines: tuple[Line, ...], title: str) -> str:
-    """The letter as HTML: the same words, nothing that is fetched."""
+def _html_of(lines: tuple[DigestLine, ...], title: str) -> str:
+    """The message as HTML: the same words, nothing that is fetched."""
     shown: dict[str, Callable[[tuple[str, ...]], str]] = {
         "head": lambda cells: f"<h1>{_safe(cells[0])}</h1>",
         "text": lambda cells: f"<p>{_safe(cells[0])}</p>",
@@ -164,7 +187,7 @@ def _html_of(lines: tuple[Line, ...], title: str) -> str:
         "row": lambda cells: f"<tr>{''.join(f'<td>{_isolated(cell)}</td>' for cell in cells)}</tr>",
     }
     body, open_table = [], False
-    for line in (*lines, Line("end", ())):
+    for line in (*lines, DigestLine("end", ())):
         if (line.kind == "row") is not open_table:
             open_table = not open_table
             body.append('<table cellpadding="4">' if open_table else "</table>")

@@ -1,7 +1,7 @@
 """What is to be sent after a run: the digest of the call list, and what an operator has to know.
 
-A digest waits by its day alone and is written from the list when it is sent, so that no client's
-name is kept with the messages.
+All of it follows from what the runs leave on disk, so that a failed run reports it too. What lasts
+is reported as it begins, again after a day, and when it is over; what happened is reported once.
 """
 
 from __future__ import annotations
@@ -11,241 +11,318 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from risk.alerts.events import (
-    HAPPENED,
-    ONE_AT_A_TIME,
-    TITLES,
-    Event,
-    failure,
-    gaps,
-    happened,
-    keys_before,
-    lasting,
-)
+from risk.alerts.digest import compare_list
 from risk.alerts.mail import Secrets
-from risk.alerts.messages import compared_with, dispatch
-from risk.alerts.outbox import (
-    FORMAT,
-    State,
-    Waiting,
-    channels,
+from risk.alerts.messages import (
+    AlertState,
+    Condition,
+    DigestsDone,
+    Message,
+    channels_for,
     deliver,
-    keep,
     read_state,
     retry_times,
     still_to_go,
+    write_state,
 )
-from risk.calllist.types import load_list, read_list
+from risk.calllist.types import CallList, load_list
 from risk.config import Config, PipelineError
 from risk.data.schema import printable
+from risk.decide.decision import BY_HAND
+from risk.drift.state import last_evaluation
 from risk.files import epoch, sha256, utc_stamp
+from risk.record.history import Entry, entries
 from risk.record.scores import scorings
-from risk.run.record import RunRecord
+from risk.releases import DATA_QUALITY, current_version, read_deployment
+from risk.run.record import LATE_SECONDS, RunRecord
 
+RECENT_ENTRIES = 20  # of the history; a run makes two at most
+JUDGED = ("keep", "deploy")
 DAY = 86400.0
 MOST_ITEMS, LONGEST_TEXT = 30, 500
-ENDS = ("", "_lasts", "_over")
 MONDAY = 0
-
-
-def is_wanted(config: Config) -> bool:
-    """Whether anybody is to be told anything."""
-    return bool(config.mail.host or config.webhook_url)
-
-
-def tell(config: Config, run: RunRecord, secrets: Secrets) -> float:
-    """Send what is to be sent; when there is something to send again, seconds of the epoch."""
-    now = time.time()
-    state = _planned(config, run, read_state(config), now)
-    keep(config, state)
-    deliver(config, run.log, state, lambda entry, by: dispatch(config, secrets, entry, by))
-    return _next_due(config, state, now)
-
-
-def _planned(config: Config, run: RunRecord, state: State, now: float) -> State:
-    """The state with everything that is to be sent now among what waits.
-
-    Where what is on disk cannot be read, that the run failed is told all the same, and the rest
-    when it can.
-    """
-    known, told = state.get("lasting", {}), state.get("told", [])
-    present, kinds = failure(run), ["run_failed"]
-    fresh: list[Event] = []
-    try:
-        fresh, told = _happened(config, run, state)
-        present, kinds = [*present, *lasting(config)], list(TITLES)
-    except PipelineError as error:
-        run.log.warning("not all could be told: %s", error)
-    messages, after = news(known, present, now, kinds)
-    found = [_waiting_of(config, one, now) for one in (*messages, *_messages_of(fresh))]
-    digest, done = _due_digest(config, run, state, now)
-    return {
-        "format": FORMAT,
-        "lasting": after,
-        "told": told,
-        "digests": done,
-        "waiting": still_to_go(config, [*state.get("waiting", []), *found, *digest]),
-        "sent": state.get("sent", []),
-    }
-
-
-def _happened(config: Config, run: RunRecord, state: State) -> tuple[list[Event], list[str]]:
-    """What happened since the last run; nothing of before there was a state."""
-    if not state:
-        return happened(config, keys_before(config, run))
-    events, told = happened(config, set(state["told"]))
-    return [*gaps(run, knows="run_failed" in state["lasting"]), *events], told
-
-
-def _due_digest(
-    config: Config, run: RunRecord, state: State, now: float
-) -> tuple[list[Waiting], State]:
-    """The digest, if one is due and the list's past can be read; else it stays due."""
-    try:
-        return due_digest(config, state, now)
-    except PipelineError as error:
-        run.log.warning("no digest could be made: %s", error)
-        return [], state.get("digests", {"day": "", "scoring": None})
-
-
-def _next_due(config: Config, state: State, now: float) -> float:
-    """When a tick must not be idle: the hour of a digest, a reminder, a message to try again."""
-    hour = timedelta(days=1, hours=config.mail.hour)
-    times = [(_midnight(due_day(now, config.mail.hour)) + hour).timestamp()]
-    for found in state["lasting"].values():
-        times += [epoch(was["told"]) + DAY for was in found.values()]
-    return min(times + retry_times(state))
-
-
-# ---------------------------------------------------------------- to the operators
+# What lasts: as it begins, while it lasts, when it is over.
+LASTING = {
+    "run_failed": ("A run failed", "Runs still fail", "Runs end well again"),
+    "data_quality": (
+        "A data quality issue pauses every deployment",
+        "A data quality issue still pauses every deployment",
+        "The data quality issue is over",
+    ),
+    "drift": (
+        "The drift monitor gives an alert",
+        "The drift monitor's alert lasts",
+        "The drift monitor's alert is over",
+    ),
+    "worse_than_base_rate": (
+        "The model does worse than the share of exits alone",
+        "The model still does worse than the share of exits alone",
+        "The model no longer does worse than the share of exits alone",
+    ),
+}
+ENDS = ("", "_lasts", "_over")
+# What happened, reported once.
+HAPPENED = {
+    "deployed": "A model is deployed",
+    "by_hand": "A person changed the deployment",
+    "run_cut_off": "A run did not end",
+    "late": "No run ended well for a while",
+}
 
 
 @dataclass(frozen=True)
-class Message:
-    """One message to the operators; event: a key of TITLES with one of ENDS, or one of HAPPENED."""
+class Event:
+    """One thing to report. kind: of LASTING or HAPPENED. key: the same thing has the same."""
+
+    kind: str
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
+class News:
+    """What one message reports. event: a kind of LASTING with one of ENDS, or of HAPPENED."""
 
     event: str
     title: str
     events: tuple[Event, ...]
 
 
-def news(
-    known: State, present: list[Event], now: float, kinds: Sequence[str] = tuple(TITLES)
-) -> tuple[list[Message], State]:
-    """(what to say of what lasts, what is known to last from now on).
+def is_wanted(config: Config) -> bool:
+    """Whether anybody is to be sent anything."""
+    return bool(config.mail.host or config.webhook_url)
 
-    known: kind -> key -> since, told, text. kinds: those that are looked at, the others stay.
-    It is told as it begins, again after a day, and when it is over; where one failure takes the
-    place of another no end is told.
+
+def send_due(config: Config, run: RunRecord, secrets: Secrets) -> float:
+    """Send what is to be sent; when there is something to send again, seconds of the epoch."""
+    now = time.time()
+    state = _with_due(config, run, read_state(config), now)
+    write_state(config, state)
+    deliver(config, run.log, state, secrets)
+    # No idle run at the hour of the next digest, at a reminder, at a message to try again.
+    day = datetime.combine(digest_day(now, config.mail.hour), datetime.min.time(), UTC)
+    times = [(day + timedelta(days=1, hours=config.mail.hour)).timestamp()]
+    for conditions in state.lasting.values():
+        times += [epoch(one.reported) + DAY for one in conditions.values()]
+    return min(times + retry_times(state))
+
+
+def _with_due(config: Config, run: RunRecord, before: AlertState | None, now: float) -> AlertState:
+    """The state with everything that is to be sent now among what waits; before: None at first.
+
+    Where what is on disk cannot be read, that the run failed is reported all the same, and the rest
+    when it can.
     """
-    messages: list[Message] = []
-    after: State = {kind: found for kind, found in known.items() if kind not in kinds}
+    state = before or AlertState()
+    present, kinds = _failure(run), ["run_failed"]
+    fresh: list[Event] = []
+    reported, digests = state.reported, state.digests or DigestsDone("", None)
+    digest: list[Message] = []
+    try:
+        fresh, reported = _new_events(config, run, before)
+        present = [*present, *_data_quality(config), *_drift_alerts(config), *_base_rate(config)]
+        kinds = list(LASTING)
+    except PipelineError as error:
+        run.log.warning("not all could be reported: %s", error)
+    news, lasting = lasting_news(state.lasting, present, now, kinds)
+    news += [
+        News(kind, title, events)
+        for kind, title in HAPPENED.items()
+        if (events := tuple(event for event in fresh if event.kind == kind))
+    ]
+    try:
+        digest, digests = due_digest(config, state, now)
+    except PipelineError as error:
+        run.log.warning("no digest could be made: %s", error)
+    messages = [_message_of(config, one, now) for one in news]
+    waiting = still_to_go(config, [*state.waiting, *messages, *digest])
+    return AlertState(lasting, reported, digests, waiting, state.sent)
+
+
+# What lasts.
+
+
+def lasting_news(
+    known: dict[str, dict[str, Condition]],
+    present: list[Event],
+    now: float,
+    kinds: Sequence[str] = tuple(LASTING),
+) -> tuple[list[News], dict[str, dict[str, Condition]]]:
+    """(what to report of what lasts, what is known to last from now on).
+
+    known: by kind and key. kinds: those that are looked at, the others stay.
+    """
+    news: list[News] = []
+    after = {kind: conditions for kind, conditions in known.items() if kind not in kinds}
     for kind in kinds:
-        titles = TITLES[kind]
-        before, here = known.get(kind, {}), {e.key: e for e in present if e.kind == kind}
+        before = known.get(kind, {})
+        here = {event.key: event for event in present if event.kind == kind}
         begun = [event for key, event in here.items() if key not in before]
-        due = [here[key] for key in here if key in before and _is_due(before[key]["told"], now)]
-        replaced = here and kind in ONE_AT_A_TIME
-        over = (
-            [] if replaced else [_past(kind, k, was) for k, was in before.items() if k not in here]
-        )
-        for events, end, title in zip((begun, due, over), ENDS, titles, strict=True):
-            messages += [Message(kind + end, title, tuple(events))] if events else []
-        told = {event.key for event in (*begun, *due)}
+        again = [
+            event
+            for key, event in here.items()
+            # Either way round: a clock that was set back does not silence it for longer.
+            if key in before and abs(now - epoch(before[key].reported)) >= DAY
+        ]
+        over = [
+            Event(kind, key, f"{was.text} (since {was.since})")
+            for key, was in before.items()
+            if key not in here
+        ]
+        if here and kind == "run_failed":
+            over = []  # another error takes the place of the first
+        for events, end, title in zip((begun, again, over), ENDS, LASTING[kind], strict=True):
+            news += [News(kind + end, title, tuple(events))] if events else []
+        fresh = {event.key for event in (*begun, *again)}
         if here:
             after[kind] = {
-                key: _known(before.get(key), event, now, told=key in told)
+                key: Condition(
+                    since=before[key].since if key in before else utc_stamp(now),
+                    reported=utc_stamp(now) if key in fresh else before[key].reported,
+                    text=event.text[:LONGEST_TEXT],
+                )
                 for key, event in here.items()
             }
-    return messages, after
+    return news, after
 
 
-def _is_due(told: str, now: float) -> bool:
-    """Whether a day has passed; a clock that was set back does not silence it for longer."""
-    return abs(now - epoch(told)) >= DAY
+def _failure(run: RunRecord) -> list[Event]:
+    """How this run failed, [] if it did not."""
+    failed = run.marker["failed"]
+    if not failed:
+        return []
+    return [Event("run_failed", failed["stage"], f"{failed['stage']}: {failed['error']}")]
 
 
-def _past(kind: str, key: str, was: dict[str, str]) -> Event:
-    return Event(kind, key, f"{was['text']} (since {was['since']})")
-
-
-def _known(was: dict[str, str] | None, event: Event, now: float, *, told: bool) -> dict[str, str]:
-    """What is kept of something that lasts."""
-    return {
-        "since": was["since"] if was else utc_stamp(now),
-        "told": utc_stamp(now) if told or not was else was["told"],
-        "text": event.text[:LONGEST_TEXT],
+def _data_quality(config: Config) -> list[Event]:
+    """The issues that pause the deployment, in the words of the evaluation that found them."""
+    deployment = read_deployment(config)
+    if deployment.paused != DATA_QUALITY:
+        return []
+    sentences = {
+        (issue["kind"], tuple(issue["columns"])): issue["sentence"]
+        for entry in entries(config, RECENT_ENTRIES)
+        for issue in entry.details.get("faults", [])
     }
+    found = []
+    for kind, columns in deployment.issues:
+        key = f"{kind}: {', '.join(columns)}"
+        found.append(Event("data_quality", key, sentences.get((kind, tuple(columns)), key)))
+    return found
 
 
-def _messages_of(found: list[Event]) -> list[Message]:
-    """What happened, one message for each kind."""
-    grouped = {kind: tuple(e for e in found if e.kind == kind) for kind in HAPPENED}
-    return [Message(kind, HAPPENED[kind], events) for kind, events in grouped.items() if events]
+def _drift_alerts(config: Config) -> list[Event]:
+    """The alerts of the last drift table; a deployment begins another."""
+    alerts = last_evaluation(config).alerts
+    return [Event("drift", row.name, f"{row.name}: {row.sentence}") for row in alerts]
 
 
-def _waiting_of(config: Config, message: Message, now: float) -> Waiting:
-    """The message as it waits on disk; its id is of the moment and of what it is about."""
-    texts = [printable(" ".join(e.text.split()))[:LONGEST_TEXT] for e in message.events]
-    about = "\n".join([message.event, *(event.key for event in message.events)])
+def _base_rate(config: Config) -> list[Event]:
+    """The alarm of the last evaluation that judged, where what it judged is still deployed."""
+    version = current_version(config)
+    judged = [entry for entry in entries(config, RECENT_ENTRIES) if entry.verdict in JUDGED]
+    if not judged or not judged[-1].before == judged[-1].after == version:
+        return []
+    text = str(judged[-1].details.get("alarm") or "").removeprefix("alarm: ")
+    return [Event("worse_than_base_rate", "model", text)] if text else []
+
+
+# What happened.
+
+
+def _new_events(
+    config: Config, run: RunRecord, state: AlertState | None
+) -> tuple[list[Event], list[str]]:
+    """(what happened since the last run, the keys of the history's entries reported by that).
+
+    Nothing of before this run where nobody was sent anything before.
+    """
+    started, recent = run.marker["started"], entries(config, RECENT_ENTRIES)
+    reported = set(state.reported) if state else {e.key for e in recent if e.at < started}
+    events = [event for entry in recent if entry.key not in reported for event in _event_of(entry)]
+    if state:
+        events = [*_silence(run), *_cut_off(run, state), *events]
+    # A deployment that was cut off gets its version, and is reported, by a later run.
+    return events, [e.key for e in recent if e.after is not None or e.verdict != "deploy"]
+
+
+def _event_of(entry: Entry) -> list[Event]:
+    if entry.verdict == BY_HAND:
+        return [Event("by_hand", entry.key, f"{entry.action}: {entry.reason}")]
+    if entry.after is None or entry.after == entry.before:
+        return []
+    return [Event("deployed", entry.key, f"{entry.sentence}; {entry.reason}")]
+
+
+def _silence(run: RunRecord) -> list[Event]:
+    """That no run ended well for longer than it should; only the next run can see that."""
+    last, started = run.last_good, epoch(run.marker["started"])
+    failing = bool(run.before.get("failed"))
+    if last is None or failing or started - last <= LATE_SECONDS:
+        return []
+    minutes = (started - last) / 60
+    long = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
+    text = f"no run ended well after {utc_stamp(last)}, for {long}; one is at work again"
+    return [Event("late", utc_stamp(last), text)]
+
+
+def _cut_off(run: RunRecord, state: AlertState) -> list[Event]:
+    """A run that was killed could not report it itself; one that failed most often did."""
+    before, failed = run.before, run.before.get("failed") or {}
+    if not run.completes or (failed and "run_failed" in state.lasting):
+        return []
+    why = failed.get("error") or "it was cut off"
+    text = f"the run of {before.get('started')} stopped in {before.get('stage')}: {why}"
+    return [Event("run_cut_off", str(before.get("started")), text)]
+
+
+def _message_of(config: Config, news: News, now: float) -> Message:
+    """The message as it waits; its id is of the moment and of what it is about."""
+    texts = [printable(" ".join(e.text.split()))[:LONGEST_TEXT] for e in news.events]
+    about = "\n".join([news.event, *(event.key for event in news.events)])
     mark = sha256(about.encode("utf-8", "replace"))[:8]
-    return {
-        "id": f"{message.event}-{utc_stamp(now)}-{mark}",
-        "event": message.event,
-        "at": utc_stamp(now),
-        "channels": channels(config, message.event),
-        "title": message.title,
-        "subject": f"{message.title}: {texts[0]}" if len(texts) == 1 else message.title,
-        "items": texts[:MOST_ITEMS],
-        "more": max(len(texts) - MOST_ITEMS, 0),
-        "tries": 0,
-        "tried": None,
-    }
+    return Message(
+        id=f"{news.event}-{utc_stamp(now)}-{mark}",
+        event=news.event,
+        at=utc_stamp(now),
+        channels=channels_for(config, news.event),
+        title=news.title,
+        subject=f"{news.title}: {texts[0]}" if len(texts) == 1 else news.title,
+        items=tuple(texts[:MOST_ITEMS]),
+        more=max(len(texts) - MOST_ITEMS, 0),
+    )
 
 
-# ---------------------------------------------------------------- to the client managers
+# The digest.
 
 
-def due_digest(config: Config, state: State, now: float) -> tuple[list[Waiting], State]:
-    """(the digest if one is due, up to which day digests are done and the scoring last told of).
+def due_digest(config: Config, state: AlertState, now: float) -> tuple[list[Message], DigestsDone]:
+    """(the digest if one is due, up to which day digests are done from now on).
 
     A day without change is done without one, but for a Monday. The first day is that after set-up.
     """
-    day = str(due_day(now, config.mail.hour))
-    done = state.get("digests", {"day": day, "scoring": None})
-    if done["day"] == day or not read_list(config):
+    day = digest_day(now, config.mail.hour)
+    done = state.digests or DigestsDone(str(day), None)
+    if done.day == str(day) or not config.clients_json.exists():
         return [], done
-    identity, past = f"digest-{day}", scorings(config)
-    repeated = identity in {entry["id"] for entry in (*state["sent"], *state["waiting"])}
-    monday = date.fromisoformat(day).weekday() == MONDAY
-    if repeated or not (monday or _has_changed(config, done["scoring"])):
-        return [], {"day": day, "scoring": done["scoring"]}
-    entry = {
-        "id": identity,
-        "event": "digest",
-        "at": utc_stamp(now),
-        "channels": channels(config, "digest"),
-        "base": done["scoring"],
-        "tries": 0,
-        "tried": None,
-    }
-    return [entry], {"day": day, "scoring": past[-1].number if past else None}
+    listing = load_list(config)
+    identity = f"digest-{day}"
+    repeated = identity in {one.id for one in state.sent} | {one.id for one in state.waiting}
+    if repeated or not (day.weekday() == MONDAY or _has_changed(config, listing, done.scoring)):
+        return [], DigestsDone(str(day), done.scoring)
+    past, channels = scorings(config), channels_for(config, "digest")
+    message = Message(identity, "digest", utc_stamp(now), channels, base=done.scoring)
+    return [message], DigestsDone(str(day), past[-1].number if past else None)
 
 
-def due_day(now: float, hour: int) -> date:
+def digest_day(now: float, hour: int) -> date:
     """The day whose digest is due: yesterday until the hour has come, UTC."""
     return (datetime.fromtimestamp(now, UTC) - timedelta(hours=hour)).date()
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _has_changed(config: Config, base: int | None) -> bool:
+def _has_changed(config: Config, listing: CallList, base: int | None) -> bool:
     """Whether anybody is new on the call list or off it since then, or the data are newer."""
-    compared = compared_with(config, base)
-    if compared is None:
-        return True
-    dates = {scoring.number: scoring.data_date for scoring in scorings(config)}
-    newer = dates[base or 0] != load_list(config).data_date
-    return bool(compared.new or compared.off or newer)
+    compared = compare_list(config, listing, base)
+    return compared is None or bool(
+        compared.new or compared.off or compared.data_date != listing.data_date
+    )

@@ -16,9 +16,9 @@ from driver import copy_of, first_deployed, full_look, look, marker, outcome
 from receiving import TAKEN, Hook, Mailbox, closes, mail_server, says, web_hook
 from telling import broken, changed_state, digest_is_due, log, mail, state, tells
 
-from risk.alerts import outbox
-from risk.alerts.due import due_day, due_digest, news
-from risk.alerts.events import Event
+from risk.alerts import messages
+from risk.alerts.due import Event, digest_day, due_digest, lasting_news
+from risk.alerts.messages import Condition, DigestsDone, read_state
 from risk.config import PipelineError
 from risk.files import epoch, utc_stamp
 from risk.record.scores import scorings
@@ -43,7 +43,7 @@ def hook() -> Iterator[Hook]:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tries of one run without the pauses between them."""
-    monkeypatch.setattr(outbox, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(messages, "PAUSES", (0.0, 0.0, 0.0))
 
 
 @pytest.fixture
@@ -125,21 +125,21 @@ def test_the_digest_says_who_is_new_since_the_last_one(project: Project, box: Ma
     ],
 )
 def test_the_day_of_the_digest_begins_at_its_hour(moment: str, day: str) -> None:
-    assert str(due_day(epoch(moment), 7)) == day
+    assert str(digest_day(epoch(moment), 7)) == day
 
 
 def test_a_monday_has_its_digest_without_news_and_a_tuesday_has_none(
     project: Project, box: Mailbox
 ) -> None:
     tells(project, box)
-    kept = state(project)
-    kept["digests"] = {"day": "2026-11-20", "scoring": scorings(project.config)[-1].number}
+    kept = read_state(project.config)
+    kept.digests = DigestsDone("2026-11-20", scorings(project.config)[-1].number)
     monday, done = due_digest(project.config, kept, MONDAY)
-    kept["digests"] = done
+    kept.digests = done
     tuesday, _ = due_digest(project.config, kept, MONDAY + DAY)
 
-    assert [entry["id"] for entry in monday] == ["digest-2026-11-23"]
-    assert (done["day"], tuesday) == ("2026-11-23", [])
+    assert [message.id for message in monday] == ["digest-2026-11-23"]
+    assert (done.day, tuesday) == ("2026-11-23", [])
 
 
 def test_names_may_stay_at_home(project: Project, box: Mailbox, hook: Hook) -> None:
@@ -173,7 +173,7 @@ def test_a_failed_run_is_told_once_then_daily_and_its_end_too(
 
     yesterday = utc_stamp(time.time() - DAY)
     known = state(project)["lasting"]["run_failed"]["ingestion"]
-    changed_state(project, lasting={"run_failed": {"ingestion": {**known, "told": yesterday}}})
+    changed_state(project, lasting={"run_failed": {"ingestion": {**known, "reported": yesterday}}})
     fail(project)
     mend()
     full_look(project)
@@ -195,9 +195,7 @@ def test_a_deployment_says_its_version_and_why_and_a_rollback_by_hand_too(
     look(project)
 
     assert hook.events == ["deployed", "by_hand"]
-    assert re.match(
-        r"A model is deployed:\n- version 2 in place of version 1 \(\w+\): ", hook.bodies[0]["text"]
-    )
+    assert hook.bodies[0]["text"].startswith("A model is deployed:\n- Model 2 took over from 1: ")
     assert "rollback by hand: version 1 is deployed again" in hook.bodies[1]["text"]
     assert [body["model_version"] for body in hook.bodies] == [2, 1]
     assert {body["link"] for body in hook.bodies} == {"https://risk.example.com/decisions"}
@@ -215,10 +213,10 @@ def test_a_data_fault_is_told_as_it_begins_and_as_it_ends(project: Project, hook
     project.run("deployment.py", "--release-hold")
     look(project)
 
-    assert hook.events[:1] == ["data_fault"]
+    assert hook.events[:1] == ["data_quality"]
     assert "lastyear_activity: the values are about 1,500 times as large" in hook.bodies[0]["text"]
-    assert hook.events.count("data_fault") == 1
-    assert {"data_fault_over", "by_hand"} <= set(hook.events)
+    assert hook.events.count("data_quality") == 1
+    assert {"data_quality_over", "by_hand"} <= set(hook.events)
 
 
 def test_silence_is_told_by_the_next_run_even_if_it_has_nothing_else_to_do(
@@ -247,34 +245,35 @@ def test_a_run_that_was_killed_is_told_by_the_next(project: Project, hook: Hook)
 
 
 def test_what_lasts_is_told_as_it_begins_daily_and_as_it_ends() -> None:
-    one, two = Event("watch", "region", "region moved"), Event("watch", "plan", "plan moved")
+    one, two = Event("drift", "region", "region moved"), Event("drift", "plan", "plan moved")
     told: list[list[tuple[str, list[str]]]] = []
-    known: dict[str, Any] = {}
+    known: dict[str, dict[str, Condition]] = {}
     for hours, present in [(0, [one]), (1, [one, two]), (24, [one, two]), (25, [two]), (26, [])]:
-        messages, known = news(known, present, MONDAY + 3600 * hours)
-        told.append([(m.event, [e.key for e in m.events]) for m in messages])
+        reports, known = lasting_news(known, present, MONDAY + 3600 * hours)
+        told.append([(one.event, [e.key for e in one.events]) for one in reports])
 
     assert told == [
-        [("watch", ["region"])],
-        [("watch", ["plan"])],
-        [("watch_lasts", ["region"])],
-        [("watch_lasts", ["plan"]), ("watch_over", ["region"])],
-        [("watch_over", ["plan"])],
+        [("drift", ["region"])],
+        [("drift", ["plan"])],
+        [("drift_lasts", ["region"])],
+        [("drift_lasts", ["plan"]), ("drift_over", ["region"])],
+        [("drift_over", ["plan"])],
     ]
     assert known == {}
 
 
 def test_another_failure_takes_the_place_of_the_first() -> None:
-    _, known = news({}, [Event("run_failed", "ingestion", "ingestion: x")], MONDAY)
-    messages, known = news(known, [Event("run_failed", "training", "training: y")], MONDAY + 600)
+    _, known = lasting_news({}, [Event("run_failed", "ingestion", "ingestion: x")], MONDAY)
+    failure = Event("run_failed", "training", "training: y")
+    reports, known = lasting_news(known, [failure], MONDAY + 600)
 
-    assert [m.event for m in messages] == ["run_failed"]
+    assert [one.event for one in reports] == ["run_failed"]
     assert list(known["run_failed"]) == ["training"]
 
 
 def known_since(days: float) -> dict[str, str]:
     moment = utc_stamp(time.time() - days * DAY)
-    return {"since": moment, "told": moment, "text": "it moved"}
+    return {"since": moment, "reported": moment, "text": "it moved"}
 
 
 # ---------------------------------------------------------------- receivers that fail
@@ -357,15 +356,15 @@ def test_a_state_of_a_newer_version_sends_nothing_and_fails_no_run(
 
 def test_a_failure_is_told_though_the_history_cannot_be_read(project: Project, hook: Hook) -> None:
     tells(project, None, hook)
-    changed_state(project, lasting={"watch": {"region": known_since(0)}})
+    changed_state(project, lasting={"drift": {"region": known_since(0)}})
     for name in ("history.sqlite", "clients.sqlite"):
         (project.folder / "state" / name).write_bytes(b"no database " * 100)
     broken(project)
     fail(project)
 
     assert hook.events == ["run_failed"]
-    assert list(state(project)["lasting"]) == ["watch", "run_failed"]
-    assert "not all could be told: " in log(project)
+    assert list(state(project)["lasting"]) == ["drift", "run_failed"]
+    assert "not all could be reported: " in log(project)
 
 
 def test_a_digest_whose_list_is_gone_holds_up_no_other_message(
@@ -378,7 +377,7 @@ def test_a_digest_whose_list_is_gone_holds_up_no_other_message(
     fail(project)
 
     assert hook.events == ["run_failed"]
-    assert "what it is made of cannot be read" in log(project)
+    assert "no digest could be made" in log(project)
 
 
 def test_a_damaged_state_begins_anew_without_repeating_the_past(
