@@ -229,6 +229,6 @@ def test_only_what_was_accepted_for_this_base_model_is_taken_as_it_is(started: P
     release_hold(started.config)
     with OpenRelease(started.config) as release:
         now = read_deployment(started.config)
-        of_another = release.manifest | {"ranking": 7}
+        of_another = release.manifest | {"base_model": 7}
         assert now.accepted_in(release.manifest) == (key,)
         assert now.accepted_in(cast(Manifest, of_another)) == ()

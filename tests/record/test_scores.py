@@ -407,10 +407,10 @@ NOTING = """
 import sys
 sys.path[:0] = [{root!r}]
 from risk.config import load
-from risk.record.contacts import note
+from risk.record.contacts import add_contact
 config = load(sys.argv[1])
 for number in range(int(sys.argv[3])):
-    note(config, f"{{sys.argv[2]}} {{number}}", "contacted")
+    add_contact(config, f"{{sys.argv[2]}} {{number}}", "contacted")
 """
 
 
@@ -472,7 +472,7 @@ import os, sqlite3, sys
 sys.path[:0] = [{root!r}, {root!r} + "/tests", {root!r} + "/tests/record"]
 from test_scores import listing, risks, tell
 from risk.config import load
-from risk.record.contacts import note
+from risk.record.contacts import add_contact
 config = load(sys.argv[1])
 while line := sys.stdin.readline():
     child = os.fork()
@@ -480,7 +480,7 @@ while line := sys.stdin.readline():
         tick = int(line)
         while True:
             tell(config, listing(tick, risks(tick)))
-            note(config, f"client {{tick}}", "contacted")
+            add_contact(config, f"client {{tick}}", "contacted")
             os.write(1, b"%d\\n" % tick)
             tick += 1
     os.write(1, b"pid %d\\n" % child)
