@@ -25,7 +25,7 @@ from risk.files import write_atomic, write_json
 from risk.model.deployed import Deployed, read_deployed
 from risk.model.measures import confusion_counts, cumulative_gains
 from risk.record.contacts import ContactsRead, read_contacts
-from risk.record.outcomes import outcomes_of
+from risk.record.outcomes import Outcomes, outcomes_of
 from risk.record.scores import recover_score_history
 from risk.report.contents import Report, report_of
 from risk.report.html import html_of
@@ -72,7 +72,7 @@ def tested(model: Model, test: Holdout) -> Tested:
 
 def _listed(
     config: Config, snapshot: Snapshot, now: Deployed, known: Tested
-) -> tuple[CallList, dict[str, Any], ContactsRead]:
+) -> tuple[CallList, Outcomes, ContactsRead]:
     """(the list, what came true of earlier ones, the contacts that were taken), all written."""
     report_progress(f"{snapshot.rows.height:,} rows")
     held_out = held_out_risks(config, snapshot, now.manifest, keep=True)
@@ -95,7 +95,7 @@ def _listed(
 def _told(
     config: Config,
     listing: CallList,
-    outcomes: dict[str, Any],
+    outcomes: Outcomes,
     matrix: dict[str, Any],
     taken: ContactsRead,
 ) -> Outcome:

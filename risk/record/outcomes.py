@@ -1,21 +1,21 @@
-"""What came true of what the list said: the ledger's words on each row, joined to its label.
+"""What came true of what the lists predicted: the score history joined to the labels.
 
-The risk and the place are those of the first word on the row, fixed before anything was known; it
-was listed if any list before the label called the client. A row that arrived with its label was
-never said before, and does not count. What is claimed has its n, a 95 % interval and dates; nothing
-is claimed before `least_outcomes` outcomes.
+The risk and the rank of a row are those of its first score, fixed before anything was known; it was
+listed if any list before the label called the client. A row that arrived with its label was never
+predicted, and does not count. What is claimed has its n, a 95 % interval and dates; nothing is
+claimed before `least_outcomes` outcomes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from risk.config import Config
 from risk.data.snapshot import Snapshot
 from risk.files import utc_now
-from risk.model.measures import brier, calibration, cumulative_gains, wilson
+from risk.model.measures import Calibration, Gain, brier, calibration, cumulative_gains, wilson
 from risk.record.contacts import first_contacts
 from risk.record.scores import score_history
 
@@ -27,16 +27,87 @@ MOST_NAMES = 10
 CAVEAT = (
     "calls change outcomes: a client who was called and stayed may be a success and no false alarm"
 )
-UNCLAIMED = dict.fromkeys(
-    ("all", "contacted", "not_contacted", "caveat", "brier", "calibration", "cumulative_gains")
-)
 
 
-def outcomes_of(config: Config, snapshot: Snapshot) -> dict[str, Any]:
-    """What outcomes.json says of all that the list has said, by the labels of the snapshot."""
-    said = _said_before(config)
-    labels = _labels_in(snapshot)
-    known, waiting = join_labels(said, labels)
+class ShareLeft(TypedDict):
+    """Of n rows so many left; share and its 95 % interval are None without rows."""
+
+    n: int
+    left: int
+    share: float | None
+    interval: list[float] | None
+
+
+class RandomShare(TypedDict):
+    """The share that would have left of as many clients picked at random on each date."""
+
+    n: int
+    share: float
+    interval: list[float]
+
+
+class GroupOutcomes(TypedDict):
+    """What came of some rows. clients: how many different ones they are of."""
+
+    n: int
+    clients: int
+    left: int
+    listed: ShareLeft
+    not_listed: ShareLeft
+    at_random: RandomShare
+    hits: int
+    false_alarms: int
+    misses: int
+    rightly_not_listed: int
+    sentence: str
+
+
+class KnownOutcome(TypedDict):
+    """One client whose outcome is known. of: how many clients the list had."""
+
+    client: str
+    date: str
+    predicted_at: str
+    risk: float
+    rank: int
+    of: int
+    contacted: bool
+
+
+_Span = TypedDict("_Span", {"from": str, "to": str})  # "from" is no name of a class's field
+
+
+class Claims(_Span):
+    """What is said of the known outcomes; the figures are None, and `why` is given, while there are
+    not `enough`."""
+
+    enough: bool
+    why: str
+    all: GroupOutcomes | None
+    contacted: GroupOutcomes | None
+    not_contacted: GroupOutcomes | None
+    caveat: str | None
+    brier: dict[str, float] | None
+    calibration: Calibration | None
+    cumulative_gains: list[Gain] | None
+    misses: list[KnownOutcome]
+    false_alarms: list[KnownOutcome]
+
+
+class Outcomes(Claims):
+    """outcomes.json. known, waiting: rows with and without a label yet."""
+
+    format: int
+    made_at: str
+    data_version: int
+    least: int
+    known: int
+    waiting: int
+
+
+def outcomes_of(config: Config, snapshot: Snapshot) -> Outcomes:
+    """All that is known of what the lists predicted, by the labels of the snapshot."""
+    known, waiting = join_labels(_predictions(config), _labels_in(snapshot))
     known = mark_contacted(known, first_contacts(config), _arrivals(snapshot))
     return {
         "format": FORMAT,
@@ -49,13 +120,10 @@ def outcomes_of(config: Config, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- what was said, what came true
+def _predictions(config: Config) -> pl.DataFrame:
+    """The scores of rows without a label: the columns of `kinds` below.
 
-
-def _said_before(config: Config) -> pl.DataFrame:
-    """The words on rows without a label: the columns of `kinds` below.
-
-    The first on each row, and every one that called the client. A list of clients who stayed has
+    The first of each row, and every one that called the client. A list of clients who stayed has
     none: its rows have their label.
     """
     import polars as pl
@@ -91,17 +159,17 @@ def _labels_in(snapshot: Snapshot) -> pl.DataFrame:
     )
 
 
-def join_labels(said: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """(for every label that came later than a word on its row the first such word, `called` if any
-    of them did, and `left`; how many rows wait for their label).
+def join_labels(scores: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """(for every label that came later than a score of its row the first such score, `called` if
+    any of them did, and `left`; how many rows wait for their label).
 
-    An undated client's next label ends what was said of it so far; what is said after it waits for
+    An undated client's next label ends what was predicted of it so far; later scores wait for
     another.
     """
     import polars as pl
 
     latest = labels.unique(["client", "date", "arrived"], keep="last", maintain_order=True)
-    found = said.sort("data_version", "scoring").join_asof(
+    found = scores.sort("data_version", "scoring").join_asof(
         latest.sort("arrived"),
         left_on="data_version",
         right_on="arrived",
@@ -117,7 +185,7 @@ def join_labels(said: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame,
 
 
 def _arrivals(snapshot: Snapshot) -> dict[int, str]:
-    """Tick -> when its files were read."""
+    """Data version -> when its files were read."""
     found: dict[int, str] = {}
     for entry in snapshot.files.values():
         found[entry["data_version"]] = max(
@@ -143,36 +211,41 @@ def mark_contacted(
     return known.with_columns(pl.Series("contacted", marks, pl.Boolean))
 
 
-# ---------------------------------------------------------------- what is claimed
-
-
-def claims(known: pl.DataFrame, waiting: int, least: int) -> dict[str, Any]:
-    """All that outcomes.json says of the known outcomes, or why nothing is said yet."""
+def claims(known: pl.DataFrame, waiting: int, least: int) -> Claims:
+    """All that is said of the known outcomes, or why nothing is said yet."""
     dates = [date for date in known["date"] if date]
-    span = {"from": min(dates, default=""), "to": max(dates, default="")}
-    if known.height < least:
-        why = _too_few(known.height, waiting, least)
-        nobody: dict[str, Any] = {"misses": [], "false_alarms": []}
-        return span | {"enough": False, "why": why} | UNCLAIMED | nobody
+    unclaimed: Claims = {
+        "from": min(dates, default=""),
+        "to": max(dates, default=""),
+        "enough": known.height >= least,
+        "why": "" if known.height >= least else _too_few(known.height, waiting, least),
+        "all": None,
+        "contacted": None,
+        "not_contacted": None,
+        "caveat": None,
+        "brier": None,
+        "calibration": None,
+        "cumulative_gains": None,
+        "misses": [],
+        "false_alarms": [],
+    }
+    if not unclaimed["enough"]:
+        return unclaimed
     left, risks = known["left"].to_numpy(), known["risk"].to_numpy()
     # By the place on the list of its day: a share of the clients is called on each.
     places = 1 - (known["rank"].to_numpy() - 1) / known["of"].to_numpy()
-    contacted = known["contacted"]
-    return span | {
-        "enough": True,
-        "why": "",
+    base_rate = brier(left, np.full(left.size, left.mean()))
+    return {
+        **unclaimed,
         "all": group_figures(known),
-        "contacted": group_figures(known.filter(contacted)),
-        "not_contacted": group_figures(known.filter(~contacted)),
+        "contacted": group_figures(known.filter(known["contacted"])),
+        "not_contacted": group_figures(known.filter(~known["contacted"])),
         "caveat": CAVEAT,
-        "brier": {
-            "value": brier(left, risks),
-            "base_rate": brier(left, np.full(left.size, left.mean())),
-        },
+        "brier": {"value": brier(left, risks), "base_rate": base_rate},
         "calibration": calibration(left, risks),
         "cumulative_gains": cumulative_gains(left, places),
-        "misses": _named(known, left=1, called=0),
-        "false_alarms": _named(known, left=0, called=1),
+        "misses": _newest_clients(known, left=1, called=0),
+        "false_alarms": _newest_clients(known, left=0, called=1),
     }
 
 
@@ -185,13 +258,16 @@ def _too_few(known: int, waiting: int, least: int) -> str:
     return "no list has named a client before its outcome was known"
 
 
-def group_figures(known: pl.DataFrame) -> dict[str, Any] | None:
+def group_figures(known: pl.DataFrame) -> GroupOutcomes | None:
     """The counts and shares of these rows; None where there are none."""
     if not known.height:
         return None
     left = known["left"].to_numpy().astype(bool)
     called = known["called"].to_numpy().astype(bool)
-    clients, dates = (_numbered(known[name]) for name in ("client", "date"))
+    # Equal values as equal whole numbers, ten times as fast to compare as texts.
+    clients, dates = (
+        known[name].rank("dense").to_numpy().astype(np.int64) for name in ("client", "date")
+    )
     listed, others = (share_left(left[part], clients[part]) for part in (called, ~called))
     drawn = random_figures(left, called, clients, dates)
     return {
@@ -209,12 +285,7 @@ def group_figures(known: pl.DataFrame) -> dict[str, Any] | None:
     }
 
 
-def _numbered(values: pl.Series) -> np.ndarray:
-    """Equal values as equal whole numbers, ten times as fast to compare as texts. Shape (n,)."""
-    return values.rank("dense").to_numpy().astype(np.int64)
-
-
-def share_left(left: np.ndarray, clients: np.ndarray) -> dict[str, Any]:
+def share_left(left: np.ndarray, clients: np.ndarray) -> ShareLeft:
     """How many rows, how many left, the share and its 95 % interval (None without rows)."""
     if not left.size:
         return {"n": 0, "left": 0, "share": None, "interval": None}
@@ -239,21 +310,19 @@ def effective_rows(left: np.ndarray, clients: np.ndarray) -> float:
 
 def random_figures(
     left: np.ndarray, called: np.ndarray, clients: np.ndarray, dates: np.ndarray
-) -> dict[str, Any]:
-    """The share that would have left of as many clients drawn by lot on each date."""
-    whole = share_left(left, clients)
+) -> RandomShare:
+    """What as many clients drawn by lot on each date would have come to."""
     _, of = np.unique(dates, return_inverse=True)
     rates = np.bincount(of, weights=left) / np.bincount(of)
     drawn = np.bincount(of, weights=called)
-    share = float((drawn * rates).sum() / drawn.sum()) if drawn.sum() else whole["share"]
+    share = float((drawn * rates).sum() / drawn.sum()) if drawn.sum() else float(left.mean())
     rows = effective_rows(left, clients)
-    interval = wilson(share * rows, rows)
-    return {"n": whole["n"], "share": share, "interval": interval}
+    return {"n": int(left.size), "share": share, "interval": wilson(share * rows, rows)}
 
 
-def _sentence(listed: dict[str, Any], drawn: dict[str, Any]) -> str:
+def _sentence(listed: ShareLeft, drawn: RandomShare) -> str:
     """`of 100 clients we listed, 62 left (51 to 73); of 100 picked at random, 31 would have`."""
-    if not listed["n"]:
+    if listed["share"] is None or listed["interval"] is None:
         return "none of these clients was on the call list"
     low, high = (100 * end for end in listed["interval"])
     least, most = (100 * end for end in drawn["interval"])
@@ -263,13 +332,10 @@ def _sentence(listed: dict[str, Any], drawn: dict[str, Any]) -> str:
     )
 
 
-def _named(known: pl.DataFrame, *, left: int, called: int) -> list[dict[str, Any]]:
+def _newest_clients(known: pl.DataFrame, *, left: int, called: int) -> list[KnownOutcome]:
     """The last such clients, the newest date first, by rank where dates are equal."""
-    import polars as pl
-
-    found = known.filter((pl.col("left") == left) & (pl.col("called") == called))
+    found = known.filter((known["left"] == left) & (known["called"] == called))
     found = found.sort(["date", "scoring", "rank"], descending=[True, True, False])
-    shown = found.head(MOST_NAMES).select(
-        "client", "date", pl.col("at").alias("predicted_at"), "risk", "rank", "of", "contacted"
-    )
-    return shown.to_dicts()
+    found = found.head(MOST_NAMES).rename({"at": "predicted_at"})
+    clients: Any = found.select(KnownOutcome.__annotations__).to_dicts()
+    return list[KnownOutcome](clients)

@@ -77,9 +77,6 @@ def by_name(listing: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {client["client"]: client for client in listing["clients"]}
 
 
-# ---------------------------------------------------------------- the move, through the scripts
-
-
 def test_the_first_list_has_nothing_to_compare_with(deployed: Project) -> None:
     (deployed.folder / "state/clients.sqlite").unlink()
     listing = told(deployed)
@@ -211,10 +208,11 @@ def test_who_is_new_on_the_call_list_and_what_became_of_those_off_it(deployed: P
     assert [one["rank"] for one in second["off"]] == [1, 2, 3]
     assert second["moves"][0]["client"] in ("c", "e")
     assert {"f", "g"}.isdisjoint(one["client"] for one in second["moves"])
-    assert "3 new on the call list, 3 off it, 1 of them left" in deployed.run("reporting.py").stdout
+    words = "3 new on the call list, 3 off it: 1 left, 1 stayed and 1 passed by others"
+    assert words in deployed.run("reporting.py").stdout
 
 
-def test_a_report_made_again_keeps_nothing_twice_and_says_the_same(deployed: Project) -> None:
+def test_a_report_made_again_keeps_nothing_twice_and_is_the_same(deployed: Project) -> None:
     told(deployed, ("2030-01-31", current(30, seed=27)[0]))
     first = told(deployed, ("2030-02-28", current(30, seed=28)[0]))
     kept = scorings(deployed.config)
@@ -226,7 +224,9 @@ def test_a_report_made_again_keeps_nothing_twice_and_says_the_same(deployed: Pro
     assert CallList.from_json(again).to_csv() == deployed.text("models/clients_at_risk.csv")
 
 
-def test_the_report_goes_on_without_a_past_where_the_ledger_is_damaged(deployed: Project) -> None:
+def test_the_report_goes_on_without_a_past_where_the_score_history_is_damaged(
+    deployed: Project,
+) -> None:
     told(deployed, ("2030-01-31", current(30, seed=27)[0]))
     deployed.config.score_history.write_bytes(b"damaged" * 999)
 
@@ -237,10 +237,7 @@ def test_the_report_goes_on_without_a_past_where_the_ledger_is_damaged(deployed:
     assert [one.data_date for one in scorings(deployed.config)] == ["2030-02-28"]
 
 
-# ---------------------------------------------------------------- outcomes, through the scripts
-
-
-def test_only_what_was_said_before_its_label_counts(deployed: Project) -> None:
+def test_only_what_was_predicted_before_its_label_counts(deployed: Project) -> None:
     january, labels = current(50, seed=29)
     said = by_name(told(deployed, ("2030-01-31", january)))
     assert found(deployed)["why"] == "no outcome is known yet of the 50 rows that were on a list"
@@ -292,7 +289,7 @@ def test_nothing_is_claimed_before_enough_outcomes(deployed: Project) -> None:
     assert outcomes["misses"] == outcomes["false_alarms"] == []
 
 
-def test_a_project_whose_rows_all_have_a_label_is_told_why_nothing_is_said(
+def test_a_project_whose_rows_all_have_a_label_reads_why_nothing_is_claimed(
     deployed: Project,
 ) -> None:
     told(deployed, ("three", client_rows(50, seed=32)))
@@ -334,9 +331,6 @@ def test_a_client_who_was_called_is_reported_apart(deployed: Project) -> None:
     assert all(one["contacted"] for one in outcomes["false_alarms"])
     assert not any(one["contacted"] for one in outcomes["misses"])
     assert outcomes["caveat"].startswith("calls change outcomes")
-
-
-# ---------------------------------------------------------------- pure
 
 
 def frames(said: list[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Any:
@@ -391,7 +385,7 @@ def frames(said: list[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Any:
         "undated",
     ],  # fmt: skip
 )
-def test_the_first_word_before_a_label_is_what_counts(
+def test_the_first_score_before_a_label_is_what_counts(
     said: list[Any], labels: list[Any], known: list[Any], waiting: int
 ) -> None:
     assert frames(said, labels) == (known, waiting)
@@ -420,7 +414,7 @@ def test_the_counts_and_the_sentence_of_a_group() -> None:
     assert group_figures(rows([], [])) is None
 
 
-def test_where_nobody_was_listed_it_is_said() -> None:
+def test_where_nobody_was_listed_the_sentence_says_so() -> None:
     found = group_figures(rows([1, 0], [0, 0]))
     assert found is not None and found["sentence"] == ("none of these clients was on the call list")
     assert found["listed"] == {"n": 0, "left": 0, "share": None, "interval": None}
@@ -468,7 +462,7 @@ def test_the_last_misses_and_false_alarms_are_named_at_most_ten() -> None:
     json.dumps(found, allow_nan=False)
 
 
-def test_reach_is_by_the_place_on_the_list_of_the_day() -> None:
+def test_cumulative_gains_are_by_the_place_on_the_list_of_the_day() -> None:
     left, rank = [1, 1, 0, 0] * 25, [1, 2, 3, 4] * 25
     known = rows(left, [0] * 100, rank=rank, of=[4] * 100, risk=[0.9, 0.8, 0.7, 0.6] * 25)
 
