@@ -405,7 +405,7 @@ def _table(state: MonitorState, tests: MonitoredTests) -> list[DriftRow]:
                 p=float(np.exp(-max(log_evidence, 0.0))) if has_evidence else 1.0,
                 n=int(evidence.rows[at]),
                 since=state.since[at] if name in ("alert", "watching") else None,
-                sentence=_sentence(at, state, tests, evidence),
+                sentence=_row_sentence(at, state, tests, evidence),
             )
         )
     return sorted(rows, key=_order)
@@ -417,7 +417,7 @@ def _order(row: DriftRow) -> tuple[int, float, int, float, str]:
     return STATES.index(row.state), -row.effect * (row.p < 1), kind, -row.effect, row.name
 
 
-def _sentence(
+def _row_sentence(
     at: int, state: MonitorState, tests: MonitoredTests, evidence: CurrentEvidence
 ) -> str:
     kind, name = tests.tests[at]

@@ -68,7 +68,13 @@ def monitored_tests(reference: Reference, learned: np.ndarray | None = None) -> 
     if reference["format"] > FORMAT:
         raise PipelineError("the release's reference is of a newer version; update the software")
     columns = sorted(reference["columns"].items())
-    exits, labels = _label_start(reference, learned)
+    # Stays and exits by quarter of the risk, 0 while there is no reference.
+    labels, kept = np.zeros((GROUPS, 2)), reference["labels"]["counts"]
+    if kept is not None:
+        labels = np.array(kept)
+    elif learned is not None and learned.sum() >= LEARNED_ROWS:
+        labels = learned + 0.5
+    exits = labels.sum(axis=0) if reference["exits"] is None else np.array(reference["exits"])
     tests = [("risk", "risk"), *((column["kind"], name) for name, column in columns)]
     starts: list[Any] = [reference["risk"]["counts"], *(column["counts"] for _, column in columns)]
     tests += [("missing", f"missing: {name}") for name, _ in columns]
@@ -78,7 +84,9 @@ def monitored_tests(reference: Reference, learned: np.ndarray | None = None) -> 
     starts += [exits, *labels, *labels]
     groups = [1] * (len(tests) - 2) + [GROUPS, GROUPS]
     test_of = np.repeat(np.arange(len(tests)), groups)
-    start = _padded(starts)
+    start = np.zeros((len(starts), max(2, *map(len, starts))))
+    for urn, counts in enumerate(starts):
+        start[urn, : len(counts)] = counts
     kinds = [tests[at][0] for at in test_of]
     return MonitoredTests(
         reference=reference,
@@ -89,26 +97,6 @@ def monitored_tests(reference: Reference, learned: np.ndarray | None = None) -> 
         prior=np.array([_prior(kind) for kind, _ in tests]).T,
         budget=_budget([kind for kind, _ in tests]),
     )
-
-
-def _label_start(reference: Reference, learned: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """(stays and exits, the same by quarter of the risk), 0 while there is no reference."""
-    kept = reference["labels"]["counts"]
-    nothing = np.zeros((GROUPS, 2))
-    full = learned is not None and learned.sum() >= LEARNED_ROWS
-    quarters = nothing if kept is None else np.array(kept)
-    if kept is None and full and learned is not None:
-        quarters = learned + 0.5
-    exits = reference["exits"]
-    return np.array(exits) if exits is not None else quarters.sum(axis=0), quarters
-
-
-def _padded(starts: list[Any]) -> np.ndarray:
-    widest = max(2, *(len(start) for start in starts))
-    found = np.zeros((len(starts), widest))
-    for urn, start in enumerate(starts):
-        found[urn, : len(start)] = start
-    return found
 
 
 def _prior(kind: str) -> np.ndarray:
@@ -137,18 +125,14 @@ def _bases(start: np.ndarray, kinds: list[str]) -> np.ndarray:
     )
     bases = np.empty((ALTERNATIVES, *start.shape))
     bases[0], bases[1] = loose * shares, firm * shares
-    moved = np.stack([_tilts(share) for share in shares], axis=1)
+    # Tilted along the order of each urn's bins, as a shift of a normal column would tilt them.
+    middles = np.clip(np.cumsum(shares, axis=1) - shares / 2, 1e-4, 1 - 1e-4)
+    scores = np.vectorize(NormalDist().inv_cdf)(middles)
+    moved = np.stack([polya.tilt(shares, scores, strength) for strength in TILTS])
     at = [urn for urn, kind in enumerate(kinds) if kind == "calibration"]
     moved[:, at, :2] = _calibrations(shares[at, :2], totals[at])
     bases[2:4], bases[4:6] = small * moved[:2], large * moved[2:]
     return bases
-
-
-def _tilts(shares: np.ndarray) -> np.ndarray:
-    """One urn's shares tilted along the order of its bins. Shape (4, K)."""
-    middles = np.clip(np.cumsum(shares) - shares / 2, 1e-4, 1 - 1e-4)
-    scores = np.array([NormalDist().inv_cdf(middle) for middle in middles])
-    return np.stack([polya.tilt(shares, scores, strength) for strength in TILTS])
 
 
 def _calibrations(shares: np.ndarray, totals: np.ndarray) -> np.ndarray:

@@ -87,9 +87,9 @@ def log_sum(log_wealth: np.ndarray) -> np.ndarray:
 
 
 def tilt(shares: np.ndarray, scores: np.ndarray, strength: float) -> np.ndarray:
-    """The shares with each bin times exp(strength x score), adding up to 1 again. Shape (K,)."""
+    """The shares with each bin times exp(strength x score), adding up to 1 again."""
     moved = shares * np.exp(strength * scores)
-    return moved / max(moved.sum(), 1e-300)
+    return moved / np.maximum(moved.sum(axis=-1, keepdims=True), 1e-300)
 
 
 def squared_distance(then: np.ndarray, now: np.ndarray) -> np.ndarray:

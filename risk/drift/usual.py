@@ -87,17 +87,17 @@ def _usual_number(values: np.ndarray) -> Usual:
     points = np.unique(np.quantile(known, GRID, method="nearest"))
     usual |= {
         "distinct": int(different.size),
-        "common": [[_short(different[i]), _share(sizes[i] / known.size)] for i in top],
+        "common": [[_short(different[i]), round(float(sizes[i] / known.size), 6)] for i in top],
         "points": [_short(point) for point in points],
-        "below": [_share(s) for s in np.searchsorted(known, points, "left") / known.size],
-        "upto": [_share(s) for s in np.searchsorted(known, points, "right") / known.size],
-        "zero": _share(float(np.mean(known == 0))),
+        "below": [round(float(s), 6) for s in np.searchsorted(known, points, "left") / known.size],
+        "upto": [round(float(s), 6) for s in np.searchsorted(known, points, "right") / known.size],
+        "zero": round(float(np.mean(known == 0)), 6),
     }
     sizes_of = log_sizes(known)
     if sizes_of.size:
         usual["logs"] = [_short(q) for q in np.quantile(sizes_of, LOG_GRID)]
         usual["nonzero"] = int(sizes_of.size)
-        usual["negative"] = _share(float(np.mean(known[known != 0] < 0)))
+        usual["negative"] = round(float(np.mean(known[known != 0] < 0)), 6)
     return usual
 
 
@@ -107,7 +107,7 @@ def _usual_text(values: np.ndarray) -> Usual:
     if not known.size:
         return usual
     levels = sorted(Counter(known.tolist()).items(), key=lambda item: (-item[1], item[0]))
-    shares = [[level, _share(rows / known.size)] for level, rows in levels]
+    shares = [[level, round(float(rows / known.size), 6)] for level, rows in levels]
     kept: list[list[Any]] = []
     room = MAX_BYTES
     for level in shares:
@@ -116,7 +116,7 @@ def _usual_text(values: np.ndarray) -> Usual:
             break
         kept.append(level)
     once = sum(rows == 1 for _, rows in levels) / known.size
-    return usual | {"distinct": len(levels), "common": kept, "once": _share(once)}
+    return usual | {"distinct": len(levels), "common": kept, "once": round(float(once), 6)}
 
 
 def _add_files(usual: Usual, values: np.ndarray, files: np.ndarray) -> None:
@@ -124,7 +124,7 @@ def _add_files(usual: Usual, values: np.ndarray, files: np.ndarray) -> None:
     parts = [values[files == file] for file in np.unique(files)]
     blanks = [1 - known_values(part).size / part.size for part in parts if part.size >= LEAST_ROWS]
     if blanks:
-        usual["blank_file"] = _share(float(np.quantile(blanks, 0.9)))
+        usual["blank_file"] = round(float(np.quantile(blanks, 0.9)), 6)
     constant = sum(part.size for part in parts if known_values(part).size > 1 and is_constant(part))
     usual["constant"] = bool(constant / values.size >= CONSTANT_FILES)
     if "logs" in usual:
@@ -146,7 +146,3 @@ def log_sizes(known: np.ndarray) -> np.ndarray:
 def _short(value: Any) -> float:
     """So many digits that whole numbers up to 9,999,999,999 stay whole."""
     return float(f"{float(value):.10g}")
-
-
-def _share(value: float) -> float:
-    return float(f"{value:.6f}")

@@ -29,15 +29,15 @@ def drift_sentence(
         return _of_text(then[0], now[0], reference["columns"][name]["levels"])
     if kind in ("missing", "exits"):
         subject = "missing was" if kind == "missing" else "exits were"
-        return _of_share(subject, float(_share(then)), float(_share(now)), then, now)
+        return _of_share(subject, _share_of_last(then), _share_of_last(now), then, now)
     if kind == "calibration":
         return _of_calibration(then, now, mean_risks)
     return _of_labels(then, now, reference["labels"]["cuts"])
 
 
-def _share(counts: np.ndarray) -> np.ndarray:
-    """The second bin's share of all."""
-    return np.asarray(counts[..., 1].sum() / max(counts.sum(), 1e-9))
+def _share_of_last(counts: np.ndarray) -> float:
+    """Of missing and of exits: the second bin's share of all."""
+    return float(counts[..., 1].sum() / max(counts.sum(), 1e-9))
 
 
 def _of_share(subject: str, was: float, is_now: float, then: np.ndarray, now: np.ndarray) -> str:
@@ -70,9 +70,9 @@ def _of_text(then: np.ndarray, now: np.ndarray, levels: list[str]) -> str:
 
 def _of_calibration(then: np.ndarray, now: np.ndarray, mean_risks: tuple[float, float]) -> str:
     return (
-        f"the mean risk was {percent(mean_risks[0])} where {percent(float(_share(then)))} left "
+        f"the mean risk was {percent(mean_risks[0])} where {percent(_share_of_last(then))} left "
         f"(reference, {then.sum():,.0f}), now {percent(mean_risks[1])} where "
-        f"{percent(float(_share(now)))} leave (newest {now.sum():,.0f})"
+        f"{percent(_share_of_last(now))} leave (newest {now.sum():,.0f})"
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,13 +169,9 @@ def add_contact(
     if client_digest(contact.client) in _erased(config):
         raise BadContact("client", "was erased; nothing is kept of it")
     write_score_history(
-        config, lambda database: database.execute(INSERT, (*_values(contact), None))
+        config, lambda database: database.execute(INSERT, (*astuple(contact), None))
     )
     return contact
-
-
-def _values(contact: Contact) -> tuple[str, ...]:
-    return tuple(asdict(contact).values())
 
 
 def _erased(config: Config) -> set[str]:
@@ -252,7 +248,7 @@ def _parse_contacts(
 def _record_new(config: Config, contacts: dict[str, Contact]) -> int:
     """How many of these were new; nothing is written where none is."""
     known = {row[0] for row in score_history(config).read("SELECT source FROM contacts")}
-    new = [(*_values(contact), key) for key, contact in contacts.items() if key not in known]
+    new = [(*astuple(contact), key) for key, contact in contacts.items() if key not in known]
     if not new:
         return 0
     return int(write_score_history(config, lambda db: db.executemany(INSERT, new).rowcount))

@@ -281,7 +281,7 @@ def group_figures(known: pl.DataFrame) -> GroupOutcomes | None:
         "false_alarms": int(np.sum(~left & called)),
         "misses": int(np.sum(left & ~called)),
         "rightly_not_listed": int(np.sum(~left & ~called)),
-        "sentence": _sentence(listed, drawn),
+        "sentence": _group_sentence(listed, drawn),
     }
 
 
@@ -320,7 +320,7 @@ def random_figures(
     return {"n": int(left.size), "share": share, "interval": wilson(share * rows, rows)}
 
 
-def _sentence(listed: ShareLeft, drawn: RandomShare) -> str:
+def _group_sentence(listed: ShareLeft, drawn: RandomShare) -> str:
     """`of 100 clients we listed, 62 left (51 to 73); of 100 picked at random, 31 would have`."""
     if listed["share"] is None or listed["interval"] is None:
         return "none of these clients was on the call list"

@@ -235,7 +235,8 @@ def record_scores(
     last, before: the scoring before this one, and its scores.
     """
     rows = sorted(
-        (scoring.number, one.client, *_cells(one, scores, scoring, last, before)) for one in scored
+        (scoring.number, one.client, *_score_columns(one, scores, scoring, last, before))
+        for one in scored
     )
 
     marks, of_score = ", ".join("?" * len(SCORING)), ", ".join("?" * len(SCORE.split(",")))
@@ -253,7 +254,7 @@ def record_scores(
     write_score_history(config, insert_and_prune)
 
 
-def _cells(
+def _score_columns(
     client: ScoredClient,
     scores: Mapping[str, Score],
     scoring: Scoring,
