@@ -22,12 +22,12 @@ from risk.calllist.types import ListedClient
 from risk.config import HOME, PipelineError
 from risk.data.holdout import TestRows, test_files
 from risk.data.schema import Rule, parse_number
-from risk.files import epoch, utc_now
+from risk.files import epoch, read_json, utc_now
 from risk.model.measures import THRESHOLD
 from risk.model.score import score_of
 from risk.releases import current_version
 from risk.run.measured import last_measured, statistics
-from risk.web.context import CachedValue, PageContext, stage_file
+from risk.web.context import CachedValue, PageContext
 from risk.web.deployed import DeployedModel, file_stamp
 from risk.web.pages import Pages, wants_page
 from risk.web.problem import Problem, bad_parameter, refuse_unknown_names, whole_number
@@ -128,15 +128,20 @@ class Api:
 
     def _ingested_rows(self) -> int:
         """How many rows the last ingestion left; PipelineError where no summary tells."""
-        path, made_by = self.config.summary, "ingestion.py"
-        return stage_file(path, made_by, "rows", "measured_at", "columns")["rows"]
+        path = self.config.summary
+        found = read_json(path, "ingestion.py")
+        if not {"rows", "measured_at", "columns"} <= set(found) or found.get("format", 1) != 1:
+            raise PipelineError(
+                f"{path} is damaged or of another version of this software; run ingestion.py again"
+            )
+        return found["rows"]
 
     def diagnostics(self) -> Response:
         return _answer(self.context.deployed().version, last_measured(self.config))
 
     def clients(self) -> Response:
         refuse_unknown_names(request.args, CLIENT_FILTERS)
-        wanted, as_csv = ClientFilter.of(request.args), _wants_csv(request)
+        wanted, as_csv = _ClientFilter.of(request.args), _wants_csv(request)
         listing = self.context.call_list()
         _refuse_absent(request.args, listing.shown)
         matching = [c for c in listing.clients if wanted.keeps(c)][: wanted.top]
@@ -215,13 +220,13 @@ class Api:
 
 
 def _score_now(deployed: DeployedModel) -> dict[str, Any]:
-    """The measures on the test data, or those of the release where no test row has a label."""
+    """The measures on the test data now; without a labelled row there those of the release."""
     found = score_of(deployed.model, TestRows(deployed.config, deployed.model.columns))
     return deployed.score if found is None else found | {"scored_at": utc_now()}
 
 
 @dataclass(frozen=True)
-class ClientFilter:
+class _ClientFilter:
     """Which clients a call asks for, and which page of them; None and "" filter nothing."""
 
     top: int | None
@@ -233,7 +238,7 @@ class ClientFilter:
     owner: str | None
 
     @classmethod
-    def of(cls, given: Mapping[str, str]) -> ClientFilter:
+    def of(cls, given: Mapping[str, str]) -> _ClientFilter:
         """By a call's parameters; Problem 400 for nonsense."""
         per_page = whole_number(given, "per_page") or MAX_CLIENTS
         if per_page > MAX_CLIENTS:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlencode
 
 from risk.calllist.types import CallList, ListedClient, load_list
 from risk.config import Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.snapshot import Snapshot, read_snapshot
-from risk.files import read_json, read_optional_json
+from risk.files import read_optional_json
 from risk.record.contacts import newest_contacts
 from risk.releases import current_version
 from risk.run.record import LATE_MINUTES, trouble
@@ -29,18 +29,24 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+T = TypeVar("T")
+
+
 class CachedValue:
-    """A value that is made once for a key; for another key it is made anew, never given."""
+    """A value that is made once for a key; for another key it is made anew, never given.
+
+    The lock is held while it is made: of many calls after a deployment one loads the model.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: tuple[Any, Any] | None = None
 
-    def get(self, key: Any, make: Callable[[], Any]) -> Any:
+    def get(self, key: Any, make: Callable[[], T]) -> T:
         with self._lock:
             if self._held is None or self._held[0] != key:
                 self._held = key, make()
-            return self._held[1]
+            return cast(T, self._held[1])
 
 
 class PageContext:
@@ -50,7 +56,7 @@ class PageContext:
         self.config = config
         self._values: dict[Any, CachedValue] = {}
 
-    def _cached(self, name: Any, key: Any, make: Callable[[], Any]) -> Any:
+    def _cached(self, name: Any, key: Any, make: Callable[[], T]) -> T:
         return self._values.setdefault(name, CachedValue()).get(key, make)
 
     @property
@@ -61,7 +67,7 @@ class PageContext:
         """The JSON object in the file, {} where there is none; read again after a change."""
         return self._cached(path, file_stamp(path), lambda: read_optional_json(path))
 
-    def made(self, name: str, of: Path, make: Callable[[], Any]) -> Any:
+    def made(self, name: str, of: Path, make: Callable[[], T]) -> T:
         """What a page makes of a file, under a name of its own; made again after a change."""
         return self._cached(name, file_stamp(of), make)
 
@@ -80,26 +86,25 @@ class PageContext:
         try:
             return self.call_list()
         except PipelineError as error:
-            if self.config.clients_json.exists():
-                raise ShowInstead(_damaged(self.config, error)) from None
-            raise ShowInstead(self.before_the_list()) from None
-
-    def before_the_list(self) -> Notice:
-        """Why there is no list yet."""
-        if current_version(self.config) is not None:
-            return notices.no_list()
-        summary = self.file(self.config.summary)
-        column = summary.get("columns", {}).get(self.config.columns.target, {})
-        return notices.no_model(summary.get("rows", 0), column.get("count", 0))
+            raise self._instead(error, exists=self.config.clients_json.exists()) from None
 
     def release(self) -> DeployedModel:
-        """The deployed release; Instead where it is absent or damaged."""
+        """The deployed release; ShowInstead where it is absent or damaged."""
         try:
             return self.deployed()
         except PipelineError as error:
-            if current_version(self.config) is None:
-                raise ShowInstead(self.before_the_list()) from None
-            raise ShowInstead(_damaged(self.config, error)) from None
+            exists = current_version(self.config) is not None
+            raise self._instead(error, exists=exists) from None
+
+    def _instead(self, error: PipelineError, *, exists: bool) -> ShowInstead:
+        """What stands in the place of a page whose list or model is damaged, or not there yet."""
+        if exists:
+            return ShowInstead(_damaged(self.config, error))
+        if current_version(self.config) is not None:
+            return ShowInstead(notices.no_list())
+        summary = self.file(self.config.summary)
+        column = summary.get("columns", {}).get(self.config.columns.target, {})
+        return ShowInstead(notices.no_model(summary.get("rows", 0), column.get("count", 0)))
 
     def outcomes(self) -> dict[str, Any]:
         """What came of earlier lists, {} where nothing is known."""
@@ -138,8 +143,8 @@ class PageContext:
     def snapshot_days(self) -> list[date]:
         """The days of which there is a file, oldest first; undated files have none."""
         files = self.file(self.config.store_state).get("files", {})
-        told = {text for entry in files.values() for text in entry.get("dates", []) if text}
-        return [date.fromisoformat(text) for text in sorted(told)]
+        days = {text for entry in files.values() for text in entry.get("dates", []) if text}
+        return [date.fromisoformat(text) for text in sorted(days)]
 
     def broken(self) -> Notice | None:
         """Why the deployed release cannot be used while the list still can."""
@@ -189,20 +194,10 @@ class PageContext:
         with contextlib.suppress(PipelineError, ShowInstead):
             found.append(f"Data of {data_date(self.listing())}")
         with contextlib.suppress(PipelineError, OSError):
-            served = self.deployed()
-            since = stamp(served.manifest["deployed_at"])
-            found.append(f"Model {served.version}, deployed {since}")
+            deployed = self.deployed()
+            since = stamp(deployed.manifest["deployed_at"])
+            found.append(f"Model {deployed.version}, deployed {since}")
         return found
-
-
-def stage_file(path: Path, made_by: str, *keys: str) -> dict[str, Any]:
-    """The JSON object that a stage wrote; PipelineError where it is absent, damaged or newer."""
-    found = read_json(path, made_by)
-    if not set(keys) <= set(found) or found.get("format", 1) != 1:
-        raise PipelineError(
-            f"{path} is damaged or of another version of this software; run {made_by} again"
-        )
-    return found
 
 
 def _damaged(config: Config, error: PipelineError) -> Notice:
