@@ -92,7 +92,7 @@ def _explain_model(config: Config) -> Outcome:
 
 
 def _explain_drift(config: Config) -> Outcome:
-    """The watch's table as of its last look, worst first; nothing is computed."""
+    """The drift table of the last evaluation, worst first; nothing is computed."""
     evaluation = last_evaluation(config)
     return Outcome(drift_table(evaluation), evaluation.to_json())
 

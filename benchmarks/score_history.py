@@ -1,4 +1,4 @@
-"""How long it takes to keep what a list said and to find one client: SQLite beside JSON files.
+"""How long it takes to keep what a list predicted and to find one client: SQLite beside JSON files.
 
     python benchmarks/score_history.py [--clients 10000] [--lists 24]
 
@@ -44,14 +44,12 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         config = made(Path(scratch))
-        lists = [
-            listing(data_version, chosen.clients) for data_version in range(1, chosen.lists + 1)
-        ]
-        kept = [timed(lambda told=told: keep(config, told)) for told in lists]
-        files = [timed(lambda told=told: keep_plain(Path(scratch), told)) for told in lists]
+        lists = {n: scored_clients(n, chosen.clients) for n in range(1, chosen.lists + 1)}
+        kept = [timed(lambda n=n: keep(config, n, lists[n])) for n in lists]
+        files = [timed(lambda n=n: keep_plain(Path(scratch), n, lists[n])) for n in lists]
         names = [f"client {at}" for at in range(0, chosen.clients, chosen.clients // ASKED)]
         found = [timed(lambda name=name: past_scores(config, name)) for name in names]
-        plain = [timed(lambda: found_plain(Path(scratch), names[0])) for _ in range(3)]
+        plain = [timed(lambda: find_plain(Path(scratch), names[0])) for _ in range(3)]
         size = config.score_history.stat().st_size
     print(f"{chosen.clients:,} clients, {chosen.lists} lists, seed {SEED}; CPU, medians")
     report("one list kept", kept, files)
@@ -82,54 +80,49 @@ def made(folder: Path) -> Config:
     return config
 
 
-def listing(data_version: int, clients: int) -> dict[str, Any]:
-    """A list as reporting.py makes it, a tenth of the clients called."""
-    risks = (
-        np.sort(np.random.default_rng([SEED, data_version]).random(clients))[::-1].round(6).tolist()
-    )
-    reasons = [{"points": 12.5, "text": "orders 3 (usually 9 to 55)"}] * 3
-    told = [
-        {"rank": at + 1, "client": f"client {(at * 7919 + data_version) % clients}", "risk": risk,
-         "date": f"2030-{data_version % 12 + 1:02d}-28", "call": at < clients // 10,
-         "band": "high" if at < clients // 10 else "low", "notes": [], "reasons": reasons}
-        for at, risk in enumerate(risks)
-    ]  # fmt: skip
-    return {
-        "clients": told, "data_version": data_version, "model_version": 1, "basis": "unlabelled",
-        "data_date": told[0]["date"], "cut": {"called": clients // 10},
-        "scored_at": f"2031-01-{data_version % 28 + 1:02d}T07:00:00Z",
-    }  # fmt: skip
-
-
-def scored_in(told: dict[str, Any]) -> list[ScoredClient]:
+def scored_clients(number: int, clients: int) -> list[ScoredClient]:
+    """The clients of one list, a tenth of them called."""
+    risks = np.sort(np.random.default_rng([SEED, number]).random(clients))[::-1].round(6).tolist()
+    date, reasons = f"2030-{number % 12 + 1:02d}-28", ((12.5, "orders 3 (usually 9 to 55)"),) * 3
     return [
         ScoredClient(
-            c["client"], c["date"], c["risk"], c["rank"], c["band"], c["call"],
-            tuple((reason["points"], reason["text"]) for reason in c["reasons"]),
+            client=f"client {(at * 7919 + number) % clients}",
+            date=date,
+            risk=risk,
+            rank=at + 1,
+            band="high" if at < clients // 10 else "low",
+            called=at < clients // 10,
+            reasons=reasons,
         )
-        for c in told["clients"]
-    ]  # fmt: skip
+        for at, risk in enumerate(risks)
+    ]
 
 
-def keep(config: Config, told: dict[str, Any]) -> None:
+def keep(config: Config, number: int, scored: list[ScoredClient]) -> None:
     past = scorings(config)
     last = past[-1] if past else None
     before = scores_in(config, last.number) if last else {}
-    scored = scored_in(told)
-    about = {name: told[name] for name in ("data_version", "data_date", "model_version", "basis")}
-    scoring = scoring_of(scored, past, at=told["scored_at"], model="m", **about)
-    own: dict[str, float | None] = {c["client"]: c["risk"] for c in told["clients"]}
-    scores = scores_of(scored, scoring.number, before, own)
+    scoring = scoring_of(
+        scored,
+        past,
+        data_version=number,
+        data_date=scored[0].date,
+        at=f"2031-01-{number % 28 + 1:02d}T07:00:00Z",
+        model_version=1,
+        model="m",
+        basis="unlabelled",
+    )
+    scores = scores_of(scored, scoring.number, before, {one.client: one.risk for one in scored})
     record_scores(config, scoring, scores, scored, last, before)
 
 
-def keep_plain(folder: Path, told: dict[str, Any]) -> None:
-    write_atomic(folder / f"list-{told['data_version']:04}.json", json.dumps(told))
+def keep_plain(folder: Path, number: int, scored: list[ScoredClient]) -> None:
+    write_atomic(folder / f"list-{number:04}.json", json.dumps([one._asdict() for one in scored]))
 
 
-def found_plain(folder: Path, name: str) -> list[dict[str, Any]]:
+def find_plain(folder: Path, name: str) -> list[dict[str, Any]]:
     lists = (json.loads(path.read_text()) for path in sorted(folder.glob("list-*.json")))
-    return [c for told in lists for c in told["clients"] if c["client"] == name]
+    return [client for one in lists for client in one if client["client"] == name]
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
 """From counts: evidence that new rows are not drawn as the reference was, and how far apart.
 
-An urn holds one ball per row counted so far, coloured by the row's bin. While nothing is wrong the
-reference's rows and the new ones are exchangeable, so that the next row's bin has the chance of
-its colour in the urn that holds them all (Polya). Alternatives are urns that begin as something
-weaker than the reference, or as the reference tilted, and forget.
+The test is of the Polya urn (Dirichlet-multinomial). An urn holds one ball per row counted so far,
+coloured by the row's bin. While nothing is wrong the reference's rows and the new ones are
+exchangeable, so that the next row's bin has the chance of its colour in the urn that holds them
+all. Alternatives are urns that begin as something weaker than the reference, or as the reference
+tilted, and forget.
 
     chance of counts n, in one order   prod_k a_k (a_k+1) .. (a_k+n_k-1)  /  A (A+1) .. (A+n-1)
-    ratio of a look                    the alternative's chance / the one of the urn with all rows
-    wealth after it                    (wealth before + stake) x ratio
+    ratio of an evaluation             the alternative's chance / the one of the urn with all rows
+    value after it                     (value before + stake) x ratio
 
-The ratio's expectation is 1 while nothing is wrong: the wealth grows by the stakes alone, and
-exceeds s times the stakes with a chance of at most 1/s, however often one looks. That the reference
-is small needs no further thought: its urn moves with the new rows.
+The ratio's expectation is 1 while nothing is wrong: the value is a test martingale but for the
+stakes, and exceeds s times their sum with a chance of at most 1/s, however often one evaluates.
+That the reference is small needs no further thought: its urn moves with the new rows.
 
 Shapes: J alternatives, U urns, K bins; a bin that an urn has not is 0 in its start.
 """
@@ -21,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 
 LEAST_LOG = -700.0
-MOST_LOG = 60.0  # wealth beyond e^60 says nothing more, and would take years to be lost again
+MOST_LOG = 60.0  # a value beyond e^60 says nothing more, and would take years to be lost again
 SHIFT = 8
 SERIES = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
 
@@ -62,7 +63,7 @@ def log_probability(start: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def log_ratios(counts: np.ndarray, whole: np.ndarray, alternatives: np.ndarray) -> np.ndarray:
     """Each alternative's log ratio for each urn: shape (J, U), 0 where a urn has no new row.
 
-    counts, shape (U, K): the look's rows. whole, shape (U, K): the reference and all rows before.
+    counts, shape (U, K): the new rows. whole, shape (U, K): the reference and all rows before.
     alternatives, shape (J, U, K).
     """
     found = np.zeros(alternatives.shape[:2])
@@ -73,17 +74,17 @@ def log_ratios(counts: np.ndarray, whole: np.ndarray, alternatives: np.ndarray) 
     return found
 
 
-def next_log_values(log_wealth: np.ndarray, stakes: np.ndarray, ratios: np.ndarray) -> np.ndarray:
-    """The log of (wealth + stake) x ratio, held between e^-700 and e^60. Shape of ratios."""
+def next_log_values(log_values: np.ndarray, stakes: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+    """The log of (value + stake) x ratio, held between e^-700 and e^60. Shape of ratios."""
     with np.errstate(divide="ignore"):
-        staked = np.logaddexp(log_wealth, np.log(stakes))
+        staked = np.logaddexp(log_values, np.log(stakes))
     return np.clip(staked + ratios, LEAST_LOG, MOST_LOG)
 
 
-def log_sum(log_wealth: np.ndarray) -> np.ndarray:
+def log_sum(log_values: np.ndarray) -> np.ndarray:
     """The log of the sum over the alternatives (first axis)."""
-    peak = log_wealth.max(axis=0)
-    return peak + np.log(np.exp(log_wealth - peak).sum(axis=0))
+    peak = log_values.max(axis=0)
+    return peak + np.log(np.exp(log_values - peak).sum(axis=0))
 
 
 def tilt(shares: np.ndarray, scores: np.ndarray, strength: float) -> np.ndarray:

@@ -139,8 +139,8 @@ def drift_table(evaluation: DriftEvaluation) -> str:
         f"{evaluation.model_version}"
     )
     notable = [row for row in evaluation.rows if row.state in ("alert", "watching")]
-    said = [f"{row.state}: {row.name}: {row.sentence}" for row in notable]
-    return "\n".join([first, *aligned(lines, right={2, 3, 4}), *said])
+    sentences = [f"{row.state}: {row.name}: {row.sentence}" for row in notable]
+    return "\n".join([first, *aligned(lines, right={2, 3, 4}), *sentences])
 
 
 def new_issues(

@@ -78,8 +78,8 @@ _Span = TypedDict("_Span", {"from": str, "to": str})  # "from" is no name of a c
 
 
 class Claims(_Span):
-    """What is said of the known outcomes; the figures are None, and `why` is given, while there are
-    not `enough`."""
+    """What is claimed of the known outcomes; while there are not `enough`, the figures are None and
+    `why` is given."""
 
     enough: bool
     why: str
@@ -212,7 +212,7 @@ def mark_contacted(
 
 
 def claims(known: pl.DataFrame, waiting: int, least: int) -> Claims:
-    """All that is said of the known outcomes, or why nothing is said yet."""
+    """All that is claimed of the known outcomes, or why nothing is yet."""
     dates = [date for date in known["date"] if date]
     unclaimed: Claims = {
         "from": min(dates, default=""),

@@ -1,7 +1,7 @@
 """One SQLite file as this project keeps them: whole through kill -9, damage and a full disk.
 
-A rollback journal and full sync, so that a commit is on disk when it is told; readers create no
-file. What is damaged is moved aside as it is by the next writer, and a new file begun.
+A rollback journal and full sync, so that a commit is on disk when write() returns; readers create
+no file. What is damaged is moved aside as it is by the next writer, and a new file begun.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("risk")
 WAIT_SECONDS = 5.0  # a reader for the writer, and the writer for readers
-CHECKED_BYTES = 32_000_000  # forty years of daily looks; checking takes 1 to 2 ms a megabyte
+CHECKED_BYTES = 32_000_000  # forty years of daily entries; checking takes 1 to 2 ms a megabyte
 ATTEMPTS = 100
 JOURNAL = "-journal"
 Row = tuple[Any, ...]

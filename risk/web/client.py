@@ -103,7 +103,7 @@ def _history(context: PageContext, name: str) -> list[tuple[Scoring, PastScore |
     try:
         told = {(one.at, one.data_version): one for one in past_scores(context.config, name)}
         every = [(one, told.get((one.at, one.data_version))) for one in scorings(context.config)]
-    except PipelineError:  # a damaged ledger; the doctor says so
+    except PipelineError:  # a damaged score history; the doctor says so
         return []
     first = next((at for at, (_, one) in enumerate(every) if one), len(every))
     return every[first:][-MOST_SCORINGS:]

@@ -261,7 +261,7 @@ def test_what_has_no_data_shows_no_distance(own: Project) -> None:
 
 def test_the_watch_has_not_looked_yet(own: Project) -> None:
     own.config.drift_state.unlink(missing_ok=True)
-    assert "The watch has not looked yet" in page_of(own)
+    assert "Drift has not been evaluated yet" in page_of(own)
 
 
 def test_times_have_a_past(own: Project) -> None:
