@@ -603,16 +603,16 @@ def test_a_judged_model_that_is_deployed_says_which_rows_it_learned_from(
 ) -> None:
     real = risk.decide.evaluation._guard
 
-    def refuse(config: Any, present: Any, outcome: Any, candidates: Any, fresh: Any) -> Any:
+    def refuse(*given: Any) -> Any:
         with mock.patch.object(
             risk.decide.evaluation,
             "_is_worse",
             lambda y, p, q: p is not q and _asked.append(1) is None and len(_asked) == 1,
         ):
-            return real(config, present, outcome, candidates, fresh)
+            return real(*given)
 
     _asked: list[int] = []
-    with mock.patch.object(risk.decide.evaluation, "_guarded", refuse):
+    with mock.patch.object(risk.decide.evaluation, "_guard", refuse):
         said = tick(started, "2026-02-28", clients(500, 95))
     if action(said) not in ("scheduled retrain", "promote"):
         pytest.fail(f"the rows no longer call for another model: {said.text}")
@@ -668,7 +668,7 @@ def test_history_and_explanation_are_words_and_change_no_file(walked: Project) -
     last = history(walked)[-1]
     explained = told["--explain"].splitlines()
     assert explained[0] == (
-        f"{last.at}: deploy, back (policy fast, {last.rows} labelled rows, {last.exits} exits)"
+        f"{last.at}: reverted (policy fast, {last.rows} labelled rows, {last.exits} exits)"
     )
     assert last.reason in told["--explain"] and "challenger" in told["--explain"]
     shown = told["--history"].splitlines()
