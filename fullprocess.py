@@ -43,8 +43,8 @@ OUTCOMES = {
     "keep": "kept",
     "wait": "waited",
     "deploy": "deployed version {}",
-    "held": "held",
-    "fault": "held by a data fault",
+    "paused": "paused",
+    "data issue": "paused by a data quality issue",
 }
 
 
@@ -131,10 +131,10 @@ class Steps:
         record.enter("snapshot")
         self.inputs = RunInputs(config)
         self.monitor_drift()
-        before, held = current_version(config), read_deployment(config).by_hand
-        result = self.decide(held=held)
+        before, paused = current_version(config), read_deployment(config).by_hand
+        result = self.decide(paused=paused)
         if result.completes:  # what a run that was cut off left; then the rows that came since
-            later = self.decide(held=held)
+            later = self.decide(paused=paused)
             result = later if later.record else result
         if result.alarm:
             record.note(result.alarm)
@@ -194,7 +194,7 @@ class Steps:
         for row in evaluation.alerts:
             self.record.note(f"alert: {row.name}: {row.sentence}")
 
-    def decide(self, *, held: bool) -> EvaluationResult:
+    def decide(self, *, paused: bool) -> EvaluationResult:
         """Decide, and do what was decided.
 
         In the history before, so that a crash in between loses nothing, and again with what it led
@@ -206,7 +206,7 @@ class Steps:
         from risk.releases import current_version
 
         self.record.enter("decision")
-        result = self.inputs.evaluate(self.record.judged, held=held)
+        result = self.inputs.evaluate(self.record.judged, paused=paused)
         decided = result.record
         if decided:
             record(self.config, Entry(**vars(decided), at=utc_now(), after=None))
@@ -394,10 +394,10 @@ def _dry_run(config: Config) -> Outcome:
 
     with project_lock(config, "fullprocess.py", 0):
         ingested = ingest(config, patient=True)
-        judged, held = RunRecord(config).judged, read_deployment(config).by_hand
-        result = RunInputs(config).evaluate(judged, held=held, commit=False)
+        judged, paused = RunRecord(config).judged, read_deployment(config).by_hand
+        result = RunInputs(config).evaluate(judged, paused=paused, commit=False)
     verdict, reason = result.decision.verdict, result.decision.reason
-    words = {"held": "would be held", "fault": "would be held by a data fault"}
+    words = {"paused": "would be paused", "data issue": "would be paused by a data quality issue"}
     return Outcome(
         f"{words.get(verdict, f'would {verdict}')}: {reason}\n  {ingested.text}".rstrip(),
         {

@@ -203,11 +203,11 @@ PAST = (
         evidence=(),
         rows=0,
         exits=0,
-        reason="version 1 is no longer held",
+        reason="version 1 may be replaced again",
     ),
     entry(
         7,
-        verdict="fault",
+        verdict="data issue",
         reason="activity: 1,000 times as large as before",
         evidence=(),
         rows=0,

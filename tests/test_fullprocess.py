@@ -307,7 +307,7 @@ def test_a_version_chosen_by_hand_is_held_until_it_is_released(raw: Project) -> 
 
     judged = look(raw)
 
-    assert [held.data["outcome"], idle, held_again.data["outcome"]] == ["held", "idle", "held"]
+    assert [held.data["outcome"], idle, held_again.data["outcome"]] == ["paused", "idle", "paused"]
     assert "version 1 was chosen by hand" in held_again.text
     assert (listed["model_version"], listed["data_version"]) == (1, 3)
     assert judged.text.startswith("deployed version 3: ")

@@ -202,7 +202,7 @@ def _data_quality(config: Config) -> list[Event]:
     sentences = {
         (issue["kind"], tuple(issue["columns"])): issue["sentence"]
         for entry in entries(config, RECENT_ENTRIES)
-        for issue in entry.details.get("faults", [])
+        for issue in entry.details.get("issues", [])
     }
     found = []
     for kind, columns in deployment.issues:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from risk.drift.quality import DataQualityIssue
     from risk.model.model import Model
 
-KEEP, WAIT, DEPLOY, HELD, FAULT, BY_HAND = "keep", "wait", "deploy", "held", "fault", "by hand"
+KEEP, WAIT, DEPLOY = "keep", "wait", "deploy"
+# Nothing is judged while a person or an issue of the data pauses deployments.
+PAUSED, DATA_ISSUE, BY_HAND = "paused", "data issue", "by hand"
 
 # What is done. "roll back" is the revert of "certified": it makes the next promotion harder, where
 # one of "fast" takes the switch before it away.
@@ -91,7 +93,7 @@ class Details(TypedDict, total=False):
 
     f1_of_deployed: float | None
     f1_on_new_rows: float | None
-    faults: list[dict[str, Any]]
+    issues: list[dict[str, Any]]
     rows_since_deployment: int
     ranking_gain_at_most: float
     base_model: str
@@ -175,7 +177,7 @@ class EvaluationResult:
 def word(record: DecisionRecord) -> str:
     """What was done, in a word or two: keep, wait, promoted, recalibrated, rollback by hand."""
     if record.action == NONE:
-        return "data fault" if record.verdict == FAULT else record.verdict
+        return record.verdict
     return action_word(record.action) or record.action
 
 
@@ -195,7 +197,9 @@ def sentence(record: DecisionRecord, after: int | None) -> str:
     if before is None:
         return f"Model {after} is the first"
     if before == after:
-        why = {HELD: ", held by hand", FAULT: ", held by a data fault"}.get(record.verdict, "")
+        why = {PAUSED: ", paused by hand", DATA_ISSUE: ", paused by a data quality issue"}.get(
+            record.verdict, ""
+        )
         why = ", and its hold ends" if record.action == "release hold" else why
         return f"Model {after} stays{why}"
     if record.action == RECALIBRATE:

@@ -81,13 +81,13 @@ def evaluate(
     deployed: Deployed,
     test: Holdout,
     *,
-    held: bool,
+    paused: bool,
     commit: bool = True,
 ) -> EvaluationResult:
     """One evaluation. commit=False: the verdict alone, nothing is written."""
     model, manifest = deployed.model, deployed.manifest
     refuse_other_features(config, model.columns)
-    if held:
+    if paused:
         return EvaluationResult(paused_by_hand(manifest["version"]), table.version)
     state = _current_state(config, table, model, manifest)
     if state.due is not None:

@@ -15,12 +15,12 @@ from risk.data.snapshot import (
     refuse_other_features,
 )
 from risk.decide.decision import (
+    DATA_ISSUE,
     DEPLOY,
-    FAULT,
     FIRST,
-    HELD,
     KEEP,
     NONE,
+    PAUSED,
     RETRAIN,
     WAIT,
     Decision,
@@ -52,7 +52,7 @@ class Inputs:
     """
 
     deployed: int | None
-    held: bool
+    paused: bool
     deployed_f1: float | None = None
     fresh_f1: float | None = None
     rows: int = 0
@@ -69,14 +69,14 @@ def evaluate_plain(
     test: Holdout,
     judged: DataVersion,
     *,
-    held: bool,
+    paused: bool,
 ) -> EvaluationResult:
     """The verdict of a policy that weighs no evidence, and of every first deployment.
 
     table: None before the first row. judged: where the data stood when a verdict was last given on
     them.
     """
-    known = Inputs(deployed.version if deployed else None, held)
+    known = Inputs(deployed.version if deployed else None, paused)
     if table is None:
         lack = (
             "no row was ingested yet; put CSV files with labelled rows into "
@@ -118,7 +118,7 @@ def decide(policy: str, known: Inputs) -> Decision:
     """The verdict of the configured policy: "raw" (F1 fell), "always" or "never"."""
     if known.deployed is None:
         return _first(known)
-    if known.held:
+    if known.paused:
         return paused_by_hand(known.deployed)
     if policy == "never":
         return Decision(KEEP, 'the policy is "never"', judged=True)
@@ -127,30 +127,28 @@ def decide(policy: str, known: Inputs) -> Decision:
 
 def paused_by_hand(version: int) -> Decision:
     return _waiting(
-        HELD,
-        f"version {version} was chosen by hand and is held; deployment.py --release-hold ends that",
+        PAUSED,
+        f"version {version} was chosen by hand and stays; deployment.py --release-hold ends that",
     )
 
 
 def _pause_for_data(
-    config: Config, stand: DataVersion, version: int, faults: tuple[DataQualityIssue, ...]
+    config: Config, stand: DataVersion, version: int, issues: tuple[DataQualityIssue, ...]
 ) -> EvaluationResult:
     """The evaluation where new rows cannot be what they say: nothing is judged by them."""
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
     reason = (
-        f"{faults[0].sentence}{more}; nothing is judged or deployed until the file is mended, or "
+        f"{issues[0].sentence}{more}; nothing is judged or deployed until the file is mended, or "
         "deployment.py --release-hold takes its values as they are"
     )
-    decision = _waiting(FAULT, reason)
-    known = Inputs(version, held=False)
+    decision = _waiting(DATA_ISSUE, reason)
+    known = Inputs(version, paused=False)
     record = replace(
         _record(config, known, stand, decision),
-        key=f"fault {stand.number}",
-        details=Details(
-            faults=[vars(fault) | {"columns": list(fault.columns)} for fault in faults]
-        ),
+        key=f"data issue {stand.number}",
+        details=Details(issues=[vars(one) | {"columns": list(one.columns)} for one in issues]),
     )
-    return EvaluationResult(decision, stand, record=record, issues=faults)
+    return EvaluationResult(decision, stand, record=record, issues=issues)
 
 
 def _waiting(verdict: str, reason: str) -> Decision:
@@ -255,5 +253,5 @@ def data_pause(
 ) -> EvaluationResult | None:
     """The evaluation that issues of the data after that version pause; None where none does."""
     found = new_issues(config, table, deployed, data_version)
-    faults = tuple(fault for fault in found if fault.holds)
-    return _pause_for_data(config, table.version, deployed.version, faults) if faults else None
+    issues = tuple(one for one in found if one.holds)
+    return _pause_for_data(config, table.version, deployed.version, issues) if issues else None

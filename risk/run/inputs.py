@@ -27,16 +27,18 @@ class RunInputs:
         self.deployed = None if begins else read_deployed(config)
         self.test = Holdout(config)
 
-    def evaluate(self, judged: DataVersion, *, held: bool, commit: bool = True) -> EvaluationResult:
+    def evaluate(
+        self, judged: DataVersion, *, paused: bool, commit: bool = True
+    ) -> EvaluationResult:
         """The verdict of the configured policy, and what it asks to be deployed."""
         from risk.decide.evaluation import EVIDENCE_POLICIES, evaluate
         from risk.decide.policies import data_pause, evaluate_plain
 
         config, snapshot, deployed = self.config, self.snapshot, self.deployed
         if snapshot is None or deployed is None:
-            return evaluate_plain(config, snapshot, None, self.test, judged, held=held)
+            return evaluate_plain(config, snapshot, None, self.test, judged, paused=paused)
         if config.policy in EVIDENCE_POLICIES:
-            return evaluate(config, snapshot, deployed, self.test, held=held, commit=commit)
+            return evaluate(config, snapshot, deployed, self.test, paused=paused, commit=commit)
         since = max(deployed.trained_at.number, judged.number)
-        pause = None if held else data_pause(config, snapshot, deployed, since)
-        return pause or evaluate_plain(config, snapshot, deployed, self.test, judged, held=held)
+        pause = None if paused else data_pause(config, snapshot, deployed, since)
+        return pause or evaluate_plain(config, snapshot, deployed, self.test, judged, paused=paused)

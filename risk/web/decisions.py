@@ -11,7 +11,7 @@ from risk.config import PipelineError
 from risk.data.schema import printable
 from risk.decide.decision import (
     BY_HAND,
-    FAULT,
+    DATA_ISSUE,
     NONE,
     RECALIBRATE,
     REVERT,
@@ -197,7 +197,8 @@ def _heading(deployment: Deployment, last: Entry | None) -> str:
     if last is None or version is None:
         return "No decision yet" if version is None else f"Model {version} was deployed by hand"
     if deployment.paused:
-        return f"Model {version} is held by {'hand' if deployment.by_hand else 'a data fault'}"
+        who = "hand" if deployment.by_hand else "a data quality issue"
+        return f"Model {version} is paused by {who}"
     if last.after == version and last.before != version:
         return last.sentence
     leader = leading(last.evidence)
@@ -253,7 +254,7 @@ def pause_notices(context: PageContext) -> list[Notice]:
         return [notices.paused_by_hand(deployment.current, f"on {stamp(deployment.at)}")]
     if not deployment.paused:
         return []
-    faults = context.file(context.config.decision).get("details", {}).get("faults") or [{}]
+    faults = context.file(context.config.decision).get("details", {}).get("issues") or [{}]
     sentence = faults[0].get("sentence") or "the newest file cannot be what it says"
     return [notices.paused_by_fault(sentence.rstrip("."), faults[0].get("file") or "FILE")]
 
@@ -289,10 +290,10 @@ def _line(
         age=age(entry.at, now),
         word=entry.word,
         shape=shape,
-        alert=shape in ("back", "held"),
+        alert=shape in ("back", "paused"),
         change=change_of(entry),
         # A fault's sentence begins with a column's name, which stays as it is.
-        reason=why if entry.verdict == FAULT else f"{why[:1].upper()}{why[1:]}",
+        reason=why if entry.verdict == DATA_ISSUE else f"{why[:1].upper()}{why[1:]}",
         leader=printable(leader.name) if leader else "",
         e_value=evidence_number(leader.e_value) if leader else "",
         threshold=evidence_number(leader.threshold) if leader else "",
@@ -310,8 +311,8 @@ def _line(
 
 def shape_of(entry: Entry) -> str:
     """The sign beside the word."""
-    if entry.verdict == FAULT:
-        return "held"
+    if entry.verdict == DATA_ISSUE:
+        return "paused"
     if entry.action in SHAPES:
         return SHAPES[entry.action]
     if entry.verdict == BY_HAND:
@@ -320,7 +321,7 @@ def shape_of(entry: Entry) -> str:
 
 
 def change_of(entry: Entry) -> str:
-    """`2 → 3`, `3 stays`, `3 is held`."""
+    """`2 → 3`, `3 stays`, `3 is paused`."""
     if entry.after is None or entry.before == entry.after or entry.action == "release hold":
         version = entry.after or entry.before
         return f"{version} stays" if version else "no model"

@@ -124,8 +124,8 @@ def history_damaged(path: str, why: str) -> Notice:
 
 def paused_by_hand(version: int | None, since: str) -> Notice:
     return Notice(
-        "held by hand",
-        f"Model {version} is held by hand.",
+        "paused by hand",
+        f"Model {version} is paused by hand.",
         f"Somebody chose it {since}; no run replaces it.",
         "When evidence may decide again, type `python deployment.py --release-hold`.",
     )
@@ -133,7 +133,7 @@ def paused_by_hand(version: int | None, since: str) -> Notice:
 
 def paused_by_fault(sentence: str, file: str) -> Notice:
     return Notice(
-        "held by a data fault",
+        "paused by a data quality issue",
         "Nothing is judged or deployed: a data fault.",
         f"{sentence}.",
         f"If the file is wrong, put the right one in its place, or type `python ingestion.py "

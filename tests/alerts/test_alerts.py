@@ -208,7 +208,7 @@ def test_a_data_fault_is_told_as_it_begins_and_as_it_ends(project: Project, hook
         for c in (row.split(",") for row in client_rows(60, seed=9))
     ]
     project.write("sourcedata/three.csv", thousand)
-    assert outcome(project) == "fault"
+    assert outcome(project) == "data issue"
     full_look(project)
     project.run("deployment.py", "--release-hold")
     look(project)

@@ -81,5 +81,5 @@ def test_a_look_that_a_data_fault_holds_leaves_the_call_list_as_long_as_it_was(
     wrong = [",".join([c, str(1000 * float(orders)), *rest]) for c, orders, *rest in cells]
     said = world.tick(made, "2026-03-31", wrong)
 
-    assert said.data["outcome"] == "fault"
+    assert said.data["outcome"] == "data issue"
     assert made.json("models/clients_at_risk.json")["cut"]["called"] > 0

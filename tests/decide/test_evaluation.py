@@ -474,7 +474,7 @@ def test_a_rollback_begins_the_evidence_anew_and_bets_on_no_row_that_a_rival_has
     walked.run("deployment.py", "--release-hold")
     judged = look(walked)
 
-    assert held.data["outcome"] == "held"
+    assert held.data["outcome"] == "paused"
     assert judged.data["evidence"]["rows"] == 60  # those that came meanwhile, none before
     now = state_of(walked)
     assert now.comparison.counters.evaluations == 1
@@ -500,7 +500,7 @@ def test_a_deployment_by_hand_is_held_and_the_model_before_it_is_a_former_champi
     started.run("deployment.py", "--release-hold")
     judged = look(started)
 
-    assert held.data["outcome"] == "held" and f"version {number} was chosen by hand" in held.text
+    assert held.data["outcome"] == "paused" and f"version {number} was chosen by hand" in held.text
     assert judged.data["evidence"]["rows"] == 60
     assert judged.data["evidence"]["details"]["base_model"] == f"version {number}"
     assert last.comparison.name in state_of(started).comparison.former

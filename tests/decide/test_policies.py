@@ -49,9 +49,9 @@ TABLE = [
     (NEVER, UNLABELLED, "keep", True, ['"never"']),
     (RAW, REPLACED, "keep", True, ["no new labelled rows"]),
     (ALWAYS, REPLACED, "deploy", True, ["60 new labelled rows"]),
-    (RAW, replace(FELL, held=True), "held", False, ["version 7", "--release-hold"]),
-    (ALWAYS, replace(FELL, held=True), "held", False, ["version 7", "--release-hold"]),
-    (NEVER, replace(FELL, held=True), "held", False, ["version 7", "--release-hold"]),
+    (RAW, replace(FELL, paused=True), "paused", False, ["version 7", "--release-hold"]),
+    (ALWAYS, replace(FELL, paused=True), "paused", False, ["version 7", "--release-hold"]),
+    (NEVER, replace(FELL, paused=True), "paused", False, ["version 7", "--release-hold"]),
 ]
 
 

@@ -160,11 +160,13 @@ def test_a_state_of_a_newer_version_is_refused(started: Project) -> None:
 def test_a_column_in_another_unit_holds_the_deployment(started: Project) -> None:
     run = world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
 
-    assert run.data["outcome"] == "fault"
+    assert run.data["outcome"] == "data issue"
     assert run.data["release"] == 1
-    assert run.text.startswith("held by a data fault: orders: the values are about 1,000 times")
+    assert run.text.startswith(
+        "paused by a data quality issue: orders: the values are about 1,000 times"
+    )
     assert "2026-02-28.csv" in run.data["reason"]
-    assert world.history(started)[-1].verdict == "fault"
+    assert world.history(started)[-1].verdict == "data issue"
     assert world.state_of(started).comparison.counters.evaluations == 0
     assert "data fault" in started.run("fullprocess.py", "--explain").stdout
     assert started.run("fullprocess.py").stdout.startswith("idle: ")
@@ -175,7 +177,7 @@ def test_a_corrected_file_is_learned_from_and_no_longer_holds(started: Project) 
     world.tick(started, "2026-02-28", scaled(rows, 1000.0))
     run = world.tick(started, "2026-02-28", rows)
 
-    assert run.data["outcome"] != "fault"
+    assert run.data["outcome"] != "data issue"
     assert started.json("state/deployment.json")["paused"] == ""
     third = world.tick(started, "2026-03-31", world.clients(300, 3, prefix="e"))
     assert third.data["outcome"] in ("keep", "deploy")
@@ -192,7 +194,7 @@ def test_an_issue_that_a_person_takes_as_it_is_holds_no_longer_in_later_files_ei
     assert after.data["outcome"] in ("keep", "deploy")
     if after.data["release"] == 1:
         later = world.tick(started, "2026-03-31", scaled(world.clients(90, 3, prefix="e"), 1e3))
-        assert later.data["outcome"] != "fault"
+        assert later.data["outcome"] != "data issue"
 
 
 @pytest.mark.parametrize("policy", ["raw", "always", "never"])
@@ -201,7 +203,7 @@ def test_the_plain_policies_are_held_by_an_issue_too(tmp_path: Path, policy: str
     look(made)
     run = world.tick(made, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
 
-    assert run.data["outcome"] == "fault"
+    assert run.data["outcome"] == "data issue"
     assert run.data["release"] == 1
 
 
@@ -211,7 +213,7 @@ def test_a_version_held_by_hand_stays_held_by_hand(started: Project) -> None:
     started.run("deployment.py")
     run = world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
 
-    assert run.data["outcome"] == "held"
+    assert run.data["outcome"] == "paused"
     assert started.json("state/deployment.json")["paused"] == "by hand"
 
 
@@ -219,7 +221,7 @@ def test_a_dry_run_reports_the_issue_and_notes_nothing(started: Project) -> None
     world.give(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
     run = started.run("fullprocess.py", "--dry-run").stdout
 
-    assert run.startswith("would be held by a data fault: orders: ")
+    assert run.startswith("would be paused by a data quality issue: orders: ")
     assert started.json("state/deployment.json")["paused"] == ""
 
 

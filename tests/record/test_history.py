@@ -241,7 +241,7 @@ def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
                 evidence=(),
                 reason="By hand.",
             ),
-            entry(4, verdict="held", before=None, after=None, evidence=(), reason="x" * 120),
+            entry(4, verdict="paused", before=None, after=None, evidence=(), reason="x" * 120),
         ]
     )
     assert shown.splitlines() == [
@@ -250,7 +250,7 @@ def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
         "2026-01-27T07:00:00Z  wait              3        1,230  challenger 2.9 of 3    Not yet.",
         "2026-01-03T07:00:00Z  promoted          3 -> 4       2  challenger 2e+09 of 3  Enough.",
         "2026-01-04T07:00:00Z  rollback by hand  4 -> 3       0                         By hand.",
-        "2026-01-05T07:00:00Z  held              -            4                         "
+        "2026-01-05T07:00:00Z  paused            -            4                         "
         f"{'x' * 38}...",
     ]
 

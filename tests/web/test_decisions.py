@@ -146,7 +146,7 @@ def test_names_from_data_are_text(told: Any) -> None:
         (PAST[0], "first model", "deploy", "model 1"),
         (PAST[5], "rollback by hand", "back", "2 → 1"),
         (PAST[6], "hold released", "hand", "1 stays"),
-        (PAST[7], "data fault", "held", "1 stays"),
+        (PAST[7], "data issue", "paused", "1 stays"),
         (
             entry(1, verdict="by hand", action="deployment by hand", after=2),
             "deployed by hand",
@@ -274,16 +274,16 @@ def test_releases_stand_with_their_digests_and_the_command(own: Project) -> None
     assert "python deployment.py --rollback 1" in text
     own.run("deployment.py", "--rollback", "1")
     text = text_of(getter(own)("/decisions"))
-    assert "Model 1 is held by hand" in text and "python deployment.py --rollback 2" in text
+    assert "Model 1 is paused by hand" in text and "python deployment.py --rollback 2" in text
     assert "python deployment.py --release-hold" in text
 
 
 def test_a_data_fault_is_told_with_its_sentence_and_both_ways_on(own: Project) -> None:
     fault = {"sentence": "activity: 1,000 times as large; mend it", "file": "new.csv"}
-    write_past(own, PAST[0], replace(PAST[7], details={"faults": [fault]}))
+    write_past(own, PAST[0], replace(PAST[7], details={"issues": [fault]}))
     hold(own, DATA_QUALITY)
     text = text_of(getter(own)("/decisions"))
-    assert "Model 1 is held by a data fault" in text
+    assert "Model 1 is paused by a data quality issue" in text
     assert "activity: 1,000 times as large; mend it." in text
     assert "python ingestion.py --forget new.csv" in text
     assert "python deployment.py --release-hold" in text

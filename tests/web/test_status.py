@@ -115,7 +115,7 @@ def test_a_hold_is_told_here_too(own: Project) -> None:
     beat(own, 4)
     now = read_deployment(own.config)
     write_deployment(own.config, replace(now, paused=BY_HAND))
-    assert "Model 1 is held by hand." in page_of(own)
+    assert "Model 1 is paused by hand." in page_of(own)
 
 
 # ---------------------------------------------------------------- the week
