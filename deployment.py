@@ -149,7 +149,7 @@ def _row(release: Release) -> str:
     return f"{release.version:>7}  {about}"
 
 
-def _record(config: Config, outcome: Outcome, action: str) -> Outcome:
+def _by_hand(config: Config, outcome: Outcome, action: str) -> Outcome:
     """The outcome, after it was written into the history and the evidence was begun anew."""
     from risk.data.store import read_state
     from risk.decide.state import restart_evidence
@@ -199,13 +199,13 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
         return list_releases(config)
     refuse_newer_evidence(config)  # a newer software's evidence is refused before anything changes
     if chosen.rollback is not None:
-        return _record(config, rollback(config, chosen.rollback or None), "rollback by hand")
+        return _by_hand(config, rollback(config, chosen.rollback or None), "rollback by hand")
     if chosen.release_hold:
         done = end_pause(config)
-        return _record(config, done, "release hold") if done.worked else done
+        return _by_hand(config, done, "release hold") if done.worked else done
     # What a person chose over another stays, else fullprocess.py would soon replace it.
     over_another = current_version(config) is not None
-    return _record(config, deploy(config, pause=over_another)[0], "deployment by hand")
+    return _by_hand(config, deploy(config, pause=over_another)[0], "deployment by hand")
 
 
 if __name__ == "__main__":

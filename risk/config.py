@@ -78,7 +78,7 @@ class Columns:
 
     @classmethod
     def of(cls, raw: dict[str, Any], place: Place) -> Columns:
-        values = _values(cls, raw, place)
+        values = _read_section(cls, raw, place)
         features, value = values["features"], values["value"]
         if "non_negative" not in raw:
             values["non_negative"] = tuple(n for n in values["non_negative"] if n in features)
@@ -147,7 +147,7 @@ class Csv:
 
     @classmethod
     def of(cls, raw: dict[str, Any], place: Place) -> Csv:
-        csv, where = cls(**_values(cls, raw, place)), place.where
+        csv, where = cls(**_read_section(cls, raw, place)), place.where
         usable = csv.delimiter == "\t" or (csv.delimiter.isprintable() and csv.delimiter != '"')
         if len(csv.delimiter) != 1 or not usable or csv.delimiter.isalnum():
             raise PipelineError(
@@ -192,7 +192,7 @@ class Mail:
 
     @classmethod
     def of(cls, raw: dict[str, Any], place: Place) -> Mail:
-        mail, where = cls(**_values(cls, raw, place)), place.where
+        mail, where = cls(**_read_section(cls, raw, place)), place.where
         for address in (*([mail.sender] if mail.sender else []), *mail.to, *mail.operators):
             if not _ADDRESS.fullmatch(address):
                 raise PipelineError(
@@ -365,7 +365,7 @@ def load(path: Path | str) -> Config:
     """The settings in a config.json; PipelineError names the file, the key and what to write."""
     path = Path(path).absolute()
     root = path.parent.resolve()
-    config = Config(path, root, **_values(Config, _parsed(path), Place(str(path), root)))
+    config = Config(path, root, **_read_section(Config, _parsed(path), Place(str(path), root)))
     _check_folders(config)
     return config
 
@@ -390,7 +390,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _values(kind: type, raw: dict[str, Any], place: Place) -> dict[str, Any]:
+def _read_section(kind: type, raw: dict[str, Any], place: Place) -> dict[str, Any]:
     """Field -> its value, of every key of the section."""
     keys, where = keys_of(kind), place.where
     names = [entry.name for entry in keys.values()]

@@ -76,7 +76,7 @@ def _guarded(
     name: str,
 ) -> int:
     try:
-        outcome = before(chosen) or _configured(stage, chosen, writes(chosen), name)
+        outcome = before(chosen) or _outcome(stage, chosen, writes(chosen), name)
     except PipelineError as error:
         return _failed(str(error), error.code)
     except OSError as error:
@@ -90,8 +90,10 @@ def _guarded(
 
 def _printed(outcome: Outcome, *, as_json: bool) -> int:
     """The exit code; a reader that closed the pipe early is no error of ours, a full disk is."""
+    text = json.dumps(outcome.data, indent=1, default=str) if as_json else outcome.text
     try:
-        _show(outcome, as_json=as_json)
+        if text:
+            print(text)
         if sys.stdout:
             sys.stdout.flush()
     except OSError as error:
@@ -106,14 +108,13 @@ def _failed(why: str, code: int) -> int:
     return code
 
 
-def _configured(stage: Stage, chosen: argparse.Namespace, writes: bool, name: str) -> Outcome:
+def _outcome(stage: Stage, chosen: argparse.Namespace, writes: bool, name: str) -> Outcome:
+    """What the stage comes to; where it writes, under the lock, and with its time kept."""
     config = load(chosen.config)
     if chosen.verbose:
         print(_folders_text(config), file=sys.stderr)
-    return _locked_stage(stage, config, chosen, name) if writes else stage(config, chosen)
-
-
-def _locked_stage(stage: Stage, config: Config, chosen: argparse.Namespace, name: str) -> Outcome:
+    if not writes:
+        return stage(config, chosen)
     with project_lock(config, name, WAIT_SECONDS):
         remove_temporary_files(config)
         own = name.removesuffix(".py")
@@ -152,12 +153,6 @@ def record_time(config: Config, stage: str, seconds: float) -> None:
 
 def _times_file(config: Config) -> StateFile:
     return StateFile(config.timings, 1)
-
-
-def _show(outcome: Outcome, *, as_json: bool) -> None:
-    text = json.dumps(outcome.data, indent=1, default=str) if as_json else outcome.text
-    if text:
-        print(text)
 
 
 def os_error_text(error: OSError) -> str:
