@@ -6,8 +6,8 @@
                                                    repository; docs/decisions.md says which)
 
 A run makes a model's risks whose truth is a + c x log-odds, 500 test rows to measure a and c on,
-eight past files of 200 rows to measure the level's movement on, and n clients of today; of these it
-expects, then draws their labels. Called is the fifth with the highest risks. Shares of runs are
+eight past files of 200 rows to measure the intercept's drift on, and n clients of today; of these
+it expects, then draws their labels. Called is the fifth with the highest risks. Shares of runs are
 shown with Wilson's interval, widths of bands by their median.
 """
 
@@ -23,7 +23,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from risk.calllist.expected import Expected, expected, line_of
+from risk.calllist.expected import calibration_line, expected_measures
+from risk.calllist.types import Expected
+from risk.decide.decision import Shift
 from risk.decide.evidence import calibration_in_the_large
 from risk.model.logistic import expit
 from risk.model.measures import auc, brier, calibration, wilson
@@ -39,15 +41,15 @@ THIN = 0.1
 class World:
     """How the truth differs from the risks.
 
-    line: standard deviations of a and c around (0, 1) from run to run. movement: of the level, from
-    file to file. looks: past files. shift: of the clients' mean log-odds. later: what is added to a
+    line: standard deviations of a and c around (0, 1) from run to run. drift: of a, from file to
+    file. evaluations: past files. shift: of the clients' mean log-odds. later: what is added to a
     and how c is scaled today alone, as after concept drift. test: rows the line is measured on.
     """
 
     name: str
     line: tuple[float, float] = (0.0, 0.0)
-    movement: float = 0.0
-    looks: int = PAST_FILES
+    drift: float = 0.0
+    evaluations: int = PAST_FILES
     shift: float = 0.0
     later: tuple[float, float] = (0.0, 1.0)
     test: int = TEST_ROWS
@@ -55,14 +57,14 @@ class World:
 
 WORLDS = (
     World("calibrated"),
-    World("calibrated, no past look", looks=0),
+    World("calibrated, no past evaluation", evaluations=0),
     World("miscalibrated, as the test rows show", line=(0.3, 0.15)),
     World("the same by 60 test rows", line=(0.3, 0.15), test=60),
-    World("level moves by .3", movement=0.3),
-    World("level moves by .3, no past look", movement=0.3, looks=0),
-    World("miscalibrated and moving", line=(0.3, 0.15), movement=0.3),
+    World("intercept drifts by .3", drift=0.3),
+    World("intercept drifts by .3, no past evaluation", drift=0.3, evaluations=0),
+    World("miscalibrated and drifting", line=(0.3, 0.15), drift=0.3),
     World("other clients, same rule", shift=1.0),
-    World("concept drift: level up by 1", later=(1.0, 1.0)),
+    World("concept drift: intercept up by 1", later=(1.0, 1.0)),
     World("concept drift: half the slope", later=(0.0, 0.5)),
     World("concept drift: ranking gone", later=(0.0, 0.0)),
 )
@@ -84,14 +86,14 @@ def run(world: World, n: int, seed: int) -> dict[str, tuple[bool, float] | None]
     """For each measure whether the truth lay in the band, and the band's width."""
     random = np.random.default_rng([seed, n])
     a, c = np.array([0.0, 1.0]) + random.standard_normal(2) * world.line
-    seen = [risks_of(random, rows) for rows in [world.test] + [PAST_ROWS] * world.looks]
-    told = [labels_of(random, p, a, c, world.movement) for p in seen]
-    past = [calibration_in_the_large(p, y) for p, y in zip(seen[1:], told[1:], strict=True)]
-    line = line_of(calibration(told[0], seen[0]), past)
+    known = [risks_of(random, rows) for rows in [world.test] + [PAST_ROWS] * world.evaluations]
+    outcomes = [labels_of(random, p, a, c, world.drift) for p in known]
+    past = [calibration_in_the_large(p, y) for p, y in zip(known[1:], outcomes[1:], strict=True)]
+    line = calibration_line(calibration(outcomes[0], known[0]), past)
     risks = risks_of(random, n, world.shift)
     called = highest(risks)
-    labels = labels_of(random, risks, a + world.later[0], c * world.later[1], world.movement)
-    return within(expected(risks, called, line, seed=seed), labels, risks, called)
+    labels = labels_of(random, risks, a + world.later[0], c * world.later[1], world.drift)
+    return within(expected_measures(risks, called, line, seed=seed), labels, risks, called)
 
 
 def highest(risks: np.ndarray) -> np.ndarray:
@@ -129,9 +131,6 @@ def true_measures(
     }
 
 
-# ---------------------------------------------------------------- real streams
-
-
 def walked(folder: Path) -> Iterator[tuple[str, list[dict[str, tuple[bool, float] | None]]]]:
     """Each real stream with what its files showed: a model of all files but the newest labelled
     one, whose line is measured on that, expects of the next file with an unknown label."""
@@ -149,23 +148,22 @@ def walked(folder: Path) -> Iterator[tuple[str, list[dict[str, tuple[bool, float
 
 
 def files_of(stream, delay: int) -> Iterator[dict[str, tuple[bool, float] | None]]:
-    levels: list[dict[str, float]] = []
+    shifts: list[Shift] = []
     for now in range(2 + delay, len(stream.names)):
         model = stream.experts([now - 2 - delay]).model("all")
         tested, today = stream.rows(now - 1 - delay), stream.rows(now)
         p = risks_on(stream, model, tested)
-        line = line_of(calibration(stream.labels[tested], p), levels[: max(len(levels) - delay, 0)])
+        line = calibration_line(
+            calibration(stream.labels[tested], p), shifts[: max(len(shifts) - delay, 0)]
+        )
         risks = risks_on(stream, model, today)
         called = highest(risks)
-        yield within(expected(risks, called, line), stream.labels[today], risks, called)
-        levels.append(calibration_in_the_large(risks, stream.labels[today]))
+        yield within(expected_measures(risks, called, line), stream.labels[today], risks, called)
+        shifts.append(calibration_in_the_large(risks, stream.labels[today]))
 
 
 def risks_on(stream, model, rows: np.ndarray) -> np.ndarray:
     return expit(model.log_odds_of(stream.whole.rows(rows), rows.size))
-
-
-# ---------------------------------------------------------------- what is printed
 
 
 def show(name: str, runs: list[dict[str, tuple[bool, float] | None]]) -> None:

@@ -179,8 +179,8 @@ def test_what_calls_reach_is_shown_at_every_share_and_at_the_lists_own_cut(
     lines = calls_lines(deployed)
 
     own = deployed.json("models/clients_at_risk.json")["cut"]["cumulative_gains"]
-    assert found == {"basis": "test data", "n": 80, "reach": score["cumulative_gains"], "list": own,
-                     "profit": None}  # fmt: skip
+    assert found == {"basis": "test data", "n": 80, "list": own, "profit": None,
+                     "cumulative_gains": score["cumulative_gains"]}  # fmt: skip
     assert lines[0] == "what calls reach, by 80 test rows (95 % intervals)"
     shares = [text.split("  ")[1] for text in lines[2:]]
     assert shares == [f"{own['share']:.1%} (the list)", "5%", "10%", "20%", "30%", "50%",

@@ -5,9 +5,9 @@ has an expectation without a label. Three things blur it, and the band (95 %) ho
 
     labels     given the risks, who leaves is chance
     line       the risks are right up to a + c x log-odds, known as well as the test rows show it
-    movement   the level moves from file to file, as far as past looks saw it move
+    drift      the intercept moves from file to file, as far as past evaluations saw it move
 
-a, c and the movement are drawn, then the labels; a measure's band is where 95 % of the draws lie.
+a, c and the drift are drawn, then the labels; a measure's band is where 95 % of the draws lie.
 It is an honest band while the clients are like those the calibration was measured on. Whether other
 things than before decide who leaves cannot be seen in risks: the caveats say what speaks for that.
 docs/expected.md has the share of runs in which the truth lay in the band.
@@ -15,7 +15,7 @@ docs/expected.md has the share of runs in which the truth lay in the band.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,38 +28,39 @@ from risk.decide.decision import Shift
 from risk.decide.evidence import log_odds_of_risks
 from risk.drift.state import last_evaluation
 from risk.model.logistic import expit
-from risk.model.measures import Z95
+from risk.model.measures import Z95, Calibration, RiskBin
 from risk.record.history import entries
+from risk.words import amount
 
 DRAWS, CELLS = 1000, 250
 PRIOR = ((0.0, 1.0), (0.5, 0.5))  # a line before any test row: centre and standard deviations
-MOVEMENT, MOVEMENT_LOOKS = 0.2, 3  # the level's movement before any look, worth three looks
-FEW_CLIENTS, FEW_ROWS, FEW_LOOKS = 30, 200, 3
+DRIFT, DRIFT_WORTH = 0.2, 3  # between two files before any evaluation, worth three of them
+FEW_CLIENTS, FEW_ROWS, FEW_EVALUATIONS = 30, 200, 3
 MANY_OUTSIDE = 0.1
 WIDE_BAND = 0.5
-PAST_LOOKS = 40
+PAST_EVALUATIONS = 40
 UNUSUAL = ": unusual value,"
 CONCEPT = ("calibration", "labels")
 Matrix = tuple[tuple[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Line:
-    """intercept + slope x log-odds, what is known of both, and the level's movement.
+class CalibrationLine:
+    """intercept + slope x log-odds, what is known of both, and how the intercept drifts.
 
-    covariance: of (intercept, slope). movement: standard deviation between files, in log-odds.
-    looks: how many past looks it was measured on.
+    covariance: of (intercept, slope). drift: the intercept's standard deviation between files.
+    evaluations: how many past ones it was measured on.
     """
 
     intercept: float = 0.0
     slope: float = 1.0
     covariance: Matrix = ((0.0, 0.0), (0.0, 0.0))
-    movement: float = 0.0
-    looks: int = 0
+    drift: float = 0.0
+    evaluations: int = 0
 
 
 @dataclass(frozen=True)
-class Cells:
+class _Cells:
     """Clients of about one risk, by their log-odds upwards: one each for up to 250 clients.
 
     log_odds, risk: means in the cell. called: 1 or 0. rows: clients in it. starts: where the cells
@@ -73,42 +74,41 @@ class Cells:
     starts: np.ndarray
 
 
-# ---------------------------------------------------------------- the line
+def calibration_line(calibration: Calibration, past: Sequence[Shift] = ()) -> CalibrationLine:
+    """The line by the score's calibration, weighed against (0, 1), and by past evaluations.
 
-
-def line_of(calibration: dict[str, Any], past: Sequence[Shift] = ()) -> Line:
-    """The line by the score's `calibration`, weighed against (0, 1), and by past levels.
-
-    past: what level_of() said at each look, the newest last; an entry without an error counts as
-    exact. The test rows are of a time too: their level has moved away by as much as another file's
-    (without that, 80 % of the bands held the truth where levels moved by .3).
+    past: the calibration-in-the-large of each, the newest last.
     """
     centre, spread = np.array(PRIOR[0]), np.diag(np.array(PRIOR[1]) ** 2)
-    measured, movement = _measured(calibration), _movement(past)
+    measured, drift = _measured(calibration), _drift(past)
     if measured:
         mean, covariance = measured
-        covariance = covariance + np.diag([movement**2, 0.0])
+        # The test rows are of a time too and have drifted away by as much as another file: without
+        # that, 80 % of the bands held the truth where the intercept drifted by .3.
+        covariance = covariance + np.diag([drift**2, 0.0])
         trust = np.linalg.inv(covariance) + np.linalg.inv(spread)
         pull = np.linalg.solve(covariance, mean) + np.linalg.solve(spread, centre)
         centre, spread = np.linalg.solve(trust, pull), np.linalg.inv(trust)
     (aa, ac), (_, cc) = spread.tolist()
-    return Line(float(centre[0]), float(centre[1]), ((aa, ac), (ac, cc)), movement, len(past))
+    matrix = ((aa, ac), (ac, cc))
+    return CalibrationLine(float(centre[0]), float(centre[1]), matrix, drift, len(past))
 
 
-def _measured(calibration: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+def _measured(calibration: Calibration) -> tuple[np.ndarray, np.ndarray] | None:
     """(intercept and slope, their covariance) as scoring measured them; None where it could not."""
-    found = [calibration.get(name) for name in ("intercept", "slope")]
-    if not all(found):
+    intercept, slope = calibration["intercept"], calibration["slope"]
+    if not (intercept and slope):
         return None
-    errors = [(f["interval"][1] - f["interval"][0]) / (2 * Z95) for f in found if f]
-    if not min(errors) > 0:
+    ends = np.array([intercept["interval"], slope["interval"]])
+    errors = (ends[:, 1] - ends[:, 0]) / (2 * Z95)
+    if not errors.min() > 0:
         return None
-    line = np.array([f["value"] for f in found if f])
-    both = _correlation(calibration.get("bins", []), line) * errors[0] * errors[1]
+    line = np.array([intercept["value"], slope["value"]])
+    both = _correlation(calibration["bins"], line) * errors[0] * errors[1]
     return line, np.array([[errors[0] ** 2, both], [both, errors[1] ** 2]])
 
 
-def _correlation(bins: list[dict[str, Any]], line: np.ndarray) -> float:
+def _correlation(bins: list[RiskBin], line: np.ndarray) -> float:
     """The correlation of intercept and slope: the score keeps their intervals alone, but its
     groups of rows with their mean risks give back the information matrix up to a factor."""
     if len(bins) < 2:
@@ -120,22 +120,21 @@ def _correlation(bins: list[dict[str, Any]], line: np.ndarray) -> float:
     return float(np.clip(-mixed / max((one * square) ** 0.5, 1e-12), -0.99, 0.99))
 
 
-def _movement(past: Sequence[Shift]) -> float:
-    """The level's standard deviation between files: shifts beyond their own errors, around 0."""
-    beyond = sum(look["intercept"] ** 2 - look.get("error", 0.0) ** 2 for look in past)
-    total = MOVEMENT_LOOKS * MOVEMENT**2 + beyond
-    return float((max(total, 0.0) / (MOVEMENT_LOOKS + len(past))) ** 0.5)
+def _drift(past: Sequence[Shift]) -> float:
+    """The standard deviation between files: shifts beyond their own errors, around 0."""
+    beyond = sum(shift["intercept"] ** 2 - shift["error"] ** 2 for shift in past)
+    total = DRIFT_WORTH * DRIFT**2 + beyond
+    return float((max(total, 0.0) / (DRIFT_WORTH + len(past))) ** 0.5)
 
 
-# ---------------------------------------------------------------- what is expected
-
-
-def expected(risks: np.ndarray, called: np.ndarray, line: Line, *, seed: int = 0) -> Expected:
-    """What to expect of these clients. risks: as served, shape (n,), at least one; called: mask."""
+def expected_measures(
+    risks: np.ndarray, called: np.ndarray, line: CalibrationLine, *, seed: int = 0
+) -> Expected:
+    """What to expect of these clients. risks: of the list, shape (n,), not empty; called: mask."""
     cells = _cells(np.asarray(risks, dtype=np.float64), np.asarray(called, dtype=bool))
-    middle = _means(cells, expit(line.intercept + line.slope * cells.log_odds))
+    middle = _mean_measures(cells, expit(line.intercept + line.slope * cells.log_odds))
     with np.errstate(invalid="ignore", divide="ignore"):  # draws without an exit, lists of nobody
-        drawn = _measures(cells, _labels(cells, line, seed))
+        drawn = _drawn_measures(cells, _drawn_exits(cells, line, seed))
     bands = {name: _band_if_any(value, drawn[name]) for name, value in middle.items()}
     return Expected(
         n=int(cells.rows.sum()),
@@ -150,12 +149,12 @@ def expected(risks: np.ndarray, called: np.ndarray, line: Line, *, seed: int = 0
     )
 
 
-def _cells(risks: np.ndarray, called: np.ndarray) -> Cells:
+def _cells(risks: np.ndarray, called: np.ndarray) -> _Cells:
     groups = _groups(risks, called)
     z = log_odds_of_risks(risks)
     means = np.array([z[part].mean() for part in groups]).round(12)
     order = np.argsort(means, kind="stable")
-    return Cells(
+    return _Cells(
         means[order],
         np.array([risks[part].mean() for part in groups])[order],
         np.array([float(called[part[0]]) for part in groups])[order],
@@ -176,13 +175,13 @@ def _groups(risks: np.ndarray, called: np.ndarray) -> list[np.ndarray]:
     return groups
 
 
-def _labels(cells: Cells, line: Line, seed: int) -> np.ndarray:
+def _drawn_exits(cells: _Cells, line: CalibrationLine, seed: int) -> np.ndarray:
     """Drawn exits in each cell. Shape (draws, cells)."""
     random = np.random.default_rng(seed)
     lines = np.array([line.intercept, line.slope]) + random.standard_normal((DRAWS, 2)) @ _root(
         line.covariance
     )
-    move = line.movement * random.standard_t(MOVEMENT_LOOKS + line.looks, DRAWS)
+    move = line.drift * random.standard_t(DRIFT_WORTH + line.evaluations, DRAWS)
     q = expit((lines[:, 0] + move)[:, None] + np.outer(lines[:, 1], cells.log_odds))
     drawn = random.random(q.shape) < q if cells.rows.max() == 1 else random.binomial(cells.rows, q)
     return drawn.astype(np.float64)
@@ -194,7 +193,7 @@ def _root(covariance: Matrix) -> np.ndarray:
     return np.sqrt(np.clip(values, 0.0, None))[:, None] * vectors.T
 
 
-def _measures(cells: Cells, exits: np.ndarray) -> dict[str, np.ndarray]:
+def _drawn_measures(cells: _Cells, exits: np.ndarray) -> dict[str, np.ndarray]:
     """The measures of drawn exits, each of shape (draws,); nan where one is not defined."""
     total, found = exits.sum(axis=1), exits @ cells.called
     listed = cells.rows @ cells.called
@@ -213,7 +212,7 @@ def _measures(cells: Cells, exits: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _means(cells: Cells, q: np.ndarray) -> dict[str, float]:
+def _mean_measures(cells: _Cells, q: np.ndarray) -> dict[str, float]:
     """The measures from expected counts, as if the risks q were exact; nan where undefined."""
     leaving = cells.rows * q
     total, found = float(leaving.sum()), float(leaving @ cells.called)
@@ -230,7 +229,7 @@ def _means(cells: Cells, q: np.ndarray) -> dict[str, float]:
     }
 
 
-def _mean_auc(cells: Cells, q: np.ndarray) -> float:
+def _mean_auc(cells: _Cells, q: np.ndarray) -> float:
     """Expected pairs in order over expected pairs; a client is no pair with itself."""
     leaving = np.add.reduceat(cells.rows * q, cells.starts)
     staying = np.add.reduceat(cells.rows * (1 - q), cells.starts)
@@ -255,9 +254,6 @@ def _band(value: float, drawn: np.ndarray) -> Band:
     return Band(float(value), min(low, float(value)), max(high, float(value)))
 
 
-# ---------------------------------------------------------------- words
-
-
 def caveats_of(
     found: Expected,
     *,
@@ -265,16 +261,16 @@ def caveats_of(
     alarm: bool,
     past: int,
     n: int,
-    calibration: dict[str, Any],
+    calibration: Calibration,
 ) -> list[str]:
     """Why the expectation may be wrong, each a clause for people; [] where nothing speaks so.
 
     outside: share of clients with a value outside the training range. alarm: labels have shown
-    concept drift. past: looks that measured the level. n: labelled rows behind the calibration.
+    concept drift. past: evaluations that measured the drift. n: labelled rows of the calibration.
     """
     spread = found.precision.high - found.precision.low if found.precision else 0.0
-    looks = f"{past} look{'' if past == 1 else 's'}"
-    reasons = (
+    before = amount(past, "evaluation")
+    caveats = (
         (
             alarm,
             "who leaves depends on other things than before (drift alarm), which no risk shows",
@@ -283,47 +279,48 @@ def caveats_of(
             outside > MANY_OUTSIDE,
             f"{100 * outside:.0f} % of the clients have a value outside the range of training",
         ),
-        (found.n < FEW_CLIENTS, f"only {found.n:,} client{'' if found.n == 1 else 's'}"),
+        (found.n < FEW_CLIENTS, f"only {amount(found.n, 'client')}"),
         (n < FEW_ROWS, f"the calibration was measured on {n:,} labelled rows alone"),
-        (past < FEW_LOOKS, f"{looks} so far measured how the level moves from file to file"),
+        (
+            past < FEW_EVALUATIONS,
+            f"{before} so far measured how the share of leavers drifts from file to file",
+        ),
         (spread > WIDE_BAND, "the band of the precision is so wide that it says little"),
     )
-    return [words for holds, words in reasons if holds] + _uncalibrated(calibration)
+    return [words for holds, words in caveats if holds] + _uncalibrated(calibration)
 
 
-def _uncalibrated(calibration: dict[str, Any]) -> list[str]:
+def _uncalibrated(calibration: Calibration) -> list[str]:
     """What the score says against the risks' calibration."""
-    if not calibration.get("slope") or not calibration.get("intercept"):
+    intercept, slope = calibration["intercept"], calibration["slope"]
+    if not (intercept and slope):
         return ["the calibration of the risks could not be measured"]
-    told = []
-    for name, right in (("intercept", 0.0), ("slope", 1.0)):
-        low, high = calibration[name]["interval"]
-        if not low <= right <= high:
-            value = calibration[name]["value"]
-            told.append(
-                f"on the test rows the risks were not calibrated ({name} {value:.2f}, "
-                f"{low:.2f} to {high:.2f}, not {right:g}), which is reckoned with"
-            )
-    return told
+    return [
+        f"on the test rows the risks were not calibrated ({name} {measured['value']:.2f}, "
+        f"{low:.2f} to {high:.2f}, not {right:g}), which is reckoned with"
+        for name, right, measured in (("intercept", 0.0, intercept), ("slope", 1.0, slope))
+        for low, high in [measured["interval"]]
+        if not low <= right <= high
+    ]
 
 
-def expectation_of(config: Config, listing: CallList, score: dict[str, Any]) -> Expected | None:
+def expectation_of(config: Config, listing: CallList, score: Mapping[str, Any]) -> Expected | None:
     """The list's expected measures with their bands, what speaks against them, both in words.
 
     score: what the release says of its calibration. None for a list without clients.
     """
     if not listing.clients:
         return None
-    past = past_levels(config)
-    found = expected(
+    past = past_shifts(config)
+    found = expected_measures(
         np.array(listing.column("risk")),
         np.array(listing.column("call")),
-        line_of(score["calibration"], past),
+        calibration_line(score["calibration"], past),
     )
     caveats = caveats_of(
         found,
-        outside=share_outside(listing),
-        alarm=concept_alarm(config, listing.model_version),
+        outside=_share_outside(listing),
+        alarm=_concept_alarm(config, listing.model_version),
         past=len(past),
         n=score["n"],
         calibration=score["calibration"],
@@ -332,24 +329,23 @@ def expectation_of(config: Config, listing: CallList, score: dict[str, Any]) -> 
     return replace(found, sentence=expected_words(found))
 
 
-def past_levels(config: Config) -> list[Shift]:
-    """How far the level lay from the risks at each look that kept it, the newest last."""
+def past_shifts(config: Config) -> list[Shift]:
+    """The calibration-in-the-large of each evaluation that measured it, the newest last."""
     try:
-        looks = entries(config, PAST_LOOKS)
-    except PipelineError:  # it will be told where decisions are shown
+        past = entries(config, PAST_EVALUATIONS)
+    except PipelineError:  # it is reported where decisions are shown
         return []
-    measured = (look.details.get("calibration_in_the_large") for look in looks)
-    return [one for one in measured if one]
+    measured = (entry.details.get("calibration_in_the_large") for entry in past)
+    return [shift for shift in measured if shift]
 
 
-def share_outside(listing: CallList) -> float:
+def _share_outside(listing: CallList) -> float:
     """The share of clients who have a value outside the range of the training rows."""
-    return sum(any(UNUSUAL in note for note in c.notes) for c in listing.clients) / len(
-        listing.clients
-    )
+    outside = [any(UNUSUAL in note for note in client.notes) for client in listing.clients]
+    return sum(outside) / len(outside)
 
 
-def concept_alarm(config: Config, version: int) -> bool:
+def _concept_alarm(config: Config, version: int) -> bool:
     """Whether the drift monitor has seen labels that the risks do not explain any more."""
     last = last_evaluation(config)
     return last.model_version == version and any(row.kind in CONCEPT for row in last.alerts)

@@ -38,7 +38,7 @@ def test_the_list_says_what_it_is_expected_to_reach(started: Project) -> None:
     assert 0.5 < found["precision"]["low"] < found["precision"]["value"] < 1
     assert found["sentence"].startswith("of the 20 called, ")
     assert found["sentence"] in started.run("diagnostics.py").stdout
-    assert any("0 looks so far" in words for words in found["caveats"])
+    assert any("0 evaluations so far" in words for words in found["caveats"])
 
 
 def test_what_was_expected_comes_true(started: Project) -> None:
@@ -52,12 +52,12 @@ def test_what_was_expected_comes_true(started: Project) -> None:
     assert everybody["low"] <= sum(truth.values()) <= everybody["high"]
 
 
-def test_each_look_keeps_how_far_the_level_lay(started: Project) -> None:
+def test_each_evaluation_keeps_its_calibration_in_the_large(started: Project) -> None:
     world.tick(started, "2026-03-31", world.clients(200, 3, level=2.0, prefix="e"))
-    levels = expectation.past_levels(started.config)
+    shifts = expectation.past_shifts(started.config)
 
-    assert len(levels) == 1
-    assert levels[0]["n"] == 200 and 1.0 < levels[0]["intercept"] < 3.0
+    assert len(shifts) == 1
+    assert shifts[0]["n"] == 200 and 1.0 < shifts[0]["intercept"] < 3.0
 
 
 def test_clients_outside_the_range_of_training_raise_a_doubt(started: Project) -> None:
@@ -65,7 +65,7 @@ def test_clients_outside_the_range_of_training_raise_a_doubt(started: Project) -
     world.tick(started, "2026-03-31", rows)
     found = listed(started)
 
-    assert expectation.share_outside(load_list(started.config)) == pytest.approx(60 / 260)
+    assert expectation._share_outside(load_list(started.config)) == pytest.approx(60 / 260)
     assert any("outside the range of training" in words for words in found["expected"]["caveats"])
 
 
@@ -90,4 +90,4 @@ def test_only_labels_that_the_deployed_risks_do_not_explain_are_an_alarm(
 ) -> None:
     write_drift(started, {**drift_row("a row", state, 0.1), "kind": kind})
 
-    assert expectation.concept_alarm(started.config, version) is alarmed
+    assert expectation._concept_alarm(started.config, version) is alarmed

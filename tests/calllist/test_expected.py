@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from risk.calllist import expected as module
-from risk.calllist.expected import Line, caveats_of, expected, line_of
+from risk.calllist.expected import CalibrationLine, calibration_line, caveats_of, expected_measures
 from risk.calllist.facts import expected_words
 from risk.calllist.types import Band, Expected
 from risk.decide.evidence import calibration_in_the_large
 from risk.model.measures import auc, brier, calibration, f1
 from tests.conftest import ROOT
 
-EXACT = Line(looks=10_000)
+EXACT = CalibrationLine(evaluations=10_000)
 
 
 def told(seed, n, a=0.0, c=1.0):
@@ -60,7 +60,7 @@ PLAIN = [
 @pytest.mark.parametrize(("n", "seed", "name", "value", "error"), PLAIN)
 def test_what_is_expected_agrees_with_nannyml(n, seed, name, value, error):
     risks, _ = told(seed, n)
-    found = getattr(expected(risks, risks >= 0.5, EXACT), name)
+    found = getattr(expected_measures(risks, risks >= 0.5, EXACT), name)
     # NannyML counts each client as half a pair with itself: .006 of the AUC of 30 clients.
     assert found.value == pytest.approx(value, abs=0.1 * error)
     if n <= 200 and name != "auc":
@@ -77,7 +77,7 @@ def test_what_is_expected_agrees_with_nannyml(n, seed, name, value, error):
 )
 def test_the_band_of_labels_alone_is_as_wide_as_nannymls_sampling_error(n, seed, name, error):
     risks, _ = told(seed, n)
-    band = getattr(expected(risks, risks >= 0.5, EXACT), name)
+    band = getattr(expected_measures(risks, risks >= 0.5, EXACT), name)
     assert (band.high - band.low) / 2 == pytest.approx(1.96 * error, rel=0.25)
 
 
@@ -96,9 +96,9 @@ ISOTONIC = [
 @pytest.mark.parametrize(("n", "seed", "name", "value", "error"), ISOTONIC)
 def test_miscalibrated_risks_agree_with_nannymls_isotonic_calibration(n, seed, name, value, error):
     known, labels = told(0, 20_000, 0.3, 0.6)
-    line = line_of(calibration(labels, known), [{"intercept": 0.0}] * 1000)
+    line = calibration_line(calibration(labels, known), [{"intercept": 0.0, "error": 0.0}] * 1000)
     risks, _ = told(seed, n, 0.3, 0.6)
-    found = getattr(expected(risks, risks >= 0.5, line), name)
+    found = getattr(expected_measures(risks, risks >= 0.5, line), name)
     assert found.value == pytest.approx(value, abs=error)
 
 
@@ -121,7 +121,7 @@ def test_expectation_and_band_are_those_of_labels_drawn_by_hand(n):
                 ]
             )
     drawn = np.array(rows)
-    found = expected(risks, called, EXACT)
+    found = expected_measures(risks, called, EXACT)
     bands = [found.precision, found.recall, found.f1, found.auc, found.brier]
     means = drawn.mean(axis=0)
     assert [band.value for band in bands] == pytest.approx(means.tolist(), abs=0.015)
@@ -132,10 +132,10 @@ def test_expectation_and_band_are_those_of_labels_drawn_by_hand(n):
 
 def test_cells_of_many_clients_say_what_each_client_by_itself_does(monkeypatch):
     risks, _ = told(3, 2000)
-    line = Line(0.2, 0.8, ((0.04, 0.01), (0.01, 0.02)), 0.1, 5)
-    grouped = expected(risks, risks >= 0.5, line)
+    line = CalibrationLine(0.2, 0.8, ((0.04, 0.01), (0.01, 0.02)), 0.1, 5)
+    grouped = expected_measures(risks, risks >= 0.5, line)
     monkeypatch.setattr(module, "CELLS", 5000)
-    single = expected(risks, risks >= 0.5, line)
+    single = expected_measures(risks, risks >= 0.5, line)
     for name in ("found", "precision", "recall", "f1", "auc", "brier"):
         ours, exact = getattr(grouped, name), getattr(single, name)
         assert ours.value == pytest.approx(exact.value, rel=1e-3)
@@ -145,10 +145,10 @@ def test_cells_of_many_clients_say_what_each_client_by_itself_does(monkeypatch):
 
 def test_the_same_seed_gives_the_same_and_another_nearly_the_same():
     risks, _ = told(2, 200)
-    line = line_of({})
-    first = expected(risks, risks >= 0.5, line, seed=1)
-    assert first == expected(risks, risks >= 0.5, line, seed=1)
-    other = expected(risks, risks >= 0.5, line, seed=2)
+    line = calibration_line({})
+    first = expected_measures(risks, risks >= 0.5, line, seed=1)
+    assert first == expected_measures(risks, risks >= 0.5, line, seed=1)
+    other = expected_measures(risks, risks >= 0.5, line, seed=2)
     assert other.precision.value == first.precision.value
     assert other != first
 
@@ -158,20 +158,22 @@ def test_the_same_seed_gives_the_same_and_another_nearly_the_same():
     [
         {"covariance": ((0.04, 0.0), (0.0, 0.0))},
         {"covariance": ((0.0, 0.0), (0.0, 0.04))},
-        {"movement": 0.2},
+        {"drift": 0.2},
     ],
 )
 def test_what_is_uncertain_widens_the_band(wider):
     risks, _ = told(3, 2000)
-    narrow = expected(risks, risks >= 0.5, EXACT).found
-    wide = expected(risks, risks >= 0.5, replace(EXACT, **wider)).found
+    narrow = expected_measures(risks, risks >= 0.5, EXACT).found
+    wide = expected_measures(risks, risks >= 0.5, replace(EXACT, **wider)).found
     assert wide.high - wide.low > 1.2 * (narrow.high - narrow.low)
 
 
 def test_the_correlation_of_the_line_matters():
     risks = np.full(2000, 0.8)  # log-odds 1.39: both errors add up, or cancel
     ends = [
-        expected(risks, risks > 0, Line(covariance=((0.09, r), (r, 0.04)), looks=9)).found
+        expected_measures(
+            risks, risks > 0, CalibrationLine(covariance=((0.09, r), (r, 0.04)), evaluations=9)
+        ).found
         for r in (-0.059, 0.059)
     ]
     assert ends[1].high - ends[1].low > 2 * (ends[0].high - ends[0].low)
@@ -181,32 +183,32 @@ def test_the_correlation_of_the_line_matters():
 
 
 def test_nobody_called_has_no_precision():
-    found = expected(np.array([0.2, 0.4, 0.9]), np.zeros(3, dtype=bool), EXACT)
+    found = expected_measures(np.array([0.2, 0.4, 0.9]), np.zeros(3, dtype=bool), EXACT)
     assert (found.precision, found.called, found.found) == (None, 0, Band(0.0, 0.0, 0.0))
     assert found.exits.value == pytest.approx(1.5)
 
 
 def test_everybody_called_finds_everybody():
-    found = expected(np.array([0.2, 0.4, 0.9]), np.ones(3, dtype=bool), EXACT)
+    found = expected_measures(np.array([0.2, 0.4, 0.9]), np.ones(3, dtype=bool), EXACT)
     assert found.recall == Band(1.0, 1.0, 1.0)
     assert found.precision.value == pytest.approx(0.5)
 
 
 def test_one_client_has_no_ranking():
-    found = expected(np.array([0.3]), np.array([True]), EXACT)
+    found = expected_measures(np.array([0.3]), np.array([True]), EXACT)
     assert (found.auc, found.n, found.exits) == (None, 1, Band(pytest.approx(0.3), 0.0, 1.0))
 
 
 @pytest.mark.parametrize("risk", [0.0, 1.0])
 def test_certain_risks_leave_nothing_to_measure(risk):
-    found = expected(np.full(50, risk), np.arange(50) < 5, EXACT)
+    found = expected_measures(np.full(50, risk), np.arange(50) < 5, EXACT)
     assert found.exits.value == pytest.approx(50 * risk, abs=1e-3)
     assert found.auc is None
     assert (found.recall is None) == (risk == 0.0)
 
 
 def test_equal_risks_rank_nobody():
-    found = expected(np.full(1000, 0.3), np.arange(1000) < 100, EXACT)
+    found = expected_measures(np.full(1000, 0.3), np.arange(1000) < 100, EXACT)
     assert found.auc.value == pytest.approx(0.5)
     assert found.auc.low == found.auc.high == pytest.approx(0.5)
 
@@ -221,13 +223,13 @@ def measured(rows=2000, a=0.4, c=0.7):
 
 def test_the_line_is_the_measured_one_held_to_no_change():
     _, _, found = measured()
-    exact = [{"intercept": 0.0}] * 100_000
-    line = line_of(found, exact)
+    exact = [{"intercept": 0.0, "error": 0.0}] * 100_000
+    line = calibration_line(found, exact)
     assert line.intercept == pytest.approx(0.4, abs=0.2)
     assert line.slope == pytest.approx(0.7, abs=0.12)
     raw = measured(60, 1.5, 0.2)[2]
-    assert raw["intercept"]["value"] > line_of(raw, exact).intercept + 0.1
-    assert raw["slope"]["value"] < line_of(raw, exact).slope - 0.05
+    assert raw["intercept"]["value"] > calibration_line(raw, exact).intercept + 0.1
+    assert raw["slope"]["value"] < calibration_line(raw, exact).slope - 0.05
 
 
 def test_the_covariance_of_the_line_comes_back_from_the_score():
@@ -254,37 +256,39 @@ def test_the_covariance_of_the_line_comes_back_from_the_score():
     ],
 )
 def test_without_a_measured_calibration_the_line_is_no_change_and_uncertain(score):
-    line = line_of(score)
+    line = calibration_line(score)
     assert (line.intercept, line.slope) == (0.0, 1.0)
     assert line.covariance == ((0.25, 0.0), (0.0, 0.25))
 
 
 @pytest.mark.parametrize(
-    ("past", "movement"),
+    ("past", "drift"),
     [
         ([], 0.2),
-        ([{"intercept": 0.0}] * 9, 0.1),
+        ([{"intercept": 0.0, "error": 0.0}] * 9, 0.1),
         ([{"intercept": 0.5, "error": 0.3}, {"intercept": -0.5, "error": 0.3}], (0.44 / 5) ** 0.5),
         ([{"intercept": 0.0, "error": 0.5}] * 4, 0.0),
     ],
 )
-def test_the_movement_is_what_past_levels_moved_beyond_their_errors(past, movement):
-    line = line_of({}, past)
-    assert line.movement == pytest.approx(movement)
-    assert line.looks == len(past)
+def test_the_drift_is_what_past_evaluations_shifted_beyond_their_errors(past, drift):
+    line = calibration_line({}, past)
+    assert line.drift == pytest.approx(drift)
+    assert line.evaluations == len(past)
 
 
 def test_the_test_rows_are_one_file_among_those_that_move():
     _, _, found = measured()
     still, moving = (
-        line_of(found, [{"intercept": 0.0}] * 10_000),
-        line_of(found, [{"intercept": 0.3}, {"intercept": -0.3}] * 5000),
+        calibration_line(found, [{"intercept": 0.0, "error": 0.0}] * 10_000),
+        calibration_line(
+            found, [{"intercept": 0.3, "error": 0.0}, {"intercept": -0.3, "error": 0.0}] * 5000
+        ),
     )
-    assert moving.movement == pytest.approx(0.3, abs=0.001)
+    assert moving.drift == pytest.approx(0.3, abs=0.001)
     assert moving.covariance[0][0] > still.covariance[0][0] + 0.04
 
 
-def test_a_look_keeps_its_level():
+def test_an_evaluation_keeps_its_calibration_in_the_large():
     risks, labels = told(5, 5000, a=0.5)
     found = calibration_in_the_large(risks, labels)
     assert found["intercept"] == pytest.approx(0.5, abs=3 * found["error"])
@@ -293,7 +297,7 @@ def test_a_look_keeps_its_level():
 
 
 @pytest.mark.parametrize("labels", [0, 1])
-def test_a_look_of_one_class_has_a_level_and_a_wide_error(labels):
+def test_an_evaluation_of_one_class_has_a_shift_and_a_wide_error(labels):
     found = calibration_in_the_large(np.full(20, 0.3), np.full(20, labels))
     assert abs(found["intercept"]) < 3
     assert found["error"] > 0.5
@@ -350,8 +354,8 @@ def test_the_sentence_of_a_list_of_nobody_names_no_precision():
         ({"alarm": True}, "drift alarm"),
         ({"outside": 0.25}, "25 % of the clients have a value outside the range of training"),
         ({"n": 199}, "the calibration was measured on 199 labelled rows alone"),
-        ({"past": 1}, "1 look so far measured how the level moves"),
-        ({"past": 0}, "0 looks so far"),
+        ({"past": 1}, "1 evaluation so far measured how the share of leavers drifts"),
+        ({"past": 0}, "0 evaluations so far"),
         ({"calibration": {}}, "could not be measured"),
         (
             {"calibration": {**GOOD, "slope": {"value": 0.6, "interval": [0.4, 0.8]}}},
@@ -388,7 +392,7 @@ def test_nothing_is_doubted_where_nothing_is_wrong():
 
 def test_what_is_expected_is_plain_numbers():
     risks, _ = told(2, 200)
-    cells = asdict(expected(risks, risks >= 0.5, EXACT)).values()
+    cells = asdict(expected_measures(risks, risks >= 0.5, EXACT)).values()
     assert {type(value) for value in cells} == {int, dict, tuple, str}
 
 
@@ -398,11 +402,11 @@ def test_what_is_expected_is_plain_numbers():
 @pytest.mark.parametrize("a", [0.0, 0.3])
 def test_the_truth_lies_in_the_band_as_often_as_it_says(a):
     known, labels = told(0, 1000, a)
-    line = line_of(calibration(labels, known), [{"intercept": 0.0}] * 50)
+    line = calibration_line(calibration(labels, known), [{"intercept": 0.0, "error": 0.0}] * 50)
     inside = 0
     for seed in range(1, 61):
         risks, y = told(seed, 200, a)
-        band = expected(risks, risks >= 0.5, line).f1
+        band = expected_measures(risks, risks >= 0.5, line).f1
         inside += band.low <= f1(y, (risks >= 0.5) * 1) <= band.high
     assert inside >= 51  # fewer by chance once in 1,000 times where 95 % are promised
 

@@ -18,11 +18,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from conftest import ROOT, Project, client_rows
-from listed import HOSTILE, clients, listing, write_list
+from listed import HOSTILE, call_list, clients, listed_client, listing, write_list
 from serving import deployed_copy, gunicorn_server
 from werkzeug.datastructures import MultiDict
 
 from app import create_app
+from risk.calllist.facts import list_facts
+from risk.calllist.types import Cut
 from risk.record.contacts import contacts_of, newest_contacts
 from risk.web import today
 from risk.web.api import ROUTES
@@ -702,9 +704,10 @@ def test_the_made_up_list_is_as_reporting_writes_it(told: Project) -> None:
 
 
 def test_where_nobody_is_called_everybody_is_shown_in_the_order_of_risk() -> None:
-    nobody = {"clients": [], "cut": {"called": 0}}
+    nobody = call_list()
 
     assert today.query_of(MultiDict(), nobody).band == "all"
     assert today.query_of(MultiDict({"band": "low"}), nobody).band == "low"
-    assert today.query_of(MultiDict(), {"clients": [], "cut": {"called": 3}}).band == "call"
-    assert today._called_note({"clients": [], "cut": {"capacity": 20}}, []) == "capacity 20"
+    assert today.query_of(MultiDict(), call_list(listed_client("Acme"))).band == "call"
+    limited = call_list(cut=Cut(0, 0, 20, "", 0.0, 0.0))
+    assert list_facts(limited)[0].note == "capacity 20"
