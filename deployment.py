@@ -151,7 +151,7 @@ def _row(release: Release) -> str:
 
 def _by_hand(config: Config, outcome: Outcome, action: str) -> Outcome:
     """The outcome, after it was written into the history and the evidence was begun anew."""
-    from risk.data.store import read_state
+    from risk.data.state import read_store_state
     from risk.decide.state import restart_evidence
     from risk.record.history import Entry, record
 
@@ -162,7 +162,7 @@ def _by_hand(config: Config, outcome: Outcome, action: str) -> Outcome:
         Entry(
             key=f"{action} {data.get('version')} {now}",
             at=now,
-            data_version=read_state(config)["data_version"],
+            data_version=read_store_state(config)["data_version"],
             policy=config.policy,
             verdict="by hand",
             action=action,

@@ -312,8 +312,8 @@ def test_a_config_that_is_not_there_says_how_to_name_one(tmp_path: Path) -> None
 
 
 def test_the_stores_own_names_are_all_reserved(tmp_path: Path) -> None:
+    from risk.data.frames import frame_types
     from risk.data.schema import schema_of
-    from risk.data.store import frame_types
 
     types = frame_types(schema_of(load(written(tmp_path))))
     assert {name for name in types if name.startswith("_")} <= set(RESERVED)

@@ -19,9 +19,9 @@ from conftest import HEADER, ROOT, Project, age, client_rows, real_data
 from ingestion import ingest
 from risk.config import PipelineError
 from risk.data import sources
+from risk.data.inventory import RECORD_HEADER
 from risk.data.removal import erase, forget
 from risk.data.snapshot import read_snapshot
-from risk.data.store import RECORD_HEADER
 
 A, B, C = "a,1,2,3,0", "b,4,5,6,1", "c,7,8,9,0"
 
@@ -778,7 +778,7 @@ def test_a_state_of_a_newer_format_is_refused_and_left(own: Project, again: bool
     path = own.folder / "ingesteddata/state.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
     before = path.read_bytes()
-    with pytest.raises(PipelineError, match="newer version; update the software"):
+    with pytest.raises(PipelineError, match="newer version of this software; update"):
         ingest(own.config, again=again)
     assert path.read_bytes() == before
 

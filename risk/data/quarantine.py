@@ -1,19 +1,76 @@
-"""The rows that were set aside: which column broke which rule, and in which files."""
+"""The rows that are set aside: written with their reasons, cleansed of a client, counted."""
 
 from __future__ import annotations
 
 import csv
+import io
+import os
+import re
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from risk.config import Config
+from risk.config import Config, Csv
+from risk.data.reader import Reading, dialect
 from risk.data.schema import printable
+from risk.data.state import Entry
+from risk.files import make_folder, write_atomic
 
 MOST_REASONS, MOST_FAULTY, FAULT_LINES = 5, 20, 20_000
 
 
-def set_aside(config: Config, files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+HEADER = ["file", "line", "column", "rule", "value", "row"]
+QUARANTINE_NAME = re.compile(r".*\.[0-9a-f]{12}\.csv", re.DOTALL)
+IsClient = Callable[[str], bool]
+
+
+def write_quarantine(config: Config, entry: Entry, reading: Reading) -> Path:
+    """The rejected rows of one file with their reasons; for a refused file its reason first."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEADER)
+    if reading.refused:
+        writer.writerow([entry["file"], "", "", f"refused: {reading.refused}", "", ""])
+    for error in reading.errors:
+        writer.writerow([entry["file"], *astuple(error)])
+    # The name of a deep path may be longer than a file system takes (255 bytes).
+    slug = os.fsencode(entry["file"].replace("/", "__"))[-120:].decode("utf-8", "ignore")
+    path = make_folder(config.quarantine) / f"{slug}.{entry['sha256'][:12]}.csv"
+    write_atomic(path, out.getvalue().encode("utf-8", "backslashreplace"))
+    return path
+
+
+def cleanse_quarantine(config: Config, is_client: IsClient) -> None:
+    """Blank value and row of every quarantined line that names the client."""
+    for path in sorted(config.quarantine.glob("*.csv")):
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = list(csv.reader(file))
+        clean = [
+            [*row[:4], "", ""]
+            if len(row) == len(HEADER)
+            and (is_client(row[4]) or names_client(row[5], is_client, config.csv))
+            else row
+            for row in rows
+        ]
+        if clean != rows:
+            out = io.StringIO()
+            csv.writer(out, lineterminator="\n").writerows(clean)
+            write_atomic(path, out.getvalue())
+
+
+def names_client(line: str, is_client: IsClient, style: Csv) -> bool:
+    """Whether a cell of the raw line is the client; a line with broken quotes is split without."""
+    try:
+        cells = next(csv.reader([line], dialect(style)), [])
+    except csv.Error:
+        cells = line.replace('"', "").split(style.delimiter)
+    return any(is_client(cell.strip(" \t")) for cell in cells)
+
+
+def set_aside(config: Config, files: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The commonest reasons in the quarantine, with the file and line of one such row.
 
     Of the 20 files with most such rows, 20,000 rows each: more would say the same.
@@ -39,7 +96,7 @@ def fault_words(one: dict[str, Any]) -> str:
     return f"{one['rows']:,} × {where}{one['rule']}{first}"
 
 
-def _quarantined(config: Config, entry: dict[str, Any]) -> list[dict[str, Any]]:
+def _quarantined(config: Config, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The first rows of a file's quarantine; [] where somebody has taken it away."""
     if not entry.get("quarantine"):  # a forgotten file has none
         return []

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from risk.config import Config, Csv, Outcome, PipelineError
-from risk.data.reader import Reading, RowError, dialect
-from risk.data.store import COUNTS, PLAIN_CSV, Entry, Store, client_digest
-from risk.files import read_optional_json, write_atomic
+from risk.data.quarantine import IsClient, cleanse_quarantine, names_client
+from risk.data.reader import Reading, RowError
+from risk.data.state import NOWHERE, Entry, without_rows
+from risk.data.store import PLAIN_CSV, Store, client_digest
+from risk.files import read_optional_json
 from risk.releases import kept_releases
 
 if TYPE_CHECKING:
     import polars as pl
-
-IsClient = Callable[[str], bool]
 
 
 def forget(config: Config, file: str) -> Outcome:
@@ -45,15 +43,19 @@ def forget(config: Config, file: str) -> Outcome:
 
 
 def _forgotten(entry: Entry, data_version: int) -> Entry:
-    dropped = ("segment", "segment_sha256", "refusal", "quarantine")
-    kept = {key: value for key, value in entry.items() if key not in dropped}
-    return kept | {
+    kept = entry.copy()
+    kept.pop("refusal", None)
+    kept.pop("quarantine", None)
+    return without_rows(kept) | {
         "verdict": "forgotten",
         "reason": "taken out by hand",
-        "slot": None,
+        "position": NOWHERE,
         "dates": [],
         "data_version": data_version,
-        **dict.fromkeys(COUNTS, 0),
+        "rows": 0,
+        "accepted": 0,
+        "duplicates": 0,
+        "quarantined": 0,
     }
 
 
@@ -81,7 +83,7 @@ def erase(config: Config, client: str) -> Outcome:
     notes = store.recover()
     found, gone, since = _without_client(store, client)
     # Quarantine first: after a crash in between, the store still has the rows and asks again.
-    _cleanse_quarantine(config, lambda text: text == client)
+    cleanse_quarantine(config, lambda text: text == client)
     digest = client_digest(client)
     store.state["erased"] = sorted({*store.state["erased"], digest})
     _commit(store, found, changed=bool(found))
@@ -109,8 +111,9 @@ def _without_client(
         if rows.height < frame.height:
             taken = frame.height - rows.height
             gone, since = gone + taken, min(since, _first_tick(entry))
-            fresh = {k: v for k, v in entry.items() if k not in ("segment", "segment_sha256")}
-            found[entry["file"]] = (fresh | {"quarantined": entry["quarantined"] + taken}, rows)
+            fresh = without_rows(entry)
+            fresh["quarantined"] += taken
+            found[entry["file"]] = fresh, rows
     return found, gone, since
 
 
@@ -154,34 +157,8 @@ def drop_erased(store: Store, reading: Reading) -> None:
 
 
 def _cleansed(error: RowError, is_client: IsClient, style: Csv) -> RowError:
-    named = is_client(error.value) or _names(error.raw, is_client, style)
+    named = is_client(error.value) or names_client(error.raw, is_client, style)
     return replace(error, value="", raw="") if named else error
-
-
-def _names(line: str, is_client: IsClient, style: Csv) -> bool:
-    """Whether a cell of the raw line is the client; a line with broken quotes is split without."""
-    try:
-        cells = next(csv.reader([line], dialect(style)), [])
-    except csv.Error:
-        cells = line.replace('"', "").split(style.delimiter)
-    return any(is_client(cell.strip(" \t")) for cell in cells)
-
-
-def _cleanse_quarantine(config: Config, is_client: IsClient) -> None:
-    """Blank value and row of every quarantined line that names the client."""
-    for path in sorted(config.quarantine.glob("*.csv")):
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = list(csv.reader(file))
-        clean = [
-            [*row[:4], "", ""]
-            if len(row) == 6 and (is_client(row[4]) or _names(row[5], is_client, config.csv))
-            else row
-            for row in rows
-        ]
-        if clean != rows:
-            out = io.StringIO()
-            csv.writer(out, lineterminator="\n").writerows(clean)
-            write_atomic(path, out.getvalue())
 
 
 # ------------------------------------------------------------ what still holds them
@@ -199,7 +176,7 @@ def _sources_naming(config: Config, client: str) -> list[str]:
         for path, style in places
         if path.is_file()
         and any(
-            _names(line, lambda text: text == client, style)
+            names_client(line, lambda text: text == client, style)
             for line in _lines_with(path, client, style)
         )
     }

@@ -12,9 +12,11 @@ import numpy as np
 
 from risk.config import Config, PipelineError
 from risk.data import labels
+from risk.data.frames import frame_of
 from risk.data.reader import read_rows
 from risk.data.schema import NUMBER, Schema, infer_kinds, schema_of
-from risk.data.store import PLAIN_CSV, Entry, Store, frame_of
+from risk.data.state import Entry
+from risk.data.store import PLAIN_CSV, Store
 from risk.files import file_sha256
 
 if TYPE_CHECKING:
@@ -40,9 +42,9 @@ class DataVersion:
 class Snapshot:
     """The store at one moment.
 
-    rows: those of finaldata.csv in its order, with _date, _data_version, _replaced and _slot, the
-    place of their file. repeated: the rows that equal an earlier one. files: what the store knows
-    of each file, {} for a finaldata.csv that was put there by hand.
+    rows: those of finaldata.csv in its order, with _date, _data_version, _replaced and _position,
+    the place of their file. repeated: the rows that equal an earlier one. files: what the store
+    knows of each file, {} for a finaldata.csv that was put there by hand.
     """
 
     rows: pl.DataFrame
@@ -93,15 +95,15 @@ class Snapshot:
         import polars as pl
 
         late = sorted(
-            (entry["slot"], file)
+            (entry["position"], file)
             for file, entry in self.files.items()
             if entry.get("segment") and entry["data_version"] > data_version
         )
         return {
             file: pl.concat(
-                frame.filter(pl.col("_slot") == slot) for frame in (self.rows, self.repeated)
+                frame.filter(pl.col("_position") == position) for frame in (self.rows, self.repeated)
             )
-            for slot, file in late
+            for position, file in late
         }
 
 
@@ -158,7 +160,7 @@ def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
         pl.lit(False).alias("_duplicate"),
         pl.lit(0, pl.Int64).alias("_data_version"),
         pl.lit(False).alias("_replaced"),
-        pl.lit(0, pl.Int64).alias("_slot"),
+        pl.lit(0, pl.Int64).alias("_position"),
     ).drop("_line"), schema
 
 

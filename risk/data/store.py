@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import io
 import os
-import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from risk.config import Config, Csv, PipelineError
-from risk.data.reader import Reading
-from risk.data.schema import DATE, NUMBER, TARGET, TEXT, Schema, schema_of, schema_signature
-from risk.files import (
-    read_optional_json,
-    sha256,
-    sync_folder,
-    utc_now,
-    write_atomic,
-    write_json,
-)
+from risk.data.frames import csv_bytes, frame_types
+from risk.data.inventory import write_ingest_record, write_summary
+from risk.data.quarantine import QUARANTINE_NAME
+from risk.data.schema import Schema, schema_of, schema_signature
+from risk.data.state import Entry, StoreState, check_counts, fits, read_store_state, state_file
+from risk.files import read_optional_json, sha256, sync_folder, utc_now, write_atomic, write_json
 
 if TYPE_CHECKING:
     import polars as pl
 
-FORMAT = 1
 PLAIN_CSV = Csv(",", "utf-8", ".")
-RECORD_HEADER = "directory,file,rows,accepted,duplicates,quarantined,size,sha256,ingested_at"
-COUNTS = ("rows", "accepted", "duplicates", "quarantined")
-QUARANTINE_NAME = re.compile(r".*\.[0-9a-f]{12}\.csv", re.DOTALL)
-Entry = dict[str, Any]
-
-
-class Damaged(PipelineError):
-    """The state file cannot be read as one; --rebuild makes it anew."""
 
 
 def client_digest(client: str) -> str:
@@ -46,7 +30,7 @@ def client_digest(client: str) -> str:
 class Store:
     """The ingested rows of one config; ingestion alone writes them, with the lock held."""
 
-    def __init__(self, config: Config, state: dict[str, Any], schema: Schema) -> None:
+    def __init__(self, config: Config, state: StoreState, schema: Schema) -> None:
         self.config, self.state, self.schema = config, state, schema
         # Segments by name, as they lie on disk: the summary needs all of them again.
         self._frames: dict[str, pl.DataFrame] = {}
@@ -56,9 +40,14 @@ class Store:
     @classmethod
     def open(cls, config: Config) -> Store:
         """The store as it was committed last; an empty one where none is."""
-        state = read_state(config)
+        state = read_store_state(config)
         schema = schema_of(config, state["kinds"])
-        _refuse_other_schema(config, state, schema)
+        if state["schema_signature"] is not None and not fits(state, schema):
+            raise PipelineError(
+                f"the columns in {config.path} are not those of the rows in "
+                f"{config.output_folder}; put the old columns back, or run ingestion.py --rebuild "
+                "to read the input folder again"
+            )
         return cls(config, state, schema)
 
     @property
@@ -71,8 +60,9 @@ class Store:
         return self.state["files"]
 
     def live(self) -> list[Entry]:
-        """The entries that hold rows, in the order of their slots."""
-        return sorted((e for e in self.files.values() if e.get("segment")), key=lambda e: e["slot"])
+        """The entries that hold rows, in the order of their positions."""
+        held = (entry for entry in self.files.values() if entry.get("segment"))
+        return sorted(held, key=lambda entry: entry["position"])
 
     # ------------------------------------------------------------ reading
 
@@ -93,15 +83,18 @@ class Store:
         return self._frames[name].cast(pl.Schema(frame_types(self.schema)))
 
     def rows(self, *, repeated: bool = False) -> pl.DataFrame:
-        """The rows of finaldata.csv in its order, with _data_version, _replaced and _slot.
+        """The rows of finaldata.csv in its order, with _data_version, _replaced and _position.
 
         repeated: those that equal an earlier one too, flagged in _duplicate.
         """
         import polars as pl
 
         empty = pl.DataFrame(schema=frame_types(self.schema))
-        parts = [_tagged(empty, {"data_version": 0, "replaced": False, "slot": 0})]
-        parts += [_tagged(self.segment(entry), entry) for entry in self.live()]
+        parts = [_tagged(empty, 0, 0, False)]
+        parts += [
+            _tagged(self.segment(e), e["data_version"], e["position"], e["replaced"])
+            for e in self.live()
+        ]
         rows = pl.concat(parts).drop("_line")
         return rows if repeated else rows.filter(~pl.col("_duplicate")).drop("_duplicate")
 
@@ -124,7 +117,7 @@ class Store:
         parts = [(self.files[file], frame) for file, frame in new.items()]
         if rebuild:
             parts += [(e, self.segment(e)) for e in self.live() if e["file"] not in new]
-        parts.sort(key=lambda part: part[0]["slot"])
+        parts.sort(key=lambda part: part[0]["position"])
         flags = self._flags(before, [frame for _, frame in parts])
         written = [
             self._write_segment(e, f, flag, data_version)
@@ -176,7 +169,8 @@ class Store:
         if not stands:
             out = io.BytesIO()
             marked.write_parquet(out, compression="zstd")
-            entry["segment"] = f"{entry['slot']:06d}-{entry['sha256'][:12]}-{data_version}.parquet"
+            stem = f"{entry['position']:06d}-{entry['sha256'][:12]}"
+            entry["segment"] = f"{stem}-{data_version}.parquet"
             entry["segment_sha256"] = sha256(out.getvalue())
             write_atomic(self.config.segments / entry["segment"], out.getvalue())
             self._frames[entry["segment"]] = marked
@@ -196,23 +190,21 @@ class Store:
             write_atomic(self.config.finaldata, text)
         elif text:
             self._append(data_version, text)
-        self.state |= {
-            "format": FORMAT,
-            "data_version": data_version,
-            "kinds": self.schema.kinds(),
-            "schema_signature": schema_signature(self.schema),
-        }
+        self.state["data_version"] = data_version
+        self.state["kinds"] = self.schema.kinds()
+        self.state["schema_signature"] = schema_signature(self.schema)
         self._record_finaldata()
         _intent_path(self.config).unlink(missing_ok=True)
 
     def _append(self, data_version: int, text: bytes) -> None:
         """Append under an intent, so that a crash in between is cut back and never half a row."""
-        if not self._finaldata_as_recorded():
+        recorded = self.state["finaldata"]
+        if recorded is None or not self._finaldata_as_recorded():
             raise PipelineError(
                 f"{self.config.finaldata} was changed while new rows were read; run ingestion.py "
                 "again (it moves a changed file aside and rebuilds it)"
             )
-        old = self.state["finaldata"]["bytes"]
+        old = recorded["bytes"]
         _begin(
             self.config,
             {"data_version": data_version, "kind": "append", "old": old, "new": old + len(text)},
@@ -225,15 +217,15 @@ class Store:
 
     def save(self) -> None:
         """Commit changes of the state that touch no row (a stat, a record line)."""
-        write_json(self.config.store_state, self.state)
+        state_file(self.config).write(self.state)
 
     def tidy(self) -> None:
         """Delete what the committed state does not list, then write the summary and the record."""
-        self._drop_unlisted()
-        _write_summary(self)
-        write_record(self)
+        self._delete_unlisted()
+        write_summary(self)
+        write_ingest_record(self)
 
-    def _drop_unlisted(self) -> None:
+    def _delete_unlisted(self) -> None:
         entries = [e for entry in self.files.values() for e in (entry, entry.get("refusal", {}))]
         segments = {entry.get("segment") for entry in entries}
         quarantined = {entry.get("quarantine") for entry in entries}
@@ -254,7 +246,7 @@ class Store:
         notes = self._recover_intent()
         if self.state["schema_signature"] and not self._finaldata_as_recorded():
             notes += self._recover_finaldata()
-        self._drop_unlisted()
+        self._delete_unlisted()
         return notes
 
     def _recover_intent(self) -> list[str]:
@@ -294,10 +286,7 @@ class Store:
             stat = self.config.finaldata.stat()
         except FileNotFoundError:
             return False
-        return bool(recorded) and (stat.st_size, stat.st_mtime_ns) == (
-            recorded["bytes"],
-            recorded["mtime_ns"],
-        )
+        return recorded == {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
     def _finaldata_bytes(self) -> bytes:
         import polars as pl
@@ -344,87 +333,13 @@ class Store:
         return target.name
 
 
-def _tagged(frame: pl.DataFrame, entry: Entry) -> pl.DataFrame:
+def _tagged(frame: pl.DataFrame, data_version: int, position: int, replaced: bool) -> pl.DataFrame:
     import polars as pl
 
     return frame.with_columns(
-        pl.lit(entry["data_version"], pl.Int64).alias("_data_version"),
-        pl.lit(entry["replaced"]).alias("_replaced"),
-        pl.lit(entry["slot"], pl.Int64).alias("_slot"),
-    )
-
-
-def check_counts(entries: Iterable[Entry]) -> None:
-    """For every file, rows read = accepted + duplicates + quarantined."""
-    for entry in entries:
-        if entry["rows"] != entry["accepted"] + entry["duplicates"] + entry["quarantined"]:
-            raise AssertionError(f"{entry['file']}: the rows do not add up: {entry}")
-
-
-def empty_state() -> dict[str, Any]:
-    """The state before the first ingestion."""
-    return {
-        "format": FORMAT,
-        "data_version": 0,
-        "kinds": {},
-        "schema_signature": None,
-        "finaldata": None,
-        "files": {},
-        "erased": [],
-    }
-
-
-def read_state(config: Config) -> dict[str, Any]:
-    """The committed state; an empty one where nothing was ingested yet."""
-    if not config.store_state.exists():
-        # After the store was deleted ticks go on: the deployed model's rows are known by theirs.
-        manifest = read_optional_json(config.production_folder / "current" / "manifest.json")
-        data_version = manifest.get("data_version")
-        return empty_state() | {"data_version": data_version if type(data_version) is int else 0}
-    state = read_optional_json(config.store_state)
-    version = state.get("format")
-    if type(version) is int and version > FORMAT:
-        raise PipelineError(
-            f"{config.store_state} was written by a newer version; update the software"
-        )
-    if version != FORMAT or not _sound(state):
-        raise Damaged(f"{config.store_state} is damaged; run ingestion.py --rebuild")
-    return state
-
-
-def _sound(state: dict[str, Any]) -> bool:
-    kinds = {key: type(value) for key, value in empty_state().items() if value is not None}
-    held = {
-        "file",
-        "verdict",
-        "slot",
-        "data_version",
-        "replaced",
-        "sha256",
-        "size",
-        "mtime_ns",
-        "dates",
-        *COUNTS,
-    }
-    return (
-        all(type(state.get(key)) is kind for key, kind in kinds.items())
-        and all(type(entry) is dict and held <= entry.keys() for entry in state["files"].values())
-        and (state.get("schema_signature") is None) == (state.get("finaldata") is None)
-    )
-
-
-def _refuse_other_schema(config: Config, state: dict[str, Any], schema: Schema) -> None:
-    if state["schema_signature"] is not None and not fits(state, schema):
-        raise PipelineError(
-            f"the columns in {config.path} are not those of the rows in {config.output_folder}; "
-            "put the old columns back, or run ingestion.py --rebuild to read the input folder again"
-        )
-
-
-def fits(state: dict[str, Any], schema: Schema) -> bool:
-    """Whether rows of this schema can join those that the state lists."""
-    return schema_signature(schema) == state["schema_signature"] and all(
-        schema.kinds().get(name) == kind for name, kind in state["kinds"].items() if kind
+        pl.lit(data_version, pl.Int64).alias("_data_version"),
+        pl.lit(replaced).alias("_replaced"),
+        pl.lit(position, pl.Int64).alias("_position"),
     )
 
 
@@ -438,141 +353,3 @@ def _intent_path(config: Config) -> Path:
 
 def _begin(config: Config, intent: dict[str, Any]) -> None:
     write_json(_intent_path(config), intent)
-
-
-# ---------------------------------------------------------------- frames
-
-
-def frame_types(schema: Schema) -> dict[str, Any]:
-    """The polars types of a segment; a feature of unknown kind is all missing, held as a number."""
-    import polars as pl
-
-    types = {
-        NUMBER: pl.Float64,
-        TEXT: pl.String,
-        DATE: pl.String,
-        TARGET: pl.Int8,
-        None: pl.Float64,
-    }
-    kept: dict[str, Any] = {column.name: types[column.kind] for column in schema.columns}
-    return kept | {"_date": pl.Date, "_line": pl.Int32, "_duplicate": pl.Boolean}
-
-
-def frame_of(reading: Reading, schema: Schema, path_date: str | None) -> pl.DataFrame:
-    """The accepted rows as a frame; the date column's date, else the path's."""
-    import polars as pl
-
-    types = frame_types(schema)
-    columns = {name: pl.Series(name, reading.values[name], types[name]) for name in schema.names}
-    dated = schema.named("date")
-    dates = (
-        columns[dated].str.to_date("%Y-%m-%d")
-        if dated
-        else pl.Series(
-            [datetime.date.fromisoformat(path_date) if path_date else None] * len(reading.lines),
-            dtype=pl.Date,
-        )
-    )
-    return pl.DataFrame(
-        {**columns, "_date": dates, "_line": pl.Series(reading.lines, dtype=pl.Int32)}
-    )
-
-
-def csv_bytes(rows: pl.DataFrame, schema: Schema, *, header: bool) -> bytes:
-    """Rows as CSV: whole numbers without a point, others as the shortest text of that value."""
-    import polars as pl
-
-    shown = []
-    for column in schema.columns:
-        cell = pl.col(column.name)
-        if column.kind in (NUMBER, None):
-            whole = (cell == cell.round(0)) & (cell.abs() < 1e15)
-            cell = (
-                pl.when(whole)
-                .then(cell.cast(pl.Int64, strict=False).cast(pl.String))
-                .otherwise(cell.cast(pl.String))
-            )
-        shown.append(cell.alias(column.name))
-    out = io.BytesIO()
-    rows.select(shown).write_csv(out, include_header=header)
-    return out.getvalue()
-
-
-# ---------------------------------------------------------------- what people and the API read
-
-
-def write_record(store: Store) -> None:
-    """ingestedfiles.txt: a line for every file that was read, refused and repeated ones too."""
-    import csv
-
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(RECORD_HEADER.split(","))
-    for entry in sorted(store.files.values(), key=lambda e: (e["data_version"], e["file"])):
-        writer.writerow(_record_row(store.config, entry, entry))
-        if "refusal" in entry:
-            writer.writerow(_record_row(store.config, entry, entry["refusal"]))
-    text = out.getvalue()
-    path = store.config.ingested_files
-    if not path.exists() or path.read_bytes() != text.encode("utf-8", "surrogateescape"):
-        write_atomic(path, text)
-
-
-def _record_row(config: Config, entry: Entry, counts: Entry) -> list[Any]:
-    folder, _, name = f"{config.shown(config.input_folder)}/{entry['file']}".rpartition("/")
-    return [
-        folder,
-        name,
-        *(counts[key] for key in COUNTS),
-        counts["size"],
-        counts["sha256"],
-        counts["ingested_at"],
-    ]
-
-
-def _write_summary(store: Store) -> None:
-    """summary.json: count, mean, median, sample deviation and missing share of every column."""
-    old = read_optional_json(store.config.summary)
-    if (
-        old.get("data_version") == store.data_version
-        and old.get("finaldata") == store.state["finaldata"]
-    ):
-        return
-    rows = store.rows()
-    columns = {
-        column.name: describe(rows[column.name], column.kind) for column in store.schema.columns
-    }
-    write_json(
-        store.config.summary,
-        {
-            "data_version": store.data_version,
-            "finaldata": store.state["finaldata"],
-            "rows": rows.height,
-            "measured_at": utc_now(),
-            "columns": columns,
-        },
-    )
-
-
-def describe(values: pl.Series, kind: str | None) -> dict[str, Any]:
-    """Counts for any column; mean, median and deviation (n - 1) where it is a number."""
-    present = values.drop_nulls()
-    found: dict[str, Any] = {
-        "count": present.len(),
-        "missing": values.null_count(),
-        "missing_percent": round(100 * values.null_count() / values.len(), 4)
-        if values.len()
-        else 0.0,
-    }
-    if kind in (NUMBER, TARGET):
-        found |= {
-            "mean": _finite(present.mean()),
-            "median": _finite(present.median()),
-            "std": _finite(present.std()),
-        }
-    return found
-
-
-def _finite(value: Any) -> float | None:
-    """JSON has no infinity: a deviation beyond the largest double is reported as absent."""
-    return float(value) if value is not None and abs(float(value)) < float("inf") else None

@@ -15,9 +15,11 @@ from risk.calllist.heldout import held_out_risks
 from risk.calllist.ranking import client_list
 from risk.calllist.types import read_list
 from risk.config import Config, Outcome, PipelineError
+from risk.data.frames import csv_bytes
 from risk.data.holdout import TestRows
+from risk.data.inventory import describe, write_ingest_record
 from risk.data.snapshot import read_snapshot, refuse_other_features
-from risk.data.store import Store, csv_bytes, describe, write_record
+from risk.data.store import Store
 from risk.files import (
     DamagedFile,
     checksum_holds,
@@ -124,7 +126,7 @@ def _ingest_record(config: Config) -> str:
         return NOT_YET
     with TemporaryDirectory(prefix="risk-doctor-") as scratch:
         there = replace(config, output_folder=Path(scratch))
-        write_record(Store(there, store.state, store.schema))
+        write_ingest_record(Store(there, store.state, store.schema))
         expected = there.ingested_files.read_bytes()
     if not config.ingested_files.exists() or config.ingested_files.read_bytes() != expected:
         raise PipelineError("it is missing or not as the store has it; run ingestion.py")

@@ -1,0 +1,353 @@
+"""One ingestion: which files are new, and what becomes of each: repeated, refused or accepted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple, dataclass, field
+from typing import TYPE_CHECKING
+
+from risk.config import Config, PipelineError
+from risk.data.frames import frame_of
+from risk.data.quarantine import write_quarantine
+from risk.data.reader import Reading, numeric_counts, read_rows
+from risk.data.removal import drop_erased
+from risk.data.schema import (
+    TEXT,
+    date_in_path,
+    infer_kinds,
+    printable,
+    schema_of,
+    schema_signature,
+)
+from risk.data.sources import Source, find_sources, is_unchanged, wait_until_written
+from risk.data.state import (
+    NOWHERE,
+    Entry,
+    check_counts,
+    empty_state,
+    fits,
+    read_store_state,
+    salvage,
+)
+from risk.data.store import Store
+from risk.files import DamagedFile, sha256, utc_now
+from risk.script import report_progress
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Contents = dict[str, tuple[Source, bytes, str]]
+
+
+@dataclass
+class Intake:
+    """The store, and what is found for it: files to commit with their rows, sentences for a person.
+
+    former: the entries of the store that is rebuilt, whose positions and data versions the same
+    files keep. read: the entry of every file that was read, the refused ones too. leaving: the
+    files whose old bytes are no longer theirs. replaced: whether rows go that stood in the store.
+    lost_track: nobody knows which rows are new, since the old state was damaged or deleted.
+    """
+
+    store: Store
+    notes: list[str] = field(default_factory=list)
+    former: dict[str, Entry] = field(default_factory=dict)
+    files: dict[str, tuple[Entry, pl.DataFrame | None]] = field(default_factory=dict)
+    read: list[Entry] = field(default_factory=list)
+    leaving: set[str] = field(default_factory=set)
+    replaced: bool = False
+    lost_track: bool = False
+
+    # ------------------------------------------------------------ which files
+
+    def take_files(self, *, patient: bool) -> None:
+        """Read what is new or changed, and decide on it."""
+        store = self.store
+        sources, skipped = find_sources(store.config.input_folder)
+        pending = [source for source in sources if self._is_pending(source)]
+        ready, waiting = wait_until_written(pending, patient=patient)
+        self.notes += skipped + waiting
+        contents = self._contents(ready)
+        contents |= self._contents(self._widowed(sources, contents))
+        self.leaving = {
+            file
+            for file, (_, _, digest) in contents.items()
+            if file in store.files and store.files[file]["sha256"] != digest
+        }
+        self._infer_kinds(contents)
+        self._take_all(contents)
+
+    def _is_pending(self, source: Source) -> bool:
+        entry = self.store.files.get(source.file)
+        if entry is None:
+            return True
+        latest = entry.get("refusal", entry)
+        same = (latest["size"], latest["mtime_ns"]) == (source.size, source.mtime_ns)
+        return not same or self._is_outdated(latest)
+
+    def _is_outdated(self, entry: Entry) -> bool:
+        """A refusal holds under the settings it was given under."""
+        return entry["verdict"] == "refused" and entry["rules"] != self._rules()
+
+    def _rules(self) -> str:
+        """A digest of the settings that decide whether a file can be read."""
+        config = self.store.config
+        kinds = sorted(config.columns.kinds.items())
+        rules = [schema_signature(self.store.schema), kinds, list(astuple(config.csv))]
+        return sha256(json.dumps(rules).encode())[:12]
+
+    def _widowed(self, sources: list[Source], contents: Contents) -> list[Source]:
+        """Files that were counted once through another one which no longer has their bytes."""
+        held = {
+            entry["sha256"]
+            for entry in self.store.live()
+            if entry["file"] not in contents or contents[entry["file"]][2] == entry["sha256"]
+        }
+        repeated = {
+            file
+            for file, entry in self.store.files.items()
+            if entry["verdict"] == "repeated" and entry["sha256"] not in held
+        }
+        return [s for s in sources if s.file in repeated and s.file not in contents]
+
+    def _contents(self, sources: list[Source]) -> Contents:
+        """Bytes and digest of each file, read once; without those that somebody writes to."""
+        contents = {}
+        for source in sources:
+            try:
+                data = source.path.read_bytes()
+            except OSError as error:
+                self.notes.append(f"{source.file}: cannot be read, {error.strerror}")
+                continue
+            if len(data) != source.size or not is_unchanged(source):
+                self.notes.append(f"{source.file}: is still growing; left for the next run")
+                continue
+            contents[source.file] = source, data, sha256(data)
+        return contents
+
+    def _infer_kinds(self, contents: Contents) -> None:
+        """Infer the kinds that are still open from all new files together."""
+        store, kinds = self.store, self.store.schema.kinds()
+        if all(kinds.values()):
+            return
+        totals: dict[str, tuple[int, int]] = {}
+        for _, data, _ in contents.values():
+            counted = numeric_counts(data, store.schema, store.config.csv)
+            for name, (filled, numeric) in counted.items():
+                before = totals.get(name, (0, 0))
+                totals[name] = before[0] + filled, before[1] + numeric
+        inferred = infer_kinds(store.schema, totals)
+        texts = [name for name, kind in inferred.items() if kind == TEXT and kinds[name] is None]
+        if texts:
+            self.notes.append(f"taken as texts, not numbers: {', '.join(texts)}")
+        store.schema = schema_of(store.config, inferred)
+
+    # ------------------------------------------------------------ what becomes of each
+
+    def _take_all(self, contents: Contents) -> None:
+        """Take each file; a person who waits sees how far it has come, by bytes."""
+        done, size = 0, sum(len(data) for _, data, _ in contents.values())
+        order = sorted(contents, key=self._order)
+        for at, file in enumerate(order, 1):
+            rows = sum(entry["rows"] for entry in self.read)
+            text = f"file {at:,} of {len(order):,}, {rows:,} rows"
+            report_progress(text, done / size if size else 0)
+            self._take(*contents[file])
+            done += len(contents[file][1])
+        report_progress("writing")
+
+    def _order(self, file: str) -> tuple[bool, int, str]:
+        """Old positions first, then new files by path: so a rebuild gives the same bytes."""
+        former = self.former.get(file)
+        held = former is not None and former.get("segment") is not None
+        return not held, former["position"] if former and held else 0, file
+
+    def _take(self, source: Source, data: bytes, digest: str) -> None:
+        """Decide what becomes of one file: known, repeated, refused or accepted."""
+        store = self.store
+        known, twin = store.files.get(source.file), self._twin(source.file, digest)
+        if known and self._is_decided(known, digest, twin):
+            refusal = known.get("refusal")
+            latest = refusal if refusal and refusal["sha256"] == digest else known
+            latest["size"], latest["mtime_ns"] = source.size, source.mtime_ns
+            if latest is known:
+                known.pop("refusal", None)
+            return
+        reading = read_rows(data, store.schema, store.config.csv)
+        drop_erased(store, reading)
+        entry = self._entry(source, digest, reading)
+        self.read.append(entry)
+        if reading.refused:
+            self._refuse(known, entry, reading)
+        elif twin:
+            self._repeat(known, entry, twin)
+        else:
+            self._accept(known, entry, reading)
+
+    def _is_decided(self, known: Entry, digest: str, twin: str | None) -> bool:
+        """Whether these bytes were decided on before, and the decision still holds."""
+        refusal = known.get("refusal")
+        if refusal and refusal["sha256"] == digest:
+            return not self._is_outdated(refusal)
+        if known["sha256"] != digest or self._is_outdated(known):
+            return False
+        return known["verdict"] != "repeated" or twin is not None
+
+    def _entry(self, source: Source, digest: str, reading: Reading) -> Entry:
+        """The file's entry as if it were accepted; a rebuild keeps position, version and time."""
+        former = self.former.get(source.file)
+        entry = Entry(
+            file=source.file,
+            sha256=digest,
+            size=source.size,
+            mtime_ns=source.mtime_ns,
+            data_version=self.store.data_version + 1,
+            replaced=self.lost_track or bool(former and former.get("segment")),
+            ingested_at=utc_now(),
+            verdict="accepted",
+            reason="",
+            rules=self._rules(),
+            rows=reading.rows,
+            accepted=reading.accepted,
+            duplicates=0,
+            quarantined=len(reading.errors),
+            dates=[],
+            position=former["position"] if former else NOWHERE,
+            quarantine="",
+        )
+        if former and former["sha256"] == digest and former["verdict"] != "forgotten":
+            entry["data_version"] = former["data_version"]
+            entry["replaced"] = former["replaced"]
+            entry["ingested_at"] = former["ingested_at"]
+        return entry
+
+    def _twin(self, file: str, digest: str) -> str | None:
+        """Another file, of this run or an earlier one, with the same bytes, that holds the rows."""
+        gone = self.leaving | self.files.keys()
+        held = {e["sha256"]: e["file"] for e in self.store.live() if e["file"] not in gone}
+        held |= {e["sha256"]: f for f, (e, frame) in self.files.items() if frame is not None}
+        twin = held.get(digest)
+        return twin if twin != file else None
+
+    def _refuse(self, known: Entry | None, entry: Entry, reading: Reading) -> None:
+        """Record the refusal; rows that an earlier version of the file gave stay."""
+        file = entry["file"]
+        entry["verdict"], entry["reason"] = "refused", reading.refused
+        entry["accepted"], entry["quarantined"] = 0, reading.rows
+        entry["quarantine"] = write_quarantine(self.store.config, entry, reading).name
+        self.notes.append(f"{file}: refused, {reading.refused}")
+        if known and known.get("segment"):
+            self.notes.append(f"{file}: the rows of its earlier version stay")
+            known["refusal"] = entry
+        else:
+            self.files[file] = (entry, None)
+
+    def _repeat(self, known: Entry | None, entry: Entry, twin: str) -> None:
+        entry["verdict"], entry["reason"] = "repeated", f"the same bytes as {twin}"
+        entry["accepted"], entry["quarantined"], entry["duplicates"] = 0, 0, entry["rows"]
+        entry["position"] = known["position"] if known else entry["position"]
+        self.notes.append(f"{entry['file']}: the same bytes as {twin}, counted once")
+        self.replaced |= bool(known and known.get("segment"))
+        self.files[entry["file"]] = (entry, None)
+
+    def _accept(self, known: Entry | None, entry: Entry, reading: Reading) -> None:
+        store, file = self.store, entry["file"]
+        if known and known.get("segment"):
+            entry["replaced"] = self.replaced = True
+            self.notes.append(f"{file}: changed, its rows are replaced")
+        if known and known["position"] != NOWHERE:
+            entry["position"] = known["position"]
+            self.replaced |= known["position"] < self._next_position() - 1
+        if entry["position"] == NOWHERE:
+            entry["position"] = self._next_position()
+        if reading.errors:
+            path = write_quarantine(store.config, entry, reading)
+            entry["quarantine"] = path.name
+            where = store.config.shown(path)
+            self.notes.append(f"{file}: {len(reading.errors)} bad rows set aside in {where}")
+        self.notes += _remarks(file, store.schema.named("target"), reading)
+        self.files[file] = (entry, frame_of(reading, store.schema, date_in_path(file)))
+
+    def _next_position(self) -> int:
+        entries = [*self.store.files.values(), *self.former.values()]
+        entries += [entry for entry, _ in self.files.values()]
+        return max((entry["position"] for entry in entries), default=NOWHERE) + 1
+
+    # ------------------------------------------------------------ the commit
+
+    def commit(self, *, again: bool) -> None:
+        """Write what was found; without rows only the state, and only where it changed."""
+        store = self.store
+        has_rows = any(frame is not None for _, frame in self.files.values())
+        if again:
+            self._check_rebuild(has_rows)
+        if has_rows or self.replaced or (again and store.state["finaldata"]):
+            if not store.state["schema_signature"]:
+                self.notes += store.set_aside_changed()
+            store.put(self.files, rebuild=again or self.replaced)
+        else:
+            check_counts(entry for entry, _ in self.files.values())
+            store.files.update({file: entry for file, (entry, _) in self.files.items()})
+            if again or store.state != read_store_state(store.config):
+                store.save()
+        if store.files:
+            store.tidy()
+
+    def _check_rebuild(self, has_rows: bool) -> None:
+        """Rows of files that are gone go with a rebuild: say so, and never end with nothing."""
+        held = {file: e["accepted"] for file, e in self.former.items() if e.get("segment")}
+        if held and not has_rows:
+            why = "; ".join(map(printable, self.notes[:3])) or "it holds no CSV file"
+            raise PipelineError(
+                f"nothing in the input folder can be read ({why}); the old rows stay"
+            )
+        lost = {file: rows for file, rows in held.items() if file not in self.files}
+        if lost:
+            self.notes.append(
+                f"no longer in the input folder, {sum(lost.values())} rows gone: "
+                f"{', '.join(sorted(lost))[:200]}"
+            )
+
+
+def open_intake(config: Config) -> Intake:
+    """On the store as it was committed last; what a crash left open is completed."""
+    # After the store was deleted nobody knows which rows are new.
+    deleted = not config.store_state.exists()
+    store = Store.open(config)
+    return Intake(store, store.recover(), lost_track=deleted and store.data_version > 0)
+
+
+def restart_intake(config: Config) -> Intake:
+    """On an empty store with the old one's data versions and erasures, and its old entries."""
+    notes, lost_track = [], False
+    try:
+        old = read_store_state(config)
+    except DamagedFile:
+        old, lost_track = salvage(config), True
+        notes.append(
+            f"{config.store_state} could not be read; it knew {len(old['erased'])} erased clients: "
+            "were there more, erase them again"
+        )
+    former = {file: entry.copy() for file, entry in old["files"].items()}
+    if old["schema_signature"] is None or not fits(old, schema_of(config, old["kinds"])):
+        # The rows themselves change: nobody may take them for those that were judged before.
+        for entry in former.values():
+            entry["sha256"] = ""
+    state = empty_state(old["data_version"])
+    state["erased"], state["finaldata"] = old["erased"], old["finaldata"]
+    return Intake(Store(config, state, schema_of(config)), notes, former, lost_track=lost_track)
+
+
+def _remarks(file: str, target: str, reading: Reading) -> list[str]:
+    """What a person should know of an accepted file's columns."""
+    notes = []
+    if reading.ignored:
+        notes.append(f"{file}: columns ignored: {', '.join(reading.ignored)[:200]}")
+    if target in reading.absent:
+        notes.append(f"{file}: no column {target!r}; all its rows are current clients")
+    for name in reading.absent:
+        if name != target:
+            notes.append(f"{file}: no column {name!r}; left empty")
+    if not reading.rows:
+        notes.append(f"{file}: no rows below the header")
+    return notes

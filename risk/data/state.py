@@ -1,0 +1,129 @@
+"""The store's state: what is known of each file, and what the rows were written with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, NotRequired, TypedDict, cast
+
+from risk.config import Config
+from risk.data.schema import Schema, schema_signature
+from risk.files import StateFile, read_optional_json
+
+Count = Literal["rows", "accepted", "duplicates", "quarantined"]
+NOWHERE = -1
+COUNTS: tuple[Count, ...] = ("rows", "accepted", "duplicates", "quarantined")
+
+
+class Entry(TypedDict):
+    """What became of one file.
+
+    verdict: accepted, repeated (the same bytes as another), refused or forgotten (by hand).
+    data_version: the ingestion that took its rows in. replaced: whether rows of an earlier version
+    of the file may have been judged before. rules: a digest of the settings that a refusal holds
+    under. position: its place among
+    the files, NOWHERE if it never had rows. segment: its rows, where it has any. refusal: of a
+    later version of the file, whose earlier rows stay.
+    """
+
+    file: str
+    sha256: str
+    size: int
+    mtime_ns: int
+    data_version: int
+    replaced: bool
+    ingested_at: str
+    verdict: str
+    reason: str
+    rules: str
+    rows: int
+    accepted: int
+    duplicates: int
+    quarantined: int
+    dates: list[str]
+    position: int
+    quarantine: NotRequired[str]
+    segment: NotRequired[str]
+    segment_sha256: NotRequired[str]
+    refusal: NotRequired[Entry]
+
+
+class Finaldata(TypedDict):
+    """finaldata.csv as ingestion.py left it."""
+
+    bytes: int
+    mtime_ns: int
+
+
+class StoreState(TypedDict):
+    """What one ingestion commits. erased: digests of clients whose rows are never taken in."""
+
+    data_version: int
+    kinds: dict[str, str | None]
+    schema_signature: list[list[Any]] | None
+    finaldata: Finaldata | None
+    files: dict[str, Entry]
+    erased: list[str]
+
+
+def without_rows(entry: Entry) -> Entry:
+    """A copy that names no segment, so that the rows it is committed with are written anew."""
+    copy = entry.copy()
+    copy.pop("segment", None)
+    copy.pop("segment_sha256", None)
+    return copy
+
+
+def counts_of(*entries: Entry) -> dict[str, int]:
+    """How many rows the files have, and what became of them."""
+    return {key: sum(entry[key] for entry in entries) for key in COUNTS}
+
+
+def state_file(config: Config) -> StateFile:
+    return StateFile(config.store_state, 1, "run ingestion.py --rebuild")
+
+
+def empty_state(data_version: int = 0) -> StoreState:
+    """The state before the first ingestion."""
+    return {
+        "data_version": data_version,
+        "kinds": {},
+        "schema_signature": None,
+        "finaldata": None,
+        "files": {},
+        "erased": [],
+    }
+
+
+def read_store_state(config: Config) -> StoreState:
+    """The committed state; an empty one where nothing was ingested yet."""
+    state = state_file(config).read()
+    if state:
+        return cast(StoreState, state)
+    # After the store was deleted its versions go on: the deployed model's rows are known by theirs.
+    manifest = read_optional_json(config.production_folder / "current" / "manifest.json")
+    version = manifest.get("data_version")
+    return empty_state(version if type(version) is int else 0)
+
+
+def salvage(config: Config) -> StoreState:
+    """What can be used of a damaged state: the data version and the erased clients."""
+    raw = read_optional_json(config.store_state)
+    version, erased = raw.get("data_version"), raw.get("erased")
+    state = empty_state(version if type(version) is int else 0)
+    if isinstance(erased, list):
+        state["erased"] = [digest for digest in erased if isinstance(digest, str)]
+    return state
+
+
+def fits(state: StoreState, schema: Schema) -> bool:
+    """Whether rows of this schema can join those that the state lists."""
+    return schema_signature(schema) == state["schema_signature"] and all(
+        schema.kinds().get(name) == kind for name, kind in state["kinds"].items() if kind
+    )
+
+
+def check_counts(entries: Iterable[Entry]) -> None:
+    """For every file, rows read = accepted + duplicates + quarantined."""
+    for entry in entries:
+        if entry["rows"] != entry["accepted"] + entry["duplicates"] + entry["quarantined"]:
+            raise AssertionError(f"{entry['file']}: the rows do not add up: {entry}")
