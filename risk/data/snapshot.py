@@ -101,7 +101,8 @@ class Snapshot:
         )
         return {
             file: pl.concat(
-                frame.filter(pl.col("_position") == position) for frame in (self.rows, self.repeated)
+                frame.filter(pl.col("_position") == position)
+                for frame in (self.rows, self.repeated)
             )
             for position, file in late
         }
