@@ -307,12 +307,15 @@ class Steps:
 
         from risk.alerts.due import is_wanted
         from risk.config import Outcome
+        from risk.decide.decision import RECALIBRATE, sentence
 
         decision, data, record = result.decision, result.stand, self.record
-        outcome = OUTCOMES[decision.verdict].format(version)
+        outcome, reason = OUTCOMES[decision.verdict].format(version), decision.reason
+        if result.record and result.record.action == RECALIBRATE:
+            outcome, reason = "recalibrated", f"{sentence(result.record, version)}; {reason}"
         record.close(
             outcome,
-            decision.reason,
+            reason,
             judged=vars(data if decision.judged else record.judged),
             release=version,
             paused=paused,
@@ -323,10 +326,10 @@ class Steps:
             next_mail=time.time() if is_wanted(self.config) else 0,
         )
         return Outcome(
-            "\n  ".join([f"{outcome}: {decision.reason}", *record.notes]),
+            "\n  ".join([f"{outcome}: {reason}", *record.notes]),
             {
                 "outcome": decision.verdict,
-                "reason": decision.reason,
+                "reason": reason,
                 "release": version,
                 "ingested": ingested.data,
                 "evidence": result.record.to_json() if result.record else {},
