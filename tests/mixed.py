@@ -49,7 +49,7 @@ def strange() -> pd.DataFrame:
 def known_of(
     n: int, seed: int = 0, ages: np.ndarray | None = None, *, recipe: str = "default"
 ) -> LabelledRows:
-    """Mixed rows of as many clients; all of the newest look unless ages are given."""
+    """Mixed rows of as many clients; all of the newest evaluation unless ages are given."""
     frame, y = mixed(n, seed)
     columns = dict(COLUMNS)
     if recipe == "original":

@@ -40,7 +40,7 @@ _LEAST_WEIGHT = 1e-4
 
 @dataclass
 class LabelledRows:
-    """The labelled rows that may be learned from, and how many looks ago each label came.
+    """The labelled rows that may be learned from, and how many evaluations ago each label came.
 
     features: the raw columns in pandas; labels, clients, ages: shape (n,), age 0 the newest.
     """

@@ -17,7 +17,7 @@ from risk.model.terms import Blank, ColumnTerm, Levels
 
 _FLAT = 0.005  # a smaller effect is shown as 0.00
 _MOST_LINES = 12  # of one column; a text may have 50 levels
-_MOST_JOINT = 20  # joint effects told to a person; --json has all
+_MOST_JOINT = 20  # joint effects shown to a person; --json has all
 
 
 class Effect(TypedDict):

@@ -124,7 +124,7 @@ def _fit_in_chunks(made: Pipeline, X: pd.DataFrame, y: np.ndarray) -> None:
     """Fit the regression by Newton steps over all rows, from a sample's fit, chunks in memory.
 
     It ends at the same weights as a fit on all rows at once, in a fraction of time and memory: on
-    1,000,000 rows a fifth of them come so near that two looks at all are enough.
+    1,000,000 rows a fifth of them come so near that two passes over all are enough.
     """
     from risk.model.newton import null_weights
 

@@ -59,7 +59,7 @@ def _usual_number(values: np.ndarray) -> Usual:
         "most": float(values.max()),
     }
     different, sizes = np.unique(values, return_counts=True)
-    if different.size <= 2:  # yes and no: a range from 0 to 1 would tell nobody anything
+    if different.size <= 2:  # yes and no: a range from 0 to 1 would say nothing
         shares = (sizes / values.size).round(4).tolist()
         usual["shares"] = {value_text(v): s for v, s in zip(different, shares, strict=True)}
     return usual

@@ -52,9 +52,6 @@ def amounts(model: Model) -> list[float]:
     return numbers
 
 
-# ---------------------------------------------------------------- weightings
-
-
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -119,7 +116,7 @@ def test_the_weighted_gradient_is_the_slope_of_the_weighted_loss() -> None:
         assert (up[1] - down[1]) / 2e-5 == pytest.approx(bend[place], abs=1e-5)
 
 
-def test_each_expert_is_the_fit_on_its_own_rows() -> None:
+def test_each_candidate_is_the_fit_on_its_own_rows() -> None:
     ages = np.arange(600) % 5
     known = known_of(600, seed=2, ages=ages)
     all_of = Candidates(known)
@@ -152,9 +149,6 @@ def test_a_model_is_fitted_once_and_kept() -> None:
     found = Candidates(known_of(60))
 
     assert found.model("all") is found.model("all")
-
-
-# ---------------------------------------------------------------- the same as training
 
 
 @pytest.mark.parametrize("n", [60, 1200])
@@ -191,7 +185,7 @@ def test_all_rows_alike_is_what_training_fits_by_the_original_recipe() -> None:
     assert amounts(ours) == pytest.approx(amounts(theirs), rel=1e-9, abs=1e-9)
 
 
-def test_the_original_experts_have_common_terms_about_the_average_client() -> None:
+def test_the_original_candidates_have_common_terms_about_the_average_client() -> None:
     known = replace(known_of(400, seed=6, recipe="original"), ages=np.arange(400) % 4)
     found = Candidates(known)
 
@@ -236,9 +230,6 @@ def test_the_original_recipe_fills_with_the_median_and_leaves_out_what_was_never
     assert line.columns(raw)[0].tolist() == [1.0, 5.0, 5.0, 9.0]
 
 
-# ---------------------------------------------------------------- in chunks
-
-
 @pytest.mark.parametrize("size", [7, 100, 299, 300])
 def test_chunks_end_at_the_weights_of_one_piece(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     known = known_of(300, seed=7)
@@ -262,68 +253,62 @@ def test_rows_of_one_class_give_a_finite_model(label: int) -> None:
     assert np.abs(risk - label).max() < 0.05
 
 
-# ---------------------------------------------------------------- crossed
-
-
 @pytest.fixture(scope="module")
 def folded() -> tuple[LabelledRows, np.ndarray, np.ndarray]:
-    """(rows, the newest of them, which half each is in)."""
+    """(rows, the newest of them, which fold each is in)."""
     known = known_of(500, seed=8)
     newest = np.arange(500)[::2]
     return known, newest, np.random.default_rng(0).integers(0, 2, newest.size)
 
 
 @pytest.mark.parametrize("name", ["default", "original"])
-def test_no_crossed_value_has_seen_a_label_of_its_own_half(name: str, folded: Any) -> None:
-    known, newest, halves = folded
+def test_no_cross_fitted_value_has_seen_a_label_of_its_own_fold(name: str, folded: Any) -> None:
+    known, newest, folds = folded
     columns = COLUMNS if name == "default" else NUMBERS
     known = replace(known, recipe=name, columns=columns, features=known.features[list(columns)])
     terms = every_kind(known.raw) if name == "default" else _raw_lines(known.raw)
-    before = cross_fitted(terms, known, newest, halves)
+    before = cross_fitted(terms, known, newest, folds)
     assert before is not None and before.shape == newest.shape
 
-    for half in (0, 1):
+    for fold in (0, 1):
         labels = known.labels.copy()
-        labels[newest[np.flatnonzero(halves == half)[:5]]] ^= 1
-        after = cross_fitted(terms, replace(known, labels=labels), newest, halves)
+        labels[newest[np.flatnonzero(folds == fold)[:5]]] ^= 1
+        after = cross_fitted(terms, replace(known, labels=labels), newest, folds)
         assert after is not None
-        assert np.array_equal(after[halves == half], before[halves == half])
-        assert not np.isclose(after[halves != half], before[halves != half], atol=1e-9).any()
+        assert np.array_equal(after[folds == fold], before[folds == fold])
+        assert not np.isclose(after[folds != fold], before[folds != fold], atol=1e-9).any()
 
 
-def test_a_crossed_value_is_that_of_the_model_of_the_other_half(folded: Any) -> None:
-    known, newest, halves = folded
+def test_a_cross_fitted_value_is_that_of_the_model_of_the_other_fold(folded: Any) -> None:
+    known, newest, folds = folded
     terms = every_kind(known.raw)
 
-    said = cross_fitted(terms, known, newest, halves)
+    predicted = cross_fitted(terms, known, newest, folds)
 
-    assert said is not None
-    for half in (0, 1):
-        seen, asked = newest[halves != half], newest[halves == half]
+    assert predicted is not None
+    for fold in (0, 1):
+        seen, asked = newest[folds != fold], newest[folds == fold]
         model = Candidates(taken(known, seen)).fitted(terms, np.ones(seen.size))
         theirs = model.log_odds(rows_of_frame(known.features.iloc[asked], COLUMNS))
-        assert said[halves == half] == pytest.approx(theirs, abs=1e-10)
+        assert predicted[folds == fold] == pytest.approx(theirs, abs=1e-10)
 
 
-def test_older_rows_have_no_say_in_crossed_values(folded: Any) -> None:
-    known, newest, halves = folded
+def test_older_rows_have_no_say_in_cross_fitted_values(folded: Any) -> None:
+    known, newest, folds = folded
     terms, labels = every_kind(known.raw), known.labels.copy()
     labels[1::2] ^= 1
 
-    before = cross_fitted(terms, known, newest, halves)
-    after = cross_fitted(terms, replace(known, labels=labels), newest, halves)
+    before = cross_fitted(terms, known, newest, folds)
+    after = cross_fitted(terms, replace(known, labels=labels), newest, folds)
 
     assert np.array_equal(before, after)  # type: ignore[arg-type]
 
 
-def test_nothing_is_crossed_where_a_half_has_but_one_class(folded: Any) -> None:
-    known, newest, halves = folded
-    labels = np.where(np.isin(np.arange(500), newest[halves == 1]), 1, known.labels)
+def test_nothing_is_cross_fitted_where_a_fold_has_but_one_class(folded: Any) -> None:
+    known, newest, folds = folded
+    labels = np.where(np.isin(np.arange(500), newest[folds == 1]), 1, known.labels)
 
-    assert cross_fitted([], replace(known, labels=labels), newest, halves) is None
-
-
-# ---------------------------------------------------------------- terms kept between looks
+    assert cross_fitted([], replace(known, labels=labels), newest, folds) is None
 
 
 def found_terms() -> list[Any]:

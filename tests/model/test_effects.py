@@ -25,19 +25,16 @@ def learned() -> tuple[Model, Rows]:
     return json_model("default", frame, y), rows_of_frame(frame, COLUMNS)
 
 
-def told(model: Model) -> list[str]:
+def text_lines(model: Model) -> list[str]:
     return overview_text(model, overview(model)).splitlines()
 
 
 def block(model: Model, head: str) -> list[str]:
     """The lines below the one that begins like this, up to the next blank one."""
-    lines = told(model)
+    lines = text_lines(model)
     at = next(n for n, text in enumerate(lines) if text.startswith(head))
     rest = [*lines[at + 1 :], ""]
     return rest[: rest.index("")]
-
-
-# ---------------------------------------------------------------- the numbers
 
 
 def check_overview(model: Model, table: Rows) -> None:
@@ -152,14 +149,11 @@ def test_a_clipped_line_ends_where_it_is_clipped() -> None:
     assert [e["value"] for e in found] == [1, 2, 3, 7, 8]
 
 
-# ---------------------------------------------------------------- for a person
-
-
 def test_the_text_has_the_effect_the_risk_and_the_value_of_every_knot() -> None:
     curve = Curve("orders", 12.0, (0.0, 12.0, 1250.0), (1.5, -0.001, -2.25))
     usual = {"least": 0.0, "low": 3.0, "median": 12.0, "high": 40.0, "most": 1250.0}
 
-    lines = told(hand_made(curve, line("staff", 0.0), profile={"orders": usual}))
+    lines = text_lines(hand_made(curve, line("staff", 0.0), profile={"orders": usual}))
 
     assert "the average client's is 27%" in lines[1]
     assert block(hand_made(curve), "orders") == [
@@ -173,7 +167,7 @@ def test_the_widest_range_is_first_and_columns_together_come_last() -> None:
                     for name, slope in (("orders", 0.5), ("x_y", 2.0)))  # fmt: skip
     both = region(side("orders", "below", 3.0), side("staff", "below", 9.0), inside=5.0)
 
-    heads = [text for text in told(hand_made(narrow, both, wide)) if text and text[0] != " "]
+    heads = [text for text in text_lines(hand_made(narrow, both, wide)) if text and text[0] != " "]
 
     assert heads[-4:] == [
         "x y: -2.00 to +2.00",
@@ -183,7 +177,7 @@ def test_the_widest_range_is_first_and_columns_together_come_last() -> None:
     ]
 
 
-def test_a_region_is_told_by_its_conditions() -> None:
+def test_a_region_is_worded_by_its_conditions() -> None:
     term = region(
         side("orders", "at least", 3.0), side("orders", "below", 12.0), side("city", "is", "oslo")
     )
@@ -197,7 +191,7 @@ def test_a_region_is_told_by_its_conditions() -> None:
         "city other than missing and staff under 9")  # fmt: skip
 
 
-def test_a_product_with_a_level_is_told_at_its_corners() -> None:
+def test_a_product_with_a_level_is_shown_at_its_corners() -> None:
     ramp = Ramp("staff", (5.0, 8.0, 900.0), 8.0)
     term = Product(Ramp("city", level="riga"), ramp, slope=1.0)
 
@@ -209,7 +203,7 @@ def test_a_product_with_a_level_is_told_at_its_corners() -> None:
     ]
 
 
-def test_of_many_levels_the_highest_and_the_lowest_are_told() -> None:
+def test_of_many_levels_the_highest_and_the_lowest_are_shown() -> None:
     levels = tuple(f"c{n:02}" for n in range(50))
     values = tuple(n / 10 for n in range(50))
     term = Levels("city", (*levels, None), True, (*values, 0.0), -9.0)
@@ -226,7 +220,7 @@ def test_of_many_joint_effects_the_widest_are_told_and_the_rest_counted() -> Non
         for n in range(1, _MOST_JOINT + 4)
     ]
 
-    lines = told(hand_made(*terms))
+    lines = text_lines(hand_made(*terms))
 
     assert sum(text.startswith("orders together with staff") for text in lines) == _MOST_JOINT
     assert lines[-1] == "and 3 more with a range of at most 0.80; --json has them all"
@@ -245,5 +239,5 @@ def test_close_knots_are_told_apart_and_a_yes_or_no_has_its_shares() -> None:
 
 def test_the_text_of_a_learned_model_names_every_column(learned: tuple[Model, Rows]) -> None:
     model, _ = learned
-    heads = "\n".join(text for text in told(model) if text[:1] != " ")
+    heads = "\n".join(text for text in text_lines(model) if text[:1] != " ")
     assert all(name in heads for name in ("orders", "staff", "city", "x y", " together with "))

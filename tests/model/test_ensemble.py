@@ -19,7 +19,7 @@ from risk.model.profile import profile_of
 from risk.model.reasons import points, reasons
 from risk.model.terms import Levels, Linear, Term
 
-LAYERS = [(0.0, 1.0), (0.7, 1.3), (-2.5, 0.05), (0.25, 0.0)]
+RECALIBRATIONS = [(0.0, 1.0), (0.7, 1.3), (-2.5, 0.05), (0.25, 0.0)]
 
 
 @pytest.fixture(scope="module")
@@ -58,27 +58,21 @@ def test_a_terms_amounts_and_its_place_are_all_that_it_has(one: Model) -> None:
         assert doubled.place() == term.place()
 
 
-# ---------------------------------------------------------------- layers
-
-
-@pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_over_a_model_is_a_model(one: Model, layer: tuple[float, float]) -> None:
-    made = recalibrate(one, layer)
+@pytest.mark.parametrize("recalibration", RECALIBRATIONS)
+def test_a_recalibrated_model_is_a_model(one: Model, recalibration: tuple[float, float]) -> None:
+    made = recalibrate(one, recalibration)
 
     for table in tables():
-        assert near(made.log_odds(table), layer[0] + layer[1] * one.log_odds(table))
+        assert near(made.log_odds(table), recalibration[0] + recalibration[1] * one.log_odds(table))
 
 
-def test_a_model_under_a_layer_stays_what_it_was(one: Model) -> None:
+def test_a_model_under_a_recalibration_stays_what_it_was(one: Model) -> None:
     before = json.dumps(one.to_json())
 
     made = recalibrate(replace(one, lineage={"rows": 3}, profile={"orders": {}}), (1.0, 2.0))
 
     assert json.dumps(one.to_json()) == before
     assert (made.lineage, made.profile, made.columns) == ({"rows": 3}, {"orders": {}}, COLUMNS)
-
-
-# ---------------------------------------------------------------- blends
 
 
 @pytest.mark.parametrize("shares", [(0.3, 0.5, 0.2), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)])
@@ -94,13 +88,13 @@ def test_a_blend_is_the_weighted_mean_of_the_log_odds(
         assert near(made.log_odds(table), np.asarray(mean))
 
 
-def test_models_of_common_terms_blend_into_one_of_as_many(one: Model) -> None:
+def test_models_of_common_terms_average_into_one_of_as_many(one: Model) -> None:
     known = known_of(300, seed=4)
     both = Candidates(replace(known, ages=np.arange(300) % 4))
     models = [both.model("all"), both.model("half"), both.model("last")]
-    layered = [recalibrate(model, (0.1, 0.9)) for model in models]
+    recalibrated = [recalibrate(model, (0.1, 0.9)) for model in models]
 
-    made = weighted_mean([*models, *layered], np.full(6, 1 / 6))
+    made = weighted_mean([*models, *recalibrated], np.full(6, 1 / 6))
 
     assert len(made.terms) == len(models[0].terms)
     assert words(made.terms) == words(models[0].terms)
@@ -158,12 +152,9 @@ def test_a_share_for_each_model_is_demanded(one: Model) -> None:
         weighted_mean([one, one], np.array([1.0]))
 
 
-# ---------------------------------------------------------------- back to scikit-learn
-
-
 @pytest.fixture(scope="module")
-def blend(one: Model, other: Model, found: Model) -> Model:
-    """A blend under a layer, ready to be written."""
+def averaged(one: Model, other: Model, found: Model) -> Model:
+    """A weighted mean under a recalibration, ready to be written."""
     made = recalibrate(weighted_mean([one, other, found], np.array([0.3, 0.5, 0.2])), (0.4, 0.8))
     table = rows_of_frame(mixed(300, seed=1)[0], COLUMNS)
     return replace(made, profile=profile_of(table, COLUMNS), checks=check_rows(table))
@@ -171,19 +162,21 @@ def blend(one: Model, other: Model, found: Model) -> Model:
 
 @pytest.mark.parametrize("frame", [mixed(400, seed=6)[0], strange()], ids=["ordinary", "strange"])
 def test_the_pipeline_of_a_blend_says_what_the_json_model_says(
-    blend: Model, frame: pd.DataFrame
+    averaged: Model, frame: pd.DataFrame
 ) -> None:
-    pipeline = pipeline_of_model(blend)
+    pipeline = pipeline_of_model(averaged)
 
     table = rows_of_frame(frame, COLUMNS)
-    assert np.abs(pipeline.predict_proba(frame)[:, 1] - blend.probabilities(table)).max() <= 1e-12
-    assert near(pipeline.decision_function(frame), blend.log_odds(table))
+    assert (
+        np.abs(pipeline.predict_proba(frame)[:, 1] - averaged.probabilities(table)).max() <= 1e-12
+    )
+    assert near(pipeline.decision_function(frame), averaged.log_odds(table))
 
 
 def test_the_pipeline_of_a_blend_survives_pickle_and_has_a_column_for_each_weight(
-    blend: Model,
+    averaged: Model,
 ) -> None:
-    pipeline = pickle.loads(pickle.dumps(pipeline_of_model(blend)))
+    pipeline = pickle.loads(pickle.dumps(pipeline_of_model(averaged)))
 
     frame = mixed(50, seed=7)[0]
     names = pipeline[0].get_feature_names_out()
@@ -191,45 +184,43 @@ def test_the_pipeline_of_a_blend_survives_pickle_and_has_a_column_for_each_weigh
     assert set(pipeline.predict(frame).tolist()) <= {0, 1}
     again = model_of_pipeline(pipeline, COLUMNS)
     assert near(
-        again.log_odds(rows_of_frame(frame, COLUMNS)), blend.log_odds(rows_of_frame(frame, COLUMNS))
+        again.log_odds(rows_of_frame(frame, COLUMNS)),
+        averaged.log_odds(rows_of_frame(frame, COLUMNS)),
     )
 
 
-def test_a_blend_is_written_and_read_again(blend: Model) -> None:
-    read = Model.from_bytes(blend.to_bytes())
+def test_a_blend_is_written_and_read_again(averaged: Model) -> None:
+    read = Model.from_bytes(averaged.to_bytes())
 
-    assert read == blend
+    assert read == averaged
     for table in tables():
-        assert np.array_equal(read.log_odds(table), blend.log_odds(table))
+        assert np.array_equal(read.log_odds(table), averaged.log_odds(table))
 
 
-# ---------------------------------------------------------------- reasons
-
-
-def test_the_parts_of_a_blend_add_up_to_its_log_odds(blend: Model) -> None:
+def test_the_parts_of_a_blend_add_up_to_its_log_odds(averaged: Model) -> None:
     for table in tables():
-        total = blend.intercept + sum(contributions(blend, table))
-        assert near(total, blend.log_odds(table))
+        total = averaged.intercept + sum(contributions(averaged, table))
+        assert near(total, averaged.log_odds(table))
 
 
 def test_the_points_of_a_blend_add_up_to_the_distance_from_the_average_client(
-    blend: Model,
+    averaged: Model,
 ) -> None:
     table = rows_of_frame(mixed(200, seed=8)[0], COLUMNS)
 
-    groups, amounts, risk = points(blend, table)
+    groups, amounts, risk = points(averaged, table)
 
-    base = 1 / (1 + np.exp(-blend.intercept))
-    assert near(risk, blend.probabilities(table))
+    base = 1 / (1 + np.exp(-averaged.intercept))
+    assert near(risk, averaged.probabilities(table))
     assert np.abs(amounts.sum(axis=1) - 100 * (risk - base)).max() < 1e-10
     assert len(groups) == amounts.shape[1]
-    assert all(reasons(blend, table))
+    assert all(reasons(averaged, table))
 
 
-def test_a_blends_average_client_is_the_blend_of_the_average_clients() -> None:
+def test_a_weighted_means_average_client_is_the_mean_of_the_average_clients() -> None:
     known = known_of(800, seed=9, ages=np.arange(800) % 3)
-    experts = Candidates(known)
-    models = [experts.model("all"), experts.model("half")]
+    found = Candidates(known)
+    models = [found.model("all"), found.model("half")]
 
     made = weighted_mean(models, np.array([0.5, 0.5]))
 

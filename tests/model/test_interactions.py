@@ -53,9 +53,6 @@ def limits(region: Region) -> dict[tuple[str, str], Any]:
     return {(c.column, c.sign): c.value for c in region.conditions}
 
 
-# ---------------------------------------------------------------- planted
-
-
 @pytest.mark.parametrize(
     ("sign_a", "sign_b"),
     [("at least", "below"), ("below", "below"), ("at least", "at least"), ("below", "at least")],
@@ -149,9 +146,6 @@ def test_an_infinite_number_lies_beyond_every_cut() -> None:
     assert all(np.isfinite(c.value) for c in terms[0].conditions)
 
 
-# ---------------------------------------------------------------- noise and sums
-
-
 @pytest.mark.parametrize(
     ("rows", "rate", "runs"),
     [
@@ -217,9 +211,6 @@ def test_every_region_and_its_outside_have_enough_rows() -> None:
         inside = region.term.basis(raw)[0]
         assert least <= inside.sum() <= 3000 - least
         assert region.means[0] == pytest.approx(inside.mean())
-
-
-# ---------------------------------------------------------------- the parts
 
 
 def brute(grid: np.ndarray, i: int, j: int) -> list[float]:

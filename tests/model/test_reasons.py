@@ -83,9 +83,6 @@ def row(**cells: Any) -> Rows:
     return {name: [cells.get(name)] for name in COLUMNS}
 
 
-# ---------------------------------------------------------------- exactness
-
-
 def check_sums(model: Model, table: Rows) -> None:
     """base + contributions = log-odds, and points = 100 (risk - sigmoid(base)), for every row."""
     total = model.intercept + np.sum(contributions(model, table), axis=0)
@@ -161,9 +158,6 @@ def test_no_rows_and_no_terms_have_no_reasons() -> None:
     assert reasons(hand_made(), row(orders=1.0)) == [[]]
 
 
-# ---------------------------------------------------------------- which reasons
-
-
 def test_at_most_three_raise_and_one_lowers_and_the_strongest_come_first(
     learned: tuple[Model, Rows],
 ) -> None:
@@ -181,7 +175,7 @@ def test_at_most_three_raise_and_one_lowers_and_the_strongest_come_first(
         assert [r.points for r in why] == up + down
 
 
-def test_a_columns_curve_blank_and_levels_are_told_as_one(learned: tuple[Model, Rows]) -> None:
+def test_a_columns_curve_blank_and_levels_are_reported_as_one(learned: tuple[Model, Rows]) -> None:
     model, _ = learned
     groups = groups_of(model)
     alone = [group.columns[0] for group in groups if len(group.columns) == 1]
@@ -200,9 +194,6 @@ def test_the_words_are_the_same_in_two_runs_and_in_any_company(
     assert first == reasons(model, few) == reasons(model, table)[100:200]
     frame, y = made(4000, 0)
     assert reasons(json_model("default", frame, y), few) == first
-
-
-# ---------------------------------------------------------------- words
 
 
 @pytest.mark.parametrize(
@@ -251,7 +242,7 @@ USUAL = {"least": 0.0, "low": 12.0, "median": 20.0, "high": 40.0, "most": 90.0}
         ("x_y", 2.5, {}, "x y 2.5"),
     ],
 )
-def test_a_value_is_told_beside_what_is_usual(
+def test_a_value_is_shown_beside_what_is_usual(
     name: str, value: Any, usual: dict[str, Any], text: str
 ) -> None:
     assert beside_usual(name, value, usual) == text
@@ -315,7 +306,7 @@ BAND = (side("orders", "at least", 5.0), side("orders", "below", 9.0))
         ),
     ],
 )
-def test_regions_and_products_are_told_by_the_clients_own_values(
+def test_regions_and_products_are_worded_by_the_clients_own_values(
     term: Term, cells: dict[str, Any], text: str
 ) -> None:
     model = hand_made(term, profile={"orders": USUAL, "city": {"levels": {"oslo": 0.55}}})
@@ -334,9 +325,6 @@ def test_hostile_names_and_levels_are_shown_as_they_are() -> None:
     assert column_text("x_y") == "x y" and column_text("<script>") == "<script>"
     usual = {"levels": {"=cmd()": 0.5}}
     assert beside_usual("%s{0}", "=cmd()", usual) == "%s{0} =cmd() (50% of clients)"
-
-
-# ---------------------------------------------------------------- what is usual
 
 
 def test_the_profile_has_quartiles_of_numbers_and_shares_of_levels() -> None:
@@ -369,9 +357,6 @@ def test_the_profile_of_long_texts_takes_little_memory() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000_000
-
-
-# ---------------------------------------------------------------- unusual values
 
 
 def test_a_value_outside_the_training_range_is_flagged_and_counted(

@@ -48,9 +48,6 @@ def fitted_terms(frame: pd.DataFrame, y: np.ndarray, groups: Any = None) -> list
     return AdditiveTerms(numbers, texts).fit(frame, y, groups).terms_
 
 
-# ---------------------------------------------------------------- curves and lines
-
-
 def test_a_curve_rises_piece_by_piece_between_its_knots() -> None:
     curve = Curve("x", 5.0, (0.0, 10.0, 30.0))
     raw = {"x": np.array([-np.inf, -1, 0, 5, 10, 15, 30, 31, np.inf, NAN])}
@@ -120,9 +117,6 @@ def test_columns_are_centred_on_the_rows_they_were_fitted_to() -> None:
     y = labels(np.cos(3 * frame["b"].to_numpy()))
     matrix = AdditiveTerms(("a", "b"), ("t",)).fit(frame, y).transform(frame)
     assert np.abs(matrix.mean(axis=0)).max() < 1e-12
-
-
-# ---------------------------------------------------------------- texts
 
 
 def test_each_level_has_its_column_and_the_others_share_one() -> None:
@@ -222,9 +216,6 @@ def test_numbers_of_any_kind_become_floats() -> None:
     assert found.dtype == np.float64 and np.array_equal(found, [1, NAN, 3], equal_nan=True)
 
 
-# ---------------------------------------------------------------- which recipe
-
-
 @pytest.mark.parametrize(
     ("n", "exits", "curves"),
     [(199, 99, False), (200, 100, True), (400, 49, False), (400, 50, True), (400, 351, False)],
@@ -291,9 +282,6 @@ def test_the_loss_of_each_row_is_by_a_fit_without_its_fold() -> None:
     column = np.where(np.arange(120) < 60, 1.0, -1.0)[:, None] * (2 * y - 1)[:, None]
     assert additive._held_out_loss(column, y, apart) == pytest.approx(np.log(2), abs=0.05)
     assert additive._held_out_loss(column, y, together) > 1.5
-
-
-# ---------------------------------------------------------------- hard tables
 
 
 def hard_tables() -> dict[str, tuple[pd.DataFrame, int]]:
