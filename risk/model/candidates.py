@@ -8,21 +8,18 @@ last3   the rows of the newest three evaluations
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from risk.config import PipelineError
-from risk.model.design import DesignTerm, design, raw_columns, weighted_terms, width
-from risk.model.fit import CHUNK_ROWS, STEP_ROWS, unfitted_pipeline
+from risk.model.design import DesignTerm, design, raw_columns, weighted_terms
+from risk.model.fit import one_blas_thread, ridge_weights, solver_of, unfitted_pipeline
 from risk.model.main_effects import WIDEST
 from risk.model.model import Model, numbers_and_texts
-from risk.model.newton import Chunk, closeness, log_odds_of, null_weights, ridge_in_chunks
+from risk.model.newton import log_odds_of
 from risk.model.sampling import SEED
 from risk.model.terms import LARGEST, Linear, Raw
 
@@ -85,7 +82,7 @@ class Candidates:
         made = unfitted_pipeline(known.recipe, known.columns)[0]
         if known.recipe == "original":
             return _raw_lines(known.raw)
-        with _one_blas_thread():
+        with one_blas_thread():
             return made.fit(known.features, known.labels, groups=known.clients).terms_
 
     def model(self, name: str) -> Model:
@@ -101,16 +98,10 @@ class Candidates:
         rows = known.rows(chosen)
         weights = _fit_recipe(known.recipe, terms, rows, known.labels[chosen], weight[chosen])
         model = Model(known.columns, float(weights[0]), weighted_terms(terms, weights[1:]))
+        if known.recipe != "original":
+            return model
         # About the mean of all rows, whatever the weights: candidates then have common terms.
-        table = {name: values.tolist() for name, values in known.raw.items()}
-        return model.about_the_average(table) if known.recipe == "original" else model
-
-
-def _one_blas_thread() -> AbstractContextManager[object]:
-    """Narrow products take twice as long in two BLAS threads, ten times on a busy machine."""
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(1, user_api="blas")
+        return model.about_the_average({name: v.tolist() for name, v in known.raw.items()})
 
 
 def cross_fitted(
@@ -139,24 +130,8 @@ def _fit_recipe(
     """Weights of the terms' columns, intercept first, on rows that count by `weight`."""
     if recipe == "original":
         return _fit_original(terms, raw, y, weight)
-    with _one_blas_thread():
-        return _fit_ridge(terms, raw, y, weight)
-
-
-def _fit_ridge(terms: list[DesignTerm], raw: Raw, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weights of the terms' columns, intercept first: ridge on rows that count by `weight`."""
-
-    def chunk(rows: slice) -> Chunk:
-        part = {name: values[rows] for name, values in raw.items()}
-        return design(terms, part), y[rows], weight[rows]
-
-    chunks = [
-        partial(chunk, slice(first, first + STEP_ROWS)) for first in range(0, y.size, STEP_ROWS)
-    ]
-    if y.size <= CHUNK_ROWS:  # the design matrix of so many rows is kept between the steps
-        chunks = [partial(tuple, made()) for made in chunks]
-    start = null_weights(np.array([np.average(y, weights=weight)]), width(terms))
-    return ridge_in_chunks(chunks, start, closeness(y, weight))
+    with one_blas_thread():
+        return ridge_weights(terms, raw, y, weight)
 
 
 def _raw_lines(raw: Raw) -> list[DesignTerm]:
@@ -176,16 +151,9 @@ def _fit_original(
     terms: list[DesignTerm], raw: Raw, y: np.ndarray, weight: np.ndarray
 ) -> np.ndarray:
     """Weights by the original recipe's solver; it may stop early, as it does in training."""
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     regression = LogisticRegression(solver="liblinear", random_state=SEED)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        try:
-            regression.fit(np.clip(design(terms, raw), -WIDEST, WIDEST), y, sample_weight=weight)
-        except ValueError as error:  # liblinear's own limit, for one: no number above 1e30
-            raise PipelineError(
-                f"the recipe 'original' cannot be fitted to these rows: {error}"
-            ) from None
+    with solver_of("original"):
+        regression.fit(np.clip(design(terms, raw), -WIDEST, WIDEST), y, sample_weight=weight)
     return np.concatenate([regression.intercept_, regression.coef_[0]])

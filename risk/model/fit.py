@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
     from risk.model.design import DesignTerm
     from risk.model.terms import Raw
 
-CHUNK_ROWS = 100_000
+_CHUNK_ROWS = 100_000
 _START_ROWS = 200_000
-STEP_ROWS = 20_000  # the design matrix of so many rows stays in the cache
+_STEP_ROWS = 20_000  # the design matrix of so many rows stays in the cache
 MIN_TRAINING_ROWS, MIN_TRAINING_CLASS = 10, 3  # in all; of the exits and of the stays
 _NEARLY_THE_ANSWER = 0.99
 
@@ -94,30 +96,43 @@ def _fitted(
     groups: np.ndarray | None,
 ) -> Pipeline:
     """The fitted pipeline; that the solver stopped early is for converged() to say."""
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
     made = unfitted_pipeline(recipe, columns)
-    # narrow products take twice as long in two BLAS threads, ten times on a busy machine
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with one_blas_thread():
         made[0].fit(X, y, **({} if recipe == "original" else {"groups": groups}))
-        few = sample_of(y.size, CHUNK_ROWS)
+        few = sample_of(y.size, _CHUNK_ROWS)
         terms = made[0].transform(X.iloc[few])
         if not terms.size or not np.any(terms.max(axis=0) > terms.min(axis=0)):
             raise PipelineError(
                 "no feature has two different values; nothing can be learned from them"
             )
-        try:
+        with solver_of(recipe):
             if few.size < y.size and recipe != "original":
                 _fit_in_chunks(made, X, y)
             else:
                 made[-1].fit(terms if few.size == y.size else made[0].transform(X), y)
+    return made
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Narrow products take twice as long in two BLAS threads, ten times on a busy machine."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")
+
+
+@contextmanager
+def solver_of(recipe: str) -> Iterator[None]:
+    """What the solver cannot do is one sentence; that it stops early is no warning of its own."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            yield
         except ValueError as error:  # liblinear's own limit, for one: no number above 1e30
             raise PipelineError(
                 f"the recipe {recipe!r} cannot be fitted to these rows: {error}"
             ) from None
-    return made
 
 
 def _fit_in_chunks(made: Pipeline, X: pd.DataFrame, y: np.ndarray) -> None:
@@ -126,34 +141,47 @@ def _fit_in_chunks(made: Pipeline, X: pd.DataFrame, y: np.ndarray) -> None:
     It ends at the same weights as a fit on all rows at once, in a fraction of time and memory: on
     1,000,000 rows a fifth of them come so near that two passes over all are enough.
     """
-    from risk.model.newton import null_weights
-
     terms, raw = made[0].terms_, made[0].raw(X)
-    start = null_weights(y, made[0].get_feature_names_out().size)
+    start = None
     few = sample_of(y.size, min(_START_ROWS, y.size // 4))
     if are_enough(y[few]):
         near = {name: column[few] for name, column in raw.items()}
-        start = _weights(terms, near, y[few], start, np.sqrt(y.size / few.size))
-    weights = _weights(terms, raw, y, start)
+        start = ridge_weights(terms, near, y[few], root=np.sqrt(y.size / few.size))
+    weights = ridge_weights(terms, raw, y, start=start)
     regression = made[-1].fit(np.zeros((2, weights.size - 1)), [0, 1])  # for its attributes alone
     regression.intercept_, regression.coef_ = weights[:1].copy(), weights[None, 1:].copy()
 
 
-def _weights(
-    terms: list[DesignTerm], raw: Raw, y: np.ndarray, start: np.ndarray, root: float = 1.0
+def ridge_weights(
+    terms: list[DesignTerm],
+    raw: Raw,
+    y: np.ndarray,
+    counts: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+    root: float = 1.0,
 ) -> np.ndarray:
-    """The ridge's weights on these rows; held more weakly, by root squared, on a sample."""
-    from risk.model.design import design
-    from risk.model.newton import closeness, ridge_in_chunks
+    """The ridge's weights of the terms' columns, intercept first.
 
-    def chunk(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    counts: how often each row counts. root: the square root of how much more weakly a sample is
+    regularised, whose loss is that part of all rows'.
+    """
+    from risk.model.design import design, width
+    from risk.model.newton import Chunk, closeness, null_weights, ridge_in_chunks
+
+    def chunk(rows: slice) -> Chunk:
         Z = design(terms, {name: column[rows] for name, column in raw.items()})
-        return np.multiply(Z, root, out=Z), y[rows]
+        if root != 1.0:
+            np.multiply(Z, root, out=Z)
+        return (Z, y[rows]) if counts is None else (Z, y[rows], counts[rows])
 
-    slices = [slice(first, first + STEP_ROWS) for first in range(0, y.size, STEP_ROWS)]
-    scale = np.append(1.0, np.full(start.size - 1, root))
+    slices = [slice(first, first + _STEP_ROWS) for first in range(0, y.size, _STEP_ROWS)]
     chunks = [partial(chunk, rows) for rows in slices]
-    return scale * ridge_in_chunks(chunks, start / scale, closeness(y))
+    if y.size <= _CHUNK_ROWS:  # the design matrix of so many rows is kept between the steps
+        chunks = [partial(tuple, made()) for made in chunks]
+    if start is None:
+        start = null_weights(np.array([np.average(y, weights=counts)]), width(terms))
+    scale = np.append(1.0, np.full(start.size - 1, root))
+    return scale * ridge_in_chunks(chunks, start / scale, closeness(y, counts))
 
 
 def converged(fitted: Pipeline) -> bool:

@@ -12,7 +12,6 @@ import pytest
 from mixed import COLUMNS, contributions, every_kind, known_of, mixed, strange, words
 
 from risk.config import PipelineError
-from risk.model import candidates
 from risk.model import fit as fitting
 from risk.model.candidates import (
     _LEAST_WEIGHT,
@@ -20,11 +19,11 @@ from risk.model.candidates import (
     Candidates,
     LabelledRows,
     _fit_original,
-    _fit_ridge,
     _raw_lines,
     cross_fitted,
 )
 from risk.model.design import DesignTerm, design, weighted_terms
+from risk.model.fit import ridge_weights
 from risk.model.model import Model
 from risk.model.newton import sums
 from risk.model.pipelines import export, model_of_pipeline, rows_of_frame
@@ -65,14 +64,14 @@ def test_what_a_row_counts_by_its_age(name: str, expected: list[float]) -> None:
     assert WEIGHTINGS[name](np.array([0, 1, 2, 3, 9])).tolist() == expected
 
 
-@pytest.mark.parametrize("make", [_fit_ridge, _fit_original])
+@pytest.mark.parametrize("make", [ridge_weights, _fit_original])
 def test_a_whole_weight_is_a_row_that_often(make: Any) -> None:
     known = known_of(300, seed=1)
     times = np.random.default_rng(0).integers(0, 4, 300)
     rows = np.repeat(np.arange(300), times)
     terms = (
         every_kind(known.raw)
-        if make is _fit_ridge
+        if make is ridge_weights
         else _raw_lines(known_of(300, seed=1, recipe="original").raw)
     )
 
@@ -85,7 +84,7 @@ def test_a_whole_weight_is_a_row_that_often(make: Any) -> None:
     repeated = make(terms, known.rows(rows), known.labels[rows], np.ones(rows.size))
 
     # liblinear stops at its own tolerance, on the way there by another path.
-    assert weighed == pytest.approx(repeated, abs=1e-8 if make is _fit_ridge else 5e-3)
+    assert weighed == pytest.approx(repeated, abs=1e-8 if make is ridge_weights else 5e-3)
     assert np.abs(weighed).max() > 0.1
 
 
@@ -234,12 +233,12 @@ def test_the_original_recipe_fills_with_the_median_and_leaves_out_what_was_never
 def test_chunks_end_at_the_weights_of_one_piece(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     known = known_of(300, seed=7)
     terms, weight = every_kind(known.raw), np.random.default_rng(0).random(300) + 0.1
-    whole = _fit_ridge(terms, known.raw, known.labels, weight)
+    whole = ridge_weights(terms, known.raw, known.labels, weight)
 
-    monkeypatch.setattr(candidates, "CHUNK_ROWS", size)
-    monkeypatch.setattr(candidates, "STEP_ROWS", size)
+    monkeypatch.setattr(fitting, "_CHUNK_ROWS", size)
+    monkeypatch.setattr(fitting, "_STEP_ROWS", size)
 
-    assert _fit_ridge(terms, known.raw, known.labels, weight) == pytest.approx(whole, abs=1e-9)
+    assert ridge_weights(terms, known.raw, known.labels, weight) == pytest.approx(whole, abs=1e-9)
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -133,8 +133,8 @@ def table(n: int, shift: float = -1.0) -> tuple[pd.DataFrame, np.ndarray]:
 
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if 3,500 rows were many."""
-    monkeypatch.setattr(fitting, "CHUNK_ROWS", 1000)
-    monkeypatch.setattr(fitting, "STEP_ROWS", 400)
+    monkeypatch.setattr(fitting, "_CHUNK_ROWS", 1000)
+    monkeypatch.setattr(fitting, "_STEP_ROWS", 400)
 
 
 def test_a_fit_over_many_rows_equals_the_whole_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_a_samples_fit_is_held_as_weakly_in_proportion_as_one_of_all_rows() -> N
     made = fitting.fit("default", KINDS, X, y)
     Z = made[0].transform(X)
     start = newton.null_weights(y, Z.shape[1])
-    found = fitting._weights(made[0].terms_, made[0].raw(X), y, start, root=2.0)
+    found = fitting.ridge_weights(made[0].terms_, made[0].raw(X), y, start=start, root=2.0)
     assert np.abs(found - published(Z, y, C=4.0)).max() < 1e-6
 
 
