@@ -111,13 +111,13 @@ def _marks(pickled: bytes) -> dict[str, Any]:
 
 def _cautions(rows: TrainingRows, fitted: Pipeline) -> list[str]:
     """Sentences about what makes the model doubtful, though it was fitted."""
-    from risk.model.fit import converged, suspects
+    from risk.model.fit import has_converged, suspects
 
     found = [
         f"{name} alone orders the labels almost perfectly (AUC > .99); is it known before an exit?"
         for name in suspects(rows.columns, rows.features, rows.labels)
     ]
-    if not converged(fitted):
+    if not has_converged(fitted):
         found.append(
             "the solver stopped at its limit of iterations; the numbers are of very unlike size"
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from risk.model.candidates import Candidates, LabelledRows
-from risk.model.design import DesignTerm, standardised
+from risk.model.design import DesignTerm, standardise
 from risk.model.joint_terms import Condition, Product, Ramp, Region
 from risk.model.model import Model
 from risk.model.pipelines import rows_of_frame
@@ -78,17 +78,17 @@ def every_kind(raw: Raw) -> list[DesignTerm]:
         Product(Ramp("branch", level=None), ramps[1]),
     ]
     return [
-        *(standardised(term, raw) for term in others),
+        *(standardise(term, raw) for term in others),
         DesignTerm(Blank("orders"), (0.2,), (2.5,)),
-        standardised(Levels("city", ("c0", "c1", "c2"), rest=True), raw, 0.25),
-        standardised(curve, raw, 0.09),
+        standardise(Levels("city", ("c0", "c1", "c2"), rest=True), raw, 0.25),
+        standardise(curve, raw, 0.09),
     ]
 
 
 def fitted(n: int = 600, seed: int = 0) -> Model:
     """A model with every kind of term, fitted to mixed rows."""
     known = known_of(n, seed)
-    return Candidates(known).fitted(every_kind(known.raw), np.ones(n))
+    return Candidates(known).fit(every_kind(known.raw), np.ones(n))
 
 
 def tables() -> list[dict[str, list[Any]]]:

@@ -214,7 +214,7 @@ def challenged(world: World, rule: Challenged, looks: list[int], seen: Seen, old
     experts = stream.experts(looks)
     weight = np.ones(experts.known.labels.size)
     weight[out] = 0
-    new = experts.fitted(stream.experts(looks[:-1]).terms, weight)
+    new = experts.fit(stream.experts(looks[:-1]).terms, weight)
     raw, y = stream.whole.rows(out), stream.labels[out]
     scores = [brier(y, risks(model.log_odds_of(raw, out.size))) for model in (new, old)]
     return new if scores[0] < (1 - rule.gain) * scores[1] else old

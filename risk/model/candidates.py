@@ -32,7 +32,7 @@ WEIGHTINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "last": lambda ages: (ages == 0).astype(np.float64),
     "last3": lambda ages: (ages < 3).astype(np.float64),
 }
-_LEAST_WEIGHT = 1e-4
+_LEAST_WEIGHT = 1e-4  # a row that counts less costs as much as any other and changes nothing
 
 
 @dataclass
@@ -89,10 +89,10 @@ class Candidates:
         """The model of that weighting."""
         if name not in self._found:
             weight = WEIGHTINGS[name](self.known.ages)
-            self._found[name] = self.fitted(self.terms, weight)
+            self._found[name] = self.fit(self.terms, weight)
         return self._found[name]
 
-    def fitted(self, terms: list[DesignTerm], weight: np.ndarray) -> Model:
+    def fit(self, terms: list[DesignTerm], weight: np.ndarray) -> Model:
         """The model of these terms on the rows under these weights."""
         known, chosen = self.known, np.flatnonzero(weight > _LEAST_WEIGHT)
         rows = known.rows(chosen)

@@ -15,7 +15,7 @@ from risk.model.measures import wilson
 _GRID = np.linspace(0.0, 1.0, 51)
 _MOST_GROUPS = 400  # of neighbouring risks: a million rows cost what 400 do
 _RESAMPLES, _SEED = 300, 0
-_LEAST_FOR_BAND = 10  # of the smaller class
+_LEAST_FOR_BAND = 10  # of the smaller class; resamples of fewer are the same few rows again
 
 
 def curves(labels: np.ndarray, risks: np.ndarray) -> dict[str, Any] | None:

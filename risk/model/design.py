@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.model.model import term_of
-from risk.model.records import parsed
+from risk.model.records import parse_record
 from risk.model.terms import Raw, Term
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class DesignTerm:
 
     def columns(self, raw: Raw) -> np.ndarray:
         """Shape (columns, n)."""
-        found = self.term.basis(raw)
+        found = self.term.basis(raw)  # made for us: changed in place, which halves the memory
         for column, mean, scale in zip(found, self.means, self.scales, strict=True):
             column -= mean
             column *= scale
@@ -42,15 +42,17 @@ class DesignTerm:
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> DesignTerm:
         """What to_json() gave; ValueError, KeyError or TypeError for anything else."""
-        means, scales = (parsed(tuple[float, ...], record[key]) for key in ("means", "scales"))
+        means, scales = (
+            parse_record(tuple[float, ...], record[key]) for key in ("means", "scales")
+        )
         return cls(term_of(record["term"]), means, scales)
 
-    def weighted(self, weights: np.ndarray) -> Term:
+    def with_weights(self, weights: np.ndarray) -> Term:
         """The term that these weights of its columns make."""
-        return self.term.weighted(weights * np.array(self.scales), np.array(self.means))
+        return self.term.with_slopes(weights * np.array(self.scales), np.array(self.means))
 
 
-def standardised(term: Term, raw: Raw, strength: float = 1.0) -> DesignTerm:
+def standardise(term: Term, raw: Raw, strength: float = 1.0) -> DesignTerm:
     """The term with the means of these rows, scaled for a ridge of that strength."""
     moments = [_moments(column) for column in term.basis(raw)]
     means, deviations = np.array(moments).T
@@ -60,7 +62,7 @@ def standardised(term: Term, raw: Raw, strength: float = 1.0) -> DesignTerm:
 
 def _moments(column: np.ndarray) -> tuple[float, float]:
     """(mean, deviation), also where the squares of the numbers would overflow or vanish."""
-    peak = float(np.abs(column).max())
+    peak = float(np.abs(column).max())  # 1.7e308 is a number that files hold
     unit = column / peak if peak else column
     return float(unit.mean()) * peak, float(unit.std()) * peak
 
@@ -88,7 +90,7 @@ def width(terms: Sequence[DesignTerm]) -> int:
 def weighted_terms(terms: Sequence[DesignTerm], weights: np.ndarray) -> list[Term]:
     """The terms of a model; weights: of all columns of the design matrix."""
     ends = np.cumsum([len(term.means) for term in terms])[:-1]
-    return [t.weighted(own) for t, own in zip(terms, np.split(weights, ends), strict=True)]
+    return [t.with_weights(own) for t, own in zip(terms, np.split(weights, ends), strict=True)]
 
 
 def raw_columns(X: pd.DataFrame, numbers: tuple[str, ...], texts: tuple[str, ...]) -> Raw:

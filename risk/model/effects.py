@@ -100,7 +100,7 @@ def _of_text(model: Model, group: TermGroup) -> list[Effect]:
     (name,) = group.columns
     found = [level for t in group.terms if isinstance(t, Levels) for level in t.levels if level]
     levels = list(dict.fromkeys(found))
-    other = "other"
+    other = "other"  # a text that is no level, to ask the terms what any other adds
     while other in levels:
         other += "_"
     values = [*levels, None, other]
@@ -130,7 +130,7 @@ def overview_text(model: Model, found: list[ColumnEffects]) -> str:
         "together with leaving and need not be a cause",
         "\n  effect  risk  value",
         *(line for item in single for line in _item_lines(model, item)),
-        *([f"\nno effect: {', '.join(map(_heading, flat))}"] if flat else []),
+        *([f"\nno effect: {', '.join(map(_columns_text, flat))}"] if flat else []),
     ]
     if joint:
         lines += ["\ncolumns together, on top of the effects of each alone"]
@@ -144,12 +144,12 @@ def overview_text(model: Model, found: list[ColumnEffects]) -> str:
     return "\n".join(lines)
 
 
-def _heading(item: ColumnEffects) -> str:
+def _columns_text(item: ColumnEffects) -> str:
     return " together with ".join(column_text(name) for name in item["columns"])
 
 
 def _item_lines(model: Model, item: ColumnEffects) -> list[str]:
-    head = _heading(item)
+    head = _columns_text(item)
     usual: Usual = model.profile.get(item["columns"][0], {}) if len(item["columns"]) == 1 else {}
     if "low" in usual and "shares" not in usual:
         head += f" (usually {value_text(usual['low'])} to {value_text(usual['high'])})"

@@ -17,7 +17,7 @@ from risk.model.terms import Term
 def recalibrate(model: Model, recalibration: tuple[float, float]) -> Model:
     """The model whose log-odds are a + c x those of this one."""
     a, c = recalibration
-    terms = [term.scaled(c) for term in model.terms]
+    terms = [term.times(c) for term in model.terms]
     return replace(model, intercept=a + c * model.intercept, terms=terms)
 
 
@@ -26,10 +26,10 @@ def weighted_mean(models: list[Model], shares: np.ndarray) -> Model:
 
     Terms that differ in what they add alone become one.
     """
-    sums: dict[Term, Term] = {}
+    sums: dict[Term, Term] = {}  # candidates share their terms: one model's worth, not one each
     for model, share in zip(models, shares.tolist(), strict=True):
         for term in model.terms:
-            part, place = term.scaled(share), term.place()
+            part, place = term.times(share), term.place()
             sums[place] = sums[place].plus(part) if place in sums else part
     intercept = sum(m.intercept * s for m, s in zip(models, shares.tolist(), strict=True))
     return replace(models[0], intercept=intercept, terms=list(sums.values()))

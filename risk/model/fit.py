@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from risk.model.terms import Raw
 
 _CHUNK_ROWS = 100_000
-_START_ROWS = 200_000
+_START_ROWS = 200_000  # a sample whose weights are the start of the fit on all rows
 _STEP_ROWS = 20_000  # the design matrix of so many rows stays in the cache
 MIN_TRAINING_ROWS, MIN_TRAINING_CLASS = 10, 3  # in all; of the exits and of the stays
-_NEARLY_THE_ANSWER = 0.99
+_NEARLY_THE_ANSWER = 0.99  # the AUC of one column alone that no honest column has
 
 
 def unfitted_pipeline(recipe: str, columns: dict[str, str]) -> Pipeline:
@@ -82,13 +82,13 @@ def fit(
     groups: each row's client; what is chosen by held-out rows keeps a client's rows together.
     """
     refuse_too_few(y)
-    fitted = _fitted(recipe, columns, X, y, groups)
+    fitted = _fit_pipeline(recipe, columns, X, y, groups)
     if not np.all(np.isfinite([*fitted[-1].coef_[0], *fitted[-1].intercept_])):
         raise PipelineError("the fit did not converge to finite coefficients; nothing was written")
     return fitted
 
 
-def _fitted(
+def _fit_pipeline(
     recipe: str,
     columns: dict[str, str],
     X: pd.DataFrame,
@@ -184,7 +184,7 @@ def ridge_weights(
     return scale * ridge_in_chunks(chunks, start / scale, closeness(y, counts))
 
 
-def converged(fitted: Pipeline) -> bool:
+def has_converged(fitted: Pipeline) -> bool:
     """Whether the solver ended by itself, not by its limit of iterations."""
     return int(np.max(fitted[-1].n_iter_)) < fitted[-1].max_iter
 
@@ -216,7 +216,7 @@ def out_of_fold(
         known = y[~unseen]
         try:
             refuse_too_few(known)
-            model = _fitted(recipe, columns, X[~unseen], known, groups[~unseen])
+            model = _fit_pipeline(recipe, columns, X[~unseen], known, groups[~unseen])
             risk[unseen] = model.predict_proba(X[unseen])[:, 1]
         except PipelineError:
             risk[unseen] = np.mean(known) if known.size else 0.5

@@ -13,23 +13,26 @@ from itertools import combinations
 
 import numpy as np
 
-from risk.model.design import DesignTerm, design, standardised
+from risk.model.design import DesignTerm, design, standardise
 from risk.model.joint_terms import Condition, Product, Ramp, Region
 from risk.model.logistic import expit
-from risk.model.main_effects import WIDEST, thinned
+from risk.model.main_effects import WIDEST, thin
 from risk.model.newton import log_odds_of, ridge
 from risk.model.sampling import sample_of
-from risk.model.terms import Curve, Levels, Linear, Raw, filled
+from risk.model.terms import Curve, Levels, Linear, Raw, fill_missing
 
-_MIN_CLASS = 100
+_MIN_CLASS = 100  # of the rarer class; what noise gives is measured down to 120 exits
+# 60 axes are 1,770 pairs, and each pair costs its grids in the first round; later rounds look at
+# those that came nearest, for the others hardly ever rise.
 _MOST_AXES, _MOST_PAIRS_AGAIN = 60, 300
-_BINS, _EDGES = 24, 12
-_ROUNDS, _PER_ROUND, _MOST_TERMS, _EXITS_PER_TERM = 24, 5, 120, 10
-_MOST_CONDITIONS = 4
-_MARGIN = 3.0
+_BINS, _EDGES = 24, 12  # 576 cells a pair; 13 edges a side are 78 x 78 rectangles
+_ROUNDS, _PER_ROUND, _MOST_TERMS = 24, 5, 120  # ten terms a round were no better
+_EXITS_PER_TERM = 10  # the usual ten events a variable
+_MOST_CONDITIONS = 4  # what a person still reads as one sentence
+_MARGIN = 3.0  # above what the best of so many proposals reaches by chance; + 0 was no better
 _MIN_ROWS, _MIN_SHARE = 20, 0.005
 _FEW_LEVEL_ROWS = 50
-_ROWS_FOR_MANY, _ROWS_FOR_FEW = 50_000, 100_000
+_ROWS_FOR_MANY, _ROWS_FOR_FEW = 50_000, 100_000  # many pairs are searched on fewer rows
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,14 @@ class _Axis:
 
 @dataclass(frozen=True)
 class _Proposal:
-    """A term that the residuals ask for: its gain above the threshold, its keys, its sides."""
+    """A term that the residuals ask for: its gain above the threshold, its axes, its sides."""
 
     surplus: float
-    keys: tuple[int, int]
+    axes: tuple[int, int]
     sides: tuple[tuple[int, int, bool], ...]
 
 
-def screened(mains: list[DesignTerm], raw: Raw, y: np.ndarray) -> list[DesignTerm]:
+def find_interactions(mains: list[DesignTerm], raw: Raw, y: np.ndarray) -> list[DesignTerm]:
     """The interactions to add, strongest first; [] with fewer than 100 of a class."""
     smaller = int(min(np.sum(y == 1), np.sum(y == 0)))
     if smaller < _MIN_CLASS:
@@ -76,51 +79,51 @@ def screened(mains: list[DesignTerm], raw: Raw, y: np.ndarray) -> list[DesignTer
     raw, y = {name: values[sample] for name, values in raw.items()}, y[sample]
     Z = design(mains, raw)
     weights = ridge(Z, y)
-    keys = _strongest_keys(mains, raw, Z, weights)
-    pairs = _pairs_of(keys)
+    axes = _strongest_axes(mains, raw, Z, weights)
+    pairs = _pairs_of(axes)
     if len(pairs) > 100 and y.size > _ROWS_FOR_MANY:
         few = sample_of(y.size, _ROWS_FOR_MANY)
         raw, y, Z = {n: v[few] for n, v in raw.items()}, y[few], Z[few]
         weights = ridge(Z, y, weights)
-        keys = _strongest_keys(mains, raw, Z, weights)
-        pairs = _pairs_of(keys)
+        axes = _strongest_axes(mains, raw, Z, weights)
+        pairs = _pairs_of(axes)
     if not pairs:
         return []
     most = min(_MOST_TERMS, smaller // _EXITS_PER_TERM)
-    return _Search(keys, pairs, raw, y).run(Z, weights, most)
+    return _Search(axes, pairs, raw, y).run(Z, weights, most)
 
 
-def _pairs_of(keys: list[_Axis]) -> list[tuple[int, int]]:
-    """The pairs of keys of two different columns, by their places."""
-    places = combinations(range(len(keys)), 2)
-    return [(a, b) for a, b in places if keys[a].column != keys[b].column]
+def _pairs_of(axes: list[_Axis]) -> list[tuple[int, int]]:
+    """The pairs of axes of two different columns, by their places."""
+    places = combinations(range(len(axes)), 2)
+    return [(a, b) for a, b in places if axes[a].column != axes[b].column]
 
 
-def _strongest_keys(
+def _strongest_axes(
     mains: list[DesignTerm], raw: Raw, Z: np.ndarray, weights: np.ndarray
 ) -> list[_Axis]:
-    """At most 60 keys, those whose main effect varies most over the rows."""
+    """At most 60 axes, those whose main effect varies most over the rows."""
     found: list[tuple[float, _Axis]] = []
     ends = np.cumsum([len(one.means) for one in mains])[:-1]
     effects = np.split(Z * weights[1:], ends, axis=1)
     for one, effect in zip(mains, effects, strict=True):
         term = one.term
         if isinstance(term, Curve | Linear):
-            key = _number_axis(term, raw)
-            found += [(float(effect.sum(axis=1).var()), key)] if key else []
+            axis = _number_axis(term, raw)
+            found += [(float(effect.sum(axis=1).var()), axis)] if axis else []
         elif isinstance(term, Levels):
             found += [
                 (float(effect[:, n].var()), _level_axis(term, level, raw))
                 for n, level in enumerate(term.levels)
             ]
     found.sort(key=lambda item: -item[0])
-    return [key for _, key in found[:_MOST_AXES]]
+    return [axis for _, axis in found[:_MOST_AXES]]
 
 
 def _number_axis(term: Curve | Linear, raw: Raw) -> _Axis | None:
     """The number in at most 24 bins of about equal rows; None where there is but one."""
-    values = np.clip(filled(raw[term.column], term.fill), -WIDEST, WIDEST)
-    cuts = np.unique(np.quantile(thinned(values), np.linspace(0, 1, _BINS + 1)[1:-1]))
+    values = np.clip(fill_missing(raw[term.column], term.fill), -WIDEST, WIDEST)
+    cuts = np.unique(np.quantile(thin(values), np.linspace(0, 1, _BINS + 1)[1:-1]))
     cuts = cuts[cuts > values.min()]
     if not cuts.size:
         return None
@@ -138,14 +141,14 @@ class _Search:
     """Rounds of: look at every pair, take the best few terms, refit, until nothing passes."""
 
     def __init__(
-        self, keys: list[_Axis], pairs: list[tuple[int, int]], raw: Raw, y: np.ndarray
+        self, axes: list[_Axis], pairs: list[tuple[int, int]], raw: Raw, y: np.ndarray
     ) -> None:
-        self.keys, self.pairs, self.raw, self.y = keys, pairs, raw, y
+        self.axes, self.pairs, self.raw, self.y = axes, pairs, raw, y
         self.gain = _Gain(max(_MIN_ROWS, _MIN_SHARE * y.size), 1.0 - 2.0 * float(y.mean()))
-        cuts = np.mean([(keys[a].size - 1) * (keys[b].size - 1) for a, b in pairs])
+        cuts = np.mean([(axes[a].size - 1) * (axes[b].size - 1) for a, b in pairs])
         self.threshold = 2 * np.log(len(pairs) * cuts) + _MARGIN
-        self.side_threshold = 2 * np.log(sum(key.size for key in keys)) + _MARGIN
-        self.ramps = [key.ramp().values(raw) for key in keys]
+        self.side_threshold = 2 * np.log(sum(axis.size for axis in axes)) + _MARGIN
+        self.ramps = [axis.ramp().values(raw) for axis in axes]
         self.rows = [self._grid(a, b, None) for a, b in pairs]
 
     def run(self, Z: np.ndarray, weights: np.ndarray, most: int) -> list[DesignTerm]:
@@ -169,21 +172,22 @@ class _Search:
 
     def _residuals(self, Z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         risk = expit(log_odds_of(Z, weights))
+        # 1e-6: rows that are as good as certain would divide a wrong label by nothing
         return self.y - risk, np.maximum(risk * (1 - risk), 1e-6)
 
     def _keep_promising(self, found: list[_Proposal]) -> None:
         """Later rounds look at the pairs that came nearest: the others hardly ever rise."""
         best: dict[tuple[int, int], float] = {}
         for proposal in found:
-            best[proposal.keys] = max(best.get(proposal.keys, -np.inf), proposal.surplus)
+            best[proposal.axes] = max(best.get(proposal.axes, -np.inf), proposal.surplus)
         order = sorted(range(len(self.pairs)), key=lambda n: -best.get(self.pairs[n], -np.inf))
         kept = sorted(order[:_MOST_PAIRS_AGAIN])
         self.pairs = [self.pairs[n] for n in kept]
         self.rows = [self.rows[n] for n in kept]
 
     def _grid(self, a: int, b: int, weights: np.ndarray | None) -> np.ndarray:
-        """Sums of the weights over the bins of two keys, shape (size of a, size of b)."""
-        one, two = self.keys[a], self.keys[b]
+        """Sums of the weights over the bins of two axes, shape (size of a, size of b)."""
+        one, two = self.axes[a], self.axes[b]
         cells = one.bins * two.size + two.bins
         return np.bincount(cells, weights, one.size * two.size).reshape(one.size, two.size)
 
@@ -202,28 +206,28 @@ class _Search:
         return found
 
     def _may_multiply(self, a: int, b: int) -> bool:
-        keys = self.keys[a], self.keys[b]
-        rare = any(key.is_level and key.bins.sum() < _FEW_LEVEL_ROWS for key in keys)
-        return not rare and not all(key.size == 2 for key in keys)
+        axes = self.axes[a], self.axes[b]
+        rare = any(axis.is_level and axis.bins.sum() < _FEW_LEVEL_ROWS for axis in axes)
+        return not rare and not all(axis.size == 2 for axis in axes)
 
     def best(
         self, found: list[_Proposal], r: np.ndarray, h: np.ndarray, room: int
     ) -> list[DesignTerm]:
-        """At most five terms that pass, each key used once."""
+        """At most five terms that pass, each axis used once."""
         taken: list[DesignTerm] = []
         used: set[int] = set()
         for proposal in sorted(found, key=lambda c: -c.surplus):
             if proposal.surplus <= 0 or len(taken) >= min(_PER_ROUND, room):
                 break
-            if not used & set(proposal.keys):
-                taken.append(standardised(self.term(proposal, r, h), self.raw))
-                used |= set(proposal.keys)
+            if not used & set(proposal.axes):
+                taken.append(standardise(self.term(proposal, r, h), self.raw))
+                used |= set(proposal.axes)
         return taken
 
     def term(self, proposal: _Proposal, r: np.ndarray, h: np.ndarray) -> Region | Product:
         if not proposal.sides:
-            a, b = proposal.keys
-            return Product(self.keys[a].ramp(), self.keys[b].ramp())
+            a, b = proposal.axes
+            return Product(self.axes[a].ramp(), self.axes[b].ramp())
         sides = list(proposal.sides)
         inside = np.all([self._side(side) for side in sides], axis=0)
         while len(sides) < _MOST_CONDITIONS:
@@ -233,12 +237,12 @@ class _Search:
             sides.append(side)
             inside &= self._side(side)
         return Region(
-            tuple(self.keys[key].condition(cut, above) for key, cut, above in _strictest(sides))
+            tuple(self.axes[axis].condition(cut, above) for axis, cut, above in _strictest(sides))
         )
 
     def _side(self, side: tuple[int, int, bool]) -> np.ndarray:
-        key, cut, above = side
-        return (self.keys[key].bins > cut) == above
+        axis, cut, above = side
+        return (self.axes[axis].bins > cut) == above
 
     def _further(
         self, inside: np.ndarray, r: np.ndarray, h: np.ndarray
@@ -247,9 +251,9 @@ class _Search:
         r, h = r[inside], h[inside]
         now = self.gain(r.sum(), h.sum(), np.array(r.size))
         best, side = float(now) + self.side_threshold, None
-        for number, key in enumerate(self.keys):
-            bins = key.bins[inside]
-            below = [np.cumsum(np.bincount(bins, w, key.size))[:-1] for w in (r, h, None)]
+        for number, axis in enumerate(self.axes):
+            bins = axis.bins[inside]
+            below = [np.cumsum(np.bincount(bins, w, axis.size))[:-1] for w in (r, h, None)]
             whole = (r.sum(), h.sum(), len(r))
             above = [total - part for total, part in zip(whole, below, strict=True)]
             for is_above, (R, H, rows) in ((False, below), (True, above)):
@@ -277,8 +281,8 @@ class _Gain:
 
 
 def _strictest(sides: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
-    """The sides without those that a later one of the same key and direction makes idle."""
-    last = {(key, above): (key, cut, above) for key, cut, above in sides}
+    """The sides without those that a later one of the same axis and direction makes idle."""
+    last = {(axis, above): (axis, cut, above) for axis, cut, above in sides}
     return list(last.values())
 
 
@@ -334,7 +338,7 @@ def _rectangles(
     return strips[:, two[1]] - strips[:, two[0]]
 
 
-def _interval_sides(key: int, low: int, high: int, size: int) -> tuple[tuple[int, int, bool], ...]:
+def _interval_sides(axis: int, low: int, high: int, size: int) -> tuple[tuple[int, int, bool], ...]:
     """The sides of an interval of bins; none where it reaches the end."""
-    lower = ((key, int(low) - 1, True),) if low > 0 else ()
-    return lower + (((key, int(high) - 1, False),) if high < size else ())
+    lower = ((axis, int(low) - 1, True),) if low > 0 else ()
+    return lower + (((axis, int(high) - 1, False),) if high < size else ())

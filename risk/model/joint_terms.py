@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
 
 from risk.model.profile import Profile, column_text, digits_apart, value_text
-from risk.model.terms import Raw, Term, filled, rises
+from risk.model.terms import Indicator, Raw, Sloped, fill_missing, rises
 
 _TERM_SCALE = 3.0  # held more weakly than a standardised number: it has passed a test of its own
 
@@ -32,7 +32,7 @@ class Condition:
         values = raw[self.column]
         if self.fill is None:
             return (values == self.value) == (self.sign == "is")
-        return (filled(values, self.fill) >= self.value) == (self.sign == "at least")
+        return (fill_missing(values, self.fill) >= self.value) == (self.sign == "at least")
 
     def is_sound(self, columns: dict[str, str]) -> bool:
         kind = columns[self.column]
@@ -51,39 +51,23 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Region(Term):
+class Region(Indicator):
     """One value where all conditions hold, another elsewhere."""
 
     conditions: tuple[Condition, ...]
-    inside: float = 0.0
-    outside: float = 0.0
-    AMOUNTS = ("inside", "outside")
 
     @property
     def columns(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(condition.column for condition in self.conditions))
 
-    def _holds(self, raw: Raw) -> np.ndarray:
+    def holds(self, raw: Raw) -> np.ndarray:
         return np.all([condition.holds(raw) for condition in self.conditions], axis=0)
-
-    def basis(self, raw: Raw) -> np.ndarray:
-        return self._holds(raw)[None].astype(np.float64)
 
     def names(self) -> list[str]:
         return [" and ".join(map(str, self.conditions))]
 
     def natural_scales(self, deviations: np.ndarray) -> np.ndarray:
         return np.full(deviations.size, _TERM_SCALE)
-
-    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Region:
-        slope, mean = float(slopes[0]), float(means[0])
-        return replace(self, inside=slope * (1.0 - mean), outside=-slope * mean)
-
-    def weights(self) -> tuple[float, list[float], list[float]]:
-        return self.outside, [0.0], [self.inside - self.outside]
-
-    def contribution(self, raw: Raw) -> np.ndarray:
-        return np.where(self._holds(raw), self.inside, self.outside)
 
     def is_sound(self, columns: dict[str, str]) -> bool:
         return bool(self.conditions) and all(one.is_sound(columns) for one in self.conditions)
@@ -139,7 +123,9 @@ class Ramp:
         if not self.knots:
             return (raw[self.column] == self.level) * 2.0 - 1.0
         return np.interp(
-            filled(raw[self.column], self.fill), self.knots, np.linspace(-1, 1, len(self.knots))
+            fill_missing(raw[self.column], self.fill),
+            self.knots,
+            np.linspace(-1, 1, len(self.knots)),
         )
 
     def is_sound(self, columns: dict[str, str]) -> bool:
@@ -158,14 +144,11 @@ class Ramp:
 
 
 @dataclass(frozen=True)
-class Product(Term):
+class Product(Sloped):
     """Two ramps multiplied: the more of one, the steeper the other."""
 
     first: Ramp
     second: Ramp
-    mean: float = 0.0
-    slope: float = 0.0
-    AMOUNTS = ("slope",)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -179,15 +162,6 @@ class Product(Term):
 
     def natural_scales(self, deviations: np.ndarray) -> np.ndarray:
         return np.full(deviations.size, _TERM_SCALE)
-
-    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Product:
-        return replace(self, slope=float(slopes[0]), mean=float(means[0]))
-
-    def weights(self) -> tuple[float, list[float], list[float]]:
-        return 0.0, [self.mean], [self.slope]
-
-    def contribution(self, raw: Raw) -> np.ndarray:
-        return self.slope * (self.basis(raw)[0] - self.mean)
 
     def is_sound(self, columns: dict[str, str]) -> bool:
         return self.first.is_sound(columns) and self.second.is_sound(columns)

@@ -13,10 +13,10 @@ from risk.model.logistic import expit, logit
 from risk.model.newton import regularised_fit, sums
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
-THRESHOLD = 0.5
+THRESHOLD = 0.5  # of the original: from here a risk is called an exit
 Z95 = 1.959963984540054
 ONE_SIDED = 1.645  # the normal quantile of a one-sided 95 %
-_BINS, _LEAST_IN_BIN = 10, 10
+_BINS, _LEAST_IN_BIN = 10, 10  # tenths, as people know them; fewer in a bin say nothing
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -109,8 +109,8 @@ def measure(y: np.ndarray, p: np.ndarray, base_rate: float) -> Measures:
         "false_positive": c["false_positive"],
         "false_negative": c["false_negative"],
         "true_negative": c["true_negative"],
-        "precision": _share(c["true_positive"], c["false_positive"]),
-        "recall": _share(c["true_positive"], c["false_negative"]),
+        "precision": _part_of(c["true_positive"], c["false_positive"]),
+        "recall": _part_of(c["true_positive"], c["false_negative"]),
         "auc": auc(y, p),
         "auc_interval": auc_interval(y, p),
         "brier": brier(y, p),
@@ -127,7 +127,7 @@ def measure(y: np.ndarray, p: np.ndarray, base_rate: float) -> Measures:
     }
 
 
-def _share(part: int, rest: int) -> float | None:
+def _part_of(part: int, rest: int) -> float | None:
     return part / (part + rest) if part + rest else None
 
 
@@ -209,6 +209,7 @@ def auc_interval(y: np.ndarray, score: np.ndarray) -> list[float] | None:
     if min(exits.size, stays.size) < 2:
         return [0.0, 1.0]
     if area in (0.0, 1.0):
+        # Perfect order has no variance; the rule of three says how far it may still be from true.
         far = min(1.0, 3.0 / min(exits.size, stays.size))
         return [1.0 - far, 1.0] if area else [0.0, far]
     above, below = placements(exits, stays), 1.0 - placements(stays, exits)
@@ -221,11 +222,11 @@ def calibration(y: np.ndarray, p: np.ndarray) -> Calibration:
     """How risks and outcomes agree: slope and intercept on the log-odds with 95 % intervals
     (1 and 0 are right), and in tenths of the rows the mean risk beside the share that left."""
     z = logit(p)
-    intercept, slope = _line(z, y)
+    intercept, slope = _calibration_line(z, y)
     return {"slope": slope, "intercept": intercept, "bins": _reliability(y, p)}
 
 
-def _line(z: np.ndarray, y: np.ndarray) -> tuple[Estimate | None, Estimate | None]:
+def _calibration_line(z: np.ndarray, y: np.ndarray) -> tuple[Estimate | None, Estimate | None]:
     """(intercept, slope) of y on the log-odds z with their intervals; Nones without a best line."""
     if not (0 < np.sum(y) < y.size and z.std() > 0):
         return None, None
@@ -246,6 +247,7 @@ def _line(z: np.ndarray, y: np.ndarray) -> tuple[Estimate | None, Estimate | Non
 
 def _reliability(y: np.ndarray, p: np.ndarray) -> list[RiskBin]:
     """Up to ten groups of about equal rows: n, mean risk, share that left and its interval."""
+    # Groups of equal rows and not of equal width: most risks are low, and wide bins would be empty.
     groups = int(np.clip(y.size // _LEAST_IN_BIN, 1, _BINS))
     return [
         {

@@ -14,13 +14,13 @@ from risk.files import checksum_holds, with_checksum
 from risk.model.joint_terms import Product, Region
 from risk.model.logistic import expit
 from risk.model.profile import Profile, Rows
-from risk.model.records import insist, number, parsed
+from risk.model.records import insist, number, parse_record
 from risk.model.terms import Blank, Curve, Levels, Linear, Raw, Term
 
 FORMAT = 1
-_MAX_BYTES = 8_000_000
-AGREEMENT = 1e-12
-_SELF_CHECK_ROWS = 25
+_MAX_BYTES = 8_000_000  # read at each start of the server: a larger one is a mistake
+AGREEMENT = 1e-12  # of probabilities: rounding of a few hundred terms stays below it
+_SELF_CHECK_ROWS = 25  # of changed values, each a millionth, fewer than 40 % pass them
 KINDS = {kind.word(): kind for kind in (Linear, Curve, Blank, Levels, Region, Product)}
 
 
@@ -71,6 +71,7 @@ class Model:
 
     def to_json(self) -> dict[str, object]:
         """What from_json() takes."""
+        # Candidate models that only a decision keeps have no rows to check.
         log_odds = self.log_odds(self.checks).tolist() if self.checks else []
         return {
             "columns": self.columns,
@@ -134,7 +135,7 @@ def term_of(record: dict[str, Any]) -> Term:
     """The term in the record; ValueError, KeyError or TypeError unless its fields are of their
     types. Whether they go together is for is_sound() to say."""
     fields = dict(record)
-    term: Term = parsed(KINDS[fields.pop("kind")], fields)
+    term: Term = parse_record(KINDS[fields.pop("kind")], fields)
     return term
 
 
@@ -153,6 +154,7 @@ def column_array(values: list[Any], kind: str) -> np.ndarray:
     if kind == "number":
         return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
     column = np.empty(len(values), dtype=object)
+    # v != v: nan, which is what pandas and polars make of a missing text
     column[:] = [None if v is None or v == "" or v != v else str(v) for v in values]
     return column
 
@@ -165,10 +167,12 @@ def check_rows(table: Rows) -> Rows:
 
 
 def _finite_or_none(value: Any) -> Any:
+    # JSON has no infinity; a missing value is as good a check.
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _no_number(name: str) -> float:
+    # json takes NaN and Infinity unless told otherwise; a term with one would give no risk.
     raise ValueError(name)
 
 

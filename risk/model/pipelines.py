@@ -77,6 +77,7 @@ def pipeline_of_model(model: Model) -> Pipeline:
         slopes += own
     first.terms_, first.n_features_in_ = terms, len(model.columns)
     last.coef_, last.intercept_ = np.array([slopes], dtype=np.float64), np.array([intercept])
+    # What scikit-learn's own fit would leave behind: predict_proba asks for all of it.
     last.classes_, last.n_features_in_ = np.array([0, 1]), len(slopes)
     last.n_iter_ = np.array([0], dtype=np.int32)
     return Pipeline([("terms", first), ("regression", last)])

@@ -16,8 +16,8 @@ from risk.model.model import Model, row_count
 from risk.model.profile import Profile, Rows, column_text, value_text
 from risk.model.terms import ColumnTerm, Raw, Term
 
-MOST_UP, _MOST_DOWN = 3, 1
-_LEAST_POINTS = 0.5
+MOST_UP, _MOST_DOWN = 3, 1  # a caller remembers three reasons, and one thing to praise
+_LEAST_POINTS = 0.5  # smaller ones are shown as 0 points
 _LARGEST_SHARE = 1e304  # a thousand such contributions and their points are finite
 
 

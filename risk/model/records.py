@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 
-def parsed(expected: Any, value: Any) -> Any:
+def parse_record(expected: Any, value: Any) -> Any:
     """The value as `expected`: a dataclass, float, str, bool, None, a tuple or a union of them.
 
     ValueError, KeyError or TypeError for anything else: what a file holds is not to be trusted.
@@ -17,10 +17,10 @@ def parsed(expected: Any, value: Any) -> Any:
     if isinstance(expected, type) and is_dataclass(expected):
         hints = _hints(expected)
         insist(isinstance(value, dict) and set(value) == set(hints))
-        return expected(**{name: parsed(hint, value[name]) for name, hint in hints.items()})
+        return expected(**{name: parse_record(hint, value[name]) for name, hint in hints.items()})
     if get_origin(expected) is tuple:
         insist(isinstance(value, list))
-        return tuple(parsed(get_args(expected)[0], one) for one in value)
+        return tuple(parse_record(get_args(expected)[0], one) for one in value)
     if isinstance(expected, UnionType):
         kinds = get_args(expected)
         return number(value) if type(value) is int and float in kinds else _one_of(kinds, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SEED = 0
+SEED = 0  # the same rows give the same model, byte for byte
 _FOLDS = 5
 
 

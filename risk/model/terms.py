@@ -2,9 +2,9 @@
 
     linear   slope x (x clipped to [low, high] - mean)
     curve    a broken line through (knots, values)
-    blank    one value where the number is missing, another where it is not
+    blank    `inside` where the number is missing, else `outside`
     levels   a value for each text (null: missing), `other` for any other
-    region   one value where all conditions hold, another elsewhere
+    region   `inside` where all conditions hold, else `outside`
     product  slope x (first ramp x second ramp - mean); a ramp runs from -1 to 1
 
 A missing number counts as `fill` (the training median). Every term's mean over the training rows
@@ -59,7 +59,7 @@ class Term:
         """What each column is multiplied by before a ridge of strength 1. Shape (columns,)."""
         return 1.0 / np.maximum(deviations, NARROWEST)
 
-    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Self:
+    def with_slopes(self, slopes: np.ndarray, means: np.ndarray) -> Self:
         """The term that adds slopes @ (basis - means)."""
         raise NotImplementedError
 
@@ -75,7 +75,7 @@ class Term:
         """It without what it adds: terms of equal places can be added up."""
         return self._mapped(lambda _: 0.0)
 
-    def scaled(self, by: float) -> Self:
+    def times(self, by: float) -> Self:
         return self._mapped(lambda value: by * value)
 
     def _mapped(self, change: Callable[[float], float]) -> Self:
@@ -134,34 +134,63 @@ class ColumnTerm(Term):
         return None
 
 
-@dataclass(frozen=True)
-class Linear(ColumnTerm):
-    """A number clipped to [low, high], `fill` where it is missing, as one straight line."""
+@dataclass(frozen=True, kw_only=True)
+class Sloped(Term):
+    """slope x (the only column of the basis - mean)."""
 
-    low: float
-    high: float
-    fill: float
     mean: float = 0.0
     slope: float = 0.0
     AMOUNTS = ("slope",)
 
-    def _clipped(self, raw: Raw) -> np.ndarray:
-        return np.clip(filled(raw[self.column], self.fill), self.low, self.high)
-
-    def basis(self, raw: Raw) -> np.ndarray:
-        return self._clipped(raw)[None]
-
-    def names(self) -> list[str]:
-        return [self.column]
-
-    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Linear:
+    def with_slopes(self, slopes: np.ndarray, means: np.ndarray) -> Self:
         return replace(self, slope=float(slopes[0]), mean=float(means[0]))
 
     def weights(self) -> tuple[float, list[float], list[float]]:
         return 0.0, [self.mean], [self.slope]
 
     def contribution(self, raw: Raw) -> np.ndarray:
-        return self.slope * (self._clipped(raw) - self.mean)
+        return self.slope * (self.basis(raw)[0] - self.mean)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indicator(Term):
+    """One value where something holds, another elsewhere."""
+
+    inside: float = 0.0
+    outside: float = 0.0
+    AMOUNTS = ("inside", "outside")
+
+    def holds(self, raw: Raw) -> np.ndarray:
+        """Where it holds, shape (n,)."""
+        raise NotImplementedError
+
+    def basis(self, raw: Raw) -> np.ndarray:
+        return self.holds(raw)[None].astype(np.float64)
+
+    def with_slopes(self, slopes: np.ndarray, means: np.ndarray) -> Self:
+        slope, mean = float(slopes[0]), float(means[0])
+        return replace(self, inside=slope * (1.0 - mean), outside=-slope * mean)
+
+    def weights(self) -> tuple[float, list[float], list[float]]:
+        return self.outside, [0.0], [self.inside - self.outside]
+
+    def contribution(self, raw: Raw) -> np.ndarray:
+        return np.where(self.holds(raw), self.inside, self.outside)
+
+
+@dataclass(frozen=True)
+class Linear(Sloped, ColumnTerm):
+    """A number clipped to [low, high], `fill` where it is missing, as one straight line."""
+
+    low: float
+    high: float
+    fill: float
+
+    def basis(self, raw: Raw) -> np.ndarray:
+        return np.clip(fill_missing(raw[self.column], self.fill), self.low, self.high)[None]
+
+    def names(self) -> list[str]:
+        return [self.column]
 
     def is_sound(self, columns: dict[str, str]) -> bool:
         return columns[self.column] == "number" and self.low <= self.high
@@ -189,8 +218,10 @@ class Curve(ColumnTerm):
     AMOUNTS = ("values",)
 
     def basis(self, raw: Raw) -> np.ndarray:
-        values = filled(raw[self.column], self.fill)
-        found = np.empty((len(self.knots) - 1, values.size))
+        values = fill_missing(raw[self.column], self.fill)
+        found = np.empty(
+            (len(self.knots) - 1, values.size)
+        )  # in place: pieces of 1e6 rows are large
         for piece, start, end in zip(found, self.knots[:-1], self.knots[1:], strict=True):
             np.clip(values, start, end, out=piece)
             piece -= start
@@ -204,7 +235,7 @@ class Curve(ColumnTerm):
     def natural_scales(self, deviations: np.ndarray) -> np.ndarray:
         return _PIECE_SCALE / np.maximum(deviations, 1e-6)
 
-    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Curve:
+    def with_slopes(self, slopes: np.ndarray, means: np.ndarray) -> Curve:
         values = np.append(0.0, np.cumsum(slopes)) - float(slopes @ means)
         return replace(self, values=tuple(values.tolist()))
 
@@ -212,7 +243,7 @@ class Curve(ColumnTerm):
         return self.values[0], [0.0] * (len(self.knots) - 1), np.diff(self.values).tolist()
 
     def contribution(self, raw: Raw) -> np.ndarray:
-        return np.interp(filled(raw[self.column], self.fill), self.knots, self.values)
+        return np.interp(fill_missing(raw[self.column], self.fill), self.knots, self.values)
 
     def is_sound(self, columns: dict[str, str]) -> bool:
         same = len(self.knots) == len(self.values)
@@ -226,28 +257,14 @@ class Curve(ColumnTerm):
 
 
 @dataclass(frozen=True)
-class Blank(ColumnTerm):
+class Blank(Indicator, ColumnTerm):
     """One value where a number is missing, another where it is not."""
 
-    missing: float = 0.0
-    present: float = 0.0
-    AMOUNTS = ("missing", "present")
-
-    def basis(self, raw: Raw) -> np.ndarray:
-        return np.isnan(raw[self.column])[None].astype(np.float64)
+    def holds(self, raw: Raw) -> np.ndarray:
+        return np.isnan(raw[self.column])
 
     def names(self) -> list[str]:
         return [f"{self.column} is missing"]
-
-    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Blank:
-        slope, mean = float(slopes[0]), float(means[0])
-        return replace(self, missing=slope * (1.0 - mean), present=-slope * mean)
-
-    def weights(self) -> tuple[float, list[float], list[float]]:
-        return self.present, [0.0], [self.missing - self.present]
-
-    def contribution(self, raw: Raw) -> np.ndarray:
-        return np.where(np.isnan(raw[self.column]), self.missing, self.present)
 
 
 @dataclass(frozen=True)
@@ -274,9 +291,10 @@ class Levels(ColumnTerm):
         return [*(f"{self.column} = {level}" for level in self.levels), *rest]
 
     def natural_scales(self, deviations: np.ndarray) -> np.ndarray:
-        return np.ones(deviations.size)  # a rare level is held as strongly as a frequent one
+        # Not by the deviation: a rare level would be regularised less than a frequent one.
+        return np.ones(deviations.size)
 
-    def weighted(self, slopes: np.ndarray, means: np.ndarray) -> Levels:
+    def with_slopes(self, slopes: np.ndarray, means: np.ndarray) -> Levels:
         none = -float(slopes @ means)
         values = (none + slopes[: len(self.levels)]).tolist()
         other = none + float(slopes[-1]) if self.rest else none
@@ -308,7 +326,7 @@ class Levels(ColumnTerm):
         return columns[self.column] == "text" and each_once
 
 
-def filled(values: np.ndarray, fill: float) -> np.ndarray:
+def fill_missing(values: np.ndarray, fill: float) -> np.ndarray:
     return np.where(np.isnan(values), fill, values)
 
 

@@ -122,7 +122,7 @@ def test_each_candidate_is_the_fit_on_its_own_rows() -> None:
 
     for name, rows in (("last", ages == 0), ("last3", ages < 3)):
         few = Candidates(taken(known, np.flatnonzero(rows)))
-        alone = few.fitted(all_of.terms, np.ones(int(rows.sum())))
+        alone = few.fit(all_of.terms, np.ones(int(rows.sum())))
         assert amounts(all_of.model(name)) == pytest.approx(amounts(alone), abs=1e-12)
     apart = [amounts(all_of.model(name)) for name in WEIGHTINGS]
     for at, one in enumerate(apart):
@@ -138,8 +138,8 @@ def test_rows_of_hardly_any_weight_are_left_out() -> None:
     terms = every_kind(known.raw)
     half = WEIGHTINGS["half"](ages)
 
-    before = Candidates(known).fitted(terms, half)
-    after = Candidates(replace(known, labels=flipped)).fitted(terms, half)
+    before = Candidates(known).fit(terms, half)
+    after = Candidates(replace(known, labels=flipped)).fit(terms, half)
 
     assert amounts(after) == amounts(before)
 
@@ -194,7 +194,7 @@ def test_the_original_candidates_have_common_terms_about_the_average_client() ->
     places = {tuple(term.place() for term in model.terms) for model in models}
     assert len(places) == 1
     assert contributions(models[0], table)[1].mean() == pytest.approx(0.0, abs=1e-12)
-    part = found.fitted(found.terms, WEIGHTINGS["last"](known.ages))
+    part = found.fit(found.terms, WEIGHTINGS["last"](known.ages))
     raw = _fit_original(
         found.terms,
         known.rows(np.flatnonzero(known.ages == 0)),
@@ -244,7 +244,7 @@ def test_chunks_end_at_the_weights_of_one_piece(size: int, monkeypatch: pytest.M
 @pytest.mark.parametrize("label", [0, 1])
 def test_rows_of_one_class_give_a_finite_model(label: int) -> None:
     known = known_of(80)
-    model = Candidates(replace(known, labels=np.full(80, label))).fitted(
+    model = Candidates(replace(known, labels=np.full(80, label))).fit(
         every_kind(known.raw), np.ones(80)
     )
 
@@ -287,7 +287,7 @@ def test_a_cross_fitted_value_is_that_of_the_model_of_the_other_fold(folded: Any
     assert predicted is not None
     for fold in (0, 1):
         seen, asked = newest[folds != fold], newest[folds == fold]
-        model = Candidates(taken(known, seen)).fitted(terms, np.ones(seen.size))
+        model = Candidates(taken(known, seen)).fit(terms, np.ones(seen.size))
         theirs = model.log_odds(rows_of_frame(known.features.iloc[asked], COLUMNS))
         assert predicted[folds == fold] == pytest.approx(theirs, abs=1e-10)
 
@@ -321,7 +321,7 @@ def found_terms() -> list[Any]:
     ]
 
 
-BLANK = {"kind": "blank", "column": "orders", "missing": 0.0, "present": 0.0}
+BLANK = {"kind": "blank", "column": "orders", "inside": 0.0, "outside": 0.0}
 
 
 def test_terms_come_back_from_json_as_they_were() -> None:
@@ -349,7 +349,7 @@ def test_terms_come_back_from_json_as_they_were() -> None:
         {"term": {"kind": "spline", "column": "orders"}, "means": [0.0], "scales": [1.0]},
         {"term": {"kind": "blank", "column": "orders"}, "means": [0.0], "scales": [1.0]},
         {"term": BLANK | {"extra": 1}, "means": [0.0], "scales": [1.0]},
-        {"term": BLANK | {"missing": "0"}, "means": [0.0], "scales": [1.0]},
+        {"term": BLANK | {"inside": "0"}, "means": [0.0], "scales": [1.0]},
         {"term": BLANK, "means": 0.0, "scales": [1.0]},
     ],
 )

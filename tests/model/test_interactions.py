@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from risk.model import interactions
-from risk.model.design import design, standardised
+from risk.model.design import design, standardise
 from risk.model.interactions import (
     _Axis,
     _best_quadrant,
@@ -19,7 +19,7 @@ from risk.model.interactions import (
     _quadrants,
     _Search,
     _strictest,
-    screened,
+    find_interactions,
 )
 from risk.model.joint_terms import Condition, Product, Ramp, Region
 from risk.model.main_effects import main_effects
@@ -41,7 +41,7 @@ def designed_in(raw: Raw, y: np.ndarray) -> list[Any]:
     texts = tuple(name for name, values in raw.items() if values.dtype == object)
     plain = tuple(name for name in raw if name not in texts)
     mains = main_effects(raw, plain, texts, int(min(y.sum(), (1 - y).sum())))
-    return screened([standardised(term, raw, 0.1) for term in mains], raw, y)
+    return find_interactions([standardise(term, raw, 0.1) for term in mains], raw, y)
 
 
 def found_in(*given: Any, **more: Any) -> list[Any]:
@@ -260,7 +260,7 @@ def test_the_best_rectangle_is_the_one_with_all_the_residuals(
     R[rows, columns] = 5.0
     found = _best_rectangle(7, 9, R, H, H * 5, _Gain(20, 0.0), pairs=10)
     cells = R[rows, columns].size
-    assert found.sides == sides and found.keys == (7, 9)
+    assert found.sides == sides and found.axes == (7, 9)
     threshold = 2 * np.log(10 * 21**2) + interactions._MARGIN
     assert found.surplus == pytest.approx((5 * cells) ** 2 / (10 * cells) - threshold)
 
@@ -318,23 +318,23 @@ def test_a_later_side_of_the_same_direction_replaces_the_looser_one() -> None:
 
 def test_the_bins_of_a_number_are_the_sides_of_its_cuts() -> None:
     values = np.append(np.random.default_rng(2).integers(0, 40, 500).astype(float), np.nan)
-    key = _number_axis(Curve("x", 7.0, (0.0, 40.0)), {"x": values})
-    assert key is not None and 10 < key.size <= interactions._BINS
-    assert all(a < b for a, b in pairwise(key.cuts)) and set(key.bins) == set(range(key.size))
-    for cut in range(key.size - 1):
+    axis = _number_axis(Curve("x", 7.0, (0.0, 40.0)), {"x": values})
+    assert axis is not None and 10 < axis.size <= interactions._BINS
+    assert all(a < b for a, b in pairwise(axis.cuts)) and set(axis.bins) == set(range(axis.size))
+    for cut in range(axis.size - 1):
         for above in (True, False):
-            holds = key.condition(cut, above).holds({"x": values})
-            assert np.array_equal(holds, (key.bins > cut) == above)
+            holds = axis.condition(cut, above).holds({"x": values})
+            assert np.array_equal(holds, (axis.bins > cut) == above)
 
 
 def test_a_level_has_two_bins() -> None:
     texts = np.array(["a", None, "b"], dtype=object)
     (term,) = main_effects({"t": np.repeat(texts, 100)}, (), ("t",), 100)
-    key = interactions._level_axis(term, None, {"t": texts})
-    assert (key.bins.tolist(), key.size) == ([0, 1, 0], 2)
-    assert key.condition(0, True) == Condition("t", "is", None)
-    assert key.condition(0, False) == Condition("t", "is not", None)
-    assert key.ramp() == Ramp("t", (), 0.0, None)
+    axis = interactions._level_axis(term, None, {"t": texts})
+    assert (axis.bins.tolist(), axis.size) == ([0, 1, 0], 2)
+    assert axis.condition(0, True) == Condition("t", "is", None)
+    assert axis.condition(0, False) == Condition("t", "is not", None)
+    assert axis.ramp() == Ramp("t", (), 0.0, None)
 
 
 def flag(column: str, ones: int, rows: int = 400) -> _Axis:
@@ -346,8 +346,8 @@ def test_flags_and_rare_levels_are_not_multiplied() -> None:
     values = np.random.default_rng(3).normal(size=400)
     raw = {"x": values, "y": values[::-1], "s": np.zeros(400, object), "t": np.zeros(400, object)}
     curves = [_number_axis(Curve(n, 0.0, (-1.0, 1.0)), raw) for n in ("x", "y")]
-    keys = [key for key in curves if key] + [flag("s", 50), flag("t", 49)]
-    search = _Search(keys, [(0, 1), (0, 2), (0, 3), (2, 3)], raw, np.arange(400) % 2)
+    axes = [axis for axis in curves if axis] + [flag("s", 50), flag("t", 49)]
+    search = _Search(axes, [(0, 1), (0, 2), (0, 3), (2, 3)], raw, np.arange(400) % 2)
     allowed = [search._may_multiply(a, b) for a, b in search.pairs]
     assert allowed == [True, True, False, False]
 
@@ -355,7 +355,7 @@ def test_flags_and_rare_levels_are_not_multiplied() -> None:
 def test_a_round_uses_each_column_once_and_takes_five_terms_at_most() -> None:
     raw = numbers(3000, 14, seed=12)
     y = labels(sum(raw[f"x{a}"] * raw[f"x{a + 1}"] for a in range(0, 14, 2)), seed=12)
-    mains = [standardised(term, raw, 0.1) for term in main_effects(raw, tuple(raw), (), 1000)]
+    mains = [standardise(term, raw, 0.1) for term in main_effects(raw, tuple(raw), (), 1000)]
     rounds = []
     real = _Search.best
 
@@ -365,7 +365,7 @@ def test_a_round_uses_each_column_once_and_takes_five_terms_at_most() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Search, "best", watched)
-        terms = screened(mains, raw, y)
+        terms = find_interactions(mains, raw, y)
     assert [term for one in rounds for term in one] == terms and rounds[-1] == []
     assert len(rounds[0]) == interactions._PER_ROUND
     for one in rounds:
@@ -380,7 +380,7 @@ def test_each_refit_sees_the_main_effects_and_every_term_so_far(
 ) -> None:
     raw = numbers(3000, 6, seed=12)
     y = labels(raw["x0"] * raw["x1"] + 0.7 * raw["x0"] * raw["x2"] + raw["x3"], seed=12)
-    mains = [standardised(term, raw, 0.1) for term in main_effects(raw, tuple(raw), (), 1000)]
+    mains = [standardise(term, raw, 0.1) for term in main_effects(raw, tuple(raw), (), 1000)]
     seen = []
 
     def watched(Z: np.ndarray, *rest: Any) -> np.ndarray:
@@ -389,7 +389,7 @@ def test_each_refit_sees_the_main_effects_and_every_term_so_far(
 
     real = interactions.ridge
     monkeypatch.setattr(interactions, "ridge", watched)
-    whole = design([*mains, *screened(mains, raw, y)], raw)
+    whole = design([*mains, *find_interactions(mains, raw, y)], raw)
     assert len(seen) > 2
     for Z in seen:
         assert np.array_equal(Z, whole[:, : Z.shape[1]])

@@ -147,7 +147,7 @@ def test_a_fit_over_many_rows_equals_the_whole_fit(monkeypatch: pytest.MonkeyPat
     assert np.abs(np.append(parts[-1].intercept_, parts[-1].coef_[0]) - exact).max() < 1e-6
     # scikit-learn's own tolerance (1e-4) is what keeps the two from agreeing to the same digits
     assert np.abs(parts.predict_proba(X) - whole.predict_proba(X)).max() < 1e-3
-    assert parts[-1].get_params() == whole[-1].get_params() and fitting.converged(parts)
+    assert parts[-1].get_params() == whole[-1].get_params() and fitting.has_converged(parts)
     assert parts.classes_.tolist() == [0, 1] and parts[-1].n_features_in_ == exact.size - 1
 
 

@@ -72,7 +72,7 @@ def side(column: str, sign: str, value: Any) -> Condition:
 
 
 def region(*conditions: Condition, inside: float = 2.0, outside: float = -0.5) -> Region:
-    return Region(conditions, inside, outside)
+    return Region(conditions, inside=inside, outside=outside)
 
 
 def hand_made(*found: Term, profile: Any = None, intercept: float = -1.0) -> Model:
