@@ -182,14 +182,14 @@ def test_fewer_than_a_hundred_of_a_class_are_not_asked(exits: int, expected: boo
     assert bool(found_in(raw, 1 - y)) is expected
 
 
-@pytest.mark.parametrize(("setting", "at_most"), [("EXITS_PER_TERM", 4), ("MOST_TERMS", 6)])
+@pytest.mark.parametrize(("setting", "at_most"), [("_EXITS_PER_TERM", 4), ("_MOST_TERMS", 6)])
 def test_there_are_no_more_terms_than_the_exits_allow(
     setting: str, at_most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = numbers(3000, 14, seed=12)
     y = labels(sum(raw[f"x{a}"] * raw[f"x{a + 1}"] for a in range(0, 14, 2)), seed=12)
     smaller = int(min(y.sum(), (1 - y).sum()))
-    value = smaller // at_most if setting == "EXITS_PER_TERM" else at_most
+    value = smaller // at_most if setting == "_EXITS_PER_TERM" else at_most
     assert at_most < len(found_in(raw, y)) <= smaller // 10
     monkeypatch.setattr(interactions, setting, value)
     assert len(found_in(raw, y)) == at_most

@@ -182,7 +182,7 @@ def test_a_fit_has_one_blas_thread_and_gives_the_others_back(
     seen = []
     plain = newton._hessian_of
     monkeypatch.setattr(
-        newton, "hessian_of", lambda *given: seen.append(blas_threads()) or plain(*given)
+        newton, "_hessian_of", lambda *given: seen.append(blas_threads()) or plain(*given)
     )
     with threadpool_limits(2, user_api="blas"):
         fitting.fit("default", KINDS, *table(600))
