@@ -408,3 +408,70 @@ def test_the_docs_tell_every_option_of(script):
     missing = {option for option in options - common if not any(option in ln for ln in lines)}
     missing |= {option for option in common - {"--verbose"} if option not in docs()}
     assert missing == set()
+
+
+def _rooms() -> list[str]:
+    return sorted(
+        folder.name for folder in (ROOT / "risk").iterdir() if (folder / "__init__.py").exists()
+    )
+
+
+def test_the_rooms_are_those_of_the_floors():
+    assert _rooms() == sorted(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_says_what_it_answers_and_where_to_begin(room):
+    tree = modules()[f"risk.{room}"]
+    said = ast.get_docstring(tree) or ""
+
+    assert len(tree.body) == 1
+    begin = re.findall(r"Begin with (\w+\.py)", said)
+    assert begin and (ROOT / "risk" / room / begin[0]).exists()
+    assert len(re.findall(r"[.?](?=\s|$)", said)) == 2
+
+
+# Each module of a kind has these: the stages, the scripts with options, the pages.
+OF_A_KIND = {"stage", "options", "main", "view"}
+
+
+def test_a_name_says_one_thing():
+    where: dict[str, list[str]] = {}
+    for module in modules():
+        for name in definitions(module):
+            where.setdefault(name, []).append(module)
+    often = {n: found for n, found in where.items() if len(found) > 2 and n not in OF_A_KIND}
+    assert often == {}
+
+
+def test_what_somebody_wants_to_change_is_where_contributing_says():
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (.*?) \| (.*?) \|$", contributing, re.M)[2:]
+    named = [name for _, where in rows for name in re.findall(r"`([\w/]+\.\w+)`", where)]
+
+    assert len(rows) >= 20
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_the_glossary_has_every_word_of_the_decisions_table():
+    from risk.decide import decision
+
+    glossary = (ROOT / "docs/glossary.md").read_text()
+    rows = re.findall(r"^\| ([^|]+?) \| [^|]+ \|$", glossary, re.M)
+    entries = {word for row in rows for word in row.lower().split(", ")}
+    head = re.search(r'<table class="log">.*?</thead>', page_template("decisions"), re.S)
+    assert head
+    columns = {word.lower() for word in re.findall(r"<th[^>]*>(.*?)</th>", head[0])}
+    columns = {part.removesuffix("s") for column in columns for part in column.split(" and ")}
+    actions = [
+        decision.action_word(getattr(decision, name))
+        for name in ("FIRST RETRAIN RECALIBRATE PROMOTE SCHEDULED SWITCH REVERT ROLL_BACK").split()
+    ]
+
+    assert columns <= {entry.removesuffix("s") for entry in entries}
+    assert set(actions) <= entries
+    assert len(glossary.splitlines()) <= 50
+
+
+def page_template(name: str) -> str:
+    return (ROOT / "templates" / f"{name}.html").read_text()
