@@ -48,10 +48,11 @@ from risk.drift.window import Window, count_once, empty_window
 from risk.drift.words import drift_sentence
 
 FIRST_STAKE = 1 / 12  # the first evaluation counts as a month
-LEAST_EFFECT = 0.04
-LEAST_EVALUATIONS = 2
+LEAST_EFFECT = 0.04  # about a tenth of a standard deviation, or 20 % becoming 23.5 %
+LEAST_EVALUATIONS = 2  # in a row: one odd file alone is no alert
 EFFECT = "Jensen-Shannon distance"
 STATES = ("alert", "watching", "steady", "too few rows", "no data")
+# Of equal effects the first kind stands first: what reaches the risk matters most.
 KINDS = ("risk", "exits", "calibration", "labels", "number", "text", "missing")
 
 
@@ -213,6 +214,7 @@ def add_rows(
     added = added + of_labels
     null = tests.start + state.counts
     ratios = polya.log_ratios(added, null, tests.bases + state.recent[MEMORY])
+    # Where the reference says nothing, nothing is staked: a log ratio of 0 keeps the value.
     ratios = np.where(tests.ready(), tests.per_test(ratios), 0.0)
     stakes = tests.prior * _stake(state.last_at, when)
     state = replace(
@@ -338,6 +340,7 @@ def _newest(state: MonitorState, tests: MonitoredTests) -> np.ndarray:
 def _fade(recent: np.ndarray, added: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Sums of each half-life, shape (2, U, K), after so many more rows of each urn, shape (U,)."""
     fade = 0.5 ** (rows[None, :] / np.array(HALF_LIVES)[:, None])
+    # Four decimals keep the state's JSON small; a count is at least a whole row.
     return np.round(recent * fade[:, :, None] + added, 4)
 
 
@@ -356,9 +359,11 @@ def current_evidence(state: MonitorState, tests: MonitoredTests) -> CurrentEvide
     """Counts, log evidence, rows and effect of each test."""
     evidence = polya.log_sum(state.log_values)
     rows = tests.per_test(state.counts.sum(axis=1))
+    # A month that has just begun shall not silence what the month before showed.
     previous = (2 * rows < state.previous_rows) & (state.previous_evidence > evidence)
     urns = previous[tests.test_of][:, None]
     now = np.where(urns, state.previous_counts, _newest(state, tests))
+    # The labels' tests have four urns, weighted by their rows.
     shares = now.sum(axis=1)
     distance = tests.per_test(shares * polya.excess_distance(tests.start, now))
     distance = distance / np.maximum(tests.per_test(shares), 1e-9)

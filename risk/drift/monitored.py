@@ -14,6 +14,7 @@ from risk.drift.reference import FORMAT, GROUPS, LEAST_ROWS, Reference
 from risk.model.logistic import expit, logit
 
 BUDGET = 1.0  # false alerts a year, over all tests
+# Of the budget. The model's own score has most: a drift that does not reach it does no harm yet.
 SHARES = {
     "risk": 0.2,
     "columns": 0.35,
@@ -23,9 +24,11 @@ SHARES = {
     "labels": 0.1,
 }
 LABELLED = ("exits", "calibration", "labels")
-LEARNED_ROWS = 300
+LEARNED_ROWS = 300  # become the label reference where the release has no out-of-fold risks
 
-HALF_LIVES = (200.0, 2000.0)  # rows
+# An alternative forgets, so that it sees what is new and not the mean of a year: by half in so many
+# rows. Two half-lives, since nobody knows how fast the world moves.
+HALF_LIVES = (200.0, 2000.0)
 MEMORY = np.array([0, 1, 1, 1, 0, 0])  # of each alternative, an index of HALF_LIVES
 TILTS = (0.25, -0.25, 0.7, -0.7)  # standard deviations, if the column were normal
 STRENGTHS = (20.0, 200.0, 1000.0, 150.0)  # rows: loose, firm; a small tilt, a large one
@@ -73,7 +76,7 @@ def monitored_tests(reference: Reference, learned: np.ndarray | None = None) -> 
     if kept is not None:
         labels = np.array(kept)
     elif learned is not None and learned.sum() >= LEARNED_ROWS:
-        labels = learned + 0.5
+        labels = learned + 0.5  # as in a reference, so that no bin is impossible
     exits = labels.sum(axis=0) if reference["exits"] is None else np.array(reference["exits"])
     tests = [("risk", "risk"), *((column["kind"], name) for name, column in columns)]
     starts: list[Any] = [reference["risk"]["counts"], *(column["counts"] for _, column in columns)]

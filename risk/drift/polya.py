@@ -23,7 +23,7 @@ import numpy as np
 
 LEAST_LOG = -700.0
 MOST_LOG = 60.0  # a value beyond e^60 says nothing more, and would take years to be lost again
-SHIFT = 8
+SHIFT = 8  # Stirling's series is good for large numbers only: at x + 8 to 1e-12
 SERIES = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
 
 
@@ -69,6 +69,7 @@ def log_ratios(counts: np.ndarray, whole: np.ndarray, alternatives: np.ndarray) 
     found = np.zeros(alternatives.shape[:2])
     at = np.flatnonzero(counts.sum(axis=1))
     if at.size:
+        # Urns without a new row are most of them in a small run, and log_gamma is what costs.
         null = log_probability(whole[at], counts[at])
         found[:, at] = log_probability(alternatives[:, at], counts[at]) - null
     return found

@@ -24,10 +24,10 @@ from risk.model.profile import PROFILE_ROWS
 from risk.model.sampling import sample_of
 
 FORMAT = 1
-QUANTILES = 8
+QUANTILES = 8  # with the two bins outside ten: more are each too thin with 300 rows
 LEVELS = 20
-LONGEST = 40
-GROUPS = 4
+LONGEST = 40  # characters of a level's name
+GROUPS = 4  # quarters of the risk
 LEAST_ROWS = 30  # fewer say nothing: of the reference, and of the rows since
 ABSENT, MISSING = -1, 0  # bin indices of a cell without a value; its bin is 1, 2, ..
 UNKNOWN = -1  # a row without a client
@@ -160,6 +160,7 @@ def _text_column(values: np.ndarray, hashes: np.ndarray, weights: np.ndarray) ->
     counted = np.ones(len(named), dtype=bool)
     rows_of = Counter(level for level in named if level is not None)
     if len(rows_of) > LEVELS:
+        # Named by clients with an even hash, counted on the others.
         counted = (np.where(hashes == UNKNOWN, np.arange(hashes.size), hashes) % 2).astype(bool)
         pairs = zip(named, counted, strict=True)
         rows_of = Counter(level for level, other in pairs if level is not None and not other)

@@ -8,6 +8,8 @@ import numpy as np
 
 from risk.drift.reference import UNKNOWN
 
+# A bit for each client keeps who was counted in 8 kB, whatever the ids are. A client that hits
+# another's bit is left out, which costs rows and never adds evidence.
 BITS = 65_536
 MOST_CLIENTS = 10_000  # of a window; 14 % of the next would be taken for known ones
 RECENT_ROWS = 20.0  # half-life of the share of clients that come again
@@ -38,10 +40,11 @@ def count_once(window: Window, clients: np.ndarray) -> tuple[Window, np.ndarray,
     The last row of a client counts. A new window begins when of late half of the rows are of
     clients who have been counted, or at 10,000 clients.
     """
-    kept = _last_of_each(clients)
+    kept = _last_of_each(clients)  # the last is how the client is now
     at = clients & (BITS - 1)
     flags = np.unpackbits(window.bits).astype(bool)
     known = kept & (clients != UNKNOWN) & flags[at]
+    # Of late: 20 rows are enough to see that the next month has begun.
     fade = 0.5 ** (kept.sum() / RECENT_ROWS)
     weight = min(1.0, MOST_RECENT / max(int(kept.sum()), 1))
     recent = window.recent * fade + weight * kept.sum()

@@ -32,11 +32,12 @@ CONTACTED, NOT_AT_RISK, LEFT, SNOOZED, OPEN = (
 )
 STATES = (CONTACTED, NOT_AT_RISK, LEFT, SNOOZED, OPEN)
 LONGEST = {"client": 500, "by": 80, "note": 500}
-LONGEST_SNOOZE_DAYS = 3660
+LONGEST_SNOOZE_DAYS = 3660  # ten years; a date beyond is a typing error
 COLUMNS = ("client", "state", "until", "at")
 SCHEMA = Schema(
     (Column("client", "id", TEXT), *(Column(name, "feature", TEXT) for name in COLUMNS[1:]))
 )
+# Or ignore: `source` is unique, so that a row that two processes read at once is kept once.
 INSERT = f"INSERT OR IGNORE INTO contacts ({CONTACT}, source) VALUES (?, ?, ?, ?, ?, ?, ?)"
 SHOWN_ERRORS = 5
 

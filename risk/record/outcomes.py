@@ -168,6 +168,7 @@ def join_labels(scores: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFram
     """
     import polars as pl
 
+    # A label that was corrected within one data version counts as it is now.
     latest = labels.unique(["client", "date", "arrived"], keep="last", maintain_order=True)
     found = scores.sort("data_version", "scoring").join_asof(
         latest.sort("arrived"),
@@ -205,6 +206,7 @@ def mark_contacted(
 
     now = utc_now()
     marks = [
+        # Before the files with the label were read: what came after cannot have changed it.
         client in first and first[client] < (arrived.get(data_version) or now)
         for client, data_version in zip(known["client"], known["arrived"], strict=True)
     ]
@@ -316,6 +318,7 @@ def random_figures(
     rates = np.bincount(of, weights=left) / np.bincount(of)
     drawn = np.bincount(of, weights=called)
     share = float((drawn * rates).sum() / drawn.sum()) if drawn.sum() else float(left.mean())
+    # Clients are drawn as they are, with their repeated rows: the interval is as wide as theirs.
     rows = effective_rows(left, clients)
     return {"n": int(left.size), "share": share, "interval": wilson(share * rows, rows)}
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 FORMAT = 1
+# Without rowid: a table of scores lies in the order of its key, scoring first.
 TABLES = (
     """
 CREATE TABLE IF NOT EXISTS scorings (
@@ -234,7 +235,7 @@ def record_scores(
 
     last, before: the scoring before this one, and its scores.
     """
-    rows = sorted(
+    rows = sorted(  # in the key's order: 10,000 clients are appended, not inserted
         (scoring.number, one.client, *_score_columns(one, scores, scoring, last, before))
         for one in scored
     )
