@@ -13,7 +13,7 @@ import os
 
 from flask import Flask, Response, request
 
-from risk.config import Config, Outcome, default_config_path, load
+from risk.config import DEFAULT_CONFIG, Config, Outcome, load
 from risk.releases import current_version
 from risk.script import run
 from risk.web.access import MEGABYTE, api_token, refuse_strangers
@@ -69,7 +69,7 @@ def configured_app() -> Flask:
 
 def _config_path() -> str:
     """RISK_CONFIG, or config.json beside this file."""
-    return os.environ.get("RISK_CONFIG") or str(default_config_path())
+    return os.environ.get("RISK_CONFIG") or str(DEFAULT_CONFIG)
 
 
 def options(parser: argparse.ArgumentParser) -> None:

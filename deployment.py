@@ -10,7 +10,7 @@ python deployment.py --release-hold         let fullprocess.py deploy again, and
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from risk.config import Config, Outcome, PipelineError
@@ -32,6 +32,17 @@ from risk.script import run
 
 PICKLE = "trainedmodel_sha256"
 UNTIL = "until deployment.py --release-hold"
+SCORE_KEYS = ("f1", "f1_interval", "n", "basis", "auc", "auc_interval", "brier", "test_sha256")
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What the stages before made: a release's files but the rows, and three of them as values."""
+
+    files: dict[str, bytes]
+    model: Model
+    score: dict[str, Any]
+    reference: dict[str, Any]
 
 
 def deploy(
@@ -42,66 +53,66 @@ def deploy(
     model: the trained model, where the caller has it at hand. pause: fullprocess.py is to leave
     the release until the hold is released.
     """
-    sources, lineage, values = _matching_files(config, model)
-    release = deploy_release(config, sources, lineage, pause=pause)
+    made = _read_files(config, model)
+    _refuse_mixed(config, made)
+    score = {key: made.score[key] for key in SCORE_KEYS}
+    lineage = {**made.model.lineage, **score, "columns": made.model.columns}
+    release = deploy_release(
+        config, {**made.files, "finaldata.csv": config.finaldata}, lineage, pause=pause
+    )
     now = read_deployment(config)
     place = config.shown(config.production_folder)
-    text = f"deployed version {release.version} (F1 {lineage['f1']:.3f}) in {place}"
+    text = f"deployed version {release.version} (F1 {score['f1']:.3f}) in {place}"
     text += f", paused {UNTIL}" if now.by_hand else ""
     outcome = Outcome(text, {"version": release.version, "former": now.former, **lineage})
-    return outcome, Deployed(release.manifest, *values)
+    return outcome, Deployed(release.manifest, made.model, made.score, made.reference)
 
 
-def _matching_files(
-    config: Config, model: Model | None
-) -> tuple[dict[str, bytes | Path], dict[str, Any], tuple[Model, dict[str, Any], dict[str, Any]]]:
-    """(release file -> its content, lineage, model, score and reference as values), each read once
-    and checked to belong together."""
-    pickled = read_bytes(config.model_pickle, made_by="training.py")
-    model_raw = read_bytes(config.model_json, made_by="training.py")
-    reference = read_bytes(config.model_reference, made_by="training.py")
-    score_raw = read_bytes(config.score, made_by="scoring.py")
-    score_json = read_bytes(config.score_json, made_by="scoring.py")
-    score = parse_json(score_json, config.score_json, made_by="scoring.py")
-    record = read_bytes(config.ingested_files, made_by="ingestion.py")
-    model = model or Model.from_bytes(model_raw)
-    refuse_other_features(config, model.columns)
-    digest = sha256(pickled)
-    if model.lineage.get(PICKLE) != digest:
-        raise PipelineError(
-            f"{config.model_pickle} and {config.model_json.name} are of different "
-            "trainings; run training.py and scoring.py again"
-        )
-    if score.get(PICKLE) != digest:
+def _read_files(config: Config, model: Model | None) -> _Made:
+    """Each read once; PipelineError names the script that makes what is missing."""
+    files = {
+        "trainedmodel.pkl": read_bytes(config.model_pickle, made_by="training.py"),
+        "model.json": read_bytes(config.model_json, made_by="training.py"),
+        REFERENCE: read_bytes(config.model_reference, made_by="training.py"),
+        "latestscore.txt": read_bytes(config.score, made_by="scoring.py"),
+        "latestscore.json": read_bytes(config.score_json, made_by="scoring.py"),
+        "ingestedfiles.txt": read_bytes(config.ingested_files, made_by="ingestion.py"),
+    }
+    if not config.finaldata.exists():
+        raise PipelineError(f"no finaldata.csv at {config.finaldata}; run ingestion.py first")
+    return _Made(
+        files,
+        model or Model.from_bytes(files["model.json"]),
+        parse_json(files["latestscore.json"], config.score_json, made_by="scoring.py"),
+        parse_json(files[REFERENCE], config.model_reference, made_by="training.py"),
+    )
+
+
+def _refuse_mixed(config: Config, made: _Made) -> None:
+    """PipelineError where the files are not all of one training, or the config has other features.
+
+    Whoever trains by hand and forgets to score would else deploy another model's score.
+    """
+    refuse_other_features(config, made.model.columns)
+    digest = sha256(made.files["trainedmodel.pkl"])
+    model, reference = config.model_json, config.model_reference
+    for path, known in ((model, made.model.lineage), (reference, made.reference)):
+        if known.get(PICKLE) != digest:
+            raise PipelineError(
+                f"{config.model_pickle} and {path.name} are of different trainings; "
+                "run training.py and scoring.py again"
+            )
+    if made.score.get(PICKLE) != digest:
         raise PipelineError(
             f"{config.score} is not the score of {config.model_pickle}; run scoring.py"
         )
-    usual = parse_json(reference, config.model_reference, made_by="training.py")
-    if usual.get(PICKLE) != digest:
-        raise PipelineError(
-            f"{config.model_pickle} and {config.model_reference.name} are of different "
-            "trainings; run training.py and scoring.py again"
-        )
-    kept = ("f1", "f1_interval", "n", "basis", "auc", "auc_interval", "brier", "test_sha256")
-    if not set(kept) <= score.keys():
+    if not set(SCORE_KEYS) <= made.score.keys():
         raise PipelineError(f"{config.score_json} is incomplete; run scoring.py again")
-    if parse_number(score_raw, config.score, made_by="scoring.py") != score["f1"]:
+    number = parse_number(made.files["latestscore.txt"], config.score, made_by="scoring.py")
+    if number != made.score["f1"]:
         raise PipelineError(
             f"{config.score} and {config.score_json.name} disagree; run scoring.py again"
         )
-    if not config.finaldata.exists():
-        raise PipelineError(f"no finaldata.csv at {config.finaldata}; run ingestion.py first")
-    lineage = {**model.lineage, **{key: score[key] for key in kept}, "columns": model.columns}
-    sources: dict[str, bytes | Path] = {
-        "trainedmodel.pkl": pickled,
-        "model.json": model_raw,
-        "latestscore.txt": score_raw,
-        "latestscore.json": score_json,
-        "ingestedfiles.txt": record,
-        "finaldata.csv": config.finaldata,
-        REFERENCE: reference,
-    }
-    return sources, lineage, (model, score, usual)
 
 
 def rollback(config: Config, version: int | None) -> Outcome:

@@ -10,6 +10,7 @@ import difflib
 import ipaddress
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from risk.settings import (
     OBJECT,
     TEXT,
     WEB_ADDRESS,
+    PathBelow,
     Place,
     choice,
     key,
@@ -34,6 +36,7 @@ from risk.settings import (
 )
 
 HOME = Path(__file__).resolve().parent.parent
+DEFAULT_CONFIG = HOME / "config.json"
 RESERVED = ("_date", "_line", "_duplicate", "_data_version", "_replaced", "_order", "_row")
 
 
@@ -77,7 +80,7 @@ class Columns:
     kinds: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, raw: dict[str, Any], place: Place) -> Columns:
+    def of(cls, raw: Mapping[str, object], place: Place) -> Columns:
         values = _read_section(cls, raw, place)
         features, value = values["features"], values["value"]
         if "non_negative" not in raw:
@@ -91,7 +94,7 @@ class Columns:
         return columns
 
 
-def _check_target_values(words: dict[str, Any], where: str) -> None:
+def _check_target_values(words: Mapping[str, object], where: str) -> None:
     for word, value in words.items():
         if type(value) is not int or value not in (0, 1):
             raise PipelineError(f"{where}.target_values: {word!r} must stand for 1 or 0")
@@ -146,7 +149,7 @@ class Csv:
     decimal: str = key(".", TEXT, "the decimal sign, `.` or `,`")
 
     @classmethod
-    def of(cls, raw: dict[str, Any], place: Place) -> Csv:
+    def of(cls, raw: Mapping[str, object], place: Place) -> Csv:
         csv, where = cls(**_read_section(cls, raw, place)), place.where
         usable = csv.delimiter == "\t" or (csv.delimiter.isprintable() and csv.delimiter != '"')
         if len(csv.delimiter) != 1 or not usable or csv.delimiter.isalnum():
@@ -191,7 +194,7 @@ class Mail:
     names: bool = key(True, FLAG, "whether clients are named in what is sent, the webhook included")
 
     @classmethod
-    def of(cls, raw: dict[str, Any], place: Place) -> Mail:
+    def of(cls, raw: Mapping[str, object], place: Place) -> Mail:
         mail, where = cls(**_read_section(cls, raw, place)), place.where
         for address in (*([mail.sender] if mail.sender else []), *mail.to, *mail.operators):
             if not _ADDRESS.fullmatch(address):
@@ -203,17 +206,6 @@ class Mail:
         if mail.host and not (mail.sender and (mail.to or mail.operators)):
             raise PipelineError(f"{where}: a host needs `from`, and `to` or `operators`, beside it")
         return mail
-
-
-class _File:
-    """Where a file lies that more than one module needs: its folder's field, its name."""
-
-    def __init__(self, folder: str, name: str) -> None:
-        self.folder, self.name = folder, name
-
-    def __get__(self, config: Config, _: type) -> Path:
-        folder: Path = getattr(config, self.folder)
-        return folder / self.name
 
 
 @dataclass(frozen=True)
@@ -305,38 +297,38 @@ class Config:
         "", WEB_ADDRESS, "a web address that is told too, see [alerts.md](alerts.md)"
     )
 
-    finaldata = _File("output_folder", "finaldata.csv")
-    ingested_files = _File("output_folder", "ingestedfiles.txt")
-    store_state = _File("output_folder", "state.json")
-    segments = _File("output_folder", "segments")
-    summary = _File("output_folder", "summary.json")
-    quarantine = _File("output_folder", "quarantine")
-    model_pickle = _File("model_folder", "trainedmodel.pkl")
-    model_reference = _File("model_folder", "reference.json")
-    model_json = _File("model_folder", "model.json")
-    score = _File("model_folder", "latestscore.txt")
-    score_json = _File("model_folder", "latestscore.json")
-    clients_csv = _File("model_folder", "clients_at_risk.csv")
-    out_of_fold = _File("model_folder", "out_of_fold.json")
-    clients_json = _File("model_folder", "clients_at_risk.json")
-    outcomes = _File("model_folder", "outcomes.json")
-    confusion_matrix = _File("model_folder", "confusion_matrix.png")
-    report_html = _File("model_folder", "report.html")
-    report_pdf = _File("model_folder", "report.pdf")
-    api_returns = _File("model_folder", "apireturns.txt")
-    lock = _File("state_folder", "lock")
-    run_marker = _File("state_folder", "run.json")
-    evidence = _File("state_folder", "evidence.json")
-    history = _File("state_folder", "history.sqlite")
-    decision = _File("state_folder", "decision.json")
-    drift_state = _File("state_folder", "drift.json")
-    score_history = _File("state_folder", "clients.sqlite")
-    alerts = _File("state_folder", "alerts.json")
-    heartbeat = _File("state_folder", "heartbeat")
-    run_log = _File("state_folder", "run_log")
-    deployment_state = _File("state_folder", "deployment.json")
-    timings = _File("state_folder", "timings.json")
-    packages = _File("state_folder", "packages.json")
+    finaldata = PathBelow("output_folder", "finaldata.csv")
+    ingested_files = PathBelow("output_folder", "ingestedfiles.txt")
+    store_state = PathBelow("output_folder", "state.json")
+    segments = PathBelow("output_folder", "segments")
+    summary = PathBelow("output_folder", "summary.json")
+    quarantine = PathBelow("output_folder", "quarantine")
+    model_pickle = PathBelow("model_folder", "trainedmodel.pkl")
+    model_reference = PathBelow("model_folder", "reference.json")
+    model_json = PathBelow("model_folder", "model.json")
+    score = PathBelow("model_folder", "latestscore.txt")
+    score_json = PathBelow("model_folder", "latestscore.json")
+    clients_csv = PathBelow("model_folder", "clients_at_risk.csv")
+    out_of_fold = PathBelow("model_folder", "out_of_fold.json")
+    clients_json = PathBelow("model_folder", "clients_at_risk.json")
+    outcomes = PathBelow("model_folder", "outcomes.json")
+    confusion_matrix = PathBelow("model_folder", "confusion_matrix.png")
+    report_html = PathBelow("model_folder", "report.html")
+    report_pdf = PathBelow("model_folder", "report.pdf")
+    api_returns = PathBelow("model_folder", "apireturns.txt")
+    lock = PathBelow("state_folder", "lock")
+    run_marker = PathBelow("state_folder", "run.json")
+    evidence = PathBelow("state_folder", "evidence.json")
+    history = PathBelow("state_folder", "history.sqlite")
+    decision = PathBelow("state_folder", "decision.json")
+    drift_state = PathBelow("state_folder", "drift.json")
+    score_history = PathBelow("state_folder", "clients.sqlite")
+    alerts = PathBelow("state_folder", "alerts.json")
+    heartbeat = PathBelow("state_folder", "heartbeat")
+    run_log = PathBelow("state_folder", "run_log")
+    deployment_state = PathBelow("state_folder", "deployment.json")
+    timings = PathBelow("state_folder", "timings.json")
+    packages = PathBelow("state_folder", "packages.json")
 
     @property
     def written_folders(self) -> tuple[Path, ...]:
@@ -357,10 +349,6 @@ class Config:
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
 
-def default_config_path() -> Path:
-    return HOME / "config.json"
-
-
 def load(path: Path | str) -> Config:
     """The settings in a config.json; PipelineError names the file, the key and what to write."""
     path = Path(path).absolute()
@@ -370,7 +358,7 @@ def load(path: Path | str) -> Config:
     return config
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _parsed(path: Path) -> dict[str, object]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
     except OSError as error:
@@ -383,14 +371,14 @@ def _parsed(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     for position, (name, _) in enumerate(pairs):
         if name in dict(pairs[:position]):
             raise ValueError(f"the entry {name!r} stands there twice")
     return dict(pairs)
 
 
-def _read_section(kind: type, raw: dict[str, Any], place: Place) -> dict[str, Any]:
+def _read_section(kind: type, raw: Mapping[str, object], place: Place) -> dict[str, Any]:
     """Field -> its value, of every key of the section."""
     keys, where = keys_of(kind), place.where
     names = [entry.name for entry in keys.values()]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypedDict, cast
 
 from risk import __version__
-from risk.config import Config, Outcome, PipelineError, default_config_path, load
+from risk.config import DEFAULT_CONFIG, Config, Outcome, PipelineError, load
 from risk.files import StateFile, make_folder, project_lock, remove_temporary_files, utc_now
 from risk.words import duration
 
@@ -52,7 +52,7 @@ def run(
     )
     parser.add_argument(
         "--config",
-        default=default_config_path(),
+        default=DEFAULT_CONFIG,
         metavar="PATH",
         help="the settings (default: config.json beside this script)",
     )

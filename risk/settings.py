@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,7 +97,7 @@ def number(low: float = 0, high: float = 1e9, *, whole: bool = False) -> Kind:
     )
 
 
-def section(made: Callable[[dict[str, Any], Place], Any]) -> Kind:
+def section(made: Callable[[Mapping[str, object], Place], Any]) -> Kind:
     return Kind("an object {...}", lambda value: isinstance(value, dict), made)
 
 
@@ -122,6 +122,17 @@ FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 OBJECT = Kind("an object {...}", lambda value: isinstance(value, dict))
 FEATURES = Kind('a list of column names, or {"name": "number" or "text"}', _names_features)
 WEB_ADDRESS = Kind("an address as https://example.com/path, without a user in it", _is_web_address)
+
+
+class PathBelow:
+    """Where a file lies that more than one module needs: its folder's field, its name."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        self.folder, self.name = folder, name
+
+    def __get__(self, config: object, _: type) -> Path:
+        folder: Path = getattr(config, self.folder)
+        return folder / self.name
 
 
 def markdown_table(declared: type, *, needed: bool = False) -> str:

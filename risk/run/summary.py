@@ -10,7 +10,7 @@ from typing import Any
 
 from risk.calllist.facts import everybody_words, score_words
 from risk.calllist.types import read_list
-from risk.config import HOME, Config, Outcome, default_config_path
+from risk.config import DEFAULT_CONFIG, HOME, Config, Outcome
 
 SHOWN_CLIENTS = 5
 
@@ -69,7 +69,7 @@ def _places(config: Config) -> list[str]:
 
 def _next_commands(config: Config) -> list[str]:
     """Commands that work when typed where this run was started, with its Python and its config."""
-    own = config.path == default_config_path()
+    own = config.path == DEFAULT_CONFIG
     given = shlex.quote(str(config.path))
     option, variable = ("", "") if own else (f" --config {given}", f"RISK_CONFIG={given} ")
     script = f"{_typed(sys.executable)} {_typed(HOME)}/".replace(" ./", " ")
