@@ -1,4 +1,4 @@
-"""Shows ticks on a copy of the example data: one that keeps, one that waits, one that redeploys.
+"""Shows runs on a copy of the example data: one that keeps, one that waits, one that redeploys.
 
 python examples/demo.py
 """
@@ -20,7 +20,7 @@ SETTINGS = {
     "test_data_path": "testdata/",
     "output_model_path": "models/",
     "prod_deployment_path": "production_deployment/",
-    "port": 9,  # nobody serves there: the calls are tried and fail, which ends no tick
+    "port": 9,  # nobody serves there: the calls are tried and fail, which ends no run
 }
 
 
@@ -38,7 +38,7 @@ def add(folder: Path, date: str, lines: list[str]) -> None:
     os.utime(path, (hour_ago, hour_ago))
 
 
-def tick(folder: Path, title: str) -> None:
+def run_driver(folder: Path, title: str) -> None:
     """Run the driver once, as cron would, and show what it said."""
     print(f"\n{title}", flush=True)
     script, settings = str(ROOT / "fullprocess.py"), str(folder / "config.json")
@@ -75,15 +75,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="risk-demo-") as scratch:
         folder = Path(scratch)
         start(folder)
-        tick(folder, "Labelled rows and no model yet: the first is trained and deployed.")
-        tick(folder, "Ten minutes later nothing has changed: the tick ends at once.")
+        run_driver(folder, "Labelled rows and no model yet: the first is trained and deployed.")
+        run_driver(folder, "Ten minutes later nothing has changed: the run ends at once.")
         add(folder, "2026-08-31", august()[1])
-        tick(folder, "More of the same world: nothing is better than the deployed model; it stays.")
+        run_driver(folder, "More of the same world: nothing is better than the deployed model; it stays.")
         header, *rows = month("2026-10-31")
         add(folder, "2026-09-15", [header, *(row for row in rows if row.endswith(","))])
-        tick(folder, "Clients without a label: listed by risk, the model waits to be judged.")
+        run_driver(folder, "Clients without a label: listed by risk, the model waits to be judged.")
         add(folder, "2026-09-30", month("2026-09-30"))
-        tick(folder, "In September the world has changed: the model fails and is replaced.")
+        run_driver(folder, "In September the world has changed: the model fails and is replaced.")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def live(project: Path) -> None:
-    """Let a year go by in the project, a tick a month."""
+    """Let a year go by in the project, a run a month."""
     rng = np.random.RandomState(SEED)
     names = company_names(rng)
     sizes = [CLIENTS] * (BURN_IN + MONTHS + 1)
@@ -68,7 +68,7 @@ def live(project: Path) -> None:
         put(project / "sourcedata" / f"clients_{date}.csv", unlabelled(past[at]))
         if at:
             put(project / "sourcedata" / f"outcomes_{dates[at - 1]}.csv", past[at - 1])
-        tick(project, f"{date + timedelta(days=1)}T07:00:00+00:00")
+        run_driver(project, f"{date + timedelta(days=1)}T07:00:00+00:00")
         if at:
             contact(project, f"{date + timedelta(days=2)}T10:00:00+00:00", rng)
     fill_week(project)
@@ -109,7 +109,7 @@ def put(path: Path, some: list[Row]) -> None:
     os.utime(path, (hour_ago, hour_ago))
 
 
-def tick(project: Path, at: str, *arguments: str) -> None:
+def run_driver(project: Path, at: str, *arguments: str) -> None:
     """One run of the driver as if it were then."""
     command = [sys.executable, __file__, "--at", at, str(project / "config.json"), "--now"]
     subprocess.run([*command, *arguments], check=True, stdout=subprocess.DEVNULL)
@@ -121,7 +121,7 @@ def contact(project: Path, at: str, rng: np.random.RandomState) -> None:
     called = [c["client"] for c in listing["clients"] if c["call"] and rng.random_sample() < 0.5]
     lines = ["client,state,until,at", *(f"{name},contacted,,{at[:19]}Z" for name in called)]
     (project / "contacts.csv").write_text("\n".join(lines) + "\n")
-    tick(project, at)
+    run_driver(project, at)
 
 
 def fill_week(project: Path) -> None:
