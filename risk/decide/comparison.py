@@ -14,19 +14,21 @@ import numpy as np
 from risk.decide.decision import NONE, RECALIBRATE, REVERT, ROLL_BACK
 from risk.decide.evidence import (
     IDENTITY,
-    NEWEST,
     RULE,
+    Recalibration,
+    Rule,
+    ensemble_weights,
+    mean_recalibration,
+    recalibrations,
+)
+from risk.decide.judgement import (
+    NEWEST,
     Batch,
     Counters,
     Judgement,
-    Recalibration,
-    Rule,
     after_deployment,
-    ensemble_weights,
     judge_certified,
     judge_fast,
-    mean_recalibration,
-    recalibrations,
 )
 from risk.model.candidates import Candidates, cross_fitted
 from risk.model.ensemble import recalibrate, weighted_mean

@@ -45,16 +45,9 @@ from risk.decide.decision import (
     DecisionRecord,
     EvaluationResult,
 )
-from risk.decide.evidence import (
-    RULE,
-    Judgement,
-    Martingale,
-    betting_scores,
-    calibration_in_the_large,
-    risks,
-    rows_lacking,
-)
+from risk.decide.evidence import RULE, Martingale, betting_scores, calibration_in_the_large, risks
 from risk.decide.forecasts import commit_state, digest_of, keep_forecasts, predicted_of
+from risk.decide.judgement import Judgement, rows_lacking
 from risk.decide.policies import data_pause, paused_by_hand
 from risk.decide.state import MODEL_PREFIX, DecisionState, read_decision_state
 from risk.model.candidates import Candidates, LabelledRows

@@ -16,7 +16,8 @@ import numpy as np
 
 from risk.decide.comparison import Comparison, Forecasts, compare, forecast, start_comparison
 from risk.decide.decision import NEW_BASE_MODELS, NONE, RECALIBRATE, RETRAIN
-from risk.decide.evidence import RULE, Rule, risks, rows_lacking
+from risk.decide.evidence import RULE, Rule, risks
+from risk.decide.judgement import rows_lacking
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.fit import are_enough
 from risk.model.measures import brier

@@ -146,7 +146,7 @@ def _from_json(body: dict[str, Any]) -> DecisionState:
 
 def _comparison(body: dict[str, Any]) -> Comparison:
     from risk.decide.comparison import Comparison
-    from risk.decide.evidence import Counters
+    from risk.decide.judgement import Counters
     from risk.model.design import DesignTerm
     from risk.model.model import Model
 

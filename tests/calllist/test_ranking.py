@@ -12,7 +12,7 @@ from driver import look
 
 from risk.calllist.ranking import auc_interval_of
 from risk.decide.comparison import predicted_before
-from risk.decide.evidence import NEWEST, Batch, Judgement
+from risk.decide.judgement import NEWEST, Batch, Judgement
 from risk.record.history import last_decision
 
 

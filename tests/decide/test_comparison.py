@@ -30,17 +30,13 @@ from risk.decide.comparison import (
 )
 from risk.decide.evidence import (
     IDENTITY,
-    NEWEST,
     RULE,
-    Counters,
-    Judgement,
     ensemble_weights,
     fit_recalibration,
-    judge_certified,
-    judge_fast,
     mean_recalibration,
     risks,
 )
+from risk.decide.judgement import NEWEST, Counters, Judgement, judge_certified, judge_fast
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.ensemble import recalibrate
 from risk.model.model import Model

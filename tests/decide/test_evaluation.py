@@ -41,8 +41,8 @@ from risk.data.holdout import Holdout
 from risk.decide.comparison import ComparisonResult as LookOutcome
 from risk.decide.comparison import forecast, start_comparison
 from risk.decide.evaluation import _guard
-from risk.decide.evidence import Judgement
 from risk.decide.forecasts import read_forecasts
+from risk.decide.judgement import Judgement
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.logistic import expit
 from risk.model.model import Model

@@ -13,36 +13,39 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from risk.decide import evidence
+from risk.decide import judgement as judgement_rules
 from risk.decide.decision import ChallengerEvidence
 from risk.decide.evidence import (
     FRACTIONS,
     IDENTITY,
-    NEWEST,
     RULE,
-    Batch,
-    Counters,
-    Judgement,
     Martingale,
     Rule,
-    after_deployment,
     betting_scores,
     betting_scores_by_margin,
-    certified_threshold,
     ensemble_weights,
-    evidence_alone,
     fit_recalibration,
     fit_shift,
     gain_in_ranking,
-    judge_certified,
-    judge_fast,
     log_mean_exp,
     mean_recalibration,
     recalibrations,
     recentre,
     risks,
+    update_scores,
+)
+from risk.decide.judgement import (
+    NEWEST,
+    Batch,
+    Counters,
+    Judgement,
+    after_deployment,
+    certified_threshold,
+    evidence_alone,
+    judge_certified,
+    judge_fast,
     rows_lacking,
     rows_still_needed,
-    update_scores,
 )
 from risk.model.measures import auc, placements
 
@@ -508,7 +511,7 @@ def test_what_fast_does(
 ) -> None:
     main = replace(entry("challenger", E, threshold=RULE.thresholds[0]), rows_needed=200)
 
-    found = evidence._fast_action(counters, main, switches, ranking, RULE)
+    found = judgement_rules._fast_action(counters, main, switches, ranking, RULE)
 
     assert found[:2] == (action, target)
     assert ("ranks worse" in found[2]) == (action == "none" and ranking < 0)
@@ -540,7 +543,7 @@ def test_when_rows_alone_promise_a_better_model(
         evaluations=evaluations, deployments=deployments, rows=now, rows_at_deployment=then
     )
 
-    assert evidence._has_grown(counters, E, RULE) is grown
+    assert judgement_rules._has_grown(counters, E, RULE) is grown
 
 
 @pytest.mark.parametrize(
@@ -552,7 +555,7 @@ def test_a_world_that_has_moved_is_followed_on_less_evidence(
 ) -> None:
     counters = Counters(evaluations=evaluations, deployments=deployments, promotions=promotions)
 
-    assert evidence.promotion_threshold(counters) == threshold
+    assert judgement_rules.promotion_threshold(counters) == threshold
 
 
 def fast_batch(n: int = 200, seed: int = 0, **others: Any) -> Batch:
@@ -741,7 +744,7 @@ def test_what_certified_does(
     best = entry(name, E, threshold=threshold)
     batch = certified_batch(former={"version 1": np.zeros(200)})
 
-    found = evidence._certified_action(best, ranking, batch)
+    found = judgement_rules._certified_action(best, ranking, batch)
 
     assert found[:2] == (action, "" if action == "none" else name)
     assert name in found[2] and ("ranks worse" in found[2]) == (ranking < 0)
