@@ -78,7 +78,9 @@ def main() -> None:
         run_driver(folder, "Labelled rows and no model yet: the first is trained and deployed.")
         run_driver(folder, "Ten minutes later nothing has changed: the run ends at once.")
         add(folder, "2026-08-31", august()[1])
-        run_driver(folder, "More of the same world: nothing is better than the deployed model; it stays.")
+        run_driver(
+            folder, "More of the same world: nothing is better than the deployed model; it stays."
+        )
         header, *rows = month("2026-10-31")
         add(folder, "2026-09-15", [header, *(row for row in rows if row.endswith(","))])
         run_driver(folder, "Clients without a label: listed by risk, the model waits to be judged.")

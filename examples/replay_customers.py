@@ -3,7 +3,7 @@
     python examples/replay_customers.py
 
 Builds the 13 month-end files of examples/customers.py in a scratch folder and walks through them
-as if each tick had happened then; a label is known three months later. The table is printed, the
+as if each run had happened then; a label is known three months later. The table is printed, the
 charts are put into models/example/replay/.
 """
 

@@ -45,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         project = Path(scratch)
         live(project)
-        with served(project) as address:
+        with pages_of(project) as address:
             for path in pictures(address, chosen.out, call_first(project)):
                 print(f"{path} ({path.stat().st_size // 1000} kB)")
 
@@ -155,7 +155,7 @@ def call_first(project: Path) -> str:
     return str(listing["clients"][0]["client"])
 
 
-class served:
+class pages_of:
     """The project's pages on a free port, for as long as the block runs."""
 
     def __init__(self, project: Path) -> None:
