@@ -340,5 +340,5 @@ def _newest_clients(known: pl.DataFrame, *, left: int, called: int) -> list[Know
     found = known.filter((known["left"] == left) & (known["called"] == called))
     found = found.sort(["date", "scoring", "rank"], descending=[True, True, False])
     found = found.head(MOST_NAMES).rename({"at": "predicted_at"})
-    clients: Any = found.select(KnownOutcome.__annotations__).to_dicts()
+    clients: Any = found.select(list(KnownOutcome.__annotations__)).to_dicts()
     return list[KnownOutcome](clients)
