@@ -21,8 +21,8 @@ from risk.model.logistic import expit
 from risk.model.model import Model
 from risk.model.profile import column_text
 from risk.releases import Manifest
-from risk.web import status
 from risk.web.context import PageContext
+from risk.web.data import DataAndDrift, data_and_drift
 from risk.web.decisions import Decisions, decisions_of
 from risk.web.notices import Notice
 from risk.web.today import ALL, Query, Today, query_of, today_of
@@ -89,7 +89,7 @@ class Report:
     learned: list[Learned]
     model: list[tuple[str, str]]
     decision: Decisions
-    data: dict[str, Any]
+    data: DataAndDrift
 
 
 class _AtScoring(PageContext):
@@ -136,7 +136,7 @@ def report_of(
         learned=[_learned(model, item) for item in overview(model)],
         model=_model_facts(manifest, score),
         decision=_last_decision(context),
-        data=status.data_and_drift(context),
+        data=data_and_drift(context),
     )
 
 

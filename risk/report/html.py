@@ -54,7 +54,7 @@ def html_of(report: Report) -> str:
             effects=_effects(report),
             most_columns=MOST_COLUMNS,
             not_for=NOT_FOR,
-            **report.data,
+            **vars(report.data),
         )
 
 

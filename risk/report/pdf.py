@@ -353,28 +353,28 @@ def _decision_column(sheet: Sheet, x: float, y: float, report: Report) -> None:
             sheet.text(x + THIRD, y, words, SMALL, colour=MUTED, align="right")
             y += STEP
     data = report.data
-    alerts = [one for one in data["drift"] if one["state"] in ("alert", "watching")]
+    alerts = data.moved
     sheet.text(x, y + 3, "Drift", 9, bold=True)
-    count = f"{len(alerts):,} of {len(data['drift']):,} moved. " if data["drift"] else ""
-    watched = data["watched"] or "Not measured yet."
+    count = f"{len(alerts):,} of {len(data.drift):,} moved. " if data.drift else ""
+    watched = data.watched or "Not measured yet."
     y = sheet.block(x, y + 8, f"{count}{watched}", THIRD, SMALL, most=3, colour=MUTED) + 0.6
-    for one in alerts[:4]:
+    for moved in alerts[:4]:
         if y < FOOT - 8:
-            words = f"{one['state']}: {one['name']}: {one['sentence']}"
+            words = f"{moved.state}: {moved.name}: {moved.sentence}"
             y = sheet.block(x, y, words, THIRD, SMALL, most=3) + 0.6
 
 
 def _data_column(sheet: Sheet, x: float, y: float, report: Report) -> None:
     """Rows read = accepted + duplicates + set aside, the files of last, why rows were set aside."""
     sheet.text(x, y, "The data", 9, bold=True)
-    data = report.data["data"]
+    data = report.data.data
     if not data:
         return
-    total = data["total"]
+    total = data.total
     sums = (
-        f"{total['rows']} rows, {data['total_files']} = {total['accepted']} accepted + "
-        f"{total['duplicates']} duplicates + {total['quarantined']} set aside. Last taken in "
-        f"{data['when']}:"
+        f"{total.rows} rows, {data.total_files} = {total.accepted} accepted + "
+        f"{total.duplicates} duplicates + {total.quarantined} set aside. Last taken in "
+        f"{data.when}:"
     )
     y = sheet.block(x, y + 5.5, sums, THIRD, SMALL, most=4) + 1.5
     for text, place, side in (
@@ -385,24 +385,24 @@ def _data_column(sheet: Sheet, x: float, y: float, report: Report) -> None:
         sheet.text(place, y, text, 5.8, colour=MUTED, align=side)
     sheet.rule(y + 1.2, x, THIRD, MUTED)
     y += 4.4
-    for one in data["files"][:7]:
-        sheet.text(x, y, one["name"] + one["replaced"], SMALL, width=THIRD - 29)
-        sheet.text(x + THIRD - 15, y, one["rows"], SMALL, align="right")
-        sheet.text(x + THIRD, y, one["quarantined"], SMALL, align="right")
+    for one in data.files[:7]:
+        sheet.text(x, y, one.name + one.replaced, SMALL, width=THIRD - 29)
+        sheet.text(x + THIRD - 15, y, one.rows, SMALL, align="right")
+        sheet.text(x + THIRD, y, one.quarantined, SMALL, align="right")
         y += STEP + 0.4
-    more = len(data["files"]) - 7 + data["more"]
+    more = len(data.files) - 7 + data.more
     if more > 0:
         sheet.text(x, y, f"and {more:,} more", SMALL, colour=MUTED)
         y += STEP + 0.4
-    for one in data["refused"][:2]:
-        text = f"Not taken in: {one['name']}: {one['why']}"
+    for name, why in data.refused[:2]:
+        text = f"Not taken in: {name}: {why}"
         y = sheet.block(x, y, text, THIRD, SMALL, most=2) + 0.4
     sheet.text(x, y + 2.5, "Why rows were set aside", 7, bold=True)
     y += 6
-    if not data["quarantine"]:
+    if not data.quarantine:
         sheet.text(x, y, "No row was.", SMALL, colour=MUTED)
-    for one in data["quarantine"]:
+    for reason in data.quarantine:
         if y < FOOT - 6:
-            first = f" (first in {one['first']})" if one["first"] else ""
-            text = f"{one['rows']} × {one['why']}{first}"
+            first = f" (first in {reason.first})" if reason.first else ""
+            text = f"{reason.rows} × {reason.why}{first}"
             y = sheet.block(x, y, text, THIRD, SMALL, most=2) + 0.4

@@ -15,28 +15,22 @@ from typing import Any
 
 from risk.alerts.due import is_wanted
 from risk.config import Config
-from risk.data.quarantine import set_aside
 from risk.data.schema import printable
-from risk.drift.monitor import DriftRow
-from risk.drift.state import DriftEvaluation, last_evaluation
 from risk.run import run_log
 from risk.run.packages import Packages, last_packages
 from risk.run.record import last_failure, running
 from risk.script import StageTime, stage_times
 from risk.web import notices
 from risk.web.context import PageContext, data_date
+from risk.web.data import data_and_drift
 from risk.web.decisions import pause_notices
 from risk.web.notices import Notice
 from risk.web.svg import FAILED, IDLE, MISSING, OK, HourMarks, hour_marks, seconds_curve
-from risk.words import MONTHS, age, amount, day, enumeration, stamp
+from risk.words import MONTHS, age, amount, enumeration, stamp
 
 DAYS, AN_HOUR = 7, 6  # a run every ten minutes
-SHOWN_FILES = 12
 SHOWN_SENT = 8
-SHOWN_DRIFT, TOLD = 8, ("alert", "watching")
 TAIL_BYTES, TAIL_LINES = 8_000, 20
-BAR_UNITS = 400  # the drift bar ends at .25; its stroke is at .04, see docs/drift.md
-LEAST_MISSING = 0.05  # percent: less is shown as 0.0
 PACKAGES = ("numpy", "polars", "scikit-learn", "pandas", "flask", "matplotlib")
 STAGES = ("ingestion", "training", "scoring", "deployment", "reporting", "apicalls")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -50,29 +44,16 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     return {
         "heading": _heading(marker, beat, busy, context),
         "lead": _lead(marker, beat, busy, now),
-        "alerts": [one["name"] for one in found["drift"] if one["state"] == "alert"],
+        "alerts": [line.name for line in found.drift if line.state == "alert"],
         "banners": _banners(context, beat),
         "week": week(_run_log(config), now),
         "failure": _failure(last_failure(marker), now),
-        **found,
+        **vars(found),
         "times": times(stage_times(config)),
         "versions": versions(last_packages(config), now),
         "disk": _disk(config.state_folder),
         "sent": _sent(context),
         "tail": _tail(config.log_folder / "fullprocess.log"),
-    }
-
-
-def data_and_drift(context: PageContext) -> dict[str, Any]:
-    """What data.html lays out, on this page and in the report."""
-    last = last_evaluation(context.config)
-    drift = [_drift_line(row) for row in last.rows]
-    return {
-        "data": _data_card(context),
-        "drift": drift,
-        "shown_drift": max(SHOWN_DRIFT, sum(one["state"] in TOLD for one in drift)),
-        "watched": _watched(last),
-        "watched_age": age(last.measured_at, context.now) if last.measured_at else "",
     }
 
 
@@ -266,107 +247,6 @@ def _stamp(text: str) -> str:
         return stamp(text)
     except ValueError:
         return "an unknown time"
-
-
-def _data_card(context: PageContext) -> dict[str, Any] | None:
-    """The files of the last ingestion that changed rows, with counts that add up."""
-    store = context.file(context.config.store_state)
-    entries = list(store.get("files", {}).values())
-    if not entries:
-        return None
-    newest = max(entry["data_version"] for entry in entries)
-    last = [entry for entry in entries if entry["data_version"] == newest]
-    sums = {
-        key: sum(e[key] for e in last) for key in ("rows", "accepted", "duplicates", "quarantined")
-    }
-    column = context.file(context.config.summary).get("columns", {})
-    target = column.get(context.config.columns.target, {})
-    return {
-        "when": stamp(max(entry["ingested_at"] for entry in last)),
-        "sums": {key: f"{number:,}" for key, number in sums.items()},
-        "bar": _bar(sums),
-        "files": [_file(entry) for entry in last[:SHOWN_FILES]],
-        "more": max(len(last) - SHOWN_FILES, 0),
-        "total": {key: f"{sum(e[key] for e in entries):,}" for key in sums},
-        "total_files": amount(len(entries), "file"),
-        "outcomes": f"{target.get('count', 0):,}",
-        "missing": missing(column, context.config.columns.features),
-        "refused": [_refused(e) for e in entries if "refusal" in e or e["verdict"] != "accepted"],
-        "quarantine": _quarantine(context, entries),
-        "folder": context.config.shown(context.config.quarantine),
-    }
-
-
-def _bar(sums: dict[str, int]) -> list[float]:
-    """Where the parts of the bar end, on 0 to 100: accepted, then duplicates."""
-    whole = max(sums["rows"], 1)
-    return [
-        round(100 * sums["accepted"] / whole, 2),
-        round(100 * (sums["accepted"] + sums["duplicates"]) / whole, 2),
-    ]
-
-
-def _file(entry: dict[str, Any]) -> dict[str, str]:
-    return {
-        "name": printable(entry["file"]),
-        "sha256": entry["sha256"][:8],
-        "replaced": " (replaced an earlier one)" if entry.get("replaced") else "",
-        **{key: f"{entry[key]:,}" for key in ("rows", "accepted", "duplicates", "quarantined")},
-    }
-
-
-def _refused(entry: dict[str, Any]) -> dict[str, str]:
-    latest = entry.get("refusal", entry)
-    return {"name": printable(entry["file"]), "why": printable(latest.get("reason") or "refused")}
-
-
-def missing(columns: dict[str, Any], features: Sequence[str]) -> str:
-    """Which features lack how much, the most first; "" where none does."""
-    shares = {name: columns.get(name, {}).get("missing_percent") or 0 for name in features}
-    worst = sorted(
-        (name for name in shares if shares[name] >= LEAST_MISSING), key=lambda n: -shares[n]
-    )
-    return enumeration([f"{printable(name)} {shares[name]:.1f} %" for name in worst[:5]])
-
-
-def _quarantine(context: PageContext, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The commonest reasons why rows were set aside, over all files, with file and line of one."""
-    found = context.made(
-        "quarantine", context.config.store_state, lambda: set_aside(context.config, entries)
-    )
-    return [
-        {
-            "rows": f"{one['rows']:,}",
-            "why": f"{printable(one['column'])} {one['rule']}".strip(),
-            "first": printable(one["first"]),
-        }
-        for one in found
-    ]
-
-
-def _watched(last: DriftEvaluation) -> str:
-    """When drift was evaluated last, and against what."""
-    if not last.measured_at:
-        return ""
-    return (
-        f"As of {stamp(last.measured_at)}, against the rows that model {last.model_version} "
-        "was built on."
-    )
-
-
-def _drift_line(row: DriftRow) -> dict[str, Any]:
-    """One line of the drift table."""
-    known = row.state not in ("no data", "too few rows")
-    return {
-        "name": printable(row.name),
-        "state": row.state,
-        "effect": f"{row.effect:.3f}" if known else "",
-        "bar": min(round(BAR_UNITS * row.effect), 100) if known else 0,
-        "p": f"{row.p:.2g}" if known else "",
-        "n": f"{row.n:,}",
-        "since": day(row.since[:10]) if row.since and row.state != "steady" else "",
-        "sentence": printable(row.sentence),
-    }
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from risk.report.html import html_of
 from risk.report.pdf import MOST_PAGES, pages_of, pdf_of
 from risk.report.typeset import HEIGHT, NO_GLYPH, WIDTH, broken, fitted, width_of
 from risk.web import notices
+from risk.web.data import DriftLine, FileLine, SetAside
 from risk.web.decisions import ChallengerLine
 
 HOSTILE = [
@@ -216,18 +217,16 @@ def with_names(world: World) -> None:
     bets = [ChallengerLine(name, "1e+12", "1,000", "–", "–", "") for name in HOSTILE]
     line = replace(line, reason=" ".join(HOSTILE), evidence=bets, guards=HOSTILE)
     world.parts["decision"] = replace(report.decision, groups=[[line]])
-    drift = {"state": "alert", "effect": "0.3", "bar": 50, "p": "0.1", "n": "9", "since": ""}
-    counts = dict.fromkeys(("rows", "accepted", "duplicates", "quarantined"), "1,234,567")
-    file = {"sha256": "abcd1234", "replaced": "", **counts}
-    data = report.data["data"] | {
-        "files": [{"name": name, **file} for name in HOSTILE],
-        "refused": [{"name": name, "why": name} for name in HOSTILE],
-        "quarantine": [
-            {"rows": "1,234,567", "why": n, "first": f"{HOSTILE[6]} line 3"} for n in HOSTILE[:5]
-        ],
-    }
-    rows = [{"name": name, "sentence": name * 3, **drift} for name in HOSTILE]
-    world.parts["data"] = report.data | {"data": data, "drift": rows, "shown_drift": len(rows)}
+    counts = ("1,234,567",) * 4
+    assert report.data.data
+    data = replace(
+        report.data.data,
+        files=[FileLine(*counts, name, "abcd1234", "") for name in HOSTILE],
+        refused=[(name, name) for name in HOSTILE],
+        quarantine=[SetAside("1,234,567", n, f"{HOSTILE[6]} line 3") for n in HOSTILE[:5]],
+    )
+    drift = [DriftLine(n, "alert", "0.3", 50, "0.1", "9", "", n * 3) for n in HOSTILE]
+    world.parts["data"] = replace(report.data, data=data, drift=drift, shown_drift=len(drift))
 
 
 def forty_columns(world: World) -> None:
@@ -360,7 +359,7 @@ def test_the_report_says_what_the_list_says(made: World) -> None:
     assert f"AUC {score['auc']:.2f}" in report.auc
     bins = score["calibration"]["bins"]
     assert [one.risk for one in report.trust.calibration.bins] == [one["risk"] for one in bins]
-    assert report.data["data"]["total"]["rows"] == "180"
+    assert report.data.data and report.data.data.total.rows == "180"
 
 
 def test_the_script_writes_both_names_them_and_dates_the_pdf_by_the_list(project: Project) -> None:
@@ -431,14 +430,15 @@ def test_rows_that_were_set_aside_are_counted_by_column_and_rule(project: Projec
     project.write("sourcedata/2030-02-28.csv", [*unlabelled(5, 9), *bad])
     ingest(project.config)
 
-    data = world_in(project).report().data["data"]
+    data = world_in(project).report().data.data
+    assert data
 
-    total = {key: int(value) for key, value in data["total"].items()}
+    total = {key: int(value) for key, value in vars(data.total).items()}
     assert total == {"rows": 189, "accepted": 185, "duplicates": 0, "quarantined": 4}
-    assert sum(int(one["rows"]) for one in data["quarantine"]) == 4
-    first = data["quarantine"][0]
-    assert first["why"].startswith("lastmonth_activity") and first["rows"] == "2"
-    assert first["first"] == "2030-02-28.csv line 7"
+    assert sum(int(one.rows) for one in data.quarantine) == 4
+    first = data.quarantine[0]
+    assert first.why.startswith("lastmonth_activity") and first.rows == "2"
+    assert first.first == "2030-02-28.csv line 7"
 
 
 @pytest.mark.parametrize("text", HOSTILE)

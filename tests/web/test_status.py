@@ -19,7 +19,7 @@ from risk.releases import BY_HAND, read_deployment, write_deployment
 from risk.run import run_log
 from risk.run.packages import Outdated, Packages
 from risk.script import record_time, stage_times
-from risk.web import status
+from risk.web import data, status
 from risk.web.svg import hour_marks, seconds_curve
 
 NOW = datetime(2026, 11, 24, 10, 4, tzinfo=UTC)
@@ -238,7 +238,7 @@ def test_missing_values_are_named_the_most_first() -> None:
         "b": {"missing_percent": 30.0},
         "c": {"missing_percent": 0.01},
     }
-    assert status.missing(columns, ["a", "b", "c", "d"]) == "b 30.0 % and a 1.2 %"
+    assert data.missing(columns, ["a", "b", "c", "d"]) == "b 30.0 % and a 1.2 %"
 
 
 # ---------------------------------------------------------------- drift, times, versions, log
@@ -259,7 +259,7 @@ def test_what_has_no_data_shows_no_distance(own: Project) -> None:
     assert "exits no data 1,362" in page_of(own)
 
 
-def test_the_watch_has_not_looked_yet(own: Project) -> None:
+def test_drift_that_was_never_evaluated_says_so(own: Project) -> None:
     own.config.drift_state.unlink(missing_ok=True)
     assert "Drift has not been evaluated yet" in page_of(own)
 
