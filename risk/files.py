@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from risk.config import Busy, Config, PipelineError
 
-TEMPORARY = ".tmp-"
+TEMPORARY = ".tmp-"  # beside the file, since a rename is atomic within one file system alone
 
 
 def utc_now() -> str:
@@ -73,7 +73,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         with open(name, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # before the rename, or a power cut leaves an empty file there
         os.replace(name, path)
         sync_folder(path.parent)
     except BaseException:
@@ -83,6 +83,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write the file so that a reader, or a crash, sees the old content or the new one."""
+    # Names of files need not be UTF-8; they come back as the bytes they are on disk.
     raw = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
     with atomic_file(path) as file:
         file.write(raw)
@@ -237,7 +238,7 @@ def project_lock(config: Config, holder: str, wait_seconds: float) -> Iterator[N
     make_folder(config.state_folder)
     with open(config.lock, "a+b") as file:
         _wait_for(file, config, wait_seconds)
-        file.truncate(0)
+        file.truncate(0)  # only now: before, the note is that of whoever holds the lock
         note = {"pid": os.getpid(), "script": holder, "since": utc_now()}
         file.write(json.dumps(note).encode())
         file.flush()
@@ -255,7 +256,7 @@ def _wait_for(file: IO[bytes], config: Config, wait_seconds: float) -> None:
                 raise
         if time.monotonic() >= deadline:
             raise Busy(f"{lock_holder(config)}; try again when it has ended")
-        time.sleep(0.1)
+        time.sleep(0.1)  # flock has no time-out of its own
 
 
 def lock_holder(config: Config) -> str:

@@ -28,7 +28,7 @@ from risk.files import (
     utc_now,
 )
 
-KEPT_RELEASES = 5
+KEPT_RELEASES = 5  # 20 kB each (the example); the rows stay in the current one alone
 RELEASE_FILES = (
     "trainedmodel.pkl",
     "model.json",
@@ -288,6 +288,7 @@ def _refuse_incomplete(manifest: Manifest) -> None:
 def next_version(config: Config) -> int:
     """A number that no release has had, not even one that was deployed and is gone."""
     note = _noted(config)
+    # History, list and score history name models by number: one used twice would mix two.
     return max([*release_folders(config), note.current or 0, note.former or 0]) + 1
 
 
@@ -356,6 +357,7 @@ def make_current(config: Config, version: int) -> None:
     """Swap the link that decides what is deployed: nothing has changed before, all after."""
     production = make_folder(config.production_folder)
     for name in (*RELEASE_FILES, "manifest.json"):
+        # By way of `current`, so that all names move at once, with one rename.
         _link(production / name, f"current/{name}")
     _link(production / "current", f"releases/{version:06d}")
     sync_folder(production)

@@ -26,8 +26,8 @@ from risk.files import StateFile, make_folder, project_lock, remove_temporary_fi
 from risk.words import duration
 
 LOG = logging.getLogger("risk")
-WAIT_SECONDS = 10.0
-KEPT_TIMES = 12
+WAIT_SECONDS = 10.0  # for the lock: the example's runs end within 10 s, who needs longer is named
+KEPT_TIMES = 12  # as many as the Status page draws
 FIRST_SECONDS = 0.5  # a shorter stage draws no line
 LEAST_SECONDS = 1.0  # before that no time left is guessed
 Stage = Callable[[Config, argparse.Namespace], Outcome]
