@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from risk.calllist.facts import auc_words, score_words
 from risk.calllist.types import CallList
 from risk.config import Config
 from risk.model.curves import curves
@@ -131,7 +132,7 @@ def report_of(
         trust=trust_of(outcomes, score, listing, context.now.date()),
         curves=curves(labels, risks) if labels.size else None,
         no_curves=_no_curves(labels),
-        auc=_auc(score) if score["basis"] == "test data" else "",
+        auc=auc_words(score) if score["basis"] == "test data" else "",
         average=float(expit(np.array(model.intercept))),
         learned=[_learned(model, item) for item in overview(model)],
         model=_model_facts(manifest, score),
@@ -148,14 +149,6 @@ def _no_curves(labels: np.ndarray) -> str:
     if 0 < left < labels.size:
         return ""
     return f"all {labels.size:,} test rows {'left' if left else 'stayed'}"
-
-
-def _auc(score: dict[str, Any]) -> str:
-    """`AUC 0.85 (0.83 to 0.87)`, "" where there is none."""
-    if score.get("auc") is None:
-        return ""
-    low, high = score.get("auc_interval") or (0.0, 1.0)
-    return f"AUC {score['auc']:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _learned(model: Model, item: ColumnEffects) -> Learned:
@@ -175,18 +168,13 @@ def _model_facts(manifest: Manifest, score: dict[str, Any]) -> list[tuple[str, s
     last = f", the newest of {day(manifest['last_date'])}" if manifest.get("last_date") else ""
     horizon = manifest.get("horizon_days")
     after = f", a label counts after {horizon:,} days" if horizon else ""
-    area = f", {_auc(score)}" if _auc(score) else ""
-    basis = "test rows" if score["basis"] == "test data" else "training rows, cross-validated"
     return [
         ("Version", f"{manifest['version']}, deployed {stamp(manifest['deployed_at'])}"),
         ("Trained", f"{stamp(manifest['trained_at'])} on {rows}{last}{after}"),
         ("Recipe", RECIPES.get(manifest["recipe"], manifest["recipe"])),
         ("Sees", f"{len(manifest['columns']):,} columns: {', '.join(manifest['columns'])}"),
         ("Says", "the chance that a client leaves; the reasons add up to it exactly"),
-        (
-            "Measured",
-            f"F1 {score['f1']:.3f}{area}, Brier {score['brier']:.3f} on {score['n']:,} {basis}",
-        ),
+        ("Measured", f"{score_words(score)}, Brier {score['brier']:.3f}"),
     ]
 
 

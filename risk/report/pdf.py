@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from risk.calllist.facts import Fact
 from risk.report import charts
 from risk.report.contents import NOT_FOR, Report
 from risk.report.figures import GREY, INK, MUTED, RED, pdf, style
@@ -21,7 +22,7 @@ from risk.report.typeset import (
     width_of,
 )
 from risk.web.svg import SPARK_SIZE, spark_points
-from risk.web.today import Fact, Moved, Row
+from risk.web.today import Moved, Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +35,7 @@ STEP = SMALL * POINT * 1.32
 RANK, NAME, RISK, SINCE, WHY = 14.0, 21.0, 66.0, 98.0, 122.0
 NAME_WIDE, RISK_WIDE, SINCE_WIDE = 43.0, 26.0, 22.0
 BOXED = f"{NO_GLYPH}: a letter that this font lacks; report.html has the names as they are."
-CHANGES_HIGH = 43.5
+FACTS_HIGH, CHANGES_HIGH = 25.0, 43.5
 BANDS = {
     "high": (RED, "#ffffff"),
     "raised": ("#ffd9a8", "#4a2f00"),
@@ -42,7 +43,7 @@ BANDS = {
     "not enough data": ("#ffffff", MUTED),
 }
 THIRD = (INNER - 12) / 3
-LINES = {"Trained": 3, "Sees": 3, "Why": 5}  # at most, of what is longer than two
+LINES = {"Trained": 3, "Sees": 3, "Measured": 3, "Why": 5}  # at most, of what is longer than two
 
 
 def pdf_of(report: Report) -> bytes:
@@ -116,12 +117,12 @@ def _facts(sheet: Sheet, y: float, found: list[Fact]) -> float:
     for at, fact in enumerate(found):
         x = MARGIN + at * wide + (3 if at else 0)
         if at:
-            sheet.box(MARGIN + at * wide, y, 0.2, 19, GREY)
+            sheet.box(MARGIN + at * wide, y, 0.2, FACTS_HIGH, GREY)
         sheet.text(x, y + 4.5, fact.name, SMALL, colour=MUTED, width=wide - 4)
         sheet.text(x, y + 10.5, fact.value, 14, bold=True, width=wide - 4)
-        sheet.block(x, y + 14.3, fact.note, wide - 5, SMALL, most=2, colour=MUTED)
-    sheet.rule(y + 19)
-    return y + 19
+        sheet.block(x, y + 14.3, fact.note, wide - 5, SMALL, most=4, colour=MUTED)
+    sheet.rule(y + FACTS_HIGH)
+    return y + FACTS_HIGH
 
 
 def _list_head(sheet: Sheet, y: float, report: Report) -> float:
@@ -182,7 +183,7 @@ def _list_row(sheet: Sheet, y: float, row: Row, texts: RowTexts, report: Report)
         words = f"{row.move}{' new' if row.new else ''}" if row.move else "first seen"
         sheet.text(SINCE, y, words, bold=row.move not in ("", "steady"), width=SINCE_WIDE)
         sheet.text(SINCE, y + STEP, row.split, 5.8, colour=MUTED, width=SINCE_WIDE)
-        _spark(sheet, SINCE + 12, y, row, report.today.top)
+        _spark(sheet, SINCE + 14, y, row, report.today.top)
     for at, line in enumerate([*texts.up, *texts.down]):
         up = at < len(texts.up)
         if at in (0, len(texts.up)):
@@ -208,7 +209,7 @@ def _risk_cell(sheet: Sheet, y: float, row: Row, average: float) -> None:
 
 def _spark(sheet: Sheet, x: float, y: float, row: Row, top: int) -> None:
     """The page's curve, its foot on the line of the text, its end marked."""
-    wide, high = SINCE_WIDE - 12, 3.2
+    wide, high = SINCE_WIDE - 14, 3.2
     across, down = SPARK_SIZE
     curve = [
         [(x + wide * a / across, y + high * (b / down - 0.9)) for a, b in run]
@@ -282,7 +283,7 @@ def _trust_sheet(report: Report) -> Sheet:
     charts.precision_recall(axes[3], report)
     slope = trust.calibration.slope if trust.calibration else ""
     known = " ".join(filter(None, [slope, trust.brier]))
-    sheet.text(MARGIN, 111, known, SMALL, colour=MUTED)
+    sheet.block(MARGIN, 110, known, INNER, 6, most=2, colour=MUTED)
     _learned(sheet, 119, report)
     sheet.rule(197)
     _model_column(sheet, MARGIN, 201.5, report)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.calllist.explain import known_names, nearest, rows_of_client
+from risk.calllist.facts import CONTACT_STATES, Fact
 from risk.calllist.types import UNKNOWN, CallList, ListedClient
 from risk.config import PipelineError
 from risk.model.logistic import expit
@@ -31,7 +32,7 @@ from risk.web.svg import (
     quartile_strip,
     risk_chart,
 )
-from risk.web.today import CONTACTS, Fact, contact_when, state_of
+from risk.web.today import contact_when
 from risk.words import day, in_percent, signed, stamp
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         "calls": _calls(past, rows, context.config.columns.target, _notes_of(context, name), today),
         "notes": [_note_line(one, today) for one in reversed(_notes_of(context, name))],
         "first": notices.one_snapshot(),
-        "contact_state": state_of(listed) if listed else "",
-        "contacts": CONTACTS,
+        "contact_state": listed.contact_state if listed else "",
+        "contacts": CONTACT_STATES,
     }
 
 
@@ -182,7 +183,7 @@ def _facts(listed: ListedClient, listing: CallList, signs: Signs, today: date) -
         name, value = (strongest.name, strongest.own) if strongest.own else ("Sign", strongest.name)
         found.append(Fact(name, value, f"{note}the strongest sign, {strongest.told}"))
     when = contact_when(contact, today)
-    return [*found, Fact("Contact", state_of(listed), when or "nobody has noted a contact")]
+    return [*found, Fact("Contact", listed.contact_state, when or "nobody has noted a contact")]
 
 
 # ---------------------------------------------------------------- signs

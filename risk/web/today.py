@@ -14,6 +14,15 @@ from statistics import median
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from risk.calllist.facts import (
+    BECAME,
+    CONTACT_STATES,
+    Fact,
+    gains_words,
+    headline,
+    list_facts,
+    outcomes_sentence,
+)
 from risk.calllist.types import (
     HIGH,
     LOW,
@@ -23,16 +32,16 @@ from risk.calllist.types import (
     ListedClient,
     Move,
 )
-from risk.record.contacts import Contact
+from risk.record.contacts import OPEN, Contact
 from risk.releases import current_version
 from risk.web import notices
 from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import Notice, ShowInstead
 from risk.web.problem import Problem, excerpt
 from risk.web.svg import spark_path
-from risk.web.trust import like_this
 from risk.words import (
     amount,
+    as_sentence,
     day,
     enumeration,
     in_percent,
@@ -40,12 +49,10 @@ from risk.words import (
 )
 
 PER_PAGE, MOST_ROWS, SHOWN_CHANGES, MOST_OWNERS = 50, 1000, 6, 12
-CALL, ALL, OPEN, NOBODY = "call", "all", "open", "-"
+CALL, ALL, NOBODY = "call", "all", "-"
 BANDS = {CALL: "call list", RAISED_BAND: "raised", LOW: "low", UNKNOWN: UNKNOWN, ALL: "all"}
-CONTACTS = (OPEN, "contacted", "snoozed", "not at risk", "left")
 SORTS = ("rank", "client", "change", "contact", "value")
 NAMES = ("q", "band", "owner", "contact", "sort", "page", "rows")
-BECAME = {"left": "left", "stayed": "stayed", "gone": "in no file"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ def _asked(args: Mapping[str, str]) -> Query:
     )
     for name, value, choices in (
         ("band", found.band, tuple(BANDS)),
-        ("contact", found.contact, ("", *CONTACTS)),
+        ("contact", found.contact, ("", *CONTACT_STATES)),
         ("sort", found.sort.removeprefix("-"), SORTS),
     ):
         if value not in choices:
@@ -113,11 +120,6 @@ def _bad(name: str, value: str, hint: str) -> Problem:
     return Problem(400, "bad_parameter", f"{name} is {excerpt(value)!r}", hint)
 
 
-def state_of(client: ListedClient) -> str:
-    """Whether somebody has called: the contact's state, `open` without one."""
-    return client.contact.state if client.contact else OPEN
-
-
 def _chosen(clients: Sequence[ListedClient], query: Query) -> list[ListedClient]:
     """The clients that the query asks for, in its order."""
     part = query.q.casefold()
@@ -127,7 +129,7 @@ def _chosen(clients: Sequence[ListedClient], query: Query) -> list[ListedClient]
         for client in clients
         if _in_band(client, query.band)
         and (not query.owner or (client.owner or "") == owner)
-        and (not query.contact or state_of(client) == query.contact)
+        and (not query.contact or client.contact_state == query.contact)
         and (not part or part in client.client.casefold())
     ]
     return _sorted(found, query.sort)
@@ -143,7 +145,9 @@ def _sorted(clients: Sequence[ListedClient], sort: str) -> list[ListedClient]:
         "rank": lambda c: c.rank,
         "client": lambda c: c.client.casefold(),
         "change": lambda c: -_or_least(c.change.points if c.change else None),
-        "contact": lambda c: CONTACTS.index(state_of(c)) if state_of(c) in CONTACTS else 9,
+        "contact": lambda c: (
+            CONTACT_STATES.index(c.contact_state) if c.contact_state in CONTACT_STATES else 9
+        ),
         "value": lambda c: -_or_least(c.value),
     }
     name = sort.removeprefix("-")
@@ -152,15 +156,6 @@ def _sorted(clients: Sequence[ListedClient], sort: str) -> list[ListedClient]:
 
 def _or_least(value: float | None) -> float:
     return -1e300 if value is None else value
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One of the numbers on top: what it is, the number, and what it is made of."""
-
-    name: str
-    value: str
-    note: str
 
 
 @dataclass(frozen=True)
@@ -251,8 +246,8 @@ def today_of(
         data_date=data_date(listing),
         model=listing.model_version,
         average=in_percent(listing.average_risk),
-        since=_since(listing, today),
-        facts=_facts(listing, clients, today),
+        since=day(listing.since, today) if listing.since else "",
+        facts=list_facts(listing, clients, today),
         query=query,
         top=top,
         rows=[_row(client, new, top, today) for client in found[first : first + query.rows]],
@@ -284,58 +279,11 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
 
 def _heading(listing: CallList, clients: Sequence[ListedClient]) -> str:
     """The page's answer in one sentence."""
-    number = len(listing.called)
-    if not number:
+    if not listing.called:
         return f"Nobody to call: {listing.cut.how}"
-    still = sum(1 for client in clients if client.call and state_of(client) == OPEN)
-    told = f", {still:,} of them not yet called" if still < number else ""
-    return f"{number:,} of {amount(len(clients), 'client')} to call{told}"
-
-
-def _since(listing: CallList, today: date) -> str:
-    """The day of the snapshot that changes are against, "" for a first one."""
-    return day(listing.since, today) if listing.since else ""
-
-
-def _facts(listing: CallList, clients: Sequence[ListedClient], today: date) -> list[Fact]:
-    """The four numbers on top of the page."""
-    then, bands = _since(listing, today), listing.bands
-    spread = enumeration([f"{bands[b]:,} {b}" for b in (RAISED_BAND, LOW, UNKNOWN) if bands[b]])
-    return [
-        Fact("On the list", f"{len(listing.called):,}", _called_note(listing, clients)),
-        *_changes(listing, then),
-        Fact(
-            "Average client’s risk",
-            f"{in_percent(listing.average_risk)} %",
-            f"beside the list {spread}" if spread else "",
-        ),
-    ]
-
-
-def _called_note(listing: CallList, clients: Sequence[ListedClient]) -> str:
-    on_list = [state_of(client) for client in clients if client.call]
-    told = [f"{on_list.count(s):,} {s}" for s in CONTACTS if on_list.count(s)]
-    limit = f"capacity {listing.cut.capacity:,}" if listing.cut.capacity else ""
-    return "; ".join(filter(None, [", ".join(told), limit]))
-
-
-def _changes(listing: CallList, then: str) -> list[Fact]:
-    """New on the list and off it, or why that is not known yet."""
-    if not then:
-        first = "the first snapshot: changes appear from the second on"
-        return [Fact("New on the list", "–", first), Fact("Left", "–", "known from the second on")]
-    off = [one.became for one in listing.off]
-    words = {"open": "passed by others", "stayed": "stayed", "gone": "in no file any more"}
-    rest = enumeration([f"{off.count(k):,} {w}" for k, w in words.items() if off.count(k)])
-    gone = amount(len(off), "client")
-    return [
-        Fact(f"New since {then}", f"{len(listing.new):,}", f"{gone} off the list"),
-        Fact(
-            f"Left since {then}",
-            f"{off.count('left'):,}",
-            "of those listed then" + (f"; {rest}" if rest else ""),
-        ),
-    ]
+    still = sum(1 for client in clients if client.call and client.contact_state == OPEN)
+    called = len(listing.called)
+    return headline(listing) + (f", {still:,} of them not yet called" if still < called else "")
 
 
 def _row(client: ListedClient, new: frozenset[str], top: int, today: date) -> Row:
@@ -355,7 +303,7 @@ def _row(client: ListedClient, new: frozenset[str], top: int, today: date) -> Ro
         history=client.history,
         spark=spark_path(client.history, top),
         spark_words=_curve_words(client.history),
-        contact=state_of(client),
+        contact=client.contact_state,
         contact_when=contact_when(client.contact, today),
     )
 
@@ -399,7 +347,7 @@ def _choices(listing: CallList, clients: Sequence[ListedClient]) -> dict[str, An
         "bands": [(key, f"{word} ({counts.get(key, 0):,})") for key, word in BANDS.items()],
         "owners": owners if len(owners) <= MOST_OWNERS else [],
         "owned": _owned(listing),
-        "contacts": CONTACTS,
+        "contacts": CONTACT_STATES,
     }
 
 
@@ -435,7 +383,10 @@ def _changed(listing: CallList, today: date) -> Changed | None:
             Moved(
                 one.client,
                 f"{in_percent(one.risk)} %",
-                BECAME.get(one.became) or _risk_now(by_name.get(one.client)),
+                # Who was passed by others is still a client: the risk says more than the word.
+                f"{in_percent(by_name[one.client].risk)} %"
+                if one.became == "open" and one.client in by_name
+                else BECAME[one.became],
             )
             for one in listing.off[:SHOWN_CHANGES]
         ],
@@ -450,10 +401,6 @@ def _newcomer(client: ListedClient) -> Moved:
     return Moved(client.client, then, f"{now} %")
 
 
-def _risk_now(client: ListedClient | None) -> str:
-    return f"{in_percent(client.risk)} %" if client else "–"
-
-
 def _move(one: Move) -> Moved:
     now = in_percent(one.risk)
     data, model = ("?" if part is None else signed(part) for part in (one.data, one.model))
@@ -462,14 +409,13 @@ def _move(one: Move) -> Moved:
 
 def _trust(outcomes: dict[str, Any], listing: CallList) -> dict[str, Any]:
     """Whether the lists were right: by outcomes where there are enough, and by the test rows."""
+    enough, told = outcomes.get("enough"), outcomes_sentence(outcomes)
     gains = listing.cut.cumulative_gains
-    told = (outcomes.get("all") or {}).get("sentence", "") if outcomes.get("enough") else ""
-    why = (outcomes.get("why") or "no outcome of a listed client is known yet").rstrip(".") + "."
     return {
-        "sentence": f"{told[:1].upper()}{told[1:]}." if told else "",
-        "basis": _followed(outcomes) if told else "",
-        "notice": None if told else notices.no_outcomes(f"{why[:1].upper()}{why[1:]}"),
-        "tested": like_this(gains) if gains else "",
+        "sentence": told if enough else "",
+        "basis": _followed(outcomes) if enough else "",
+        "notice": None if enough else notices.no_outcomes(told),
+        "tested": as_sentence(gains_words(gains)) if gains else "",
     }
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from risk.calllist.facts import gains_words, score_words
 from risk.calllist.types import CallList
 from risk.model.measures import wilson
 from risk.web import notices
 from risk.web.context import PageContext
 from risk.web.svg import Dot, calibration_dots, waffle_paths
-from risk.words import amount, day, in_percent, stamp
+from risk.words import amount, as_sentence, day, in_percent, stamp
 
 SHOWN_NAMES = 6
 CAVEAT = (
@@ -72,8 +73,7 @@ def trust_of(outcomes: Claims, score: Claims, listing: CallList | None, today: d
     enough = bool(outcomes.get("enough"))
     claims = outcomes if enough else of_test(score)
     group: Claims = claims.get("all") or {}
-    expected = listing.expected.sentence if listing and listing.expected else ""
-    reached = listing.cut.cumulative_gains if listing else None
+    gains = listing.cut.cumulative_gains if listing else None
     return Trust(
         enough=enough,
         heading=_heading(group) if enough else _untold_heading(outcomes),
@@ -88,18 +88,9 @@ def trust_of(outcomes: Claims, score: Claims, listing: CallList | None, today: d
         brier=_brier(claims.get("brier")),
         wrong=_wrong(outcomes, today) if enough else [],
         calls=calls(outcomes) if enough else None,
-        expected=f"{expected[:1].upper()}{expected[1:]}." if expected else "",
-        like_this=like_this(reached) if reached else "",
+        expected=as_sentence(listing.expected.sentence) if listing and listing.expected else "",
+        like_this=as_sentence(gains_words(gains)) if gains else "",
         tested=_tested(score) if enough and score else "",
-    )
-
-
-def like_this(reach: Claims) -> str:
-    """What calling the same share of the test rows as today reaches."""
-    return (
-        f"On labelled test clients, of 100 called like this {in_percent(reach['precision'])} left "
-        f"({_interval(reach['precision_interval'])}); of 100 picked at random, "
-        f"{in_percent(reach['at_random']['precision'])}."
     )
 
 
@@ -197,17 +188,13 @@ def _test_lead(score: dict[str, Any]) -> list[tuple[str, bool]]:
     ]
 
 
-def _tested(score: dict[str, Any]) -> str:
+def _tested(score: Claims) -> str:
     """What the test rows had said before any outcome was known."""
     if score.get("auc") is None:
         return ""
-    area = score.get("auc_interval")
-    within = f" ({100 * area[0]:.0f} to {100 * area[1]:.0f})" if area else ""
     return (
-        f"On {score['n']:,} rows of the {_basis_words(score)}: of 100 pairs of a client who left "
-        "and one who stayed, the one who left had the higher risk in "
-        f"{100 * score['auc']:.0f}{within}. "
-        f"F1 {score['f1']:.2f}."
+        f"{score_words(score)}. Of 100 pairs of a client who left and one who stayed, the one who "
+        f"left had the higher risk in {in_percent(score['auc'])}."
     )
 
 
@@ -465,7 +452,7 @@ def calls(outcomes: Claims) -> Calls:
             if p["n"]
         ],
         _told_apart([part for _, part in parts]),
-        f"{caveat[:1].upper()}{caveat[1:]}. {CAVEAT}" if caveat else CAVEAT,
+        f"{as_sentence(caveat)} {CAVEAT}".strip(),
         sum(part["n"] for _, part in parts),
     )
 

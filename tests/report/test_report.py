@@ -33,6 +33,7 @@ from risk.report.typeset import HEIGHT, NO_GLYPH, WIDTH, broken, fitted, width_o
 from risk.web import notices
 from risk.web.data import DriftLine, FileLine, SetAside
 from risk.web.decisions import ChallengerLine
+from risk.words import in_percent
 
 HOSTILE = [
     "<script>alert(1)</script>", "$x_1^2$ \\frac{a}{b}", "株式会社テスト", "😀 emoji & Co",
@@ -353,10 +354,11 @@ def test_the_report_says_what_the_list_says(made: World) -> None:
         assert {client["client"], risk} <= set(said[0]) and {client["client"], risk} <= set(html)
         assert {reason["text"].partition(" (")[0] for reason in client["reasons"]} <= set(html)
     reach = listing["cut"]["cumulative_gains"]
-    sentence = f"of 100 called like this {100 * reach['precision']:.0f} left"
-    assert sentence in report.trust.like_this and report.trust.like_this in html
+    like_this = report.trust.like_this
+    assert f"100 test clients called like this, {in_percent(reach['precision'])} left" in like_this
+    assert like_this in html
     score = made.project.json("models/latestscore.json")
-    assert f"AUC {score['auc']:.2f}" in report.auc
+    assert f"AUC {score['auc']:.3f}" in report.auc
     bins = score["calibration"]["bins"]
     assert [one.risk for one in report.trust.calibration.bins] == [one["risk"] for one in bins]
     assert report.data.data and report.data.data.total.rows == "180"

@@ -20,7 +20,6 @@ import pytest
 from conftest import ROOT, Project, client_rows
 from listed import HOSTILE, call_list, clients, listed_client, listing, write_list
 from serving import deployed_copy, gunicorn_server
-from werkzeug.datastructures import MultiDict
 
 from app import create_app
 from risk.calllist.facts import list_facts
@@ -675,6 +674,8 @@ def test_today_loads_no_heavy_library_and_the_client_polars_alone(told: Project)
     code = f"""
 import json, sys
 from app import create_app
+from risk.calllist.facts import list_facts
+from risk.calllist.types import Cut
 from risk.config import load
 client = create_app(load({str(told.folder / "config.json")!r})).test_client()
 heavy = ("pandas", "sklearn", "matplotlib", "seaborn", "scipy", "polars", "requests")
@@ -704,10 +705,10 @@ def test_the_made_up_list_is_as_reporting_writes_it(told: Project) -> None:
 
 
 def test_where_nobody_is_called_everybody_is_shown_in_the_order_of_risk() -> None:
-    nobody = call_list()
+    nobody, some = call_list(listed_client("a", call=False)), call_list(listed_client("a"))
 
-    assert today.query_of(MultiDict(), nobody).band == "all"
-    assert today.query_of(MultiDict({"band": "low"}), nobody).band == "low"
-    assert today.query_of(MultiDict(), call_list(listed_client("Acme"))).band == "call"
+    assert today.query_of({}, nobody).band == "all"
+    assert today.query_of({"band": "low"}, nobody).band == "low"
+    assert today.query_of({}, some).band == "call"
     limited = call_list(cut=Cut(0, 0, 20, "", 0.0, 0.0))
     assert list_facts(limited)[0].note == "capacity 20"
