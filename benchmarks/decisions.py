@@ -31,7 +31,7 @@ from risk.decide.comparison import compare, forecast, start_comparison
 from risk.decide.evidence import risks
 from risk.decide.replay import NAIVE, Stream, oracle, replay_naive, replay_policy
 from risk.model.candidates import Candidates
-from risk.model.measures import brier
+from risk.model.measures import brier, wilson
 from risk.model.model import Model
 
 KINDS = (
@@ -273,14 +273,12 @@ def interval(values: np.ndarray) -> str:
     return f"{values.mean():+.5f} ± {reach:.5f}"
 
 
-def wilson(hits: int, runs: int) -> str:
+def share_text(hits: int, runs: int) -> str:
     """A share with its 95 % interval."""
     if not runs:
         return "no run"
-    share, shrink = hits / runs, 1 + T95**2 / runs
-    middle = (share + T95**2 / (2 * runs)) / shrink
-    reach = T95 * (share * (1 - share) / runs + (T95 / (2 * runs)) ** 2) ** 0.5 / shrink
-    return f"{hits} of {runs} ({100 * (middle - reach):.1f} to {100 * (middle + reach):.1f} %)"
+    low, high = wilson(hits, runs)
+    return f"{hits} of {runs} ({100 * low:.1f} to {100 * high:.1f} %)"
 
 
 def show(title: str, found: list[dict]) -> None:
@@ -328,7 +326,7 @@ def _means(label: str, some: list[dict], names: tuple[str, ...]) -> None:
     )
     for name in NAIVE[1:]:
         print(f"  fast - {name}: {interval(briers['fast'] - briers[name])}")
-    near = wilson(int(np.sum(gaps <= 0.0005)), gaps.size)
+    near = share_text(int(np.sum(gaps <= 0.0005)), gaps.size)
     print(f"  within .0005 of the better naive rule: {near}; worst {gaps.max():+.4f}")
     print(
         f"  deployments: fast {deployed['fast']}, certified {deployed['certified']}, always "
@@ -347,8 +345,8 @@ def reactions(label: str, found: list[dict]) -> None:
         mean = f"; in truth better by {np.mean(gains):.4f} Brier in the mean" if gains else ""
         print(
             f"  {label:28} {policy:10} runs with a swap, jump or rollback: "
-            f"{wilson(swapped, len(some))}; with one to a model that is no better: "
-            f"{wilson(false, len(some))}{mean}",
+            f"{share_text(swapped, len(some))}; with one to a model that is no better: "
+            f"{share_text(false, len(some))}{mean}",
             flush=True,
         )
 

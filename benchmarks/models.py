@@ -26,6 +26,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from risk.model import fit as fitting
+from risk.model.logistic import expit
 from risk.model.measures import auc, brier, calibration, log_loss
 
 Fit = Callable[[pd.DataFrame, np.ndarray], Callable[[pd.DataFrame], np.ndarray]]
@@ -83,7 +84,7 @@ def made_table(kind: str, rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarra
     x[:, 1], x[:, 2] = np.exp(x[:, 1]), np.round(np.abs(x[:, 2]) * 3)
     level = rng.integers(0, 2000 if kind == "levels" else 5, rows)
     score = RULES[kind](x, level, rng)
-    y = (rng.random(rows) < 1 / (1 + np.exp(-score))).astype(np.int64)
+    y = (rng.random(rows) < expit(score)).astype(np.int64)
     frame = pd.DataFrame({f"x{n}": x[:, n] for n in range(8)})
     frame["group"] = pd.Series([f"g{n}" for n in level], dtype=object)
     return frame, y

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.beside.walks import NEVER, OURS, POLICIES, Worth, walk_of, worths
 from benchmarks.beside.worlds import YEAR, Scenario, World
-from benchmarks.decisions import interval, wilson
+from benchmarks.decisions import interval, share_text
 from risk.decide.replay import lag_of
 
 SMALL: dict[str, Any] = {"rows": 5, "files": 300, "recipe": "original", "change": (80, 160)}
@@ -129,7 +129,7 @@ def poisson(events: int, looks: int) -> str:
 
 
 def share(hits: int, runs: int) -> str:
-    return wilson(hits, runs).replace("(-", "(") if runs else "-"
+    return share_text(hits, runs).replace("(-", "(") if runs else "-"
 
 
 def mean(values: np.ndarray) -> str:

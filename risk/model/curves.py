@@ -6,19 +6,37 @@ interval of the point's own share: resamples of a perfect order all look alike.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypedDict
 
 import numpy as np
 
 from risk.model.measures import wilson
 
+_CurveOf = Callable[[np.ndarray, np.ndarray], np.ndarray]
 _GRID = np.linspace(0.0, 1.0, 51)
 _MOST_GROUPS = 400  # of neighbouring risks: a million rows cost what 400 do
 _RESAMPLES, _SEED = 300, 0
 _LEAST_FOR_BAND = 10  # of the smaller class; resamples of fewer are the same few rows again
 
 
-def curves(labels: np.ndarray, risks: np.ndarray) -> dict[str, Any] | None:
+class Band(TypedDict):
+    """A curve on the grid; its ends None where too few rows give none."""
+
+    value: list[float]
+    low: list[float] | None
+    high: list[float] | None
+
+
+class Curves(TypedDict):
+    n: int
+    exits: int
+    grid: list[float]
+    roc: Band
+    precision: Band
+
+
+def curves(labels: np.ndarray, risks: np.ndarray) -> Curves | None:
     """Both curves on one grid, `low` and `high` None where too few rows; None with one class only.
 
     roc: at each share of stayers called, the share of leavers called. precision: at each share of
@@ -28,20 +46,15 @@ def curves(labels: np.ndarray, risks: np.ndarray) -> dict[str, Any] | None:
     if not left.sum() or not stayed.sum():
         return None
     roc, precision = _roc(left, stayed), _precision(left, stayed)
-    found: dict[str, Any] = {
+    called = np.maximum(_GRID * left.sum() / np.maximum(precision, 1e-9), 1)
+    leavers = np.full(_GRID.size, left.sum())
+    return {
         "n": int(labels.size),
         "exits": int(left.sum()),
         "grid": _GRID.tolist(),
-        "roc": {"value": roc.tolist(), "low": None, "high": None},
-        "precision": {"value": precision.tolist(), "low": None, "high": None},
+        "roc": _band_around(roc, left, stayed, _roc, leavers),
+        "precision": _band_around(precision, left, stayed, _precision, called),
     }
-    if min(left.sum(), stayed.sum()) >= _LEAST_FOR_BAND:
-        found["roc"] |= _interval_around(roc, left, stayed, _roc, np.full(_GRID.size, left.sum()))
-        called = _GRID * left.sum() / np.maximum(precision, 1e-9)
-        found["precision"] |= _interval_around(
-            precision, left, stayed, _precision, np.maximum(called, 1)
-        )
-    return found
 
 
 def _groups_of_risk(labels: np.ndarray, risks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,10 +101,12 @@ def _precision(left: np.ndarray, stayed: np.ndarray) -> np.ndarray:
     return np.where(wanted > 0, wanted / np.maximum(wanted + wrong, 1e-12), first)
 
 
-def _interval_around(
-    value: np.ndarray, left: np.ndarray, stayed: np.ndarray, curve: Any, rows: np.ndarray
-) -> dict[str, list[float]]:
-    """The pointwise 95 % band of the curve; rows: how many each point is a share of."""
+def _band_around(
+    value: np.ndarray, left: np.ndarray, stayed: np.ndarray, curve: _CurveOf, rows: np.ndarray
+) -> Band:
+    """The curve with its pointwise 95 % band; rows: how many each point is a share of."""
+    if min(left.sum(), stayed.sum()) < _LEAST_FOR_BAND:
+        return {"value": value.tolist(), "low": None, "high": None}
     rng = np.random.default_rng(_SEED)
     drawn = [
         rng.multinomial(int(part.sum()), part / part.sum(), _RESAMPLES) for part in (left, stayed)
@@ -102,6 +117,7 @@ def _interval_around(
         [wilson(share * n, n) for share, n in zip(value.tolist(), rows.tolist(), strict=True)]
     )
     return {
+        "value": value.tolist(),
         "low": np.minimum(np.minimum(low, least), value).tolist(),
         "high": np.maximum(np.maximum(high, most), value).tolist(),
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from risk.model.curves import Band, Curves
 from risk.report.contents import Learned, Report
 from risk.report.figures import GREY, INK, MUTED, PALE, RED
 from risk.web.trust import Share, Trust
@@ -76,7 +77,8 @@ def precision_recall(axes: Any, report: Report) -> None:
         return _empty(axes, f"Not drawn: {report.no_curves}.")
     own = found["precision"]
     # At no leaver called there is nothing to be a share of.
-    _curve(axes, found["grid"][1:], {key: ends and ends[1:] for key, ends in own.items()})
+    low, high = (end and end[1:] for end in (own["low"], own["high"]))
+    _curve(axes, found["grid"][1:], {"value": own["value"][1:], "low": low, "high": high})
     rate = found["exits"] / found["n"]
     axes.axhline(rate, color=MUTED, lw=0.9, ls=DASHES)
     above = rate < 0.1
@@ -85,14 +87,14 @@ def precision_recall(axes: Any, report: Report) -> None:
     _percents(axes, "of 100 who left, called", "of 100 called, left")
 
 
-def _basis(found: dict[str, Any] | None) -> str:
+def _basis(found: Curves | None) -> str:
     if found is None:
         return "test data"
     band = "" if found["roc"]["low"] else "; too few for a band"
     return f"{found['n']:,} test rows, {found['exits']:,} left{band}"
 
 
-def _curve(axes: Any, grid: list[float], curve: dict[str, Any]) -> None:
+def _curve(axes: Any, grid: list[float], curve: Band) -> None:
     if curve["low"]:
         axes.fill_between(grid, curve["low"], curve["high"], color=PALE, lw=0)
     axes.plot(grid, curve["value"], color=RED, lw=1.5)

@@ -15,7 +15,7 @@ import numpy as np
 from risk.calllist.facts import auc_words, score_words
 from risk.calllist.types import CallList
 from risk.config import Config
-from risk.model.curves import curves
+from risk.model.curves import Curves, curves
 from risk.model.deployed import Deployed
 from risk.model.effects import ColumnEffects, Effect, overview
 from risk.model.logistic import expit
@@ -83,7 +83,7 @@ class Report:
     banners: list[Notice]
     today: Today
     trust: Trust
-    curves: dict[str, Any] | None
+    curves: Curves | None
     no_curves: str
     auc: str
     average: float
