@@ -125,7 +125,7 @@ def contact(project: Path, at: str, rng: np.random.RandomState) -> None:
 
 
 def fill_week(project: Path) -> None:
-    """Idle ticks of the last week, as cron would have left them."""
+    """Idle runs of the last week, as cron would have left them."""
     from risk.run import run_log
 
     path, now = project / "state" / "run_log", time.time()

@@ -1,4 +1,4 @@
-"""Ticks of the driver for its tests: in this process, so that imports are paid once."""
+"""Runs of the driver for its tests: in this process, so that imports are paid once."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from risk.files import project_lock, remove_temporary_files, utc_now
 from risk.releases import current_version
 from risk.run.idle import idle_line
 from risk.run.packages import packages_file
+from risk.run.record import marker_file
 
 SETTINGS: dict[str, Any] = {"port": 9}
 
 
 def new_project(folder: Path, **settings: Any) -> Project:
-    """A project whose ticks ask nobody: no API at its port, packages looked up already."""
+    """A project whose runs ask nobody: no API at its port, packages looked up already."""
     folder.mkdir(exist_ok=True)
     made = Project(folder, **SETTINGS | settings)
     (folder / "state").mkdir()
@@ -35,7 +36,7 @@ def new_project(folder: Path, **settings: Any) -> Project:
 
 
 def look(project: Project) -> Outcome:
-    """What a tick of cron does and says: all of it but the watchdog and the drawing."""
+    """What a run of cron does and says: all of it but the watchdog and the drawing."""
     line = idle_line(["--config", str(project.folder / "config.json")])
     if line is not None:
         return Outcome(line, {"outcome": "idle"}, worked=False)
@@ -43,14 +44,14 @@ def look(project: Project) -> Outcome:
 
 
 def undrawn() -> Any:
-    """Inside it nothing is drawn, which is most of a tick's time."""
+    """Inside it nothing is drawn, which is most of a run's time."""
     return mock.patch.multiple(
         "reporting", picture=lambda *_: b"drawn", documents=lambda _: ("drawn", b"drawn")
     )
 
 
 def full_look(project: Project) -> Outcome:
-    """The tick after its idle look, under the lock."""
+    """The run after its idle look, under the lock."""
     config = project.config
     try:
         with (
@@ -86,8 +87,8 @@ def _present(folder: Path) -> Project:
 
 
 def first_deployed(factory: pytest.TempPathFactory) -> Project:
-    """A project after its first tick, made once per session; copy it before changing it."""
-    template = factory.getbasetemp() / "first-tick-template"
+    """A project after its first run, made once per session; copy it before changing it."""
+    template = factory.getbasetemp() / "first-run-template"
     if not template.exists():
         made = new_project(template)
         made.write("sourcedata/one.csv", client_rows(60, seed=1))
@@ -98,6 +99,12 @@ def first_deployed(factory: pytest.TempPathFactory) -> Project:
 
 def version(project: Project) -> int | None:
     return current_version(project.config)
+
+
+def edit_marker(project: Project, **changed: Any) -> None:
+    """As if the last run had left this in its marker."""
+    file = marker_file(project.config)
+    file.write(file.read() | changed)
 
 
 def marker(project: Project) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from risk.model.measures import wilson
 from risk.record.history import Entry, record
 from risk.record.outcomes import CAVEAT
 from risk.run import run_log
+from risk.run.record import marker_file
 
 NAMES = ("Corvane Logistics", "Tarnfield Foods", "Nobody & Sons", "<b>Bold</b> Hotels")
 
@@ -247,7 +248,6 @@ def write_run_log(project: Project, now: float, changed: dict[int, int] | None =
 
 def write_marker(project: Project, **changed: Any) -> None:
     marker = {
-        "format": 1,
         "started": "2026-11-24T07:00:00Z",
         "finished": "2026-11-24T07:00:07Z",
         "failed": None,
@@ -264,7 +264,7 @@ def write_marker(project: Project, **changed: Any) -> None:
         },
     }
     project.config.state_folder.mkdir(exist_ok=True)
-    project.config.run_marker.write_text(json.dumps({**marker, **changed}))
+    marker_file(project.config).write({**marker, **changed})
 
 
 def drift_row(name: str, state: str, effect: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from conftest import Project
-from driver import look
+from driver import edit_marker, look
 from receiving import Hook, Mailbox
 
 from risk.files import with_checksum
@@ -34,8 +34,7 @@ def changed_state(project: Project, **changed: Any) -> None:
 def digest_is_due(project: Project, day: str = "2026-01-01", scoring: int | None = None) -> None:
     """As if the last digest were of another day; from the marker's view, its hour has come."""
     changed_state(project, digests={"day": day, "scoring": scoring})
-    path = project.folder / "state/run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "next_mail": 1}))
+    edit_marker(project, next_mail=1)
 
 
 def state(project: Project) -> dict[str, Any]:

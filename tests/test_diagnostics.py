@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import HEADER, Project, client_rows
-from driver import OFFLINE, copy_of, first_deployed, new_project
+from driver import OFFLINE, copy_of, edit_marker, first_deployed, new_project
 
 import diagnostics
 from risk.files import project_lock, utc_now
@@ -447,11 +447,6 @@ def test_without_any_good_run_the_status_is_never(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (
         1, "no run of fullprocess.py has ended well yet\n")  # fmt: skip
-
-
-def edit_marker(project: Project, **changed: Any) -> None:
-    path = project.folder / "state/run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
 
 
 def test_a_failure_since_the_last_good_run_is_named(deployed: Project) -> None:

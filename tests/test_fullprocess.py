@@ -1,4 +1,4 @@
-"""The driver: what each tick decides and leaves, what a failure stops, what a person reads."""
+"""The driver: what each run decides and leaves, what a failure stops, what a person reads."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from conftest import ROOT, Project, client_rows
 from driver import (
     OFFLINE,
     copy_of,
+    edit_marker,
     first_deployed,
     full_look,
     listing,
@@ -30,10 +31,12 @@ from driver import (
     version,
 )
 
+from app import create_app
 from risk import releases
 from risk.config import PipelineError
 from risk.data import holdout
 from risk.files import project_lock
+from risk.model.fit import MIN_TRAINING_CLASS, MIN_TRAINING_ROWS
 from risk.model.measures import f1
 from risk.model.model import Model
 from risk.releases import OpenRelease, make_current
@@ -47,7 +50,7 @@ UNLABELLED = [row[:-1] for row in client_rows(12, seed=7, prefix="now")]
 
 @pytest.fixture
 def started(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project after its first tick: version 1 is deployed and nothing is new."""
+    """A project after its first run: version 1 is deployed and nothing is new."""
     return copy_of(first_deployed(tmp_path_factory), tmp_path)
 
 
@@ -101,7 +104,7 @@ def test_rows_that_no_model_can_be_trained_on_wait_and_say_what_is_missing(
     assert outcome(project) == "idle"
 
 
-def test_the_first_tick_deploys_and_leaves_everything_that_people_read(tmp_path: Path) -> None:
+def test_the_first_run_deploys_and_leaves_everything_that_people_read(tmp_path: Path) -> None:
     project = new_project(tmp_path)
     project.write("sourcedata/one.csv", client_rows(60, seed=1))
 
@@ -257,7 +260,7 @@ def test_test_data_that_are_gone_leave_the_score_of_the_deployment(raw: Project)
     assert details["f1_of_deployed"] == raw.json("production_deployment/manifest.json")["f1"]
 
 
-def test_rows_ingested_by_hand_are_judged_by_the_next_tick(raw: Project) -> None:
+def test_rows_ingested_by_hand_are_judged_by_the_next_run(raw: Project) -> None:
     raw.write("sourcedata/three.csv", GOOD)
     raw.run("ingestion.py")
 
@@ -312,6 +315,27 @@ def test_a_version_chosen_by_hand_is_held_until_it_is_released(raw: Project) -> 
     assert (listed["model_version"], listed["data_version"]) == (1, 3)
     assert judged.text.startswith("deployed version 3: ")
     assert judged.data["evidence"]["rows"] == 60
+
+
+# ---------------------------------------------------------------- what people are told to do
+
+
+def test_with_nine_labelled_rows_run_and_page_name_what_training_needs(tmp_path: Path) -> None:
+    project = new_project(tmp_path)
+    project.write("sourcedata/nine.csv", client_rows(9, seed=1))
+
+    said = look(project)
+    page = create_app(project.config).test_client().get("/trust").get_data(as_text=True)
+    project.write("sourcedata/tenth.csv", client_rows(12, seed=1)[9:])
+    with mock.patch("risk.model.fit.MIN_TRAINING_CLASS", 1):
+        enough = look(project)
+
+    needs = f"training needs {MIN_TRAINING_ROWS} with {MIN_TRAINING_CLASS} of each"
+    assert said.text.startswith("waited: no model yet: 9 labelled rows") and needs in said.text
+    assert (
+        f"at least {MIN_TRAINING_ROWS} rows with an outcome, {MIN_TRAINING_CLASS} of each" in page
+    )
+    assert enough.data["outcome"] == "deploy"
 
 
 # ---------------------------------------------------------------- labels that come later
@@ -508,7 +532,7 @@ def test_a_defect_of_ours_keeps_its_traceback_and_is_recorded(started: Project) 
 # ---------------------------------------------------------------- one run at a time, and an end
 
 
-def test_a_tick_that_finds_a_run_going_on_says_since_when_and_exits_0(started: Project) -> None:
+def test_a_run_that_finds_a_run_going_on_says_since_when_and_exits_0(started: Project) -> None:
     started.write("sourcedata/three.csv", GOOD)
     with project_lock(started.config, "training.py", 0):
         done = started.run("fullprocess.py")
@@ -585,14 +609,7 @@ def test_a_run_within_its_limit_leaves_no_watchdog_behind(started: Project) -> N
 
 
 def test_a_run_that_was_killed_is_told_by_the_one_that_completes_it(started: Project) -> None:
-    state = started.folder / "state/run.json"
-    cut = {
-        **marker(started),
-        "finished": None,
-        "stage": "reporting",
-        "started": "2026-01-01T00:00:00Z",
-    }
-    state.write_text(json.dumps(cut))
+    edit_marker(started, finished=None, stage="reporting", started="2026-01-01T00:00:00Z")
 
     said = look(started)
 
@@ -605,7 +622,7 @@ def test_a_run_that_was_killed_is_told_by_the_one_that_completes_it(started: Pro
 def test_a_marker_of_a_newer_version_is_refused(started: Project) -> None:
     (started.folder / "state/run.json").write_text('{"format": 2}')
 
-    with pytest.raises(PipelineError, match="newer version; update the software"):
+    with pytest.raises(PipelineError, match="newer version of this software; update"):
         look(started)
 
 

@@ -1,7 +1,7 @@
-"""Ticks that are killed anywhere: the deployment stays whole, the next tick ends as if nothing was.
+"""Runs that are killed anywhere: the deployment stays whole, the next run ends as if nothing was.
 
-RISK_FULL_CRASH=1 kills 156 ticks at random times and one at each state-changing system call of a
-whole tick; without it a few of both are tried.
+RISK_FULL_CRASH=1 kills 156 runs at random times and one at each state-changing system call of a
+whole run; without it a few of both are tried.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def driver() -> Iterator[Driver]:
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
-    """Projects whose next tick deploys a first time, keeps, or redeploys and lists new clients."""
+    """Projects whose next run deploys a first time, keeps, or redeploys and lists new clients."""
     folder = tmp_path_factory.mktemp("crash")
     first = new_project(folder / "first")
     first.write("sourcedata/one.csv", client_rows(60, seed=1))
@@ -101,7 +101,7 @@ def assert_recovers(driver: Driver, project: Project, expected: dict[str, Any]) 
 def expected(
     driver: Driver, cases: dict[str, Project], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[float, dict[str, Any]]]:
-    """Case -> (seconds of an uninterrupted tick, its results)."""
+    """Case -> (seconds of an uninterrupted run, its results)."""
     found = {}
     for name, case in cases.items():
         project = copy_of(case, tmp_path_factory.mktemp("whole"))
@@ -134,12 +134,12 @@ def test_ticks_killed_at_random_times_leave_one_version_and_are_completed(
         if sum(killed.values()) == KILLS:
             break
 
-    print(f"killed: {killed} in {number + 1} ticks")
+    print(f"killed: {killed} in {number + 1} runs")
     assert sum(killed.values()) == KILLS and all(killed.values())
 
 
 @pytest.mark.torture
-def test_a_killed_tick_may_itself_be_completed_by_one_that_is_killed(
+def test_a_killed_run_may_itself_be_completed_by_one_that_is_killed(
     driver: Driver,
     cases: dict[str, Project],
     expected: dict[str, tuple[float, dict[str, Any]]],
@@ -178,7 +178,7 @@ def points() -> list[tuple[str, int]]:
 
 @pytest.mark.torture
 @pytest.mark.parametrize(("call", "at"), points())
-def test_a_tick_killed_at_a_system_call_leaves_one_version_and_is_completed(
+def test_a_run_killed_at_a_system_call_leaves_one_version_and_is_completed(
     driver: Driver,
     cases: dict[str, Project],
     expected: dict[str, tuple[float, dict[str, Any]]],
@@ -199,5 +199,5 @@ def test_a_tick_killed_at_a_system_call_leaves_one_version_and_is_completed(
 
     assert_whole(project)
     if done.returncode == 0:
-        pytest.skip(f"a tick makes fewer than {at} calls of {call}")
+        pytest.skip(f"a run makes fewer than {at} calls of {call}")
     assert_recovers(driver, project, expected["redeploy"][1])

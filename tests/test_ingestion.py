@@ -815,13 +815,13 @@ def test_a_rebuild_gives_the_bytes_of_the_incremental_way(own: Project) -> None:
     ingest(own.config)
     own.write("sourcedata/m_2026-02.csv", [C, "d,1,1,1,"])
     ingest(own.config)
-    before, ticks = (
+    before, versions = (
         content(own),
         read_snapshot(own.config).rows.select("_data_version", "_replaced"),
     )
     own.run("ingestion.py", "--rebuild")
     assert content(own) == before
-    assert read_snapshot(own.config).rows.select("_data_version", "_replaced").equals(ticks)
+    assert read_snapshot(own.config).rows.select("_data_version", "_replaced").equals(versions)
     assert byhand(own) == []
 
 

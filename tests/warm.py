@@ -1,4 +1,4 @@
-"""The real driver in a process that has paid for the imports, two thirds of a tick: it forks."""
+"""The real driver in a process that has paid for the imports, two thirds of a run: it forks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from conftest import ROOT, Project
 from driver import OFFLINE
 
-# Where a tick is killed: before or after the n-th call of a function.
+# Where a run is killed: before or after the n-th call of a function.
 Place = tuple[str, str, int]
 WARM = """
 import importlib, json, os, signal, sys
@@ -82,7 +82,7 @@ class Driver:
     def tick(
         self, project: Project, place: Place | None = None, *, kill_after: float | None = None
     ) -> tuple[int, str]:
-        """(exit code, output) of one tick, killed at the place, or after so many seconds."""
+        """(exit code, output) of one run, killed at the place, or after so many seconds."""
         assert self.warm.stdin and self.warm.stdout
         config = str(project.folder / "config.json")
         self.warm.stdin.write(json.dumps([config, place]) + "\n")
@@ -100,7 +100,7 @@ class Driver:
 
 @contextmanager
 def warm_driver(*, draws: bool) -> Iterator[Driver]:
-    """The driver; draws: whether it draws its picture, most of a tick's time."""
+    """The driver; draws: whether it draws its picture, most of a run's time."""
     with subprocess.Popen(
         [sys.executable, "-c", WARM.format(root=str(ROOT), draws=draws)],
         stdin=subprocess.PIPE,

@@ -257,7 +257,7 @@ def _event_of(entry: Entry) -> list[Event]:
 def _silence(run: RunRecord) -> list[Event]:
     """That no run ended well for longer than it should; only the next run can see that."""
     last, started = run.last_good, epoch(run.marker["started"])
-    failing = bool(run.before.get("failed"))
+    failing = run.before is not None and run.before["failed"] is not None
     if last is None or failing or started - last <= LATE_SECONDS:
         return []
     minutes = (started - last) / 60
@@ -268,12 +268,15 @@ def _silence(run: RunRecord) -> list[Event]:
 
 def _cut_off(run: RunRecord, state: AlertState) -> list[Event]:
     """A run that was killed could not report it itself; one that failed most often did."""
-    before, failed = run.before, run.before.get("failed") or {}
-    if not run.completes or (failed and "run_failed" in state.lasting):
+    before = run.before
+    if before is None or before["finished"]:
         return []
-    why = failed.get("error") or "it was cut off"
-    text = f"the run of {before.get('started')} stopped in {before.get('stage')}: {why}"
-    return [Event("run_cut_off", str(before.get("started")), text)]
+    failed = before["failed"]
+    if failed and "run_failed" in state.lasting:
+        return []
+    why = failed["error"] if failed else "it was cut off"
+    text = f"the run of {before['started']} stopped in {before['stage']}: {why}"
+    return [Event("run_cut_off", before["started"], text)]
 
 
 def _message_of(config: Config, news: News, now: float) -> Message:

@@ -22,6 +22,7 @@ from risk.calllist.types import load_list, read_list
 from risk.config import Config, PipelineError
 from risk.files import StateFile, epoch, read_optional_json, utc_stamp
 from risk.releases import current_version
+from risk.run.record import last_marker
 
 MAIL, WEBHOOK = "mail", "webhook"
 PAUSES = (0.0, 1.0, 4.0)  # before each of the three tries of a run
@@ -242,7 +243,7 @@ def _digest_now(config: Config, base: int | None) -> Content:
         now=datetime.now(UTC),
         names=config.mail.names,
         link=_link_of(config, "digest"),
-        trouble=FAILED if read_optional_json(config.run_marker).get("failed") else "",
+        trouble=FAILED if (last := last_marker(config)) and last["failed"] else "",
         outcomes=outcomes["all"]["sentence"] if outcomes.get("enough") else "",
     )
     return Content(made.subject, made.text, made.html, list(made.items))

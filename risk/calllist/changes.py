@@ -183,7 +183,7 @@ def with_changes(
 
 def base_of(past: list[Scoring], present: Scoring) -> Scoring | None:
     """What the list is compared with: the last snapshot of an earlier date (of undated rows: of an
-    earlier tick), else the first scoring; None where there is none."""
+    earlier data version), else the first scoring; None where there is none."""
     dated = bool(present.data_date)
     earlier = [
         scoring
@@ -198,7 +198,7 @@ def base_of(past: list[Scoring], present: Scoring) -> Scoring | None:
 
 
 def snapshots_of(told: list[Scoring]) -> list[Scoring]:
-    """The last scoring of each data date (of undated rows: of each tick), the last twelve."""
+    """The last scoring of each date (of undated rows: of each data version), the last twelve."""
     last: dict[str | int, Scoring] = {}
     for scoring in told:
         key = scoring.data_date or scoring.data_version

@@ -100,7 +100,7 @@ def erase(config: Config, client: str) -> Outcome:
 def _without_client(
     store: Store, client: str
 ) -> tuple[dict[str, tuple[Entry, pl.DataFrame | None]], int, int]:
-    """(files that named the client, without its rows; rows gone; tick since which it was there)."""
+    """(files that named the client, without its rows; rows gone; since which data version)."""
     import polars as pl
 
     found: dict[str, tuple[Entry, pl.DataFrame | None]] = {}
@@ -192,7 +192,7 @@ def _lines_with(path: Path, client: str, style: Csv) -> Iterator[str]:
 
 
 def _carried(config: Config, since: int) -> str:
-    """Which models may have learned from rows that came at the tick `since`."""
+    """Which models may have learned from rows that came at the data version `since`."""
     lineage = read_optional_json(config.model_json).get("lineage", {})
     carrying = [
         f"version {release.version} in {config.shown(config.production_folder)}"

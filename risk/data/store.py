@@ -109,7 +109,7 @@ class Store:
     # ------------------------------------------------------------ changing
 
     def put(self, found: dict[str, tuple[Entry, pl.DataFrame | None]], *, rebuild: bool) -> None:
-        """Commit files (entry, and rows or None) as one tick; a crash leaves all or nothing."""
+        """Commit files (entry, and rows or None) as one version; a crash leaves all or nothing."""
         data_version = self.data_version + 1
         new = {file: frame for file, (_, frame) in found.items() if frame is not None}
         before = [] if rebuild else self._same_dates(new)

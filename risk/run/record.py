@@ -6,18 +6,60 @@ import contextlib
 import fcntl
 import sys
 import time
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
-from risk.config import Busy, Config, PipelineError
+from risk.config import Busy, Config
 from risk.data.schema import printable
 from risk.data.snapshot import DataVersion
-from risk.files import lock_holder, project_lock, read_optional_json, utc_now, write_json
+from risk.files import StateFile, lock_holder, project_lock, utc_now
 from risk.run import run_log
 from risk.script import enter_stage, os_error_text, start_log
 
-FORMAT = 1
-LATE_MINUTES = 25  # cron ticks every 10: two are missing by then
+EVERY_MINUTES = 10  # as cronjob.txt has it
+LATE_MINUTES = 25  # two are missing by then
 LATE_SECONDS = 60 * LATE_MINUTES
+
+
+class RunFailure(TypedDict):
+    """Where a run failed, and why. runs: how many in a row; over: when one ended well again."""
+
+    stage: str
+    error: str
+    at: str
+    runs: NotRequired[int]
+    over: NotRequired[str]
+
+
+class Marker(TypedDict):
+    """How far a run came, and what was so when it ended: as long as it still is, a run is idle.
+
+    judged: the data version of the last verdict. failure: the last one, of this run or before.
+    """
+
+    started: str
+    finished: str | None
+    failed: RunFailure | None
+    stage: str
+    config: str
+    release: int | None
+    paused: bool
+    data_version: int
+    next_maturity: float
+    next_mail: float
+    contacts: list[int] | None
+    judged: dict[str, Any] | None
+    outcome: str | None
+    reason: str | None
+    failure: RunFailure | None
+
+
+def marker_file(config: Config) -> StateFile:
+    return StateFile(config.run_marker, 1)
+
+
+def last_marker(config: Config) -> Marker | None:
+    """The marker of the last run; None where there is none or it is damaged."""
+    return cast("Marker | None", marker_file(config).read_or_empty() or None)
 
 
 class RunRecord:
@@ -29,50 +71,51 @@ class RunRecord:
 
     def __init__(self, config: Config) -> None:
         self.config, self.log = config, start_log(config)
-        self.before = _earlier_run(config)
-        self.last_good = _last_good_run(config)
+        self.before = last_marker(config)
+        self.last_good: float | None = None  # when a run last ended well, seconds of the epoch
+        with contextlib.suppress(OSError):
+            self.last_good = config.heartbeat.stat().st_mtime
         self.notes: list[str] = []
         self.began = time.time()
-        self.marker: dict[str, Any] = {
-            "format": FORMAT,
+        before = self.before
+        self.marker: Marker = {
             "started": utc_now(),
             "finished": None,
             "failed": None,
             "stage": "start",
             "config": config.path.read_bytes().decode().removeprefix("\ufeff"),
-            "release": self.before.get("release"),
+            "release": before["release"] if before else None,
             "paused": False,
             "data_version": 0,
             "next_maturity": 0,
             "next_mail": 0,
-            "judged": self.before.get("judged"),
+            "contacts": None,
+            "judged": before["judged"] if before else None,
             "outcome": None,
             "reason": None,
-            "failure": last_failure(self.before),
+            "failure": last_failure(before),
         }
 
     @property
     def completes(self) -> bool:
         """Whether the run before was not the first and did not end well."""
-        return bool(self.before) and not self.before.get("finished")
+        return self.before is not None and not self.before["finished"]
 
     @property
     def judged(self) -> DataVersion:
         """Where the data stood at the last verdict on them; the beginning where there is none."""
-        try:
-            return DataVersion(**self.before["judged"])
-        except (KeyError, TypeError):
-            return DataVersion(0, "", 0)
+        judged = self.before and self.before["judged"]
+        return DataVersion(**judged) if judged else DataVersion(0, "", 0)
 
     def open(self) -> None:
         """The marker, unfinished, and a note if this run completes another."""
         self.enter("start")
         run_log.begin(self.config.run_log)
-        self._tick(run_log.BROKEN)  # until it has ended well
-        if self.completes:
-            how = "failed" if self.before.get("failed") else "was cut off"
-            stage, started = self.before.get("stage"), self.before.get("started")
-            self.note(f"the run of {started} {how} in {stage}; this one completes it")
+        self._note_in_log(run_log.BROKEN)  # until it has ended well
+        if self.before and self.completes:
+            how = "failed" if self.before["failed"] else "was cut off"
+            where = f"the run of {self.before['started']} {how} in {self.before['stage']}"
+            self.note(f"{where}; this one completes it")
 
     def enter(self, stage: str) -> None:
         enter_stage(self.config, stage)
@@ -90,11 +133,11 @@ class RunRecord:
         over = {"over": ended, **failure} if (failure := self.marker["failure"]) else None
         self._write(outcome=outcome, reason=reason, finished=ended, failure=over, **stand)
         self.config.heartbeat.touch()
-        self._tick(run_log.WORKED)
+        self._note_in_log(run_log.WORKED)
         self.log.info("%s", one_line(f"{outcome}: {reason}"))
 
     def await_mail(self, at: float) -> None:
-        """From then on a tick is not idle: something is to be sent. 0: never."""
+        """From then on a run is not idle: something is to be sent. 0: never."""
         with contextlib.suppress(OSError):  # the run is over; a full disk may have ended it
             self._write(next_mail=at)
 
@@ -108,43 +151,22 @@ class RunRecord:
             self._write(failed={"stage": stage, "error": why, "at": utc_now()})
         return f"{stage}: {why}"
 
-    def _tick(self, kind: int) -> None:
+    def _note_in_log(self, kind: int) -> None:
         run_log.note(self.config.run_log, kind, self.began, time.time())
 
     def _write(self, **changed: object) -> None:
-        self.marker |= changed
-        write_json(self.config.run_marker, self.marker)
+        self.marker = cast(Marker, {**self.marker, **changed})
+        marker_file(self.config).write(self.marker)
 
 
-def _earlier_run(config: Config) -> dict[str, Any]:
-    """The marker of the run before; {} where there is none or it is damaged."""
-    marker = read_optional_json(config.run_marker)
-    if type(marker.get("format")) is int and marker["format"] > FORMAT:
-        raise PipelineError(
-            f"{config.run_marker} was written by a newer version; update the software"
-        )
-    return marker
-
-
-def last_failure(before: dict[str, Any]) -> dict[str, Any] | None:
-    """The last failure that the marker of the run before knows, counted while it lasts.
-
-    stage, error, at: of its first run; runs: how many failed in a row; over: when one ended well.
-    """
-    known, failed = before.get("failure"), before.get("failed")
-    if not isinstance(failed, dict):
-        return known if isinstance(known, dict) else None
-    if not isinstance(known, dict) or "over" in known:
+def last_failure(before: Marker | None) -> RunFailure | None:
+    """The last failure that the marker of the run before knows, counted while it lasts."""
+    if before is None or before["failed"] is None:
+        return before["failure"] if before else None
+    known, failed = before["failure"], before["failed"]
+    if known is None or "over" in known:
         return {**failed, "runs": 1}
     return {**known, "runs": known.get("runs", 1) + 1}
-
-
-def _last_good_run(config: Config) -> float | None:
-    """When a run last ended well, seconds of the epoch; None before the first."""
-    try:
-        return config.heartbeat.stat().st_mtime
-    except OSError:
-        return None
 
 
 def one_line(text: str) -> str:
@@ -154,16 +176,17 @@ def one_line(text: str) -> str:
 
 def note_ended(config: Config) -> None:
     """What the watchdog says after it ended a run: to the caller, in the marker and in the log."""
-    stage = read_optional_json(config.run_marker).get("stage")
+    marker = last_marker(config)
+    stage = marker["stage"] if marker else None
     why = f"ended after {config.run_limit_minutes:g} minutes, its limit"
     line = f"error: {stage}: the run was {why}; the next one completes it"
     print(line, file=sys.stderr, flush=True)
     with contextlib.suppress(Busy, OSError), project_lock(config, "fullprocess.py", 5):
-        marker = read_optional_json(config.run_marker)
-        if marker and not (marker.get("finished") or marker.get("failed")):
+        marker = last_marker(config)
+        if marker and not (marker["finished"] or marker["failed"]):
             start_log(config).error("failed in %s: %s", stage, why)
             failed = {"stage": stage, "error": why, "at": utc_now()}
-            write_json(config.run_marker, {**marker, "failed": failed})
+            marker_file(config).write({**marker, "failed": failed})
 
 
 def running(config: Config) -> str:
@@ -180,10 +203,12 @@ def running(config: Config) -> str:
 
 def trouble(config: Config) -> str:
     """What is wrong with the last run, "" if it ended well or is still going on."""
-    marker = read_optional_json(config.run_marker)
-    the_run, failed = f"the run of {marker.get('started')}", marker.get("failed")
-    if isinstance(failed, dict):
-        return f"{the_run} failed in {failed.get('stage')}: {failed.get('error')}"
-    if marker and not marker.get("finished") and not running(config):
-        return f"{the_run} was cut off in {marker.get('stage')}"
+    marker = last_marker(config)
+    if marker is None:
+        return ""
+    the_run, failed = f"the run of {marker['started']}", marker["failed"]
+    if failed:
+        return f"{the_run} failed in {failed['stage']}: {failed['error']}"
+    if not marker["finished"] and not running(config):
+        return f"{the_run} was cut off in {marker['stage']}"
     return ""

@@ -1,7 +1,7 @@
 """When the driver ran of late and how it ended: a byte for every ten minutes, in a ring of a file.
 
-A byte holds what a tick came to and which round of the ring it is of, so that nothing is ever
-cleared and a tick writes one byte: it knows the place and the round from the time alone. After 64
+A byte holds what a run came to and which round of the ring it is of, so that nothing is ever
+cleared and a run writes one byte: it knows the place and the round from the time alone. After 64
 rounds of eight days an old byte would be taken for a new one. The file is a note for the page
 Status: nothing is decided from it, it is not synced, and it may be deleted at any time.
 """
@@ -12,10 +12,10 @@ import contextlib
 from pathlib import Path
 
 FORMAT = 1  # the first byte
-SECONDS = 600  # cron ticks every ten minutes
+SECONDS = 600  # cron starts a run every ten minutes
 A_DAY = 144
 SLOTS, ROUNDS = 8 * A_DAY, 64
-# What became of a tick. The last two are never written.
+# What became of a run. The last two are never written.
 IDLE, WORKED, BROKEN, NONE, BEFORE = 1, 2, 3, 0, -1
 
 
@@ -27,7 +27,7 @@ def begin(path: Path) -> None:
 
 
 def note(path: Path, kind: int, start: float, end: float) -> None:
-    """Write what became of the tick over its slots: a run that takes long stands in several."""
+    """Write what became of the run over its slots: a run that takes long stands in several."""
     first, last = int(start // SECONDS), int(end // SECONDS)
     with contextlib.suppress(OSError), open(path, "r+b", buffering=0) as file:
         for slot in range(max(first, last - SLOTS + 1), last + 1):
@@ -36,9 +36,9 @@ def note(path: Path, kind: int, start: float, end: float) -> None:
 
 
 def kinds(raw: bytes, first: int, last: int) -> list[int]:
-    """What became of the ticks of the slots from first to last, whose times are slot x SECONDS.
+    """What became of the runs of the slots from first to last, whose times are slot x SECONDS.
 
-    NONE: no tick. BEFORE: the ring did not exist yet. At most SLOTS of them.
+    NONE: no run. BEFORE: the log did not exist yet. At most SLOTS of them.
     """
     if len(raw) != 1 + SLOTS or raw[0] != FORMAT:
         return [BEFORE] * (last - first + 1)

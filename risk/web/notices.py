@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from risk.model.fit import MIN_TRAINING_CLASS, MIN_TRAINING_ROWS
+from risk.run.record import EVERY_MINUTES
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def late(ago: str) -> Notice:
     return Notice(
         "late",
         f"Late: the last good run was {ago}.",
-        "A run is expected every 10 minutes; at least two are missing.",
+        f"A run is expected every {EVERY_MINUTES} minutes; at least two are missing.",
         "Type `crontab -l` to see whether cron’s line is there, and `python fullprocess.py --now` "
         "to see what happens.",
         alert=True,

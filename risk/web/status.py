@@ -18,7 +18,7 @@ from risk.config import Config
 from risk.data.schema import printable
 from risk.run import run_log
 from risk.run.packages import Packages, last_packages
-from risk.run.record import last_failure, running
+from risk.run.record import RunFailure, last_failure, last_marker, running
 from risk.script import StageTime, stage_times
 from risk.web import notices
 from risk.web.context import PageContext, data_date
@@ -47,7 +47,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         "alerts": [line.name for line in found.drift if line.state == "alert"],
         "banners": _banners(context, beat),
         "week": week(_run_log(config), now),
-        "failure": _failure(last_failure(marker), now),
+        "failure": _failure(last_failure(last_marker(config)), now),
         **vars(found),
         "times": times(stage_times(config)),
         "versions": versions(last_packages(config), now),
@@ -225,14 +225,14 @@ class Failure:
     lasts: bool
 
 
-def _failure(found: dict[str, Any] | None, now: datetime) -> Failure | None:
-    if not found or not found.get("at"):
+def _failure(found: RunFailure | None, now: datetime) -> Failure | None:
+    if found is None:
         return None
     runs, over = found.get("runs", 1), found.get("over")
     ago_words = age(found["at"], now)
     return Failure(
-        stage=str(found.get("stage") or "the start").capitalize(),
-        error=printable(str(found.get("error"))),
+        stage=found["stage"].capitalize(),
+        error=printable(found["error"]),
         when=_stamp(found["at"]),
         runs=f", {runs} runs in a row" if runs > 1 else "",
         over=f"{ago_words[:1].upper()}{ago_words[1:]}, and over since {_stamp(over)}"

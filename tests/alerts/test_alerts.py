@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import Project, client_rows
-from driver import copy_of, first_deployed, full_look, look, marker, outcome
+from driver import copy_of, edit_marker, first_deployed, full_look, look, marker, outcome
 from receiving import TAKEN, Hook, Mailbox, closes, mail_server, says, web_hook
 from telling import broken, changed_state, digest_is_due, log, mail, state, tells
 
@@ -66,8 +66,7 @@ def test_what_was_before_is_not_told_when_it_is_set_up(
     project: Project, box: Mailbox, hook: Hook
 ) -> None:
     os.utime(project.folder / "state/heartbeat", (1, 1))
-    path = project.folder / "state/run.json"
-    path.write_text(json.dumps(marker(project) | {"finished": None, "stage": "training"}))
+    edit_marker(project, finished=None, stage="training")
 
     tells(project, box, hook)
 
@@ -234,8 +233,7 @@ def test_silence_is_told_by_the_next_run_even_if_it_has_nothing_else_to_do(
 
 def test_a_run_that_was_killed_is_told_by_the_next(project: Project, hook: Hook) -> None:
     tells(project, None, hook)
-    path = project.folder / "state/run.json"
-    path.write_text(json.dumps(marker(project) | {"finished": None, "stage": "training"}))
+    edit_marker(project, finished=None, stage="training")
 
     look(project)
     full_look(project)

@@ -24,7 +24,7 @@ from training import train
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with two releases, and everything else that a tick leaves."""
+    """A project with two releases, and everything else that a run leaves."""
     made = copy_of(first_deployed(tmp_path_factory), tmp_path_factory.mktemp("whole"))
     made.write("sourcedata/three.csv", client_rows(60, seed=5, flip=True))
     made.write("sourcedata/bad.csv", ["1,2"], header="corporation,exited")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Project, age, client_rows
-from driver import copy_of, first_deployed, listing, look, marker, new_project, outcome
+from driver import copy_of, edit_marker, first_deployed, listing, look, marker, new_project, outcome
 
 from risk.files import project_lock
 from risk.run.idle import idle_line
@@ -28,7 +28,7 @@ def cause(change: Callable[[Project], object]) -> Callable[[Project], object]:
 
 @pytest.fixture
 def idle(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose next tick has nothing to do."""
+    """A project whose next run has nothing to do."""
     return copy_of(first_deployed(tmp_path_factory), tmp_path)
 
 
@@ -127,17 +127,17 @@ def a_deleted_list_of_the_api(p: Project) -> None:
 
 @cause
 def a_run_that_did_not_end(p: Project) -> None:
-    rewrite(p.folder / "state/run.json", finished=None)
+    edit_marker(p, finished=None)
 
 
 @cause
 def a_label_that_has_matured(p: Project) -> None:
-    rewrite(p.folder / "state/run.json", next_maturity=time.time() - 1)
+    edit_marker(p, next_maturity=time.time() - 1)
 
 
 @cause
 def a_hold_that_was_released(p: Project) -> None:
-    rewrite(p.folder / "state/run.json", paused=True)
+    edit_marker(p, paused=True)
 
 
 @cause
@@ -149,7 +149,7 @@ def config_of(project: Project) -> str:
     return str(project.folder / "config.json")
 
 
-def test_a_tick_after_a_completed_one_is_idle_and_leaves_a_sign_of_life(idle: Project) -> None:
+def test_a_run_after_a_completed_one_is_idle_and_leaves_a_sign_of_life(idle: Project) -> None:
     os.utime(idle.folder / "state/heartbeat", (1, 1))
 
     said = look(idle)
@@ -160,7 +160,7 @@ def test_a_tick_after_a_completed_one_is_idle_and_leaves_a_sign_of_life(idle: Pr
 
 
 @pytest.mark.parametrize("name", CAUSES)
-def test_idleness_is_ended_by_each_cause_and_returns_after_one_full_tick(
+def test_idleness_is_ended_by_each_cause_and_returns_after_one_full_run(
     idle: Project, name: str
 ) -> None:
     CAUSES[name](idle)
@@ -191,7 +191,7 @@ def test_a_deleted_list_is_written_again(idle: Project) -> None:
         lambda p: p.write("sourcedata/folder.csv/x.csv", ["x"]),
         lambda p: (p.folder / "sourcedata/dangling.csv").symlink_to("nowhere"),
         lambda p: os.mkfifo(p.folder / "sourcedata/pipe.csv"),
-        lambda p: rewrite(p.folder / "state/run.json", next_maturity=time.time() + 3600),
+        lambda p: edit_marker(p, next_maturity=time.time() + 3600),
         lambda p: (p.folder / "state/deployment.json").write_bytes(b"{"),
     ],
     ids=[
@@ -206,7 +206,7 @@ def test_a_deleted_list_is_written_again(idle: Project) -> None:
         "a damaged note of the hold",
     ],
 )
-def test_a_tick_stays_idle(idle: Project, change: Callable[[Project], object]) -> None:
+def test_a_run_stays_idle(idle: Project, change: Callable[[Project], object]) -> None:
     change(idle)
 
     assert outcome(idle) == "idle"
@@ -218,7 +218,7 @@ def test_an_input_folder_that_is_gone_is_not_nothing_new(idle: Project) -> None:
     assert idle_line(["--config", config_of(idle)]) is None
 
 
-def test_an_empty_project_is_idle_after_its_first_tick(tmp_path: Path) -> None:
+def test_an_empty_project_is_idle_after_its_first_run(tmp_path: Path) -> None:
     empty = new_project(tmp_path)
 
     assert [outcome(empty), outcome(empty)] == ["wait", "idle"]
@@ -248,7 +248,7 @@ def test_a_config_behind_a_link_means_the_folder_of_the_link(
     assert outcome(idle) == "idle"
 
 
-def test_a_tick_beside_a_run_is_not_idle_and_beside_an_idle_look_is(idle: Project) -> None:
+def test_a_run_beside_a_run_is_not_idle_and_beside_an_idle_look_is(idle: Project) -> None:
     with project_lock(idle.config, "training.py", 0):
         assert idle_line(["--config", config_of(idle)]) is None
     with open(idle.folder / "state/lock", "rb") as lock:
@@ -256,7 +256,7 @@ def test_a_tick_beside_a_run_is_not_idle_and_beside_an_idle_look_is(idle: Projec
         assert idle_line(["--config", config_of(idle)]) is not None
 
 
-def test_an_idle_tick_changes_no_file_but_the_signs_of_life(idle: Project) -> None:
+def test_an_idle_run_changes_no_file_but_the_signs_of_life(idle: Project) -> None:
     def seen() -> dict[str, tuple[int, int]]:
         files = sorted(p for p in idle.folder.rglob("*") if p.is_file())
         return {
@@ -270,7 +270,7 @@ def test_an_idle_tick_changes_no_file_but_the_signs_of_life(idle: Project) -> No
     assert seen() == before
 
 
-def test_an_idle_tick_imports_os_sys_json_and_fcntl_alone(idle: Project) -> None:
+def test_an_idle_run_imports_os_sys_json_and_fcntl_alone(idle: Project) -> None:
     script = str(ROOT / "fullprocess.py")
     program = (
         f"import sys; sys.argv = [{script!r}, '--config', {config_of(idle)!r}]\n"
@@ -290,7 +290,7 @@ def test_an_idle_tick_imports_os_sys_json_and_fcntl_alone(idle: Project) -> None
     assert loaded(program) - loaded(four) == {"risk", "risk.run", "risk.run.idle"}
 
 
-def test_the_list_still_names_the_model_after_an_idle_tick(idle: Project) -> None:
+def test_the_list_still_names_the_model_after_an_idle_run(idle: Project) -> None:
     outcome(idle)
 
     assert listing(idle)["model_version"] == marker(idle)["release"] == 1

@@ -1,14 +1,13 @@
-"""The ring of ticks: what is written is read, for as long as it should be and no longer."""
+"""The ring of runs: what is written is read, for as long as it should be and no longer."""
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import pytest
 from conftest import Project, client_rows
-from driver import copy_of, first_deployed, look, marker, outcome
+from driver import copy_of, edit_marker, first_deployed, look, marker, outcome
 
 from risk.config import PipelineError
 from risk.run import run_log
@@ -81,19 +80,19 @@ def test_a_short_ring_is_made_anew(ring: Path) -> None:
 
 
 @pytest.mark.parametrize("slot", [LAST, LAST + 1, LAST + SLOTS, LAST + 64 * SLOTS - 1])
-def test_the_idle_tick_writes_what_the_module_reads(ring: Path, slot: int) -> None:
-    """fullprocess.py may not import the module for an idle tick and has the sum of its own."""
+def test_the_idle_run_writes_what_the_module_reads(ring: Path, slot: int) -> None:
+    """fullprocess.py may not import the module for an idle run and has the sum of its own."""
     _note_idle(str(ring), slot)
     assert kinds(ring.read_bytes(), slot, slot) == [IDLE]
 
 
-def test_an_idle_tick_leaves_what_a_run_of_the_same_ten_minutes_noted(ring: Path) -> None:
+def test_an_idle_run_leaves_what_a_run_of_the_same_ten_minutes_noted(ring: Path) -> None:
     note(ring, WORKED, LAST)
     _note_idle(str(ring), LAST)
     assert kinds(ring.read_bytes(), LAST, LAST) == [WORKED]
 
 
-def test_without_a_ring_the_idle_tick_is_as_good(tmp_path: Path) -> None:
+def test_without_a_ring_the_idle_run_is_as_good(tmp_path: Path) -> None:
     _note_idle(str(tmp_path / "run_log"), LAST)
     assert not (tmp_path / "run_log").exists()
 
@@ -112,7 +111,7 @@ def deployed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
     return copy_of(first_deployed(tmp_path_factory), tmp_path)
 
 
-def test_an_idle_tick_and_a_full_run_note_themselves(deployed: Project) -> None:
+def test_an_idle_run_and_a_full_run_note_themselves(deployed: Project) -> None:
     deployed.config.run_log.unlink(missing_ok=True)
     run_log.begin(deployed.config.run_log)
     assert outcome(deployed) == "idle"
@@ -146,8 +145,7 @@ def test_an_older_failure_is_over_when_it_was(deployed: Project) -> None:
         "runs": 1,
         "over": "2026-01-02T00:00:00Z",
     }
-    path = deployed.config.run_marker
-    path.write_text(json.dumps({**json.loads(path.read_text()), "failure": failure}))
+    edit_marker(deployed, failure=failure)
     deployed.write("sourcedata/three.csv", client_rows(5, seed=9))
     look(deployed)
     assert marker(deployed)["failure"] == failure

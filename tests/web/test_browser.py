@@ -22,6 +22,7 @@ import pytest
 from browser import Window, window
 from conftest import Project, client_rows
 from listed import HOSTILE, clients, write_list
+from past import write_marker
 from serving import Server, deployed_copy, small_server
 
 from risk.releases import BY_HAND, DATA_QUALITY, read_deployment, write_deployment
@@ -101,14 +102,8 @@ def old(project: Project) -> None:
 
 def failed(project: Project) -> None:
     write_list(project, clients(20, 5))
-    marker = {
-        "format": 1,
-        "started": "2026-11-24T02:30:00Z",
-        "finished": None,
-        "failed": {"stage": "ingestion", "error": "permission denied", "at": "x"},
-    }
-    project.config.state_folder.mkdir(exist_ok=True)
-    project.config.run_marker.write_text(json.dumps(marker))
+    failed = {"stage": "ingestion", "error": "permission denied", "at": "x"}
+    write_marker(project, started="2026-11-24T02:30:00Z", finished=None, failed=failed)
 
 
 def no_outcomes(project: Project) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from conftest import ROOT, Project, client_rows
 from listed import HOSTILE, call_list, clients, listed_client, listing, write_list
+from past import write_marker
 from serving import deployed_copy, gunicorn_server
 
 from app import create_app
@@ -407,14 +408,8 @@ def test_a_filter_without_hits_shows_the_way_out(get: Any) -> None:
 
 
 def test_a_failed_run_is_told_and_the_list_still_shown(own: Project) -> None:
-    marker = {
-        "format": 1,
-        "started": "2026-11-24T02:30:00Z",
-        "finished": None,
-        "failed": {"stage": "ingestion", "error": "permission denied", "at": "x"},
-    }
-    own.config.state_folder.mkdir(exist_ok=True)
-    own.config.run_marker.write_text(json.dumps(marker))
+    failed = {"stage": "ingestion", "error": "permission denied", "at": "x"}
+    write_marker(own, started="2026-11-24T02:30:00Z", finished=None, failed=failed)
     response = getter(own)("/")
     assert "The last run failed; the list is still that of 31 Oct 2026" in text_of(response)
     assert rows_of(response)
