@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from risk.calllist.changes import present_of, record_list, with_changes
 from risk.calllist.expected import expectation_of
 from risk.calllist.facts import changes_words, gains_words, outcomes_sentence
+from risk.calllist.gains import profit_of, profit_words
 from risk.calllist.heldout import held_out_risks
-from risk.calllist.policy import Economics, mean_economics, profit_of, profit_words
+from risk.calllist.policy import Economics, mean_economics
 from risk.calllist.ranking import client_list
-from risk.calllist.types import CallList, Cut
+from risk.calllist.types import CallList, Cut, ListGain
 from risk.config import Config, Outcome
 from risk.data.holdout import Holdout
 from risk.data.snapshot import Snapshot, read_snapshot, refuse_other_features
@@ -122,12 +123,14 @@ def _told(
 
 def _gains_of(
     cut: Cut, labels: np.ndarray, risks: np.ndarray, money: Economics | None
-) -> dict[str, Any] | None:
+) -> ListGain | None:
     """What calling the same share of the test rows reaches; None without a labelled test row."""
     if not (labels.size and cut.called):
         return None
-    found = cumulative_gains(labels, risks, (cut.called / cut.of,))[0]
-    return found | ({"profit": profit_of(found, labels.size, money)} if money else {})
+    found = ListGain(**cumulative_gains(labels, risks, (cut.called / cut.of,))[0])
+    if money:
+        found["profit"] = profit_of(found, labels.size, money)
+    return found
 
 
 def _call_lines(cut: Cut) -> list[str]:

@@ -10,7 +10,8 @@ import argparse
 from typing import Any
 
 from risk.calllist.facts import everybody_words, score_words
-from risk.calllist.policy import best_profit, best_profit_words, mean_economics
+from risk.calllist.gains import best_profit, best_profit_words
+from risk.calllist.policy import mean_economics
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import Holdout, TestRows
 from risk.data.snapshot import Snapshot, read_snapshot, refuse_other_features, training_rows

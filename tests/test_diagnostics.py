@@ -19,8 +19,11 @@ from conftest import HEADER, Project, client_rows
 from driver import OFFLINE, copy_of, edit_marker, first_deployed, new_project
 
 import diagnostics
+from risk.calllist.gains import known_gains
 from risk.files import project_lock, utc_now
+from risk.model.deployed import read_deployed
 from risk.run import packages
+from risk.run.alive import status
 from risk.run.measured import last_measured, statistics
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
@@ -153,7 +156,7 @@ def test_the_effects_of_a_client_add_up_to_the_risk(deployed: Project) -> None:
 
     (risk,) = diagnostics.predictions(deployed.config, path)["probabilities"]
 
-    model, _ = diagnostics.deployed_model(deployed.config)
+    model = read_deployed(deployed.config).model
     total = model.intercept + sum(entry["effect"] for entry in chosen.values())
     assert np.log(risk / (1 - risk)) == pytest.approx(total, abs=1e-9)
 
@@ -195,7 +198,7 @@ def test_what_calls_reach_is_shown_at_every_share_and_at_the_lists_own_cut(
 def test_the_best_profit_is_by_the_economics_of_now(deployed: Project) -> None:
     deployed.configure(port=9, contact_cost=30, client_value=200, success_rate=0.25)
 
-    found = diagnostics.calls_reach(deployed.config)
+    found = known_gains(deployed.config, read_deployed(deployed.config))
 
     assert found is not None
     best = {e["share"]: e for e in found["cumulative_gains"]}[found["profit"]["share"]]
@@ -208,7 +211,7 @@ def test_the_list_of_another_model_is_no_cut_of_this_one(deployed: Project) -> N
     path = deployed.folder / "models/clients_at_risk.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "model_version": 2}))
 
-    found = diagnostics.calls_reach(deployed.config)
+    found = known_gains(deployed.config, read_deployed(deployed.config))
 
     assert found is not None and found["list"] is None
 
@@ -436,7 +439,7 @@ def test_the_status_is_that_of_the_last_good_run(
     then = time.time() - 60 * minutes
     os.utime(deployed.folder / "state/heartbeat", (then, then))
 
-    found = diagnostics.status(deployed.config)
+    found = status(deployed.config)
 
     assert (found.data["state"], found.code) == (word, code)
     assert found.text == f"{word}: the last good run ended {said}"
@@ -453,7 +456,7 @@ def test_a_failure_since_the_last_good_run_is_named(deployed: Project) -> None:
     failed = {"stage": "training", "error": "no disk", "at": "2026-01-01T00:00:00Z"}
     edit_marker(deployed, finished=None, failed=failed, started="2026-01-01T00:00:00Z")
 
-    found = diagnostics.status(deployed.config)
+    found = status(deployed.config)
 
     assert found.code == 0
     assert found.text.endswith("; the run of 2026-01-01T00:00:00Z failed in training: no disk")
@@ -462,9 +465,9 @@ def test_a_failure_since_the_last_good_run_is_named(deployed: Project) -> None:
 def test_a_killed_run_is_named_and_one_that_is_going_on_is_no_trouble(deployed: Project) -> None:
     edit_marker(deployed, finished=None, stage="scoring", started="2026-01-01T00:00:00Z")
 
-    killed = diagnostics.status(deployed.config)
+    killed = status(deployed.config)
     with project_lock(deployed.config, "fullprocess.py", 0):
-        going_on = diagnostics.status(deployed.config)
+        going_on = status(deployed.config)
 
     assert killed.text.endswith("; the run of 2026-01-01T00:00:00Z was cut off in scoring")
     assert going_on.data["trouble"] == ""

@@ -11,6 +11,8 @@ import numpy as np
 from risk.calllist.types import REASON_COLUMNS, CallList, csv_text, reason_cells, reason_text
 from risk.config import PipelineError
 from risk.data.schema import Schema
+from risk.data.snapshot import Snapshot
+from risk.model.deployed import Deployed
 from risk.model.logistic import expit
 from risk.model.measures import THRESHOLD
 from risk.model.model import Model
@@ -92,18 +94,14 @@ def explained_csv(model: Model, table: Rows, clients: list[Any]) -> str:
 
 
 def explain_client(
-    model: Model,
-    version: int,
-    rows: pl.DataFrame,
-    schema: Schema,
-    client: str,
-    listing: CallList | None,
+    deployed: Deployed, snapshot: Snapshot, client: str, listing: CallList | None
 ) -> Explanation:
     """All that is known of one client; PipelineError names the nearest ones where there is none.
 
     listing: the list that this model made of these rows, None where there is none. The client's
     risk is that of the list: where the model was trained on the client's row, its own is another.
     """
+    model, rows, schema = deployed.model, snapshot.rows, snapshot.schema
     own = rows_of_client(rows, schema, client)
     if not own.height:
         near = nearest(known_names(rows, schema), client)
@@ -120,7 +118,7 @@ def explain_client(
         place = Place(listed.rank, listed.risk, listed.band, listed.call, len(listing.clients))
     return Explanation(
         client,
-        version,
+        deployed.version,
         float(expit(np.array([model.intercept]))[0]),
         place,
         listing is not None,

@@ -101,10 +101,11 @@ def _expected_fact(listing: CallList) -> Fact:
     expected, cut = listing.expected, listing.cut
     if not (expected and expected.called):
         return Fact("Expected to leave", "–", "nobody is called")
-    note = f"of the {expected.called:,} called (95 % {_ends(expected.found)}); {_by_lot(expected)}"
+    note = f"95 % {_ends(expected.found)}; {_by_lot(expected)}"
     if cut.expected_profit is not None:
         note += f"; expected profit {cut.expected_profit:,.0f}"
-    return Fact("Expected to leave", f"{expected.found.value:,.0f}", note)
+    value = f"{expected.found.value:,.0f} of {expected.called:,}"
+    return Fact("Expected to leave", value, note)
 
 
 def _by_lot(expected: Expected) -> str:

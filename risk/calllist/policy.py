@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,76 +124,6 @@ def _expected(amounts: np.ndarray, called: np.ndarray) -> tuple[float, float]:
     """(what calling these is expected to bring, what calling as many at random is)."""
     at_random = float(amounts.mean()) * int(called.sum()) if amounts.size else 0.0
     return round(float(amounts[called].sum()), 4), round(at_random, 4)
-
-
-def best_profit(reached: list[dict[str, Any]], clients: int, money: Economics) -> dict[str, Any]:
-    """The share of clients whose calls bring most, by outcomes: profit per 100 clients.
-
-    reached: what calling each share reached (cumulative_gains of risk.model.measures). Where every
-    share loses money: nobody, 0.
-    """
-    found = [{"share": e["share"], **profit_of(e, clients, money)} for e in reached]
-    best = max(found, key=lambda entry: entry["per_100_clients"])
-    if best["per_100_clients"] <= 0:
-        return {"share": 0.0, "per_100_clients": 0.0, "interval": [0.0, 0.0], "at_random": 0.0}
-    return best
-
-
-def profit_of(entry: Mapping[str, Any], clients: int, money: Economics) -> dict[str, Any]:
-    """What calling a share earned by outcomes, in money per 100 clients.
-
-    The 95 % interval is that of the precision; at_random is as many calls to clients drawn by lot.
-    """
-
-    def per_hundred(precision: float) -> float:
-        one = money.success_rate * precision * money.client_value - money.contact_cost
-        return round(100 * one * entry["called"] / clients, 4)
-
-    return {
-        "per_100_clients": per_hundred(entry["precision"]),
-        "interval": [per_hundred(end) for end in entry["precision_interval"]],
-        "at_random": per_hundred(entry["at_random"]["precision"]),
-    }
-
-
-def profit_words(found: dict[str, Any]) -> str:
-    """`earn 90.00 per 100 clients (95 % 34.00 to 130.00), as many at random -20.00`."""
-    low, high = found["interval"]
-    return (
-        f"earn {found['per_100_clients']:,.2f} per 100 clients (95 % {low:,.2f} to {high:,.2f}), "
-        f"as many at random {found['at_random']:,.2f}"
-    )
-
-
-def best_profit_words(found: dict[str, Any]) -> str:
-    """The most profitable share for a person."""
-    if not found["share"]:
-        return "by the outcomes no share of clients is worth its calls"
-    return f"most profitable: calls to the riskiest {found['share']:.0%} {profit_words(found)}"
-
-
-def reach_table(reached: list[dict[str, Any]], own: dict[str, Any] | None) -> list[str]:
-    """What calling the riskiest share of clients reaches, as lines; own: at the list's own cut."""
-    named = [(f"{entry['share']:.0%}", entry) for entry in reached]
-    if own:
-        named.append((f"{own['share']:.1%} (the list)", own))
-    lines = [f"  {'riskiest':20}{'of 100 called left':26}{'of 100 leavers called':26}lift"]
-    for name, entry in sorted(named, key=lambda pair: pair[1]["share"]):
-        cells = [
-            _cell(entry["precision"], entry["precision_interval"], 100, 0),
-            _cell(entry["recall"], entry["recall_interval"], 100, 0),
-            _cell(entry["lift"], entry["lift_interval"], 1, 1),
-        ]
-        lines.append(f"  {name:20}{cells[0]:26}{cells[1]:26}{cells[2]}")
-    rate = reached[0]["at_random"]["precision"]
-    return [*lines, f"  {'at random':20}{100 * rate:<26.0f}{'as many as are called':26}1"]
-
-
-def _cell(value: float | None, interval: list[float] | None, unit: int, digits: int) -> str:
-    if value is None or interval is None:
-        return "unknown"
-    low, high = interval
-    return f"{unit * value:.{digits}f} ({unit * low:.{digits}f} to {unit * high:.{digits}f})"
 
 
 def band(risk: float, *, called: bool, average: float, unknown: str) -> str:

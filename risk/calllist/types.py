@@ -12,10 +12,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from risk.config import Config, PipelineError
 from risk.files import read_json
+from risk.model.measures import Gain
 from risk.model.reasons import MOST_UP, Reason
 from risk.record.contacts import OPEN, Contact
 from risk.words import STEADY_BELOW, signed
@@ -90,6 +91,20 @@ class ListedClient:
         return [reason for reason in self.reasons if reason.points < 0]
 
 
+class Profit(TypedDict):
+    """Money per 100 clients with the 95 % interval of the precision, beside calls drawn by lot."""
+
+    per_100_clients: float
+    interval: list[float]
+    at_random: float
+
+
+class ListGain(Gain):
+    """What calling as large a share of the test rows reached, and earned where a worth is known."""
+
+    profit: NotRequired[Profit]
+
+
 @dataclass(frozen=True)
 class Cut:
     """Where the list is cut and what the calls are expected to bring, by the risks as they are.
@@ -106,7 +121,7 @@ class Cut:
     expected_leavers_at_random: float
     expected_profit: float | None = None
     expected_profit_at_random: float | None = None
-    cumulative_gains: dict[str, Any] | None = None
+    cumulative_gains: ListGain | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from risk.model.measures import auc, brier, calibration, f1
 from tests.conftest import ROOT
 
 EXACT = CalibrationLine(evaluations=10_000)
+UNMEASURED = {"slope": None, "intercept": None, "bins": []}
 
 
 def told(seed, n, a=0.0, c=1.0):
@@ -145,7 +146,7 @@ def test_cells_of_many_clients_say_what_each_client_by_itself_does(monkeypatch):
 
 def test_the_same_seed_gives_the_same_and_another_nearly_the_same():
     risks, _ = told(2, 200)
-    line = calibration_line({})
+    line = calibration_line(UNMEASURED)
     first = expected_measures(risks, risks >= 0.5, line, seed=1)
     assert first == expected_measures(risks, risks >= 0.5, line, seed=1)
     other = expected_measures(risks, risks >= 0.5, line, seed=2)
@@ -247,8 +248,7 @@ def test_the_covariance_of_the_line_comes_back_from_the_score():
 @pytest.mark.parametrize(
     "score",
     [
-        {},
-        {"slope": None, "intercept": None, "bins": []},
+        UNMEASURED,
         {
             "slope": {"value": 1.0, "interval": [1.0, 1.0]},
             "intercept": {"value": 0.0, "interval": [0.0, 0.0]},
@@ -271,7 +271,7 @@ def test_without_a_measured_calibration_the_line_is_no_change_and_uncertain(scor
     ],
 )
 def test_the_drift_is_what_past_evaluations_shifted_beyond_their_errors(past, drift):
-    line = calibration_line({}, past)
+    line = calibration_line(UNMEASURED, past)
     assert line.drift == pytest.approx(drift)
     assert line.evaluations == len(past)
 
@@ -356,7 +356,7 @@ def test_the_sentence_of_a_list_of_nobody_names_no_precision():
         ({"n": 199}, "the calibration was measured on 199 labelled rows alone"),
         ({"past": 1}, "1 evaluation so far measured how the share of leavers drifts"),
         ({"past": 0}, "0 evaluations so far"),
-        ({"calibration": {}}, "could not be measured"),
+        ({"calibration": UNMEASURED}, "could not be measured"),
         (
             {"calibration": {**GOOD, "slope": {"value": 0.6, "interval": [0.4, 0.8]}}},
             "not calibrated (slope 0.60, 0.40 to 0.80, not 1)",

@@ -42,7 +42,7 @@ def come(project: Project, rows: list[str], name: str) -> None:
 
 
 def told(project: Project, client: str) -> dict[str, Any]:
-    return diagnostics.client_explanation(project.config, client).data
+    return diagnostics.show_client(project.config, client).data
 
 
 def own_risk(project: Project, *cells: float | None) -> float:
@@ -100,7 +100,7 @@ def test_a_client_that_left_is_told_as_one(deployed: Project) -> None:
     come(deployed, ["Acme,5,900,40,"], "sourcedata/2030-01-31.csv")
     come(deployed, ["Acme,5,900,40,1", "other,1,2,3,"], "sourcedata/2030-02-28.csv")
 
-    done = diagnostics.client_explanation(deployed.config, "Acme")
+    done = diagnostics.show_client(deployed.config, "Acme")
 
     assert done.data["listed"] is None and done.data["history"][-1]["left"] == 1
     assert "not on the list: the last row says that the client left" in done.text
@@ -110,7 +110,7 @@ def test_a_client_that_left_is_told_as_one(deployed: Project) -> None:
 def test_a_client_of_few_values_is_told_why_it_is_not_called(deployed: Project) -> None:
     come(deployed, ["Acme,5,,,", "other,80,900,40,"], "sourcedata/2030-01-31.csv")
 
-    text = diagnostics.client_explanation(deployed.config, "Acme").text
+    text = diagnostics.show_client(deployed.config, "Acme").text
 
     assert "on the list: not enough data, not to be called" in text
     assert "note: 2 of 3 values are missing" in text
@@ -157,7 +157,7 @@ def test_without_a_list_of_this_model_and_these_rows_the_models_own_risk_is_told
     if changed:
         path.write_text(json.dumps(listing | changed))
 
-    done = diagnostics.client_explanation(deployed.config, "Acme")
+    done = diagnostics.show_client(deployed.config, "Acme")
 
     assert done.data["listed"] is None
     assert done.data["risk"] == pytest.approx(own_risk(deployed, 5, 900, 40), abs=1e-12)
@@ -168,7 +168,7 @@ def test_one_who_stayed_is_not_on_a_list_of_clients_without_a_label(deployed: Pr
     come(deployed, ["Acme,5,900,40,"], "sourcedata/2030-01-31.csv")
     stayed = next(row for row in client_rows(60, seed=1) if row.endswith(",0"))
 
-    said = diagnostics.client_explanation(deployed.config, stayed.partition(",")[0]).text
+    said = diagnostics.show_client(deployed.config, stayed.partition(",")[0]).text
 
     assert "not on the list, which holds clients without a label" in said
 

@@ -10,17 +10,14 @@ import numpy as np
 import pytest
 from conftest import Project
 
+from risk.calllist.gains import best_profit, best_profit_words, gains_table, profit_of
 from risk.calllist.policy import (
     Economics,
     band,
-    best_profit,
-    best_profit_words,
     capacity_of,
     choose_calls,
     client_values,
     economics_of,
-    profit_of,
-    reach_table,
     unknown_reason,
 )
 from risk.config import Config
@@ -248,7 +245,7 @@ def test_the_table_of_the_reach_holds_every_share_the_list_and_the_calls_at_rand
     shares = (0.05, 0.1, 0.5)
     entries = cumulative_gains(y, np.linspace(1, 0, 100), shares)
 
-    lines = reach_table(entries, cumulative_gains(y, np.linspace(1, 0, 100), (0.075,))[0])
+    lines = gains_table(entries, cumulative_gains(y, np.linspace(1, 0, 100), (0.075,))[0])
 
     assert [line[:20].strip() for line in lines] == [
         "riskiest", "5%", "7.5% (the list)", "10%", "50%", "at random"]  # fmt: skip
@@ -260,7 +257,7 @@ def test_the_table_of_the_reach_holds_every_share_the_list_and_the_calls_at_rand
 
 
 def test_the_table_says_unknown_where_nobody_left() -> None:
-    lines = reach_table(
+    lines = gains_table(
         cumulative_gains(np.zeros(20, dtype=int), np.linspace(1, 0, 20), (0.5,)), None
     )
 
