@@ -29,6 +29,7 @@ from risk.releases import (
     roll_back,
 )
 from risk.script import run
+from risk.words import aligned
 
 PICKLE = "trainedmodel_sha256"
 UNTIL = "until deployment.py --release-hold"
@@ -143,21 +144,22 @@ def list_releases(config: Config) -> Outcome:
     """The kept releases as a table, oldest first."""
     now, kept = read_deployment(config), kept_releases(config)
     marks = {now.former: "former", now.current: "current, paused" if now.by_hand else "current"}
-    head = f"{'version':>7}  {'deployed':20}  {'F1':>6}  {'rows':>8}  trained"
-    rows = [f"{_row(release)} {marks.get(release.version, '')}".rstrip() for release in kept]
+    head = ("version", "deployed", "F1", "rows", "trained", "")
+    rows = [(*_cells(release), marks.get(release.version, "")) for release in kept]
+    table = "\n".join(aligned([head, *rows], right={0, 2, 3}))
     data = {
         "current": now.current,
         "former": now.former,
         "paused": now.by_hand,
         "releases": [release.manifest for release in kept],
     }
-    return Outcome("\n".join([head, *rows]) if rows else "nothing is deployed yet", data)
+    return Outcome(table if kept else "nothing is deployed yet", data)
 
 
-def _row(release: Release) -> str:
+def _cells(release: Release) -> tuple[str, ...]:
     m = release.manifest
-    about = f"{m['deployed_at']:20}  {m['f1']:6.3f}  {m['rows']:>8}  {m['trained_at']}"
-    return f"{release.version:>7}  {about}"
+    version, rows = str(release.version), str(m["rows"])
+    return version, m["deployed_at"], f"{m['f1']:.3f}", rows, m["trained_at"]
 
 
 def _by_hand(config: Config, outcome: Outcome, action: str) -> Outcome:

@@ -70,6 +70,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def percents(interval: Sequence[float] | None) -> str:
+    """`59 to 84` for [0.59, 0.84], "" for none."""
+    return f"{in_percent(interval[0])} to {in_percent(interval[1])}" if interval else ""
+
+
 def signed(points: float, digits: int = 0) -> str:
     """Points with their sign, a real minus, and 0 without any: `+9`, `−3`, `0`."""
     text = f"{abs(points):.{digits}f}"

@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from risk.calllist.types import LOW, RAISED_BAND, UNKNOWN, Band, CallList, Expected, ListedClient
-from risk.words import amount, as_sentence, day, enumeration, in_percent
+from risk.words import amount, as_sentence, day, enumeration, in_percent, percents
 
 BECAME = {
     "left": "left",
@@ -150,21 +150,16 @@ def gains_words(gains: Json) -> str:
     """What calls like these reached among the labelled test clients."""
     words = (
         f"of 100 test clients called like this, {in_percent(gains['precision'])} left "
-        f"({_percents(gains['precision_interval'])}); of 100 picked at random, "
+        f"({percents(gains['precision_interval'])}); of 100 picked at random, "
         f"{in_percent(gains['at_random']['precision'])}"
     )
     if gains["recall"] is None:
         return words
     return (
         f"{words}; of 100 who left, {in_percent(gains['recall'])} were called "
-        f"({_percents(gains['recall_interval'])}), "
+        f"({percents(gains['recall_interval'])}), "
         f"at random {in_percent(gains['at_random']['recall'])}"
     )
-
-
-def _percents(interval: Sequence[float]) -> str:
-    """`59 to 84` for [0.59, 0.84]."""
-    return f"{in_percent(interval[0])} to {in_percent(interval[1])}"
 
 
 def score_basis(score: Json) -> str:

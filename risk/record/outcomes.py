@@ -18,6 +18,7 @@ from risk.files import utc_now
 from risk.model.measures import Calibration, Gain, brier, calibration, cumulative_gains, wilson
 from risk.record.contacts import first_contacts
 from risk.record.scores import score_history
+from risk.words import in_percent, percents
 
 if TYPE_CHECKING:
     import polars as pl
@@ -327,11 +328,10 @@ def _group_sentence(listed: ShareLeft, drawn: RandomShare) -> str:
     """`of 100 clients we listed, 62 left (51 to 73); of 100 picked at random, 31 would have`."""
     if listed["share"] is None or listed["interval"] is None:
         return "none of these clients was on the call list"
-    low, high = (100 * end for end in listed["interval"])
-    least, most = (100 * end for end in drawn["interval"])
     return (
-        f"of 100 clients we listed, {100 * listed['share']:.0f} left ({low:.0f} to {high:.0f}); of "
-        f"100 picked at random, {100 * drawn['share']:.0f} would have ({least:.0f} to {most:.0f})"
+        f"of 100 clients we listed, {in_percent(listed['share'])} left "
+        f"({percents(listed['interval'])}); of 100 picked at random, "
+        f"{in_percent(drawn['share'])} would have ({percents(drawn['interval'])})"
     )
 
 

@@ -10,6 +10,7 @@ from typing import TypedDict, cast
 
 from risk.config import Config
 from risk.files import StateFile, utc_now, write_atomic
+from risk.words import aligned
 
 ASK_AGAIN_HOURS = 24
 PIP_SECONDS = 60
@@ -119,5 +120,5 @@ def packages_table(found: Packages) -> str:
         return f"{head}: unknown ({found['reason']})"
     rows = [("package", "version", "latest", "type")]
     rows += [(p["package"], p["version"], p["latest"], p["type"]) for p in found["outdated"]]
-    lines = [f"  {a:24} {b:16} {c:16} {d}" for a, b, c, d in rows]
+    lines = [f"  {line}" for line in aligned(rows, right=set())]
     return "\n".join([f"{head}:", *lines]) if found["outdated"] else f"{head}: none"

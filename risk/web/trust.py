@@ -13,7 +13,7 @@ from risk.model.measures import wilson
 from risk.web import notices
 from risk.web.context import PageContext
 from risk.web.svg import Dot, calibration_dots, waffle_paths
-from risk.words import amount, as_sentence, day, in_percent, stamp
+from risk.words import amount, as_sentence, day, in_percent, percents, stamp
 
 SHOWN_NAMES = 6
 CAVEAT = (
@@ -124,7 +124,7 @@ def _lead(outcomes: Claims) -> list[tuple[str, bool]]:
         told = [
             (f"{listed['left']:,} of {listed['n']:,}", True),
             (
-                f" listings on the call list left ({_interval(listed['interval'])} of 100, 95 % "
+                f" listings on the call list left ({percents(listed['interval'])} of 100, 95 % "
                 "interval), against ",
                 False,
             ),
@@ -132,11 +132,6 @@ def _lead(outcomes: Claims) -> list[tuple[str, bool]]:
         ]
     known = f" Outcomes known on {stamp(outcomes['made_at'])}"
     return [*told, (f"{known}; {outcomes.get('waiting', 0):,} still wait for theirs.", False)]
-
-
-def _interval(ends: list[float] | None) -> str:
-    """`51 to 73`, in whole percent."""
-    return "" if not ends else f"{in_percent(ends[0])} to {in_percent(ends[1])}"
 
 
 def of_test(score: dict[str, Any]) -> Claims:
@@ -216,7 +211,7 @@ def _squares(group: Claims, *, listed: bool) -> list[Squares]:
     for word, part in ((on, group.get("listed")), (off, group.get("not_listed"))):
         if part and part["n"]:
             percent = in_percent(part["share"])
-            within = _interval(part["interval"])
+            within = percents(part["interval"])
             says = f"{part['left']:,} of {part['n']:,} left, {percent} of 100 ({within})"
             found.append(Squares(word, says, percent, *waffle_paths(percent)))
     return found
@@ -272,7 +267,7 @@ class Share:
 
     @property
     def interval(self) -> str:
-        return _interval([self.low, self.high])
+        return percents([self.low, self.high])
 
 
 @dataclass(frozen=True)
