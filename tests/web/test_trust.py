@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from past import NAMES, group, outcomes, share, too_few, write_outcomes
 from serving import deployed_copy
 from test_pages import getter, text_of
 
+from risk.calllist.types import Band, Expected
 from risk.web import trust
 from risk.web.svg import waffle_paths
 
@@ -141,7 +143,10 @@ def test_a_difference_is_only_told_where_there_is_one(
 
 
 def test_what_todays_list_is_expected_to_come_to_is_told_as_a_forecast(own: Project) -> None:
-    write_list(own, clients(20, 5), expected={"sentence": "of the 5 called, 4 are expected"})
+    band = Band(4, 2, 5)
+    found = Expected(20, 5, band, band, band, None, None, None, None)
+    expected = asdict(replace(found, sentence="of the 5 called, 4 are expected"))
+    write_list(own, clients(20, 5), expected=expected)
     write_outcomes(own, outcomes())
     text = text_of(getter(own)("/trust"))
     assert "Of the 5 called, 4 are expected." in text and "It is a forecast." in text
