@@ -207,7 +207,7 @@ def run(task: Task) -> dict[str, object]:
 
 
 def quiet(task: tuple[int, int, int]) -> dict[str, list[float]]:
-    """For each policy, what its swaps, jumps and rollbacks gained in truth where nothing changed.
+    """For each policy, what its deployments by evidence gained in truth where nothing changed.
 
     task: seed, files, and how many of them the first model is trained on. The truth: the Brier
     scores of both models on 40 further files of the same world.
@@ -244,12 +244,12 @@ def undone(seed: int) -> int | None:
     past = stream.candidates([PAST])
     good, bad = past.model("all"), _shuffled(stream, seed)
     comparison = start_comparison("fast", bad, "version 2", past, {"version 1": good})
-    looks = [PAST]
+    evaluations = [PAST]
     for period in range(PAST + 1, len(stream.names)):
-        looks.append(period)
+        evaluations.append(period)
         rows = stream.rows(period)
         predicted = forecast(comparison, stream.whole.rows(rows), rows.size)
-        outcome = compare(comparison, stream.candidates(looks), rows, predicted)
+        outcome = compare(comparison, stream.candidates(evaluations), rows, predicted)
         if outcome.action in (*REACTIONS, "scheduled retrain"):
             return (period - PAST) * size
         comparison = outcome.comparison
@@ -336,16 +336,16 @@ def _means(label: str, some: list[dict], names: tuple[str, ...]) -> None:
 
 
 def reactions(label: str, found: list[dict]) -> None:
-    """How many runs with nothing wrong swapped at all, and for a model that in truth is worse."""
+    """How many runs with nothing wrong deployed at all, and for a model that in truth is worse."""
     for policy in OURS:
         some = [one[policy] for one in found]
-        swapped = sum(bool(swaps) for swaps in some)
-        false = sum(any(gain <= 0 for gain in swaps) for swaps in some)
-        gains = [gain for swaps in some for gain in swaps]
+        replaced = sum(bool(deployments) for deployments in some)
+        false = sum(any(gain <= 0 for gain in deployments) for deployments in some)
+        gains = [gain for deployments in some for gain in deployments]
         mean = f"; in truth better by {np.mean(gains):.4f} Brier in the mean" if gains else ""
         print(
-            f"  {label:28} {policy:10} runs with a swap, jump or rollback: "
-            f"{share_text(swapped, len(some))}; with one to a model that is no better: "
+            f"  {label:28} {policy:10} runs with a promotion, switch or revert: "
+            f"{share_text(replaced, len(some))}; with one to a model that is no better: "
             f"{share_text(false, len(some))}{mean}",
             flush=True,
         )

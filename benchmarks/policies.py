@@ -1,13 +1,13 @@
-"""Our policies beside the ones that everybody knows: false swaps, reaction, regret, processor time.
+"""Our policies beside those that everybody knows: false deployments, reaction, regret, seconds.
 
     python benchmarks/policies.py               a few runs of each scenario (about 3 minutes)
     python benchmarks/policies.py --full        all that docs/policies.md shows (20 minutes)
     python benchmarks/policies.py --only WORD   the scenarios whose name has the word
     python benchmarks/policies.py --last-file   the known rules retrain on the last file alone
 
-The worlds are made up, so that what is true is known: a swap is *wrong* (where nothing calls for
-one: *false*) if the new model is in truth no better than the old one in the next two files that it
-serves. The known rules retrain on all past rows when they fire. The dummies (never, always, the
+The worlds are made up, so that what is true is known: a deployment is *wrong* (where nothing calls
+for one: *false*) if the new model is in truth no better than the old one in the next two files.
+The known rules retrain on all past rows when they fire. The dummies (never, always, the
 base rate) are always printed. Nothing of ours was tuned to these runs.
 """
 
@@ -75,22 +75,22 @@ class Ran:
         return [one[policy] for one in self.found]
 
     def regret(self, policy: str) -> np.ndarray:
-        """The mean Brier score served minus the oracle's, of each run."""
+        """The mean Brier score of what was deployed minus the oracle's, of each run."""
         return np.array([one[policy].brier - one["oracle"].brier for one in self.found])
 
     def false(self, policy: str) -> list[int]:
-        """How many swaps of each run went to a model that is in truth no better."""
+        """How many deployments of each run went to a model that is in truth no better."""
         return [sum(gain <= 0 for gain in one.gains) for one in self.of(policy)]
 
-    def swaps(self, policy: str) -> int:
+    def deployments(self, policy: str) -> int:
         return sum(len(one.gains) for one in self.of(policy))
 
-    def looks(self, policy: str) -> int:
-        return sum(one.looks for one in self.of(policy))
+    def evaluations(self, policy: str) -> int:
+        return sum(one.evaluations for one in self.of(policy))
 
-    def rows_to_swap(self, policy: str) -> str:
+    def rows_to_deployment(self, policy: str) -> str:
         pairs = zip(self.worlds, self.of(policy), strict=True)
-        return median(rows_to_swap(world, one) for world, one in pairs)
+        return median(rows_to_deployment(world, one) for world, one in pairs)
 
     def rows_to_half(self, policy: str) -> str:
         both = zip(self.worlds, self.of(policy), self.of(NEVER), strict=True)
@@ -118,13 +118,13 @@ def run(scenario: Scenario, last_file: bool, seed: int) -> dict[str, Worth]:
 # ---------------------------------------------------------------- rates and medians
 
 
-def poisson(events: int, looks: int) -> str:
-    """Events per 1,000 looks with a 95 % interval (Byar's), as if looks were independent."""
+def poisson(events: int, evaluations: int) -> str:
+    """Events per 1,000 evaluations with a 95 % interval (Byar's), as if these were independent."""
     low, high = (
         m * (1 - 1 / (9 * m) + sign * Z95 / (3 * m**0.5)) ** 3 if m else 0.0
         for m, sign in ((events, -1), (events + 1, 1))
     )
-    rate, low, high = (1000 * value / looks for value in (events, low, high))
+    rate, low, high = (1000 * value / evaluations for value in (events, low, high))
     return f"{rate:.1f} ({low:.1f} to {high:.1f})"
 
 
@@ -136,8 +136,8 @@ def mean(values: np.ndarray) -> str:
     return interval(values) if values.size > 1 else f"{values[0]:+.5f}"
 
 
-def rows_to_swap(world: World, one: Worth) -> float:
-    """Rows that came from the change until another model served; inf if none did."""
+def rows_to_deployment(world: World, one: Worth) -> float:
+    """Rows that came from the change until another model was deployed; inf if none did."""
     since = [period for period in one.periods if period >= world.change]
     lag = lag_of(world.scenario.delay)
     files = min(since) + lag - world.change if since else np.inf
@@ -145,9 +145,9 @@ def rows_to_swap(world: World, one: Worth) -> float:
 
 
 def rows_to_half(world: World, one: Worth, never: Worth) -> float:
-    """Rows from the change until what is served costs half of what never swapping does."""
-    for file in sorted(one.served):
-        if file > world.change and one.served[file] <= never.served[file] / 2:
+    """Rows from the change until what is deployed costs half of what never deploying does."""
+    for file in sorted(one.cost):
+        if file > world.change and one.cost[file] <= never.cost[file] / 2:
             return float((file - world.change) * world.scenario.rows)
     return np.inf
 
@@ -184,24 +184,24 @@ def show(ran: Ran) -> None:
         f"{scenario.files} files of {scenario.rows:,} rows, recipe {scenario.recipe}; mean Brier "
         f"of the oracle {best:.4f}\n"
     )
-    columns = ["policy", "regret", "swaps a run", "wrong of them"]
+    columns = ["policy", "regret", "deployments a run", "wrong of them"]
     if scenario.quiet:
         columns += [
-            "swaps per 1,000 looks",
-            "false per 1,000 looks",
+            "deployments per 1,000 evaluations",
+            "false per 1,000 evaluations",
             "runs with a false one",
             f"runs with one worse by over {WORTH_A_WORD}",
         ]
     elif scenario.kind == "abrupt":
-        columns += ["rows to a swap", "rows to half the loss"]
+        columns += ["rows to a deployment", "rows to half the loss"]
     table(columns, (cells_of(ran, policy) for policy in POLICIES[:-1]))
     print()
     for policy in OURS:
-        print(f"{policy}: {by_action(ran.of(policy)) or 'no swap'}")
+        print(f"{policy}: {by_action(ran.of(policy)) or 'no deployment'}")
 
 
 def by_action(some: list[Worth]) -> str:
-    """How many swaps there were by what they are called, and how many of them were wrong."""
+    """How many deployments there were by what they are called, and how many of them were wrong."""
     all_, wrong = Counter[str](), Counter[str]()
     for one in some:
         all_.update(one.actions)
@@ -210,20 +210,25 @@ def by_action(some: list[Worth]) -> str:
 
 
 def cells_of(ran: Ran, policy: str) -> list[str]:
-    swaps, false, runs = ran.swaps(policy), ran.false(policy), len(ran.found)
-    shown = [policy, mean(ran.regret(policy)), f"{swaps / runs:.1f}", share(sum(false), swaps)]
+    deployments, false, runs = ran.deployments(policy), ran.false(policy), len(ran.found)
+    shown = [
+        policy,
+        mean(ran.regret(policy)),
+        f"{deployments / runs:.1f}",
+        share(sum(false), deployments),
+    ]
     if ran.scenario.quiet:
-        looks = ran.looks(policy)
+        evaluations = ran.evaluations(policy)
         worse = sum(min(one.gains, default=0) < -WORTH_A_WORD for one in ran.of(policy))
         return [
             *shown,
-            poisson(swaps, looks),
-            poisson(sum(false), looks),
+            poisson(deployments, evaluations),
+            poisson(sum(false), evaluations),
             share(sum(map(bool, false)), runs),
             share(worse, runs),
         ]
     if ran.scenario.kind == "abrupt":
-        return [*shown, ran.rows_to_swap(policy), ran.rows_to_half(policy)]
+        return [*shown, ran.rows_to_deployment(policy), ran.rows_to_half(policy)]
     return shown
 
 
@@ -242,13 +247,13 @@ def overview(results: dict[str, Ran]) -> None:
         table(
             [
                 "policy",
-                "nothing changes: false per 1,000 looks",
+                "nothing changes: false per 1,000 evaluations",
                 "years with one",
-                "harmless shift: false per 1,000 looks",
+                "harmless shift: false per 1,000 evaluations",
                 "years with one",
-                "abrupt: rows to a swap",
+                "abrupt: rows to a deployment",
                 "to half the loss",
-                "four drifts: swaps a run",
+                "four drifts: deployments a run",
                 "wrong of them",
             ],
             ([policy, *in_short(results, policy)] for policy in POLICIES[:-1]),
@@ -260,25 +265,28 @@ def in_short(results: dict[str, Ran], policy: str) -> list[str]:
     for name in ("nothing changes", "harmless shift"):
         false = results[name].false(policy)
         shown += [
-            poisson(sum(false), results[name].looks(policy)),
+            poisson(sum(false), results[name].evaluations(policy)),
             share(sum(map(bool, false)), len(false)),
         ]
     drifts = [results[name] for name in DRIFTS]
-    swaps, runs = sum(ran.swaps(policy) for ran in drifts), sum(len(ran.found) for ran in drifts)
+    deployments, runs = (
+        sum(ran.deployments(policy) for ran in drifts),
+        sum(len(ran.found) for ran in drifts),
+    )
     abrupt = results["abrupt"]
     return [
         *shown,
-        abrupt.rows_to_swap(policy),
+        abrupt.rows_to_deployment(policy),
         abrupt.rows_to_half(policy),
-        f"{swaps / runs:.1f}",
-        share(sum(sum(ran.false(policy)) for ran in drifts), swaps),
+        f"{deployments / runs:.1f}",
+        share(sum(sum(ran.false(policy)) for ran in drifts), deployments),
     ]
 
 
 def processor_time(scenario: Scenario) -> None:
-    """Seconds of processor time a look, each policy by itself (fits are shared in the tables)."""
+    """Seconds of processor time an evaluation, each policy by itself (the tables share fits)."""
     print(
-        f"\nseconds of processor time a look, {scenario.name}, seed {FIRST_SEED}, "
+        f"\nseconds of processor time an evaluation, {scenario.name}, seed {FIRST_SEED}, "
         f"{scenario.files} files of {scenario.rows:,} rows, recipe {scenario.recipe}\n"
     )
     table(
@@ -289,7 +297,7 @@ def processor_time(scenario: Scenario) -> None:
 
 def seconds_of(scenario: Scenario, policy: str) -> float:
     world = World(scenario, FIRST_SEED)
-    world.stream.experts([world.stream.first()]).model("all")
+    world.stream.candidates([world.stream.first()]).model("all")
     began = time.process_time()
     walk_of(world, policy)
     return (time.process_time() - began) / scenario.files

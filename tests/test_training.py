@@ -299,7 +299,9 @@ def test_a_solver_that_stopped_early_is_said(
     limit = "the solver stopped at its limit of iterations; the numbers are of very unlike size"
     assert limit not in train(config)[0].text
     monkeypatch.setattr(
-        fitting, "unfitted_pipeline", lambda *given: whole(*given).set_params(regression__max_iter=1)
+        fitting,
+        "unfitted_pipeline",
+        lambda *given: whole(*given).set_params(regression__max_iter=1),
     )
     assert f"warning: {limit}" in train(config)[0].text
 

@@ -31,7 +31,7 @@ OURS = ("certified", "fast")
 
 @dataclass
 class Seen:
-    """What a rule knows at a look.
+    """What a rule knows at an evaluation.
 
     rows: places of the newly labelled rows; labels: theirs; risks: by the deployed model. newest:
     features of the newest file that has come. trained: features that the deployed model knew.
@@ -160,16 +160,16 @@ POLICIES = ("base rate", NEVER, ALWAYS, LAST, *RULES, *OURS, "oracle")
 def ruled(world: World, name: str, last_file: bool = False) -> Walk:
     """The walk of a rule that retrains on all past rows when it fires (or on the last file)."""
     stream, rule, walk = world.stream, RULES[name](), Walk(name)
-    lag, looks = lag_of(world.scenario.delay), [stream.first()]
-    model, trained = stream.experts(looks).model("all"), stream.rows(looks[0])
+    lag, evaluations = lag_of(world.scenario.delay), [stream.first()]
+    model, trained = stream.candidates(evaluations).model("all"), stream.rows(evaluations[0])
     rule.begin(test_f1(world, model))
-    walk.models[looks[0] + lag] = model
-    for period in range(looks[0] + 1, world.files):
-        looks.append(period)
+    walk.models[evaluations[0] + lag] = model
+    for period in range(evaluations[0] + 1, world.files):
+        evaluations.append(period)
         seen = seen_at(world, model, period, trained)
         new = model
         if seen.rows.size and rule.fires(seen):
-            new = retrained(world, rule, looks, seen, model, last_file)
+            new = retrained(world, rule, evaluations, seen, model, last_file)
         if new is not model:
             walk.deployments.append((period, "retrained", name))
             walk.replaced.append((model, new))
@@ -194,27 +194,29 @@ def trained_rows(world: World, period: int, last_file: bool) -> np.ndarray:
 
 
 def retrained(
-    world: World, rule: Rule, looks: list[int], seen: Seen, old: Model, last_file: bool
+    world: World, rule: Rule, evaluations: list[int], seen: Seen, old: Model, last_file: bool
 ) -> Model:
     """The model that the rule deploys; the old one where nothing comes of it."""
     stream = world.stream
     if isinstance(rule, Challenged):
-        return challenged(world, rule, looks, seen, old)
+        return challenged(world, rule, evaluations, seen, old)
     if not last_file:
-        return stream.experts(looks).model("all")
-    return stream.last_file(looks[-1]).model("all") if are_enough(seen.labels) else old
+        return stream.candidates(evaluations).model("all")
+    return stream.last_file(evaluations[-1]).model("all") if are_enough(seen.labels) else old
 
 
-def challenged(world: World, rule: Challenged, looks: list[int], seen: Seen, old: Model) -> Model:
+def challenged(
+    world: World, rule: Challenged, evaluations: list[int], seen: Seen, old: Model
+) -> Model:
     """The challenger where it wins on the rows held out of the new ones, else the old model.
 
-    Its terms are those found at the look before: half of the time of finding them anew.
+    Its terms are those found at the evaluation before: half of the time of finding them anew.
     """
     out, stream = held_out(world, seen), world.stream
-    experts = stream.experts(looks)
-    weight = np.ones(experts.known.labels.size)
+    candidates = stream.candidates(evaluations)
+    weight = np.ones(candidates.known.labels.size)
     weight[out] = 0
-    new = experts.fit(stream.experts(looks[:-1]).terms, weight)
+    new = candidates.fit(stream.candidates(evaluations[:-1]).terms, weight)
     raw, y = stream.whole.rows(out), stream.labels[out]
     scores = [brier(y, risks(model.log_odds_of(raw, out.size))) for model in (new, old)]
     return new if scores[0] < (1 - rule.gain) * scores[1] else old
@@ -267,16 +269,17 @@ class Worth:
     """What a policy's walk was worth in truth.
 
     brier: the mean that its models cost, over files. gains: of each deployment, in the next two
-    files that it serves; periods: the looks that decided them; actions: how it calls them (ours
-    tell a swap from growth, a jump and the way back). looks: how often it could decide.
-    served: what its model cost above the best possible, by file.
+    files; periods: the evaluations that decided them; actions: how it calls them (ours tell a
+    promotion from a scheduled retrain, a switch and a revert). evaluations: how often it could
+    decide.
+    cost: what its model cost above the best possible, by file.
     """
 
     brier: float
-    looks: int
+    evaluations: int
     periods: list[int]
     gains: list[float]
-    served: dict[int, float]
+    cost: dict[int, float]
     actions: list[str] = field(default_factory=list)
 
 
@@ -285,17 +288,17 @@ def worths(world: World, last_file: bool = False) -> dict[str, Worth]:
     walks = {name: walk_of(world, name, last_file) for name in POLICIES[:-1]}
     found = {name: worth(world, walk) for name, walk in walks.items()}
     best = oracle([Walk(name, costs(world, found[name])) for name in (NEVER, ALWAYS, LAST)])
-    return found | {"oracle": Worth(best.mean, found[NEVER].looks, [], [], {})}
+    return found | {"oracle": Worth(best.mean, found[NEVER].evaluations, [], [], {})}
 
 
 def costs(world: World, one: Worth) -> dict[int, float]:
-    """The Brier score that was served in truth, by file."""
-    return {file: value + world.least(file) for file, value in one.served.items()}
+    """The Brier score in truth of what was deployed, by file."""
+    return {file: value + world.least(file) for file, value in one.cost.items()}
 
 
 def worth(world: World, walk: Walk) -> Worth:
     lag = lag_of(world.scenario.delay)
-    served = {
+    cost = {
         file: world.excess(model, file) for file, model in walk.models.items() if file < world.files
     }
     periods = [period for period, *_ in walk.deployments]
@@ -305,6 +308,6 @@ def worth(world: World, walk: Walk) -> Worth:
     ]
     first = world.stream.first()
     actions = [action for _, action, _ in walk.deployments]
-    one = Worth(0.0, world.files - 1 - first, periods, gains, served, actions)
+    one = Worth(0.0, world.files - 1 - first, periods, gains, cost, actions)
     one.brier = float(np.mean(list(costs(world, one).values())))
     return one

@@ -33,7 +33,7 @@ class Scenario:
     files: after the first, which has `first` rows; rows: of each. delay: files until labels come.
     labelled: the share of rows that ever gets one. fault: "" or what befalls the second column.
     change: between which files the world changes. recipe: of the models ("original": a plain
-    logistic regression, the cheap fit). quiet: no swap is called for but by more rows.
+    logistic regression, the cheap fit). quiet: no deployment is called for but by more rows.
     """
 
     name: str

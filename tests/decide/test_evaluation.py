@@ -754,7 +754,7 @@ def test_evidence_of_a_newer_version_is_refused_in_a_sentence(started: Project) 
     with pytest.raises(PipelineError, match=r"evidence.json was written by a newer version"):
         look(started)
     done = started.run("deployment.py", check=False)
-    assert "was written by a newer version; update the software" in done.stderr
+    assert "was written by a newer version of this software; update the software" in done.stderr
     assert version(started) == 1
 
 

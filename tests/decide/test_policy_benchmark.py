@@ -34,7 +34,7 @@ from benchmarks.beside.walks import (
     worths,
 )
 from benchmarks.beside.worlds import Scenario, World
-from benchmarks.policies import median, poisson, rows_to_half, rows_to_swap
+from benchmarks.policies import median, poisson, rows_to_deployment, rows_to_half
 from risk.decide.evidence import risks
 from risk.model.measures import brier
 from tests.checkout import ROOT
@@ -253,11 +253,11 @@ def test_a_share_of_the_rows_never_gets_a_label() -> None:
     assert {X.shape[0] for X, *_ in world.parts[1:]} == {200}
 
 
-def test_the_models_that_a_replay_notes_are_those_it_served() -> None:
+def test_the_models_that_a_replay_notes_are_those_it_deployed() -> None:
     world = World(QUICK, 7)
     for policy in ("fast", "certified", ALWAYS):
         walk = walk_of(world, policy)
-        assert set(walk.models) == set(walk.deployed)
+        assert set(walk.models) == set(walk.brier)
         for period, model in walk.models.items():
             y = world.stream.labels[world.stream.rows(period)]
             assert brier(y, risks(world.stream.log_odds(model, period))) == walk.brier[period]
@@ -272,14 +272,17 @@ def test_every_policy_is_worth_something_and_the_dummies_bound_them() -> None:
     assert found["oracle"].brier <= min(found[NEVER].brier, found[ALWAYS].brier)
 
 
-def test_with_late_labels_a_swap_serves_later_and_so_do_its_rows() -> None:
+def test_with_late_labels_a_deployment_comes_later_and_so_do_its_rows() -> None:
     soon, late = World(QUICK, 7), World(Scenario(**(vars(QUICK) | {"delay": 3})), 7)
     never = [worth(world, walk_of(world, NEVER)) for world in (soon, late)]
     always = [worth(world, walk_of(world, ALWAYS)) for world in (soon, late)]
 
-    assert [rows_to_swap(w, one) for w, one in zip((soon, late), always, strict=True)] == [200, 600]
-    assert rows_to_swap(soon, never[0]) == rows_to_half(soon, never[0], never[0]) == np.inf
-    assert min(always[0].deployed) == 1 and min(always[1].deployed) == 3
+    assert [rows_to_deployment(w, one) for w, one in zip((soon, late), always, strict=True)] == [
+        200,
+        600,
+    ]
+    assert rows_to_deployment(soon, never[0]) == rows_to_half(soon, never[0], never[0]) == np.inf
+    assert min(always[0].cost) == 1 and min(always[1].cost) == 3
 
 
 @pytest.mark.parametrize(
