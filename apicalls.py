@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 from urllib.parse import urlsplit
 
 from risk.config import HOME, Config, Outcome, PipelineError, is_loopback
@@ -36,10 +36,26 @@ START_SECONDS = 30.0
 UNREACHABLE = "unreachable"
 
 
-def call(config: Config, url: str | None = None) -> dict[str, Any]:
-    """What each endpoint answers now: {name: {"status", "at", "model_version", "answer"}}."""
+class GoodAnswer(TypedDict):
+    """What an endpoint answered with status 200, when, by which model."""
+
+    at: str
+    model_version: int | None
+    answer: Any
+
+
+class Answer(GoodAnswer):
+    """What became of one call. status: of HTTP, or why there is none."""
+
+    status: int | str
+    reason: NotRequired[str]
+    last_good: NotRequired[GoodAnswer]
+
+
+def call_api(config: Config, url: str | None = None) -> dict[str, Answer]:
+    """What each endpoint answers now."""
     address = (url or config.url).rstrip("/")
-    found: dict[str, Any] = {}
+    found: dict[str, Answer] = {}
     pauses: tuple[float, ...] = PAUSES
     with _session(address) as session:
         for name, method in ENDPOINTS.items():
@@ -52,8 +68,10 @@ def call(config: Config, url: str | None = None) -> dict[str, Any]:
 def _session(address: str) -> requests.Session:
     import requests
 
-    session = requests.Session()
-    session.trust_env = not is_loopback(_host_in(address))
+    session, host = requests.Session(), ""
+    with contextlib.suppress(ValueError):  # no usable address; requests says so
+        host = urlsplit(address).hostname or ""
+    session.trust_env = not is_loopback(host)  # no proxy for what is on this machine
     session.headers["Accept"] = "application/json"
     token = api_token()
 
@@ -66,16 +84,9 @@ def _session(address: str) -> requests.Session:
     return session
 
 
-def _host_in(address: str) -> str:
-    try:
-        return urlsplit(address).hostname or ""
-    except ValueError:
-        return ""
-
-
 def _called(
     session: requests.Session, method: str, address: str, pauses: tuple[float, ...]
-) -> dict[str, Any]:
+) -> Answer:
     """One endpoint's answer, asked again after each pause while that may help."""
     for pause in (*pauses, None):
         found = _once(session, method, address)
@@ -85,20 +96,23 @@ def _called(
     raise AssertionError("the last pause is None")
 
 
-def _once(session: requests.Session, method: str, address: str) -> dict[str, Any]:
+def _once(session: requests.Session, method: str, address: str) -> Answer:
     import requests
 
-    failed = {"at": utc_now(), "model_version": None, "answer": None}
+    def failed(status: str, reason: str = "") -> Answer:
+        answer = Answer(status=status, at=utc_now(), model_version=None, answer=None)
+        return Answer(**answer, reason=reason) if reason else answer
+
     try:
         response = session.request(
             method, address, timeout=(CONNECT_SECONDS, READ_SECONDS), allow_redirects=False
         )
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-        return {"status": UNREACHABLE, **failed, "reason": _cause(error)}
+        return failed(UNREACHABLE, _cause(error))
     except requests.Timeout:
-        return {"status": "no answer in time", **failed}
+        return failed("no answer in time")
     except (requests.RequestException, ValueError) as error:
-        return {"status": "not a usable address", **failed, "reason": str(error)}
+        return failed("not a usable address", str(error))
     version = response.headers.get("X-Model-Version", "")
     return {
         "status": response.status_code,
@@ -123,33 +137,28 @@ def _json_in(response: requests.Response) -> Any:
         return response.text[:2000]
 
 
-def _with_last_good(found: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """The answers, those of failed endpoints beside the last good one that is known."""
-    kept = {}
-    for name, answer in found.items():
-        good = None if answer["status"] == 200 else _last_good(before.get(name))
-        kept[name] = answer | ({"last_good": good} if good else {})
-    return kept
-
-
-def _last_good(old: Any) -> dict[str, Any] | None:
-    if not isinstance(old, dict):
-        return None
-    if old.get("status") != 200:
-        return old.get("last_good")
-    return {key: old.get(key) for key in ("at", "model_version", "answer")}
+def _with_last_good(answer: Answer, old: Any) -> Answer:
+    """The answer; one that failed beside the last good one of the endpoint that is known."""
+    if answer["status"] == 200 or not isinstance(old, dict):
+        return answer
+    good = old.get("last_good")
+    if old.get("status") == 200:
+        good = {key: old.get(key) for key in ("at", "model_version", "answer")}
+    return Answer(**answer, last_good=good) if good else answer
 
 
 def collect(config: Config, *, serve: bool) -> Outcome:
     """Call the API, or one started for the purpose, and write what it answered."""
     with _server(config) if serve else contextlib.nullcontext(config.url) as url:
-        found = _with_last_good(call(config, url), read_optional_json(config.api_returns))
+        before = read_optional_json(config.api_returns)
+        answers = call_api(config, url).items()
+        found = {name: _with_last_good(answer, before.get(name)) for name, answer in answers}
     write_json(config.api_returns, found)
     statuses = {name: answer["status"] for name, answer in found.items()}
-    return Outcome(_sentence(config, url, found), {"url": url, "statuses": statuses})
+    return Outcome(_call_words(config, url, found), {"url": url, "statuses": statuses})
 
 
-def _sentence(config: Config, url: str, found: dict[str, Any]) -> str:
+def _call_words(config: Config, url: str, found: dict[str, Answer]) -> str:
     """What was answered, for a person."""
     good = [answer for answer in found.values() if answer["status"] == 200]
     place = config.shown(config.api_returns)
@@ -201,14 +210,10 @@ def _server(config: Config) -> Iterator[str]:
         finally:
             overdue.cancel()
             child.terminate()
-            _ended(child)
-
-
-def _ended(child: subprocess.Popen[str]) -> None:
-    try:
-        child.wait(5)
-    except subprocess.TimeoutExpired:
-        child.kill()
+            try:
+                child.wait(5)
+            except subprocess.TimeoutExpired:
+                child.kill()
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from risk.calllist.changes import present_of, record_list, with_changes
 from risk.calllist.expected import expectation_of
 from risk.calllist.facts import changes_words, gains_words, outcomes_sentence
 from risk.calllist.gains import profit_of, profit_words
-from risk.calllist.heldout import held_out_risks
+from risk.calllist.held_out import held_out_risks
 from risk.calllist.policy import Economics, mean_economics
 from risk.calllist.ranking import client_list
 from risk.calllist.types import CallList, Cut, ListGain

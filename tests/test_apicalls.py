@@ -14,7 +14,7 @@ from conftest import Project
 from serving import deployed_copy, small_server
 
 import apicalls
-from apicalls import ENDPOINTS, call, collect
+from apicalls import ENDPOINTS, call_api, collect
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -117,7 +117,7 @@ def test_with_a_token_the_calls_show_it(
     assert "all 4 calls" in done.stdout
     server = fake((200, b"{}"))
     monkeypatch.setenv("RISK_API_TOKEN", "s3cret")
-    call(project.config, server.url)
+    call_api(project.config, server.url)
     assert {headers["Authorization"] for _, _, headers in server.calls} == {"Bearer s3cret"}
 
 
@@ -138,7 +138,7 @@ def test_an_api_that_is_away_is_waited_for_once_and_not_by_every_endpoint(
     tried: list[str] = []
     once = apicalls._once
     monkeypatch.setattr(apicalls, "_once", lambda *call: tried.append(call[2]) or once(*call))
-    call(project.config, NOWHERE)
+    call_api(project.config, NOWHERE)
     assert [place.rpartition("/")[2] for place in tried] == [
         *["prediction"] * 3,
         "scoring",
@@ -178,7 +178,7 @@ def test_what_may_pass_is_tried_twice_more(
     project: Project, fake: Any, answers: list[tuple[int, bytes]], status: int, calls: int
 ) -> None:
     server = fake(*answers)
-    found = call(project.config, server.url)
+    found = call_api(project.config, server.url)
     assert {answer["status"] for answer in found.values()} == {status}
     assert [path for _, path, _ in server.calls] == [
         f"/{name}" for name in ENDPOINTS for _ in range(calls)
@@ -209,7 +209,7 @@ def test_an_api_that_hangs_is_left_alone(
     monkeypatch.setattr(apicalls, "READ_SECONDS", 0.05)
     monkeypatch.setattr(FakeHandler, "do_GET", lambda self: threading.Event().wait(0.5))
     monkeypatch.setattr(FakeHandler, "do_POST", FakeHandler.do_GET)
-    found = call(project.config, fake((200, b"{}")).url)
+    found = call_api(project.config, fake((200, b"{}")).url)
     assert {answer["status"] for answer in found.values()} == {"no answer in time"}
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from risk.calllist.heldout import held_out_risks
+from risk.calllist.held_out import held_out_risks
 from risk.calllist.ranking import client_list
 from risk.calllist.types import read_list
 from risk.config import Config, Outcome, PipelineError

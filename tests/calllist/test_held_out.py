@@ -15,7 +15,7 @@ from driver import copy_of, first_deployed, undrawn
 
 import reporting
 from ingestion import ingest
-from risk.calllist.heldout import held_out_risks
+from risk.calllist.held_out import held_out_risks
 from risk.data.snapshot import read_snapshot, training_rows
 from risk.model import fit as fitting
 from risk.releases import OpenRelease

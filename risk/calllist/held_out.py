@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 from risk.config import Config
 from risk.data.labels import usable_labels
 from risk.data.snapshot import Snapshot, pandas_of
-from risk.files import read_optional_json, sha256, write_json
+from risk.files import StateFile, sha256
 from risk.releases import Manifest
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-FORMAT = 1
 
 
 def held_out_risks(
@@ -31,35 +28,36 @@ def held_out_risks(
     current, basis = snapshot.current
     if basis != "stayed" or not current.height:
         return {}
-    seen = _trained_on(manifest, snapshot)
-    if not seen.height:
+    rows = _training_rows(manifest, snapshot)
+    if not rows.height:
         return {}
     names = [snapshot.client, *manifest["columns"], snapshot.target]
-    key = [manifest["trainedmodel_sha256"], sha256(seen.select(pl.col(names)).write_csv().encode())]
-    known = read_optional_json(config.out_of_fold)
-    if known.get("format") != FORMAT or known.get("key") != key:
-        known = {"format": FORMAT, "key": key, "risks": _risks(manifest, seen, snapshot)}
-        if keep:
-            write_json(config.out_of_fold, known)
-    return dict(zip(seen["_row"].to_list(), known["risks"], strict=True))
+    key = [manifest["trainedmodel_sha256"], sha256(rows.select(pl.col(names)).write_csv().encode())]
+    state = StateFile(config.out_of_fold, 1)
+    kept = state.read_or_empty()
+    risks = kept["risks"] if kept.get("key") == key else _out_of_fold(manifest, rows, snapshot)
+    if keep and kept.get("key") != key:
+        state.write({"key": key, "risks": risks})
+    return dict(zip(rows["_row"].to_list(), risks, strict=True))
 
 
-def _trained_on(manifest: Manifest, snapshot: Snapshot) -> pl.DataFrame:
+def _training_rows(manifest: Manifest, snapshot: Snapshot) -> pl.DataFrame:
     """The rows that the model was trained on; of a file that was sent again since, all of them."""
     day, rows = datetime.date.fromisoformat(manifest["day"]), snapshot.rows.with_row_index("_row")
     known = rows.filter(usable_labels(rows, snapshot.schema, manifest["horizon_days"], day))
     return known.filter((known["_data_version"] <= manifest["data_version"]) | known["_replaced"])
 
 
-def _risks(manifest: Manifest, seen: pl.DataFrame, snapshot: Snapshot) -> list[float]:
+def _out_of_fold(manifest: Manifest, rows: pl.DataFrame, snapshot: Snapshot) -> list[float]:
+    """The risk of each row by a model of the same recipe that was trained without its client."""
     from risk.model.fit import out_of_fold
 
     columns = manifest["columns"]
-    found = out_of_fold(
+    risks = out_of_fold(
         manifest["recipe"],
         columns,
-        pandas_of(seen.select(list(columns))),
-        seen[snapshot.target].to_numpy().astype(int),
-        seen[snapshot.client].to_numpy(),
+        pandas_of(rows.select(list(columns))),
+        rows[snapshot.target].to_numpy().astype(int),
+        rows[snapshot.client].to_numpy(),
     )
-    return [round(float(risk), 9) for risk in found]
+    return [round(float(risk), 9) for risk in risks]
