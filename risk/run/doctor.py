@@ -22,7 +22,7 @@ from risk.data.snapshot import read_snapshot, refuse_other_features
 from risk.data.store import Store
 from risk.files import (
     DamagedFile,
-    checksum_holds,
+    StateFile,
     file_sha256,
     parse_json,
     parse_number,
@@ -290,9 +290,10 @@ def _kept_state(config: Config) -> str:
     scorings(config)
     kept = (config.run_marker, config.deployment_state, config.timings, config.packages)
     for path in (*kept, config.decision, config.evidence, config.drift_state, config.alerts):
-        body = read_optional_json(path)
-        if path.exists() and not (body and ("checksum" not in body or checksum_holds(body))):
+        try:
+            StateFile(path, 1).read()
+        except DamagedFile:
             raise PipelineError(
                 f"{path.name} is damaged; delete {config.shown(path)} and run fullprocess.py"
-            )
+            ) from None
     return config.shown(config.state_folder)
