@@ -85,10 +85,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     return Told(
         listing,
         report,
-        {
-            path: get(path).get_data(as_text=True)
-            for path in ("/", "/trust", "/decisions", "/status")
-        },
+        pages,
         html_of(report),
         " ".join(page.extract_text() for page in pdf.pages),
         digest.text,
