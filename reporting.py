@@ -59,7 +59,7 @@ def report(
     write_atomic(config.confusion_matrix, picture(matrix, now.version))
     snapshot = snapshot or read_snapshot(config)
     listing, outcomes, taken = _listed(config, snapshot, now, known)
-    page, sheets = documents(report_of(config, listing, {**outcomes}, now, known))
+    page, sheets = documents(report_of(config, listing, outcomes, now, known))
     write_atomic(config.report_html, page)
     write_atomic(config.report_pdf, sheets)
     return _told(config, listing, outcomes, matrix, taken)

@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any
 
 from risk.calllist.types import LOW, RAISED_BAND, UNKNOWN, Band, CallList, Expected, ListedClient
+from risk.record.outcomes import Outcomes
 from risk.words import amount, as_sentence, day, enumeration, in_percent, percents
 
 BECAME = {
@@ -189,8 +190,6 @@ def everybody_words(score: Json) -> str:
     return f"calling everybody an exit scores {score['everybody_exits']['f1']:.3f}"
 
 
-def outcomes_sentence(outcomes: Json) -> str:
+def outcomes_sentence(outcomes: Outcomes) -> str:
     """What came of the lists so far, or why nothing is claimed yet."""
-    if outcomes.get("enough"):
-        return as_sentence(outcomes["all"]["sentence"])
-    return as_sentence(outcomes.get("why") or "no outcome of a listed client is known yet")
+    return as_sentence(outcomes["all"]["sentence"] if outcomes["all"] else outcomes["why"])

@@ -8,7 +8,8 @@ claimed before `least_outcomes` outcomes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
@@ -104,6 +105,37 @@ class Outcomes(Claims):
     least: int
     known: int
     waiting: int
+
+
+_UNCLAIMED: Claims = {
+    "from": "",
+    "to": "",
+    "enough": False,
+    "why": "no outcome of a listed client is known yet",
+    "all": None,
+    "contacted": None,
+    "not_contacted": None,
+    "caveat": None,
+    "brier": None,
+    "calibration": None,
+    "cumulative_gains": None,
+    "misses": [],
+    "false_alarms": [],
+}
+
+
+def parse_outcomes(body: Mapping[str, Any]) -> Outcomes:
+    """What outcomes.json says; of an empty body that nothing is known."""
+    nothing: Outcomes = {
+        "format": FORMAT,
+        "made_at": "",
+        "data_version": 0,
+        "least": 0,
+        "known": 0,
+        "waiting": 0,
+        **_UNCLAIMED,
+    }
+    return cast(Outcomes, {**nothing, **body})
 
 
 def outcomes_of(config: Config, snapshot: Snapshot) -> Outcomes:
@@ -218,21 +250,12 @@ def claims(known: pl.DataFrame, waiting: int, least: int) -> Claims:
     """All that is claimed of the known outcomes, or why nothing is yet."""
     dates = [date for date in known["date"] if date]
     unclaimed: Claims = {
+        **_UNCLAIMED,
         "from": min(dates, default=""),
         "to": max(dates, default=""),
-        "enough": known.height >= least,
-        "why": "" if known.height >= least else _too_few(known.height, waiting, least),
-        "all": None,
-        "contacted": None,
-        "not_contacted": None,
-        "caveat": None,
-        "brier": None,
-        "calibration": None,
-        "cumulative_gains": None,
-        "misses": [],
-        "false_alarms": [],
+        "why": _too_few(known.height, waiting, least),
     }
-    if not unclaimed["enough"]:
+    if known.height < least:
         return unclaimed
     left, risks = known["left"].to_numpy(), known["risk"].to_numpy()
     # By the place on the list of its day: a share of the clients is called on each.
@@ -240,6 +263,8 @@ def claims(known: pl.DataFrame, waiting: int, least: int) -> Claims:
     base_rate = brier(left, np.full(left.size, left.mean()))
     return {
         **unclaimed,
+        "enough": True,
+        "why": "",
         "all": group_figures(known),
         "contacted": group_figures(known.filter(known["contacted"])),
         "not_contacted": group_figures(known.filter(~known["contacted"])),

@@ -21,6 +21,7 @@ from risk.model.effects import ColumnEffects, Effect, overview
 from risk.model.logistic import expit
 from risk.model.model import Model
 from risk.model.profile import column_text
+from risk.record.outcomes import Outcomes
 from risk.releases import Manifest
 from risk.web.context import PageContext
 from risk.web.data import DataAndDrift, data_and_drift
@@ -111,7 +112,7 @@ class _AtScoring(PageContext):
 def report_of(
     config: Config,
     listing: CallList,
-    outcomes: dict[str, Any],
+    outcomes: Outcomes,
     deployed: Deployed,
     tested: tuple[np.ndarray, np.ndarray],
 ) -> Report:

@@ -14,11 +14,13 @@ from risk.calllist.facts import CONTACT_STATES, Fact
 from risk.calllist.types import UNKNOWN, CallList, ListedClient
 from risk.config import PipelineError
 from risk.model.logistic import expit
+from risk.model.measures import RiskBin
 from risk.model.model import Model
 from risk.model.profile import Rows, column_text, value_text
 from risk.model.reasons import TermGroup, points
 from risk.record import contacts
 from risk.record.contacts import BadContact, Contact, contacts_of
+from risk.record.outcomes import Outcomes
 from risk.record.scores import PastScore, Scoring, past_scores, scorings
 from risk.web import notices
 from risk.web.context import PageContext, data_age, data_date
@@ -120,15 +122,15 @@ def _notes_of(context: PageContext, name: str) -> list[Contact]:
 # ---------------------------------------------------------------- the sentence
 
 
-def _like(risk: float, outcomes: dict[str, Any]) -> dict[str, Any] | None:
+def _like(risk: float, outcomes: Outcomes) -> RiskBin | None:
     """What came of the clients whose lists said nearly the same; None where too few are known."""
-    bins = ((outcomes.get("calibration") or {}).get("bins") or []) if outcomes.get("enough") else []
+    bins = outcomes["calibration"]["bins"] if outcomes["calibration"] else []
     close = [b for b in bins if abs(b["risk"] - risk) <= ALIKE and b["n"] >= LEAST_ALIKE]
     return min(close, key=lambda b: abs(b["risk"] - risk), default=None)
 
 
 def _heading(
-    listed: ListedClient | None, rows: pl.DataFrame | None, target: str, outcomes: dict[str, Any]
+    listed: ListedClient | None, rows: pl.DataFrame | None, target: str, outcomes: Outcomes
 ) -> str:
     """The words after the client's name: what is to be expected of it, or what came of it."""
     if listed is None:
@@ -142,7 +144,7 @@ def _heading(
     return f"risk {in_percent(listed.risk)} %, estimated"
 
 
-def _basis(listed: ListedClient | None, average: int, outcomes: dict[str, Any]) -> str:
+def _basis(listed: ListedClient | None, average: int, outcomes: Outcomes) -> str:
     """What the heading rests on."""
     if listed is None:
         return "The list holds clients whose outcome is open."

@@ -17,6 +17,7 @@ from risk.data.schema import Schema
 from risk.data.snapshot import Snapshot, read_snapshot
 from risk.files import read_optional_json
 from risk.record.contacts import newest_contacts
+from risk.record.outcomes import Outcomes, parse_outcomes
 from risk.releases import current_version
 from risk.run.record import LATE_MINUTES, trouble
 from risk.web import notices
@@ -106,9 +107,9 @@ class PageContext:
         column = summary.get("columns", {}).get(self.config.columns.target, {})
         return ShowInstead(notices.no_model(summary.get("rows", 0), column.get("count", 0)))
 
-    def outcomes(self) -> dict[str, Any]:
-        """What came of earlier lists, {} where nothing is known."""
-        return self.file(self.config.outcomes)
+    def outcomes(self) -> Outcomes:
+        """What came of earlier lists."""
+        return parse_outcomes(self.file(self.config.outcomes))
 
     def clients(self) -> tuple[ListedClient, ...]:
         """The clients of the list with their contact state as it is now."""

@@ -33,6 +33,7 @@ from risk.calllist.types import (
     Move,
 )
 from risk.record.contacts import OPEN, Contact
+from risk.record.outcomes import Outcomes
 from risk.releases import current_version
 from risk.web import notices
 from risk.web.context import PageContext, data_age, data_date
@@ -407,9 +408,9 @@ def _move(one: Move) -> Moved:
     return Moved(one.client, f"{now - one.points} %", f"{now} %", signed(one.points), data, model)
 
 
-def _trust(outcomes: dict[str, Any], listing: CallList) -> dict[str, Any]:
+def _trust(outcomes: Outcomes, listing: CallList) -> dict[str, Any]:
     """Whether the lists were right: by outcomes where there are enough, and by the test rows."""
-    enough, told = outcomes.get("enough"), outcomes_sentence(outcomes)
+    enough, told = outcomes["enough"], outcomes_sentence(outcomes)
     gains = listing.cut.cumulative_gains
     return {
         "sentence": told if enough else "",
@@ -419,8 +420,8 @@ def _trust(outcomes: dict[str, Any], listing: CallList) -> dict[str, Any]:
     }
 
 
-def _followed(outcomes: dict[str, Any]) -> str:
-    first, last = outcomes.get("from"), outcomes.get("to")
+def _followed(outcomes: Outcomes) -> str:
+    first, last = outcomes["from"], outcomes["to"]
     span = f", listed {day(first)} to {day(last)}" if first and last else ""
     return f"{amount(outcomes['known'], 'outcome')} known{span}; in brackets the 95 % interval."
 

@@ -10,6 +10,7 @@ from typing import Any
 from risk.calllist.facts import gains_words, score_words
 from risk.calllist.types import CallList
 from risk.model.measures import wilson
+from risk.record.outcomes import Outcomes
 from risk.web import notices
 from risk.web.context import PageContext
 from risk.web.svg import Dot, calibration_dots, waffle_paths
@@ -20,7 +21,7 @@ CAVEAT = (
     "You choose whom to call, so that a difference may be your choice and not the call. Only "
     "clients left uncalled by lot would tell: leave out a part of the list that a coin chooses."
 )
-Claims = dict[str, Any]
+Claims = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -54,24 +55,24 @@ class Trust:
 def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     """All that trust.html lays out; from the test rows while too few outcomes are known."""
     outcomes = context.outcomes()
-    enough = bool(outcomes.get("enough"))
+    enough = outcomes["enough"]
     # Outcomes stand without the release; before them the test rows are all that there is.
     score = {} if enough and context.broken() else context.release().score
     try:
         listing: CallList | None = context.listing()
     except notices.ShowInstead:
         listing = None
-    known, least, waiting = (outcomes.get(key, 0) for key in ("known", "least", "waiting"))
-    banners = [] if enough else [notices.cannot_tell(known, least, waiting)]
+    counts = (outcomes["known"], outcomes["least"], outcomes["waiting"])
+    banners = [] if enough else [notices.cannot_tell(*counts)]
     shown = trust_of(outcomes, score, listing, context.now.date())
     return {**vars(shown), "banners": banners}
 
 
-def trust_of(outcomes: Claims, score: Claims, listing: CallList | None, today: date) -> Trust:
+def trust_of(outcomes: Outcomes, score: Claims, listing: CallList | None, today: date) -> Trust:
     """What there is to say. score: of the deployed model, {} where it is not known; listing: the
     present list, None without one."""
-    enough = bool(outcomes.get("enough"))
-    claims = outcomes if enough else of_test(score)
+    enough = outcomes["enough"]
+    claims: Claims = outcomes if enough else of_test(score)
     group: Claims = claims.get("all") or {}
     gains = listing.cut.cumulative_gains if listing else None
     return Trust(
@@ -94,8 +95,8 @@ def trust_of(outcomes: Claims, score: Claims, listing: CallList | None, today: d
     )
 
 
-def _untold_heading(outcomes: Claims) -> str:
-    known, least = outcomes.get("known", 0), outcomes.get("least")
+def _untold_heading(outcomes: Outcomes) -> str:
+    known, least = outcomes["known"], outcomes["least"]
     told = f"{known:,} of {least:,} outcomes are known" if least else "no outcome is known"
     return f"We cannot tell yet: {told}"
 
@@ -134,7 +135,7 @@ def _lead(outcomes: Claims) -> list[tuple[str, bool]]:
     return [*told, (f"{known}; {outcomes.get('waiting', 0):,} still wait for theirs.", False)]
 
 
-def of_test(score: dict[str, Any]) -> Claims:
+def of_test(score: Claims) -> Claims:
     """The score in the form of outcomes: "listed" is who was said to be at the threshold or up."""
     counts = [
         score.get(k) for k in ("true_positive", "false_positive", "false_negative", "true_negative")
@@ -168,13 +169,13 @@ def _share(left: int, n: int) -> dict[str, Any]:
     return {"n": n, "left": left, "share": left / n if n else None, "interval": wilson(left, n)}
 
 
-def _basis_words(score: dict[str, Any]) -> str:
+def _basis_words(score: Claims) -> str:
     return (
         "test data" if score.get("basis") == "test data" else "training rows, by cross-validation"
     )
 
 
-def _test_lead(score: dict[str, Any]) -> list[tuple[str, bool]]:
+def _test_lead(score: Claims) -> list[tuple[str, bool]]:
     rows = f"{score.get('n', 0):,} rows"
     return [
         ("Until then all below is about the ", False),
