@@ -50,11 +50,10 @@ def score(
     model, pickled = _trained_model(config, model)
     test = (test_data or Holdout(config)).rows(model.columns)
     found = score_of(model, test)
-    found = (
-        _cross_validated(config, model, test, snapshot)
-        if found is None
-        else _with_overlap(config, model, test, snapshot, found)
-    )
+    if found is None:
+        found = _cross_validated(config, model, test, snapshot or read_snapshot(config))
+    else:
+        found["rows_equal_to_training"] = _training_rows_in(config, model, test, snapshot)
     found |= {"trainedmodel_sha256": pickled, "scored_at": utc_now()}
     money = mean_economics(config)
     if money:
@@ -70,32 +69,27 @@ def score(
     return Outcome("\n".join(lines), found)
 
 
-def _with_overlap(
-    config: Config,
-    model: Model,
-    test: TestRows,
-    snapshot: Snapshot | None,
-    found: dict[str, Any],
-) -> dict[str, Any]:
-    """Add how many test rows the model was trained on, where the training rows are at hand."""
+def _training_rows_in(
+    config: Config, model: Model, test: TestRows, snapshot: Snapshot | None
+) -> int | None:
+    """How many test rows are also labelled rows of the store; None where these are gone."""
     try:
         snapshot = snapshot or read_snapshot(config)
     except PipelineError:
-        return found | {"rows_equal_to_training": None}
+        return None
     names = [snapshot.client, *model.columns, snapshot.target]
     seen = set(snapshot.known.select(names).iter_rows())
     tested, _ = test.labelled()
-    equal = sum(row in seen for row in zip(*(tested[name] for name in names), strict=True))
-    return found | {"rows_equal_to_training": equal}
+    return sum(row in seen for row in zip(*(tested[name] for name in names), strict=True))
 
 
 def _cross_validated(
-    config: Config, model: Model, test: TestRows, snapshot: Snapshot | None
+    config: Config, model: Model, test: TestRows, snapshot: Snapshot
 ) -> dict[str, Any]:
     """The measures of the recipe on the training rows, each judged by a fit without its client."""
     from risk.model.fit import out_of_fold
 
-    rows = training_rows(config, snapshot or read_snapshot(config))
+    rows = training_rows(config, snapshot)
     # A model chosen by evidence may be of fewer rows than there are: they are those of its recipe.
     chosen = "evaluation" in model.lineage
     same = ("data_sha256", "recipe") if chosen else ("data_sha256", "recipe", "rows", "exits")

@@ -300,6 +300,7 @@ class Config:
     finaldata = PathBelow("output_folder", "finaldata.csv")
     ingested_files = PathBelow("output_folder", "ingestedfiles.txt")
     store_state = PathBelow("output_folder", "state.json")
+    store_intent = PathBelow("output_folder", "intent.json")
     segments = PathBelow("output_folder", "segments")
     summary = PathBelow("output_folder", "summary.json")
     quarantine = PathBelow("output_folder", "quarantine")

@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 from conftest import ROOT, Project, client_rows
 
+from risk.data.state import Intent, write_intent
+
 CALLS = (
     "?rename,?renameat,?renameat2,fsync,?fdatasync,write,?unlink,?unlinkat,ftruncate,openat,"
     "?mkdir,?mkdirat"
@@ -225,9 +227,7 @@ def test_a_torn_append_is_cut_back_and_never_a_row(tmp_path: Path, tail: str) ->
     finaldata = project.folder / "ingesteddata/finaldata.csv"
     before, size = finaldata.read_text(), finaldata.stat().st_size
     finaldata.write_text(before + tail)
-    (project.folder / "ingesteddata/intent.json").write_text(
-        json.dumps({"data_version": 2, "kind": "append", "old": size, "new": size + 1000})
-    )
+    write_intent(project.config, Intent(2, span=(size, size + 1000)))
     for late in ("three.csv", "refused.csv"):
         (project.folder / "sourcedata" / late).unlink()
     done = project.run("ingestion.py")
@@ -242,9 +242,7 @@ def test_a_longer_file_than_the_open_append_could_leave_is_somebodys_work(tmp_pa
     finaldata = project.folder / "ingesteddata/finaldata.csv"
     before, size = finaldata.read_text(), finaldata.stat().st_size
     finaldata.write_text(before + "mine,1,2,3,0\n")
-    (project.folder / "ingesteddata/intent.json").write_text(
-        json.dumps({"data_version": 2, "kind": "append", "old": size, "new": size + 3})
-    )
+    write_intent(project.config, Intent(2, span=(size, size + 3)))
     project.run("ingestion.py")
     (aside,) = project.folder.glob("ingesteddata/finaldata.byhand-*.csv")
     assert aside.read_text() == before + "mine,1,2,3,0\n"

@@ -8,7 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from risk.data.schema import printable
 from risk.data.state import Entry
 from risk.files import make_folder, write_atomic
 
-MOST_REASONS, MOST_FAULTY, FAULT_LINES = 5, 20, 20_000
+MOST_REASONS, MOST_FILES, MOST_ROWS = 5, 20, 20_000
 
 
 HEADER = ["file", "line", "column", "rule", "value", "row"]
@@ -70,42 +70,42 @@ def names_client(line: str, is_client: IsClient, style: Csv) -> bool:
     return any(is_client(cell.strip(" \t")) for cell in cells)
 
 
-def set_aside(config: Config, files: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The commonest reasons in the quarantine, with the file and line of one such row.
+@dataclass(frozen=True)
+class QuarantineReason:
+    """A rule that rows broke: in which column, how many, and `file line 7` of the first."""
+
+    column: str
+    rule: str
+    rows: int
+    first: str
+
+
+def quarantine_reasons(
+    config: Config, files: Iterable[Mapping[str, Any]]
+) -> list[QuarantineReason]:
+    """The commonest reasons in the quarantine, by the entries of these files.
 
     Of the 20 files with most such rows, 20,000 rows each: more would say the same.
     """
-    worst = sorted(files, key=lambda entry: -entry["quarantined"])[:MOST_FAULTY]
     found: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], str] = {}
-    for entry in worst:
-        for row in _quarantined(config, entry):
+    for entry in sorted(files, key=lambda entry: -entry["quarantined"])[:MOST_FILES]:
+        for row in _rows_of(config, entry.get("quarantine", "")):
             key = row["column"] or "", printable(row["rule"] or "")
             found[key] += 1
             first.setdefault(key, f"{row['file']} line {row['line']}" if row["line"] else "")
     common = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:MOST_REASONS]
-    return [
-        {"column": column, "rule": rule, "rows": rows, "first": first[column, rule]}
-        for (column, rule), rows in common
-    ]
+    return [QuarantineReason(*key, rows, first[key]) for key, rows in common]
 
 
-def fault_words(one: dict[str, Any]) -> str:
-    where = f"{one['column']}: " if one["column"] else ""
-    first = f" (first in {one['first']})" if one["first"] else ""
-    return f"{one['rows']:,} × {where}{one['rule']}{first}"
-
-
-def _quarantined(config: Config, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The first rows of a file's quarantine; [] where somebody has taken it away."""
-    if not entry.get("quarantine"):  # a forgotten file has none
+def _rows_of(config: Config, name: str) -> list[dict[str, str]]:
+    """The first rows of a file of the quarantine; [] where somebody has taken it away."""
+    if not name:  # a forgotten file has none
         return []
     try:
-        with open(
-            config.quarantine / entry["quarantine"], newline="", encoding="utf-8", errors="replace"
-        ) as file:
-            rows = list(islice(csv.DictReader(file), FAULT_LINES))
+        path = config.quarantine / name
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+            rows = list(islice(csv.DictReader(file), MOST_ROWS))
     except (OSError, csv.Error):
         return []
-    wanted = ("file", "line", "column", "rule")
-    return [row for row in rows if all(isinstance(row.get(name), str) for name in wanted)]
+    return [row for row in rows if all(isinstance(row.get(name), str) for name in HEADER[:4])]

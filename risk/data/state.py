@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from risk.config import Config
@@ -76,6 +77,29 @@ def without_rows(entry: Entry) -> Entry:
 def counts_of(*entries: Entry) -> dict[str, int]:
     """How many rows the files have, and what became of them."""
     return {key: sum(entry[key] for entry in entries) for key in COUNTS}
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What an ingestion is about to do to finaldata.csv, so that the next can take it back.
+
+    span: its sizes before and after rows are appended; None where it is written anew, with this
+    checksum.
+    """
+
+    data_version: int
+    sha256: str = ""
+    span: tuple[int, int] | None = None
+
+
+def write_intent(config: Config, intent: Intent) -> None:
+    StateFile(config.store_intent, 1).write(asdict(intent))
+
+
+def read_intent(config: Config) -> Intent | None:
+    """What was begun and not finished; None if nothing was, or it was not even written whole."""
+    found = StateFile(config.store_intent, 1).read_or_empty()
+    return Intent(**found) if found else None
 
 
 def state_file(config: Config) -> StateFile:

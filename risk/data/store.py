@@ -6,15 +6,25 @@ import hashlib
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from risk.config import Config, Csv, PipelineError
 from risk.data.frames import csv_bytes, frame_types
 from risk.data.inventory import write_ingest_record, write_summary
 from risk.data.quarantine import QUARANTINE_NAME
 from risk.data.schema import Schema, schema_of, schema_signature
-from risk.data.state import Entry, StoreState, check_counts, fits, read_store_state, state_file
-from risk.files import read_optional_json, sha256, sync_folder, utc_now, write_atomic, write_json
+from risk.data.state import (
+    Entry,
+    Intent,
+    StoreState,
+    check_counts,
+    fits,
+    read_intent,
+    read_store_state,
+    state_file,
+    write_intent,
+)
+from risk.files import sha256, sync_folder, utc_now, write_atomic
 
 if TYPE_CHECKING:
     import polars as pl
@@ -100,7 +110,7 @@ class Store:
 
     def refuse_unfinished(self) -> None:
         """PipelineError unless the rows are as ingestion.py left them."""
-        if _intent_path(self.config).exists() or not self._finaldata_as_recorded():
+        if self.config.store_intent.exists() or not self._finaldata_as_recorded():
             raise PipelineError(
                 f"{self.config.finaldata} is not as ingestion.py left it; run ingestion.py "
                 "(it moves a changed file aside and rebuilds it)"
@@ -183,10 +193,7 @@ class Store:
         rows = pl.concat(parts) if parts else pl.DataFrame(schema=frame_types(self.schema))
         text = csv_bytes(rows.filter(~pl.col("_duplicate")), self.schema, header=rebuild)
         if rebuild:
-            _begin(
-                self.config,
-                {"data_version": data_version, "kind": "rebuild", "sha256": sha256(text)},
-            )
+            write_intent(self.config, Intent(data_version, sha256=sha256(text)))
             write_atomic(self.config.finaldata, text)
         elif text:
             self._append(data_version, text)
@@ -194,7 +201,7 @@ class Store:
         self.state["kinds"] = self.schema.kinds()
         self.state["schema_signature"] = schema_signature(self.schema)
         self._record_finaldata()
-        _intent_path(self.config).unlink(missing_ok=True)
+        self.config.store_intent.unlink(missing_ok=True)
 
     def _append(self, data_version: int, text: bytes) -> None:
         """Append under an intent, so that a crash in between is cut back and never half a row."""
@@ -205,10 +212,7 @@ class Store:
                 "again (it moves a changed file aside and rebuilds it)"
             )
         old = recorded["bytes"]
-        _begin(
-            self.config,
-            {"data_version": data_version, "kind": "append", "old": old, "new": old + len(text)},
-        )
+        write_intent(self.config, Intent(data_version, span=(old, old + len(text))))
         with open(self.config.finaldata, "r+b") as file:
             file.seek(old)
             file.write(text)
@@ -250,30 +254,27 @@ class Store:
         return notes
 
     def _recover_intent(self) -> list[str]:
-        path = _intent_path(self.config)
-        if not path.exists():
-            return []
-        intent = read_optional_json(path)
-        undone = intent.get("data_version", 0) > self.data_version
-        if undone and self._left_by(intent):
+        intent = read_intent(self.config)
+        undone = intent is not None and intent.data_version > self.data_version
+        if intent and undone and self._left_by(intent):
             self._take_back(intent)
-        path.unlink()
+        self.config.store_intent.unlink(missing_ok=True)
         return ["an ingestion that was cut off has been taken back"] if undone else []
 
-    def _left_by(self, intent: dict[str, Any]) -> bool:
+    def _left_by(self, intent: Intent | None) -> bool:
         """Whether finaldata.csv is what an ingestion with this intent leaves when it is cut off."""
         finaldata = self.config.finaldata
-        if not intent or not finaldata.exists():
+        if intent is None or not finaldata.exists():
             return False
-        if intent["kind"] == "append":
-            return intent["old"] <= finaldata.stat().st_size <= intent["new"]
-        return sha256(finaldata.read_bytes()) == intent["sha256"]
+        if intent.span:
+            return intent.span[0] <= finaldata.stat().st_size <= intent.span[1]
+        return sha256(finaldata.read_bytes()) == intent.sha256
 
-    def _take_back(self, intent: dict[str, Any]) -> None:
+    def _take_back(self, intent: Intent) -> None:
         """Undo a cut-off change of finaldata.csv; recover() then compares and records it."""
-        if intent["kind"] == "append":
+        if intent.span:
             with open(self.config.finaldata, "r+b") as file:
-                file.truncate(intent["old"])
+                file.truncate(intent.span[0])
                 os.fsync(file.fileno())
         elif self.state["schema_signature"]:
             write_atomic(self.config.finaldata, self._finaldata_bytes())
@@ -314,12 +315,8 @@ class Store:
 
     def set_aside_changed(self) -> list[str]:
         """Before finaldata.csv is written anew: keep one that ingestion did not write."""
-        unfinished = read_optional_json(_intent_path(self.config))
-        if (
-            self._finaldata_as_recorded()
-            or self._left_by(unfinished)
-            or not self.config.finaldata.exists()
-        ):
+        ours = self._finaldata_as_recorded() or self._left_by(read_intent(self.config))
+        if ours or not self.config.finaldata.exists():
             return []
         return [f"{self._set_aside()} holds a finaldata.csv that ingestion did not write"]
 
@@ -345,11 +342,3 @@ def _tagged(frame: pl.DataFrame, data_version: int, position: int, replaced: boo
 
 def _damaged_segment(path: Path, why: str) -> PipelineError:
     return PipelineError(f"{path} is missing or damaged ({why}); run ingestion.py --rebuild")
-
-
-def _intent_path(config: Config) -> Path:
-    return config.output_folder / "intent.json"
-
-
-def _begin(config: Config, intent: dict[str, Any]) -> None:
-    write_json(_intent_path(config), intent)

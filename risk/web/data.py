@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from risk.data.quarantine import set_aside
+from risk.data.quarantine import quarantine_reasons
 from risk.data.schema import printable
 from risk.drift.monitor import DriftRow
 from risk.drift.state import last_evaluation
@@ -128,7 +128,9 @@ def _data_read(context: PageContext) -> DataRead | None:
     columns = context.file(context.config.summary).get("columns", {})
     target = columns.get(context.config.columns.target, {})
     reasons = context.made(
-        "quarantine", context.config.store_state, lambda: set_aside(context.config, entries)
+        "quarantine",
+        context.config.store_state,
+        lambda: quarantine_reasons(context.config, entries),
     )
     return DataRead(
         when=stamp(max(entry["ingested_at"] for entry in last)),
@@ -156,9 +158,9 @@ def _data_read(context: PageContext) -> DataRead | None:
         ],
         quarantine=[
             SetAside(
-                f"{one['rows']:,}",
-                f"{printable(one['column'])} {one['rule']}".strip(),
-                printable(one["first"]),
+                f"{one.rows:,}",
+                f"{printable(one.column)} {one.rule}".strip(),
+                printable(one.first),
             )
             for one in reasons
         ],
