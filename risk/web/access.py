@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TOKEN = "RISK_API_TOKEN"
 MAX_LOCATION = 4096
+# No link at the end of a path, and no waiting for the other end of a named pipe.
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MEGABYTE = 1_000_000
 
@@ -52,20 +53,15 @@ def _token_in(call: Request) -> bytes:
     return (shown.password or "").encode("utf-8", "replace")
 
 
-def _allowed_roots(config: Config) -> list[Path]:
-    """The folders whose files a caller may name, with every link in them resolved."""
-    practice = config.root / "practicedata"
-    folders = (config.input_folder, config.test_folder, practice, *config.allowed_paths)
-    return [Path(os.path.realpath(folder)) for folder in folders]
-
-
 def read_location(config: Config, location: str) -> tuple[str, bytes]:
     """(the file as a person would type it, its bytes) for a location inside the allowed folders.
 
     Relative to config.json's folder; with a leading slash as it stands, then relative too, as the
     exercise wrote "/testdata/testdata.csv". One Problem for what is absent and what is forbidden.
     """
-    roots = _allowed_roots(config)
+    practice = config.root / "practicedata"
+    folders = (config.input_folder, config.test_folder, practice, *config.allowed_paths)
+    roots = [Path(os.path.realpath(folder)) for folder in folders]  # every link in them resolved
     tried = [location, location.lstrip("/")] if location.startswith("/") else [location]
     for text in tried if len(location) <= MAX_LOCATION else ():
         try:
@@ -76,9 +72,9 @@ def read_location(config: Config, location: str) -> tuple[str, bytes]:
             continue
         if data is not None:
             return config.shown(real), data
-    folders = ", ".join(sorted({config.shown(root) for root in roots if root.is_dir()}))
+    known = ", ".join(sorted({config.shown(root) for root in roots if root.is_dir()}))
     what = f"there is no file {excerpt(location)!r} that may be read"
-    hint = f"name a CSV file in one of these folders: {folders}"
+    hint = f"name a CSV file in one of these folders: {known}"
     raise Problem(404, "no_such_file", what, hint)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ from risk.web.request import read_data_set, requested_data
 CLIENT_FILTERS = ("top", "min_risk", "q", "owner", "min_value", "page", "per_page", "format")
 MAX_CLIENTS = 1000
 LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut", "bands", "expected")
-SLOT_SECONDS = 1.0
+SLOT_SECONDS = 1.0  # longer than a small prediction takes, shorter than a caller's patience
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -229,7 +230,7 @@ def _score_now(deployed: DeployedModel) -> dict[str, Any]:
 class _ClientFilter:
     """Which clients a call asks for, and which page of them; None and "" filter nothing."""
 
-    top: int | None
+    top: int
     page: int
     per_page: int
     least_risk: float | None
@@ -240,12 +241,12 @@ class _ClientFilter:
     @classmethod
     def of(cls, given: Mapping[str, str]) -> _ClientFilter:
         """By a call's parameters; Problem 400 for nonsense."""
-        per_page = whole_number(given, "per_page") or MAX_CLIENTS
+        per_page = whole_number(given, "per_page", MAX_CLIENTS)
         if per_page > MAX_CLIENTS:
             raise bad_parameter("per_page", str(per_page), f"give at most {MAX_CLIENTS}")
         return cls(
-            top=whole_number(given, "top"),
-            page=whole_number(given, "page") or 1,
+            top=whole_number(given, "top", sys.maxsize),
+            page=whole_number(given, "page", 1),
             per_page=per_page,
             least_risk=_number_in(given, "min_risk", 0.0, 1.0, "give a number from 0 to 1"),
             least_value=_number_in(given, "min_value", -math.inf, math.inf, "give a number"),

@@ -153,7 +153,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     for name in args:
         if name != "page":
             raise bad_parameter(name, args[name], "the page knows page")
-    return vars(decisions_of(context, whole_number(args, "page") or 1))
+    return vars(decisions_of(context, whole_number(args, "page", 1) if args.get("page") else 1))
 
 
 def decisions_of(context: PageContext, page: int) -> Decisions:
@@ -174,7 +174,7 @@ def decisions_of(context: PageContext, page: int) -> Decisions:
     lines = log_lines(kept, _files_by_data_version(context), now)[:PER_PAGE]
     none_yet = [] if found or damage else [notices.no_decision()]
     return Decisions(
-        heading=damage[0].what if damage else _heading(deployment, last),
+        heading=damage[0].what if damage else _deployed_sentence(deployment, last),
         last=_last_evaluation(last, now) if last else None,
         banners=[*damage, *none_yet, *pause_notices(context)],
         groups=groups_of(lines, page == 1),
@@ -191,7 +191,7 @@ def decisions_of(context: PageContext, page: int) -> Decisions:
     )
 
 
-def _heading(deployment: Deployment, last: Entry | None) -> str:
+def _deployed_sentence(deployment: Deployment, last: Entry | None) -> str:
     """What is deployed, and whether that is about to change."""
     version = deployment.current
     if last is None or version is None:
@@ -276,12 +276,12 @@ def log_lines(
     for entry in kept:
         versions = range(before + 1, entry.data_version + 1)
         own = [file for version in versions for file in files.get(version, [])]
-        found.append(_line(entry, own, widest, now))
+        found.append(_evaluation_line(entry, own, widest, now))
         before = entry.data_version
     return found[::-1]
 
 
-def _line(
+def _evaluation_line(
     entry: Entry, files: list[tuple[str, str]], widest: float, now: datetime
 ) -> EvaluationLine:
     leader, shape, why = leading(entry.evidence), shape_of(entry), entry.why

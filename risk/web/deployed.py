@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from risk.config import Config, PipelineError
+from risk.config import Columns, Config, PipelineError
 from risk.data.schema import Schema, schema_of
 from risk.model.model import Model
 from risk.model.profile import Rows
@@ -69,24 +69,20 @@ def _loaded(config: Config) -> DeployedModel:
     with OpenRelease(config) as release:
         model = Model.from_bytes(release.verified("model.json"))
         score = json.loads(release.verified("latestscore.json"))
-        own = _config_of_model(config, model.columns)
-        return DeployedModel(
-            release.version, model, own, _prediction_schema(own), release.manifest, score
-        )
+        own = replace(config, columns=_columns_of(model, config.columns))
+        # What a prediction reads: the features, and the client's id where it is there.
+        schema = schema_of(own)
+        read = tuple(column for column in schema.columns if column.part in ("id", "feature"))
+        schema = replace(schema, columns=read)
+        return DeployedModel(release.version, model, own, schema, release.manifest, score)
 
 
-def _config_of_model(config: Config, columns: dict[str, str]) -> Config:
-    """The config with the model's own features, whatever config.json names by now."""
-    kept = tuple(n for n in config.columns.non_negative if n in (*columns, config.columns.value))
+def _columns_of(model: Model, columns: Columns) -> Columns:
+    """The config's columns with the model's own features, whatever config.json names by now."""
+    known = (*model.columns, columns.value)
     return replace(
-        config,
-        columns=replace(
-            config.columns, features=tuple(columns), kinds=dict(columns), non_negative=kept
-        ),
+        columns,
+        features=tuple(model.columns),
+        kinds=dict(model.columns),
+        non_negative=tuple(name for name in columns.non_negative if name in known),
     )
-
-
-def _prediction_schema(config: Config) -> Schema:
-    """What a prediction reads: the features, and the client's id where it is there."""
-    schema = schema_of(config)
-    return replace(schema, columns=tuple(c for c in schema.columns if c.part in ("id", "feature")))

@@ -173,6 +173,7 @@ def _begin() -> None:
 def _refuse_forged(call: Request, token: str) -> None:
     """Problem 403 unless the form was sent from one of our own pages."""
     origin, site = call.headers.get("Origin"), call.headers.get("Sec-Fetch-Site")
+    # Either header is enough: old browsers send no Sec-Fetch-Site, some send no Origin.
     foreign = (origin is not None and urlsplit(origin).netloc != call.host) or (
         site not in (None, "same-origin")
     )

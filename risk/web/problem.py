@@ -83,9 +83,11 @@ def refuse_unknown_names(given: Mapping[str, str], known: tuple[str, ...]) -> No
             raise Problem(400, "unknown_parameter", what, f"known: {', '.join(known)}")
 
 
-def whole_number(given: Mapping[str, str], name: str) -> int | None:
-    """The parameter as a whole number of at least 1, None without it; Problem 400 if nonsense."""
+def whole_number(given: Mapping[str, str], name: str, usual: int) -> int:
+    """The parameter as a whole number of at least 1, `usual` without it, else Problem 400."""
     text = given.get(name)
-    if text is not None and not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+    if text is None:
+        return usual
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
         raise bad_parameter(name, text, "give a whole number of at least 1")
-    return None if text is None else int(text)
+    return int(text)

@@ -28,9 +28,9 @@ LOCATIONS = ("filename", "filepath", "file", "path") + tuple(
 CSV_TYPES = ("text/csv", "text/plain", "application/csv", "application/octet-stream", "")
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 UNTYPED = (FORM, "text/plain", "")  # what curl -d, browsers and sockets say unless told otherwise
-PICKLE = b"\x80"
+PICKLE = b"\x80"  # how protocols 2 to 5 begin
 ERRORS_SHOWN = 10
-MAX_HEADER, MAX_FORM = 32_768, 500_000
+MAX_HEADER, MAX_FORM = 32_768, 500_000  # bytes; Flask refuses longer forms by itself
 
 
 class MemoryRequest(Request):

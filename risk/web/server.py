@@ -24,7 +24,7 @@ from risk.web.problem import Problem, excerpt
 if TYPE_CHECKING:
     from flask import Flask
 
-RECEIVE_SECONDS = 5.0
+RECEIVE_SECONDS = 5.0  # without a byte; a thread is held for as long
 
 
 class _Handler(WSGIRequestHandler):

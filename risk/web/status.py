@@ -30,7 +30,7 @@ from risk.words import MONTHS, age, amount, enumeration, stamp
 
 DAYS, AN_HOUR = 7, 6  # a run every ten minutes
 SHOWN_SENT = 8
-TAIL_BYTES, TAIL_LINES = 8_000, 20
+TAIL_BYTES, TAIL_LINES = 8_000, 20  # of a log of up to 1 MB
 PACKAGES = ("numpy", "polars", "scikit-learn", "pandas", "flask", "matplotlib")
 STAGES = ("ingestion", "training", "scoring", "deployment", "reporting", "apicalls")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -42,7 +42,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     marker, beat, busy = context.file(config.run_marker), context.heartbeat(), running(config)
     found = data_and_drift(context)
     return {
-        "heading": _heading(marker, beat, busy, context),
+        "heading": _running_sentence(marker, beat, busy, context),
         "lead": _lead(marker, beat, busy, now),
         "alerts": [line.name for line in found.drift if line.state == "alert"],
         "banners": _banners(context, beat),
@@ -57,7 +57,9 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _heading(marker: dict[str, Any], beat: datetime | None, busy: str, context: PageContext) -> str:
+def _running_sentence(
+    marker: dict[str, Any], beat: datetime | None, busy: str, context: PageContext
+) -> str:
     """Does it run? In one sentence, the worst that is true."""
     failed = marker.get("failed")
     stage = failed.get("stage") if isinstance(failed, dict) else None

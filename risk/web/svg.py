@@ -10,7 +10,7 @@ from risk.model.profile import Usual
 
 SNAPSHOTS = 12
 SPARK_SIZE = 198, 72
-SPARK_STEP, SPARK_HIGH, SPARK_EDGE = 17, 60, 6
+SPARK_STEP, SPARK_HIGH, SPARK_EDGE = 17, 60, 6  # whole numbers: a list has 50 curves of 12
 
 
 Points = list[tuple[int, int]]

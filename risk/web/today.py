@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -38,7 +37,7 @@ from risk.releases import current_version
 from risk.web import notices
 from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import Notice, ShowInstead
-from risk.web.problem import Problem, excerpt
+from risk.web.problem import Problem, bad_parameter, whole_number
 from risk.web.svg import spark_path
 from risk.words import (
     amount,
@@ -83,17 +82,18 @@ def _asked(args: Mapping[str, str]) -> Query:
     """The query of an address; Problem 400 names what it does not know and what there is."""
     for name in args:
         if name not in NAMES:
-            raise _bad(name, args[name], f"the page knows {enumeration(list(NAMES))}")
-    band = args.get("band") or CALL
+            raise bad_parameter(name, args[name], f"the page knows {enumeration(list(NAMES))}")
+    args = {name: text for name, text in args.items() if text}  # a form sends its empty fields too
+    band = args.get("band", CALL)
     # In the API `high` is the band of those on the call list.
     found = Query(
         q=args.get("q", "").strip(),
         band=CALL if band == HIGH else band,
         owner=args.get("owner", ""),
         contact=args.get("contact", ""),
-        sort=args.get("sort") or "rank",
-        page=_whole("page", args.get("page") or "1"),
-        rows=min(_whole("rows", args.get("rows") or str(PER_PAGE)), MOST_ROWS),
+        sort=args.get("sort", "rank"),
+        page=whole_number(args, "page", 1),
+        rows=min(whole_number(args, "rows", PER_PAGE), MOST_ROWS),
     )
     for name, value, choices in (
         ("band", found.band, tuple(BANDS)),
@@ -101,7 +101,9 @@ def _asked(args: Mapping[str, str]) -> Query:
         ("sort", found.sort.removeprefix("-"), SORTS),
     ):
         if value not in choices:
-            raise _bad(name, value, f"choose {enumeration([c for c in choices if c], 'or')}")
+            raise bad_parameter(
+                name, value, f"choose {enumeration([c for c in choices if c], 'or')}"
+            )
     return found
 
 
@@ -109,16 +111,6 @@ def query_of(args: Mapping[str, str], listing: CallList) -> Query:
     """The same; where nobody is on the call list, everybody is shown unless a band is asked for."""
     query = _asked(args)
     return query if args.get("band") or listing.called else replace(query, band=ALL)
-
-
-def _whole(name: str, text: str) -> int:
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
-        raise _bad(name, text, "give a whole number of at least 1")
-    return int(text)
-
-
-def _bad(name: str, value: str, hint: str) -> Problem:
-    return Problem(400, "bad_parameter", f"{name} is {excerpt(value)!r}", hint)
 
 
 def _chosen(clients: Sequence[ListedClient], query: Query) -> list[ListedClient]:
