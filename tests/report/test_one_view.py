@@ -116,7 +116,13 @@ def test_the_answer_and_the_facts_on_top_are_the_same_everywhere(told: Told) -> 
         assert answer in text
     assert close(answer) in pdf
     facts = list_facts(told.listing, today=NOW.date())
-    assert [fact.value for fact in facts] == ["8", str(len(told.listing.new)), "1", "4 of 8", "31 %"]
+    assert [fact.value for fact in facts] == [
+        "8",
+        str(len(told.listing.new)),
+        "1",
+        "4 of 8",
+        "31 %",
+    ]
     for fact in facts:
         assert f"{fact.name} {fact.value} {fact.note}" in page
         assert f"{fact.name} {fact.value} {fact.note}" in file
