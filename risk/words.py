@@ -65,7 +65,7 @@ def in_percent(risk: float) -> int:
 
 def percent(share: float) -> str:
     """A share as `3 %`; near 0 and 100 with a decimal: `0.4 %`, `99.6 %`."""
-    share = max(share, 0.0)  # a rounded -0 would show
+    share = max(0.0, share)  # in this order, or -0.0 stays and shows
     digits = 1 if 0.0005 <= share < 0.0995 or 0.9005 < share < 0.9995 else 0
     return f"{100 * share:.{digits}f} %"
 
