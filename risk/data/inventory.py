@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from risk.config import Config
-from risk.data.schema import NUMBER, TARGET
-from risk.data.state import COUNTS, Entry
+from risk.data.schema import NUMBER, TARGET, Schema
+from risk.data.state import COUNTS, Entry, StoreState
 from risk.files import read_optional_json, utc_now, write_atomic, write_json
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from risk.data.store import Store
-
 RECORD_HEADER = "directory,file,rows,accepted,duplicates,quarantined,size,sha256,ingested_at"
 
 
-def write_ingest_record(store: Store) -> None:
-    """ingestedfiles.txt: a line for every file that was read, refused and repeated ones too."""
+def write_ingest_record(config: Config, files: Mapping[str, Entry]) -> None:
+    """ingestedfiles.txt, left as it is where nothing in it has changed."""
+    raw = ingest_record(config, files).encode("utf-8", "surrogateescape")
+    path = config.ingested_files
+    if not path.exists() or path.read_bytes() != raw:
+        write_atomic(path, raw)
+
+
+def ingest_record(config: Config, files: Mapping[str, Entry]) -> str:
+    """A line for every file that was read, refused and repeated ones too."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(RECORD_HEADER.split(","))
-    for entry in sorted(store.files.values(), key=lambda e: (e["data_version"], e["file"])):
-        writer.writerow(_record_row(store.config, entry, entry))
+    for entry in sorted(files.values(), key=lambda e: (e["data_version"], e["file"])):
+        writer.writerow(_record_row(config, entry, entry))
         if "refusal" in entry:
-            writer.writerow(_record_row(store.config, entry, entry["refusal"]))
-    text = out.getvalue()
-    path = store.config.ingested_files
-    if not path.exists() or path.read_bytes() != text.encode("utf-8", "surrogateescape"):
-        write_atomic(path, text)
+            writer.writerow(_record_row(config, entry, entry["refusal"]))
+    return out.getvalue()
 
 
 def _record_row(config: Config, entry: Entry, counts: Entry) -> list[Any]:
@@ -46,23 +50,23 @@ def _record_row(config: Config, entry: Entry, counts: Entry) -> list[Any]:
     ]
 
 
-def write_summary(store: Store) -> None:
-    """summary.json: count, mean, median, sample deviation and missing share of every column."""
-    old = read_optional_json(store.config.summary)
-    if (
-        old.get("data_version") == store.data_version
-        and old.get("finaldata") == store.state["finaldata"]
-    ):
+def write_summary(
+    config: Config, state: StoreState, schema: Schema, read: Callable[[], pl.DataFrame]
+) -> None:
+    """summary.json: count, mean, median, sample deviation and missing share of every column.
+
+    The rows are read where the summary is not yet that of the state.
+    """
+    old = read_optional_json(config.summary)
+    known = {key: state[key] for key in ("data_version", "finaldata")}
+    if all(old.get(key) == value for key, value in known.items()):
         return
-    rows = store.rows()
-    columns = {
-        column.name: describe(rows[column.name], column.kind) for column in store.schema.columns
-    }
+    rows = read()
+    columns = {column.name: describe(rows[column.name], column.kind) for column in schema.columns}
     write_json(
-        store.config.summary,
+        config.summary,
         {
-            "data_version": store.data_version,
-            "finaldata": store.state["finaldata"],
+            **known,
             "rows": rows.height,
             "measured_at": utc_now(),
             "columns": columns,

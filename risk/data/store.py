@@ -226,8 +226,8 @@ class Store:
     def tidy(self) -> None:
         """Delete what the committed state does not list, then write the summary and the record."""
         self._delete_unlisted()
-        write_summary(self)
-        write_ingest_record(self)
+        write_summary(self.config, self.state, self.schema, self.rows)
+        write_ingest_record(self.config, self.files)
 
     def _delete_unlisted(self) -> None:
         entries = [e for entry in self.files.values() for e in (entry, entry.get("refusal", {}))]
