@@ -40,16 +40,19 @@ class _Axis:
     """One axis of the grid: a number cut into bins, or a level against the others (two bins)."""
 
     column: str
-    cuts: tuple[float, ...]
-    fill: float
-    level: str | None
-    is_level: bool
     bins: np.ndarray
-    knots: tuple[float, ...]
+    cuts: tuple[float, ...] = ()  # of a number
+    knots: tuple[float, ...] = ()
+    fill: float = 0.0
+    level: str | None = None
+
+    @property
+    def is_level(self) -> bool:
+        return not self.cuts
 
     @property
     def size(self) -> int:
-        return 2 if self.is_level else len(self.cuts) + 1
+        return len(self.cuts) + 1 if self.cuts else 2
 
     def condition(self, cut: int, above: bool) -> Condition:
         """Rows in the bins above (or up to) the cut, in words of the raw column."""
@@ -129,12 +132,11 @@ def _number_axis(term: Curve | Linear, raw: Raw) -> _Axis | None:
         return None
     knots = term.knots if isinstance(term, Curve) else (float(values.min()), *cuts.tolist())
     bins = np.searchsorted(cuts, values, side="right")
-    return _Axis(term.column, tuple(cuts.tolist()), term.fill, None, False, bins, knots)
+    return _Axis(term.column, bins, tuple(cuts.tolist()), knots, term.fill)
 
 
 def _level_axis(term: Levels, level: str | None, raw: Raw) -> _Axis:
-    bins = (raw[term.column] == level).astype(np.int64)
-    return _Axis(term.column, (), 0.0, level, True, bins, ())
+    return _Axis(term.column, (raw[term.column] == level).astype(np.int64), level=level)
 
 
 class _Search:

@@ -69,8 +69,9 @@ def ridge(Z: np.ndarray, y: np.ndarray, start: np.ndarray | None = None) -> np.n
     """Weights, intercept first, that minimise summed log loss + |slopes|^2 / 2."""
     if start is None or len(start) != Z.shape[1] + 1:
         start = null_weights(y, Z.shape[1])
-    slices = [slice(first, first + _PART_ROWS) for first in range(0, len(y), _PART_ROWS)]
-    return ridge_in_chunks([partial(_rows, Z, y, rows) for rows in slices], start, closeness(y))
+    starts = range(0, len(y), _PART_ROWS)
+    chunks = [partial(tuple, (Z[at : at + _PART_ROWS], y[at : at + _PART_ROWS])) for at in starts]
+    return ridge_in_chunks(chunks, start, closeness(y))
 
 
 def closeness(y: np.ndarray, counts: np.ndarray | None = None) -> float:
@@ -81,10 +82,6 @@ def closeness(y: np.ndarray, counts: np.ndarray | None = None) -> float:
     """
     exits, rows = (y.sum(), y.size) if counts is None else (counts @ y, counts.sum())
     return _CLOSE * max(1.0, float(min(exits, rows - exits)))
-
-
-def _rows(Z: np.ndarray, y: np.ndarray, rows: slice) -> Chunk:
-    return Z[rows], y[rows]
 
 
 def null_weights(y: np.ndarray, columns: int) -> np.ndarray:

@@ -339,7 +339,7 @@ def test_a_level_has_two_bins() -> None:
 
 def flag(column: str, ones: int, rows: int = 400) -> _Axis:
     bins = (np.arange(rows) < ones).astype(np.int64)
-    return _Axis(column, (), 0.0, "a", True, bins, ())
+    return _Axis(column, bins, level="a")
 
 
 def test_flags_and_rare_levels_are_not_multiplied() -> None:
