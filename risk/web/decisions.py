@@ -33,7 +33,7 @@ from risk.web.evidence_svg import (
     evidence_scale,
 )
 from risk.web.notices import Notice
-from risk.web.problem import bad_parameter, whole_number
+from risk.web.problem import refuse_unknown_names, whole_number
 from risk.words import age, amount, evidence_number, stamp
 
 PER_PAGE = 50
@@ -150,9 +150,7 @@ class Decisions:
 
 
 def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
-    for name in args:
-        if name != "page":
-            raise bad_parameter(name, args[name], "the page knows page")
+    refuse_unknown_names(args, ("page",))
     return vars(decisions_of(context, whole_number(args, "page", 1) if args.get("page") else 1))
 
 

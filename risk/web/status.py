@@ -231,24 +231,16 @@ def _failure(found: RunFailure | None, now: datetime) -> Failure | None:
     if found is None:
         return None
     runs, over = found.get("runs", 1), found.get("over")
-    ago_words = age(found["at"], now)
+    since = age(found["at"], now)
+    ended = f"{since[:1].upper()}{since[1:]}, and over since {stamp(over)}" if over else "Still so"
     return Failure(
         stage=found["stage"].capitalize(),
         error=printable(found["error"]),
-        when=_stamp(found["at"]),
+        when=stamp(found["at"]),
         runs=f", {runs} runs in a row" if runs > 1 else "",
-        over=f"{ago_words[:1].upper()}{ago_words[1:]}, and over since {_stamp(over)}"
-        if over
-        else "Still so",
+        over=ended,
         lasts=not over,
     )
-
-
-def _stamp(text: str) -> str:
-    try:
-        return stamp(text)
-    except ValueError:
-        return "an unknown time"
 
 
 @dataclass(frozen=True)
