@@ -36,10 +36,10 @@ from risk.model.model import Model
 
 Raw = dict[str, np.ndarray]
 Forecasts = dict[str, np.ndarray]
-FAST_CANDIDATES = ("all", "half")
-CERTIFIED_CHALLENGERS = {"all past": "all", "last file": "last", "last three files": "last3"}
-RECALIBRATED = "recalibrated"
-VISIBLE = 0.02  # in log-odds; half a percentage point at most, which nobody would see
+_FAST_CANDIDATES = ("all", "half")
+_CERTIFIED_CHALLENGERS = {"all past": "all", "last file": "last", "last three files": "last3"}
+_RECALIBRATED = "recalibrated"
+_VISIBLE = 0.02  # in log-odds; half a percentage point at most, which nobody would see
 
 
 @dataclass(frozen=True)
@@ -141,15 +141,15 @@ def _challengers(comparison: Comparison, found: Forecasts) -> Forecasts:
     """The forecasts that are bet on, by the names of the evidence."""
     if comparison.policy == "certified":
         return {
-            **{f"rival {name}": found[f"{key} 0"] for name, key in CERTIFIED_CHALLENGERS.items()},
-            f"rival {RECALIBRATED}": found["champion 1"],
+            **{f"rival {name}": found[f"{key} 0"] for name, key in _CERTIFIED_CHALLENGERS.items()},
+            f"rival {_RECALIBRATED}": found["champion 1"],
         }
     shares, keys = ensemble_weights(comparison.counters.candidate_scores), comparison.candidate_keys
     mean = sum(share * found[key] for share, key in zip(shares, keys, strict=True))
     return {"rival challenger": np.asarray(mean)}
 
 
-def batch_of(
+def _batch_of(
     comparison: Comparison,
     y: np.ndarray,
     predicted: Forecasts,
@@ -195,23 +195,23 @@ def compare(
     cross = None
     if fast and comparison.terms and newest.size >= rule.fold_rows:
         cross = cross_fitted(list(comparison.terms), known, newest, folds_of(clients))
-    batch = batch_of(comparison, y, predicted, clients, cross)
+    batch = _batch_of(comparison, y, predicted, clients, cross)
     counters, judgement = (judge_fast if fast else judge_certified)(
         comparison.counters, batch, rule
     )
     after = replace(comparison, counters=replace(counters, rows=known.labels.size))
-    result = apply_judgement(after, comparison, judgement, candidates, rule)
-    return replace(result, out_of_sample=predicted_before(batch, judgement))
+    result = _apply_judgement(after, comparison, judgement, candidates, rule)
+    return replace(result, out_of_sample=_predicted_before(batch, judgement))
 
 
-def predicted_before(batch: Batch, judgement: Judgement) -> np.ndarray:
+def _predicted_before(batch: Batch, judgement: Judgement) -> np.ndarray:
     """What the model deployed from now on predicted of these rows without having seen them."""
     known = {**batch.challengers, **batch.former, NEWEST: batch.cross_fitted}
     found = known.get(judgement.target) if judgement.action != NONE else None
     return batch.deployed if found is None else found
 
 
-def apply_judgement(
+def _apply_judgement(
     after: Comparison, before: Comparison, judgement: Judgement, candidates: Candidates, rule: Rule
 ) -> ComparisonResult:
     """What the judgement makes of the comparison."""
@@ -236,10 +236,10 @@ def model_to_deploy(
         return candidates.model("last"), None
     if before.policy == "fast":
         return fresh.challenger, before.challenger
-    if target == RECALIBRATED:
+    if target == _RECALIBRATED:
         new, old = fresh.champion_recalibrations[1], before.champion_recalibrations[1]
         return recalibrate(before.champion, new), recalibrate(before.champion, old)
-    key = CERTIFIED_CHALLENGERS[target]
+    key = _CERTIFIED_CHALLENGERS[target]
     return candidates.model(key), before.candidates[key]
 
 
@@ -268,7 +268,7 @@ def promote(
 def refit(comparison: Comparison, candidates: Candidates, rule: Rule) -> Comparison:
     """The comparison with every candidate fitted on all rows, and recalibrated on the newest."""
     fast = comparison.policy == "fast"
-    names = FAST_CANDIDATES if fast else tuple(CERTIFIED_CHALLENGERS.values())
+    names = _FAST_CANDIDATES if fast else tuple(_CERTIFIED_CHALLENGERS.values())
     scores = comparison.counters.candidate_scores or (0.0,) * (2 * len(names))
     new = replace(
         comparison,
@@ -282,7 +282,7 @@ def refit(comparison: Comparison, candidates: Candidates, rule: Rule) -> Compari
 def _refit_recalibrations(comparison: Comparison, candidates: Candidates, rule: Rule) -> Comparison:
     """The comparison, recalibrated; "certified" deploys its champion just as it was proven."""
     known = candidates.known
-    rows = newest_rows(known.ages, rule.recalibration_rows)
+    rows = _newest_rows(known.ages, rule.recalibration_rows)
     raw, y = known.rows(rows), known.labels[rows]
 
     def on(model: Model) -> tuple[Recalibration, Recalibration]:
@@ -293,18 +293,18 @@ def _refit_recalibrations(comparison: Comparison, candidates: Candidates, rule: 
         new = mean_recalibration(champion, comparison.counters.champion_scores)
     return replace(
         comparison,
-        recalibration=visibly_moved(comparison.recalibration, new),
+        recalibration=_visibly_moved(comparison.recalibration, new),
         champion_recalibrations=champion,
         recalibrations={name: on(model) for name, model in comparison.candidates.items()},
     )
 
 
-def visibly_moved(old: Recalibration, new: Recalibration) -> Recalibration:
+def _visibly_moved(old: Recalibration, new: Recalibration) -> Recalibration:
     """The new recalibration, the old one where nobody would see a difference."""
-    return old if max(abs(old[0] - new[0]), abs(old[1] - new[1])) < VISIBLE else new
+    return old if max(abs(old[0] - new[0]), abs(old[1] - new[1])) < _VISIBLE else new
 
 
-def newest_rows(ages: np.ndarray, least: int) -> np.ndarray:
+def _newest_rows(ages: np.ndarray, least: int) -> np.ndarray:
     """The rows of the newest evaluations, of as many as it takes to have so many rows."""
     for age in range(int(ages.max(initial=0)) + 1):
         rows = np.flatnonzero(ages <= age)

@@ -45,7 +45,7 @@ from risk.decide.decision import (
     DecisionRecord,
     EvaluationResult,
 )
-from risk.decide.evidence import RULE, Martingale, betting_scores, calibration_in_the_large, risks
+from risk.decide.evidence import RULE, Martingale, bet, calibration_in_the_large, risks
 from risk.decide.forecasts import commit_state, digest_of, keep_forecasts, predicted_of
 from risk.decide.judgement import Judgement, rows_lacking
 from risk.decide.policies import data_pause, paused_by_hand
@@ -57,7 +57,7 @@ from risk.model.model import Model, check_rows
 from risk.model.pipelines import rows_of_frame
 from risk.model.profile import PROFILE_ROWS, profile_of
 from risk.model.sampling import sample_of
-from risk.releases import Manifest, next_version
+from risk.releases import base_version, next_version
 from risk.words import amount
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 EVIDENCE_POLICIES = ("fast", "certified")
 # How many of the newest evaluations a model learned from, where not from all.
-LEARNED = {"newest rows": 1, "last file": 1, "last three files": 3}
+_LEARNED = {"newest rows": 1, "last file": 1, "last three files": 3}
 
 
 def evaluate(
@@ -78,42 +78,34 @@ def evaluate(
     commit: bool = True,
 ) -> EvaluationResult:
     """One evaluation. commit=False: the verdict alone, nothing is written."""
-    model, manifest = deployed.model, deployed.manifest
-    refuse_other_features(config, model.columns)
+    refuse_other_features(config, deployed.model.columns)
     if paused:
-        return EvaluationResult(paused_by_hand(manifest["version"]), table.version)
-    state = _current_state(config, table, model, manifest)
+        return EvaluationResult(paused_by_hand(deployed.version), table.version)
+    state = _current_state(config, table, deployed)
     if state.due is not None:
-        return _complete(config, table, state, manifest)
-    fault = data_pause(config, table, deployed, state.data_versions[-1].number)
-    if fault is not None:
-        return fault
-    return _judge(config, table, state, manifest, test, commit=commit)
+        return _complete(table, state, deployed)
+    pause = data_pause(config, table, deployed, state.data_versions[-1].number)
+    return pause or _judge(config, table, state, deployed, test, commit=commit)
 
 
-def _complete(
-    config: Config, table: Snapshot, state: DecisionState, manifest: Manifest
-) -> EvaluationResult:
+def _complete(table: Snapshot, state: DecisionState, deployed: Deployed) -> EvaluationResult:
     """The state's last evaluation, with what is not deployed of it yet."""
-    record, decided = (
-        state.record,
-        state.due != NONE and manifest.get("evaluation") != state.evaluation,
-    )
+    record = state.record
     assert record is not None  # an evaluation that is due has one
+    is_due = state.due != NONE and deployed.manifest.get("evaluation") != state.evaluation
+    model = _to_deploy(table, state) if is_due else None
     verdict = Decision(record.verdict, record.reason, judged=True)
-    model = _to_deploy(table, state) if decided else None
     alarm = record.details["alarm"]
     return EvaluationResult(verdict, table.version, model, record, alarm, completes=True)
 
 
-def _current_state(
-    config: Config, table: Snapshot, model: Model, manifest: Manifest
-) -> DecisionState:
+def _current_state(config: Config, table: Snapshot, deployed: Deployed) -> DecisionState:
     """The state on disk; a new one where somebody else has deployed, or the settings are others."""
     state = read_decision_state(config)
     if state is None:
-        return _new_state(config, table, model, manifest, {}, ())
-    ours = manifest["version"] == state.release or manifest.get("evaluation") == state.evaluation
+        return _new_state(config, table, deployed, {}, ())
+    last = deployed.manifest.get("evaluation")
+    ours = deployed.version == state.release or last == state.evaluation
     same = state.comparison.policy == config.policy and state.recipe == config.model
     # A store that was deleted and filled again counts its runs from the deployed model's.
     same_store = state.data_versions[-1].number <= table.version.number
@@ -123,15 +115,14 @@ def _current_state(
     if not ours:
         former = {state.comparison.name: state.comparison.champion} | former
     judged = state.data_versions[-1:] if same_store else ()
-    new = _new_state(config, table, model, manifest, former, judged)
+    new = _new_state(config, table, deployed, former, judged)
     return new if not ours else replace(new, proven=state.proven)
 
 
 def _new_state(
     config: Config,
     table: Snapshot,
-    model: Model,
-    manifest: Manifest,
+    deployed: Deployed,
     former: dict[str, Model],
     judged: tuple[DataVersion, ...],
 ) -> DecisionState:
@@ -140,22 +131,21 @@ def _new_state(
     Those are the rows that it was trained on, and the rows up to the last evaluation, if any: the
     former champions may have been trained on them.
     """
-    trained = DataVersion(manifest["data_version"], manifest["day"], manifest["horizon_days"])
-    start = max((trained, *judged), key=lambda version: (version.number, version.day))
+    model, version = deployed.model, deployed.version
+    start = max((deployed.trained_at, *judged), key=lambda one: (one.number, one.day))
     rows = table.known.filter(~new_since(table.known, start))
     if not rows.height:
         rows, start = table.known, table.version
     candidates = Candidates(_known_of(config, rows, table.schema, (start,)))
-    name = f"{MODEL_PREFIX}{manifest.get('base_model') or manifest['version']}"
-    alike = {
-        key: kept for key, kept in former.items() if key != name and kept.columns == model.columns
-    }
-    kept = dict(list(alike.items())[: RULE.former if config.policy == "fast" else 1])
-    comparison = start_comparison(config.policy, model, name, candidates, kept)
+    name = f"{MODEL_PREFIX}{base_version(deployed.manifest)}"
+    alike = [
+        (key, one) for key, one in former.items() if key != name and one.columns == model.columns
+    ]
+    kept = dict(alike[: RULE.former if config.policy == "fast" else 1])
     return DecisionState(
-        evaluation=f"start {manifest['version']} {config.policy} {config.model}",
-        comparison=comparison,
-        release=manifest["version"],
+        evaluation=f"start {version} {config.policy} {config.model}",
+        comparison=start_comparison(config.policy, model, name, candidates, kept),
+        release=version,
         recipe=config.model,
         data_versions=(start,),
         since=start,
@@ -215,11 +205,12 @@ def _judge(
     config: Config,
     table: Snapshot,
     state: DecisionState,
-    manifest: Manifest,
+    deployed: Deployed,
     test: Holdout,
     *,
     commit: bool,
 ) -> EvaluationResult:
+    """The labels that are new, judged by what was predicted, and what the verdict asks for."""
     fresh = _fresh_rows(table, state)
     labels = table.labels[fresh]
     lack = rows_lacking(labels.size, int(labels.sum()))
@@ -232,7 +223,7 @@ def _judge(
     candidates = Candidates(_known_of(config, table.known, table.schema, data_versions))
     outcome = compare(state.comparison, candidates, fresh, predicted)
     outcome, refused = _guard(state, outcome, candidates, fresh, test)
-    after = _state_after(config, table, state, outcome, candidates, manifest)
+    after = _state_after(config, table, state, outcome, candidates, deployed.version)
     after, alarm = _against_base_rate(after, state, labels, predicted["deployed"], outcome.action)
     record = _record(config, state, after, outcome, labels, refused, kept, alarm)
     shift = calibration_in_the_large(risks(predicted["deployed"]), labels)
@@ -340,7 +331,7 @@ def _state_after(
     state: DecisionState,
     outcome: ComparisonResult,
     candidates: Candidates,
-    manifest: Manifest,
+    release: int,
 ) -> DecisionState:
     """The state after the evaluation, before its forecasts."""
     comparison, version = outcome.comparison, table.version
@@ -355,7 +346,7 @@ def _state_after(
         state,
         evaluation=f"{version.number} {version.day} {version.horizon_days}",
         comparison=comparison,
-        release=manifest["version"],
+        release=release,
         data_versions=(*state.data_versions, version),
         since=version if is_new else state.since,
         due=outcome.action,
@@ -365,7 +356,7 @@ def _state_after(
 def _learned_from(outcome: ComparisonResult, ages: np.ndarray) -> np.ndarray:
     """The rows that the new champion was trained on, by their places among the labelled."""
     newest = int(outcome.comparison.champion is outcome.judged)  # it was there before these rows
-    evaluations = LEARNED.get(outcome.judgement.target, int(ages.max(initial=0)) + 1)
+    evaluations = _LEARNED.get(outcome.judgement.target, int(ages.max(initial=0)) + 1)
     found = np.flatnonzero((ages >= newest) & (ages < newest + evaluations))
     return found if found.size else np.arange(ages.size)
 
@@ -401,10 +392,7 @@ def _to_deploy(table: Snapshot, state: DecisionState) -> Model:
         "horizon_days": version.horizon_days,
         "evaluation": state.evaluation,
         "action": action,
-        "recalibration": {
-            "intercept": comparison.recalibration[0],
-            "slope": comparison.recalibration[1],
-        },
+        "recalibration": dict(zip(("intercept", "slope"), comparison.recalibration, strict=True)),
         "base_model": None if action in NEW_BASE_MODELS else state.base_model,
     }
     return replace(comparison.deployed, lineage=comparison.champion.lineage | lineage)
@@ -419,9 +407,7 @@ def _against_base_rate(
 ) -> tuple[DecisionState, str]:
     """The state with the champion's martingale against the base rate; a sentence if it is worse."""
     p, base = risks(log_odds), np.full(labels.size, np.clip(before.base_rate, 1e-6, 1 - 1e-6))
-    d = (base - labels) ** 2 - (p - labels) ** 2
-    better = before.better.plus(betting_scores(labels, base, p), d)
-    worse = before.worse.plus(betting_scores(labels, p, base), -d)
+    better, worse = bet(before.better, labels, base, p), bet(before.worse, labels, p, base)
     threshold = math.log(1 / RULE.alpha)
     proven = before.proven or better.log_e_value >= threshold
     alarm = ""
@@ -432,9 +418,8 @@ def _against_base_rate(
         )
     if action not in (NONE, RECALIBRATE):
         rate = after.comparison.champion.lineage.get("base_rate") or before.base_rate
-        return replace(
-            after, better=Martingale(), worse=Martingale(), base_rate=rate, proven=proven
-        ), alarm
+        # Another champion has still to prove itself.
+        better, worse, after = Martingale(), Martingale(), replace(after, base_rate=rate)
     return replace(after, better=better, worse=worse, proven=proven), alarm
 
 
@@ -493,8 +478,6 @@ def _guards(labels: np.ndarray, judgement: Judgement, refused: str) -> list[str]
 
 def start_evidence(config: Config, table: Snapshot, deployed: Deployed) -> None:
     """Begin the evidence about a model that was just deployed, and forecast the waiting rows."""
-    model, manifest = deployed.model, deployed.manifest
     state = read_decision_state(config)
-    if state is not None and manifest.get("evaluation") == state.evaluation:
-        return
-    keep_forecasts(config, table, _current_state(config, table, model, manifest))
+    if state is None or deployed.manifest.get("evaluation") != state.evaluation:
+        keep_forecasts(config, table, _current_state(config, table, deployed))

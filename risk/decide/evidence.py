@@ -30,13 +30,13 @@ from risk.model.logistic import expit, logit
 from risk.model.measures import ONE_SIDED, brier, placements
 from risk.model.newton import regularised_fit
 
-FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1.0)
+_FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 IDENTITY = (0.0, 1.0)
-LEAST_RISK = 1e-6
-SHIFT_PRIOR = 1.0
+_LEAST_RISK = 1e-6
+_SHIFT_PRIOR = 1.0
 # A row that is wrong at log-odds of 40 would else outweigh all others in a fit.
-WIDEST = 15.0
-LEAST_SLOPE = 0.05  # a smaller one would turn the ranking around, or flatten it
+_WIDEST = 15.0
+_LEAST_SLOPE = 0.05  # a smaller one would turn the ranking around, or flatten it
 Recalibration = tuple[float, float]
 LogWealth = tuple[float, ...]
 
@@ -76,7 +76,7 @@ class Martingale:
     the challenger's (and minus the margin, where one is asked for).
     """
 
-    log_wealth: LogWealth = (0.0,) * len(FRACTIONS)
+    log_wealth: LogWealth = (0.0,) * len(_FRACTIONS)
     rows: int = 0
     total: float = 0.0
     squares: float = 0.0
@@ -106,7 +106,7 @@ class Martingale:
 
 def risks(log_odds: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-x)), kept 1e-6 away from 0 and 1. Shape of log_odds."""
-    return np.clip(expit(log_odds), LEAST_RISK, 1 - LEAST_RISK)
+    return np.clip(expit(log_odds), _LEAST_RISK, 1 - _LEAST_RISK)
 
 
 def log_mean_exp(values: np.ndarray) -> float:
@@ -117,10 +117,10 @@ def log_mean_exp(values: np.ndarray) -> float:
 def betting_scores(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Summed log gains of betting on q against p, for each fraction. Shape (fractions,)."""
     edge = ((p - y) ** 2 - (q - y) ** 2) / ((p + q) * (2 - p - q))
-    return np.log1p(np.outer(FRACTIONS, edge)).sum(axis=1)
+    return np.log1p(np.outer(_FRACTIONS, edge)).sum(axis=1)
 
 
-def betting_scores_by_margin(
+def _betting_scores_by_margin(
     y: np.ndarray, p: np.ndarray, q: np.ndarray, margin: float
 ) -> np.ndarray:
     """The same where q must be nearer by a margin: d = (p-y)^2 - (q-y)^2 - margin.
@@ -129,8 +129,8 @@ def betting_scores_by_margin(
     """
     d = (p - y) ** 2 - (q - y) ** 2 - margin
     most_lost = np.abs(p - q) * np.maximum(p + q, 2 - p - q) + margin
-    highest = 0.95 / np.maximum(most_lost, LEAST_RISK)
-    stake = np.minimum(np.outer(FRACTIONS, 1 / ((p + q) * (2 - p - q))), highest)
+    highest = 0.95 / np.maximum(most_lost, _LEAST_RISK)
+    stake = np.minimum(np.outer(_FRACTIONS, 1 / ((p + q) * (2 - p - q))), highest)
     return np.log1p(stake * d).sum(axis=1)
 
 
@@ -141,7 +141,7 @@ def bet(
     d = (p - y) ** 2 - (q - y) ** 2
     if margin is None:
         return martingale.plus(betting_scores(y, p, q), d)
-    return martingale.plus(betting_scores_by_margin(y, p, q, margin), d - margin)
+    return martingale.plus(_betting_scores_by_margin(y, p, q, margin), d - margin)
 
 
 def gain_in_ranking(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
@@ -158,15 +158,15 @@ def gain_in_ranking(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
     return float(above.mean() + ONE_SIDED * error)
 
 
-def fit_recalibration(log_odds: np.ndarray, y: np.ndarray, prior: float) -> Recalibration:
+def _fit_recalibration(log_odds: np.ndarray, y: np.ndarray, prior: float) -> Recalibration:
     """(a, c) of the best a + c x log_odds on these rows, regularised towards (0, 1) by the prior.
 
     A recalibration moves percentages and keeps the ranking: c is at least .05.
     """
-    x = np.clip(log_odds, -WIDEST, WIDEST)
+    x = np.clip(log_odds, -_WIDEST, _WIDEST)
     a, c = regularised_fit(x[:, None], y, IDENTITY, prior)
-    if c < LEAST_SLOPE:
-        return fit_shift(LEAST_SLOPE * x, y, prior), LEAST_SLOPE
+    if c < _LEAST_SLOPE:
+        return _fit_shift(_LEAST_SLOPE * x, y, prior), _LEAST_SLOPE
     return float(a), float(c)
 
 
@@ -176,7 +176,7 @@ def recalibrations(
     """A model as it is and recalibrated on the newest rows; as it is where these are too few."""
     if y.size < rule.recalibration_rows:
         return IDENTITY, IDENTITY
-    return IDENTITY, fit_recalibration(log_odds, y, rule.prior)
+    return IDENTITY, _fit_recalibration(log_odds, y, rule.prior)
 
 
 def recentre(log_odds: np.ndarray, y: np.ndarray, folds: np.ndarray, prior: float) -> np.ndarray:
@@ -188,13 +188,13 @@ def recentre(log_odds: np.ndarray, y: np.ndarray, folds: np.ndarray, prior: floa
     moved = np.array(log_odds, dtype=np.float64)
     for fold in (0, 1):
         fitted, asked = folds != fold, folds == fold
-        moved[asked] += fit_shift(log_odds[fitted], y[fitted], prior)
+        moved[asked] += _fit_shift(log_odds[fitted], y[fitted], prior)
     return moved
 
 
-def fit_shift(log_odds: np.ndarray, y: np.ndarray, prior: float) -> float:
+def _fit_shift(log_odds: np.ndarray, y: np.ndarray, prior: float) -> float:
     """The a of the best a + log_odds on these rows, regularised towards 0."""
-    x = np.clip(log_odds, -WIDEST, WIDEST)
+    x = np.clip(log_odds, -_WIDEST, _WIDEST)
     return float(regularised_fit(np.empty((x.size, 0)), y, (0.0,), prior, offset=x)[0])
 
 
@@ -230,11 +230,11 @@ def calibration_in_the_large(risks: np.ndarray, labels: np.ndarray) -> Shift:
     class alone has one), error: its standard error, n: rows.
     """
     x = log_odds_of_risks(risks)
-    shift = fit_shift(x, labels, SHIFT_PRIOR)
+    shift = _fit_shift(x, labels, _SHIFT_PRIOR)
     q = expit(x + shift)
-    error = float((SHIFT_PRIOR + np.sum(q * (1 - q))) ** -0.5)
+    error = float((_SHIFT_PRIOR + np.sum(q * (1 - q))) ** -0.5)
     return {"intercept": shift, "error": error, "n": int(labels.size)}
 
 
 def log_odds_of_risks(risks: np.ndarray) -> np.ndarray:
-    return np.clip(logit(risks), -WIDEST, WIDEST)
+    return np.clip(logit(risks), -_WIDEST, _WIDEST)

@@ -120,12 +120,12 @@ def judge_fast(counters: Counters, batch: Batch, rule: Rule = RULE) -> tuple[Cou
         evaluations=counters.evaluations + 1,
         rows=counters.rows + y.size,
     )
-    threshold = promotion_threshold(after, rule)
+    threshold = _promotion_threshold(after, rule)
     needed = martingale.rows_needed(threshold)
     main = _evidence_about(
         "challenger", martingale.log_e_value, threshold, y, p, q, rows_needed=needed
     )
-    others, ranking = evidence_alone(batch, rule), gain_in_ranking(y, p, q)
+    others, ranking = _evidence_alone(batch, rule), gain_in_ranking(y, p, q)
     action, target, reason = _fast_action(after, main, others, ranking, rule)
     details = Details(rows_since_deployment=martingale.rows, ranking_gain_at_most=ranking)
     return after, Judgement(action, target, reason, (main, *others), details)
@@ -145,7 +145,7 @@ def _evidence_about(
     return ChallengerEvidence(name, e_value, threshold, brier(y, q), brier(y, p), **more)
 
 
-def evidence_alone(batch: Batch, rule: Rule) -> list[ChallengerEvidence]:
+def _evidence_alone(batch: Batch, rule: Rule) -> list[ChallengerEvidence]:
     """What these rows alone say for each former champion and for the fit on these rows.
 
     Both sides are first moved to the mean of these rows, which a recalibration follows anyway; the
@@ -195,10 +195,10 @@ def _fast_action(
             f"the labelled rows grew from {counters.rows_at_deployment:,} to {counters.rows:,} and "
             f"nothing speaks against a model of all of them ({evidence})",
         )
-    return NONE, "", f"{evidence} that the challenger is better; {rows_still_needed(main)}"
+    return NONE, "", f"{evidence} that the challenger is better; {_rows_still_needed(main)}"
 
 
-def promotion_threshold(counters: Counters, rule: Rule = RULE) -> float:
+def _promotion_threshold(counters: Counters, rule: Rule = RULE) -> float:
     """What a promotion must reach: less after each one or switch: they show that this world moves.
 
     The whole again where it would be too soon after the last deployments.
@@ -237,7 +237,7 @@ def _amount(evidence: float) -> str:
     return "over a million" if evidence > 1e6 else f"{evidence:,.2f}"
 
 
-def rows_still_needed(one: ChallengerEvidence) -> str:
+def _rows_still_needed(one: ChallengerEvidence) -> str:
     """How many rows more, for a person."""
     rows = one.rows_needed
     if rows is None:
@@ -255,7 +255,7 @@ def judge_certified(
     found: list[ChallengerEvidence] = []
     for name, log_odds in rivals.items():
         q = risks(log_odds)
-        threshold = certified_threshold(counters.promotions, len(batch.challengers), rule)
+        threshold = _certified_threshold(counters.promotions, len(batch.challengers), rule)
         threshold = 1 / rule.alpha if name in batch.former else threshold
         before = counters.martingales.get(name, Martingale())
         martingales[name] = one = bet(before, y, p, q, rule.margin)
@@ -277,7 +277,7 @@ def judge_certified(
     return after, Judgement(action, target, reason, tuple(found), details)
 
 
-def certified_threshold(promotions: int, challengers: int, rule: Rule = RULE) -> float:
+def _certified_threshold(promotions: int, challengers: int, rule: Rule = RULE) -> float:
     """What the next promotion must reach: challengers / alpha_j; the alpha_j add up to alpha."""
     return challengers / (rule.alpha * 6 / (math.pi**2 * (promotions + 1) ** 2))
 
@@ -287,7 +287,7 @@ def _certified_action(
 ) -> tuple[str, str, str]:
     evidence = f"evidence {_amount(best.e_value)} of the {best.threshold:,.0f} needed"
     if not best.is_reached:
-        return NONE, "", f"{best.name}: {evidence}; {rows_still_needed(best)}"
+        return NONE, "", f"{best.name}: {evidence}; {_rows_still_needed(best)}"
     if ranking < 0:
         return NONE, "", f"{best.name} ranks worse than the deployed model ({evidence})"
     action = ROLL_BACK if best.name in batch.former else PROMOTE

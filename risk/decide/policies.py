@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class _Inputs:
     """What a run knows when it decides.
 
     deployed: the deployed version, None before the first.
@@ -76,7 +76,7 @@ def evaluate_plain(
     table: None before the first row. judged: where the data stood when a verdict was last given on
     them.
     """
-    known = Inputs(deployed.version if deployed else None, paused)
+    known = _Inputs(deployed.version if deployed else None, paused)
     if table is None:
         lack = (
             "no row was ingested yet; put CSV files with labelled rows into "
@@ -96,7 +96,7 @@ def evaluate_plain(
 
 
 def _record(
-    config: Config, known: Inputs, stand: DataVersion, decision: Decision
+    config: Config, known: _Inputs, stand: DataVersion, decision: Decision
 ) -> DecisionRecord:
     """The verdict for the history; the version deployed is known only afterwards."""
     deploys = decision.verdict == DEPLOY
@@ -114,7 +114,7 @@ def _record(
     )
 
 
-def decide(policy: str, known: Inputs) -> Decision:
+def decide(policy: str, known: _Inputs) -> Decision:
     """The verdict of the configured policy: "raw" (F1 fell), "always" or "never"."""
     if known.deployed is None:
         return _first(known)
@@ -142,7 +142,7 @@ def _pause_for_data(
         "deployment.py --release-hold takes its values as they are"
     )
     decision = _waiting(DATA_ISSUE, reason)
-    known = Inputs(version, paused=False)
+    known = _Inputs(version, paused=False)
     record = replace(
         _record(config, known, stand, decision),
         key=f"data issue {stand.number}",
@@ -156,13 +156,13 @@ def _waiting(verdict: str, reason: str) -> Decision:
     return Decision(verdict, reason, judged=False)
 
 
-def _first(known: Inputs) -> Decision:
+def _first(known: _Inputs) -> Decision:
     if known.trainable:
         return _waiting(WAIT, f"no model yet: {known.trainable}")
     return Decision(DEPLOY, "the first model: there was none to compare with", judged=True)
 
 
-def _always(known: Inputs) -> Decision:
+def _always(known: _Inputs) -> Decision:
     if not known.unseen:
         return _nothing_labelled(known)
     if known.trainable:
@@ -171,7 +171,7 @@ def _always(known: Inputs) -> Decision:
     return Decision(DEPLOY, f'{what}, and the policy is "always"', judged=True)
 
 
-def _nothing_labelled(known: Inputs) -> Decision:
+def _nothing_labelled(known: _Inputs) -> Decision:
     if known.unlabelled:
         what = amount(known.unlabelled, "new row")
         return _waiting(
@@ -181,7 +181,7 @@ def _nothing_labelled(known: Inputs) -> Decision:
     return Decision(KEEP, "no new labelled rows to judge by", judged=True)
 
 
-def _raw(known: Inputs) -> Decision:
+def _raw(known: _Inputs) -> Decision:
     if not known.rows:
         return _nothing_labelled(known)
     what = amount(known.rows, "new labelled row")

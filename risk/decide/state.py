@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from risk.decide.comparison import Comparison
     from risk.decide.evidence import Martingale, Recalibration
 
-KEPT_DATA_VERSIONS = 40  # an older row's weight is below 1e-12
+_KEPT_DATA_VERSIONS = 40  # an older row's weight is below 1e-12
 MODEL_PREFIX = "version "
 
 
@@ -118,7 +118,7 @@ def _to_json(state: DecisionState) -> dict[str, Any]:
     return {
         **vars(state),
         **{key: asdict(getattr(state, key)) for key in ("since", "better", "worse")},
-        "data_versions": [asdict(one) for one in state.data_versions[-KEPT_DATA_VERSIONS:]],
+        "data_versions": [asdict(one) for one in state.data_versions[-_KEPT_DATA_VERSIONS:]],
         "record": state.record.to_json() if state.record else None,
         "comparison": {
             **{key: getattr(comparison, key) for key in plain},

@@ -11,7 +11,7 @@ import world
 from driver import look
 
 from risk.calllist.ranking import auc_interval_of
-from risk.decide.comparison import predicted_before
+from risk.decide.comparison import _predicted_before
 from risk.decide.judgement import NEWEST, Batch, Judgement
 from risk.record.history import last_decision
 
@@ -68,7 +68,7 @@ def test_what_is_served_next_is_judged_by_what_it_said_unseen(
         np.array([0]),
     )
 
-    assert predicted_before(batch, Judgement(action, target, "", (), {})) is said[who]
+    assert _predicted_before(batch, Judgement(action, target, "", (), {})) is said[who]
 
 
 def test_a_look_that_a_data_fault_holds_leaves_the_call_list_as_long_as_it_was(

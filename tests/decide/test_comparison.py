@@ -12,27 +12,27 @@ from mixed import COLUMNS, fitted, mixed
 
 from risk.decide import comparison as comparisons
 from risk.decide.comparison import (
-    CERTIFIED_CHALLENGERS,
-    RECALIBRATED,
+    _CERTIFIED_CHALLENGERS,
+    _RECALIBRATED,
     Comparison,
     ComparisonResult,
     Forecasts,
-    apply_judgement,
-    batch_of,
+    _apply_judgement,
+    _batch_of,
+    _newest_rows,
+    _visibly_moved,
     compare,
     folds_of,
     forecast,
     model_to_deploy,
-    newest_rows,
     promote,
     start_comparison,
-    visibly_moved,
 )
 from risk.decide.evidence import (
     IDENTITY,
     RULE,
+    _fit_recalibration,
     ensemble_weights,
-    fit_recalibration,
     mean_recalibration,
     risks,
 )
@@ -142,7 +142,7 @@ def test_layers_are_fitted_on_the_newest_rows_alone(fast: Comparison) -> None:
         log_odds = model.log_odds_of(known.rows(newest), newest.size)
         assert plain == IDENTITY
         assert recalibration == pytest.approx(
-            fit_recalibration(log_odds, known.labels[newest], RULE.prior)
+            _fit_recalibration(log_odds, known.labels[newest], RULE.prior)
         )
 
 
@@ -160,7 +160,7 @@ def test_layers_are_fitted_on_the_newest_rows_alone(fast: Comparison) -> None:
 def test_the_newest_rows_are_those_of_whole_looks(
     ages: list[int], least: int, found: list[int]
 ) -> None:
-    assert newest_rows(np.array(ages, dtype=np.int64), least).tolist() == found
+    assert _newest_rows(np.array(ages, dtype=np.int64), least).tolist() == found
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_the_newest_rows_are_those_of_whole_looks(
     ],
 )
 def test_a_layer_that_nobody_would_see_stays(new: Any, found: Any) -> None:
-    assert visibly_moved((0.1, 1.0), new) == found
+    assert _visibly_moved((0.1, 1.0), new) == found
 
 
 # ---------------------------------------------------------------- forecasts and batches
@@ -221,10 +221,10 @@ def test_the_rivals_of_certified_are_the_bare_fits_and_the_recalibrated_champion
     said = met(certified, third)
 
     rivals = {key for key in said if key.startswith("rival ")}
-    assert rivals == {f"rival {name}" for name in (*CERTIFIED_CHALLENGERS, RECALIBRATED)}
-    for name, candidate in CERTIFIED_CHALLENGERS.items():
+    assert rivals == {f"rival {name}" for name in (*_CERTIFIED_CHALLENGERS, _RECALIBRATED)}
+    for name, candidate in _CERTIFIED_CHALLENGERS.items():
         assert np.array_equal(said[f"rival {name}"], said[f"{candidate} 0"])
-    assert np.array_equal(said[f"rival {RECALIBRATED}"], said["champion 1"])
+    assert np.array_equal(said[f"rival {_RECALIBRATED}"], said["champion 1"])
     assert np.array_equal(said["deployed"], said["champion 0"])
 
 
@@ -261,7 +261,7 @@ def test_a_batch_has_the_experts_in_the_order_of_their_scores(fast: Comparison) 
     said = {name: np.full(2, float(at)) for at, name in enumerate(names)}
     y, clients = np.array([0, 1]), np.array(["a", "b"])
 
-    batch = batch_of(fast, y, said, clients, None)
+    batch = _batch_of(fast, y, said, clients, None)
 
     assert fast.candidate_keys == ["all 0", "all 1", "half 0", "half 1"]
     assert [x[0] for x in batch.candidates] == [4.0, 6.0, 5.0, 3.0]
@@ -313,7 +313,7 @@ def test_a_look_judges_what_was_said_and_nothing_else(
     y, clients = third.labels[newest], third.clients[newest]
     cross = comparisons.cross_fitted(list(comparison.terms), third, newest, folds_of(clients))
     step = judge_fast if policy == "fast" else judge_certified
-    batch = batch_of(comparison, y, said, clients, cross if policy == "fast" else None)
+    batch = _batch_of(comparison, y, said, clients, cross if policy == "fast" else None)
     counters, judgement = step(comparison.counters, batch)
     assert outcome.judgement == judgement
     assert outcome.refit.counters == replace(counters, rows=third.labels.size)
@@ -392,7 +392,7 @@ def test_the_forecasts_of_then_are_judged_and_not_those_of_now(
 
 
 def test_without_a_deployment_only_the_layer_moves(fast: Comparison, third: LabelledRows) -> None:
-    outcome = apply_judgement(fast, fast, verdict("none"), Candidates(third), RULE)
+    outcome = _apply_judgement(fast, fast, verdict("none"), Candidates(third), RULE)
 
     own = outcome.comparison.champion_recalibrations
     assert outcome.action == "recalibrate" and outcome.judged is None
@@ -416,12 +416,12 @@ def test_without_a_deployment_only_the_layer_moves(fast: Comparison, third: Labe
 def test_a_layer_that_hardly_moves_is_nothing_to_deploy(
     fast: Comparison, third: LabelledRows, away: float, action: str
 ) -> None:
-    a, c = apply_judgement(
+    a, c = _apply_judgement(
         fast, fast, verdict("none"), Candidates(third), RULE
     ).comparison.recalibration
     before = replace(fast, recalibration=(a + away, c))
 
-    outcome = apply_judgement(before, before, verdict("none"), Candidates(third), RULE)
+    outcome = _apply_judgement(before, before, verdict("none"), Candidates(third), RULE)
 
     assert outcome.action == action and (outcome.model is None) == (action == "none")
     assert outcome.comparison.recalibration == (
@@ -432,7 +432,7 @@ def test_a_layer_that_hardly_moves_is_nothing_to_deploy(
 def test_certified_serves_its_champion_as_it_was_proven(
     certified: Comparison, third: LabelledRows
 ) -> None:
-    outcome = apply_judgement(certified, certified, verdict("none"), Candidates(third), RULE)
+    outcome = _apply_judgement(certified, certified, verdict("none"), Candidates(third), RULE)
 
     assert (outcome.action, outcome.model, outcome.comparison.recalibration) == (
         "none",
@@ -448,7 +448,7 @@ def test_a_swap_deploys_the_refit_and_names_the_model_that_was_bet_on(
 ) -> None:
     after = with_layer(fast)
 
-    outcome = apply_judgement(after, fast, verdict(action, "challenger"), Candidates(third), RULE)
+    outcome = _apply_judgement(after, fast, verdict(action, "challenger"), Candidates(third), RULE)
 
     fresh = outcome.refit
     assert outcome.comparison.champion == replace(fresh, counters=after.counters).challenger
@@ -465,7 +465,7 @@ def test_a_swap_deploys_the_refit_and_names_the_model_that_was_bet_on(
 
 
 def test_a_jump_deploys_the_fit_on_the_newest_rows(fast: Comparison, third: LabelledRows) -> None:
-    outcome = apply_judgement(fast, fast, verdict("switch", NEWEST), Candidates(third), RULE)
+    outcome = _apply_judgement(fast, fast, verdict("switch", NEWEST), Candidates(third), RULE)
 
     assert outcome.comparison.champion == Candidates(third).model("last")
     assert outcome.judged is None
@@ -475,7 +475,7 @@ def test_a_jump_deploys_the_fit_on_the_newest_rows(fast: Comparison, third: Labe
 def test_going_back_takes_the_former_champion_out_of_the_former_ones(
     fast: Comparison, third: LabelledRows
 ) -> None:
-    outcome = apply_judgement(fast, fast, verdict("revert", "version 2"), Candidates(third), RULE)
+    outcome = _apply_judgement(fast, fast, verdict("revert", "version 2"), Candidates(third), RULE)
 
     assert outcome.comparison.champion == fast.former["version 2"]
     assert outcome.comparison.name == "version 2" and outcome.judged is None
@@ -485,16 +485,16 @@ def test_going_back_takes_the_former_champion_out_of_the_former_ones(
     }
 
 
-@pytest.mark.parametrize("target", list(CERTIFIED_CHALLENGERS))
+@pytest.mark.parametrize("target", list(_CERTIFIED_CHALLENGERS))
 def test_a_certified_swap_deploys_the_refit_of_its_rival(
     certified: Comparison, third: LabelledRows, target: str
 ) -> None:
-    outcome = apply_judgement(
+    outcome = _apply_judgement(
         certified, certified, verdict("promote", target), Candidates(third), RULE
     )
 
-    assert outcome.comparison.champion == Candidates(third).model(CERTIFIED_CHALLENGERS[target])
-    assert outcome.judged == certified.candidates[CERTIFIED_CHALLENGERS[target]]
+    assert outcome.comparison.champion == Candidates(third).model(_CERTIFIED_CHALLENGERS[target])
+    assert outcome.judged == certified.candidates[_CERTIFIED_CHALLENGERS[target]]
     assert outcome.comparison.former == {"version 4": certified.champion}
     assert outcome.comparison.counters.promotions == 1
 
@@ -502,8 +502,8 @@ def test_a_certified_swap_deploys_the_refit_of_its_rival(
 def test_a_certified_recalibration_keeps_the_ranking(
     certified: Comparison, third: LabelledRows
 ) -> None:
-    outcome = apply_judgement(
-        certified, certified, verdict("promote", RECALIBRATED), Candidates(third), RULE
+    outcome = _apply_judgement(
+        certified, certified, verdict("promote", _RECALIBRATED), Candidates(third), RULE
     )
 
     champion, new = certified.champion, outcome.refit.champion_recalibrations[1]
@@ -515,7 +515,7 @@ def test_a_certified_recalibration_keeps_the_ranking(
 def test_a_certified_rollback_swaps_the_two_champions(
     certified: Comparison, third: LabelledRows
 ) -> None:
-    outcome = apply_judgement(
+    outcome = _apply_judgement(
         certified, certified, verdict("roll back", "version 3"), Candidates(third), RULE
     )
 
@@ -528,7 +528,7 @@ def test_the_judged_model_can_be_crowned_in_place_of_a_refused_refit(
     fast: Comparison, third: LabelledRows
 ) -> None:
     said = verdict("promote", "challenger")
-    outcome = apply_judgement(fast, fast, said, Candidates(third), RULE)
+    outcome = _apply_judgement(fast, fast, said, Candidates(third), RULE)
     model, judged = model_to_deploy(outcome.refit, fast, said, Candidates(third))
     assert judged is not None and model == outcome.comparison.champion
 

@@ -16,16 +16,16 @@ from risk.decide import evidence
 from risk.decide import judgement as judgement_rules
 from risk.decide.decision import ChallengerEvidence
 from risk.decide.evidence import (
-    FRACTIONS,
+    _FRACTIONS,
     IDENTITY,
     RULE,
     Martingale,
     Rule,
+    _betting_scores_by_margin,
+    _fit_recalibration,
+    _fit_shift,
     betting_scores,
-    betting_scores_by_margin,
     ensemble_weights,
-    fit_recalibration,
-    fit_shift,
     gain_in_ranking,
     log_mean_exp,
     mean_recalibration,
@@ -39,13 +39,13 @@ from risk.decide.judgement import (
     Batch,
     Counters,
     Judgement,
+    _certified_threshold,
+    _evidence_alone,
+    _rows_still_needed,
     after_deployment,
-    certified_threshold,
-    evidence_alone,
     judge_certified,
     judge_fast,
     rows_lacking,
-    rows_still_needed,
 )
 from risk.model.measures import auc, placements
 
@@ -98,7 +98,7 @@ def test_the_careful_bets_are_those_of_the_design() -> None:
             total += math.log(1 + min(k / ((served + other) * (2 - served - other)), 0.95 / c) * d)
         expected.append(total)
 
-    assert betting_scores_by_margin(y, p, q, 0.001) == pytest.approx(expected, rel=1e-12)
+    assert _betting_scores_by_margin(y, p, q, 0.001) == pytest.approx(expected, rel=1e-12)
 
 
 def after(p: float, q: float, y: int, margin: float | None = None) -> np.ndarray:
@@ -107,7 +107,7 @@ def after(p: float, q: float, y: int, margin: float | None = None) -> np.ndarray
     won = (
         betting_scores(label, one, other)
         if margin is None
-        else betting_scores_by_margin(label, one, other, margin)
+        else _betting_scores_by_margin(label, one, other, margin)
     )
     return np.exp(won)
 
@@ -162,7 +162,7 @@ def test_equal_risks_bet_nothing_and_a_margin_costs_them() -> None:
     y, p, _ = rows(50)
 
     assert betting_scores(y, p, p).tolist() == [0.0] * 4
-    assert betting_scores_by_margin(y, p, p, 0.001).max() < 0
+    assert _betting_scores_by_margin(y, p, p, 0.001).max() < 0
 
 
 def test_risks_stay_a_millionth_away_from_certainty() -> None:
@@ -227,10 +227,10 @@ def test_the_rows_needed_are_at_least_100_and_unknown_without_evidence(
 
 def test_the_rows_needed_are_told_with_their_spread() -> None:
     assert (
-        rows_still_needed(ChallengerEvidence("c", 1, 10, rows_needed=2000))
+        _rows_still_needed(ChallengerEvidence("c", 1, 10, rows_needed=2000))
         == "about 2,000 rows more (800 to 5,000)"
     )
-    assert rows_still_needed(ChallengerEvidence("c", 1, 10)) == "no evidence for it so far"
+    assert _rows_still_needed(ChallengerEvidence("c", 1, 10)) == "no evidence for it so far"
 
 
 # ---------------------------------------------------------------- ranking
@@ -309,21 +309,21 @@ def test_a_layer_is_where_loss_and_prior_are_least(
 ) -> None:
     x, y = odd_rows(1, spread, shift, 0.3)
 
-    a, c = fit_recalibration(x, y, prior)
+    a, c = _fit_recalibration(x, y, prior)
 
     step = 1e-4
     slopes = [
         held_loss(a + step, c, x, y, prior) - held_loss(a - step, c, x, y, prior),
         held_loss(a, c + step, x, y, prior) - held_loss(a, c - step, x, y, prior),
     ]
-    assert c > evidence.LEAST_SLOPE
+    assert c > evidence._LEAST_SLOPE
     assert np.abs(slopes).max() / (2 * step) < 1e-4
 
 
 def test_a_layer_undoes_a_known_distortion() -> None:
     y, _, q = rows(40_000)
 
-    a, c = fit_recalibration((logit(q) - 0.7) / 0.5, y, RULE.prior)
+    a, c = _fit_recalibration((logit(q) - 0.7) / 0.5, y, RULE.prior)
 
     assert (a, c) == pytest.approx((0.7, 0.5), abs=0.05)
 
@@ -331,7 +331,7 @@ def test_a_layer_undoes_a_known_distortion() -> None:
 def test_the_prior_holds_a_layer_to_the_model_as_it_is() -> None:
     x, y = odd_rows(2, 1.0, 1.0, 0.2)
 
-    free, held, fixed = (fit_recalibration(x, y, prior) for prior in (1e-6, 10.0, 1e9))
+    free, held, fixed = (_fit_recalibration(x, y, prior) for prior in (1e-6, 10.0, 1e9))
 
     assert fixed == pytest.approx(IDENTITY, abs=1e-5)
     distance = [math.hypot(a, c - 1) for a, c in (free, held)]
@@ -348,10 +348,10 @@ def test_a_layer_settles_where_nearly_all_risks_are_certain_and_wrong(
     x = np.clip(rng.normal(shift, spread, 2000), -15, 15)
     y = (rng.random(2000) < 1 / (1 + np.exp(x))).astype(np.int64)
 
-    a, c = fit_recalibration(x, y, 10.0)
+    a, c = _fit_recalibration(x, y, 10.0)
 
     loss, share = held_loss(a, c, x, y, 10.0), np.mean(y)
-    assert -20 < a < 20 and c == evidence.LEAST_SLOPE
+    assert -20 < a < 20 and c == evidence._LEAST_SLOPE
     assert loss < held_loss(0.0, 1.0, x, y, 10.0) / 2
     assert float(np.mean(risks(a + c * x))) == pytest.approx(share, abs=0.03)
     moved = [held_loss(a + step, c, x, y, 10.0) for step in (-0.01, 0.01)]
@@ -364,7 +364,7 @@ def test_a_level_is_where_loss_and_prior_are_least(shift: float, sign: int) -> N
     x = np.clip(np.random.default_rng(6).normal(sign * shift, 1.0, 1000), -15, 15)
     y = (np.arange(1000) % 10 < (1 if sign > 0 else 9)).astype(np.int64)
 
-    a = fit_shift(x, y, 10.0)
+    a = _fit_shift(x, y, 10.0)
 
     wrong = sum(1 / (1 + math.exp(-(a + score))) for score in x.tolist()) - int(y.sum())
     assert wrong + 10.0 * a == pytest.approx(0.0, abs=1e-5)
@@ -376,7 +376,7 @@ def test_a_model_is_recalibrated_only_on_enough_rows() -> None:
     x = logit(p)
 
     assert recalibrations(x[:299], y[:299]) == (IDENTITY, IDENTITY)
-    assert recalibrations(x, y) == (IDENTITY, fit_recalibration(x, y, 10.0))
+    assert recalibrations(x, y) == (IDENTITY, _fit_recalibration(x, y, 10.0))
     assert recalibrations(x, y, replace(RULE, recalibration_rows=301)) == (IDENTITY, IDENTITY)
 
 
@@ -387,8 +387,8 @@ def test_each_half_is_levelled_by_what_the_other_shows() -> None:
     moved = recentre(x, y, folds, 10.0)
 
     by_other = [
-        fit_shift(x[folds == 1], y[folds == 1], 10.0),
-        fit_shift(x[folds == 0], y[folds == 0], 10.0),
+        _fit_shift(x[folds == 1], y[folds == 1], 10.0),
+        _fit_shift(x[folds == 0], y[folds == 0], 10.0),
     ]
     assert moved - x == pytest.approx(np.array(by_other)[folds], abs=1e-12)
     flipped = np.where(folds == 0, 1 - y, y)
@@ -555,7 +555,7 @@ def test_a_world_that_has_moved_is_followed_on_less_evidence(
 ) -> None:
     counters = Counters(evaluations=evaluations, deployments=deployments, promotions=promotions)
 
-    assert judgement_rules.promotion_threshold(counters) == threshold
+    assert judgement_rules._promotion_threshold(counters) == threshold
 
 
 def fast_batch(n: int = 200, seed: int = 0, **others: Any) -> Batch:
@@ -624,7 +624,7 @@ def test_leaps_are_bets_on_these_rows_alone_both_sides_on_their_level() -> None:
     former = {"version 1": logit(q) - 3.0, "version 2": logit(p)}
     batch = fast_batch(former=former, cross_fitted=logit(q) * 0.8)
 
-    found = {switch.name: switch for switch in evidence_alone(batch, RULE)}
+    found = {switch.name: switch for switch in _evidence_alone(batch, RULE)}
 
     assert list(found) == ["version 1", "version 2", NEWEST]
     assert {switch.threshold for switch in found.values()} == {3 / 0.05}
@@ -649,10 +649,10 @@ def test_without_former_ones_the_fit_on_these_rows_needs_one_over_alpha_and_150_
     _, _, q = rows(200)
     batch = fast_batch(cross_fitted=logit(q))
 
-    assert [switch.threshold for switch in evidence_alone(batch, RULE)] == [1 / 0.05]
-    assert evidence_alone(batch, replace(RULE, fold_rows=201)) == []
-    assert evidence_alone(replace(batch, folds=None), RULE) == []
-    assert evidence_alone(replace(batch, cross_fitted=None), RULE) == []
+    assert [switch.threshold for switch in _evidence_alone(batch, RULE)] == [1 / 0.05]
+    assert _evidence_alone(batch, replace(RULE, fold_rows=201)) == []
+    assert _evidence_alone(replace(batch, folds=None), RULE) == []
+    assert _evidence_alone(replace(batch, cross_fitted=None), RULE) == []
 
 
 def test_a_level_that_moved_is_no_reason_to_jump() -> None:
@@ -668,7 +668,7 @@ def test_a_level_that_moved_is_no_reason_to_jump() -> None:
         folds=np.arange(1500) % 2,
     )
 
-    (switch,) = evidence_alone(batch, RULE)
+    (switch,) = _evidence_alone(batch, RULE)
 
     assert log_mean_exp(betting_scores(y, risks(served), q)) > 20
     assert switch.e_value < 3
@@ -688,12 +688,12 @@ def certified_batch(q: np.ndarray | None = None, **others: Any) -> Batch:
 
 
 def test_the_chances_of_all_swaps_add_up_to_alpha() -> None:
-    shares = [4 / certified_threshold(promotions, 4) for promotions in range(20_000)]
+    shares = [4 / _certified_threshold(promotions, 4) for promotions in range(20_000)]
 
     assert shares[0] == pytest.approx(0.05 * 6 / math.pi**2)
     assert shares[2] == pytest.approx(shares[0] / 9)
     assert 0.9999 * 0.05 < sum(shares) < 0.05
-    assert certified_threshold(0, 4) == pytest.approx(4 / 0.0304, rel=1e-3)
+    assert _certified_threshold(0, 4) == pytest.approx(4 / 0.0304, rel=1e-3)
 
 
 def test_a_certified_look_bets_on_every_rival_against_its_own_limit() -> None:
@@ -706,14 +706,14 @@ def test_a_certified_look_bets_on_every_rival_against_its_own_limit() -> None:
 
     assert [one.name for one in judgement.evidence] == ["all past", "last file", "version 1"]
     assert [one.threshold for one in judgement.evidence] == pytest.approx(
-        [certified_threshold(1, 2), certified_threshold(1, 2), 20.0]
+        [_certified_threshold(1, 2), _certified_threshold(1, 2), 20.0]
     )
-    gains = betting_scores_by_margin(y, p, q, 0.001)
+    gains = _betting_scores_by_margin(y, p, q, 0.001)
     assert counters.martingales["all past"].log_wealth == pytest.approx(gains, rel=1e-12)
     assert counters.martingales["all past"].total == pytest.approx(
         sum((p - y) ** 2 - (q - y) ** 2 - 0.001)
     )
-    worn = np.array(old.log_wealth) + betting_scores_by_margin(y, p, p, 0.001)
+    worn = np.array(old.log_wealth) + _betting_scores_by_margin(y, p, p, 0.001)
     assert counters.martingales["last file"].log_wealth == pytest.approx(worn, rel=1e-12)
     assert counters.martingales["last file"].rows == 260
     assert counters.candidate_scores == before.candidate_scores
@@ -722,7 +722,7 @@ def test_a_certified_look_bets_on_every_rival_against_its_own_limit() -> None:
     )
     assert (counters.evaluations, counters.rows, counters.promotions) == (4, 700, 1)
     assert judgement.evidence[1].rows_needed == counters.martingales["last file"].rows_needed(
-        certified_threshold(1, 2)
+        _certified_threshold(1, 2)
     )
     json.dumps(asdict(judgement), allow_nan=False)
 
@@ -836,7 +836,7 @@ def test_evidence_against_a_right_champion_passes_far_less_often() -> None:
 
 def test_careful_bets_keep_the_same_promise() -> None:
     def careful(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
-        return betting_scores_by_margin(y, p, q, 0.001)
+        return _betting_scores_by_margin(y, p, q, 0.001)
 
     highest = most_evidence(careful, 500, 13, 0.5)
 
@@ -893,4 +893,4 @@ def test_a_verdict_cannot_be_changed_after_it_was_given() -> None:
 
 
 def test_there_is_a_wealth_for_each_fraction() -> None:
-    assert FRACTIONS == (0.125, 0.25, 0.5, 1.0) and len(Martingale().log_wealth) == 4
+    assert _FRACTIONS == (0.125, 0.25, 0.5, 1.0) and len(Martingale().log_wealth) == 4

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from risk.decide.decision import Decision
-from risk.decide.policies import Inputs, decide
+from risk.decide.policies import _Inputs, decide
 from risk.words import amount
 
-NONE_YET = Inputs(None, False)
-DEPLOYED = Inputs(7, False, deployed_f1=0.561)
+NONE_YET = _Inputs(None, False)
+DEPLOYED = _Inputs(7, False, deployed_f1=0.561)
 NEW = replace(DEPLOYED, rows=463, exits=174, unseen=463)
 FELL = replace(NEW, fresh_f1=0.273)
 SAME = replace(NEW, fresh_f1=0.561)
@@ -57,7 +57,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("policy", "known", "verdict", "judged", "said"), TABLE)
 def test_the_verdict_of_every_policy_on_every_evidence(
-    policy: str, known: Inputs, verdict: str, judged: bool, said: list[str]
+    policy: str, known: _Inputs, verdict: str, judged: bool, said: list[str]
 ) -> None:
     decision = decide(policy, known)
 
