@@ -309,7 +309,7 @@ class Steps:
         from risk.config import Outcome
         from risk.decide.decision import RECALIBRATE, sentence
 
-        decision, data, record = result.decision, result.stand, self.record
+        decision, data, record = result.decision, result.data_version, self.record
         outcome, reason = OUTCOMES[decision.verdict].format(version), decision.reason
         if result.record and result.record.action == RECALIBRATE:
             outcome, reason = "recalibrated", f"{sentence(result.record, version)}; {reason}"

@@ -166,7 +166,7 @@ class EvaluationResult:
     """
 
     decision: Decision
-    stand: DataVersion
+    data_version: DataVersion
     model: Model | None = None
     record: DecisionRecord | None = None
     alarm: str = ""

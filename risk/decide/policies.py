@@ -83,26 +83,28 @@ def evaluate_plain(
             f"{config.shown(config.input_folder)}"
         )
         known = replace(known, trainable=lack)
-        stand = DataVersion(0, str(labels.today()), config.horizon_days)
+        data_version = DataVersion(0, str(labels.today()), config.horizon_days)
     else:
         found = _about_deployed(config, table, deployed, test, judged) if deployed else {}
         known = replace(known, trainable=_lack(table), **found)
-        stand = table.version
+        data_version = table.version
     policy = config.policy if config.policy in ("raw", "always") else "never"
     decision = decide(policy, known)
     if decision.verdict != DEPLOY and not (known.rows and decision.judged):
-        return EvaluationResult(decision, stand)
-    return EvaluationResult(decision, stand, record=_record(config, known, stand, decision))
+        return EvaluationResult(decision, data_version)
+    return EvaluationResult(
+        decision, data_version, record=_record(config, known, data_version, decision)
+    )
 
 
 def _record(
-    config: Config, known: _Inputs, stand: DataVersion, decision: Decision
+    config: Config, known: _Inputs, data_version: DataVersion, decision: Decision
 ) -> DecisionRecord:
     """The verdict for the history; the version deployed is known only afterwards."""
     deploys = decision.verdict == DEPLOY
     return DecisionRecord(
-        key=f"evaluation {stand.number} {stand.day}",
-        data_version=stand.number,
+        key=f"evaluation {data_version.number} {data_version.day}",
+        data_version=data_version.number,
         policy=config.policy,
         verdict=decision.verdict,
         action=(FIRST if known.deployed is None else RETRAIN) if deploys else NONE,
@@ -133,7 +135,7 @@ def paused_by_hand(version: int) -> Decision:
 
 
 def _pause_for_data(
-    config: Config, stand: DataVersion, version: int, issues: tuple[DataQualityIssue, ...]
+    config: Config, data_version: DataVersion, version: int, issues: tuple[DataQualityIssue, ...]
 ) -> EvaluationResult:
     """The evaluation where new rows cannot be what they say: nothing is judged by them."""
     more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
@@ -144,11 +146,11 @@ def _pause_for_data(
     decision = _waiting(DATA_ISSUE, reason)
     known = _Inputs(version, paused=False)
     record = replace(
-        _record(config, known, stand, decision),
-        key=f"data issue {stand.number}",
+        _record(config, known, data_version, decision),
+        key=f"data issue {data_version.number}",
         details=Details(issues=[vars(one) | {"columns": list(one.columns)} for one in issues]),
     )
-    return EvaluationResult(decision, stand, record=record, issues=issues)
+    return EvaluationResult(decision, data_version, record=record, issues=issues)
 
 
 def _waiting(verdict: str, reason: str) -> Decision:

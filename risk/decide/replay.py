@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from risk.decide.comparison import Comparison, Forecasts, compare, forecast, start_comparison
+from risk.decide.comparison import Forecasts, compare, forecast, start_comparison
 from risk.decide.decision import NEW_BASE_MODELS, NONE, RECALIBRATE, RETRAIN
 from risk.decide.evidence import RULE, Rule, risks
 from risk.decide.judgement import rows_lacking
@@ -125,82 +125,67 @@ def lag_of(delay: int) -> int:
 
 def replay_policy(stream: Stream, policy: str, delay: int, rule: Rule = RULE) -> Walk:
     """The walk of a policy by evidence, "fast" or "certified"."""
-    lag, walk, evaluations = lag_of(delay), Walk(policy), [stream.first()]
-    candidates = stream.candidates(evaluations)
-    comparison = start_comparison(
-        policy, candidates.model("all"), "version 1", candidates, {}, rule
-    )
-    kept: dict[int, tuple[str, Forecasts]] = {}
-    _forecast(stream, comparison, evaluations[0] + lag, kept, walk)
-    waiting: list[int] = []
-    for period in range(evaluations[0] + 1, len(stream.names)):
-        waiting.append(period)
-        y = np.concatenate([stream.labels[stream.rows(p)] for p in waiting])
-        if not rows_lacking(y.size, int(y.sum()), rule):
-            evaluations.append(period)
-            comparison = _evaluate(stream, comparison, evaluations, waiting, kept, walk, rule)
-            waiting = []
-        _forecast(stream, comparison, period + lag, kept, walk)
-    return walk
+    return _Replay(stream, policy, delay, rule).walk
 
 
-def _forecast(
-    stream: Stream,
-    comparison: Comparison,
-    period: int,
-    kept: dict[int, tuple[str, Forecasts]],
-    walk: Walk,
-) -> None:
-    """Keep what every model predicts of the period's rows before their labels are known."""
-    if period < len(stream.names):
-        rows = stream.rows(period)
-        found = forecast(comparison, stream.whole.rows(rows), rows.size)
-        kept[period] = comparison.name, found
-        walk.score(stream, period, comparison.deployed)
+class _Replay:
+    """A walk as it goes on: the comparison so far, and what was predicted of rows as they came."""
 
+    def __init__(self, stream: Stream, policy: str, delay: int, rule: Rule) -> None:
+        self.stream, self.rule, self.walk = stream, rule, Walk(policy)
+        self.evaluations = [stream.first()]
+        self.kept: dict[int, tuple[str, Forecasts]] = {}
+        first, lag = stream.candidates(self.evaluations), lag_of(delay)
+        model = first.model("all")
+        self.comparison = start_comparison(policy, model, "version 1", first, {}, rule)
+        self.forecast(self.evaluations[0] + lag)
+        waiting: list[int] = []
+        for period in range(self.evaluations[0] + 1, len(stream.names)):
+            waiting.append(period)
+            y = np.concatenate([stream.labels[stream.rows(p)] for p in waiting])
+            if not rows_lacking(y.size, int(y.sum()), rule):
+                self.evaluations.append(period)
+                self.evaluate(waiting)
+                waiting = []
+            self.forecast(period + lag)
 
-def _evaluate(
-    stream: Stream,
-    comparison: Comparison,
-    evaluations: list[int],
-    waiting: list[int],
-    kept: dict[int, tuple[str, Forecasts]],
-    walk: Walk,
-    rule: Rule,
-) -> Comparison:
-    """One evaluation of the waiting periods' labels; the comparison after it."""
-    candidates = stream.candidates(evaluations)
-    newest = np.concatenate([stream.rows(period) for period in waiting])
-    parts = [_predicted(stream, comparison, period, kept) for period in waiting]
-    before = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    outcome = compare(comparison, candidates, newest, before, rule)
-    walk.reasons[evaluations[-1]] = outcome.judgement.reason
-    if outcome.action == RECALIBRATE:
-        walk.recalibrations += 1
-    elif outcome.action != NONE:
-        walk.wrong += _was_wrong(
-            stream, comparison.deployed, outcome.comparison.deployed, evaluations[-1]
-        )
-        walk.deployments.append((evaluations[-1], outcome.action, outcome.judgement.reason))
-        walk.replaced.append((comparison.deployed, outcome.comparison.deployed))
-    new = outcome.comparison
-    if outcome.action in NEW_BASE_MODELS:
-        new = replace(new, name=f"version {len(walk.deployments) + 1}")
-    return new
+    def forecast(self, period: int) -> None:
+        """Keep what every model predicts of the period's rows before their labels are known."""
+        if period < len(self.stream.names):
+            self.kept[period] = self.comparison.name, self.forecast_now(period)
+            self.walk.score(self.stream, period, self.comparison.deployed)
 
+    def forecast_now(self, period: int) -> Forecasts:
+        rows = self.stream.rows(period)
+        return forecast(self.comparison, self.stream.whole.rows(rows), rows.size)
 
-def _predicted(
-    stream: Stream, comparison: Comparison, period: int, kept: dict[int, tuple[str, Forecasts]]
-) -> Forecasts:
-    """What was predicted of the period then; by the present models if the champion was another.
+    def predicted(self, period: int) -> Forecasts:
+        """What was predicted of the period then; by the present models if the champion was another.
 
-    These too were fixed before the labels came.
-    """
-    name, found = kept.get(period, ("", {}))
-    if name == comparison.name:
-        return found
-    rows = stream.rows(period)
-    return forecast(comparison, stream.whole.rows(rows), rows.size)
+        These too were fixed before the labels came.
+        """
+        name, found = self.kept.get(period, ("", {}))
+        return found if name == self.comparison.name else self.forecast_now(period)
+
+    def evaluate(self, waiting: list[int]) -> None:
+        """One evaluation of the waiting periods' labels; note what it did."""
+        stream, walk, old = self.stream, self.walk, self.comparison
+        newest = np.concatenate([stream.rows(period) for period in waiting])
+        parts = [self.predicted(period) for period in waiting]
+        before = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        candidates, now = stream.candidates(self.evaluations), self.evaluations[-1]
+        outcome = compare(old, candidates, newest, before, self.rule)
+        new, action, reason = outcome.comparison, outcome.action, outcome.judgement.reason
+        walk.reasons[now] = reason
+        if action == RECALIBRATE:
+            walk.recalibrations += 1
+        elif action != NONE:
+            walk.wrong += _was_wrong(stream, old.deployed, new.deployed, now)
+            walk.deployments.append((now, action, reason))
+            walk.replaced.append((old.deployed, new.deployed))
+        if action in NEW_BASE_MODELS:
+            new = replace(new, name=f"version {len(walk.deployments) + 1}")
+        self.comparison = new
 
 
 def _was_wrong(stream: Stream, old: Model, new: Model, period: int) -> bool:

@@ -127,11 +127,11 @@ class RunRecord:
             self.notes.append(line)
             self.log.info("%s", line)
 
-    def close(self, outcome: str, reason: str, **stand: object) -> None:
+    def close(self, outcome: str, reason: str, **state: object) -> None:
         """The run ended well: marker, signs of life, log."""
         ended = utc_now()
         over = {"over": ended, **failure} if (failure := self.marker["failure"]) else None
-        self._write(outcome=outcome, reason=reason, finished=ended, failure=over, **stand)
+        self._write(outcome=outcome, reason=reason, finished=ended, failure=over, **state)
         self.config.heartbeat.touch()
         self._note_in_log(run_log.WORKED)
         self.log.info("%s", one_line(f"{outcome}: {reason}"))
