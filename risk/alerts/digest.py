@@ -105,7 +105,7 @@ def digest_of(
     counts = f"{len(called):,} to call"
     subject = f"{len(new):,} new, {counts}" if compared else counts
     lines = [DigestLine("head", (headline(listing),))]
-    lines += _texts(_basis(listing, of, now), _compared(compared, now), trouble)
+    lines += _texts(_made_of(listing, of, now), _compared(compared, now), trouble)
     if not called:
         lines += _texts(f"Nobody to call: {listing.cut.how}.")
     elif names:
@@ -121,7 +121,7 @@ def _texts(*texts: str) -> list[DigestLine]:
     return [DigestLine("text", (text,)) for text in texts if text]
 
 
-def _basis(listing: CallList, of: str, now: datetime) -> str:
+def _made_of(listing: CallList, of: str, now: datetime) -> str:
     made = stamp(listing.scored_at, now.date())
     return f"Data of {of}, list of {made}, model version {listing.model_version}."
 

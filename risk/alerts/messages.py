@@ -91,13 +91,13 @@ class AlertState:
     sent: list[SentMessage] = field(default_factory=list)
 
 
-def _file(config: Config) -> StateFile:
+def _outbox_file(config: Config) -> StateFile:
     return StateFile(config.alerts, 1)
 
 
 def read_state(config: Config) -> AlertState | None:
     """What was sent and what waits; None where there is none or it is damaged."""
-    found = _file(config).read_or_empty()
+    found = _outbox_file(config).read_or_empty()
     try:
         return AlertState(
             {
@@ -117,7 +117,7 @@ def read_state(config: Config) -> AlertState | None:
 
 
 def write_state(config: Config, state: AlertState) -> None:
-    _file(config).write(asdict(state))
+    _outbox_file(config).write(asdict(state))
 
 
 def secrets_in(environment: Mapping[str, str]) -> Secrets:

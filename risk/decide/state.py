@@ -65,13 +65,13 @@ class DecisionState:
         return int(self.comparison.name.removeprefix(MODEL_PREFIX))
 
 
-def _file(config: Config) -> StateFile:
+def _evidence_file(config: Config) -> StateFile:
     return StateFile(config.evidence, 1)
 
 
 def read_decision_state(config: Config) -> DecisionState | None:
     """The state; None where there is none, or it is damaged: the evidence then begins anew."""
-    body = _file(config).read_or_empty()
+    body = _evidence_file(config).read_or_empty()
     try:
         return _from_json(body) if body else None
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -80,12 +80,12 @@ def read_decision_state(config: Config) -> DecisionState | None:
 
 def write_decision_state(config: Config, state: DecisionState) -> None:
     """Commit the state; its forecasts are on disk before it (forecasts.py)."""
-    _file(config).write(_to_json(state))
+    _evidence_file(config).write(_to_json(state))
 
 
 def refuse_newer_evidence(config: Config) -> None:
     """PipelineError where a newer version of the software wrote the state."""
-    _file(config).read_or_empty()
+    _evidence_file(config).read_or_empty()
 
 
 def record_deployment(config: Config, key: str, version: int) -> None:
@@ -93,19 +93,19 @@ def record_deployment(config: Config, key: str, version: int) -> None:
 
     It may have another number than was foreseen: a run that is cut off leaves its own unused.
     """
-    body = _file(config).read_or_empty()
+    body = _evidence_file(config).read_or_empty()
     if body.get("due") is None or body["record"]["key"] != key:
         return
     if body["due"] in NEW_BASE_MODELS:
         body["comparison"]["name"] = f"{MODEL_PREFIX}{version}"
-    _file(config).write(body | {"due": None, "release": version})
+    _evidence_file(config).write(body | {"due": None, "release": version})
 
 
 def restart_evidence(config: Config) -> None:
     """Note that somebody deployed by hand: the next evaluation begins the evidence anew."""
-    body = _file(config).read_or_empty()
+    body = _evidence_file(config).read_or_empty()
     if body:
-        _file(config).write(body | {"due": None, "release": -1, "evaluation": "by hand"})
+        _evidence_file(config).write(body | {"due": None, "release": -1, "evaluation": "by hand"})
 
 
 def _to_json(state: DecisionState) -> dict[str, Any]:

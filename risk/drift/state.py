@@ -70,7 +70,7 @@ def monitor_drift(
     reference: Reference = deployed.reference["drift"]
     now, version = utc_now(), deployed.version
     base, number = base_version(deployed.manifest), snapshot.version.number
-    body = _file(config).read_or_empty()
+    body = _drift_file(config).read_or_empty()
     # Another base model has another reference: the monitor begins at its training.
     begins = body.get("base_model") != base or body["data"]["number"] > number
     if begins:
@@ -88,16 +88,16 @@ def monitor_drift(
 def save_state(config: Config, kept: KeptState) -> None:
     """Commit the state: from here on the rows of its evaluation are old."""
     parts = {"state": kept.state.to_json(), "evaluation": kept.evaluation.to_json()}
-    _file(config).write({"base_model": kept.base_model, "data": asdict(kept.data), **parts})
+    _drift_file(config).write({"base_model": kept.base_model, "data": asdict(kept.data), **parts})
 
 
 def last_evaluation(config: Config) -> DriftEvaluation:
     """The last table; nothing is computed."""
-    body = _file(config).read_or_empty().get("evaluation")
+    body = _drift_file(config).read_or_empty().get("evaluation")
     return DriftEvaluation.from_json(body) if body else DriftEvaluation()
 
 
-def _file(config: Config) -> StateFile:
+def _drift_file(config: Config) -> StateFile:
     return StateFile(config.drift_state, FORMAT)
 
 

@@ -159,14 +159,14 @@ class RowTexts:
         self.name = broken(row.client, NAME_WIDE, TEXT, 2, bold=True)
         contact = "" if row.contact == "open" else f"{row.contact} {row.contact_when}"
         self.about = ", ".join(filter(None, [row.about, contact]))
-        up, down = (", ".join(map(_sign, signs)) for signs in (row.up, row.down))
+        up, down = (", ".join(map(_typeset_sign, signs)) for signs in (row.up, row.down))
         self.up = broken(", ".join(filter(None, [row.note, up])), wide, SMALL, 3)
         self.down = broken(down, wide, SMALL, 1)
         left = len(self.name) + bool(self.about)
         self.high = max(left, len(self.up) + len(self.down), 2) * STEP + 2.6
 
 
-def _sign(sign: tuple[str, str]) -> str:
+def _typeset_sign(sign: tuple[str, str]) -> str:
     """What was found and what is usual, which begins with a bracket."""
     return "".join(sign)
 

@@ -77,7 +77,7 @@ def trust_of(outcomes: Outcomes, score: Claims, listing: CallList | None, today:
     gains = listing.cut.cumulative_gains if listing else None
     return Trust(
         enough=enough,
-        heading=_heading(group) if enough else _untold_heading(outcomes),
+        heading=_claims_heading(group) if enough else _untold_heading(outcomes),
         lead=_lead(outcomes) if enough else _test_lead(score),
         source="outcomes" if enough else _basis_words(score),
         squares=_squares(group, listed=enough),
@@ -101,7 +101,7 @@ def _untold_heading(outcomes: Outcomes) -> str:
     return f"We cannot tell yet: {told}"
 
 
-def _heading(group: Claims) -> str:
+def _claims_heading(group: Claims) -> str:
     """`Of 100 clients we listed, 62 left; of 100 picked at random, 31 would have`."""
     listed, drawn = group["listed"], group["at_random"]
     if not listed["n"]:
