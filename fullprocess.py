@@ -63,9 +63,6 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     return _run_under_lock(config, chosen)
 
 
-# ---------------------------------------------------------------- one run
-
-
 def _run_under_lock(config: Config, chosen: argparse.Namespace) -> Outcome:
     """A run while nobody else changes the project; exit code 0 unless a stage failed."""
     from risk.config import Busy, Outcome
@@ -365,9 +362,6 @@ def _alert(config: Config, record: RunRecord) -> None:
     except Exception:
         record.log.exception("nothing could be sent")
     record.await_mail(due)
-
-
-# ---------------------------------------------------------------- what else the command line asks
 
 
 def _past_decisions(config: Config, *, explain: bool) -> Outcome:

@@ -33,12 +33,15 @@ def train(config: Config, snapshot: Snapshot | None = None) -> tuple[Outcome, Mo
 
     snapshot = snapshot or read_snapshot(config)
     rows = training_rows(config, snapshot)
-    _refuse_all_missing(rows)
+    if len(rows.features) and rows.features.isna().to_numpy().all():
+        raise PipelineError(
+            "every feature is missing in every labelled row; nothing can be learned from them"
+        )
     report_progress(f"{rows.lineage['rows']:,} labelled rows")
     fitted = fit(config.model, rows.columns, rows.features, rows.labels, rows.clients)
-    warnings = _cautions(rows, fitted)
-    pickled = _pickled_form(fitted)
-    lineage = {**rows.lineage, "trained_at": utc_now(), "warnings": warnings} | _marks(pickled)
+    warnings = _caveats(rows, fitted)
+    pickled = _pickle(fitted)
+    lineage = {**rows.lineage, "trained_at": utc_now(), "warnings": warnings} | _made_by(pickled)
     shown = rows.features.iloc[sample_of(len(rows.features), PROFILE_ROWS)]
     portable = export(fitted, rows.columns, shown, lineage)
     model = _write(config, pickled, portable, snapshot, None)
@@ -72,8 +75,8 @@ def publish(
     apart = np.abs(fitted.predict_proba(rows)[:, 1] - model.probabilities(model.checks))
     if not float(apart.max(initial=0.0)) <= AGREEMENT:
         raise PipelineError(f"the pipeline differs from the model by {apart.max():.3g}")
-    pickled = _pickled_form(fitted)
-    lineage = {"trained_at": utc_now(), "warnings": [], **model.lineage} | _marks(pickled)
+    pickled = _pickle(fitted)
+    lineage = {"trained_at": utc_now(), "warnings": [], **model.lineage} | _made_by(pickled)
     packed_form = replace(model, lineage=lineage).to_bytes()
     written = _write(config, pickled, packed_form, snapshot, deployed)
     text = (
@@ -98,18 +101,26 @@ def _write(
     return model
 
 
-def _pickled_form(fitted: Pipeline) -> bytes:
+def _pickle(fitted: Pipeline) -> bytes:
     dumped = io.BytesIO()
     pickle.dump(fitted, dumped, protocol=5)
     return dumped.getvalue()
 
 
-def _marks(pickled: bytes) -> dict[str, Any]:
-    """What belongs to this very pickle: its digest, and what made it."""
-    return {"seed": SEED, "versions": _versions(), "trainedmodel_sha256": sha256(pickled)}
+def _made_by(pickled: bytes) -> dict[str, Any]:
+    """What belongs to this very pickle: its digest, and what made it.
+
+    The versions decide what a fit gives and whether the pickle loads.
+    """
+    import platform
+    from importlib.metadata import version
+
+    names = ("scikit-learn", "numpy", "pandas", "polars")
+    versions = {"python": platform.python_version(), **{name: version(name) for name in names}}
+    return {"seed": SEED, "versions": versions, "trainedmodel_sha256": sha256(pickled)}
 
 
-def _cautions(rows: TrainingRows, fitted: Pipeline) -> list[str]:
+def _caveats(rows: TrainingRows, fitted: Pipeline) -> list[str]:
     """Sentences about what makes the model doubtful, though it was fitted."""
     from risk.model.fit import has_converged, suspects
 
@@ -122,22 +133,6 @@ def _cautions(rows: TrainingRows, fitted: Pipeline) -> list[str]:
             "the solver stopped at its limit of iterations; the numbers are of very unlike size"
         )
     return found
-
-
-def _refuse_all_missing(rows: TrainingRows) -> None:
-    if len(rows.features) and rows.features.isna().to_numpy().all():
-        raise PipelineError(
-            "every feature is missing in every labelled row; nothing can be learned from them"
-        )
-
-
-def _versions() -> dict[str, str]:
-    """The versions that decide what a fit gives and whether a pickle loads."""
-    import platform
-    from importlib.metadata import version
-
-    names = ("scikit-learn", "numpy", "pandas", "polars")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 def stage(config: Config, _: argparse.Namespace) -> Outcome:

@@ -90,9 +90,6 @@ class Guess:
         return {"columns": chosen} | style
 
 
-# ------------------------------------------------------------ the file's style
-
-
 def read_table(data: bytes) -> Table:
     """The table in the bytes, its delimiter, decimal sign and encoding guessed; Refused if none."""
     encoding = _encoding(data)
@@ -176,9 +173,6 @@ def _decimal(delimiter: str, rows: Iterable[list[str]]) -> str:
         if (sign := re.fullmatch(r"[+-]?[0-9]+([.,])[0-9]+", cell))
     )
     return "," if found[","] > found["."] else "."
-
-
-# ------------------------------------------------------------ the columns' parts
 
 
 def guess(table: Table) -> Guess:
@@ -422,9 +416,6 @@ def _gives_away(texts: list[str], labels: list[int | None]) -> bool:
     filled = {bool(text) == bool(label) for text, label in known}
     pairs = set(known)
     return filled == {True} or (len(pairs) == 2 == len({text for text, _ in pairs}))
-
-
-# ------------------------------------------------------------ the part that is set aside
 
 
 def held_out(clients: list[str], labels: list[int | None]) -> set[int]:

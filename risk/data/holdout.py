@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,10 @@ class TestRows:
                 )
         self.files = [name for name, _ in contents]
         self.bad = sum(len(reading.errors) for _, reading in readings)
-        self.table = {name: _joined(name, (r for _, r in readings)) for name in schema.names}
+        self.table: dict[str, list[Any]] = {
+            name: [value for _, reading in readings for value in reading.values[name]]
+            for name in schema.names
+        }
         self.mature = [
             m for name, reading in readings for m in _mature_labels(config, schema, name, reading)
         ]
@@ -87,7 +89,3 @@ def _mature_labels(config: Config, schema: Schema, name: str, reading: Reading) 
     column = schema.named("date")
     dates = reading.values[column] if column else [date_in_path(name)] * reading.accepted
     return [not config.horizon_days or date is None or str(date) < limit for date in dates]
-
-
-def _joined(name: str, readings: Iterable[Reading]) -> list[Any]:
-    return [value for reading in readings for value in reading.values[name]]

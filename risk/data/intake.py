@@ -58,8 +58,6 @@ class Intake:
     replaced: bool = False
     lost_track: bool = False
 
-    # ------------------------------------------------------------ which files
-
     def take_files(self, *, patient: bool) -> None:
         """Read what is new or changed, and decide on it."""
         store = self.store
@@ -141,8 +139,6 @@ class Intake:
         if texts:
             self.notes.append(f"taken as texts, not numbers: {', '.join(texts)}")
         store.schema = schema_of(store.config, inferred)
-
-    # ------------------------------------------------------------ what becomes of each
 
     def _take_all(self, contents: Contents) -> None:
         """Take each file; a person who waits sees how far it has come, by bytes."""
@@ -272,8 +268,6 @@ class Intake:
         entries = [*self.store.files.values(), *self.former.values()]
         entries += [entry for entry, _ in self.files.values()]
         return max((entry["position"] for entry in entries), default=NOWHERE) + 1
-
-    # ------------------------------------------------------------ the commit
 
     def commit(self, *, again: bool) -> None:
         """Write what was found; without rows only the state, and only where it changed."""

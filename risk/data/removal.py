@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from risk.config import Config, Csv, Outcome, PipelineError
-from risk.data.quarantine import IsClient, cleanse_quarantine, names_client
+from risk.data.quarantine import cleanse_quarantine, names_client
 from risk.data.reader import Reading, RowError
 from risk.data.state import NOWHERE, Entry, without_rows
 from risk.data.store import PLAIN_CSV, Store, client_digest
@@ -28,7 +28,7 @@ def forget(config: Config, file: str) -> Outcome:
     digest = store.files[file]["sha256"]
     doomed = {f: e for f, e in store.files.items() if f == file or e["sha256"] == digest}
     gone = sum(entry["accepted"] for entry in doomed.values())
-    since = min(_first_tick(entry) for entry in doomed.values())
+    since = min(_since(entry) for entry in doomed.values())
     found = {
         name: (_forgotten(entry, store.data_version + 1), None) for name, entry in doomed.items()
     }
@@ -37,7 +37,7 @@ def forget(config: Config, file: str) -> Outcome:
     notes += also if len(doomed) > 1 else []
     text = (
         f"{file}: {gone} rows taken out; ingestion.py --rebuild reads it again while it lies in "
-        f"the input folder. {_carried(config, since)}"
+        f"the input folder. {_still_trained_on(config, since)}"
     )
     return Outcome("\n  ".join([text, *notes]), {"file": file, "rows": gone, "notes": notes})
 
@@ -90,7 +90,7 @@ def erase(config: Config, client: str) -> Outcome:
     places = _sources_naming(config, client)
     sources = f" Still in: {', '.join(places)}; delete it there yourself." if places else ""
     text = f"{gone} rows of this client taken out; later files lose them too.{sources}"
-    carried = _carried(config, since) if gone else ""
+    carried = _still_trained_on(config, since) if gone else ""
     return Outcome(
         "\n  ".join([f"{text} {carried}".rstrip(), *notes]),
         {"rows": gone, "sources": places, "notes": notes},
@@ -110,7 +110,7 @@ def _without_client(
         rows = frame.filter(pl.col(store.schema.named("id")) != client)
         if rows.height < frame.height:
             taken = frame.height - rows.height
-            gone, since = gone + taken, min(since, _first_tick(entry))
+            gone, since = gone + taken, min(since, _since(entry))
             fresh = without_rows(entry)
             fresh["quarantined"] += taken
             found[entry["file"]] = fresh, rows
@@ -128,12 +128,9 @@ def _commit(
     store.tidy()
 
 
-def _first_tick(entry: Entry) -> int:
+def _since(entry: Entry) -> int:
     """Since when the file's rows may have been trained on; 0 where an earlier version had some."""
     return 0 if entry["replaced"] else entry["data_version"]
-
-
-# ------------------------------------------------------------ erased clients in what comes later
 
 
 def drop_erased(store: Store, reading: Reading) -> None:
@@ -145,7 +142,13 @@ def drop_erased(store: Store, reading: Reading) -> None:
     def is_client(text: str) -> bool:
         return client_digest(text) in erased
 
-    reading.errors = [_cleansed(f, is_client, store.config.csv) for f in reading.errors]
+    style = store.config.csv
+    reading.errors = [
+        replace(error, value="", raw="")
+        if is_client(error.value) or names_client(error.raw, is_client, style)
+        else error
+        for error in reading.errors
+    ]
     ids = reading.values.get(store.schema.named("id"), [])
     keep = [at for at, client in enumerate(ids) if not is_client(str(client))]
     if len(keep) < len(ids):
@@ -154,14 +157,6 @@ def drop_erased(store: Store, reading: Reading) -> None:
         reading.errors = sorted([*reading.errors, *errors], key=lambda error: error.line)
         reading.lines = [reading.lines[at] for at in keep]
         reading.values = {n: [cells[at] for at in keep] for n, cells in reading.values.items()}
-
-
-def _cleansed(error: RowError, is_client: IsClient, style: Csv) -> RowError:
-    named = is_client(error.value) or names_client(error.raw, is_client, style)
-    return replace(error, value="", raw="") if named else error
-
-
-# ------------------------------------------------------------ what still holds them
 
 
 def _sources_naming(config: Config, client: str) -> list[str]:
@@ -191,7 +186,7 @@ def _lines_with(path: Path, client: str, style: Csv) -> Iterator[str]:
                 yield line.rstrip("\r\n").removeprefix("\ufeff")
 
 
-def _carried(config: Config, since: int) -> str:
+def _still_trained_on(config: Config, since: int) -> str:
     """Which models may have learned from rows that came at the data version `since`."""
     lineage = read_optional_json(config.model_json).get("lineage", {})
     carrying = [

@@ -174,9 +174,6 @@ def new_since(rows: pl.DataFrame, then: DataVersion) -> pl.Series:
     return late | ~labels.mature(rows, then.horizon_days, day)
 
 
-# ---------------------------------------------------------------- rows to train on
-
-
 @dataclass(frozen=True)
 class TrainingRows:
     """The labelled rows as the recipe takes them, and where they came from."""

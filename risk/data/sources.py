@@ -12,7 +12,7 @@ from pathlib import Path
 from risk.config import PipelineError
 
 YOUNG_SECONDS = 60.0
-LOOK_SECONDS = 1.0
+WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,12 @@ def _named_csv(folder: Path, skipped: list[str]) -> Iterator[Path]:
     """Everything named like a CSV below the folder; hidden names and folders named so are left."""
     if not folder.is_dir():
         raise PipelineError(f"the input folder {folder} is not there; make it and put CSV files in")
-    for root, folders, files in os.walk(
-        folder, onerror=lambda e: skipped.append(_unread(folder, e))
-    ):
+
+    def note(error: OSError) -> None:
+        below = os.path.relpath(error.filename, folder)
+        skipped.append(f"{below}: cannot be read, {error.strerror}")
+
+    for root, folders, files in os.walk(folder, onerror=note):
         shown = [name for name in folders if not name.startswith(".")]
         folders[:] = [name for name in shown if not _is_csv_name(name)]
         for name in folders:
@@ -66,10 +69,6 @@ def _is_csv_name(name: str) -> bool:
     return name.lower().endswith(".csv") and not name.startswith(".")
 
 
-def _unread(folder: Path, error: OSError) -> str:
-    return f"{os.path.relpath(error.filename, folder)}: cannot be read, {error.strerror}"
-
-
 def wait_until_written(sources: list[Source], *, patient: bool) -> tuple[list[Source], list[str]]:
     """(files that are whole as far as can be told, sentences about those that are still written).
 
@@ -77,10 +76,11 @@ def wait_until_written(sources: list[Source], *, patient: bool) -> tuple[list[So
     result, so that a young file without its last newline is left until it is 60 s old.
     """
     now = time.time()
+    # A time ahead is another machine's clock, and no reason to wait each run until it has come.
     young = [s for s in sources if 0 <= now - s.mtime_ns / 1e9 < YOUNG_SECONDS]
     if not young:
         return sources, []
-    time.sleep(LOOK_SECONDS)
+    time.sleep(WAIT_SECONDS)
     waiting = {s.file: "is still growing" for s in young if not is_unchanged(s)}
     if patient:
         waiting |= {

@@ -46,7 +46,7 @@ def start(folder: Path, file: Path) -> Outcome:
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
-    return _told(folder, name, table, guessed, reading, aside)
+    return _outcome(folder, name, table, guessed, reading, aside)
 
 
 def _new_folder(folder: Path) -> Path:
@@ -90,18 +90,7 @@ def _write_rows(building: Path, name: str, table: Table, aside: set[int]) -> Non
         write_atomic(building / path, "\n".join(lines).encode(table.style.encoding))
 
 
-def _warnings(reading: Reading) -> list[str]:
-    if not reading.errors:
-        return []
-    first = reading.errors[0]
-    what = ": ".join(filter(None, [first.column, first.rule]))
-    return [
-        f"{len(reading.errors)} rows will be set aside by ingestion, the first on line "
-        f"{first.line} ({what})"
-    ]
-
-
-def _told(
+def _outcome(
     folder: Path,
     name: str,
     table: Table,
@@ -110,7 +99,14 @@ def _told(
     aside: set[int],
 ) -> Outcome:
     """The parts as a small table, what lies where, and what to type next."""
-    labels, warnings = reading.values[guessed.target], _warnings(reading)
+    labels, warnings = reading.values[guessed.target], []
+    if reading.errors:
+        first = reading.errors[0]
+        what = ": ".join(filter(None, [first.column, first.rule]))
+        warnings = [
+            f"{len(reading.errors)} rows will be set aside by ingestion, the first on line "
+            f"{first.line} ({what})"
+        ]
     known, current = sum(label is not None for label in labels), labels.count(None)
     parts = [(n, *_part(guessed, n)) for n in table.names]
     wide = max(len(printable(n)) for n in table.names)
@@ -122,7 +118,10 @@ def _told(
         *(f"  {warning}" for warning in warnings),
         f"  sourcedata/{name}: {len(table.below) - len(aside)} rows "
         f"({known - len(aside)} labelled, {current} current clients without a label)",
-        _told_test(aside, known),
+        f"  testdata/testdata.csv: {len(aside)} labelled rows, never trained on"
+        if aside
+        else f"  testdata/ is empty: {known} labelled rows are too few to set some aside; the "
+        "score will be by cross-validation",
         "next, all at once:",
         f"  {_command('fullprocess.py', folder)}",
         "or one by one:",
@@ -155,15 +154,6 @@ def _part(guessed: Guess, name: str) -> tuple[str, str]:
             ", never below 0" if name in guessed.non_negative else ""
         )
     return "left out", guessed.left_out[name]
-
-
-def _told_test(aside: set[int], known: int) -> str:
-    if aside:
-        return f"  testdata/testdata.csv: {len(aside)} labelled rows, never trained on"
-    return (
-        f"  testdata/ is empty: {known} labelled rows are too few to set some aside; the score "
-        "will be by cross-validation"
-    )
 
 
 def _command(script: str, folder: Path) -> str:

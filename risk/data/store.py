@@ -45,8 +45,6 @@ class Store:
         # Segments by name, as they lie on disk: the summary needs all of them again.
         self._frames: dict[str, pl.DataFrame] = {}
 
-    # ------------------------------------------------------------ opening
-
     @classmethod
     def open(cls, config: Config) -> Store:
         """The store as it was committed last; an empty one where none is."""
@@ -73,8 +71,6 @@ class Store:
         """The entries that hold rows, in the order of their positions."""
         held = (entry for entry in self.files.values() if entry.get("segment"))
         return sorted(held, key=lambda entry: entry["position"])
-
-    # ------------------------------------------------------------ reading
 
     def segment(self, entry: Entry) -> pl.DataFrame:
         """All valid rows of one file, duplicates flagged, in the columns of the present schema."""
@@ -115,8 +111,6 @@ class Store:
                 f"{self.config.finaldata} is not as ingestion.py left it; run ingestion.py "
                 "(it moves a changed file aside and rebuilds it)"
             )
-
-    # ------------------------------------------------------------ changing
 
     def put(self, found: dict[str, tuple[Entry, pl.DataFrame | None]], *, rebuild: bool) -> None:
         """Commit files (entry, and rows or None) as one version; a crash leaves all or nothing."""
@@ -239,8 +233,6 @@ class Store:
         for path in self.config.quarantine.glob("*.csv"):
             if path.name not in quarantined and QUARANTINE_NAME.fullmatch(path.name):
                 path.unlink()
-
-    # ------------------------------------------------------------ recovery
 
     def recover(self) -> list[str]:
         """Complete or take back what a crash left open; move a hand-edited finaldata.csv aside.
