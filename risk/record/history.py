@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS drift (
 class Entry(DecisionRecord):
     """One evaluation that had something to decide, or what was done by hand.
 
-    verdict: keep, wait, deploy, held, fault (of the data) or by hand. action: as decision.py has
+    verdict: keep, wait, deploy, paused, data issue or by hand. action: as decision.py has
     it, or rollback by hand, deployment by hand or release hold. at: UTC, ends in Z. after: the
     version deployed from then on.
     """

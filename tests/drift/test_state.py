@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 import world
 from conftest import Project
-from driver import look
+from driver import copy_of, look
 
 from risk.config import PipelineError
 from risk.drift import state
@@ -26,12 +26,17 @@ def scaled(rows: list[str], factor: float) -> list[str]:
     return [",".join([one[0], str(float(one[1]) * factor), *one[2:]]) for one in cells]
 
 
-@pytest.fixture
-def started(tmp_path: Path) -> Project:
-    """A first model of 600 rows."""
-    made = world.world(tmp_path)
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A first model of 600 rows; copy it before changing it."""
+    made = world.world(tmp_path_factory.mktemp("first"))
     look(made)
     return made
+
+
+@pytest.fixture
+def started(first_run: Project, tmp_path: Path) -> Project:
+    return copy_of(first_run, tmp_path)
 
 
 def reference_in(project: Project) -> dict[str, Any]:
@@ -56,16 +61,14 @@ def test_the_release_carries_a_reference_of_the_rows_known_at_its_deployment(
 
 
 def test_a_recalibration_keeps_the_reference_and_the_counts_of_its_base_model(
-    tmp_path: Path,
+    started: Project,
 ) -> None:
-    made = world.world(tmp_path)
-    look(made)
-    before = reference_in(made)
-    run = world.tick(made, "2026-02-28", world.clients(60, 2, level=1.5, prefix="d"))
+    before = reference_in(started)
+    run = world.tick(started, "2026-02-28", world.clients(60, 2, level=1.5, prefix="d"))
 
     assert (world.action(run), run.data["release"]) == ("recalibrate", 2)
-    assert reference_in(made) == before
-    assert drift_rows(made)["orders"].n == 60
+    assert reference_in(started) == before
+    assert drift_rows(started)["orders"].n == 60
 
 
 def test_a_shift_is_reported_at_once_and_alerts_when_it_lasts(started: Project) -> None:
@@ -168,7 +171,7 @@ def test_a_column_in_another_unit_holds_the_deployment(started: Project) -> None
     assert "2026-02-28.csv" in run.data["reason"]
     assert world.history(started)[-1].verdict == "data issue"
     assert world.state_of(started).comparison.counters.evaluations == 0
-    assert "data fault" in started.run("fullprocess.py", "--explain").stdout
+    assert "data quality issue" in started.run("fullprocess.py", "--explain").stdout
     assert started.run("fullprocess.py").stdout.startswith("idle: ")
 
 
