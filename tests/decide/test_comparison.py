@@ -105,10 +105,7 @@ def third() -> LabelledRows:
     return known_after(3)
 
 
-# ---------------------------------------------------------------- opened
-
-
-def test_a_new_champion_is_served_as_it_is_and_nothing_is_staked(fast: Comparison) -> None:
+def test_a_new_champion_is_deployed_as_it_is_and_nothing_is_bet(fast: Comparison) -> None:
     assert fast.recalibration == IDENTITY and fast.deployed == fast.champion
     scores = (0.0,) * 4
     assert fast.counters == Counters(scores, rows=2 * PER_LOOK, rows_at_deployment=2 * PER_LOOK)
@@ -117,12 +114,12 @@ def test_a_new_champion_is_served_as_it_is_and_nothing_is_staked(fast: Compariso
     assert fast.terms and list(fast.former) == ["version 3", "version 2"]
 
 
-def test_certified_opens_with_its_three_fits_and_no_layer(certified: Comparison) -> None:
+def test_certified_opens_with_its_three_fits_and_no_recalibration(certified: Comparison) -> None:
     assert list(certified.candidates) == ["all", "last", "last3"]
     assert certified.counters.candidate_scores == (0.0,) * 6 and certified.recalibration == IDENTITY
 
 
-def test_a_contest_opens_by_the_rule_that_it_is_given() -> None:
+def test_a_comparison_opens_by_the_rule_that_it_is_given() -> None:
     rule = replace(RULE, recalibration_rows=PER_LOOK * 2 + 1)
 
     new = start_comparison("fast", fitted(300), "version 1", Candidates(known_after(2)), {}, rule)
@@ -131,7 +128,7 @@ def test_a_contest_opens_by_the_rule_that_it_is_given() -> None:
     assert set(new.recalibrations.values()) == {(IDENTITY, IDENTITY)}
 
 
-def test_layers_are_fitted_on_the_newest_rows_alone(fast: Comparison) -> None:
+def test_recalibrations_are_fitted_on_the_newest_rows_alone(fast: Comparison) -> None:
     known = known_after(2)
     newest = newest_of(known)
 
@@ -157,7 +154,7 @@ def test_layers_are_fitted_on_the_newest_rows_alone(fast: Comparison) -> None:
         ([], 3, []),
     ],
 )
-def test_the_newest_rows_are_those_of_whole_looks(
+def test_the_newest_rows_are_those_of_whole_evaluations(
     ages: list[int], least: int, found: list[int]
 ) -> None:
     assert _newest_rows(np.array(ages, dtype=np.int64), least).tolist() == found
@@ -173,11 +170,8 @@ def test_the_newest_rows_are_those_of_whole_looks(
         ((0.115, 0.979), (0.115, 0.979)),
     ],
 )
-def test_a_layer_that_nobody_would_see_stays(new: Any, found: Any) -> None:
+def test_a_recalibration_that_nobody_would_see_stays(new: Any, found: Any) -> None:
     assert _visibly_moved((0.1, 1.0), new) == found
-
-
-# ---------------------------------------------------------------- forecasts and batches
 
 
 def with_layer(comparison: Comparison) -> Comparison:
@@ -228,7 +222,9 @@ def test_the_rivals_of_certified_are_the_bare_fits_and_the_recalibrated_champion
     assert np.array_equal(said["deployed"], said["champion 0"])
 
 
-def test_the_challenger_is_the_blend_of_the_layers_by_their_scores(fast: Comparison) -> None:
+def test_the_challenger_is_the_ensemble_of_the_recalibrations_by_their_scores(
+    fast: Comparison,
+) -> None:
     comparison = with_layer(fast)
     table = rows_of_frame(mixed(100, seed=50)[0], COLUMNS)
     layered = [
@@ -245,7 +241,7 @@ def test_the_challenger_is_the_blend_of_the_layers_by_their_scores(fast: Compari
     assert len(comparison.challenger.terms) == len(comparison.candidates["all"].terms)
 
 
-def test_a_batch_has_the_experts_in_the_order_of_their_scores(fast: Comparison) -> None:
+def test_a_batch_has_the_candidates_in_the_order_of_their_scores(fast: Comparison) -> None:
     names = [
         "deployed",
         "champion 0",
@@ -275,7 +271,7 @@ def test_a_batch_has_the_experts_in_the_order_of_their_scores(fast: Comparison) 
 
 
 @pytest.mark.parametrize("kind", [object, np.int64])
-def test_all_rows_of_a_client_are_in_one_half_and_the_halves_are_alike(kind: type) -> None:
+def test_all_rows_of_a_client_are_in_one_fold_and_the_folds_are_alike(kind: type) -> None:
     rng = np.random.default_rng(0)
     names = rng.integers(0, 101, 500)
     clients = np.array([f"client {at}" for at in names], dtype=object) if kind is object else names
@@ -290,18 +286,15 @@ def test_all_rows_of_a_client_are_in_one_half_and_the_halves_are_alike(kind: typ
     assert np.array_equal(folds_of(clients[order]), folds[order])
 
 
-def test_halves_do_not_follow_the_order_of_the_names() -> None:
+def test_folds_do_not_follow_the_order_of_the_names() -> None:
     folds = folds_of(np.array([f"{at:04d}" for at in range(400)]))
 
     assert 80 < np.sum(folds[:200]) < 120
     assert 150 < np.sum(folds[1:] != folds[:-1]) < 250
 
 
-# ---------------------------------------------------------------- one evaluation
-
-
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_look_judges_what_was_said_and_nothing_else(
+def test_an_evaluation_judges_what_was_said_and_nothing_else(
     policy: str, fast: Comparison, certified: Comparison, third: LabelledRows
 ) -> None:
     comparison = fast if policy == "fast" else certified
@@ -367,7 +360,7 @@ def test_the_fit_on_the_newest_rows_is_asked_only_where_there_are_enough(
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_the_same_look_comes_out_the_same(
+def test_the_same_evaluation_comes_out_the_same(
     policy: str, fast: Comparison, certified: Comparison, third: LabelledRows
 ) -> None:
     comparison = fast if policy == "fast" else certified
@@ -388,10 +381,9 @@ def test_the_forecasts_of_then_are_judged_and_not_those_of_now(
     assert outcome.judgement.evidence[0].brier == pytest.approx(brier)
 
 
-# ---------------------------------------------------------------- what the judgement makes of it
-
-
-def test_without_a_deployment_only_the_layer_moves(fast: Comparison, third: LabelledRows) -> None:
+def test_without_a_deployment_only_the_recalibration_moves(
+    fast: Comparison, third: LabelledRows
+) -> None:
     outcome = _apply_judgement(fast, fast, verdict("none"), Candidates(third), RULE)
 
     own = outcome.comparison.champion_recalibrations
@@ -413,7 +405,7 @@ def test_without_a_deployment_only_the_layer_moves(fast: Comparison, third: Labe
 @pytest.mark.parametrize(
     ("away", "action"), [(0.0, "none"), (0.019, "none"), (0.03, "recalibrate")]
 )
-def test_a_layer_that_hardly_moves_is_nothing_to_deploy(
+def test_a_recalibration_that_hardly_moves_is_nothing_to_deploy(
     fast: Comparison, third: LabelledRows, away: float, action: str
 ) -> None:
     a, c = _apply_judgement(
@@ -429,7 +421,7 @@ def test_a_layer_that_hardly_moves_is_nothing_to_deploy(
     )
 
 
-def test_certified_serves_its_champion_as_it_was_proven(
+def test_certified_deploys_its_champion_as_it_was_proven(
     certified: Comparison, third: LabelledRows
 ) -> None:
     outcome = _apply_judgement(certified, certified, verdict("none"), Candidates(third), RULE)
@@ -443,7 +435,7 @@ def test_certified_serves_its_champion_as_it_was_proven(
 
 
 @pytest.mark.parametrize("action", ["promote", "scheduled retrain"])
-def test_a_swap_deploys_the_refit_and_names_the_model_that_was_bet_on(
+def test_a_promotion_deploys_the_refit_and_names_the_model_that_was_bet_on(
     fast: Comparison, third: LabelledRows, action: str
 ) -> None:
     after = with_layer(fast)
@@ -464,7 +456,7 @@ def test_a_swap_deploys_the_refit_and_names_the_model_that_was_bet_on(
     assert outcome.refit.counters.deployments == 0
 
 
-def test_a_jump_deploys_the_fit_on_the_newest_rows(fast: Comparison, third: LabelledRows) -> None:
+def test_a_switch_deploys_the_fit_on_the_newest_rows(fast: Comparison, third: LabelledRows) -> None:
     outcome = _apply_judgement(fast, fast, verdict("switch", NEWEST), Candidates(third), RULE)
 
     assert outcome.comparison.champion == Candidates(third).model("last")
@@ -486,7 +478,7 @@ def test_going_back_takes_the_former_champion_out_of_the_former_ones(
 
 
 @pytest.mark.parametrize("target", list(_CERTIFIED_CHALLENGERS))
-def test_a_certified_swap_deploys_the_refit_of_its_rival(
+def test_a_certified_promotion_deploys_the_refit_of_its_rival(
     certified: Comparison, third: LabelledRows, target: str
 ) -> None:
     outcome = _apply_judgement(
@@ -524,7 +516,7 @@ def test_a_certified_rollback_swaps_the_two_champions(
     assert outcome.comparison.former == {"version 4": certified.champion}
 
 
-def test_the_judged_model_can_be_crowned_in_place_of_a_refused_refit(
+def test_the_judged_model_can_be_promoted_in_place_of_a_refused_refit(
     fast: Comparison, third: LabelledRows
 ) -> None:
     said = verdict("promote", "challenger")
@@ -583,10 +575,7 @@ def test_the_champion_of_now_is_kept_where_a_former_one_bears_its_name(third: La
     assert new.former == {"version 4": comparison.champion}
 
 
-# ---------------------------------------------------------------- several evaluations
-
-
-def test_a_world_that_turns_over_is_jumped_to_and_back_again() -> None:
+def test_a_world_that_turns_over_is_switched_to_and_back_again() -> None:
     comparison, candidates = None, None
     actions = []
     for evaluations in range(1, 8):

@@ -119,9 +119,6 @@ def digests(project: Project, *folders: str) -> dict[str, str]:
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in found if p.is_file()}
 
 
-# ---------------------------------------------------------------- too few rows
-
-
 def test_too_few_rows_wait_saying_what_is_missing_and_are_judged_with_the_next(
     started: Project,
 ) -> None:
@@ -151,9 +148,6 @@ def test_fifty_rows_without_ten_exits_wait(started: Project) -> None:
     said = tick(started, "2026-02-28", rows)
 
     assert "evidence needs 0 of 10 exits" in said.text.splitlines()[0]
-
-
-# ---------------------------------------------------------------- what a walk does
 
 
 def test_nothing_changes_the_ranking_while_nothing_is_wrong(started: Project) -> None:
@@ -188,7 +182,9 @@ def release_model(project: Project, number: int) -> Model:
     return Model.from_bytes((folder / "model.json").read_bytes())
 
 
-def test_the_manifest_carries_the_look_its_action_the_layer_and_the_ranking(walk: Walk) -> None:
+def test_the_manifest_carries_the_evaluation_its_action_the_recalibration_and_the_ranking(
+    walk: Walk,
+) -> None:
     evaluations = {entry.after: entry for entry in history(walk.project)}
     for release in kept_releases(walk.project.config):
         manifest, entry = release.manifest, evaluations[release.version]
@@ -201,7 +197,9 @@ def test_the_manifest_carries_the_look_its_action_the_layer_and_the_ranking(walk
             assert (manifest["base_model"] is None) == new
 
 
-def test_a_layer_moves_the_level_and_leaves_the_order_of_the_clients(walk: Walk) -> None:
+def test_a_recalibration_moves_the_percentages_and_leaves_the_order_of_the_clients(
+    walk: Walk,
+) -> None:
     assert walk.actions[2] == "recalibrate"
     manifests = {
         release.version: release.manifest for release in kept_releases(walk.project.config)
@@ -247,7 +245,7 @@ def test_pickle_json_model_and_reasons_of_every_release_agree(walk: Walk) -> Non
         assert np.abs(expit(summed) - risks).max() < 1e-12
 
 
-def test_every_look_is_in_the_history_once_with_what_it_deployed(walk: Walk) -> None:
+def test_every_evaluation_is_in_the_history_once_with_what_it_deployed(walk: Walk) -> None:
     found = history(walk.project)
 
     assert [entry.action for entry in found] == ["first", *walk.actions]
@@ -257,9 +255,6 @@ def test_every_look_is_in_the_history_once_with_what_it_deployed(walk: Walk) -> 
     assert state_of(walk.project).due is None
     last = walk.project.json("state/decision.json")
     assert (last["key"], last["after"]) == (found[-1].key, found[-1].after)
-
-
-# ---------------------------------------------------------------- certified
 
 
 def test_certified_deploys_nothing_without_proof_and_a_clear_change_is_proof(
@@ -275,9 +270,6 @@ def test_certified_deploys_nothing_without_proof_and_a_clear_change_is_proof(
     entry = next(entry for entry in history(certified) if entry.action == "promote")
     assert max(one.e_value / one.threshold for one in entry.evidence) >= 1
     assert certified.json("production_deployment/manifest.json")["action"] == "promote"
-
-
-# ---------------------------------------------------------------- labels that come later
 
 
 def said_in(project: Project, name: str, rows: list[str]) -> tuple[Outcome, dict[str, Any]]:
@@ -411,9 +403,6 @@ def test_an_erased_client_is_in_no_forecast(certified: Project) -> None:
     assert left == [name for name in before if name != "gone3"] and len(left) == 4
 
 
-# ---------------------------------------------------------------- what is bet on, and what never
-
-
 @pytest.mark.parametrize(
     ("second", "rows"),
     [
@@ -460,9 +449,6 @@ def test_rows_of_a_replaced_file_are_learned_from_and_never_bet_on(certified: Pr
     assert state_of(certified).comparison.counters.rows == FIRST_ROWS + 60
 
 
-# ---------------------------------------------------------------- by hand
-
-
 def test_a_rollback_begins_the_evidence_anew_and_bets_on_no_row_that_a_rival_has_seen(
     walked: Project,
 ) -> None:
@@ -487,7 +473,7 @@ def test_a_rollback_begins_the_evidence_anew_and_bets_on_no_row_that_a_rival_has
     ]
 
 
-def test_a_deployment_by_hand_is_held_and_the_model_before_it_is_a_former_champion(
+def test_a_deployment_by_hand_pauses_and_the_model_before_it_is_a_former_champion(
     started: Project,
 ) -> None:
     tick(started, "2026-02-28", clients(60, 91))
@@ -520,9 +506,6 @@ def test_a_model_of_other_features_by_hand_leaves_no_former_champion(started: Pr
 
     assert said.data["evidence"]["rows"] == 60
     assert state_of(started).comparison.former.keys() <= {"version 2"}
-
-
-# ---------------------------------------------------------------- the guard on the refit
 
 
 def line(intercept: float, slope: float) -> Model:
@@ -622,9 +605,6 @@ def test_a_judged_model_that_is_deployed_says_which_rows_it_learned_from(
     assert (manifest["rows"], manifest["data_version"]) == (FIRST_ROWS, 2)
 
 
-# ---------------------------------------------------------------- asking without deploying
-
-
 def test_a_dry_run_takes_rows_in_and_changes_nothing_else(started: Project) -> None:
     give(started, "2026-02-28", clients(300, 12, flip=True))
     folders = ("models", "production_deployment", "state")
@@ -685,9 +665,6 @@ def test_before_the_first_decision_there_is_nothing_to_explain(tmp_path: Path) -
 
     for option in ("--explain", "--history"):
         assert project.run("fullprocess.py", option).stdout == "nothing was decided yet\n"
-
-
-# ---------------------------------------------------------------- settings and files that change
 
 
 def test_policies_can_be_changed_and_changed_back(started: Project) -> None:
@@ -767,7 +744,7 @@ def test_the_evidence_outlives_the_logs(started: Project) -> None:
     assert state_of(started).comparison.counters.evaluations == 2
 
 
-def test_a_horizon_that_is_shortened_within_a_day_is_a_look_of_its_own(
+def test_a_horizon_that_is_shortened_within_a_day_is_an_evaluation_of_its_own(
     started: Project,
 ) -> None:
     today = datetime.datetime.now(datetime.UTC).date()
@@ -780,9 +757,6 @@ def test_a_horizon_that_is_shortened_within_a_day_is_a_look_of_its_own(
 
     assert said.data["evidence"]["rows"] == 60
     assert len(history(started)) == 3
-
-
-# ---------------------------------------------------------------- provisional, and alarms
 
 
 def test_a_first_model_is_provisional_until_it_beats_the_base_rate(started: Project) -> None:
@@ -805,10 +779,7 @@ def test_a_model_that_does_worse_than_the_base_rate_alarms_and_stays(certified: 
     assert (action(said), version(certified)) == ("none", 1)
 
 
-# ---------------------------------------------------------------- undeployed reads
-
-
-def test_rows_ingested_by_hand_are_looked_at_by_the_next_tick(started: Project) -> None:
+def test_rows_ingested_by_hand_are_looked_at_by_the_next_run(started: Project) -> None:
     give(started, "2026-02-28", clients(60, 160))
     ingest(started.config)
 

@@ -133,7 +133,7 @@ def chosen() -> list[tuple[str, Place]]:
 @pytest.mark.parametrize(
     ("name", "place"), chosen(), ids=[f"{name} {' '.join(map(str, p))}" for name, p in chosen()]
 )
-def test_a_look_cut_off_anywhere_ends_as_an_uncut_one(
+def test_an_evaluation_cut_off_anywhere_ends_as_an_uncut_one(
     driver: Driver,
     cases: dict[str, Project],
     uncut: dict[str, dict[str, Any]],
@@ -155,7 +155,7 @@ def test_a_look_cut_off_anywhere_ends_as_an_uncut_one(
 
 
 @pytest.mark.parametrize("number", [1, 4] if not FULL else range(len(PLACES)))
-def test_rows_that_come_after_a_cut_are_judged_by_the_next_tick(
+def test_rows_that_come_after_a_cut_are_judged_by_the_next_run(
     driver: Driver, cases: dict[str, Project], tmp_path: Path, number: int
 ) -> None:
     later, cut = clients(60, 9, flip=True), copy_of(cases["switch"], tmp_path / "cut")
@@ -190,9 +190,6 @@ def test_a_first_deployment_that_is_cut_off_is_in_the_history_with_its_version(
     assert project.json("state/evidence.json")["release"] == 1
 
 
-# ---------------------------------------------------------------- at a system call
-
-
 def strace() -> str:
     found = shutil.which("strace")
     if not found:
@@ -206,7 +203,7 @@ def strace() -> str:
 
 @pytest.mark.torture
 @pytest.mark.parametrize("at", range(1, RENAMES + 1) if FULL else [14, 19])
-def test_a_look_killed_at_a_rename_ends_as_an_uncut_one(
+def test_an_evaluation_killed_at_a_rename_ends_as_an_uncut_one(
     driver: Driver,
     cases: dict[str, Project],
     uncut: dict[str, dict[str, Any]],

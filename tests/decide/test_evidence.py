@@ -70,9 +70,6 @@ def rows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return drawn(q, seed + 1), p, q
 
 
-# ---------------------------------------------------------------- bets
-
-
 def test_the_bets_are_the_sum_of_the_logs_of_the_docstring() -> None:
     y, p, q = rows(40)
     expected = []
@@ -115,7 +112,7 @@ def after(p: float, q: float, y: int, margin: float | None = None) -> np.ndarray
 @given(RISK, RISK)
 @example(1e-6, 1 - 1e-6)
 @example(1 - 1e-6, 1e-6)
-def test_no_bet_gains_in_the_mean_while_the_served_risk_is_right(p: float, q: float) -> None:
+def test_no_bet_gains_in_the_mean_while_the_deployed_risk_is_right(p: float, q: float) -> None:
     mean = p * after(p, q, 1) + (1 - p) * after(p, q, 0)
 
     assert mean.max() <= 1 + 1e-9
@@ -145,7 +142,7 @@ def test_a_careful_bet_gains_in_the_mean_only_beyond_the_margin(
 
 @given(RISK, RISK, st.integers(0, 1), st.sampled_from([0.0, 0.001, 0.05]))
 @example(1e-6, 1 - 1e-6, 0, 0.001)
-def test_no_row_costs_a_careful_wealth_more_than_95_percent(
+def test_no_row_costs_a_martingale_with_a_margin_more_than_95_percent(
     p: float, q: float, y: int, margin: float
 ) -> None:
     assert after(p, q, y, margin + 1e-12).min() >= 0.05 * (1 - 1e-9)
@@ -154,7 +151,7 @@ def test_no_row_costs_a_careful_wealth_more_than_95_percent(
 @given(RISK, RISK, st.integers(0, 1))
 @example(1e-6, 1 - 1e-6, 0)
 @example(1 - 1e-6, 1e-6, 1)
-def test_no_row_takes_the_whole_wealth(p: float, q: float, y: int) -> None:
+def test_no_row_takes_the_whole_martingale(p: float, q: float, y: int) -> None:
     assert after(p, q, y).min() > 0
 
 
@@ -173,7 +170,7 @@ def test_risks_stay_a_millionth_away_from_certainty() -> None:
     assert found[3] == 0.5 and found[4] == pytest.approx(1 / (1 + math.exp(-2)), rel=1e-12)
 
 
-def test_the_evidence_is_the_mean_wealth_over_the_fractions_also_where_it_overflows() -> None:
+def test_the_e_value_is_the_mean_over_the_fractions_also_where_it_overflows() -> None:
     assert Martingale().log_e_value == 0.0
     assert Martingale((0.1, -0.4, 1.2, -3.0)).log_e_value == pytest.approx(
         math.log(sum(math.exp(b) for b in (0.1, -0.4, 1.2, -3.0)) / 4)
@@ -181,7 +178,7 @@ def test_the_evidence_is_the_mean_wealth_over_the_fractions_also_where_it_overfl
     assert log_mean_exp(np.array([2000.0, 0.0, -5.0, 0.0])) == pytest.approx(2000 - math.log(4))
 
 
-def test_stakes_add_up_over_looks() -> None:
+def test_martingales_add_up_over_evaluations() -> None:
     y, p, q = rows(90)
     once = evidence.bet(Martingale(), y, p, q)
 
@@ -192,9 +189,6 @@ def test_stakes_add_up_over_looks() -> None:
     assert twice.rows == once.rows == 90
     assert twice.total == pytest.approx(sum(d)) == once.total
     assert twice.squares == pytest.approx(sum(x * x for x in d)) == once.squares
-
-
-# ---------------------------------------------------------------- rows still needed
 
 
 def test_the_rows_needed_follow_the_running_formula() -> None:
@@ -225,15 +219,12 @@ def test_the_rows_needed_are_at_least_100_and_unknown_without_evidence(
     assert martingale.rows_needed(3.0) == needed
 
 
-def test_the_rows_needed_are_told_with_their_spread() -> None:
+def test_the_rows_needed_are_reported_with_their_spread() -> None:
     assert (
         _rows_still_needed(ChallengerEvidence("c", 1, 10, rows_needed=2000))
         == "about 2,000 rows more (800 to 5,000)"
     )
     assert _rows_still_needed(ChallengerEvidence("c", 1, 10)) == "no evidence for it so far"
-
-
-# ---------------------------------------------------------------- ranking
 
 
 def naive_delong(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
@@ -283,9 +274,6 @@ def test_placements_count_the_others_below() -> None:
     assert found.tolist() == [0.0, 0.25, 0.625, 1.0]
 
 
-# ---------------------------------------------------------------- recalibrations and levels
-
-
 def held_loss(a: float, c: float, x: np.ndarray, y: np.ndarray, prior: float) -> float:
     """The objective of a recalibration, by a plain loop."""
     total = prior / 2 * (a**2 + (c - 1) ** 2)
@@ -304,7 +292,7 @@ def odd_rows(seed: int, spread: float, shift: float, share: float) -> Any:
 
 @pytest.mark.parametrize("prior", [0.5, 10.0])
 @pytest.mark.parametrize(("spread", "shift"), [(1.0, 0.0), (3.0, 1.0), (1.0, 5.0), (0.1, -4.0)])
-def test_a_layer_is_where_loss_and_prior_are_least(
+def test_a_recalibration_is_where_loss_and_prior_are_least(
     spread: float, shift: float, prior: float
 ) -> None:
     x, y = odd_rows(1, spread, shift, 0.3)
@@ -320,7 +308,7 @@ def test_a_layer_is_where_loss_and_prior_are_least(
     assert np.abs(slopes).max() / (2 * step) < 1e-4
 
 
-def test_a_layer_undoes_a_known_distortion() -> None:
+def test_a_recalibration_undoes_a_known_distortion() -> None:
     y, _, q = rows(40_000)
 
     a, c = _fit_recalibration((logit(q) - 0.7) / 0.5, y, RULE.prior)
@@ -328,7 +316,7 @@ def test_a_layer_undoes_a_known_distortion() -> None:
     assert (a, c) == pytest.approx((0.7, 0.5), abs=0.05)
 
 
-def test_the_prior_holds_a_layer_to_the_model_as_it_is() -> None:
+def test_the_prior_holds_a_recalibration_to_the_model_as_it_is() -> None:
     x, y = odd_rows(2, 1.0, 1.0, 0.2)
 
     free, held, fixed = (_fit_recalibration(x, y, prior) for prior in (1e-6, 10.0, 1e9))
@@ -341,7 +329,7 @@ def test_the_prior_holds_a_layer_to_the_model_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("spread", "shift"), [(2.0, 0.0), (6.0, 0.0), (1.0, 4.0), (1.0, 10.0), (0.0, 15.0)]
 )
-def test_a_layer_settles_where_nearly_all_risks_are_certain_and_wrong(
+def test_a_recalibration_settles_where_nearly_all_risks_are_certain_and_wrong(
     spread: float, shift: float
 ) -> None:
     rng = np.random.default_rng(5)
@@ -360,7 +348,7 @@ def test_a_layer_settles_where_nearly_all_risks_are_certain_and_wrong(
 
 @pytest.mark.parametrize("shift", [0.5, 4.0, 15.0])
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_a_level_is_where_loss_and_prior_are_least(shift: float, sign: int) -> None:
+def test_a_shift_is_where_loss_and_prior_are_least(shift: float, sign: int) -> None:
     x = np.clip(np.random.default_rng(6).normal(sign * shift, 1.0, 1000), -15, 15)
     y = (np.arange(1000) % 10 < (1 if sign > 0 else 9)).astype(np.int64)
 
@@ -380,7 +368,7 @@ def test_a_model_is_recalibrated_only_on_enough_rows() -> None:
     assert recalibrations(x, y, replace(RULE, recalibration_rows=301)) == (IDENTITY, IDENTITY)
 
 
-def test_each_half_is_levelled_by_what_the_other_shows() -> None:
+def test_each_fold_is_recentred_by_what_the_other_shows() -> None:
     y, p, _ = rows(200)
     x, folds = logit(p), np.arange(200) % 2
 
@@ -395,9 +383,6 @@ def test_each_half_is_levelled_by_what_the_other_shows() -> None:
     again = recentre(x, flipped, folds, 10.0)
     assert (again[folds == 0] == moved[folds == 0]).all()
     assert (again[folds == 1] != moved[folds == 1]).all()
-
-
-# ---------------------------------------------------------------- scores and weights
 
 
 def test_a_score_is_halved_and_takes_twice_the_brier_of_at_most_100_rows() -> None:
@@ -429,7 +414,7 @@ def test_weights_are_the_normalised_exponentials_whatever_the_level() -> None:
     assert ensemble_weights((0.0, 5000.0)).tolist() == [1.0, 0.0]
 
 
-def test_the_blend_of_layers_is_the_layer_of_the_blend() -> None:
+def test_the_ensemble_of_recalibrations_is_the_recalibration_of_the_ensemble() -> None:
     recalibrations, scores = ((0.0, 1.0), (0.6, 0.8)), (1.0, 0.4)
     x = np.linspace(-3, 3, 7)
 
@@ -437,9 +422,6 @@ def test_the_blend_of_layers_is_the_layer_of_the_blend() -> None:
 
     shares = ensemble_weights(scores)
     assert a + c * x == pytest.approx(shares[0] * x + shares[1] * (0.6 + 0.8 * x), abs=1e-12)
-
-
-# ---------------------------------------------------------------- the guard
 
 
 @pytest.mark.parametrize(
@@ -461,9 +443,6 @@ def test_what_rows_lack_to_be_evidence(found: int, exits: int, lack: str) -> Non
 
 def test_the_guard_takes_its_limits_from_the_rule() -> None:
     assert rows_lacking(80, 5, Rule(least_rows=100, least_class=5)) == "80 of 100 rows"
-
-
-# ---------------------------------------------------------------- "fast": every branch
 
 
 def entry(name: str, E: float, gain: float = 0.05, threshold: float = 60.0) -> ChallengerEvidence:
@@ -566,7 +545,7 @@ def fast_batch(n: int = 200, seed: int = 0, **others: Any) -> Batch:
     return Batch(y, said[0], said, candidates, **given)
 
 
-def test_a_look_moves_scores_stakes_and_counts_and_tells_its_numbers() -> None:
+def test_an_evaluation_moves_scores_martingales_and_counts_and_tells_its_numbers() -> None:
     batch = fast_batch()
     y, p, q = batch.labels, risks(batch.deployed), risks(batch.challengers["challenger"])
     old = Martingale((0.1, 0.2, 0.3, 0.4), rows=70, total=1.0, squares=2.0)
@@ -619,7 +598,7 @@ def test_evidence_beyond_all_floats_is_still_a_number() -> None:
     assert judgement.evidence[0].e_value == math.exp(700)
 
 
-def test_leaps_are_bets_on_these_rows_alone_both_sides_on_their_level() -> None:
+def test_switches_are_bets_on_these_rows_alone_both_sides_on_their_mean() -> None:
     y, p, q = rows(200)
     former = {"version 1": logit(q) - 3.0, "version 2": logit(p)}
     batch = fast_batch(former=former, cross_fitted=logit(q) * 0.8)
@@ -655,7 +634,7 @@ def test_without_former_ones_the_fit_on_these_rows_needs_one_over_alpha_and_150_
     assert _evidence_alone(replace(batch, cross_fitted=None), RULE) == []
 
 
-def test_a_level_that_moved_is_no_reason_to_jump() -> None:
+def test_a_mean_that_moved_is_no_reason_to_switch() -> None:
     y, _, q = rows(1500)
     served = logit(q) + 2.0
     batch = Batch(
@@ -675,9 +654,6 @@ def test_a_level_that_moved_is_no_reason_to_jump() -> None:
     assert abs(switch.brier_deployed - switch.brier) < 0.001
 
 
-# ---------------------------------------------------------------- "certified"
-
-
 def certified_batch(q: np.ndarray | None = None, **others: Any) -> Batch:
     y, p, better = rows(200)
     rivals = {"all past": better if q is None else q, "last file": p}
@@ -687,7 +663,7 @@ def certified_batch(q: np.ndarray | None = None, **others: Any) -> Batch:
     )
 
 
-def test_the_chances_of_all_swaps_add_up_to_alpha() -> None:
+def test_the_chances_of_all_promotions_add_up_to_alpha() -> None:
     shares = [4 / _certified_threshold(promotions, 4) for promotions in range(20_000)]
 
     assert shares[0] == pytest.approx(0.05 * 6 / math.pi**2)
@@ -696,7 +672,7 @@ def test_the_chances_of_all_swaps_add_up_to_alpha() -> None:
     assert _certified_threshold(0, 4) == pytest.approx(4 / 0.0304, rel=1e-3)
 
 
-def test_a_certified_look_bets_on_every_rival_against_its_own_limit() -> None:
+def test_a_certified_evaluation_bets_on_every_rival_against_its_own_threshold() -> None:
     y, p, q = rows(200)
     batch = certified_batch(former={"version 1": logit(q)})
     old = Martingale((1.0, 0.5, 0.2, 0.1), rows=60, total=0.5, squares=2.0)
@@ -751,7 +727,7 @@ def test_what_certified_does(
     assert ("no evidence for it so far" in found[2]) == (E < threshold)
 
 
-def test_certified_takes_the_rival_that_is_furthest_beyond_its_own_limit() -> None:
+def test_certified_takes_the_rival_that_is_furthest_beyond_its_own_threshold() -> None:
     won = {"all past": 150.0, "version 1": 60.0}
     strong = {name: Martingale((math.log(log_wealth),) * 4) for name, log_wealth in won.items()}
     y, p, _ = rows(200)
@@ -761,9 +737,6 @@ def test_certified_takes_the_rival_that_is_furthest_beyond_its_own_limit() -> No
     _, judgement = judge_certified(Counters(martingales=strong), batch, replace(RULE, margin=0.0))
 
     assert (judgement.action, judgement.target) == ("roll back", "version 1")
-
-
-# ---------------------------------------------------------------- the promise, by simulation
 
 
 def swaps_in(runs: int, seed: int, share: float) -> float:
@@ -793,13 +766,13 @@ def swaps_in(runs: int, seed: int, share: float) -> float:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_champion_that_is_no_worse_is_hardly_ever_swapped_however_often_one_looks(
+def test_a_champion_that_is_no_worse_is_hardly_ever_replaced_however_often_one_looks(
     share: float,
 ) -> None:
     assert swaps_in(60, 11, share) <= RULE.alpha
 
 
-def test_a_champion_that_is_worse_is_swapped() -> None:
+def test_a_champion_that_is_worse_is_replaced() -> None:
     assert swaps_in(15, 12, 1.0) == 1.0
 
 
@@ -843,9 +816,6 @@ def test_careful_bets_keep_the_same_promise() -> None:
     assert 0.005 < np.mean(highest >= math.log(1 / RULE.alpha)) <= RULE.alpha
 
 
-# ---------------------------------------------------------------- after a deployment
-
-
 @pytest.mark.parametrize(
     ("action", "scores", "promotions"),
     [
@@ -856,7 +826,7 @@ def test_careful_bets_keep_the_same_promise() -> None:
         ("roll back", (0.0, 0.0), 4),
     ],
 )
-def test_the_standing_of_a_new_champion(
+def test_the_counters_of_a_new_champion(
     action: str, scores: tuple[float, float], promotions: int
 ) -> None:
     before = Counters(
@@ -882,7 +852,7 @@ def test_the_standing_of_a_new_champion(
     )
 
 
-def test_a_swap_without_experts_begins_both_layers_alike() -> None:
+def test_a_promotion_without_candidates_begins_both_recalibrations_alike() -> None:
     before = Counters(champion_scores=(4.0, 5.0))
     assert after_deployment(before, "promote").champion_scores == (0.0, 0.0)
 
@@ -892,5 +862,5 @@ def test_a_verdict_cannot_be_changed_after_it_was_given() -> None:
         Judgement("none", "", "", (), {}).action = "promote"  # type: ignore[misc]
 
 
-def test_there_is_a_wealth_for_each_fraction() -> None:
+def test_there_is_a_martingale_for_each_fraction() -> None:
     assert _FRACTIONS == (0.125, 0.25, 0.5, 1.0) and len(Martingale().log_wealth) == 4

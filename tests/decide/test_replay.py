@@ -74,9 +74,6 @@ def turned() -> Stream:
     return stream(turns=4)
 
 
-# ---------------------------------------------------------------- the rules that everybody knows
-
-
 @pytest.mark.parametrize("delay", [0, 3])
 @pytest.mark.parametrize("policy", NAIVE)
 def test_a_naive_walk_is_the_one_made_by_hand(turned: Stream, policy: str, delay: int) -> None:
@@ -136,9 +133,6 @@ def test_a_deployment_is_wrong_where_the_next_two_periods_say_so(turned: Stream)
     assert walk.wrong == wrong > 0
 
 
-# ---------------------------------------------------------------- by evidence
-
-
 @pytest.mark.parametrize("policy", ["fast", "certified"])
 @pytest.mark.parametrize("delay", [0, 2])
 def test_no_walk_looks_ahead(turned: Stream, policy: str, delay: int) -> None:
@@ -154,7 +148,9 @@ def test_no_walk_looks_ahead(turned: Stream, policy: str, delay: int) -> None:
 
 
 @pytest.mark.parametrize("delay", [1, 3])
-def test_what_is_served_first_is_the_model_of_the_first_period(steady: Stream, delay: int) -> None:
+def test_what_is_deployed_first_is_the_model_of_the_first_period(
+    steady: Stream, delay: int
+) -> None:
     first = brier_of(trained(steady, steady.periods == 0), steady, lag_of(delay))
 
     for policy in ("fast", "certified"):
@@ -224,9 +220,6 @@ def test_what_was_said_under_another_champion_is_not_held_against_the_new_one() 
     assert not any(action == "revert" for _, action, _ in walk.deployments)
 
 
-# ---------------------------------------------------------------- periods that are too small
-
-
 def test_periods_that_are_too_small_are_judged_together() -> None:
     whole = stream((160, 20, 20, 20, 160))
 
@@ -264,14 +257,11 @@ def test_the_first_model_waits_for_trainings_minimum() -> None:
     assert sorted(replay_naive(whole, "never", 0).brier) == [3]
 
 
-def test_a_stream_of_one_period_serves_nobody() -> None:
+def test_a_stream_of_one_period_deploys_nobody() -> None:
     walk = replay_policy(stream((160,)), "fast", 0)
 
     assert walk.brier == {} and math.isnan(walk.mean)
     assert math.isnan(replay_naive(stream((160,)), NAIVE[1], 0).mean)
-
-
-# ---------------------------------------------------------------- what the walks share
 
 
 def test_models_are_fitted_once_for_all_policies(steady: Stream) -> None:
@@ -284,7 +274,7 @@ def test_models_are_fitted_once_for_all_policies(steady: Stream) -> None:
     ("evaluations", "ages"),
     [([0, 1, 2], [2, 1, 0]), ([2], [0, 0, 0]), ([0, 2], [1, 0, 0]), ([1, 2], [1, 1, 0])],
 )
-def test_a_row_is_as_old_as_the_looks_since(
+def test_a_row_is_as_old_as_the_evaluations_since(
     steady: Stream, evaluations: list[int], ages: list[int]
 ) -> None:
     known = steady.candidates(evaluations).known
