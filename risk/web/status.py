@@ -18,7 +18,7 @@ from risk.config import Config
 from risk.data.schema import printable
 from risk.run import run_log
 from risk.run.packages import Packages, last_packages
-from risk.run.record import RunFailure, last_failure, last_marker, running
+from risk.run.record import Marker, RunFailure, last_failure, last_marker, running
 from risk.script import StageTime, stage_times
 from risk.web import notices
 from risk.web.context import PageContext, data_date
@@ -39,7 +39,7 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     """All that status.html lays out."""
     config, now = context.config, context.now
-    marker, beat, busy = context.file(config.run_marker), context.heartbeat(), running(config)
+    marker, beat, busy = last_marker(config), context.heartbeat(), running(config)
     found = data_and_drift(context)
     return {
         "heading": _running_sentence(marker, beat, busy, context),
@@ -47,7 +47,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         "alerts": [line.name for line in found.drift if line.state == "alert"],
         "banners": _banners(context, beat),
         "week": week(_run_log(config), now),
-        "failure": _failure(last_failure(last_marker(config)), now),
+        "failure": _failure(last_failure(marker), now),
         **vars(found),
         "times": times(stage_times(config)),
         "versions": versions(last_packages(config), now),
@@ -58,52 +58,49 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _running_sentence(
-    marker: dict[str, Any], beat: datetime | None, busy: str, context: PageContext
+    marker: Marker | None, beat: datetime | None, busy: str, context: PageContext
 ) -> str:
     """Does it run? In one sentence, the worst that is true."""
-    failed = marker.get("failed")
-    stage = failed.get("stage") if isinstance(failed, dict) else None
+    failed = marker and marker["failed"]
     if beat is None:
-        if stage:
-            return f"The last run failed in {stage}; none ended well yet"
+        if failed:
+            return f"The last run failed in {failed['stage']}; none ended well yet"
         return "No run has ended well yet"
     last_good = context.age_of(beat)
-    if stage:
-        return f"The last run failed in {stage}; the last good one was {last_good}"
-    if context.trouble():
-        cut_off = marker.get("stage")
-        return f"The last run was cut off in {cut_off}; the last good one was {last_good}"
+    if failed:
+        return f"The last run failed in {failed['stage']}; the last good one was {last_good}"
+    if marker and context.trouble():
+        return f"The last run was cut off in {marker['stage']}; the last good one was {last_good}"
     if context.is_late(beat):
         return f"Late: the last good run was {last_good}"
     if busy:
         return "A run is at work"
-    what = "had nothing to do" if _was_idle(marker, beat) else f"{marker.get('outcome')}"
-    return f"Running: the last run was {last_good} and {what}"
+    worked = marker and not _was_idle(marker, beat) and marker["outcome"]
+    return f"Running: the last run was {last_good} and {worked or 'had nothing to do'}"
 
 
-def _was_idle(marker: dict[str, Any], beat: datetime) -> bool:
+def _was_idle(marker: Marker, beat: datetime) -> bool:
     """Whether the last sign of life is of a run that found nothing new; only such a run touches the
     heartbeat without writing the marker."""
-    finished = marker.get("finished")
-    return finished is not None and (beat - datetime.fromisoformat(finished)).total_seconds() > 5
+    ended = marker["finished"]
+    return ended is not None and (beat - datetime.fromisoformat(ended)).total_seconds() > 5
 
 
 def _lead(
-    marker: dict[str, Any], beat: datetime | None, busy: str, now: datetime
+    marker: Marker | None, beat: datetime | None, busy: str, now: datetime
 ) -> list[tuple[str, bool]]:
     """The pieces of the second line: (words, whether they are the strong ones)."""
     found: list[tuple[str, bool]] = []
     if beat:
-        found.append(
-            (f"{beat:%H:%M} UTC, {'idle' if _was_idle(marker, beat) else 'a full run'}.", True)
-        )
-    if marker.get("finished"):
-        began, ended = (datetime.fromisoformat(marker[k]) for k in ("started", "finished"))
+        kind = "idle" if marker and _was_idle(marker, beat) else "a full run"
+        found.append((f"{beat:%H:%M} UTC, {kind}.", True))
+    if marker and marker["finished"]:
+        began, ended = map(datetime.fromisoformat, (marker["started"], marker["finished"]))
         took = amount(max(round((ended - began).total_seconds()), 1), "second")
         when = f"{stamp(marker['finished'])} ({age(marker['finished'], now)})"
-        reason = printable(str(marker.get("reason") or ""))
         words = f" The last run with something to do was {when} and took {took}. Its outcome, "
-        found.append((f"{words}“{marker.get('outcome')}”: {reason}.", False))
+        reason = printable(marker["reason"] or "")
+        found.append((f"{words}“{marker['outcome']}”: {reason}.", False))
     if busy:
         found.append((f" {busy[:1].upper()}{busy[1:]}.", False))
     return found
