@@ -26,8 +26,8 @@ RENAMES = 40
 
 # Where a run is killed: before or after the n-th call of a function.
 PLACES = [
-    ("risk.decide.evaluation.write_decision_state", "before", 1),
-    ("risk.decide.evaluation.write_decision_state", "after", 1),
+    ("risk.decide.forecasts.write_decision_state", "before", 1),
+    ("risk.decide.forecasts.write_decision_state", "after", 1),
     ("risk.record.history.record", "before", 1),
     ("risk.record.history.record", "after", 1),
     ("training.publish", "after", 1),

@@ -15,8 +15,11 @@ import pytest
 from conftest import ROOT, Project, age, client_rows
 from driver import copy_of, edit_marker, first_deployed, listing, look, marker, new_project, outcome
 
+from risk.config import HOME
 from risk.files import project_lock
+from risk.run import idle as idle_module
 from risk.run.idle import idle_line
+from risk.run.record import LATE_SECONDS
 
 CAUSES: dict[str, Callable[[Project], object]] = {}
 
@@ -294,3 +297,8 @@ def test_the_list_still_names_the_model_after_an_idle_run(idle: Project) -> None
     outcome(idle)
 
     assert listing(idle)["model_version"] == marker(idle)["release"] == 1
+
+
+def test_what_the_idle_module_repeats_is_as_its_owners_have_it() -> None:
+    assert idle_module.LATE_SECONDS == LATE_SECONDS
+    assert idle_module.HOME == str(HOME)
