@@ -105,7 +105,13 @@ def digest_of(
     counts = f"{len(called):,} to call"
     subject = f"{len(new):,} new, {counts}" if compared else counts
     lines = [DigestLine("head", (headline(listing),))]
-    lines += _texts(_made_of(listing, of, now), _compared(compared, now), trouble)
+    made = stamp(listing.scored_at, now.date())
+    lines += _texts(f"Data of {of}, list of {made}, model version {listing.model_version}.")
+    if compared:
+        since = day(compared.since, now.date())
+        off = f"{compared.off:,} no longer on it"
+        lines += _texts(f"Since the list of {since}: {len(new):,} new, {off}.")
+    lines += _texts(trouble)
     if not called:
         lines += _texts(f"Nobody to call: {listing.cut.how}.")
     elif names:
@@ -119,18 +125,6 @@ def digest_of(
 
 def _texts(*texts: str) -> list[DigestLine]:
     return [DigestLine("text", (text,)) for text in texts if text]
-
-
-def _made_of(listing: CallList, of: str, now: datetime) -> str:
-    made = stamp(listing.scored_at, now.date())
-    return f"Data of {of}, list of {made}, model version {listing.model_version}."
-
-
-def _compared(compared: Compared | None, now: datetime) -> str:
-    if compared is None:
-        return ""
-    since, new = day(compared.since, now.date()), len(compared.new)
-    return f"Since the list of {since}: {new:,} new, {compared.off:,} no longer on it."
 
 
 def _item_of(client: ListedClient, new: frozenset[str], *, names: bool) -> DigestItem:
@@ -163,19 +157,12 @@ def _cells_of(item: DigestItem) -> tuple[str, ...]:
 
 
 def _text_of(lines: tuple[DigestLine, ...]) -> str:
-    """The message as plain text."""
-    told = "\n".join("  ".join(filter(None, line.cells)) for line in _spaced(lines))
-    return told + "\n"
-
-
-def _spaced(lines: tuple[DigestLine, ...]) -> list[DigestLine]:
-    """The lines with an empty one between what does not stand in one table."""
-    found: list[DigestLine] = []
-    for at, line in enumerate(lines):
-        if at and not (line.kind == lines[at - 1].kind == "row"):
-            found.append(DigestLine("text", ("",)))
-        found.append(line)
-    return found
+    """The message as plain text, an empty line between what does not stand in one table."""
+    text = ""
+    for before, line in zip((None, *lines), lines, strict=False):
+        apart = before and not (line.kind == before.kind == "row")
+        text += ("\n" if apart else "") + "  ".join(filter(None, line.cells)) + "\n"
+    return text
 
 
 def _html_of(lines: tuple[DigestLine, ...], title: str) -> str:

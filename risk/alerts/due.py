@@ -25,7 +25,7 @@ from risk.alerts.messages import (
     still_to_go,
     write_state,
 )
-from risk.calllist.types import CallList, load_list
+from risk.calllist.types import load_list
 from risk.config import Config, PipelineError
 from risk.data.schema import printable
 from risk.decide.decision import BY_HAND
@@ -120,7 +120,12 @@ def _with_due(config: Config, run: RunRecord, before: AlertState | None, now: fl
     digest: list[Message] = []
     try:
         fresh, reported = _new_events(config, run, before)
-        present = [*present, *_data_quality(config), *_drift_alerts(config), *_base_rate(config)]
+        # A deployment begins another drift table, which ends the alerts of the one before.
+        drift = [
+            Event("drift", row.name, f"{row.name}: {row.sentence}")
+            for row in last_evaluation(config).alerts
+        ]
+        present = [*present, *_data_quality(config), *drift, *_base_rate(config)]
         kinds = list(LASTING)
     except PipelineError as error:
         run.log.warning("not all could be reported: %s", error)
@@ -209,12 +214,6 @@ def _data_quality(config: Config) -> list[Event]:
         key = f"{kind}: {', '.join(columns)}"
         found.append(Event("data_quality", key, sentences.get((kind, tuple(columns)), key)))
     return found
-
-
-def _drift_alerts(config: Config) -> list[Event]:
-    """The alerts of the last drift table; a deployment begins another."""
-    alerts = last_evaluation(config).alerts
-    return [Event("drift", row.name, f"{row.name}: {row.sentence}") for row in alerts]
 
 
 def _base_rate(config: Config) -> list[Event]:
@@ -311,7 +310,10 @@ def due_digest(config: Config, state: AlertState, now: float) -> tuple[list[Mess
     listing = load_list(config)
     identity = f"digest-{day}"
     repeated = identity in {one.id for one in state.sent} | {one.id for one in state.waiting}
-    if repeated or not (day.weekday() == MONDAY or _has_changed(config, listing, done.scoring)):
+    then = compare_list(config, listing, done.scoring)
+    same = then and not (then.new or then.off) and then.data_date == listing.data_date
+    # On Mondays it is sent anyway: a week without a mail then means that something is wrong.
+    if repeated or (same and day.weekday() != MONDAY):
         return [], DigestsDone(str(day), done.scoring)
     past, channels = scorings(config), channels_for(config, "digest")
     message = Message(identity, "digest", utc_stamp(now), channels, base=done.scoring)
@@ -321,11 +323,3 @@ def due_digest(config: Config, state: AlertState, now: float) -> tuple[list[Mess
 def digest_day(now: float, hour: int) -> date:
     """The day whose digest is due: yesterday until the hour has come, UTC."""
     return (datetime.fromtimestamp(now, UTC) - timedelta(hours=hour)).date()
-
-
-def _has_changed(config: Config, listing: CallList, base: int | None) -> bool:
-    """Whether anybody is new on the call list or off it since then, or the data are newer."""
-    compared = compare_list(config, listing, base)
-    return compared is None or bool(
-        compared.new or compared.off or compared.data_date != listing.data_date
-    )

@@ -94,30 +94,23 @@ def _limit_of(config: Config, clients: int) -> int:
 
 def _how_cut(config: Config, called: int, unknown: list[str]) -> str:
     """In words, how the list was cut; why nobody is to be called where that is so."""
-    left_out = len(unknown) - unknown.count("")
-    if not unknown:
+    left_out, clients = len(unknown) - unknown.count(""), len(unknown)
+    if not clients:
         return "there is no current client"
-    if left_out == len(unknown):
-        return _nobody_placed(unknown)
+    if left_out == clients:
+        if unknown[0].startswith(NO_RANKING):
+            return f"{unknown[0]}; the list is in the order of risk all the same"
+        return "more than half of the values of every client are missing"
     if not called:
         return "no call is expected to bring more than it costs"
-    apart = f"; {left_out:,} without enough data left out" if left_out else ""
-    return _how_chosen(config, called, len(unknown)) + apart
-
-
-def _nobody_placed(unknown: list[str]) -> str:
-    if unknown[0].startswith(NO_RANKING):
-        return f"{unknown[0]}; the list is in the order of risk all the same"
-    return "more than half of the values of every client are missing"
-
-
-def _how_chosen(config: Config, called: int, clients: int) -> str:
     limit = capacity_of(config, clients)
     if not economics_of(config):
-        return f"the {called:,} with the highest risk"
-    if _limit_of(config, clients) > limit:
-        return "those whose call is expected to bring more than it costs"
-    return f"those whose call is expected to pay most, at most {limit:,}"
+        how = f"the {called:,} with the highest risk"
+    elif _limit_of(config, clients) > limit:
+        how = "those whose call is expected to bring more than it costs"
+    else:
+        how = f"those whose call is expected to pay most, at most {limit:,}"
+    return f"{how}; {left_out:,} without enough data left out" if left_out else how
 
 
 def _expected(amounts: np.ndarray, called: np.ndarray) -> tuple[float, float]:

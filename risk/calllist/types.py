@@ -288,12 +288,15 @@ class CallList:
         own = {name: found[name] for name in (field.name for field in fields(cls))}
         for name in ("shown", "settings", "new"):
             own[name] = tuple(found[name])
+        if expected := found["expected"]:
+            bands = {key: Band(**cell) for key, cell in expected.items() if isinstance(cell, dict)}
+            expected = Expected(**expected | bands | {"caveats": tuple(expected["caveats"])})
         return cls(
             **own
             | {
                 "cut": Cut(**found["cut"]),
                 "clients": tuple(_client_in(one) for one in found["clients"]),
-                "expected": found["expected"] and _expected_in(found["expected"]),
+                "expected": expected,
                 "snapshots": tuple(ListSnapshot(**one) for one in found["snapshots"]),
                 "off": tuple(OffList(**one) for one in found["off"]),
                 "moves": tuple(Move(**one) for one in found["moves"]),
@@ -325,11 +328,6 @@ def _client_in(found: dict[str, Any]) -> ListedClient:
             "contact": Contact(**found["contact"]) if found.get("contact") else None,
         }
     )
-
-
-def _expected_in(found: dict[str, Any]) -> Expected:
-    bands = {key: Band(**cell) for key, cell in found.items() if isinstance(cell, dict)}
-    return Expected(**found | bands | {"caveats": tuple(found["caveats"])})
 
 
 def load_list(config: Config) -> CallList:
