@@ -33,15 +33,15 @@ def _titled(axes: Any, title: str, basis: str, left: float = 0) -> None:
 
 def _noted(axes: Any, text: str) -> None:
     """A number with its interval in the lower right corner, the interval below."""
-    told = text.replace(" (", "\n(", 1)
-    axes.text(0.97, 0.03, told, fontsize=6.5, ha="right", va="bottom", linespacing=1.3)
+    words = text.replace(" (", "\n(", 1)
+    axes.text(0.97, 0.03, words, fontsize=6.5, ha="right", va="bottom", linespacing=1.3)
 
 
 def _empty(axes: Any, why: str) -> None:
     """A chart that cannot be drawn says why."""
     axes.set_axis_off()
-    told = textwrap.fill(why, 30)
-    axes.text(-0.15, 0.9, told, transform=axes.transAxes, color=MUTED, va="top", fontsize=7)
+    words = textwrap.fill(why, 30)
+    axes.text(-0.15, 0.9, words, transform=axes.transAxes, color=MUTED, va="top", fontsize=7)
 
 
 def _percents(axes: Any, across: str, up: str) -> None:
@@ -60,7 +60,7 @@ def _percents(axes: Any, across: str, up: str) -> None:
 def roc(axes: Any, report: Report) -> None:
     """Leavers found against stayers called for nothing, with its band."""
     found = report.curves
-    _titled(axes, "Finding leavers (ROC)", _basis(found), LEFT)
+    _titled(axes, "Finding leavers (ROC)", _test_rows(found), LEFT)
     if found is None:
         return _empty(axes, f"Not drawn: {report.no_curves}.")
     _curve(axes, found["grid"], found["roc"])
@@ -72,7 +72,7 @@ def roc(axes: Any, report: Report) -> None:
 def precision_recall(axes: Any, report: Report) -> None:
     """How many of the called left, against how many of the leavers are called."""
     found = report.curves
-    _titled(axes, "Precision and recall", _basis(found), LEFT)
+    _titled(axes, "Precision and recall", _test_rows(found), LEFT)
     if found is None:
         return _empty(axes, f"Not drawn: {report.no_curves}.")
     own = found["precision"]
@@ -87,7 +87,7 @@ def precision_recall(axes: Any, report: Report) -> None:
     _percents(axes, "of 100 who left, called", "of 100 called, left")
 
 
-def _basis(found: Curves | None) -> str:
+def _test_rows(found: Curves | None) -> str:
     if found is None:
         return "test data"
     band = "" if found["roc"]["low"] else "; too few for a band"
@@ -120,9 +120,9 @@ def calibration(axes: Any, trust: Trust) -> None:
     _percents(axes, "risk we said, %", "of 100 like this, left")
 
 
-def reach(axes: Any, trust: Trust) -> None:
+def cumulative_gains(axes: Any, trust: Trust) -> None:
     """The share of the leavers that a list of each length reaches, with intervals."""
-    steps = [(one.share / 100, one.recall) for one in trust.reach if one.recall]
+    steps = [(one.share / 100, one.recall) for one in trust.gains if one.recall]
     _titled(axes, "What a longer list reaches", trust.source if steps else "no leaver known", LEFT)
     if not steps:
         return _empty(axes, "Not drawn: nobody whose outcome is known left.")

@@ -50,7 +50,7 @@ def html_of(report: Report) -> str:
             today=part("today.html", **today),
             trust=part("trust.html", **vars(report.trust), banners=[], level=2),
             decision=part("decisions.html", **vars(report.decision), level=2),
-            ranking=_ranking(report),
+            curves=_curves(report),
             effects=_effects(report),
             most_columns=MOST_COLUMNS,
             not_for=NOT_FOR,
@@ -58,7 +58,7 @@ def html_of(report: Report) -> str:
         )
 
 
-def _ranking(report: Report) -> list[Markup]:
+def _curves(report: Report) -> list[Markup]:
     """ROC, and precision and recall."""
     frame = (8.5, 8.0, 45.0, 42.0)
     return [

@@ -159,16 +159,11 @@ class RowTexts:
         self.name = broken(row.client, NAME_WIDE, TEXT, 2, bold=True)
         contact = "" if row.contact == "open" else f"{row.contact} {row.contact_when}"
         self.about = ", ".join(filter(None, [row.about, contact]))
-        up, down = (", ".join(map(_typeset_sign, signs)) for signs in (row.up, row.down))
+        up, down = (", ".join(map("".join, reasons)) for reasons in (row.up, row.down))
         self.up = broken(", ".join(filter(None, [row.note, up])), wide, SMALL, 3)
         self.down = broken(down, wide, SMALL, 1)
         left = len(self.name) + bool(self.about)
         self.high = max(left, len(self.up) + len(self.down), 2) * STEP + 2.6
-
-
-def _typeset_sign(sign: tuple[str, str]) -> str:
-    """What was found and what is usual, which begins with a bracket."""
-    return "".join(sign)
 
 
 def _list_row(sheet: Sheet, y: float, row: Row, texts: RowTexts, report: Report) -> None:
@@ -278,7 +273,7 @@ def _trust_sheet(report: Report) -> Sheet:
     sheet.rule(58)
     axes = [sheet.axes(MARGIN + 8 + at * (INNER / 4 + 1), 69, 33.5, 33) for at in range(4)]
     charts.calibration(axes[0], trust)
-    charts.reach(axes[1], trust)
+    charts.cumulative_gains(axes[1], trust)
     charts.roc(axes[2], report)
     charts.precision_recall(axes[3], report)
     slope = trust.calibration.slope if trust.calibration else ""

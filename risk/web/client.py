@@ -54,21 +54,21 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     if listed is None and (rows is None or not rows.height):
         raise ShowInstead(notices.unknown_client(excerpt(name), _near(context, name)))
     served, today = context.release(), context.now.date()
-    signs = _signs_of(served.model, _last_row(served.model, rows), listed)
+    reasons = _reasons_of(served.model, _last_row(served.model, rows), listed)
     past = _history(context, name)
     return {
         "name": name,
         "client": listed,
         "percent": in_percent(listed.risk) if listed else None,
-        "heading": _heading(listed, rows, context.config.columns.target, context.outcomes()),
-        "basis_words": _basis(listed, signs.average, context.outcomes()),
+        "heading": _expectation(listed, rows, context.config.columns.target, context.outcomes()),
+        "basis_words": _grounds(listed, reasons.average, context.outcomes()),
         "crumb": _crumb(listed, len(listing.clients)),
         "data_date": data_date(listing),
         "data_age": data_age(listing, context.now),
-        "facts": _facts(listed, listing, signs, today) if listed else [],
-        "signs": signs,
-        "chart": _chart(past, signs.average, today),
-        "told": [_told_line(one, told, today) for one, told in reversed(past)],
+        "facts": _facts(listed, listing, reasons, today) if listed else [],
+        "reasons": reasons,
+        "chart": _chart(past, reasons.average, today),
+        "scores": [_score_line(one, score, today) for one, score in reversed(past)],
         "move": _move_of(listed, listing, today),
         "calls": _calls(past, rows, context.config.columns.target, _notes_of(context, name), today),
         "notes": [_note_line(one, today) for one in reversed(_notes_of(context, name))],
@@ -76,9 +76,6 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         "contact_state": listed.contact_state if listed else "",
         "contacts": CONTACT_STATES,
     }
-
-
-# ---------------------------------------------------------------- what there is to read
 
 
 def _own_rows(context: PageContext, name: str) -> pl.DataFrame | None:
@@ -104,8 +101,8 @@ def _near(context: PageContext, name: str) -> tuple[tuple[str, str], ...]:
 def _history(context: PageContext, name: str) -> list[tuple[Scoring, PastScore | None]]:
     """Every list with what it told of the client, None where the client was not on it."""
     try:
-        told = {(one.at, one.data_version): one for one in past_scores(context.config, name)}
-        every = [(one, told.get((one.at, one.data_version))) for one in scorings(context.config)]
+        known = {(one.at, one.data_version): one for one in past_scores(context.config, name)}
+        every = [(one, known.get((one.at, one.data_version))) for one in scorings(context.config)]
     except PipelineError:  # a damaged score history; the doctor says so
         return []
     first = next((at for at, (_, one) in enumerate(every) if one), len(every))
@@ -119,9 +116,6 @@ def _notes_of(context: PageContext, name: str) -> list[Contact]:
         return []
 
 
-# ---------------------------------------------------------------- the sentence
-
-
 def _like(risk: float, outcomes: Outcomes) -> RiskBin | None:
     """What came of the clients whose lists said nearly the same; None where too few are known."""
     bins = outcomes["calibration"]["bins"] if outcomes["calibration"] else []
@@ -129,7 +123,7 @@ def _like(risk: float, outcomes: Outcomes) -> RiskBin | None:
     return min(close, key=lambda b: abs(b["risk"] - risk), default=None)
 
 
-def _heading(
+def _expectation(
     listed: ListedClient | None, rows: pl.DataFrame | None, target: str, outcomes: Outcomes
 ) -> str:
     """The words after the client's name: what is to be expected of it, or what came of it."""
@@ -144,21 +138,21 @@ def _heading(
     return f"risk {in_percent(listed.risk)} %, estimated"
 
 
-def _basis(listed: ListedClient | None, average: int, outcomes: Outcomes) -> str:
+def _grounds(listed: ListedClient | None, average: int, outcomes: Outcomes) -> str:
     """What the heading rests on."""
     if listed is None:
         return "The list holds clients whose outcome is open."
     if listed.band == UNKNOWN:
         return f"{(listed.notes or ('No reason is given',))[0]}."
     times = listed.risk / (average / 100) if average else 0.0
-    told = f"{times:.1f} times the average client’s {average} %. " if times else ""
+    words = f"{times:.1f} times the average client’s {average} %. " if times else ""
     found = _like(listed.risk, outcomes)
     if not found:
         fewer = f"fewer than {LEAST_ALIKE} clients like this have a known outcome"
-        return f"{told}By the model alone: {fewer}."
+        return f"{words}By the model alone: {fewer}."
     risk, left, low, high = map(in_percent, (found["risk"], found["left"], *found["interval"]))
     return (
-        f"{told}Basis: of {found['n']:,} clients whose list said about {risk} %, "
+        f"{words}Basis: of {found['n']:,} clients whose list said about {risk} %, "
         f"{left} of 100 left (95 % interval {low} to {high})."
     )
 
@@ -170,7 +164,7 @@ def _crumb(listed: ListedClient | None, clients: int) -> str:
     return f"rank {listed.rank:,} of {clients:,}{owner}"
 
 
-def _facts(listed: ListedClient, listing: CallList, signs: Signs, today: date) -> list[Fact]:
+def _facts(listed: ListedClient, listing: CallList, reasons: Reasons, today: date) -> list[Fact]:
     """The four numbers on top."""
     change, contact = listed.change, listed.contact
     since = f"Since {day(listing.since, today)}" if listing.since else "Change"
@@ -179,20 +173,17 @@ def _facts(listed: ListedClient, listing: CallList, signs: Signs, today: date) -
         Fact("Rank", f"{listed.rank:,}", "on the call list" if listed.call else "not called"),
         Fact(since, change.words if change else "first seen", change.split if change else why),
     ]
-    strongest = next((sign for sign in signs.lines if sign.points > 0), None)
+    strongest = next((sign for sign in reasons.lines if sign.points > 0), None)
     if strongest:
         note = f"{strongest.usual}; " if strongest.usual else ""
         name, value = (strongest.name, strongest.own) if strongest.own else ("Sign", strongest.name)
-        found.append(Fact(name, value, f"{note}the strongest sign, {strongest.told}"))
+        found.append(Fact(name, value, f"{note}the strongest sign, {strongest.points_text}"))
     when = contact_when(contact, today)
     return [*found, Fact("Contact", listed.contact_state, when or "nobody has noted a contact")]
 
 
-# ---------------------------------------------------------------- signs
-
-
 @dataclass(frozen=True)
-class Sign:
+class ReasonLine:
     """One part of the risk: its name, the client's own value, what is usual, and its points."""
 
     name: str
@@ -202,12 +193,12 @@ class Sign:
     points: float
 
     @property
-    def told(self) -> str:
+    def points_text(self) -> str:
         return signed(self.points, 1)
 
 
 @dataclass(frozen=True)
-class Signs:
+class Reasons:
     """The parts of a risk, the highest first, which add up from the average client's to it.
 
     rest: the points between the model's risk and the list's, and why there are any; 0 and "" where
@@ -216,32 +207,32 @@ class Signs:
 
     average: int
     base: float
-    lines: list[Sign]
+    lines: list[ReasonLine]
     rest: float
     total: float | None
     bars: DivergingBars
     whole: bool
 
 
-def _signs_of(model: Model, row: Rows | None, listed: ListedClient | None) -> Signs:
+def _reasons_of(model: Model, row: Rows | None, listed: ListedClient | None) -> Reasons:
     """Every part of the newest row's risk; those that the list has where the row cannot be had."""
     base = 100 * float(expit(np.array([model.intercept]))[0])
     if row is None:
         found = listed.reasons if listed else ()
-        lines = [Sign(*_cut(reason.text), None, reason.points) for reason in found]
+        lines = [ReasonLine(*_cut(reason.text), None, reason.points) for reason in found]
         amounts = diverging_bars([line.points for line in lines], BAR_WIDTH)
-        return Signs(round(base), base, lines, 0.0, None, amounts, whole=False)
+        return Reasons(round(base), base, lines, 0.0, None, amounts, whole=False)
     groups, shares, risk = points(model, row)
     raw = {name: values[:1] for name, values in model.raw(row).items()}
     lines = [
-        _sign(model, group, float(share), raw, row)
+        _reason_line(model, group, float(share), raw, row)
         for group, share in zip(groups, shares[0], strict=True)
     ]
     lines.sort(key=lambda line: -line.points)
     total = 100 * (listed.risk if listed else float(risk[0]))
     rest = round(total - 100 * float(risk[0]), 1)
     amounts = diverging_bars([*(line.points for line in lines), rest], BAR_WIDTH)
-    return Signs(round(base), base, lines, rest, total, amounts, whole=True)
+    return Reasons(round(base), base, lines, rest, total, amounts, whole=True)
 
 
 def _cut(reason: str) -> tuple[str, str, str]:
@@ -249,26 +240,23 @@ def _cut(reason: str) -> tuple[str, str, str]:
     return found, "", usual.removesuffix(")")
 
 
-def _sign(
+def _reason_line(
     model: Model, group: TermGroup, share: float, raw: dict[str, np.ndarray], row: Rows
-) -> Sign:
+) -> ReasonLine:
     """One group of terms; several columns together in the words of the list."""
     if len(group.columns) > 1:
-        return Sign(group.text(raw, model.profile), "", "", None, share)
+        return ReasonLine(group.text(raw, model.profile), "", "", None, share)
     name = group.columns[0]
     own, usual = row[name][0], model.profile.get(name, {})
-    _, _, told = _cut(group.text(raw, model.profile))
+    _, _, usual_text = _cut(group.text(raw, model.profile))
     drawn = "low" in usual and "shares" not in usual
-    return Sign(
+    return ReasonLine(
         column_text(name),
         value_text(own),
-        told,
+        usual_text,
         quartile_strip(own, usual) if drawn else None,
         share,
     )
-
-
-# ---------------------------------------------------------------- over time
 
 
 def _chart(
@@ -278,26 +266,26 @@ def _chart(
     if len(past) < 2:
         return None
     return risk_chart(
-        [in_percent(told.risk) if told else None for _, told in past],
+        [in_percent(score.risk) if score else None for _, score in past],
         [day(scoring.day, today) for scoring, _ in past],
         [scoring.model_version for scoring, _ in past],
         average,
     )
 
 
-def _told_line(scoring: Scoring, told: PastScore | None, today: date) -> dict[str, str]:
+def _score_line(scoring: Scoring, score: PastScore | None, today: date) -> dict[str, str]:
     """One list's word on the client, for the table under the chart."""
     found = {"date": day(scoring.day, today), "model": str(scoring.model_version)}
-    if told is None:
+    if score is None:
         return found | {"risk": "not in the file", "rank": "", "parts": ""}
-    known = told.data is not None and told.model is not None
+    known = score.data is not None and score.model is not None
     parts = (
-        f"data {signed(100 * (told.data or 0))}, model {signed(100 * (told.model or 0))}"
+        f"data {signed(100 * (score.data or 0))}, model {signed(100 * (score.model or 0))}"
         if known
         else ""
     )
-    place = f"{told.rank:,} of {told.of:,}"
-    return found | {"risk": f"{in_percent(told.risk)} %", "rank": place, "parts": parts}
+    place = f"{score.rank:,} of {score.of:,}"
+    return found | {"risk": f"{in_percent(score.risk)} %", "rank": place, "parts": parts}
 
 
 @dataclass(frozen=True)
@@ -336,14 +324,11 @@ def _move_of(listed: ListedClient | None, listing: CallList, today: date) -> Mov
         bar("new model", change.model, then, middle),
         bar("your data", change.data, middle, now),
     )
-    told = (
+    words = (
         f"From {then} % on {day(listing.since, today)} to {now} %. The new model’s part is what "
         "it says of the same row beside the old one; the rest came with the new row."
     )
-    return Move(then, now, day(listing.since, today), parts, (x(then), x(now)), told)
-
-
-# ---------------------------------------------------------------- calls and notes
+    return Move(then, now, day(listing.since, today), parts, (x(then), x(now)), words)
 
 
 def _calls(
@@ -356,20 +341,20 @@ def _calls(
     """Each time that the client was on a call list: what was done, and what came of it."""
     dated = [] if rows is None else zip(map(str, rows["_date"]), rows[target], strict=True)
     labels, found = dict(dated), []
-    for at, (scoring, told) in enumerate(past):
-        if told is None or not told.called:
+    for at, (scoring, score) in enumerate(past):
+        if score is None or not score.called:
             continue
         until = past[at + 1][0].at if at + 1 < len(past) else "9"
         done = [one for one in notes if scoring.at <= one.at < until]
         found.append(
             {
                 "date": day(scoring.day, today),
-                "rank": f"{told.rank:,}",
-                "risk": f"{in_percent(told.risk)} %",
-                "model": str(told.model_version),
+                "rank": f"{score.rank:,}",
+                "risk": f"{in_percent(score.risk)} %",
+                "model": str(score.model_version),
                 "done": "; ".join(_note_line(one, today)["text"] for one in done)
                 or "nothing noted",
-                "came": LEFT_WORDS[labels.get(told.date or "None")],
+                "came": LEFT_WORDS[labels.get(score.date or "None")],
             }
         )
     return found[::-1][:MOST_CALLS]

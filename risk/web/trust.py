@@ -41,7 +41,7 @@ class Trust:
     squares: list[Squares]
     sentences: list[tuple[str, str, str]]
     nobody: str
-    reach: list[Reach]
+    gains: list[Gains]
     leavers: int
     calibration: Calibration | None
     brier: str
@@ -77,13 +77,13 @@ def trust_of(outcomes: Outcomes, score: Claims, listing: CallList | None, today:
     gains = listing.cut.cumulative_gains if listing else None
     return Trust(
         enough=enough,
-        heading=_claims_heading(group) if enough else _untold_heading(outcomes),
+        heading=_claims_heading(group) if enough else _unknown_heading(outcomes),
         lead=_lead(outcomes) if enough else _test_lead(score),
         source="outcomes" if enough else _basis_words(score),
         squares=_squares(group, listed=enough),
         sentences=_sentences(group, listed=enough),
         nobody=nobody(group),
-        reach=[_reach(one) for one in claims.get("cumulative_gains") or []],
+        gains=[_gains(one) for one in claims.get("cumulative_gains") or []],
         leavers=group.get("left", 0),
         calibration=_calibration(claims.get("calibration")),
         brier=_brier(claims.get("brier")),
@@ -95,10 +95,10 @@ def trust_of(outcomes: Outcomes, score: Claims, listing: CallList | None, today:
     )
 
 
-def _untold_heading(outcomes: Outcomes) -> str:
+def _unknown_heading(outcomes: Outcomes) -> str:
     known, least = outcomes["known"], outcomes["least"]
-    told = f"{known:,} of {least:,} outcomes are known" if least else "no outcome is known"
-    return f"We cannot tell yet: {told}"
+    words = f"{known:,} of {least:,} outcomes are known" if least else "no outcome is known"
+    return f"We cannot tell yet: {words}"
 
 
 def _claims_heading(group: Claims) -> str:
@@ -117,22 +117,22 @@ def _lead(outcomes: Claims) -> list[tuple[str, bool]]:
     group, (first, last) = outcomes["all"], (outcomes.get("from"), outcomes.get("to"))
     span = f" of {day(first)} to {day(last)}" if first and last else ""
     listed = group["listed"]
-    told = [
+    words = [
         (f"{group['left']:,} of all {group['n']:,}", True),
         (f" listings{span} left, of {amount(group['clients'], 'client')}.", False),
     ]
     if listed["n"]:
-        told = [
+        words = [
             (f"{listed['left']:,} of {listed['n']:,}", True),
             (
                 f" listings on the call list left ({percents(listed['interval'])} of 100, 95 % "
                 "interval), against ",
                 False,
             ),
-            *told,
+            *words,
         ]
     known = f" Outcomes known on {stamp(outcomes['made_at'])}"
-    return [*told, (f"{known}; {outcomes.get('waiting', 0):,} still wait for theirs.", False)]
+    return [*words, (f"{known}; {outcomes.get('waiting', 0):,} still wait for theirs.", False)]
 
 
 def of_test(score: Claims) -> Claims:
@@ -272,7 +272,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Reach:
+class Gains:
     """Calling so many clients, the highest risk first: the share of those who left that it reaches
     (None where nobody left), what as many at random would, and how many of 100 called left."""
 
@@ -283,9 +283,9 @@ class Reach:
     precision: Share
 
 
-def _reach(one: Claims) -> Reach:
+def _gains(one: Claims) -> Gains:
     known = one["recall"] is not None
-    return Reach(
+    return Gains(
         in_percent(one["share"]),
         one["called"],
         Share(one["recall"], *one["recall_interval"]) if known else None,
@@ -304,7 +304,7 @@ class Bin:
     share: Share
 
     @property
-    def said(self) -> int:
+    def predicted(self) -> int:
         return in_percent(self.risk)
 
     @property
@@ -355,12 +355,12 @@ def slope(found: Claims | None) -> str:
     if not found:
         return ""
     low, high = found["interval"]
-    told = f"slope {found['value']:.2f} ({low:.2f} to {high:.2f}; 1 is right)"
+    words = f"slope {found['value']:.2f} ({low:.2f} to {high:.2f}; 1 is right)"
     if high < 1:
-        return f"Risks are too extreme: {told}."
+        return f"Risks are too extreme: {words}."
     if low > 1:
-        return f"Risks are too near to the average: {told}."
-    return f"Neither too extreme nor too near to the average: {told}."
+        return f"Risks are too near to the average: {words}."
+    return f"Neither too extreme nor too near to the average: {words}."
 
 
 def _brier(found: Claims | None) -> str:
@@ -388,7 +388,7 @@ class Mistake:
 
     client: str
     when: str
-    said: str
+    risk: str
     rank: str
     called: str
 
@@ -409,7 +409,7 @@ def _mistake(one: Claims, today: date) -> Mistake:
     return Mistake(
         client=one["client"],
         when=day(one["date"] or one["predicted_at"], today),
-        said=f"{in_percent(one['risk'])} %",
+        risk=f"{in_percent(one['risk'])} %",
         rank=f"{one['rank']:,} of {one['of']:,}",
         called="contacted" if one["contacted"] else "not contacted",
     )
@@ -447,13 +447,13 @@ def calls(outcomes: Claims) -> Calls:
             for word, p in parts
             if p["n"]
         ],
-        _told_apart([part for _, part in parts]),
+        _difference([part for _, part in parts]),
         f"{as_sentence(caveat)} {CAVEAT}".strip(),
         sum(part["n"] for _, part in parts),
     )
 
 
-def _told_apart(parts: list[dict[str, Any]]) -> str:
+def _difference(parts: list[dict[str, Any]]) -> str:
     """One sentence: whether there is a difference that chance does not explain."""
     first, second = parts
     if not first["n"]:
