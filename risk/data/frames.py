@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from risk.data.reader import Reading
 from risk.data.schema import DATE, NUMBER, TARGET, TEXT, Schema
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def frame_types(schema: Schema) -> dict[str, Any]:
+def frame_types(schema: Schema) -> dict[str, type[pl.DataType]]:
     """The polars types of a segment; a feature of unknown kind is all missing, held as a number."""
     import polars as pl
 
@@ -24,7 +24,9 @@ def frame_types(schema: Schema) -> dict[str, Any]:
         TARGET: pl.Int8,
         None: pl.Float64,
     }
-    kept: dict[str, Any] = {column.name: types[column.kind] for column in schema.columns}
+    kept: dict[str, type[pl.DataType]] = {
+        column.name: types[column.kind] for column in schema.columns
+    }
     return kept | {"_date": pl.Date, "_line": pl.Int32, "_duplicate": pl.Boolean}
 
 

@@ -74,10 +74,10 @@ def write_summary(
     )
 
 
-def describe(values: pl.Series, kind: str | None) -> dict[str, Any]:
+def describe(values: pl.Series, kind: str | None) -> dict[str, float | None]:
     """Counts for any column; mean, median and deviation (n - 1) where it is a number."""
     present = values.drop_nulls()
-    found: dict[str, Any] = {
+    found: dict[str, float | None] = {
         "count": present.len(),
         "missing": values.null_count(),
         "missing_percent": round(100 * values.null_count() / values.len(), 4)

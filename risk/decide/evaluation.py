@@ -375,7 +375,7 @@ def _described(
     return replace(
         model,
         columns=known.columns,
-        lineage=lineage_of(config, table, used),
+        lineage=dict(lineage_of(config, table, used)),
         profile=profile_of(rows, known.columns),
         checks=check_rows(rows),
     )
