@@ -30,7 +30,7 @@ class Secrets:
     webhook: str = field(default="", repr=False)
 
 
-def letter(
+def mail_message(
     mail: Mail, to: tuple[str, ...], identity: str, at: datetime, subject: str, text: str, html: str
 ) -> EmailMessage:
     """The message; the same identity gives the same Message-ID, so that a repeat is known as one.
@@ -115,8 +115,8 @@ def _refusal(
     where = f"{mail.host}:{mail.port}"
     match error:
         case smtplib.SMTPAuthenticationError():
-            said = f"{where} refuses the user {secrets.user!r} ({_said(error)})"
-            return Undelivered(f"{said}; see {USER} and {PASSWORD}")
+            refusal = f"{where} refuses the user {secrets.user!r} ({_answer_of(error)})"
+            return Undelivered(f"{refusal}; see {USER} and {PASSWORD}")
         case smtplib.SMTPNotSupportedError() if mail.tls == "starttls" and "STARTTLS" in str(error):
             return Undelivered(f"{where} offers no STARTTLS; see mail.tls and mail.port")
         case smtplib.SMTPNotSupportedError():
@@ -129,12 +129,12 @@ def _refusal(
             again = all(code < 500 for code in codes)
             return Undelivered(f"{where} refuses every recipient: {names}", again=again)
         case smtplib.SMTPResponseException():
-            return Undelivered(f"{where} answered {_said(error)}", again=error.smtp_code < 500)
+            return Undelivered(f"{where} answered {_answer_of(error)}", again=error.smtp_code < 500)
         case _:
             return Undelivered(f"{where}: {printable(str(error))[:200]}", again=True)
 
 
-def _said(error: smtplib.SMTPResponseException) -> str:
+def _answer_of(error: smtplib.SMTPResponseException) -> str:
     """The server's code and words, on one line."""
     raw = error.smtp_error
     words = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from risk.alerts.digest import compare_list, digest_of
-from risk.alerts.mail import PASSWORD, SECRET, USER, Secrets, letter, send
+from risk.alerts.mail import PASSWORD, SECRET, USER, Secrets, mail_message, send
 from risk.alerts.webhook import Undelivered, post
 from risk.calllist.types import load_list, read_list
 from risk.config import Config, PipelineError
@@ -37,7 +37,7 @@ class Message:
     """One message and where it has still to go.
 
     event: digest, test, or one of due.py's. base: of a digest, the scoring it is compared with.
-    items: what it tells, at most so many of them; more: how many there are beside.
+    items: what it reports, at most so many of them; more: how many there are beside.
     """
 
     id: str
@@ -268,7 +268,9 @@ def dispatch(config: Config, secrets: Secrets, message: Message, channel: str) -
         post(config.webhook_url, body, message.id, secrets.webhook)
         return ""
     to, at = _addressees(config, message.event), datetime.fromisoformat(message.at)
-    made = letter(config.mail, to, message.id, at, content.subject, content.text, content.html)
+    made = mail_message(
+        config.mail, to, message.id, at, content.subject, content.text, content.html
+    )
     return send(config.mail, secrets, made)
 
 

@@ -104,7 +104,7 @@ def _former_risks(
 ) -> dict[str, float | None]:
     """Client -> the risk of its present row by the model of the last scoring, None: not known.
 
-    A row that was there at the last scoring has the risk that was told. A row that came since is
+    A row that was there at the last scoring has the risk that was shown. A row that came since is
     new to that model, but where it replaces another and has a label it may not be.
     """
     current, basis = snapshot.current
@@ -118,9 +118,9 @@ def _former_risks(
         names, current["_date"], current["_data_version"], current["_replaced"], risks, strict=True
     )
     for name, date, data_version, replaced, risk in came:
-        told, old = before.get(name), 0 < data_version <= last.data_version and not replaced
-        if told and old and told.date == str(date or ""):
-            found[name] = told.risk
+        score, old = before.get(name), 0 < data_version <= last.data_version and not replaced
+        if score and old and score.date == str(date or ""):
+            found[name] = score.risk
         else:
             unseen = basis == "unlabelled" or not (replaced or data_version <= last.data_version)
             found[name] = risk if unseen else None
@@ -142,7 +142,7 @@ def _kept_model(
             raw = (release.folder / "model.json").read_bytes()
             model = Model.from_bytes(raw) if sha256(raw) == scoring.model else None
         except (OSError, PipelineError):
-            continue
+            continue  # a damaged former release costs the split of the moves, never the list
         if model and model.columns.items() <= kinds.items():
             return model
     return None
@@ -197,12 +197,12 @@ def base_of(past: list[Scoring], present: Scoring) -> Scoring | None:
     return earlier[-1] if earlier else past[0] if past else None
 
 
-def snapshots_of(told: list[Scoring]) -> list[Scoring]:
+def snapshots_of(kept: list[Scoring]) -> list[Scoring]:
     """The last scoring of each date (of undated rows: of each data version), the last twelve."""
     last: dict[str | int, Scoring] = {}
-    for scoring in told:
+    for scoring in kept:
         key = scoring.data_date or scoring.data_version
-        last.pop(key, None)
+        last.pop(key, None)  # so that a later scoring of an early date stands at its own time
         last[key] = scoring
     return list(last.values())[-SNAPSHOTS:]
 
@@ -238,7 +238,7 @@ def _no_longer_called(
     """Who was on the call list then and is not, by the rank then, and what became of them."""
     called = {client.client for client in listing.called}
     off = [name for name, score in then.items() if score.called and name not in called]
-    off.sort(key=lambda name: then[name].rank)
+    off.sort(key=lambda name: then[name].rank)  # by the place that people saw
     became = _became_of(off, set(listing.by_name), snapshot)
     return tuple(OffList(name, then[name].rank, then[name].risk, became[name]) for name in off)
 

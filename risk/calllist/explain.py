@@ -22,7 +22,7 @@ from risk.model.reasons import Reason, reasons, unusual_values
 if TYPE_CHECKING:
     import polars as pl
 
-QUICKLY_COMPARED = 10_000
+QUICKLY_COMPARED = 10_000  # names; of more difflib is asked for close ones alone
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,8 @@ def _expected_fact(listing: CallList) -> Fact:
 
 def _by_lot(expected: Expected) -> str:
     """How many of as many clients drawn by lot leave, by the same risks and the same line."""
+    # By the calibrated risks, like the number beside it: the plain mean of the risks would favour
+    # whichever of both the calibration moves.
     share = expected.called / expected.n
     return f"of as many picked at random {expected.exits.value * share:,.0f}"
 

@@ -36,6 +36,7 @@ def held_out_risks(
     state = StateFile(config.out_of_fold, 1)
     kept = state.read_or_empty()
     risks = kept["risks"] if kept.get("key") == key else _out_of_fold(manifest, rows, snapshot)
+    # A reader without the lock (the doctor) may be beside a run that writes the same file.
     if keep and kept.get("key") != key:
         state.write({"key": key, "risks": risks})
     return dict(zip(rows["_row"].to_list(), risks, strict=True))

@@ -12,7 +12,7 @@ from risk.config import Config
 from risk.files import read_optional_json
 
 MOST_BY_DEFAULT, SHARE_BY_DEFAULT = 50, 0.1
-RAISED, GUESS = 1.5, 0.5
+RAISED, GUESS = 1.5, 0.5  # times the average client's risk; the AUC of a coin
 NO_RANKING = "the model cannot tell leavers from stayers yet"
 
 
@@ -70,7 +70,7 @@ def choose_calls(
     money = economics_of(config)
     gain = money.profit(risks, values) if money else risks
     placed = np.array([not why for why in unknown], dtype=bool)
-    order = np.argsort(-gain, kind="stable")
+    order = np.argsort(-gain, kind="stable")  # of equal gains the first by rank
     order = order[placed[order]][: _limit_of(config, risks.size)]
     if money:
         order = order[gain[order] > 0]

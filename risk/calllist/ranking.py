@@ -60,6 +60,7 @@ def client_list(
     called, cut = choose_calls(config, risks, values, unknown)
     money = economics_of(config)
     if money:
+        # Python's rounding: numpy's differs in the last digit of halves.
         shown["profit"] = [round(gain, 4) for gain in money.profit(risks, values).tolist()]
         shown["value_at_risk"] = (risks * values).round(4).tolist()
     average = float(expit(np.array([model.intercept]))[0])
@@ -113,7 +114,9 @@ def _by_risk(
 
     own = model.probabilities({name: current[name].to_list() for name in model.columns}).tolist()
     risks = [
-        round(held_out.get(at, risk), 6) for at, risk in zip(current["_row"], own, strict=True)
+        # Six digits: noise in the last bits must not decide the order of equals.
+        round(held_out.get(at, risk), 6)
+        for at, risk in zip(current["_row"], own, strict=True)
     ]
     ranked = current.with_columns(pl.Series("_risk", risks, pl.Float64)).sort(
         ["_risk", client], descending=[True, False]
@@ -133,7 +136,7 @@ def auc_interval_of(config: Config, manifest: Manifest) -> list[float] | None:
         return interval
     try:
         recent = entries(config, RECENT_EVALUATIONS)
-    except PipelineError:  # it will be told where decisions are shown
+    except PipelineError:  # a damaged history is reported where decisions are shown
         return interval
     measured = [
         found

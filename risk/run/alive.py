@@ -41,5 +41,5 @@ def status(config: Config) -> Outcome:
         text = f"{found.state}: the last good run ended {ahead}"
     else:
         text = f"{found.state}: the last good run ended {max(found.minutes, 0):.0f} minutes ago"
-    said = "; ".join(filter(None, [text, found.trouble, found.running]))
-    return Outcome(said, asdict(found), code=int(found.state != "ok"))
+    words = "; ".join(filter(None, [text, found.trouble, found.running]))
+    return Outcome(words, asdict(found), code=int(found.state != "ok"))

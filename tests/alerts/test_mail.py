@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from receiving import PASSWORD, certificate_in, closed_port, mail_server
 
-from risk.alerts.mail import Secrets, letter, send
+from risk.alerts.mail import Secrets, mail_message, send
 from risk.alerts.webhook import Undelivered
 from risk.config import Mail
 
@@ -29,7 +29,9 @@ def settings(port: int = 587, tls: str = "none", **changed: object) -> Mail:
 
 
 def sample(mail: Mail, subject: str = "3 new") -> EmailMessage:
-    return letter(mail, mail.to, "digest-2026-11-24", AT, subject, "Zoë, é\n", "<p>Zoë, é</p>")
+    return mail_message(
+        mail, mail.to, "digest-2026-11-24", AT, subject, "Zoë, é\n", "<p>Zoë, é</p>"
+    )
 
 
 @pytest.fixture(scope="module")
