@@ -23,7 +23,7 @@ NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def past_page(tmp_path_factory: pytest.TempPathFactory) -> Any:
     project = deployed_copy(tmp_path_factory)
     write_past(project)
     return getter(project)("/decisions")
@@ -50,8 +50,8 @@ def lines(page: Any) -> list[str]:
 # ---------------------------------------------------------------- the answer
 
 
-def test_the_heading_says_whether_the_model_is_about_to_change(told: Any) -> None:
-    text = text_of(told)
+def test_the_heading_says_whether_the_model_is_about_to_change(past_page: Any) -> None:
+    text = text_of(past_page)
     assert "Model 1 stays, and “<i>version 2</i>” is near its threshold" in text
     assert "Last evaluation with something to decide: 9 Jan 2026 07:00 UTC" in text
     assert "its e-value is 25, and it takes 60. By the rows of this evaluation alone." in text
@@ -94,8 +94,8 @@ def test_what_is_still_needed_is_said_no_finer_than_it_is_known(one: Any, said: 
 # ---------------------------------------------------------------- the log
 
 
-def test_a_line_has_time_verdict_reason_evidence_rows_versions_and_digests(told: Any) -> None:
-    promoted = next(line for line in lines(told) if "promoted" in line)
+def test_a_line_has_time_verdict_reason_evidence_rows_versions_and_digests(past_page: Any) -> None:
+    promoted = next(line for line in lines(past_page) if "promoted" in line)
     for part in (
         "5 Jan 2026 07:00 UTC",
         "1 → 2",
@@ -109,8 +109,8 @@ def test_a_line_has_time_verdict_reason_evidence_rows_versions_and_digests(told:
         assert part in promoted, part
 
 
-def test_what_was_behind_an_evaluation_is_there_without_javascript(told: Any) -> None:
-    text = text_of(told)
+def test_what_was_behind_an_evaluation_is_there_without_javascript(past_page: Any) -> None:
+    text = text_of(past_page)
     assert (
         "challenger : e-value 3.1 of 10, Brier 0.1710 where the deployed model had 0.1843." in text
     )
@@ -118,12 +118,12 @@ def test_what_was_behind_an_evaluation_is_there_without_javascript(told: Any) ->
     assert "250 new labelled rows (50 needed)" in text
 
 
-def test_quiet_evaluations_in_a_row_are_folded(told: Any) -> None:
-    text = text_of(told)
+def test_quiet_evaluations_in_a_row_are_folded(past_page: Any) -> None:
+    text = text_of(past_page)
     assert (
         "3 evaluations that changed nothing, 2 Jan 2026 07:00 UTC to 4 Jan 2026 07:00 UTC" in text
     )
-    assert told.get_data(as_text=True).count('<tr class="quiet">') == 1
+    assert past_page.get_data(as_text=True).count('<tr class="quiet">') == 1
 
 
 def test_the_newest_evaluation_is_never_folded() -> None:
@@ -133,8 +133,8 @@ def test_the_newest_evaluation_is_never_folded() -> None:
     assert len(decisions.groups_of(log, False)) == 1
 
 
-def test_names_from_data_are_text(told: Any) -> None:
-    assert "<i>version 2</i>" not in told.get_data(as_text=True)
+def test_names_from_data_are_text(past_page: Any) -> None:
+    assert "<i>version 2</i>" not in past_page.get_data(as_text=True)
 
 
 @pytest.mark.parametrize(
