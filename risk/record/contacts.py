@@ -23,14 +23,8 @@ from risk.record.scores import CONTACT, score_history, write_score_history
 if TYPE_CHECKING:
     pass
 
-CONTACTED, NOT_AT_RISK, LEFT, SNOOZED, OPEN = (
-    "contacted",
-    "not at risk",
-    "left",
-    "snoozed",
-    "open",
-)
-STATES = (CONTACTED, NOT_AT_RISK, LEFT, SNOOZED, OPEN)
+STATES = ("contacted", "not at risk", "left", "snoozed", "open")
+CONTACTED, NOT_AT_RISK, LEFT, SNOOZED, OPEN = STATES
 LONGEST = {"client": 500, "by": 80, "note": 500}
 LONGEST_SNOOZE_DAYS = 3660  # ten years; a date beyond is a typing error
 COLUMNS = ("client", "state", "until", "at")
