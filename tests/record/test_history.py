@@ -477,32 +477,29 @@ def test_nobody_waits_for_ever(
 
 
 READER = """
-import json, sys, time
+import sys
 sys.path[:0] = [{root!r}, {root!r} + "/tests", {root!r} + "/tests/record"]
 from test_history import entry
 from risk.config import load
 from risk.record.history import entries
-config, seen, reads, until = load(sys.argv[1]), 0, 0, time.monotonic() + float(sys.argv[2])
-while time.monotonic() < until:
+config, seen, reads = load(sys.argv[1]), 0, 0
+while reads < 40 or seen < 20:  # however busy the machine is
     found = entries(config)
     assert found == [entry(number) for number in range(len(found))], found
     assert len(found) >= seen, (len(found), seen)
     seen, reads = len(found), reads + 1
-print(json.dumps([reads, seen]))
 """
 
 
 def test_readers_beside_a_writer_see_whole_entries_only(config: Config) -> None:
     recorded(config, 0)
-    command = [sys.executable, "-c", READER.format(root=str(ROOT)), str(config.path), "1"]
-    readers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    command = [sys.executable, "-c", READER.format(root=str(ROOT)), str(config.path)]
+    readers = [subprocess.Popen(command) for _ in range(2)]
     number = 0
     while any(reader.poll() is None for reader in readers):
         number += 1
         record(config, entry(number))
-    for reader in readers:
-        reads, seen = json.loads(reader.communicate()[0])
-        assert reads > 10 and seen > 10, (reads, seen, number)
+    assert [reader.returncode for reader in readers] == [0, 0]
     assert entries(config) == [entry(at) for at in range(number + 1)]
 
 
