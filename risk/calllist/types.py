@@ -92,10 +92,6 @@ class ListedClient:
     def raising(self) -> list[Reason]:
         return [reason for reason in self.reasons if reason.points > 0]
 
-    @property
-    def lowering(self) -> list[Reason]:
-        return [reason for reason in self.reasons if reason.points < 0]
-
 
 class Profit(TypedDict):
     """Money per 100 clients with the 95 % interval of the precision, beside calls drawn by lot."""
