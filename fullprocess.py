@@ -230,10 +230,10 @@ class Steps:
         config, inputs, former = self.config, self.inputs, self.inputs.deployed
         snapshot = inputs.snapshot
         assert snapshot is not None  # nothing is chosen without rows
-        if chosen:
-            make = lambda: publish(config, chosen, snapshot, former)  # noqa: E731
-        else:
-            make = lambda: train(config, snapshot)  # noqa: E731
+
+        def make() -> tuple[Outcome, Model]:
+            return publish(config, chosen, snapshot, former) if chosen else train(config, snapshot)
+
         _, model = self.timed("training", make)
         self.timed("scoring", lambda: score(config, model, snapshot, inputs.test))
         _, deployed = self.timed("deployment", lambda: deploy(config, model))
@@ -339,8 +339,7 @@ class Steps:
         from deployment import list_releases
         from risk.run.summary import summary
 
-        deployed = self.inputs.deployed
-        score = deployed.score if deployed else None
+        score = self.inputs.deployed.score if self.inputs.deployed else None
         return summary(self.config, outcome, score, list_releases(self.config).text)
 
 
@@ -412,10 +411,7 @@ def _replay(config: Config, folder: str, policies: list[str], delay: int) -> Out
     from pathlib import Path
 
     from ingestion import ingest
-    from risk.config import Outcome
-    from risk.files import write_atomic
-    from risk.report import replay as shown
-    from risk.report.figures import png
+    from risk.report.replay import replay
 
     with tempfile.TemporaryDirectory() as scratch:
         copy = replace(
@@ -425,17 +421,8 @@ def _replay(config: Config, folder: str, policies: list[str], delay: int) -> Out
             state_folder=Path(scratch) / "state",
         )
         read = ingest(copy)
-        stream = shown.stream_in(copy)
-        walks = shown.walks_of(stream, policies, delay)
-    target = config.model_folder / "replay"
-    write_atomic(target / "replay.csv", shown.csv_of(stream, walks))
-    for walk in walks[-len(policies) :]:
-        write_atomic(target / f"{walk.policy}.png", png(shown.chart(stream, walk, walks, delay)))
-    text = (
-        f"{read.text}\n\n{shown.table(walks, delay)}\n\n"
-        f"every period: {config.shown(target)}/replay.csv, a chart for each policy beside it"
-    )
-    return Outcome(text, {"policies": {walk.policy: shown.figures_of(walk) for walk in walks}})
+        outcome = replay(copy, policies, delay)
+    return replace(outcome, text=f"{read.text}\n\n{outcome.text}")
 
 
 def _test_alerts(config: Config) -> Outcome:
@@ -452,10 +439,9 @@ def _test_alerts(config: Config) -> Outcome:
 
 def _whole(text: str) -> int:
     """A number of files from 0; ValueError for anything else."""
-    number = int(text)
-    if number < 0:
+    if int(text) < 0:
         raise ValueError(text)
-    return number
+    return int(text)
 
 
 def options(parser: argparse.ArgumentParser) -> None:

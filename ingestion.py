@@ -31,10 +31,10 @@ def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Out
     intake = restart_intake(config) if again else open_intake(config)
     intake.take_files(patient=patient)
     intake.commit(again=again)
-    return _outcome(config, intake)
+    return _intake_outcome(config, intake)
 
 
-def _outcome(config: Config, intake: Intake) -> Outcome:
+def _intake_outcome(config: Config, intake: Intake) -> Outcome:
     store, entries = intake.store, intake.read
     total, kept = counts_of(*entries), counts_of(*store.live())["accepted"]
     if entries:

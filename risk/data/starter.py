@@ -46,7 +46,7 @@ def start(folder: Path, file: Path) -> Outcome:
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
-    return _outcome(folder, name, table, guessed, reading, aside)
+    return _project_outcome(folder, name, table, guessed, reading, aside)
 
 
 def _new_folder(folder: Path) -> Path:
@@ -90,7 +90,7 @@ def _write_rows(building: Path, name: str, table: Table, aside: set[int]) -> Non
         write_atomic(building / path, "\n".join(lines).encode(table.style.encoding))
 
 
-def _outcome(
+def _project_outcome(
     folder: Path,
     name: str,
     table: Table,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from risk.config import Config, PipelineError
+from risk.config import Config, Outcome, PipelineError
 from risk.data.schema import Schema
 from risk.data.snapshot import feature_kinds, pandas_of, read_snapshot
 from risk.decide.replay import (
@@ -21,7 +21,8 @@ from risk.decide.replay import (
     replay_naive,
     replay_policy,
 )
-from risk.report.figures import BLUE, INK, MUTED, RED, style
+from risk.files import write_atomic
+from risk.report.figures import BLUE, INK, MUTED, RED, png, style
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,6 +31,21 @@ if TYPE_CHECKING:
 COLOURS = {"never": "#8c959f", "always, all past": BLUE, "always, last file": "#0b2a5b"}
 MARKS = {"promote": "s", "scheduled retrain": "o", "switch": "^", "revert": "v", "roll back": "v"}
 LEAST_PERIODS = 3
+
+
+def replay(config: Config, policies: list[str], delay: int) -> Outcome:
+    """What each policy would have done with the files of the store; a table, a chart for each."""
+    stream = stream_in(config)
+    walks = walks_of(stream, policies, delay)
+    target = config.model_folder / "replay"
+    write_atomic(target / "replay.csv", csv_of(stream, walks))
+    for walk in walks[-len(policies) :]:
+        write_atomic(target / f"{walk.policy}.png", png(chart(stream, walk, walks, delay)))
+    text = (
+        f"{table(walks, delay)}\n\n"
+        f"every period: {config.shown(target)}/replay.csv, a chart for each policy beside it"
+    )
+    return Outcome(text, {"policies": {walk.policy: figures_of(walk) for walk in walks}})
 
 
 def stream_in(config: Config) -> Stream:
