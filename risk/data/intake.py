@@ -117,6 +117,7 @@ class Intake:
             except OSError as error:
                 self.notes.append(f"{source.file}: cannot be read, {error.strerror}")
                 continue
+            # The size that was listed, and after the reading still: nobody wrote in between.
             if len(data) != source.size or not is_unchanged(source):
                 self.notes.append(f"{source.file}: is still growing; left for the next run")
                 continue
@@ -128,6 +129,7 @@ class Intake:
         store, kinds = self.store, self.store.schema.kinds()
         if all(kinds.values()):
             return
+        # Not from the first file alone: a column may be blank, or by chance all numbers, in it.
         totals: dict[str, tuple[int, int]] = {}
         for _, data, _ in contents.values():
             counted = numeric_counts(data, store.schema, store.config.csv)

@@ -125,6 +125,7 @@ def read_snapshot(config: Config) -> Snapshot:
     else:
         rows, schema = _rows_by_hand(config)
         number, files = 0, {}
+    # The data quality checks look at whole files, so that repeated rows are kept apart.
     repeated, rows = rows.filter(pl.col("_duplicate")), rows.filter(~pl.col("_duplicate"))
     day, horizon = labels.today(), config.horizon_days
     waiting = labels.next_maturity(rows, schema, horizon, day)

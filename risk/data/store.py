@@ -85,6 +85,7 @@ class Store:
                 raise _damaged_segment(path, error.strerror or "unreadable") from None
             if sha256(raw) != entry["segment_sha256"]:
                 raise _damaged_segment(path, "its digest differs")
+            # From the bytes that were checked: the file could be another by now.
             self._frames[name] = pl.read_parquet(io.BytesIO(raw))
         return self._frames[name].cast(pl.Schema(frame_types(self.schema)))
 
@@ -207,6 +208,7 @@ class Store:
             )
         old = recorded["bytes"]
         write_intent(self.config, Intent(data_version, span=(old, old + len(text))))
+        # Not "ab": what a crash may have left behind the old end is written over.
         with open(self.config.finaldata, "r+b") as file:
             file.seek(old)
             file.write(text)
