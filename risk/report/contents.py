@@ -121,6 +121,7 @@ def report_of(
     model, score, manifest = deployed.model, deployed.score, deployed.manifest
     labels, risks = tested
     query = query_of({}, listing)
+    # A file has no second page: the first rows are all that it shows.
     query = Query(band=query.band, rows=HIGHEST if query.band == ALL else MOST_CLIENTS)
     today = today_of(listing, listing.clients, query, context.now.date(), context.top())
     since, made = stamp(manifest["deployed_at"]), stamp(listing.scored_at)

@@ -41,6 +41,7 @@ def html_of(report: Report) -> str:
         # Without a root there is no server: links, forms and ages are left out.
         return Markup(page.render(values, shell="part.html", root=None))
 
+    # Banners of the run are left out: while the report is made its run has not ended.
     today = {**vars(report.today), "banners": report.banners, "about": report.about, "empty": None}
     with style():
         return pages.get_template("report.html").render(

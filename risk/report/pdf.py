@@ -27,7 +27,7 @@ from risk.web.today import Moved, Row
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_PAGES = 4
+MOST_PAGES = 4  # two of them the list: who needs more of it opens the CSV
 FOOT = HEIGHT - 12
 SMALL, TEXT = 6.5, 7.5
 STEP = SMALL * POINT * 1.32
@@ -86,6 +86,7 @@ def _today_sheet(report: Report) -> tuple[Sheet, list[Row]]:
     sheet.text(MARGIN, y + 6, title, 11, bold=True)
     y = sheet.block(MARGIN, y + 10.5, _legend(report), INNER, 7, most=4, colour=MUTED)
     y = _list_head(sheet, y + 2, report)
+    # What changed stands at the foot of the page, whatever the length of the list.
     floor = FOOT - (CHANGES_HIGH if today.changed else 14.0) - 12
     y, left = _list_rows(sheet, y, today.rows, floor - 4, report)
     if left:

@@ -105,7 +105,7 @@ def table(walks: list[Walk], delay: int) -> str:
     legend = [
         f"{periods} periods served{after}. Brier: the mean over periods of what was served.",
         "lost: above the best naive rule of each period, which is known only afterwards (oracle).",
-        "deployed: new rankings after the first. wrong: of them, those that did worse on the next",
+        "deployed: new models after the first. wrong: of them, those that did worse on the next",
         "two periods than what they replaced. recalibrated: how often only percentages moved.",
     ]
     return "\n".join([head, *lines, *legend])
@@ -113,7 +113,7 @@ def table(walks: list[Walk], delay: int) -> str:
 
 def _counts(walk: Walk) -> str:
     if walk.policy == ORACLE:
-        return f"{'-':>9} {'-':>6} {'-':>7}"
+        return f"{'-':>9} {'-':>6} {'-':>13}"
     return f"{len(walk.deployments):9} {walk.wrong:6} {walk.recalibrations:13}"
 
 
