@@ -170,10 +170,10 @@ def test_rows_that_come_after_a_cut_are_judged_by_the_next_run(
 
     assert code == 0, said
     assert [(e.key, e.rows) for e in history(cut)] == [(e.key, e.rows) for e in history(whole)]
-    standings = [
+    counters = [
         project.json("state/evidence.json")["comparison"]["counters"] for project in (cut, whole)
     ]
-    assert standings[0] == standings[1]
+    assert counters[0] == counters[1]
     assert driver.tick(cut)[1].startswith("idle: ")
 
 
