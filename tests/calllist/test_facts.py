@@ -134,7 +134,8 @@ def test_a_first_list_has_nothing_to_compare_with() -> None:
 
 
 def test_outcomes_are_a_sentence_also_while_there_are_none() -> None:
-    assert outcomes_sentence({}) == "No outcome of a listed client is known yet."
+    none = {"enough": False, "all": None, "why": "no list has named a client yet"}
+    assert outcomes_sentence(none) == "No list has named a client yet."
     known = {"enough": True, "all": {"sentence": "of 100 clients we listed, 62 left"}}
     assert outcomes_sentence(known) == "Of 100 clients we listed, 62 left."
 
