@@ -72,7 +72,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         "move": _move_of(listed, listing, today),
         "calls": _calls(past, rows, context.config.columns.target, _notes_of(context, name), today),
         "notes": [_note_line(one, today) for one in reversed(_notes_of(context, name))],
-        "first": notices.one_snapshot(),
+        "first": notices.ONE_SNAPSHOT,
         "contact_state": listed.contact_state if listed else "",
         "contacts": CONTACT_STATES,
     }

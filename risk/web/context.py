@@ -102,10 +102,11 @@ class PageContext:
         if exists:
             return ShowInstead(_damaged(self.config, error))
         if current_version(self.config) is not None:
-            return ShowInstead(notices.no_list())
+            return ShowInstead(notices.NO_LIST)
         summary = self.file(self.config.summary)
         column = summary.get("columns", {}).get(self.config.columns.target, {})
-        return ShowInstead(notices.no_model(summary.get("rows", 0), column.get("count", 0)))
+        rows, labelled = summary.get("rows", 0), column.get("count", 0)
+        return ShowInstead(notices.NO_MODEL.of(rows=rows, labelled=labelled))
 
     def outcomes(self) -> Outcomes:
         """What came of earlier lists."""
@@ -162,7 +163,7 @@ class PageContext:
         unproven = (decision.get("details") or {}).get("provisional")
         if version is None or not (unproven or decision.get("action") == "first"):
             return []
-        return [notices.provisional(version)]
+        return [notices.PROVISIONAL.of(version=version)]
 
     def trouble(self) -> str:
         """What is wrong with the last run, "" if nothing."""
@@ -204,7 +205,7 @@ class PageContext:
 def _damaged(config: Config, error: PipelineError) -> Notice:
     """The notice about an artifact that cannot be read; paths as seen from the project's folder."""
     what, _, hint = str(error).replace(f"{config.root}/", "").partition("; ")
-    return notices.damaged(what, f"Or: {hint}." if hint else "")
+    return notices.DAMAGED.of(what=what, hint=f"Or: {hint}." if hint else "")
 
 
 def _with_contacts(config: Config, clients: tuple[ListedClient, ...]) -> tuple[ListedClient, ...]:

@@ -34,7 +34,7 @@ from risk.web.evidence_svg import (
 )
 from risk.web.notices import Notice
 from risk.web.problem import refuse_unknown_names, whole_number
-from risk.words import age, amount, evidence_number, stamp
+from risk.words import age, amount, as_sentence, evidence_number, stamp
 
 PER_PAGE = 50
 NEAR = 0.3  # of the threshold: from here on the heading says that a change is near
@@ -168,9 +168,11 @@ def decisions_of(context: PageContext, page: int) -> Decisions:
     except PipelineError as error:
         found, page, page_count, kept, last = 0, 1, 1, [], None
         why = str(error).replace(f"{config.root}/", "").partition("; ")[0]
-        damage = [notices.history_damaged(config.shown(config.history), why)]
+        damage = [
+            notices.HISTORY_DAMAGED.of(path=config.shown(config.history), why=as_sentence(why))
+        ]
     lines = log_lines(kept, _files_by_data_version(context), now)[:PER_PAGE]
-    none_yet = [] if found or damage else [notices.no_decision()]
+    none_yet = [] if found or damage else [notices.NO_DECISION]
     return Decisions(
         heading=damage[0].what if damage else _deployed_sentence(deployment, last),
         last=_last_evaluation(last, now) if last else None,
@@ -249,12 +251,14 @@ def pause_notices(context: PageContext) -> list[Notice]:
     """What pauses redeploying, by hand or by a data fault, with what ends it."""
     deployment = read_deployment(context.config)
     if deployment.by_hand:
-        return [notices.paused_by_hand(deployment.current, f"on {stamp(deployment.at)}")]
+        since = f"on {stamp(deployment.at)}"
+        return [notices.PAUSED_BY_HAND.of(version=deployment.current, since=since)]
     if not deployment.paused:
         return []
     faults = context.file(context.config.decision).get("details", {}).get("issues") or [{}]
     sentence = faults[0].get("sentence") or "the newest file cannot be what it says"
-    return [notices.paused_by_fault(sentence.rstrip("."), faults[0].get("file") or "FILE")]
+    file = faults[0].get("file") or "FILE"
+    return [notices.PAUSED_BY_ISSUE.of(sentence=sentence.rstrip("."), file=file)]
 
 
 def _files_by_data_version(context: PageContext) -> dict[int, list[tuple[str, str]]]:

@@ -104,7 +104,7 @@ class Pages:
     def refusal(self, problem: Problem) -> Response:
         """An error of the API as a page."""
         if problem.status == 401:
-            return self.notice(notices.not_allowed())
+            return self.notice(notices.NOT_ALLOWED)
         return self.notice(notices.refused(problem.status, problem.message, problem.hint))
 
     def drawn(self, template: str, path: str, values: Values) -> Response:

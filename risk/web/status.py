@@ -26,7 +26,7 @@ from risk.web.data import data_and_drift
 from risk.web.decisions import pause_notices
 from risk.web.notices import Notice
 from risk.web.svg import FAILED, IDLE, MISSING, OK, HourMarks, hour_marks, seconds_curve
-from risk.words import MONTHS, age, amount, enumeration, stamp
+from risk.words import MONTHS, age, amount, as_sentence, enumeration, stamp
 
 DAYS, AN_HOUR = 7, 6  # a run every ten minutes
 SHOWN_SENT = 8
@@ -102,7 +102,7 @@ def _lead(
         reason = printable(marker["reason"] or "")
         found.append((f"{words}“{marker['outcome']}”: {reason}.", False))
     if busy:
-        found.append((f" {busy[:1].upper()}{busy[1:]}.", False))
+        found.append((f" {as_sentence(busy)}", False))
     return found
 
 
@@ -110,12 +110,13 @@ def _banners(context: PageContext, beat: datetime | None) -> list[Notice]:
     """What somebody has to do something about, the worst first."""
     found = []
     if beat is None:
-        found.append(notices.never_run())
+        found.append(notices.NEVER_RUN)
     if context.trouble():
         when = data_date(context.listing()) if context.config.clients_json.exists() else "before"
-        found.append(notices.last_run_failed(context.trouble(), when))
+        trouble = as_sentence(context.trouble())
+        found.append(notices.LAST_RUN_FAILED.of(trouble=trouble, data=when))
     elif beat and context.is_late(beat):
-        found.append(notices.late(context.age_of(beat)))
+        found.append(notices.LATE.of(ago=context.age_of(beat)))
     deployed_once = (context.config.production_folder / "current").is_symlink()
     broken = context.broken() if deployed_once else None
     return [*found, *([broken] if broken else []), *pause_notices(context)]

@@ -257,7 +257,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     listing, clients = context.listing(), context.clients()
     query = query_of(args, listing)
     if not clients:
-        raise ShowInstead(notices.nothing_to_score(listing.note))
+        raise ShowInstead(notices.NOTHING_TO_SCORE.of(note=listing.note))
     shown = today_of(listing, clients, query, context.now.date(), context.top())
     return {
         **vars(shown),
@@ -359,7 +359,7 @@ def _no_hits(query: Query, clients: Sequence[ListedClient]) -> Notice:
     if wider and query.band != ALL:
         address = query.address(band=ALL, page=1)
         links.insert(0, (f"Look among all clients ({wider:,})", address))
-    return notices.no_hits(", ".join(told), tuple(links))
+    return replace(notices.NO_HITS.of(asked=", ".join(told)), links=tuple(links))
 
 
 def _changed(listing: CallList, today: date) -> Changed | None:
@@ -407,7 +407,7 @@ def _trust(outcomes: Outcomes, listing: CallList) -> dict[str, Any]:
     return {
         "sentence": told if enough else "",
         "basis": _followed(outcomes) if enough else "",
-        "notice": None if enough else notices.no_outcomes(told),
+        "notice": None if enough else notices.NO_OUTCOMES.of(why=told),
         "tested": as_sentence(gains_words(gains)) if gains else "",
     }
 
@@ -423,13 +423,16 @@ def _banners(context: PageContext, listing: CallList) -> list[Notice]:
     found: list[Notice] = []
     when = data_date(listing)
     if context.trouble():
-        found.append(notices.last_run_failed(context.trouble(), when))
+        trouble = as_sentence(context.trouble())
+        found.append(notices.LAST_RUN_FAILED.of(trouble=trouble, data=when))
     rhythm = overdue(context.snapshot_days(), context.now.date())
     if rhythm:
-        found.append(notices.stale(when, data_age(listing, context.now), rhythm))
+        old = data_age(listing, context.now)
+        found.append(notices.STALE.of(data=when, old=old, rhythm=rhythm))
     broken, deployed = context.broken(), current_version(context.config)
     if deployed and deployed != listing.model_version:
-        found.append(notices.other_model(listing.model_version, deployed))
+        other = notices.OTHER_MODEL.of(listed=listing.model_version, deployed=deployed)
+        found.append(other)
     return [*([broken] if broken else []), *found, *context.provisional()]
 
 

@@ -273,7 +273,7 @@ def empty(world: World) -> None:
 
 
 def undecided(world: World) -> None:
-    damage = notices.history_damaged("state/history.sqlite", "x" * 300)
+    damage = notices.HISTORY_DAMAGED.of(path="state/history.sqlite", why=f"X{'x' * 299}.")
     world.parts["decision"] = replace(
         world.report().decision, heading=damage.what, banners=[damage], groups=[], last=None
     )
