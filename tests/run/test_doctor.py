@@ -104,7 +104,7 @@ ALL = [
     ("models/confusion_matrix.png", "confusion_matrix.png", "run reporting.py"),
     ("models/apireturns.txt", "apireturns.txt", "run apicalls.py"),
 ]  # fmt: skip
-# Each is mended by obeying the doctor, 2 s of it: one of each kind by default, the others in torture.
+# Each is mended by obeying the doctor, 2 s of it: one of each kind by default, all in torture.
 FIRST = {
     "ingesteddata/state.json",
     "models/model.json",
