@@ -21,6 +21,7 @@ from risk.alerts.webhook import Undelivered, post
 from risk.calllist.types import load_list, read_list
 from risk.config import Config, PipelineError
 from risk.files import StateFile, epoch, read_optional_json, utc_stamp
+from risk.record.outcomes import parse_outcomes
 from risk.releases import current_version
 from risk.run.record import last_marker
 
@@ -236,7 +237,8 @@ def _content(config: Config, message: Message) -> Content:
 
 def _digest_now(config: Config, base: int | None) -> Content:
     """The digest of the list on disk, compared with the scoring of that number."""
-    outcomes, listing = read_optional_json(config.outcomes), load_list(config)
+    outcomes = parse_outcomes(read_optional_json(config.outcomes))
+    listing = load_list(config)
     made = digest_of(
         listing,
         compare_list(config, listing, base),
@@ -244,7 +246,7 @@ def _digest_now(config: Config, base: int | None) -> Content:
         names=config.mail.names,
         link=_link_of(config, "digest"),
         trouble=FAILED if (last := last_marker(config)) and last["failed"] else "",
-        outcomes=outcomes["all"]["sentence"] if outcomes.get("enough") else "",
+        outcomes=outcomes["all"]["sentence"] if outcomes["all"] else "",
     )
     return Content(made.subject, made.text, made.html, list(made.items))
 

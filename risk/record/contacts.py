@@ -10,7 +10,6 @@ import os
 import time
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from risk.config import Config, PipelineError
 from risk.data.reader import RowError, read_rows
@@ -19,9 +18,6 @@ from risk.data.sources import YOUNG_SECONDS
 from risk.data.store import client_digest
 from risk.files import read_optional_json, sha256, utc_now
 from risk.record.scores import CONTACT, score_history, write_score_history
-
-if TYPE_CHECKING:
-    pass
 
 STATES = ("contacted", "not at risk", "left", "snoozed", "open")
 CONTACTED, NOT_AT_RISK, LEFT, SNOOZED, OPEN = STATES
@@ -34,6 +30,7 @@ SCHEMA = Schema(
 # Or ignore: `source` is unique, so that a row that two processes read at once is kept once.
 INSERT = f"INSERT OR IGNORE INTO contacts ({CONTACT}, source) VALUES (?, ?, ?, ?, ?, ?, ?)"
 SHOWN_ERRORS = 5
+Day = datetime.date | str | None  # of a snooze
 
 
 class BadContact(PipelineError):
@@ -83,14 +80,7 @@ class ContactsRead:
         return [*notes, f"{self.file}: {rest} more bad rows"] if rest > 0 else notes
 
 
-def _checked(
-    client: str,
-    state: str,
-    until: datetime.date | str | None,
-    at: str,
-    by: str = "",
-    note: str = "",
-) -> Contact:
+def _checked(client: str, state: str, until: Day, at: str, by: str = "", note: str = "") -> Contact:
     """The note, if every part of it is what it may be; BadContact names the part that is not.
 
     at: UTC, ends in Z.
@@ -110,13 +100,13 @@ def _checked(
     return Contact(client, state, at, _until(state, until, at), by, note)
 
 
-def _until(state: str, until: datetime.date | str | None, at: str) -> str:
+def _until(state: str, until: Day, at: str) -> str:
     """The day on which a snooze is over, "" for any other state."""
     text = str(until or "").strip()
-    if state != SNOOZED:
-        if text:
-            raise BadContact("until", f"only {SNOOZED} has a date")
+    if state != SNOOZED and not text:
         return ""
+    if state != SNOOZED:
+        raise BadContact("until", f"only {SNOOZED} has a date")
     try:
         day = parse_date(text)
     except Rule as rule:
@@ -149,12 +139,7 @@ def parse_moment(text: str, now: str) -> str:
 
 
 def add_contact(
-    config: Config,
-    client: str,
-    state: str,
-    until: datetime.date | str | None = None,
-    by: str = "",
-    note: str = "",
+    config: Config, client: str, state: str, until: Day = None, by: str = "", note: str = ""
 ) -> Contact:
     """Keep a note that somebody gave now, and return it; BadContact says what is wrong with it.
 
@@ -163,9 +148,7 @@ def add_contact(
     contact = _checked(client, state, until, utc_now(), by, note)
     if client_digest(contact.client) in _erased(config):
         raise BadContact("client", "was erased; nothing is kept of it")
-    write_score_history(
-        config, lambda database: database.execute(INSERT, (*astuple(contact), None))
-    )
+    write_score_history(config, lambda db: db.execute(INSERT, (*astuple(contact), None)))
     return contact
 
 
@@ -195,7 +178,11 @@ def read_contacts(config: Config) -> ContactsRead:
     except OSError as error:
         return ContactsRead(file=file, problem=f"cannot be read, {error.strerror}", seen=seen)
     contacts, found = _parse_contacts(data, config, utc_now())
-    taken = _record_new(config, contacts)
+    known = {row[0] for row in score_history(config).read("SELECT source FROM contacts")}
+    new = [(*astuple(contact), key) for key, contact in contacts.items() if key not in known]
+    taken = 0
+    if new:  # else nothing is written: most runs find the file as it was
+        taken = int(write_score_history(config, lambda db: db.executemany(INSERT, new).rowcount))
     return replace(found, taken=taken, seen=seen if whole else None, file=file)
 
 
@@ -238,15 +225,6 @@ def _parse_contacts(
         contacts[sha256(key.encode())] = contact
     errors.sort(key=lambda error: error.line)
     return contacts, ContactsRead(rows=reading.rows, errors=errors)
-
-
-def _record_new(config: Config, contacts: dict[str, Contact]) -> int:
-    """How many of these were new; nothing is written where none is."""
-    known = {row[0] for row in score_history(config).read("SELECT source FROM contacts")}
-    new = [(*astuple(contact), key) for key, contact in contacts.items() if key not in known]
-    if not new:
-        return 0
-    return int(write_score_history(config, lambda db: db.executemany(INSERT, new).rowcount))
 
 
 def newest_contacts(config: Config, day: str | None = None) -> dict[str, Contact]:

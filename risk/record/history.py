@@ -143,14 +143,17 @@ def _history(config: Config) -> Database:
     )
 
 
-def entries(config: Config, last: int | None = None, skip: int = 0) -> list[Entry]:
+def entries(
+    config: Config, last: int | None = None, skip: int = 0, *, where: str = ""
+) -> list[Entry]:
     """The entries, or the last so many, oldest first; [] where there is no history.
 
-    skip: so many of the newest are left out. Nothing in the state folder is created or changed.
-    PipelineError if the history is damaged, written by a newer version, or held by its writer for
-    five seconds.
+    skip: so many of the newest are left out. where: a condition in SQL. PipelineError if the
+    history is damaged, written by a newer version, or held by its writer for five seconds.
     """
-    return _selected(config, "", last, skip)
+    limit = f"LIMIT {-1 if last is None else last:d} OFFSET {skip:d}"
+    query = f"SELECT {SELECTED} FROM entries {where} ORDER BY number DESC {limit}"
+    return [_entry(config, row) for row in reversed(_history(config).read(query))]
 
 
 def count_entries(config: Config) -> int:
@@ -162,14 +165,7 @@ def count_entries(config: Config) -> int:
 def last_decision(config: Config) -> Entry | None:
     """The last evaluation; None where all was done by hand, or nothing yet."""
     by_hand = f"verdict = '{BY_HAND}' OR action = 'release hold'"
-    found = _selected(config, f"WHERE NOT ({by_hand})", 1)
-    return found[0] if found else None
-
-
-def _selected(config: Config, where: str, last: int | None, skip: int = 0) -> list[Entry]:
-    limit = f"LIMIT {-1 if last is None else last:d} OFFSET {skip:d}"
-    query = f"SELECT {SELECTED} FROM entries {where} ORDER BY number DESC {limit}"
-    return [_entry(config, row) for row in reversed(_history(config).read(query))]
+    return next(iter(entries(config, 1, where=f"WHERE NOT ({by_hand})")), None)
 
 
 def _entry(config: Config, row: tuple[Any, ...]) -> Entry:
@@ -189,55 +185,43 @@ def history_table(entries: list[Entry]) -> str:
     if not entries:
         return "nothing was decided yet"
     head = ("when", "what", "version", "rows", "evidence", "why")
-    lines = [(e.at, e.word, _change(e), f"{e.rows:,}", _leading(e), e.why) for e in entries]
+    lines = []
+    for entry in entries:
+        after = "-" if entry.after is None else str(entry.after)
+        moved = entry.before is not None and entry.before != entry.after
+        change, evidence = f"{entry.before} -> {after}" if moved else after, ""
+        if lead := leading(entry.evidence):
+            value, threshold = evidence_number(lead.e_value), evidence_number(lead.threshold)
+            evidence = f"{printable(lead.name)} {value} of {threshold}"
+        lines.append((entry.at, entry.word, change, f"{entry.rows:,}", evidence, entry.why))
     rows = aligned([head, *lines], right={3})
     return "\n".join(
         row if len(row) <= WIDTH else f"{row[: WIDTH - 3].rstrip()}..." for row in rows
     )
 
 
-def _change(entry: Entry) -> str:
-    if entry.before == entry.after or entry.before is None:
-        return "-" if entry.after is None else str(entry.after)
-    return f"{entry.before} -> {'-' if entry.after is None else entry.after}"
-
-
-def _leading(entry: Entry) -> str:
-    lead = leading(entry.evidence)
-    if lead is None:
-        return ""
-    value, threshold = evidence_number(lead.e_value), evidence_number(lead.threshold)
-    return f"{printable(lead.name)} {value} of {threshold}"
-
-
 def explain_entry(entry: Entry) -> str:
     """Why it did what it did: the reason, each challenger's evidence, guards, versions."""
     judged = f"{entry.rows:,} labelled rows, {entry.exits:,} exits"
     guards = entry.details.get("guards") or ()
-    parts = [
-        f"{entry.at}: {entry.word} (policy {entry.policy}, {judged})\n{entry.reason}",
-        "\n".join(_challengers(entry.evidence)),
-        "\n".join(f"guard: {printable(text)}" for text in guards),
-        f"{entry.sentence}.",
-    ]
-    return "\n\n".join(filter(None, parts))
-
-
-def _challengers(evidence: tuple[ChallengerEvidence, ...]) -> list[str]:
-    if not evidence:
-        return []
     head = ("challenger", "e-value", "threshold", "Brier", "deployed", "rows still needed")
     lines = [
         (
             printable(one.name),
-            evidence_number(one.e_value),
-            evidence_number(one.threshold),
+            *map(evidence_number, (one.e_value, one.threshold)),
             *("-" if x is None else f"{x:.4f}" for x in (one.brier, one.brier_deployed)),
             _needed(one),
         )
-        for one in evidence
+        for one in entry.evidence
     ]
-    return aligned([head, *lines], right={1, 2, 3, 4})
+    challengers = aligned([head, *lines], right={1, 2, 3, 4}) if lines else []
+    parts = [
+        f"{entry.at}: {entry.word} (policy {entry.policy}, {judged})\n{entry.reason}",
+        "\n".join(challengers),
+        "\n".join(f"guard: {printable(text)}" for text in guards),
+        f"{entry.sentence}.",
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def _needed(one: ChallengerEvidence) -> str:

@@ -79,10 +79,16 @@ class KnownOutcome(TypedDict):
 _Span = TypedDict("_Span", {"from": str, "to": str})  # "from" is no name of a class's field
 
 
-class Claims(_Span):
-    """What is claimed of the known outcomes; while there are not `enough`, the figures are None and
-    `why` is given."""
+class Outcomes(_Span):
+    """outcomes.json. known, waiting: rows with and without a label yet. While there are not
+    `enough`, what is claimed of them is None and `why` is given."""
 
+    format: int
+    made_at: str
+    data_version: int
+    least: int
+    known: int
+    waiting: int
     enough: bool
     why: str
     all: GroupOutcomes | None
@@ -96,18 +102,13 @@ class Claims(_Span):
     false_alarms: list[KnownOutcome]
 
 
-class Outcomes(Claims):
-    """outcomes.json. known, waiting: rows with and without a label yet."""
-
-    format: int
-    made_at: str
-    data_version: int
-    least: int
-    known: int
-    waiting: int
-
-
-_UNCLAIMED: Claims = {
+NOTHING: Outcomes = {
+    "format": FORMAT,
+    "made_at": "",
+    "data_version": 0,
+    "least": 0,
+    "known": 0,
+    "waiting": 0,
     "from": "",
     "to": "",
     "enough": False,
@@ -126,35 +127,19 @@ _UNCLAIMED: Claims = {
 
 def parse_outcomes(body: Mapping[str, Any]) -> Outcomes:
     """What outcomes.json says; of an empty body that nothing is known."""
-    nothing: Outcomes = {
-        "format": FORMAT,
-        "made_at": "",
-        "data_version": 0,
-        "least": 0,
-        "known": 0,
-        "waiting": 0,
-        **_UNCLAIMED,
-    }
-    return cast(Outcomes, {**nothing, **body})
+    return cast(Outcomes, {**NOTHING, **body})
 
 
 def outcomes_of(config: Config, snapshot: Snapshot) -> Outcomes:
     """All that is known of what the lists predicted, by the labels of the snapshot."""
     known, waiting = join_labels(_predictions(config), _labels_in(snapshot))
     known = mark_contacted(known, first_contacts(config), _arrivals(snapshot))
-    return {
-        "format": FORMAT,
-        "made_at": utc_now(),
-        "data_version": snapshot.version.number,
-        "least": config.least_outcomes,
-        "known": known.height,
-        "waiting": waiting,
-        **claims(known, waiting, config.least_outcomes),
-    }
+    found = claims(known, waiting, config.least_outcomes)
+    return {**found, "made_at": utc_now(), "data_version": snapshot.version.number}
 
 
 def _predictions(config: Config) -> pl.DataFrame:
-    """The scores of rows without a label: the columns of `kinds` below.
+    """The scores of rows without a label: of the columns in `kinds`.
 
     The first of each row, and every one that called the client. A list of clients who stayed has
     none: its rows have their label.
@@ -166,17 +151,9 @@ def _predictions(config: Config) -> pl.DataFrame:
         "FROM scorings JOIN scores ON scoring = number "
         "WHERE basis = 'unlabelled' AND (first OR scores.called) ORDER BY number"
     )
-    kinds: dict[str, Any] = {
-        "client": pl.String,
-        "date": pl.String,
-        "scoring": pl.Int64,
-        "data_version": pl.Int64,
-        "at": pl.String,
-        "risk": pl.Float64,
-        "rank": pl.Int64,
-        "of": pl.Int64,
-        "called": pl.Int64,
-    }
+    text, whole = pl.String, pl.Int64
+    kinds: dict[str, Any] = {"client": text, "date": text, "scoring": whole, "data_version": whole}
+    kinds |= {"at": text, "risk": pl.Float64, "rank": whole, "of": whole, "called": whole}
     return pl.DataFrame(score_history(config).read(query), schema=kinds, orient="row")
 
 
@@ -220,12 +197,8 @@ def join_labels(scores: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFram
 
 def _arrivals(snapshot: Snapshot) -> dict[int, str]:
     """Data version -> when its files were read."""
-    found: dict[int, str] = {}
-    for entry in snapshot.files.values():
-        found[entry["data_version"]] = max(
-            found.get(entry["data_version"], ""), entry.get("ingested_at", "")
-        )
-    return found
+    files = sorted((f["data_version"], f.get("ingested_at", "")) for f in snapshot.files.values())
+    return dict(files)  # of one data version the last file's
 
 
 def mark_contacted(
@@ -246,17 +219,24 @@ def mark_contacted(
     return known.with_columns(pl.Series("contacted", marks, pl.Boolean))
 
 
-def claims(known: pl.DataFrame, waiting: int, least: int) -> Claims:
+def claims(known: pl.DataFrame, waiting: int, least: int) -> Outcomes:
     """All that is claimed of the known outcomes, or why nothing is yet."""
     dates = [date for date in known["date"] if date]
-    unclaimed: Claims = {
-        **_UNCLAIMED,
+    unclaimed: Outcomes = {
+        **NOTHING,
+        "least": least,
+        "known": known.height,
+        "waiting": waiting,
         "from": min(dates, default=""),
         "to": max(dates, default=""),
-        "why": _too_few(known.height, waiting, least),
     }
     if known.height < least:
-        return unclaimed
+        why = "no list has named a client before its outcome was known"
+        if known.height:
+            why = f"{known.height:,} outcomes so far; nothing is claimed before {least:,}"
+        elif waiting:
+            why = f"no outcome is known yet of the {waiting:,} rows that were on a list"
+        return {**unclaimed, "why": why}
     left, risks = known["left"].to_numpy(), known["risk"].to_numpy()
     # By the place on the list of its day: a share of the clients is called on each.
     places = 1 - (known["rank"].to_numpy() - 1) / known["of"].to_numpy()
@@ -277,15 +257,6 @@ def claims(known: pl.DataFrame, waiting: int, least: int) -> Claims:
     }
 
 
-def _too_few(known: int, waiting: int, least: int) -> str:
-    """Why nothing is claimed, for a person."""
-    if known:
-        return f"{known:,} outcomes so far; nothing is claimed before {least:,}"
-    if waiting:
-        return f"no outcome is known yet of the {waiting:,} rows that were on a list"
-    return "no list has named a client before its outcome was known"
-
-
 def group_figures(known: pl.DataFrame) -> GroupOutcomes | None:
     """The counts and shares of these rows; None where there are none."""
     if not known.height:
@@ -298,6 +269,13 @@ def group_figures(known: pl.DataFrame) -> GroupOutcomes | None:
     )
     listed, others = (share_left(left[part], clients[part]) for part in (called, ~called))
     drawn = random_figures(left, called, clients, dates)
+    sentence = "none of these clients was on the call list"
+    if listed["share"] is not None and listed["interval"] is not None:
+        sentence = (
+            f"of 100 clients we listed, {in_percent(listed['share'])} left "
+            f"({percents(listed['interval'])}); of 100 picked at random, "
+            f"{in_percent(drawn['share'])} would have ({percents(drawn['interval'])})"
+        )
     return {
         "n": int(left.size),
         "clients": known["client"].n_unique(),
@@ -309,7 +287,7 @@ def group_figures(known: pl.DataFrame) -> GroupOutcomes | None:
         "false_alarms": int(np.sum(~left & called)),
         "misses": int(np.sum(left & ~called)),
         "rightly_not_listed": int(np.sum(~left & ~called)),
-        "sentence": _group_sentence(listed, drawn),
+        "sentence": sentence,
     }
 
 
@@ -347,17 +325,6 @@ def random_figures(
     # Clients are drawn as they are, with their repeated rows: the interval is as wide as theirs.
     rows = effective_rows(left, clients)
     return {"n": int(left.size), "share": share, "interval": wilson(share * rows, rows)}
-
-
-def _group_sentence(listed: ShareLeft, drawn: RandomShare) -> str:
-    """`of 100 clients we listed, 62 left (51 to 73); of 100 picked at random, 31 would have`."""
-    if listed["share"] is None or listed["interval"] is None:
-        return "none of these clients was on the call list"
-    return (
-        f"of 100 clients we listed, {in_percent(listed['share'])} left "
-        f"({percents(listed['interval'])}); of 100 picked at random, "
-        f"{in_percent(drawn['share'])} would have ({percents(drawn['interval'])})"
-    )
 
 
 def _newest_clients(known: pl.DataFrame, *, left: int, called: int) -> list[KnownOutcome]:

@@ -55,18 +55,31 @@ class Database:
     def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """What the change returns, made in one transaction and on disk; a damaged file is moved
         aside."""
-        import sqlite3
-
         make_folder(self.path.parent)
-        try:
-            with _ONE_AT_A_TIME:
-                result = self._write_or_begin_anew(change)
-        except sqlite3.DatabaseError as error:
-            raise self._explain(error) from None
+        with self._alone():
+            result = self._write_or_begin_anew(change)
         # SQLite does not after unlinking the journal; a power cut that brings the journal back
         # would undo the commit.
         sync_folder(self.path.parent)
         return result
+
+    def compact(self) -> None:
+        """Write the file anew, so that nothing deleted can be found in it."""
+        with self._alone(), contextlib.closing(_connect(self.path, "rw")) as database:
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute("VACUUM")
+        sync_folder(self.path.parent)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One thread at a time; what SQLite has against it becomes a PipelineError."""
+        import sqlite3
+
+        try:
+            with _ONE_AT_A_TIME:
+                yield
+        except sqlite3.DatabaseError as error:
+            raise self._explain(error) from None
 
     def _write_or_begin_anew(self, change: Callable[[sqlite3.Connection], T]) -> T:
         import sqlite3
@@ -76,14 +89,17 @@ class Database:
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
                 raise
-        with _alone_in(self.path.parent):  # another process may have begun anew meanwhile
+        with _locked(self.path.parent):
             try:
-                return self._write(change)
+                return self._write(change)  # another process may have begun anew meanwhile
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
-                aside = _move_aside(self.path)
-                LOG.warning("%s was damaged (%s); it is now %s", self.path.name, error, aside.name)
+                # A journal it had is played back or gone by now.
+                stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+                aside = f"{self.path.stem}.damaged-{stamp}{self.path.suffix}"
+                os.rename(self.path, self.path.with_name(aside))
+                LOG.warning("%s was damaged (%s); it is now %s", self.path.name, error, aside)
             return self._write(change)
 
     def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
@@ -98,18 +114,6 @@ class Database:
             result = change(database)
             database.execute("COMMIT")
         return result
-
-    def compact(self) -> None:
-        """Write the file anew, so that nothing deleted can be found in it."""
-        import sqlite3
-
-        try:
-            with _ONE_AT_A_TIME, contextlib.closing(_connect(self.path, "rw")) as database:
-                database.execute("PRAGMA synchronous = FULL")
-                database.execute("VACUUM")
-        except sqlite3.DatabaseError as error:
-            raise self._explain(error) from None
-        sync_folder(self.path.parent)
 
     def _check(self, database: sqlite3.Connection, *, whole: bool) -> None:
         """Refuse a newer format, and pages that contradict one another: they hide rows, and
@@ -131,37 +135,26 @@ class Database:
         """What the query finds; [] where there is no file. Nothing in the folder is changed.
 
         PipelineError if the file is damaged, written by a newer version, or held by a writer for
-        five seconds.
+        five seconds. A journal that a killed writer has left must be played back before anything
+        can be read. That changes the file, for which a reader has neither the task nor, often, the
+        right: it does so in a copy, the next writer in the file.
         """
         import sqlite3
 
         if not self.path.exists():
             return []
-        try:
-            with _ONE_AT_A_TIME:
-                return self._rows(self.path.resolve(), query, values)  # a link's journal: at target
-        except sqlite3.DatabaseError as error:
-            raise self._explain(error) from None
-
-    def _rows(self, path: Path, query: str, values: tuple[Any, ...]) -> list[Row]:
-        """What the query finds, also where a killed writer has left a journal.
-
-        Such a journal must be played back before anything can be read. That changes the file, for
-        which a reader has neither the task nor, often, the right: it does so in a copy, the next
-        writer in the file. A further attempt means that a writer came in between.
-        """
-        import sqlite3
-
-        for _ in range(ATTEMPTS):
-            try:
-                return self._select(path, "ro", query, values)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
-                    raise
-            with tempfile.TemporaryDirectory() as folder:
-                copy = Path(folder, path.name)
-                if _copy(path, copy):
-                    return self._select(copy, "rw", query, values)
+        path = self.path.resolve()  # of a link the journal is beside the target
+        with self._alone():
+            for _ in range(ATTEMPTS):  # a further one means that a writer came in between
+                try:
+                    return self._select(path, "ro", query, values)
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+                        raise
+                with tempfile.TemporaryDirectory() as folder:
+                    copy = Path(folder, path.name)
+                    if _copy(path, copy):
+                        return self._select(copy, "rw", query, values)
         raise PipelineError(f"{path.name} changes all the time; try again")
 
     def _select(self, path: Path, mode: str, query: str, values: tuple[Any, ...]) -> list[Row]:
@@ -176,12 +169,10 @@ class Database:
         if _is_damage(error):
             return self.damaged(str(error))
         if error.sqlite_errorname.startswith("SQLITE_BUSY"):
-            return PipelineError(
-                f"{self.shown} has been in use for {WAIT_SECONDS:g} seconds; try again"
-            )
-        return PipelineError(
-            f"{self.shown}: {error}; nothing in it has changed, free the cause, try again"
-        )
+            why = f" has been in use for {WAIT_SECONDS:g} seconds; try again"
+        else:
+            why = f": {error}; nothing in it has changed, free the cause, try again"
+        return PipelineError(f"{self.shown}{why}")
 
     def damaged(self, why: str) -> PipelineError:
         return PipelineError(f"{self.shown} is damaged ({why}); {self.cure}")
@@ -205,7 +196,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """One process at a time moves a damaged file aside; else the second moves the new one."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -213,14 +204,6 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _move_aside(path: Path) -> Path:
-    """The new name of the damaged database; a journal it had is played back or gone by now."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
-    os.rename(path, aside)
-    return aside
 
 
 def _copy(path: Path, copy: Path) -> bool:
