@@ -239,7 +239,6 @@ def record_scores(
         (scoring.number, one.client, *_score_columns(one, scores, scoring, last, before))
         for one in scored
     )
-
     marks, of_score = ", ".join("?" * len(SCORING)), ", ".join("?" * len(SCORE.split(",")))
     limit = datetime.datetime.fromisoformat(scoring.at)
     limit -= datetime.timedelta(days=config.score_log_days)
@@ -273,30 +272,20 @@ def _score_columns(
     if last is not None and old is not None and old.date == score.date:
         same_row = bool(score.date) or last.data_version == scoring.data_version
         same_reasons = same_row and (old.risk, last.model) == (score.risk, scoring.model)
-    return (
-        score.date,
-        score.risk,
-        score.rank,
-        client.band,
-        int(score.called),
-        score.former,
-        score.chain,
-        score.shift,
-        int(not same_row),
-        None if same_reasons else json.dumps(client.reasons, ensure_ascii=False),
-    )
+    date, risk, rank, called, *chained = score
+    reasons = None if same_reasons else json.dumps(client.reasons, ensure_ascii=False)
+    return (date, risk, rank, client.band, int(called), *chained, int(not same_row), reasons)
 
 
 def forget_client(config: Config, client: str) -> list[str]:
     """Take one client out, for good; damaged files that were moved aside and may name it."""
-    if config.score_history.exists():
 
-        def delete(database: sqlite3.Connection) -> int:
-            statements = (f"DELETE FROM {name} WHERE client = ?" for name in ("scores", "contacts"))
-            return sum(database.execute(one, (client,)).rowcount for one in statements)
+    def delete(database: sqlite3.Connection) -> int:
+        statements = (f"DELETE FROM {name} WHERE client = ?" for name in ("scores", "contacts"))
+        return sum(database.execute(one, (client,)).rowcount for one in statements)
 
-        if write_score_history(config, delete):
-            score_history(config).compact()  # not every SQLite overwrites what it deletes
+    if config.score_history.exists() and write_score_history(config, delete):
+        score_history(config).compact()  # not every SQLite overwrites what it deletes
     asides = config.state_folder.glob(f"{config.score_history.stem}.damaged-*")
     return sorted(config.shown(path) for path in asides)
 
@@ -309,22 +298,15 @@ def scorings(config: Config) -> list[Scoring]:
 
 def scores_in(config: Config, number: int) -> dict[str, Score]:
     """Client -> score in the scoring of this number."""
-    query = (
-        "SELECT client, date, risk, rank, called, former, chain, shift FROM scores "
-        "WHERE scoring = ?"
-    )
-    rows = score_history(config).read(query, (number,))
-    return {
-        client: Score(date, risk, rank, bool(called), *rest)
-        for client, date, risk, rank, called, *rest in rows
-    }
+    columns = "client, date, risk, rank, called, former, chain, shift"
+    rows = score_history(config).read(f"SELECT {columns} FROM scores WHERE scoring = ?", (number,))
+    return {row[0]: Score(*row[1:4], bool(row[4]), *row[5:]) for row in rows}
 
 
 def risks_in(config: Config, number: int) -> dict[str, float]:
     """Client -> risk in the scoring of this number."""
     query = "SELECT client, risk FROM scores WHERE scoring = ?"
-    rows = score_history(config).read(query, (number,))
-    return {row[0]: row[1] for row in rows}
+    return dict(score_history(config).read(query, (number,)))
 
 
 def past_scores(config: Config, client: str) -> list[PastScore]:
