@@ -300,7 +300,7 @@ def scores_in(config: Config, number: int) -> dict[str, Score]:
     """Client -> score in the scoring of this number."""
     columns = "client, date, risk, rank, called, former, chain, shift"
     rows = score_history(config).read(f"SELECT {columns} FROM scores WHERE scoring = ?", (number,))
-    return {row[0]: Score(*row[1:4], bool(row[4]), *row[5:]) for row in rows}
+    return {row[0]: Score._make((*row[1:4], bool(row[4]), *row[5:])) for row in rows}
 
 
 def risks_in(config: Config, number: int) -> dict[str, float]:
