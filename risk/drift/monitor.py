@@ -44,7 +44,7 @@ from risk.drift.reference import (
     label_counts,
     reference_checksum,
 )
-from risk.drift.window import Window, count_once, empty_window
+from risk.drift.window import Window, count_once
 from risk.drift.words import drift_sentence
 
 FIRST_STAKE = 1 / 12  # the first evaluation counts as a month
@@ -175,8 +175,8 @@ def initial_state(reference: Reference) -> MonitorState:
     return MonitorState(
         reference=reference_checksum(reference),
         last_at=None,
-        row_window=empty_window(),
-        label_window=empty_window(),
+        row_window=Window(),
+        label_window=Window(),
         counts=np.zeros(shape),
         recent=np.zeros((len(HALF_LIVES), *shape)),
         log_values=np.full((ALTERNATIVES, number), polya.LEAST_LOG),
@@ -227,7 +227,7 @@ def add_rows(
     evidence = current_evidence(state, tests)
     # What an earlier window showed is not confirmed again by this one's fewer rows.
     counts = (tests.per_test(added.sum(axis=1)) > 0) & ~evidence.is_previous
-    in_a_row = np.where(_is_significant(evidence, tests), state.significant + 1, 0)
+    in_a_row = np.where(evidence.is_significant, state.significant + 1, 0)
     return replace(
         state,
         significant=np.minimum(np.where(counts, in_a_row, state.significant), 1000),
@@ -306,22 +306,19 @@ def _add_labels(
 def _close_window(state: MonitorState, tests: MonitoredTests, closed: np.ndarray) -> MonitorState:
     """The state at the beginning of a window for these tests; what it had is the previous one."""
     urns = closed[tests.test_of][:, None]
+    evidence, rows = polya.log_sum(state.log_values), tests.per_test(state.counts.sum(axis=1))
     risks = state.risks
     if closed[-1]:  # the labels' tests, which come last, close together
         risks = np.zeros_like(risks)
-        risks[2] = state.risks[_best_memory(state)[-2]]
+        risks[2] = state.risks[_best_memory(state)[-2]]  # of "calibration", whose sentence it is
     return replace(
         state,
         counts=np.where(urns, 0.0, state.counts),
         recent=np.where(urns, 0.0, state.recent),
         log_values=np.where(closed, polya.LEAST_LOG, state.log_values),
         previous_counts=np.where(urns, _newest(state, tests), state.previous_counts),
-        previous_evidence=np.where(
-            closed, polya.log_sum(state.log_values), state.previous_evidence
-        ),
-        previous_rows=np.where(
-            closed, tests.per_test(state.counts.sum(axis=1)), state.previous_rows
-        ),
+        previous_evidence=np.where(closed, evidence, state.previous_evidence),
+        previous_rows=np.where(closed, rows, state.previous_rows),
         risks=risks,
     )
 
@@ -353,6 +350,7 @@ class CurrentEvidence:
     rows: np.ndarray
     effect: np.ndarray
     is_previous: np.ndarray
+    is_significant: np.ndarray
 
 
 def current_evidence(state: MonitorState, tests: MonitoredTests) -> CurrentEvidence:
@@ -367,17 +365,15 @@ def current_evidence(state: MonitorState, tests: MonitoredTests) -> CurrentEvide
     shares = now.sum(axis=1)
     distance = tests.per_test(shares * polya.excess_distance(tests.start, now))
     distance = distance / np.maximum(tests.per_test(shares), 1e-9)
+    evidence = np.where(previous, state.previous_evidence, evidence)
     return CurrentEvidence(
         counts=now,
-        log_evidence=np.where(previous, state.previous_evidence, evidence),
+        log_evidence=evidence,
         rows=np.where(previous, state.previous_rows, rows),
         effect=np.sqrt(np.clip(distance, 0.0, 1.0)),
         is_previous=previous,
+        is_significant=np.asarray(evidence >= -np.log(tests.budget)),
     )
-
-
-def _is_significant(evidence: CurrentEvidence, tests: MonitoredTests) -> np.ndarray:
-    return np.asarray(evidence.log_evidence >= -np.log(tests.budget))
 
 
 def drift_states(
@@ -386,7 +382,7 @@ def drift_states(
     """Each test's state. Labelled rows that become the reference are data, but too few."""
     firm = (state.significant >= LEAST_EVALUATIONS) & (evidence.effect >= LEAST_EFFECT)
     states = np.where(firm, "alert", "watching")
-    states = np.where(_is_significant(evidence, tests), states, "steady")
+    states = np.where(evidence.is_significant, states, "steady")
     states = np.where((evidence.rows < LEAST_ROWS) | ~tests.ready(), "too few rows", states)
     learning = tests.labelled() & ~tests.ready() & (state.learned.sum() > 0)
     nothing = (evidence.rows == 0) | (tests.per_test(tests.start.sum(axis=1)) == 0)
@@ -413,13 +409,13 @@ def _table(state: MonitorState, tests: MonitoredTests) -> list[DriftRow]:
                 sentence=_row_sentence(at, state, tests, evidence),
             )
         )
-    return sorted(rows, key=_order)
 
+    def order(row: DriftRow) -> tuple[int, float, int, float, str]:
+        """Smaller is worse: the effect first, where there is any evidence for it."""
+        kind = KINDS.index(row.kind)
+        return STATES.index(row.state), -row.effect * (row.p < 1), kind, -row.effect, row.name
 
-def _order(row: DriftRow) -> tuple[int, float, int, float, str]:
-    """Smaller is worse: the effect first, where there is any evidence for it."""
-    kind = KINDS.index(row.kind)
-    return STATES.index(row.state), -row.effect * (row.p < 1), kind, -row.effect, row.name
+    return sorted(rows, key=order)
 
 
 def _row_sentence(

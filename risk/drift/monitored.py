@@ -34,6 +34,14 @@ TILTS = (0.25, -0.25, 0.7, -0.7)  # standard deviations, if the column were norm
 STRENGTHS = (20.0, 200.0, 1000.0, 150.0)  # rows: loose, firm; a small tilt, a large one
 LEVEL, SLOPES = 0.4, (0.6, 1.5)  # log-odds, and slopes: the alternatives of "calibration"
 ALTERNATIVES = 6
+# Each alternative's part of the stake: loose, firm, two small tilts, two large. A text's levels
+# have no order to be tilted along; the labels' tilts are those of "calibration", by the same urns.
+PRIOR = (0.2, 0.2, 0.15, 0.15, 0.15, 0.15)
+PRIORS = {
+    "calibration": (0, 0, 0.25, 0.25, 0.25, 0.25),
+    "text": (0.5, 0.5, 0, 0, 0, 0),
+    "labels": (0.5, 0.5, 0, 0, 0, 0),
+}
 
 
 @dataclass(frozen=True)
@@ -85,37 +93,22 @@ def monitored_tests(reference: Reference, learned: np.ndarray | None = None) -> 
     tests += [("exits", "exits"), ("calibration", "calibration")]
     tests += [("labels", "labels given the risk")]
     starts += [exits, *labels, *labels]
-    groups = [1] * (len(tests) - 2) + [GROUPS, GROUPS]
-    test_of = np.repeat(np.arange(len(tests)), groups)
+    test_of = np.repeat(np.arange(len(tests)), [1] * (len(tests) - 2) + [GROUPS, GROUPS])
     start = np.zeros((len(starts), max(2, *map(len, starts))))
     for urn, counts in enumerate(starts):
         start[urn, : len(counts)] = counts
-    kinds = [tests[at][0] for at in test_of]
+    kinds = [kind for kind, _ in tests]
+    groups_of = ["columns" if kind in ("number", "text") else kind for kind in kinds]
+    budget = np.array([SHARES[group] / groups_of.count(group) for group in groups_of])
     return MonitoredTests(
         reference=reference,
         tests=tuple(tests),
         test_of=test_of,
         start=start,
-        bases=_bases(start, kinds),
-        prior=np.array([_prior(kind) for kind, _ in tests]).T,
-        budget=_budget([kind for kind, _ in tests]),
+        bases=_bases(start, [kinds[at] for at in test_of]),
+        prior=np.array([PRIORS.get(kind, PRIOR) for kind in kinds]).T,
+        budget=BUDGET * budget / budget.sum(),  # false alerts a year that each test may give
     )
-
-
-def _prior(kind: str) -> np.ndarray:
-    """Each alternative's part of the stake: loose, firm, two small tilts, two large ones."""
-    if kind == "calibration":
-        return np.array([0, 0, 0.25, 0.25, 0.25, 0.25])
-    if kind in ("text", "labels"):
-        return np.array([0.5, 0.5, 0, 0, 0, 0])
-    return np.array([0.2, 0.2, 0.15, 0.15, 0.15, 0.15])
-
-
-def _budget(kinds: list[str]) -> np.ndarray:
-    """The false alerts a year that each test may give; they add up to the budget."""
-    groups = ["columns" if kind in ("number", "text") else kind for kind in kinds]
-    found = np.array([SHARES[group] / groups.count(group) for group in groups])
-    return BUDGET * found / found.sum()
 
 
 def _bases(start: np.ndarray, kinds: list[str]) -> np.ndarray:
@@ -132,17 +125,12 @@ def _bases(start: np.ndarray, kinds: list[str]) -> np.ndarray:
     middles = np.clip(np.cumsum(shares, axis=1) - shares / 2, 1e-4, 1 - 1e-4)
     scores = np.vectorize(NormalDist().inv_cdf)(middles)
     moved = np.stack([polya.tilt(shares, scores, strength) for strength in TILTS])
+    # The quarters' stays and exits with the log-odds moved up, down, pulled in, spread.
     at = [urn for urn, kind in enumerate(kinds) if kind == "calibration"]
-    moved[:, at, :2] = _calibrations(shares[at, :2], totals[at])
+    log_odds = logit(shares[at, 1], 1e-4)
+    middle = float(log_odds @ totals[at]) / max(float(totals[at].sum()), 1e-9)
+    spread = [middle + slope * (log_odds - middle) for slope in SLOPES]
+    left = expit(np.stack([log_odds + LEVEL, log_odds - LEVEL, *spread]))
+    moved[:, at, :2] = np.stack([1 - left, left], axis=-1)
     bases[2:4], bases[4:6] = small * moved[:2], large * moved[2:]
     return bases
-
-
-def _calibrations(shares: np.ndarray, totals: np.ndarray) -> np.ndarray:
-    """The quarters' stays and exits with the log-odds moved up, down, pulled in, spread."""
-    log_odds = logit(shares[:, 1], 1e-4)
-    middle = float(log_odds @ totals) / max(float(totals.sum()), 1e-9)
-    moved = [log_odds + LEVEL, log_odds - LEVEL]
-    moved += [middle + slope * (log_odds - middle) for slope in SLOPES]
-    left = expit(np.stack(moved))
-    return np.stack([1 - left, left], axis=-1)

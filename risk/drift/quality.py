@@ -138,12 +138,9 @@ def _placed(values: np.ndarray, usual: Usual) -> Iterator[tuple[float, float]]:
 
 def _unlike(values: np.ndarray, usual: Usual) -> float:
     """The largest chernoff_nats() of a share below or above a stored point."""
-    n, rows = values.size, usual["known"]
-    pairs = list(_placed(values, usual))
-    return max(
-        max(chernoff_nats(a, _most(b, rows), n), chernoff_nats(1 - a, _most(1 - b, rows), n))
-        for a, b in pairs
-    )
+    sides = [side for a, b in _placed(values, usual) for side in ((a, b), (1 - a, 1 - b))]
+    known = usual["known"]
+    return max(chernoff_nats(share, _most(was, known), values.size) for share, was in sides)
 
 
 def quality_issues(
@@ -174,15 +171,9 @@ def quality_issues(
         if name not in found and (first := next(filter(None, findings), None)):
             found[name] = (name,), first
     return [
-        DataQualityIssue(
-            finding.kind,
-            names,
-            file,
-            f"{' and '.join(names)}: {finding.words}",
-            finding.n,
-            finding.holds,
-        )
-        for names, finding in dict.fromkeys(found[n] for n in columns if n in found)  # a swap: once
+        DataQualityIssue(kind, names, file, f"{' and '.join(names)}: {words}", n, holds)
+        # Without repeats: both columns of a swap have found it.
+        for names, (kind, words, n, holds) in dict.fromkeys(found[n] for n in columns if n in found)
     ]
 
 
@@ -214,8 +205,10 @@ def _stuck(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
     """One value in every row, where there used to be several."""
     if usual.get("constant") or not is_constant(known):
         return None
-    value = known[0]
-    was = _usual_share(value, usual)
+    value, listed = known[0], dict(usual["common"])
+    # One that is not listed has at most the least share that is.
+    least = 0.0 if len(listed) == usual["distinct"] else float(usual["common"][-1][1])
+    was = float(listed.get(value, least))
     if _may_be_chance(1.0, was, usual["known"], known.size):
         return None
     words = (
@@ -224,14 +217,6 @@ def _stuck(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
         "default, then replace the file"
     )
     return Finding("stuck", words, known.size)
-
-
-def _usual_share(value: Any, usual: Usual) -> float:
-    """The value's usual share; for one that is not listed, at most the least that is."""
-    listed = dict(usual["common"])
-    if value in listed:
-        return float(listed[value])
-    return 0.0 if len(listed) == usual["distinct"] else float(usual["common"][-1][1])
 
 
 def _filler(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
@@ -264,7 +249,11 @@ def _unit(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
     spread, move = _spread(usual["logs"]), float(np.median(logs)) - usual["logs"][2]
     error = NOISE * max(spread, 0.1) * (1 / logs.size + 1 / usual["nonzero"]) ** 0.5
     least = max(OTHER_UNIT, IN_SPREADS * spread, 2 * usual.get("moves", 0.0))
-    if abs(move) - error < least or _collapsed(logs, spread):
+    if abs(move) - error < least:
+        return None
+    # An added amount lets the spread on the log scale shrink, a factor never does.
+    slack = COLLAPSE * min(1.0, (logs.size / 20) ** 0.5)
+    if _spread(np.quantile(logs, LOG_GRID).tolist()) + 0.02 < slack * spread:
         return None
     now, was = np.median(known[known != 0]), math.exp(usual["logs"][2])
     words = (
@@ -278,13 +267,6 @@ def _unit(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
 def _spread(logs: list[float]) -> float:
     """A standard deviation on the log scale, by the wider of two pairs of quantiles."""
     return max((logs[3] - logs[1]) / 2, (logs[4] - logs[0]) / 3.3)
-
-
-def _collapsed(logs: np.ndarray, spread: float) -> bool:
-    """Whether the spread shrank as it does under an added amount, never under a factor."""
-    found = _spread(np.quantile(logs, LOG_GRID).tolist())
-    slack = COLLAPSE * min(1.0, (logs.size / 20) ** 0.5)
-    return bool(found + 0.02 < slack * spread)
 
 
 def _times(move: float) -> str:
@@ -404,7 +386,15 @@ def _swapped(
     known: Raw, columns: dict[str, Usual], where: str
 ) -> Iterator[tuple[tuple[str, str], Finding]]:
     """Pairs of columns that have changed places; a column is in one pair at most."""
-    free = [name for name in known if _has_left(known[name], columns[name])]
+    free = []  # no longer where they used to be, beyond what drift does
+    for name, values in known.items():
+        usual = columns[name]
+        if usual["kind"] == "text":
+            left = _strange(values, usual).mean() >= OTHER_PLACE
+        else:
+            left = _distance(values, usual) >= OTHER_PLACE
+            left = left and _unlike(values, usual) >= LEAST_NATS
+        free += [name] if left else []
     for one, other in itertools.combinations(free.copy(), 2):
         if one in free and other in free and _in_place_of(one, other, known, columns):
             free = [name for name in free if name not in (one, other)]
@@ -416,21 +406,11 @@ def _swapped(
             yield (one, other), Finding("swapped", words, n)
 
 
-def _has_left(values: np.ndarray, usual: Usual) -> bool:
-    """Whether a column is no longer where it used to be, beyond what drift does."""
-    if usual["kind"] == "text":
-        return bool(_strange(values, usual).mean() >= OTHER_PLACE)
-    return _distance(values, usual) >= OTHER_PLACE and _unlike(values, usual) >= LEAST_NATS
-
-
 def _in_place_of(one: str, other: str, known: Raw, columns: dict[str, Usual]) -> bool:
     """Whether each of the two has the distribution that the other used to have."""
     if columns[one]["kind"] != columns[other]["kind"]:
         return False
     pairs = ((known[one], columns[other]), (known[other], columns[one]))
     if columns[one]["kind"] == "text":
-        return all(
-            _strange(values, usual).mean() <= _unlisted(usual) + SAME_PLACE
-            for values, usual in pairs
-        )
+        return all(_strange(x, usual).mean() <= _unlisted(usual) + SAME_PLACE for x, usual in pairs)
     return all(_distance(x, usual) <= SAME_PLACE + x.size**-0.5 for x, usual in pairs)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from risk.data.labels import usable_labels
 from risk.data.snapshot import Snapshot
 from risk.drift.reference import Reference, make_reference
-from risk.drift.usual import QualityReference, quality_reference
+from risk.drift.usual import quality_reference
 from risk.model.deployed import Deployed
 from risk.model.logistic import expit
 from risk.model.model import Model
@@ -31,11 +31,6 @@ if TYPE_CHECKING:
 REFERENCE_ROWS = 2000
 
 
-class ReleaseReference(TypedDict):
-    drift: Reference
-    quality: QualityReference
-
-
 def reference_bytes(model: Model, snapshot: Snapshot, deployed: Deployed | None) -> bytes:
     """reference.json of a model that was just trained.
 
@@ -46,22 +41,16 @@ def reference_bytes(model: Model, snapshot: Snapshot, deployed: Deployed | None)
     if deployed and base is not None and base_version(deployed.manifest) == base:
         body = deployed.reference
     else:
-        body = {**_new_reference(model, snapshot)}
+        rows = snapshot.rows
+        rows = rows.filter(rows["_data_version"] <= model.lineage["data_version"])
+        sampled = rows[sample_of(rows.height, PROFILE_ROWS)]
+        # Which rows came together: what moves from file to file anyway is no issue.
+        files = sampled.select("_data_version", "_date").to_struct().rank("dense").to_numpy()
+        inputs, files = model_inputs(sampled, model), files.astype(np.int64)
+        quality = quality_reference(inputs, model.columns, files)
+        body = {"drift": _drift_reference(model, rows, snapshot.schema), "quality": quality}
     marks = {"format": 1, "trainedmodel_sha256": model.lineage["trainedmodel_sha256"]}
     return json.dumps({**body, **marks}, sort_keys=True).encode()
-
-
-def _new_reference(model: Model, snapshot: Snapshot) -> ReleaseReference:
-    rows = snapshot.rows
-    rows = rows.filter(rows["_data_version"] <= model.lineage["data_version"])
-    sampled = rows[sample_of(rows.height, PROFILE_ROWS)]
-    # Which rows came together: what moves from file to file anyway is no issue.
-    files = sampled.select("_data_version", "_date").to_struct().rank("dense").to_numpy()
-    inputs = model_inputs(sampled, model)
-    return {
-        "drift": _drift_reference(model, rows, snapshot.schema),
-        "quality": quality_reference(inputs, model.columns, files.astype(np.int64)),
-    }
 
 
 def _drift_reference(model: Model, rows: pl.DataFrame, schema: Schema) -> Reference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from typing import Any, TypedDict
@@ -62,11 +63,13 @@ def quality_reference(
     """
     columns: dict[str, Usual] = {}
     for name, kind in kinds.items():
-        usual = _usual_number(raw[name]) if kind == "number" else _usual_text(raw[name])
-        if files is not None and usual["rows"]:
-            _add_files(usual, raw[name], files)
-        usual["kind"] = kind
-        columns[name] = usual
+        values, known = raw[name], known_values(raw[name])
+        usual: Usual = {"rows": int(values.size), "known": int(known.size)}
+        if known.size:
+            usual |= _usual_number(np.sort(known)) if kind == "number" else _usual_text(known)
+        if files is not None and values.size:
+            _add_files(usual, values, files)
+        columns[name] = usual | {"kind": kind}
     return {"format": FORMAT, "columns": columns}
 
 
@@ -77,15 +80,11 @@ def known_values(values: np.ndarray) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
-def _usual_number(values: np.ndarray) -> Usual:
-    known = np.sort(known_values(values))
-    usual: Usual = {"rows": int(values.size), "known": int(known.size)}
-    if not known.size:
-        return usual
+def _usual_number(known: np.ndarray) -> Usual:
     different, sizes = np.unique(known, return_counts=True)
     top = np.argsort(-sizes, kind="stable")[:COMMONEST]
     points = np.unique(np.quantile(known, GRID, method="nearest"))
-    usual |= {
+    usual: Usual = {
         "distinct": int(different.size),
         "common": [[_short(different[i]), round(float(sizes[i] / known.size), 6)] for i in top],
         "points": [_short(point) for point in points],
@@ -101,22 +100,15 @@ def _usual_number(values: np.ndarray) -> Usual:
     return usual
 
 
-def _usual_text(values: np.ndarray) -> Usual:
-    known = known_values(values)
-    usual: Usual = {"rows": int(values.size), "known": int(known.size)}
-    if not known.size:
-        return usual
+def _usual_text(known: np.ndarray) -> Usual:
     levels = sorted(Counter(known.tolist()).items(), key=lambda item: (-item[1], item[0]))
-    shares = [[level, round(float(rows / known.size), 6)] for level, rows in levels]
-    kept: list[list[Any]] = []
-    room = MAX_BYTES
-    for level in shares:
-        room -= len(json.dumps(level)) + 2
-        if room < 0:
-            break
-        kept.append(level)
+    # Each takes 11 bytes at least: of the many texts of a column of names, few are written out.
+    fitting = levels[: MAX_BYTES // 11]
+    shares = [[level, round(float(rows / known.size), 6)] for level, rows in fitting]
+    sizes = itertools.accumulate(len(json.dumps(share)) + 2 for share in shares)
+    kept = [share for share, size in zip(shares, sizes, strict=True) if size <= MAX_BYTES]
     once = sum(rows == 1 for _, rows in levels) / known.size
-    return usual | {"distinct": len(levels), "common": kept, "once": round(float(once), 6)}
+    return {"distinct": len(levels), "common": kept, "once": round(float(once), 6)}
 
 
 def _add_files(usual: Usual, values: np.ndarray, files: np.ndarray) -> None:

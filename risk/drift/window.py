@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,14 +24,10 @@ class Window:
     recent, repeats: rows of late, and how many of them are of clients of this window.
     """
 
-    bits: np.ndarray
+    bits: np.ndarray = field(default_factory=lambda: np.zeros(BITS // 8, dtype=np.uint8))
     clients: int = 0
     recent: float = 0.0
     repeats: float = 0.0
-
-
-def empty_window() -> Window:
-    return Window(np.zeros(BITS // 8, dtype=np.uint8))
 
 
 def count_once(window: Window, clients: np.ndarray) -> tuple[Window, np.ndarray, bool]:
@@ -40,7 +36,9 @@ def count_once(window: Window, clients: np.ndarray) -> tuple[Window, np.ndarray,
     The last row of a client counts. A new window begins when of late half of the rows are of
     clients who have been counted, or at 10,000 clients.
     """
-    kept = _last_of_each(clients)  # the last is how the client is now
+    _, first = np.unique(clients[::-1], return_index=True)
+    kept = clients == UNKNOWN
+    kept[clients.size - 1 - first] = True  # the last row is how the client is now
     at = clients & (BITS - 1)
     flags = np.unpackbits(window.bits).astype(bool)
     known = kept & (clients != UNKNOWN) & flags[at]
@@ -51,19 +49,10 @@ def count_once(window: Window, clients: np.ndarray) -> tuple[Window, np.ndarray,
     repeats = window.repeats * fade + weight * known.sum()
     full = window.clients >= MOST_CLIENTS
     if full or (recent >= RECENT_ROWS / 2 and repeats > recent / 2):
-        window, flags = empty_window(), np.zeros(BITS, dtype=bool)
+        window, flags = Window(), np.zeros(BITS, dtype=bool)
         known, recent, repeats, full = np.zeros(kept.size, dtype=bool), 0.0, 0.0, True
     counted = kept & ~known
     flags[at[counted & (clients != UNKNOWN)]] = True
     total = window.clients + int(counted.sum())
     began = full or total == int(counted.sum()) > 0
     return Window(np.packbits(flags), total, float(recent), float(repeats)), counted, began
-
-
-def _last_of_each(clients: np.ndarray) -> np.ndarray:
-    """Which rows are their client's last among these; all without a client."""
-    kept = clients == UNKNOWN
-    _, first = np.unique(clients[::-1], return_index=True)
-    last = np.zeros(clients.size, dtype=bool)
-    last[clients.size - 1 - first] = True
-    return np.asarray(kept | last)

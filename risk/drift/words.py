@@ -27,17 +27,19 @@ def drift_sentence(
         return _of_number(then[0], now[0], column)
     if kind == "text":
         return _of_text(then[0], now[0], reference["columns"][name]["levels"])
+    # The second bin's share: of rows without a value, or of exits.
+    was, is_now = (float(x[..., 1].sum() / max(x.sum(), 1e-9)) for x in (then, now))
     if kind in ("missing", "exits"):
-        subject = "missing was" if kind == "missing" else "exits were"
-        return _of_share(subject, _share_of_last(then), _share_of_last(now), then, now)
+        return _of_share(
+            "missing was" if kind == "missing" else "exits were", was, is_now, then, now
+        )
     if kind == "calibration":
-        return _of_calibration(then, now, mean_risks)
+        return (
+            f"the mean risk was {percent(mean_risks[0])} where {percent(was)} left (reference, "
+            f"{then.sum():,.0f}), now {percent(mean_risks[1])} where {percent(is_now)} leave "
+            f"(newest {now.sum():,.0f})"
+        )
     return _of_labels(then, now, reference["labels"]["cuts"])
-
-
-def _share_of_last(counts: np.ndarray) -> float:
-    """Of missing and of exits: the second bin's share of all."""
-    return float(counts[..., 1].sum() / max(counts.sum(), 1e-9))
 
 
 def _of_share(subject: str, was: float, is_now: float, then: np.ndarray, now: np.ndarray) -> str:
@@ -66,14 +68,6 @@ def _of_text(then: np.ndarray, now: np.ndarray, levels: list[str]) -> str:
     at = int(np.argmax(np.abs(shares[0] - shares[1])))
     subject = f"{levels[at]} was" if at < len(levels) else "other levels than those known were"
     return _of_share(subject, float(shares[0][at]), float(shares[1][at]), then, now)
-
-
-def _of_calibration(then: np.ndarray, now: np.ndarray, mean_risks: tuple[float, float]) -> str:
-    return (
-        f"the mean risk was {percent(mean_risks[0])} where {percent(_share_of_last(then))} left "
-        f"(reference, {then.sum():,.0f}), now {percent(mean_risks[1])} where "
-        f"{percent(_share_of_last(now))} leave (newest {now.sum():,.0f})"
-    )
 
 
 def _of_labels(then: np.ndarray, now: np.ndarray, cuts: list[float]) -> str:

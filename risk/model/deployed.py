@@ -18,7 +18,7 @@ REFERENCE = "reference.json"
 class Deployed:
     """What is deployed.
 
-    reference: what was usual in the rows known to its model (drift.release.ReleaseReference).
+    reference: what was usual in the rows known to its model (drift.release.reference_bytes).
     former: what was deployed before, where the same run has deployed this one.
     """
 

@@ -24,7 +24,7 @@ from risk.drift.monitor import (
 )
 from risk.drift.monitored import BUDGET, LABELLED, monitored_tests
 from risk.drift.reference import UNKNOWN, make_reference
-from risk.drift.window import count_once, empty_window
+from risk.drift.window import Window, count_once
 from tests.checkout import ROOT
 
 KINDS = {"usage": "number", "seats": "number", "region": "text", "plan": "text"}
@@ -412,7 +412,7 @@ def test_a_client_counts_once_in_a_window(reference: dict[str, Any]) -> None:
 
 
 def test_a_window_ends_when_most_clients_are_known_ones() -> None:
-    window = empty_window()
+    window = Window()
     first, again = np.arange(100), np.arange(50, 250)
     window, counted, began = count_once(window, first)
     assert (int(counted.sum()), began, window.clients) == (100, True, 100)
@@ -423,7 +423,7 @@ def test_a_window_ends_when_most_clients_are_known_ones() -> None:
 
 
 def test_a_window_ends_at_ten_thousand_clients() -> None:
-    window, clients = replace(empty_window(), clients=9_990), np.arange(20)
+    window, clients = replace(Window(), clients=9_990), np.arange(20)
     window, _, began = count_once(window, clients)
     assert (window.clients, began) == (10_010, False)
     window, _, began = count_once(window, clients + 100)
@@ -440,7 +440,7 @@ def test_each_window_has_its_own_risks(reference: dict[str, Any]) -> None:
 
 
 def test_rows_without_a_client_all_count() -> None:
-    window, unknown = empty_window(), np.full(60, UNKNOWN)
+    window, unknown = Window(), np.full(60, UNKNOWN)
     for _ in range(3):
         window, counted, _ = count_once(window, unknown)
         assert counted.all()
