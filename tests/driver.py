@@ -35,12 +35,12 @@ def new_project(folder: Path, **settings: Any) -> Project:
     return made
 
 
-def look(project: Project) -> Outcome:
+def run_driver(project: Project) -> Outcome:
     """What a run of cron does and says: all of it but the watchdog and the drawing."""
     line = idle_line(["--config", str(project.folder / "config.json")])
     if line is not None:
         return Outcome(line, {"outcome": "idle"}, worked=False)
-    return full_look(project)
+    return run_fully(project)
 
 
 def undrawn() -> Any:
@@ -50,8 +50,8 @@ def undrawn() -> Any:
     )
 
 
-def full_look(project: Project) -> Outcome:
-    """The run after its idle look, under the lock."""
+def run_fully(project: Project) -> Outcome:
+    """The run after the idle check, under the lock."""
     config = project.config
     try:
         with (
@@ -70,7 +70,7 @@ def full_look(project: Project) -> Outcome:
 
 
 def outcome(project: Project) -> str:
-    return look(project).data["outcome"]
+    return run_driver(project).data["outcome"]
 
 
 def copy_of(project: Project, folder: Path) -> Project:

@@ -1,4 +1,4 @@
-"""A made-up past as the pipeline writes it: outcomes, decisions, ticks, drift, a failure."""
+"""A made-up past as the pipeline writes it: outcomes, decisions, runs, drift, a failure."""
 
 from __future__ import annotations
 
@@ -138,10 +138,10 @@ def bet(name: str, e_value: float, threshold: float, **more: Any) -> ChallengerE
 
 
 def entry(number: int, **changed: Any) -> Entry:
-    """A look that kept version 1; number makes its key, its day and its tick."""
+    """An evaluation that kept version 1; number makes its key, its day and its data version."""
     day = f"2026-{1 + number // 28:02d}-{1 + number % 28:02d}"
     usual: dict[str, Any] = {
-        "key": f"look {number}",
+        "key": f"evaluation {number}",
         "at": f"{day}T07:00:00Z",
         "data_version": number,
         "policy": "fast",
@@ -235,7 +235,7 @@ def write_past(project: Project, *entries: Entry) -> None:
 
 
 def write_run_log(project: Project, now: float, changed: dict[int, int] | None = None) -> None:
-    """Nine days of idle ticks up to now; changed: so many slots ago -> what it came to instead."""
+    """Nine days of idle runs up to now; changed: so many slots ago -> what it came to instead."""
     path, last = project.config.run_log, int(now // run_log.SECONDS)
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from conftest import Project
-from driver import edit_marker, look
+from driver import edit_marker, run_driver
 from receiving import Hook, Mailbox
 
 from risk.files import with_checksum
@@ -23,7 +23,7 @@ def tells(project: Project, box: Mailbox | None, hook: Hook | None = None, **cha
     """From now on the project tells these; the run that notices has nothing to say."""
     settings = {"mail": mail(box, **changed)} if box else {}
     project.configure(port=9, webhook_url=hook.url if hook else "", **settings)
-    look(project)
+    run_driver(project)
 
 
 def changed_state(project: Project, **changed: Any) -> None:

@@ -1,4 +1,4 @@
-"""The demo shows a tick that keeps, one that waits, one that redeploys, and leaves no trace."""
+"""The demo shows a run that keeps, one that waits, one that redeploys, and leaves no trace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.checkout import copy_checkout
 
 
 @pytest.mark.torture
-def test_the_demo_shows_every_kind_of_tick_and_leaves_no_trace(tmp_path: Path) -> None:
+def test_the_demo_shows_every_kind_of_run_and_leaves_no_trace(tmp_path: Path) -> None:
     copied = copy_checkout(tmp_path / "checkout")
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -22,12 +22,12 @@ from driver import (
     copy_of,
     edit_marker,
     first_deployed,
-    full_look,
     listing,
-    look,
     marker,
     new_project,
     outcome,
+    run_driver,
+    run_fully,
     version,
 )
 
@@ -69,7 +69,7 @@ def log_lines(project: Project) -> list[str]:
 
 
 def test_an_empty_input_folder_waits_and_says_what_to_do(tmp_path: Path) -> None:
-    said = look(new_project(tmp_path))
+    said = run_driver(new_project(tmp_path))
 
     assert said.code == 0
     assert said.text == (
@@ -96,7 +96,7 @@ def test_rows_that_no_model_can_be_trained_on_wait_and_say_what_is_missing(
     project = new_project(tmp_path)
     project.write("sourcedata/one.csv", rows)
 
-    said = look(project)
+    said = run_driver(project)
 
     assert (said.data["outcome"], said.code) == ("wait", 0)
     assert missing in said.text.splitlines()[0]
@@ -108,7 +108,7 @@ def test_the_first_run_deploys_and_leaves_everything_that_people_read(tmp_path: 
     project = new_project(tmp_path)
     project.write("sourcedata/one.csv", client_rows(60, seed=1))
 
-    said = look(project)
+    said = run_driver(project)
 
     assert said.text.splitlines()[0] == (
         "deployed version 1: the first model: there was none to compare with"
@@ -140,10 +140,10 @@ def test_the_first_run_deploys_and_leaves_everything_that_people_read(tmp_path: 
 def test_rows_that_were_too_few_count_once_there_are_more(tmp_path: Path) -> None:
     project = new_project(tmp_path)
     project.write("sourcedata/one.csv", client_rows(8, seed=1))
-    look(project)
+    run_driver(project)
     project.write("sourcedata/two.csv", client_rows(40, seed=2))
 
-    said = look(project)
+    said = run_driver(project)
 
     assert said.data["outcome"] == "deploy"
     assert project.json("production_deployment/manifest.json")["rows"] == 48
@@ -158,7 +158,7 @@ def test_a_model_that_does_as_well_on_new_rows_is_kept_and_the_list_rewritten(
     before = listing(raw)
     raw.write("sourcedata/three.csv", GOOD)
 
-    said = look(raw)
+    said = run_driver(raw)
 
     evidence, details = said.data["evidence"], said.data["evidence"]["details"]
     assert said.data["outcome"] == "keep"
@@ -175,7 +175,7 @@ def test_a_model_that_does_worse_on_new_rows_is_replaced_by_one_trained_on_all(
 ) -> None:
     raw.write("sourcedata/three.csv", OTHER_WORLD)
 
-    said = look(raw)
+    said = run_driver(raw)
 
     details = said.data["evidence"]["details"]
     assert said.text.startswith("deployed version 2: F1 ")
@@ -195,21 +195,21 @@ def test_a_model_that_does_worse_on_new_rows_is_replaced_by_one_trained_on_all(
 
 def test_a_verdict_is_not_asked_again(raw: Project) -> None:
     raw.write("sourcedata/three.csv", GOOD)
-    look(raw)
+    run_driver(raw)
     raw.configure(port=9, policy="raw", max_rows=7)
 
-    said = look(raw)
+    said = run_driver(raw)
 
     assert said.text.splitlines()[0] == "kept: no new labelled rows to judge by"
 
 
 def test_new_rows_without_an_exit_wait_and_are_judged_with_the_next(raw: Project) -> None:
     raw.write("sourcedata/three.csv", STAYS)
-    waited = look(raw)
+    waited = run_driver(raw)
     idle = outcome(raw)
     raw.write("sourcedata/four.csv", GOOD)
 
-    judged = look(raw)
+    judged = run_driver(raw)
 
     assert (waited.data["outcome"], idle) == ("wait", "idle")
     assert "12 new labelled rows without an exit" in waited.text
@@ -220,7 +220,7 @@ def test_new_rows_without_an_exit_wait_and_are_judged_with_the_next(raw: Project
 def test_current_clients_without_a_label_are_listed_while_the_model_waits(raw: Project) -> None:
     raw.write("sourcedata/three.csv", UNLABELLED)
 
-    said = look(raw)
+    said = run_driver(raw)
 
     assert said.data["outcome"] == "wait" and "12 new rows without a usable label" in said.text
     assert listing(raw)["basis"] == "unlabelled"
@@ -232,7 +232,7 @@ def test_current_clients_without_a_label_are_listed_while_the_model_waits(raw: P
 def test_rows_of_a_replaced_file_are_never_judged(raw: Project) -> None:
     raw.write("sourcedata/one.csv", client_rows(60, seed=1, flip=True))
 
-    said = look(raw)
+    said = run_driver(raw)
 
     assert said.text.splitlines()[0] == "kept: no new labelled rows to judge by"
     assert said.data["evidence"] == {}
@@ -242,7 +242,7 @@ def test_a_score_on_other_test_data_is_not_compared(raw: Project) -> None:
     raw.write("testdata/more.csv", client_rows(50, seed=8, flip=True))
     raw.write("sourcedata/three.csv", GOOD)
 
-    said = look(raw)
+    said = run_driver(raw)
 
     with OpenRelease(raw.config) as release:
         model, old = Model.from_bytes(release.verified("model.json")), release.manifest["f1"]
@@ -255,7 +255,7 @@ def test_test_data_that_are_gone_leave_the_score_of_the_deployment(raw: Project)
     (raw.folder / "testdata/testdata.csv").unlink()
     raw.write("sourcedata/three.csv", GOOD)
 
-    details = look(raw).data["evidence"]["details"]
+    details = run_driver(raw).data["evidence"]["details"]
 
     assert details["f1_of_deployed"] == raw.json("production_deployment/manifest.json")["f1"]
 
@@ -264,7 +264,7 @@ def test_rows_ingested_by_hand_are_judged_by_the_next_run(raw: Project) -> None:
     raw.write("sourcedata/three.csv", GOOD)
     raw.run("ingestion.py")
 
-    assert look(raw).data["evidence"]["rows"] == 60
+    assert run_driver(raw).data["evidence"]["rows"] == 60
 
 
 # ---------------------------------------------------------------- the other policies, and a hold
@@ -299,16 +299,16 @@ def test_always_trains_on_all_rows_and_does_so_once(started: Project) -> None:
 
 def test_a_version_chosen_by_hand_is_held_until_it_is_released(raw: Project) -> None:
     raw.write("sourcedata/three.csv", OTHER_WORLD)
-    look(raw)
+    run_driver(raw)
     raw.run("deployment.py", "--rollback")
-    held = look(raw)
+    held = run_driver(raw)
     idle = outcome(raw)
     raw.write("sourcedata/four.csv", client_rows(60, seed=11, flip=True))
-    held_again = look(raw)
+    held_again = run_driver(raw)
     listed = listing(raw)
     raw.run("deployment.py", "--release-hold")
 
-    judged = look(raw)
+    judged = run_driver(raw)
 
     assert [held.data["outcome"], idle, held_again.data["outcome"]] == ["paused", "idle", "paused"]
     assert "version 1 was chosen by hand" in held_again.text
@@ -324,11 +324,11 @@ def test_with_nine_labelled_rows_run_and_page_name_what_training_needs(tmp_path:
     project = new_project(tmp_path)
     project.write("sourcedata/nine.csv", client_rows(9, seed=1))
 
-    said = look(project)
+    said = run_driver(project)
     page = create_app(project.config).test_client().get("/trust").get_data(as_text=True)
     project.write("sourcedata/tenth.csv", client_rows(12, seed=1)[9:])
     with mock.patch("risk.model.fit.MIN_TRAINING_CLASS", 1):
-        enough = look(project)
+        enough = run_driver(project)
 
     needs = f"training needs {MIN_TRAINING_ROWS} with {MIN_TRAINING_CLASS} of each"
     assert said.text.startswith("waited: no model yet: 9 labelled rows") and needs in said.text
@@ -347,7 +347,7 @@ def test_labels_wait_for_their_horizon_and_are_judged_when_they_mature(tmp_path:
     old, young = today - datetime.timedelta(days=11), today - datetime.timedelta(days=10)
     project.write(f"sourcedata/{old}.csv", client_rows(60, seed=1))
     project.write(f"sourcedata/{young}.csv", GOOD)
-    first = look(project)
+    first = run_driver(project)
     idle = outcome(project)
     tomorrow = today + datetime.timedelta(days=1)
     assert (
@@ -356,7 +356,7 @@ def test_labels_wait_for_their_horizon_and_are_judged_when_they_mature(tmp_path:
     )
 
     with mock.patch("risk.data.labels.today", return_value=tomorrow):
-        matured = full_look(project)
+        matured = run_fully(project)
 
     assert (first.data["outcome"], idle) == ("deploy", "idle")
     assert project.json("production_deployment/manifest.json")["rows"] == 60
@@ -370,10 +370,10 @@ def test_a_longer_horizon_does_not_make_old_rows_new(tmp_path: Path) -> None:
     project = new_project(tmp_path, policy="raw", horizon_days=1)
     project.write(f"sourcedata/{date}.csv", client_rows(60, seed=1))
     with mock.patch("risk.data.labels.today", return_value=then):
-        look(project)
+        run_driver(project)
     project.configure(port=9, policy="raw", horizon_days=4)
 
-    said = look(project)
+    said = run_driver(project)
 
     # By four days they were not mature then; by the one that counted then they were trained on.
     assert said.text.splitlines()[0] == "kept: no new labelled rows to judge by"
@@ -457,7 +457,7 @@ def test_a_stage_that_fails_stops_the_run_and_the_next_one_completes_it(
     mend = damage(started)
     try:
         with pytest.raises(PipelineError) as failure:
-            look(started)
+            run_driver(started)
         after = started.json("state/timings.json")
         left = marker(started)
         deployed_then = version(started)
@@ -475,7 +475,8 @@ def test_a_stage_that_fails_stops_the_run_and_the_next_one_completes_it(
     assert f"failed in {stage}: " in log_lines(started)[-1]
 
     assert any(
-        f"failed in {stage}; this one completes it" in note for note in look(started).data["notes"]
+        f"failed in {stage}; this one completes it" in note
+        for note in run_driver(started).data["notes"]
     )
     # A release that was built and not made current leaves its number unused.
     assert version(started) == listing(started)["model_version"] == 2 + (stage == "deployment")
@@ -491,7 +492,7 @@ def test_other_features_than_the_deployed_model_has_are_refused_with_what_to_typ
     with pytest.raises(
         PipelineError, match=r"decision: the model was trained with other features .* run training"
     ):
-        look(started)
+        run_driver(started)
 
 
 def test_a_failed_run_exits_1_with_one_line_and_no_traceback(started: Project) -> None:
@@ -507,7 +508,7 @@ def test_a_failed_run_exits_1_with_one_line_and_no_traceback(started: Project) -
 def test_an_api_that_is_down_does_not_fail_the_run(started: Project) -> None:
     started.write("sourcedata/three.csv", GOOD)
 
-    said = look(started)
+    said = run_driver(started)
 
     assert said.code == 0 and "cannot be reached" in said.text
     assert {
@@ -524,7 +525,7 @@ def test_a_defect_of_ours_keeps_its_traceback_and_is_recorded(started: Project) 
         pytest.raises(ZeroDivisionError),
         mock.patch("reporting.report", side_effect=ZeroDivisionError("x")),
     ):
-        look(started)
+        run_driver(started)
 
     assert marker(started)["failed"]["stage"] == "reporting"
 
@@ -611,7 +612,7 @@ def test_a_run_within_its_limit_leaves_no_watchdog_behind(started: Project) -> N
 def test_a_run_that_was_killed_is_told_by_the_one_that_completes_it(started: Project) -> None:
     edit_marker(started, finished=None, stage="reporting", started="2026-01-01T00:00:00Z")
 
-    said = look(started)
+    said = run_driver(started)
 
     note = "the run of 2026-01-01T00:00:00Z was cut off in reporting; this one completes it"
     assert note in said.data["notes"]
@@ -623,7 +624,7 @@ def test_a_marker_of_a_newer_version_is_refused(started: Project) -> None:
     (started.folder / "state/run.json").write_text('{"format": 2}')
 
     with pytest.raises(PipelineError, match="newer version of this software; update"):
-        look(started)
+        run_driver(started)
 
 
 def test_no_name_forges_a_line_of_the_log(started: Project) -> None:
@@ -631,7 +632,7 @@ def test_no_name_forges_a_line_of_the_log(started: Project) -> None:
     name = f"x\n{forged}\r\x1b[2K\u2028{forged}.csv"
     started.write(f"sourcedata/{name}", ["1,2"], header="corporation,exited")
 
-    said = look(started)
+    said = run_driver(started)
 
     assert "refused" in said.text
     raw = started.text("logs/fullprocess.log")
@@ -650,7 +651,7 @@ def test_the_log_is_one_line_for_each_event_and_rotates(started: Project) -> Non
     path.write_text("x" * 999_990 + "\n")
     started.write("sourcedata/three.csv", GOOD)
 
-    told = look(started).text
+    told = run_driver(started).text
 
     assert (started.folder / "logs/fullprocess.log.1").stat().st_size > 900_000
     said = [line[21:] for line in log_lines(started)]
@@ -666,7 +667,7 @@ def test_logs_may_be_deleted(started: Project) -> None:
 
     assert outcome(started) == "idle"
     started.write("sourcedata/three.csv", GOOD)
-    assert look(started).data["evidence"]["rows"] == 60
+    assert run_driver(started).data["evidence"]["rows"] == 60
 
 
 # ---------------------------------------------------------------- clocks

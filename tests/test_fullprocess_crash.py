@@ -90,11 +90,11 @@ def assert_whole(project: Project) -> None:
 
 def assert_recovers(driver: Driver, project: Project, expected: dict[str, Any]) -> None:
     """The next run ends by itself, as an uninterrupted one, and leaves nothing open or to do."""
-    code, said = driver.tick(project)
+    code, said = driver.run(project)
     assert code == 0, said
     assert results(project) == expected
     assert list(project.folder.rglob(".tmp-*")) == []
-    assert driver.tick(project)[1].startswith("idle: ")
+    assert driver.run(project)[1].startswith("idle: ")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def expected(
     for name, case in cases.items():
         project = copy_of(case, tmp_path_factory.mktemp("whole"))
         started = time.perf_counter()
-        code, said = driver.tick(project)
+        code, said = driver.run(project)
         found[name] = time.perf_counter() - started, results(project)
         assert code == 0 and said.startswith({"keep": "kept"}.get(name, "deployed")), said
     return found
@@ -114,7 +114,7 @@ def expected(
 
 @pytest.mark.torture
 @pytest.mark.parametrize("batch", range(BATCHES))
-def test_ticks_killed_at_random_times_leave_one_version_and_are_completed(
+def test_runs_killed_at_random_times_leave_one_version_and_are_completed(
     driver: Driver,
     cases: dict[str, Project],
     expected: dict[str, tuple[float, dict[str, Any]]],
@@ -126,7 +126,7 @@ def test_ticks_killed_at_random_times_leave_one_version_and_are_completed(
         name = list(cases)[number % 3]
         seconds, results_then = expected[name]
         project = copy_of(cases[name], tmp_path / str(number))
-        code, _ = driver.tick(project, kill_after=draw.uniform(0, seconds))
+        code, _ = driver.run(project, kill_after=draw.uniform(0, seconds))
         assert_whole(project)
         assert_recovers(driver, project, results_then)
         shutil.rmtree(project.folder)
@@ -149,7 +149,7 @@ def test_a_killed_run_may_itself_be_completed_by_one_that_is_killed(
     seconds, results_then = expected["redeploy"]
     project = copy_of(cases["redeploy"], tmp_path)
     for _ in range(5):
-        driver.tick(project, kill_after=draw.uniform(seconds / 4, seconds))
+        driver.run(project, kill_after=draw.uniform(seconds / 4, seconds))
         assert_whole(project)
 
     assert_recovers(driver, project, results_then)

@@ -127,7 +127,8 @@ def scene(folder: Path, name: str) -> tuple[Project, tuple[str, ...]]:
 def outcome(project: Project) -> dict[str, Any]:
     """What an ingestion leaves, without times: rows, record, state, and the names of all files.
 
-    A segment is named by the tick that wrote it; a rebuild writes those anew that others keep.
+    A segment is named by the data version that wrote it; a rebuild writes those anew that others
+    keep.
     """
     folder = project.folder / "ingesteddata"
     record = [

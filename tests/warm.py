@@ -79,7 +79,7 @@ class Driver:
 
     warm: subprocess.Popen[str]
 
-    def tick(
+    def run(
         self, project: Project, place: Place | None = None, *, kill_after: float | None = None
     ) -> tuple[int, str]:
         """(exit code, output) of one run, killed at the place, or after so many seconds."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from conftest import Project
-from driver import look, new_project
+from driver import new_project, run_driver
 
 from risk.config import Outcome
 from risk.decide.state import DecisionState, read_decision_state
@@ -51,10 +51,10 @@ def give(project: Project, name: str, rows: list[str]) -> None:
     project.write(f"sourcedata/{name}.csv", rows, header=HEADER)
 
 
-def tick(project: Project, name: str, rows: list[str]) -> Outcome:
+def run_after(project: Project, name: str, rows: list[str]) -> Outcome:
     """A run after this file has come."""
     give(project, name, rows)
-    return look(project)
+    return run_driver(project)
 
 
 def state_of(project: Project) -> DecisionState:

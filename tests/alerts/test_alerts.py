@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import Project, client_rows
-from driver import copy_of, edit_marker, first_deployed, full_look, look, marker, outcome
+from driver import copy_of, edit_marker, first_deployed, marker, outcome, run_driver, run_fully
 from receiving import TAKEN, Hook, Mailbox, closes, mail_server, says, web_hook
 from telling import broken, changed_state, digest_is_due, log, mail, state, tells
 
@@ -56,7 +56,7 @@ def project(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Project
 
 
 def test_who_configures_nothing_gets_no_file_and_no_time_to_wake_up(project: Project) -> None:
-    full_look(project)
+    run_fully(project)
 
     assert not (project.folder / "state/alerts.json").exists()
     assert marker(project)["next_mail"] == 0
@@ -103,12 +103,12 @@ def test_the_digest_comes_at_its_hour_and_once(project: Project, box: Mailbox, h
 def test_the_digest_says_who_is_new_since_the_last_one(project: Project, box: Mailbox) -> None:
     tells(project, box)
     digest_is_due(project)
-    look(project)
+    run_driver(project)
     told = state(project)["digests"]["scoring"]
     project.write("sourcedata/now.csv", [row[:-1] for row in client_rows(30, seed=7, prefix="now")])
     changed_state(project, digests={"day": "2026-01-01", "scoring": told}, sent=[])
 
-    look(project)
+    run_driver(project)
 
     assert re.search(r"Clients at risk: 3 new, 3 to call", box.subjects[-1])
     assert "Since the list of" in box.mails[-1].get_body(("plain",)).get_content()
@@ -144,7 +144,7 @@ def test_a_monday_has_its_digest_without_news_and_a_tuesday_has_none(
 def test_names_may_stay_at_home(project: Project, box: Mailbox, hook: Hook) -> None:
     tells(project, box, hook, names=False)
     digest_is_due(project)
-    look(project)
+    run_driver(project)
 
     assert b"client1_" not in box.raw[0] and b"client2_" not in box.raw[0]
     assert b"client" not in json.dumps(hook.bodies[0]["items"]).encode()
@@ -155,7 +155,7 @@ def test_names_may_stay_at_home(project: Project, box: Mailbox, hook: Hook) -> N
 
 def fail(project: Project) -> None:
     with pytest.raises(PipelineError):
-        full_look(project)
+        run_fully(project)
 
 
 def test_a_failed_run_is_told_once_then_daily_and_its_end_too(
@@ -175,8 +175,8 @@ def test_a_failed_run_is_told_once_then_daily_and_its_end_too(
     changed_state(project, lasting={"run_failed": {"ingestion": {**known, "reported": yesterday}}})
     fail(project)
     mend()
-    full_look(project)
-    full_look(project)
+    run_fully(project)
+    run_fully(project)
 
     assert hook.events == ["run_failed", "run_failed_lasts", "run_failed_over"]
     assert box.subjects[2].startswith("Runs end well again: ingestion: ")
@@ -191,7 +191,7 @@ def test_a_deployment_says_its_version_and_why_and_a_rollback_by_hand_too(
     project.write("sourcedata/three.csv", WORSE)
     assert outcome(project) == "deploy"
     project.run("deployment.py", "--rollback")
-    look(project)
+    run_driver(project)
 
     assert hook.events == ["deployed", "by_hand"]
     assert hook.bodies[0]["text"].startswith("A model is deployed:\n- Model 2 took over from 1: ")
@@ -208,9 +208,9 @@ def test_a_data_fault_is_told_as_it_begins_and_as_it_ends(project: Project, hook
     ]
     project.write("sourcedata/three.csv", thousand)
     assert outcome(project) == "data issue"
-    full_look(project)
+    run_fully(project)
     project.run("deployment.py", "--release-hold")
-    look(project)
+    run_driver(project)
 
     assert hook.events[:1] == ["data_quality"]
     assert "lastyear_activity: the values are about 1,500 times as large" in hook.bodies[0]["text"]
@@ -235,8 +235,8 @@ def test_a_run_that_was_killed_is_told_by_the_next(project: Project, hook: Hook)
     tells(project, None, hook)
     edit_marker(project, finished=None, stage="training")
 
-    look(project)
-    full_look(project)
+    run_driver(project)
+    run_fully(project)
 
     assert hook.events == ["run_cut_off"]
     assert "stopped in training: it was cut off" in hook.bodies[0]["text"]
@@ -291,7 +291,7 @@ def test_a_receiver_that_recovers_within_the_run_gets_it_with_one_id(
     with web_hook(*answers) as hook:
         tells(project, None, hook)
         digest_is_due(project)
-        look(project)
+        run_driver(project)
 
         assert len({body["id"] for body in hook.bodies}) == 1
         assert len(hook.calls) == len(answers)
@@ -304,13 +304,13 @@ def test_a_receiver_that_is_down_holds_up_neither_the_run_nor_the_mail(
     with web_hook(says(b"HTTP/1.1 503 No\r\n\r\n")) as hook:
         tells(project, box, hook)
         digest_is_due(project)
-        said = look(project)
+        said = run_driver(project)
         assert said.code == 0 and len(hook.calls) == 3 and len(box.mails) == 1
         assert "digest-" in log(project) and "answered 503" in log(project)
         assert 500 < marker(project)["next_mail"] - time.time() <= 601
     with web_hook() as again:
         project.configure(port=9, mail=mail(box), webhook_url=again.url)
-        look(project)
+        run_driver(project)
 
     assert (again.events, len(box.mails)) == (["digest"], 1)
     assert again.bodies[0]["id"] == hook.bodies[0]["id"]
@@ -331,11 +331,11 @@ def test_what_could_not_be_sent_for_two_days_is_given_up(project: Project) -> No
     with web_hook(says(b"HTTP/1.1 404 No\r\n\r\n")) as hook:
         tells(project, None, hook)
         digest_is_due(project)
-        look(project)
+        run_driver(project)
         assert len(hook.calls) == 1  # an address that is wrong is not tried again at once
         [entry] = state(project)["waiting"]
         changed_state(project, waiting=[{**entry, "at": utc_stamp(time.time() - 2 * DAY - 1)}])
-        full_look(project)
+        run_fully(project)
 
     assert state(project)["waiting"] == []
     assert f"{entry['id']} is given up after two days" in log(project)
@@ -347,7 +347,7 @@ def test_a_state_of_a_newer_version_sends_nothing_and_fails_no_run(
     tells(project, None, hook)
     (project.folder / "state/alerts.json").write_text(json.dumps({"format": 2}))
 
-    assert full_look(project).code == 0
+    assert run_fully(project).code == 0
     assert state(project) == {"format": 2} and hook.calls == []
     assert "alerts.json was written by a newer version" in log(project)
 
@@ -384,6 +384,6 @@ def test_a_damaged_state_begins_anew_without_repeating_the_past(
     tells(project, None, hook)
     (project.folder / "state/alerts.json").write_text("{")
 
-    full_look(project)
+    run_fully(project)
 
     assert hook.calls == [] and state(project)["format"] == 1

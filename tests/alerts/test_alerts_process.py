@@ -151,6 +151,6 @@ def test_without_a_way_to_tell_the_test_says_what_to_set(project: Project) -> No
     assert "neither mail nor webhook_url is set" in done.stderr
 
 
-def test_nothing_of_the_alerts_is_imported_by_an_idle_tick() -> None:
+def test_nothing_of_the_alerts_is_imported_by_an_idle_run() -> None:
     head = (ROOT / "fullprocess.py").read_text().split("# ------")[0]
     assert "risk.report" not in head.split("TYPE_CHECKING:")[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import HEADER, Project, client_rows
-from driver import copy_of, first_deployed, full_look, look
+from driver import copy_of, first_deployed, run_driver, run_fully
 
 from app import create_app
 
@@ -42,7 +42,7 @@ def test_the_file_and_the_api_give_the_same_columns_and_bytes(
     project: Project, settings: dict[str, Any], middle: list[str], last: list[str]
 ) -> None:
     project.configure(port=9, **settings)
-    full_look(project)
+    run_fully(project)
 
     raw = (project.folder / "models/clients_at_risk.csv").read_bytes()
     assert served(project) == raw
@@ -54,7 +54,7 @@ def test_the_value_at_risk_is_the_risk_times_the_clients_own_value(project: Proj
     project.configure(port=9, client_value=500, columns={"value": "worth"})
     project.write("sourcedata/now.csv", now, header=f"{HEADER},worth")
     project.run("ingestion.py", "--rebuild")
-    full_look(project)
+    run_fully(project)
 
     found = {row["client"]: row for row in rows_of(project)}
     assert len(found) == 3
@@ -66,12 +66,12 @@ def test_the_value_at_risk_is_the_risk_times_the_clients_own_value(project: Proj
 def test_the_change_is_that_of_the_json_and_empty_for_a_new_client(project: Project) -> None:
     before = [row[:-1] for row in client_rows(8, seed=7, prefix="now")]
     project.write("sourcedata/2030-01-31.csv", before)
-    look(project)
+    run_driver(project)
     project.write(
         "sourcedata/2030-02-28.csv",
         [*(",".join([r.split(",")[0], "1", "4000", "9", ""]) for r in before), "late,5,900,40,"],
     )
-    look(project)
+    run_driver(project)
 
     listed = {
         c["client"]: c["change"] for c in project.json("models/clients_at_risk.json")["clients"]

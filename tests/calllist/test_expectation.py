@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import world
 from conftest import Project
-from driver import look
+from driver import run_driver
 from listed import call_list
 from past import drift_row, write_drift
 
@@ -20,8 +20,8 @@ from risk.calllist.types import load_list
 def started(tmp_path: Path) -> Project:
     """A model of 600 rows and 200 clients without a label."""
     made = world.world(tmp_path)
-    look(made)
-    world.tick(made, "2026-02-28", world.unlabelled(world.clients(200, 2, prefix="d")))
+    run_driver(made)
+    world.run_after(made, "2026-02-28", world.unlabelled(world.clients(200, 2, prefix="d")))
     return made
 
 
@@ -53,7 +53,7 @@ def test_what_was_expected_comes_true(started: Project) -> None:
 
 
 def test_each_evaluation_keeps_its_calibration_in_the_large(started: Project) -> None:
-    world.tick(started, "2026-03-31", world.clients(200, 3, level=2.0, prefix="e"))
+    world.run_after(started, "2026-03-31", world.clients(200, 3, level=2.0, prefix="e"))
     shifts = expectation.past_shifts(started.config)
 
     assert len(shifts) == 1
@@ -62,7 +62,7 @@ def test_each_evaluation_keeps_its_calibration_in_the_large(started: Project) ->
 
 def test_clients_outside_the_range_of_training_raise_a_doubt(started: Project) -> None:
     rows = [f"x{at},9{at},0.1," for at in range(60)]
-    world.tick(started, "2026-03-31", rows)
+    world.run_after(started, "2026-03-31", rows)
     found = listed(started)
 
     assert expectation._share_outside(load_list(started.config)) == pytest.approx(60 / 260)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import world
-from driver import look
+from driver import run_driver
 
 from risk.calllist.ranking import auc_interval_of
 from risk.decide.comparison import _predicted_before
@@ -20,8 +20,8 @@ def test_test_data_of_before_a_change_do_not_keep_everybody_off_the_call_list(
     tmp_path: Path,
 ) -> None:
     made = world.world(tmp_path)
-    look(made)
-    said = world.tick(made, "2026-02-28", world.clients(500, 2, flip=True, prefix="d"))
+    run_driver(made)
+    said = world.run_after(made, "2026-02-28", world.clients(500, 2, flip=True, prefix="d"))
     manifest = made.json("production_deployment/manifest.json")
     listing = made.json("models/clients_at_risk.json")
 
@@ -33,10 +33,10 @@ def test_test_data_of_before_a_change_do_not_keep_everybody_off_the_call_list(
     assert listing["cut"]["called"] > 0
 
 
-def test_a_look_at_another_version_says_nothing_of_this_one(tmp_path: Path) -> None:
+def test_an_evaluation_of_another_version_says_nothing_of_this_one(tmp_path: Path) -> None:
     made = world.world(tmp_path)
-    look(made)
-    world.tick(made, "2026-02-28", world.clients(500, 2, flip=True, prefix="d"))
+    run_driver(made)
+    world.run_after(made, "2026-02-28", world.clients(500, 2, flip=True, prefix="d"))
     other = made.json("production_deployment/manifest.json") | {"version": 9}
 
     assert auc_interval_of(made.config, other) == other["auc_interval"]
@@ -71,15 +71,15 @@ def test_what_is_served_next_is_judged_by_what_it_said_unseen(
     assert _predicted_before(batch, Judgement(action, target, "", (), {})) is said[who]
 
 
-def test_a_look_that_a_data_fault_holds_leaves_the_call_list_as_long_as_it_was(
+def test_an_evaluation_that_a_data_issue_pauses_leaves_the_call_list_as_long_as_it_was(
     tmp_path: Path,
 ) -> None:
     made = world.world(tmp_path)
-    look(made)
-    world.tick(made, "2026-02-28", world.clients(500, 2, flip=True, prefix="d"))
+    run_driver(made)
+    world.run_after(made, "2026-02-28", world.clients(500, 2, flip=True, prefix="d"))
     cells = [row.split(",") for row in world.clients(300, 3, flip=True, prefix="e")]
     wrong = [",".join([c, str(1000 * float(orders)), *rest]) for c, orders, *rest in cells]
-    said = world.tick(made, "2026-03-31", wrong)
+    said = world.run_after(made, "2026-03-31", wrong)
 
     assert said.data["outcome"] == "data issue"
     assert made.json("models/clients_at_risk.json")["cut"]["called"] > 0

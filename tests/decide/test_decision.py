@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Project
-from driver import look
-from world import action, clients, history, tick, world
+from driver import run_driver
+from world import action, clients, history, run_after, world
 
 from app import create_app
 from risk.decide.decision import (
@@ -96,8 +96,8 @@ def test_the_leading_challenger_is_the_nearest_to_its_own_threshold() -> None:
 def recalibrated(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project of two runs: the second one moved the percentages and nothing else."""
     made = world(tmp_path_factory.mktemp("recalibrated"))
-    look(made)
-    run = tick(made, "2026-02-28", clients(60, 2, level=1.5, prefix="d"))
+    run_driver(made)
+    run = run_after(made, "2026-02-28", clients(60, 2, level=1.5, prefix="d"))
     assert (action(run), run.data["release"]) == (RECALIBRATE, 2)
     assert run.text.startswith(f"recalibrated: {history(made)[-1].sentence}; ")
     return made

@@ -18,7 +18,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from conftest import ROOT, Project
-from driver import copy_of, full_look, look, version
+from driver import copy_of, run_driver, run_fully, version
 from mixed import contributions
 from world import (
     FIRST_ROWS,
@@ -27,9 +27,9 @@ from world import (
     clients,
     give,
     history,
+    run_after,
     settings,
     state_of,
-    tick,
     unlabelled,
     world,
 )
@@ -59,7 +59,7 @@ FEATURES = ["orders", "visits"]
 def first(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """After the first run, under the default policy; never used itself, only copied."""
     made = world(tmp_path_factory.mktemp("evaluations") / "first")
-    assert action(look(made)) == "first"
+    assert action(run_driver(made)) == "first"
     return made
 
 
@@ -93,7 +93,7 @@ def walk(first: Project, tmp_path_factory: pytest.TempPathFactory) -> Walk:
     project = copy_of(first, tmp_path_factory.mktemp("walk"))
     files: list[dict[str, Any]] = [{}, {}, {"level": 1.2}, {"flip": True}, {"flip": True}, {}]
     said = [
-        tick(project, f"2026-0{month}-28", clients(400, month, **kind))
+        run_after(project, f"2026-0{month}-28", clients(400, month, **kind))
         for month, kind in enumerate(files, 2)
     ]
     return Walk(project, said)
@@ -126,10 +126,10 @@ def test_too_few_rows_wait_saying_what_is_missing_and_are_judged_with_the_next(
     stays = [row[:-1] + "0" for row in clients(9, 3)]
     exits = [row[:-1] + "1" for row in clients(3, 4, prefix="d")]
 
-    waited = tick(started, "2026-02-28", stays + exits)
+    waited = run_after(started, "2026-02-28", stays + exits)
     waiting = contest_of(started)
-    again = tick(started, "2026-03-28", clients(20, 5))
-    judged = tick(started, "2026-04-28", clients(60, 6))
+    again = run_after(started, "2026-03-28", clients(20, 5))
+    judged = run_after(started, "2026-04-28", clients(60, 6))
 
     assert waited.text.splitlines()[0] == (
         "waited: 12 labelled rows not judged yet, evidence needs "
@@ -145,13 +145,15 @@ def test_too_few_rows_wait_saying_what_is_missing_and_are_judged_with_the_next(
 def test_fifty_rows_without_ten_exits_wait(started: Project) -> None:
     rows = [row[:-1] + "0" for row in clients(60, 3)]
 
-    said = tick(started, "2026-02-28", rows)
+    said = run_after(started, "2026-02-28", rows)
 
     assert "evidence needs 0 of 10 exits" in said.text.splitlines()[0]
 
 
 def test_nothing_changes_the_ranking_while_nothing_is_wrong(started: Project) -> None:
-    said = [tick(started, f"2026-0{month}-28", clients(300, 10 + month)) for month in range(2, 7)]
+    said = [
+        run_after(started, f"2026-0{month}-28", clients(300, 10 + month)) for month in range(2, 7)
+    ]
 
     assert not set(map(action, said)) & set(NEW_RANKING)
 
@@ -260,9 +262,9 @@ def test_every_evaluation_is_in_the_history_once_with_what_it_deployed(walk: Wal
 def test_certified_deploys_nothing_without_proof_and_a_clear_change_is_proof(
     certified: Project,
 ) -> None:
-    quiet = [tick(certified, f"2026-0{m}-28", clients(300, 20 + m)) for m in (2, 3)]
+    quiet = [run_after(certified, f"2026-0{m}-28", clients(300, 20 + m)) for m in (2, 3)]
     undisturbed = version(certified)
-    loud = [tick(certified, f"2026-0{m}-28", clients(300, 20 + m, flip=True)) for m in (4, 5)]
+    loud = [run_after(certified, f"2026-0{m}-28", clients(300, 20 + m, flip=True)) for m in (4, 5)]
 
     assert [action(one) for one in quiet] == ["none", "none"]
     assert undisturbed == 1
@@ -283,7 +285,7 @@ def said_in(project: Project, name: str, rows: list[str]) -> tuple[Outcome, dict
         return risk.decide.comparison.compare(comparison, candidates, newest, said)
 
     with mock.patch.object(risk.decide.evaluation, "compare", spy):
-        return tick(project, name, rows), told
+        return run_after(project, name, rows), told
 
 
 def raw_of(rows: list[str]) -> dict[str, np.ndarray]:
@@ -297,10 +299,10 @@ def test_labels_that_come_later_are_judged_by_what_was_said_when_the_rows_came(
 ) -> None:
     settings(started, policy=policy)
     rows = clients(80, 31, prefix="late")
-    waited = tick(started, "2026-02-28/now", unlabelled(rows))
+    waited = run_after(started, "2026-02-28/now", unlabelled(rows))
     then = state_of(started)
     kept = read_forecasts(started.config, then)
-    tick(started, "2026-03-28", clients(60, 32))  # the models learn from these meanwhile
+    run_after(started, "2026-03-28", clients(60, 32))  # the models learn from these meanwhile
 
     said, told = said_in(started, "2026-02-28/labels", rows)
 
@@ -323,9 +325,9 @@ def test_a_row_is_forecast_once_also_when_it_comes_with_labels_that_are_judged(
 ) -> None:
     waiting = unlabelled(clients(40, 51, prefix="open"))
 
-    tick(certified, "2026-02-28", [*clients(60, 52), *waiting])
+    run_after(certified, "2026-02-28", [*clients(60, 52), *waiting])
     first = read_forecasts(certified.config, state_of(certified))
-    tick(certified, "2026-03-28", clients(60, 53))
+    run_after(certified, "2026-03-28", clients(60, 53))
     second = read_forecasts(certified.config, state_of(certified))
 
     assert (first.height, state_of(certified).comparison.counters.evaluations) == (40, 2)
@@ -336,7 +338,7 @@ def test_without_a_date_the_clients_next_labelled_row_is_judged_by_what_was_said
     certified: Project,
 ) -> None:
     then_rows = clients(70, 41, prefix="u")
-    tick(certified, "now", unlabelled(then_rows))
+    run_after(certified, "now", unlabelled(then_rows))
     then = state_of(certified)
     later_rows = clients(70, 42, prefix="u")  # the same clients, other values by now
 
@@ -352,13 +354,13 @@ def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_m
 ) -> None:
     today = datetime.datetime.now(datetime.UTC).date()
     project = world(tmp_path, policy="certified", horizon_days=5)
-    look(project)
+    run_driver(project)
     young = today - datetime.timedelta(days=2)
     rows = clients(60, 51)
-    immature = tick(project, str(young), rows)
+    immature = run_after(project, str(young), rows)
     then = state_of(project)
     kept = read_forecasts(project.config, then).height
-    idle = look(project).data["outcome"]
+    idle = run_driver(project).data["outcome"]
 
     told: dict[str, Any] = {}
 
@@ -371,7 +373,7 @@ def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_m
         mock.patch("risk.data.labels.today", return_value=later),
         mock.patch.object(risk.decide.evaluation, "compare", spy),
     ):
-        matured = full_look(project)
+        matured = run_fully(project)
 
     assert immature.text.startswith("waited: 60 new rows without a")
     assert (kept, idle) == (60, "idle")
@@ -383,18 +385,18 @@ def test_labels_within_the_horizon_are_forecast_when_they_come_and_judged_when_m
 
 def test_forecasts_that_are_lost_are_made_by_the_present_models(certified: Project) -> None:
     rows = clients(80, 31, prefix="late")
-    tick(certified, "2026-02-28/now", unlabelled(rows))
+    run_after(certified, "2026-02-28/now", unlabelled(rows))
     for path in (certified.folder / "state").glob("forecasts-*"):
         path.write_bytes(b"PAR1")
 
-    said = tick(certified, "2026-02-28/labels", rows)
+    said = run_after(certified, "2026-02-28/labels", rows)
 
     assert said.data["evidence"]["rows"] == 80
     assert said.data["evidence"]["details"]["forecasts_judged"] == 0
 
 
 def test_an_erased_client_is_in_no_forecast(certified: Project) -> None:
-    tick(certified, "2026-02-28", unlabelled(clients(5, 31, prefix="gone")))
+    run_after(certified, "2026-02-28", unlabelled(clients(5, 31, prefix="gone")))
     before = read_forecasts(certified.config, state_of(certified))["_client"].to_list()
 
     certified.run("ingestion.py", "--erase", "gone3")
@@ -412,7 +414,7 @@ def test_an_erased_client_is_in_no_forecast(certified: Project) -> None:
     ],
 )
 def test_a_client_is_bet_on_once_a_period(certified: Project, second: list[str], rows: int) -> None:
-    said = tick(certified, "2026-02-28", second)
+    said = run_after(certified, "2026-02-28", second)
 
     assert said.data["evidence"]["rows"] == rows
     assert sum(
@@ -422,27 +424,27 @@ def test_a_client_is_bet_on_once_a_period(certified: Project, second: list[str],
 
 
 def test_a_client_and_date_that_was_bet_on_is_not_bet_on_again(certified: Project) -> None:
-    tick(certified, "2026-02-28/one", clients(80, 61))
+    run_after(certified, "2026-02-28/one", clients(80, 61))
     corrected = clients(80, 62)  # the same clients and date, other values
 
-    said = tick(certified, "2026-02-28/two", corrected + clients(60, 63, prefix="d"))
+    said = run_after(certified, "2026-02-28/two", corrected + clients(60, 63, prefix="d"))
 
     assert said.data["evidence"]["rows"] == 60
 
 
 def test_without_dates_a_client_is_bet_on_once_for_each_champion(certified: Project) -> None:
-    tick(certified, "one", clients(80, 61))
+    run_after(certified, "one", clients(80, 61))
 
-    said = tick(certified, "two", clients(100, 62) + clients(60, 63, prefix="d"))
+    said = run_after(certified, "two", clients(100, 62) + clients(60, 63, prefix="d"))
 
     assert said.data["evidence"]["rows"] == 80  # 20 clients that are new, 60 others
 
 
 def test_rows_of_a_replaced_file_are_learned_from_and_never_bet_on(certified: Project) -> None:
     give(certified, "2026-01-31", clients(FIRST_ROWS, 1, flip=True))
-    replaced = look(certified)
+    replaced = run_driver(certified)
 
-    said = tick(certified, "2026-02-28", clients(60, 71))
+    said = run_after(certified, "2026-02-28", clients(60, 71))
 
     assert replaced.text.splitlines()[0] == "kept: no new labelled rows to judge by"
     assert said.data["evidence"]["rows"] == 60
@@ -456,9 +458,9 @@ def test_a_rollback_begins_the_evidence_anew_and_bets_on_no_row_that_a_rival_has
     kept = [release.version for release in kept_releases(walked.config)]
 
     walked.run("deployment.py", "--rollback", str(kept[0]))
-    held = tick(walked, "2026-08-28", clients(60, 81))
+    held = run_after(walked, "2026-08-28", clients(60, 81))
     walked.run("deployment.py", "--release-hold")
-    judged = look(walked)
+    judged = run_driver(walked)
 
     assert held.data["outcome"] == "paused"
     assert judged.data["evidence"]["rows"] == 60  # those that came meanwhile, none before
@@ -476,15 +478,15 @@ def test_a_rollback_begins_the_evidence_anew_and_bets_on_no_row_that_a_rival_has
 def test_a_deployment_by_hand_pauses_and_the_model_before_it_is_a_former_champion(
     started: Project,
 ) -> None:
-    tick(started, "2026-02-28", clients(60, 91))
+    run_after(started, "2026-02-28", clients(60, 91))
     last = state_of(started)
     train(started.config)
     score(started.config)
     started.run("deployment.py")
     number = version(started)
-    held = tick(started, "2026-03-28", clients(60, 92))
+    held = run_after(started, "2026-03-28", clients(60, 92))
     started.run("deployment.py", "--release-hold")
-    judged = look(started)
+    judged = run_driver(started)
 
     assert held.data["outcome"] == "paused" and f"version {number} was chosen by hand" in held.text
     assert judged.data["evidence"]["rows"] == 60
@@ -502,7 +504,7 @@ def test_a_model_of_other_features_by_hand_leaves_no_former_champion(started: Pr
     started.run("deployment.py")
     started.run("deployment.py", "--release-hold")
 
-    said = tick(started, "2026-02-28", clients(60, 93))
+    said = run_after(started, "2026-02-28", clients(60, 93))
 
     assert said.data["evidence"]["rows"] == 60
     assert state_of(started).comparison.former.keys() <= {"version 2"}
@@ -596,7 +598,7 @@ def test_a_judged_model_that_is_deployed_says_which_rows_it_learned_from(
 
     _asked: list[int] = []
     with mock.patch.object(risk.decide.evaluation, "_guard", refuse):
-        said = tick(started, "2026-02-28", clients(500, 95))
+        said = run_after(started, "2026-02-28", clients(500, 95))
     if action(said) not in ("scheduled retrain", "promote"):
         pytest.fail(f"the rows no longer call for another model: {said.text}")
 
@@ -613,7 +615,7 @@ def test_a_dry_run_takes_rows_in_and_changes_nothing_else(started: Project) -> N
     dry = json.loads(started.run("fullprocess.py", "--dry-run", "--json").stdout)
     words = started.run("fullprocess.py", "--dry-run").stdout
     after_it = digests(started, *folders)
-    said = look(started)
+    said = run_driver(started)
 
     changed = {
         name for name in before.keys() | after_it.keys() if before.get(name) != after_it.get(name)
@@ -671,7 +673,7 @@ def test_policies_can_be_changed_and_changed_back(started: Project) -> None:
     said, served = [], []
     for month, policy in enumerate(["certified", "raw", "never", "fast", "certified"], 2):
         settings(started, policy=policy)
-        said.append(tick(started, f"2026-0{month}-28", clients(60, 100 + month)))
+        said.append(run_after(started, f"2026-0{month}-28", clients(60, 100 + month)))
         served.append(state_of(started).comparison.policy)
 
     assert [one.data["evidence"].get("rows", 0) for one in said] == [60, 60, 60, 180, 60]
@@ -691,7 +693,7 @@ def test_another_recipe_begins_the_evidence_anew_once(started: Project) -> None:
     settings(started, model="original")
 
     for month in (2, 3):
-        tick(started, f"2026-0{month}-28", clients(60, 110 + month))
+        run_after(started, f"2026-0{month}-28", clients(60, 110 + month))
 
     assert state_of(started).comparison.counters.evaluations == 2
 
@@ -700,7 +702,7 @@ def test_another_recipe_begins_the_evidence_anew_once(started: Project) -> None:
 def test_evidence_that_is_lost_begins_anew_and_the_deployment_stays(
     started: Project, damage: str
 ) -> None:
-    tick(started, "2026-02-28", clients(60, 120))
+    run_after(started, "2026-02-28", clients(60, 120))
     number, path = version(started), started.folder / "state/evidence.json"
     whole = json.loads(path.read_bytes())
     match damage:
@@ -716,7 +718,7 @@ def test_evidence_that_is_lost_begins_anew_and_the_deployment_stays(
             del whole["recipe"]
             path.write_text(json.dumps(risk.files.with_checksum(whole)))
 
-    said = tick(started, "2026-03-28", clients(60, 121))
+    said = run_after(started, "2026-03-28", clients(60, 121))
 
     assert said.data["evidence"]["before"] == number
     assert state_of(started).comparison.counters.evaluations == 1
@@ -729,17 +731,17 @@ def test_evidence_of_a_newer_version_is_refused_in_a_sentence(started: Project) 
     give(started, "2026-02-28", clients(60, 120))
 
     with pytest.raises(PipelineError, match=r"evidence.json was written by a newer version"):
-        look(started)
+        run_driver(started)
     done = started.run("deployment.py", check=False)
     assert "was written by a newer version of this software; update the software" in done.stderr
     assert version(started) == 1
 
 
 def test_the_evidence_outlives_the_logs(started: Project) -> None:
-    tick(started, "2026-02-28", clients(60, 120))
+    run_after(started, "2026-02-28", clients(60, 120))
     shutil.rmtree(started.folder / "logs")
 
-    tick(started, "2026-03-28", clients(60, 121))
+    run_after(started, "2026-03-28", clients(60, 121))
 
     assert state_of(started).comparison.counters.evaluations == 2
 
@@ -750,17 +752,17 @@ def test_a_horizon_that_is_shortened_within_a_day_is_an_evaluation_of_its_own(
     today = datetime.datetime.now(datetime.UTC).date()
     settings(started, horizon_days=5)
     give(started, str(today - datetime.timedelta(days=3)), clients(60, 131))
-    tick(started, "2026-02-28", clients(60, 130))
+    run_after(started, "2026-02-28", clients(60, 130))
     settings(started, horizon_days=1)
 
-    said = look(started)
+    said = run_driver(started)
 
     assert said.data["evidence"]["rows"] == 60
     assert len(history(started)) == 3
 
 
 def test_a_first_model_is_provisional_until_it_beats_the_base_rate(started: Project) -> None:
-    said = [tick(started, f"2026-0{m}-28", clients(60, 140 + m)) for m in (2, 3, 4)]
+    said = [run_after(started, f"2026-0{m}-28", clients(60, 140 + m)) for m in (2, 3, 4)]
 
     provisional = [one.data["evidence"]["details"]["provisional"] for one in said]
     assert provisional[-1] is False
@@ -768,7 +770,7 @@ def test_a_first_model_is_provisional_until_it_beats_the_base_rate(started: Proj
 
 
 def test_a_model_that_does_worse_than_the_base_rate_alarms_and_stays(certified: Project) -> None:
-    said = tick(certified, "2026-02-28", clients(300, 150, flip=True))
+    said = run_after(certified, "2026-02-28", clients(300, 150, flip=True))
 
     alarm = said.data["evidence"]["details"]["alarm"]
     assert alarm.startswith("alarm: version 1 does worse than the share of exits alone (Brier 0.")
@@ -783,7 +785,7 @@ def test_rows_ingested_by_hand_are_looked_at_by_the_next_run(started: Project) -
     give(started, "2026-02-28", clients(60, 160))
     ingest(started.config)
 
-    assert look(started).data["evidence"]["rows"] == 60
+    assert run_driver(started).data["evidence"]["rows"] == 60
 
 
 def test_the_evidence_is_of_plain_numbers_and_small(walk: Walk) -> None:

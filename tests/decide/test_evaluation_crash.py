@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Project
-from driver import OFFLINE, copy_of, look, version
+from driver import OFFLINE, copy_of, run_driver, version
 from warm import Driver, Place, warm_driver
-from world import action, clients, give, history, settings, tick, world
+from world import action, clients, give, history, run_after, settings, world
 
 FULL = bool(os.environ.get("RISK_FULL_CRASH"))
 RENAMES = 40
@@ -53,14 +53,14 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
     """Projects whose next evaluation jumps, does nothing, or moves the recalibration."""
     folder = tmp_path_factory.mktemp("cut")
     first = world(folder / "first")
-    assert action(look(first)) == "first"
+    assert action(run_driver(first)) == "first"
     made = {name: copy_of(first, folder / name) for name in ("switch", "none", "recalibrate")}
     give(made["switch"], "2026-02-28", clients(300, 2, flip=True))
     give(made["none"], "2026-02-28", clients(60, 2))
     settings(made["none"], policy="certified")
     # Two that grow first, so that a third is not due yet.
     grown = [
-        tick(made["recalibrate"], f"2026-0{month}-28", clients(400, month)) for month in (2, 3)
+        run_after(made["recalibrate"], f"2026-0{month}-28", clients(400, month)) for month in (2, 3)
     ]
     assert [action(one) for one in grown] == ["scheduled retrain", "scheduled retrain"]
     give(made["recalibrate"], "2026-04-28", clients(400, 4, level=1.2))
@@ -115,7 +115,7 @@ def uncut(
     found = {}
     for name, case in cases.items():
         project = copy_of(case, tmp_path_factory.mktemp("uncut"))
-        code, said = driver.tick(project)
+        code, said = driver.run(project)
         assert code == 0, said
         found[name] = left(project)
         assert found[name]["entries"][-1][2] == name
@@ -142,16 +142,16 @@ def test_an_evaluation_cut_off_anywhere_ends_as_an_uncut_one(
     place: Place,
 ) -> None:
     project = copy_of(cases[name], tmp_path)
-    code, said = driver.tick(project, place)
+    code, said = driver.run(project, place)
     if code == 0 and name == "none" and FULL:
         pytest.skip("nothing is deployed here")
     assert code == -signal.SIGKILL, said
 
-    code, said = driver.tick(project)
+    code, said = driver.run(project)
 
     assert code == 0, said
     assert left(project) == uncut[name]
-    assert driver.tick(project)[1].startswith("idle: ")
+    assert driver.run(project)[1].startswith("idle: ")
 
 
 @pytest.mark.parametrize("number", [1, 4] if not FULL else range(len(PLACES)))
@@ -160,13 +160,13 @@ def test_rows_that_come_after_a_cut_are_judged_by_the_next_run(
 ) -> None:
     later, cut = clients(60, 9, flip=True), copy_of(cases["switch"], tmp_path / "cut")
     whole = copy_of(cases["switch"], tmp_path / "whole")
-    driver.tick(whole)
+    driver.run(whole)
     give(whole, "2026-03-28", later)
-    driver.tick(whole)
-    driver.tick(cut, PLACES[number])
+    driver.run(whole)
+    driver.run(cut, PLACES[number])
 
     give(cut, "2026-03-28", later)
-    code, said = driver.tick(cut)
+    code, said = driver.run(cut)
 
     assert code == 0, said
     assert [(e.key, e.rows) for e in history(cut)] == [(e.key, e.rows) for e in history(whole)]
@@ -174,17 +174,17 @@ def test_rows_that_come_after_a_cut_are_judged_by_the_next_run(
         project.json("state/evidence.json")["comparison"]["counters"] for project in (cut, whole)
     ]
     assert counters[0] == counters[1]
-    assert driver.tick(cut)[1].startswith("idle: ")
+    assert driver.run(cut)[1].startswith("idle: ")
 
 
 def test_a_first_deployment_that_is_cut_off_is_in_the_history_with_its_version(
     driver: Driver, tmp_path: Path
 ) -> None:
     project = world(tmp_path)
-    code, said = driver.tick(project, ("deployment.deploy", "after", 1))
+    code, said = driver.run(project, ("deployment.deploy", "after", 1))
     assert code == -signal.SIGKILL, said
 
-    driver.tick(project)
+    driver.run(project)
 
     assert [(e.action, e.before, e.after) for e in history(project)] == [("first", None, 1)]
     assert project.json("state/evidence.json")["release"] == 1
@@ -223,10 +223,10 @@ def test_an_evaluation_killed_at_a_rename_ends_as_an_uncut_one(
     if done.returncode == 0:
         pytest.skip(f"a run makes fewer than {at} renames")
 
-    code, said = driver.tick(project)
+    code, said = driver.run(project)
 
     assert code == 0, said
     found = left(project)
     found["list"] = uncut["switch"]["list"]
     assert found == uncut["switch"]
-    assert re.match("idle: ", driver.tick(project)[1]) and version(project)
+    assert re.match("idle: ", driver.run(project)[1]) and version(project)

@@ -185,18 +185,18 @@ def test_the_forecasts_that_were_kept_are_judged_while_the_champion_stays(
     """With a delay, what was predicted when the rows came is judged, by the models of then."""
     judged: list[Any] = []
     told: list[Any] = []
-    real_look, real_forecasts = replay.compare, replay.forecast
+    real_compare, real_forecasts = replay.compare, replay.forecast
 
-    def look(comparison: Any, candidates: Any, newest: np.ndarray, said: Any, rule: Any) -> Any:
+    def spied(comparison: Any, candidates: Any, newest: np.ndarray, said: Any, rule: Any) -> Any:
         judged.append((comparison.name, newest, said))
-        return real_look(comparison, candidates, newest, said, rule)
+        return real_compare(comparison, candidates, newest, said, rule)
 
     def forecasts(comparison: Any, raw: Any, rows: int) -> Any:
         found = real_forecasts(comparison, raw, rows)
         told.append((comparison.name, raw["activity"], found))
         return found
 
-    monkeypatch.setattr(replay, "compare", look)
+    monkeypatch.setattr(replay, "compare", spied)
     monkeypatch.setattr(replay, "forecast", forecasts)
     whole = stream()
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 import world
 from conftest import Project
-from driver import copy_of, look
+from driver import copy_of, run_driver
 
 from risk.config import PipelineError
 from risk.drift import state
@@ -30,7 +30,7 @@ def scaled(rows: list[str], factor: float) -> list[str]:
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A first model of 600 rows; copy it before changing it."""
     made = world.world(tmp_path_factory.mktemp("first"))
-    look(made)
+    run_driver(made)
     return made
 
 
@@ -64,7 +64,7 @@ def test_a_recalibration_keeps_the_reference_and_the_counts_of_its_base_model(
     started: Project,
 ) -> None:
     before = reference_in(started)
-    run = world.tick(started, "2026-02-28", world.clients(60, 2, level=1.5, prefix="d"))
+    run = world.run_after(started, "2026-02-28", world.clients(60, 2, level=1.5, prefix="d"))
 
     assert (world.action(run), run.data["release"]) == ("recalibrate", 2)
     assert reference_in(started) == before
@@ -72,9 +72,9 @@ def test_a_recalibration_keeps_the_reference_and_the_counts_of_its_base_model(
 
 
 def test_a_shift_is_reported_at_once_and_alerts_when_it_lasts(started: Project) -> None:
-    first = world.tick(started, "2026-02-10", higher(2))
+    first = world.run_after(started, "2026-02-10", higher(2))
     after_one = drift_rows(started)["visits"].state
-    second = world.tick(started, "2026-02-20", higher(3))
+    second = world.run_after(started, "2026-02-20", higher(3))
     row = drift_rows(started)["visits"]
 
     assert after_one == "watching"
@@ -91,8 +91,8 @@ def higher(seed: int) -> list[str]:
 
 
 def test_the_history_has_a_row_for_each_evaluation_and_column(started: Project) -> None:
-    world.tick(started, "2026-02-10", higher(2))
-    world.tick(started, "2026-02-20", higher(3))
+    world.run_after(started, "2026-02-10", higher(2))
+    world.run_after(started, "2026-02-20", higher(3))
 
     with sqlite3.connect(started.config.history) as history:
         found = history.execute(
@@ -110,8 +110,8 @@ def test_an_evaluation_cut_off_before_its_state_is_written_is_done_again_the_sam
             state, "save_state", lambda *_: (_ for _ in ()).throw(OSError(5, "cut off"))
         )
         with pytest.raises(Exception, match="cut off"):
-            look(started)
-    again = look(started)
+            run_driver(started)
+    again = run_driver(started)
 
     assert drift_rows(started)["visits"].n == 40
     assert again.data["outcome"] == "wait"
@@ -121,15 +121,15 @@ def test_an_evaluation_cut_off_before_its_state_is_written_is_done_again_the_sam
 
 
 def test_the_same_rows_are_never_counted_twice(started: Project) -> None:
-    world.tick(started, "2026-02-10", higher(2))
+    world.run_after(started, "2026-02-10", higher(2))
     before = started.json("state/drift.json")
-    look(started)
+    run_driver(started)
 
     assert started.json("state/drift.json") == before
 
 
 def test_a_new_base_model_is_monitored_from_the_beginning(started: Project) -> None:
-    run = world.tick(started, "2026-02-28", world.clients(300, 2, prefix="d"))
+    run = world.run_after(started, "2026-02-28", world.clients(300, 2, prefix="d"))
 
     assert world.action(run) == "scheduled retrain"
     assert {row.state for row in drift_rows(started).values()} == {"no data"}
@@ -138,7 +138,7 @@ def test_a_new_base_model_is_monitored_from_the_beginning(started: Project) -> N
 
 def test_diagnostics_show_the_table_worst_first(started: Project) -> None:
     assert "no data" in started.run("diagnostics.py", "--drift").stdout
-    world.tick(started, "2026-02-10", higher(2))
+    world.run_after(started, "2026-02-10", higher(2))
     run = started.run("diagnostics.py", "--drift").stdout.splitlines()
     rows = json.loads(started.run("diagnostics.py", "--drift", "--json").stdout)["rows"]
 
@@ -161,7 +161,7 @@ def test_a_state_of_a_newer_version_is_refused(started: Project) -> None:
 
 
 def test_a_column_in_another_unit_holds_the_deployment(started: Project) -> None:
-    run = world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+    run = world.run_after(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
 
     assert run.data["outcome"] == "data issue"
     assert run.data["release"] == 1
@@ -177,34 +177,36 @@ def test_a_column_in_another_unit_holds_the_deployment(started: Project) -> None
 
 def test_a_corrected_file_is_learned_from_and_no_longer_holds(started: Project) -> None:
     rows = world.clients(300, 2, prefix="d")
-    world.tick(started, "2026-02-28", scaled(rows, 1000.0))
-    run = world.tick(started, "2026-02-28", rows)
+    world.run_after(started, "2026-02-28", scaled(rows, 1000.0))
+    run = world.run_after(started, "2026-02-28", rows)
 
     assert run.data["outcome"] != "data issue"
     assert started.json("state/deployment.json")["paused"] == ""
-    third = world.tick(started, "2026-03-31", world.clients(300, 3, prefix="e"))
+    third = world.run_after(started, "2026-03-31", world.clients(300, 3, prefix="e"))
     assert third.data["outcome"] in ("keep", "deploy")
 
 
 def test_an_issue_that_a_person_takes_as_it_is_holds_no_longer_in_later_files_either(
     started: Project,
 ) -> None:
-    world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+    world.run_after(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
     reported = started.run("deployment.py", "--release-hold").stdout
-    after = look(started)
+    after = run_driver(started)
 
     assert "the new values of orders are taken as they are" in reported
     assert after.data["outcome"] in ("keep", "deploy")
     if after.data["release"] == 1:
-        later = world.tick(started, "2026-03-31", scaled(world.clients(90, 3, prefix="e"), 1e3))
+        later = world.run_after(
+            started, "2026-03-31", scaled(world.clients(90, 3, prefix="e"), 1e3)
+        )
         assert later.data["outcome"] != "data issue"
 
 
 @pytest.mark.parametrize("policy", ["raw", "always", "never"])
 def test_the_plain_policies_are_held_by_an_issue_too(tmp_path: Path, policy: str) -> None:
     made = world.world(tmp_path, policy=policy)
-    look(made)
-    run = world.tick(made, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+    run_driver(made)
+    run = world.run_after(made, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
 
     assert run.data["outcome"] == "data issue"
     assert run.data["release"] == 1
@@ -214,7 +216,7 @@ def test_a_version_held_by_hand_stays_held_by_hand(started: Project) -> None:
     started.run("training.py")
     started.run("scoring.py")
     started.run("deployment.py")
-    run = world.tick(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
+    run = world.run_after(started, "2026-02-28", scaled(world.clients(300, 2, prefix="d"), 1000.0))
 
     assert run.data["outcome"] == "paused"
     assert started.json("state/deployment.json")["paused"] == "by hand"

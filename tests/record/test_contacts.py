@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Project, age
-from driver import copy_of, first_deployed, listing, look, undrawn
+from driver import copy_of, first_deployed, listing, run_driver, undrawn
 
 import reporting
 from ingestion import ingest
@@ -267,8 +267,8 @@ def deployed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
     made = copy_of(first_deployed(tmp_path_factory), tmp_path)
     made.configure(port=9, contacts_path=FILE)
     (tmp_path / "crm").mkdir()
-    assert look(made).data["outcome"] != "idle"
-    assert look(made).data["outcome"] == "idle"
+    assert run_driver(made).data["outcome"] != "idle"
+    assert run_driver(made).data["outcome"] == "idle"
     return made
 
 
@@ -277,15 +277,15 @@ def report(project: Project) -> None:
         reporting.report(project.config)
 
 
-def test_a_tick_takes_a_new_file_in_and_the_next_is_idle(deployed: Project) -> None:
+def test_a_run_takes_a_new_file_in_and_the_next_is_idle(deployed: Project) -> None:
     drop(deployed, "client1_1,contacted,,2026-06-03", "x,caled,,")
 
-    said = look(deployed)
+    said = run_driver(deployed)
 
     assert f"{FILE}: 1 contacts taken" in said.text
     assert f"{FILE}, line 3, state: not one of" in said.text
     assert newest_contacts(deployed.config)["client1_1"].state == "contacted"
-    assert look(deployed).data["outcome"] == "idle"
+    assert run_driver(deployed).data["outcome"] == "idle"
     os.unlink(deployed.folder / FILE)
     assert idle_line(["--config", str(deployed.folder / "config.json")]) is None
 

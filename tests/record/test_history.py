@@ -37,10 +37,10 @@ FLIPS = 150
 
 
 def entry(number: int, **changed: Any) -> Entry:
-    """A look whose every value follows from its number, of the usual size."""
+    """An evaluation whose every value follows from its number, of the usual size."""
     return dataclasses.replace(
         Entry(
-            key=f"look {number}",
+            key=f"evaluation {number}",
             at=f"2026-01-{number % 28 + 1:02d}T07:00:00Z",
             data_version=number,
             policy="fast",
@@ -260,7 +260,7 @@ def test_an_empty_history_says_so() -> None:
 
 
 def test_an_evaluation_is_explained_by_reason_evidence_guards_and_versions() -> None:
-    look = entry(
+    wait = entry(
         1310,
         reason="The evidence for the challenger is 2.41 of 3; the model stays.",
         evidence=(
@@ -271,7 +271,7 @@ def test_an_evaluation_is_explained_by_reason_evidence_guards_and_versions() -> 
         ),
         details={"guards": ["1,310 labelled rows of 50"], "digests": {}},
     )
-    assert explain_entry(look) == (
+    assert explain_entry(wait) == (
         "2026-01-23T07:00:00Z: wait (policy fast, 1,310 labelled rows, 262 exits)\n"
         "The evidence for the challenger is 2.41 of 3; the model stays.\n"
         "\n"
@@ -562,7 +562,7 @@ def test_sixty_kills_leave_every_kept_entry_whole_and_none_twice(config: Config)
             assert last in (kept, kept + 1)
             assert files(config) == before
             open_journals += "history.sqlite-journal" in before
-            following = last + draw.choice([0, 1])  # the same look again, or the next one
+            following = last + draw.choice([0, 1])  # the same evaluation again, or the next one
     assert entries(config) == [entry(number) for number in range(last + 1)]
     print(f"{last + 1} entries, {open_journals} of {KILLS} kills left a journal")
     assert open_journals > KILLS / 10

@@ -334,8 +334,8 @@ def test_a_client_who_was_called_is_reported_apart(deployed: Project) -> None:
 
 
 def frames(said: list[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Any:
-    """joined() of words (client, date, scoring, tick; in scoring 2 called) and of labels (client,
-    date, arrived, left)."""
+    """joined() of words (client, date, scoring, data version; in scoring 2 called) and of labels
+    (client, date, arrived, left)."""
     text, number = pl.String, pl.Int64
     words = pl.DataFrame(
         said,

@@ -1,4 +1,4 @@
-"""--replay through the real process, beside what real ticks over the same files do."""
+"""--replay through the real process, beside what real runs over the same files do."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_replay_writes_a_table_and_a_chart_for_each_policy_and_nothing_else(re
 
 
 @pytest.mark.torture
-def test_a_replay_decides_as_the_ticks_did(replayed, tmp_path: Path) -> None:
+def test_a_replay_decides_as_the_runs_did(replayed, tmp_path: Path) -> None:
     expected = [
         (d["period"], d["action"]) for d in replayed[1]["data"]["policies"]["fast"]["deployments"]
     ]
@@ -76,8 +76,8 @@ def test_a_replay_decides_as_the_ticks_did(replayed, tmp_path: Path) -> None:
         dated(project, at, "sourcedata")
         project.run("fullprocess.py")
 
-    looks = [entry for entry in entries(project.config) if entry.action != "first"]
-    actions = [(at + 1, entry.action) for at, entry in enumerate(looks)]
+    evaluations = [entry for entry in entries(project.config) if entry.action != "first"]
+    actions = [(at + 1, entry.action) for at, entry in enumerate(evaluations)]
     assert [
         (at, action) for at, action in actions if action not in ("none", "recalibrate")
     ] == expected

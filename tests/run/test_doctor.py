@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Project, client_rows
-from driver import copy_of, first_deployed, look, new_project
+from driver import copy_of, first_deployed, new_project, run_driver
 
 from deployment import deploy
 from ingestion import ingest
@@ -28,7 +28,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = copy_of(first_deployed(tmp_path_factory), tmp_path_factory.mktemp("whole"))
     made.write("sourcedata/three.csv", client_rows(60, seed=5, flip=True))
     made.write("sourcedata/bad.csv", ["1,2"], header="corporation,exited")
-    assert look(made).data["outcome"] == "deploy"
+    assert run_driver(made).data["outcome"] == "deploy"
     made.run("reporting.py")
     return made
 
@@ -77,7 +77,7 @@ SCRIPTS: dict[str, Callable[[Project], object]] = {
     "deployment.py": lambda p: deploy(p.config),
     "reporting.py": lambda p: report(p.config),
     "apicalls.py": lambda p: p.run("apicalls.py", check=False),
-    "fullprocess.py": look,
+    "fullprocess.py": run_driver,
 }
 ALL = [
     ("ingesteddata/state.json", "finaldata.csv", "ingestion.py --rebuild"),

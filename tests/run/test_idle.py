@@ -1,4 +1,4 @@
-"""The idle look: what it takes for nothing new, and each cause that ends it."""
+"""The idle check: what it takes for nothing new, and each cause that ends it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Project, age, client_rows
-from driver import copy_of, edit_marker, first_deployed, listing, look, marker, new_project, outcome
+from driver import (
+    copy_of,
+    edit_marker,
+    first_deployed,
+    listing,
+    marker,
+    new_project,
+    outcome,
+    run_driver,
+)
 
 from risk.config import HOME
 from risk.files import project_lock
@@ -155,7 +164,7 @@ def config_of(project: Project) -> str:
 def test_a_run_after_a_completed_one_is_idle_and_leaves_a_sign_of_life(idle: Project) -> None:
     os.utime(idle.folder / "state/heartbeat", (1, 1))
 
-    said = look(idle)
+    said = run_driver(idle)
 
     assert said.data["outcome"] == "idle"
     assert said.text == f"idle: nothing new since {marker(idle)['finished']}"
@@ -179,7 +188,7 @@ def test_a_deleted_list_is_written_again(idle: Project) -> None:
     before = (idle.folder / "models/clients_at_risk.csv").read_bytes()
     a_deleted_list(idle)
 
-    look(idle)
+    run_driver(idle)
 
     assert (idle.folder / "models/clients_at_risk.csv").read_bytes() == before
 
@@ -228,13 +237,13 @@ def test_an_empty_project_is_idle_after_its_first_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--now"], ["--serve"], ["-v"], ["--config"], ["x"]])
-def test_any_other_option_asks_for_a_full_look(idle: Project, arguments: list[str]) -> None:
+def test_any_other_option_asks_for_a_full_run(idle: Project, arguments: list[str]) -> None:
     assert idle_line([*arguments, f"--config={config_of(idle)}"]) is None
     assert idle_line([f"--config={config_of(idle)}"]) is not None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "{}", "[" * 100_000, '{"state_path": 7}', "\xff"])
-def test_a_config_that_cannot_be_used_is_left_to_the_full_look(tmp_path: Path, text: str) -> None:
+def test_a_config_that_cannot_be_used_is_left_to_the_full_run(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(text.encode("latin-1"))
 
@@ -251,7 +260,7 @@ def test_a_config_behind_a_link_means_the_folder_of_the_link(
     assert outcome(idle) == "idle"
 
 
-def test_a_run_beside_a_run_is_not_idle_and_beside_an_idle_look_is(idle: Project) -> None:
+def test_a_run_beside_a_run_is_not_idle_and_beside_an_idle_check_is(idle: Project) -> None:
     with project_lock(idle.config, "training.py", 0):
         assert idle_line(["--config", config_of(idle)]) is None
     with open(idle.folder / "state/lock", "rb") as lock:

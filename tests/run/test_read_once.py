@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from conftest import client_rows
-from driver import look, new_project
+from driver import new_project, run_driver
 
 from risk.files import sha256
 from risk.model.model import Model
@@ -43,7 +43,7 @@ def test_a_run_that_deploys_reads_rows_twice_and_all_else_once(tmp_path: Path) -
     project = new_project(tmp_path, policy="raw")
     project.write("sourcedata/one.csv", client_rows(60, seed=1))
     project.write("sourcedata/two.csv", client_rows(60, seed=2))
-    assert look(project).data["release"] == 1
+    assert run_driver(project).data["release"] == 1
     project.write("sourcedata/three.csv", client_rows(80, seed=5, flip=True))
     parsed: Counter[str] = Counter()
     releases: list[OpenRelease] = []
@@ -62,7 +62,7 @@ def test_a_run_that_deploys_reads_rows_twice_and_all_else_once(tmp_path: Path) -
         mock.patch.object(OpenRelease, "__init__", reading),
         files_read() as found,
     ):
-        said = look(project)
+        said = run_driver(project)
 
     segments = {path: n for path, n in found.items() if Path(path).match("[0-9]*.parquet")}
     assert (said.data["outcome"], said.data["release"]) == ("deploy", 2)

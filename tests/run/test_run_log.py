@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Project, client_rows
-from driver import copy_of, edit_marker, first_deployed, look, marker, outcome
+from driver import copy_of, edit_marker, first_deployed, marker, outcome, run_driver
 
 from risk.config import PipelineError
 from risk.run import run_log
@@ -127,11 +127,11 @@ def test_failures_are_noted_counted_and_end(deployed: Project) -> None:
     state.write_bytes(b"{")
     for _ in range(2):
         with pytest.raises(PipelineError, match="ingestion: "):
-            look(deployed)
+            run_driver(deployed)
     assert BROKEN in now_noted(deployed)
     assert marker(deployed)["failed"]["stage"] == "ingestion"
     state.write_bytes(whole)
-    look(deployed)
+    run_driver(deployed)
     ended = marker(deployed)
     assert (ended["failure"]["stage"], ended["failure"]["runs"]) == ("ingestion", 2)
     assert ended["failure"]["over"] == ended["finished"]
@@ -147,5 +147,5 @@ def test_an_older_failure_is_over_when_it_was(deployed: Project) -> None:
     }
     edit_marker(deployed, failure=failure)
     deployed.write("sourcedata/three.csv", client_rows(5, seed=9))
-    look(deployed)
+    run_driver(deployed)
     assert marker(deployed)["failure"] == failure
