@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.model.model import term_of
-from risk.model.records import parse_record
 from risk.model.terms import Raw, Term
+from risk.records import parse_record
 
 if TYPE_CHECKING:
     import pandas as pd

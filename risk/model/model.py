@@ -14,8 +14,8 @@ from risk.files import checksum_holds, with_checksum
 from risk.model.joint_terms import Product, Region
 from risk.model.logistic import expit
 from risk.model.profile import Profile, Rows
-from risk.model.records import insist, number, parse_record
 from risk.model.terms import Blank, Curve, Levels, Linear, Raw, Term
+from risk.records import insist, number, parse_record
 
 FORMAT = 1
 _MAX_BYTES = 8_000_000  # read at each start of the server: a larger one is a mistake

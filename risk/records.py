@@ -6,11 +6,12 @@ import math
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
 
 def parse_record(expected: Any, value: Any) -> Any:
-    """The value as `expected`: a dataclass, float, str, bool, None, a tuple or a union of them.
+    """The value as `expected`: a dataclass, a TypedDict (as it is), float, int, str, bool, None, a
+    tuple, list or dict of them, or a union.
 
     ValueError, KeyError or TypeError for anything else: what a file holds is not to be trusted.
     """
@@ -18,20 +19,27 @@ def parse_record(expected: Any, value: Any) -> Any:
         hints = _hints(expected)
         insist(isinstance(value, dict) and set(value) == set(hints))
         return expected(**{name: parse_record(hint, value[name]) for name, hint in hints.items()})
-    if get_origin(expected) is tuple:
+    origin, of = get_origin(expected), get_args(expected)
+    if origin in (tuple, list):
         insist(isinstance(value, list))
-        return tuple(parse_record(get_args(expected)[0], one) for one in value)
+        return origin(parse_record(of[0], one) for one in value)
+    if origin is dict:
+        return {key: parse_record(of[1], one) for key, one in value.items()}
     if isinstance(expected, UnionType):
-        kinds = get_args(expected)
-        return number(value) if type(value) is int and float in kinds else _one_of(kinds, value)
-    if expected is float:
+        # JSON does not say which of two records a dict is: a union holds one at most.
+        own = [one for one in of if is_dataclass(one) or is_typeddict(one) or get_origin(one)]
+        if own and isinstance(value, dict | list):
+            return parse_record(own[0], value)
+        of = tuple(one for one in of if one not in own)
+    else:
+        of = (expected,)
+    if is_typeddict(expected):
+        insist(isinstance(value, dict))
+        return value
+    if float in of and type(value) in (int, float):
         return number(value)
-    return _one_of((expected,), value)
-
-
-def _one_of(kinds: tuple[Any, ...], value: Any) -> Any:
-    insist(type(value) in kinds)
-    return number(value) if type(value) is float else value
+    insist(type(value) in of)
+    return value
 
 
 @cache
