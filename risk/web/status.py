@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from risk.alerts.due import is_wanted
-from risk.config import Config
 from risk.data.schema import printable
 from risk.run import run_log
 from risk.run.packages import Packages, last_packages
@@ -38,21 +37,29 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     """All that status.html lays out."""
-    config, now = context.config, context.now
+    config, now, alerts = context.config, context.now, context.file(context.config.alerts)
     marker, beat, busy = last_marker(config), context.heartbeat(), running(config)
     found = data_and_drift(context)
+    run_bytes = b""
+    with contextlib.suppress(OSError):
+        run_bytes = config.run_log.read_bytes()
     return {
         "heading": _running_sentence(marker, beat, busy, context),
         "lead": _lead(marker, beat, busy, now),
         "alerts": [line.name for line in found.drift if line.state == "alert"],
         "banners": _banners(context, beat),
-        "week": week(_run_log(config), now),
+        "week": week(run_bytes, now),
         "failure": _failure(last_failure(marker), now),
         **vars(found),
         "times": times(stage_times(config)),
         "versions": versions(last_packages(config), now),
         "disk": _disk(config.state_folder),
-        "sent": _sent(context),
+        "sent": [
+            (stamp(one["at"], now.date()), printable(one["event"].replace("_", " ")), one["by"])
+            for one in alerts.get("sent", [])[: -SHOWN_SENT - 1 : -1]
+        ],
+        "waiting": len(alerts.get("waiting", [])),
+        "alerts_wanted": is_wanted(config),
         "tail": _tail(config.log_folder / "fullprocess.log"),
     }
 
@@ -122,14 +129,6 @@ def _banners(context: PageContext, beat: datetime | None) -> list[Notice]:
     return [*found, *([broken] if broken else []), *pause_notices(context)]
 
 
-def _run_log(config: Config) -> bytes:
-    """The run log as it is on disk, b"" without one."""
-    try:
-        return config.run_log.read_bytes()
-    except OSError:
-        return b""
-
-
 @dataclass(frozen=True)
 class Day:
     """One day of the strip: its name, the marks, the same in words, what was bad in words."""
@@ -153,12 +152,7 @@ class Week:
 
 
 # What became of ten minutes, the worst first; where no run is expected there is no word.
-WORDS = {
-    run_log.BROKEN: FAILED,
-    run_log.NONE: MISSING,
-    run_log.WORKED: OK,
-    run_log.IDLE: IDLE,
-}
+WORDS = {run_log.BROKEN: FAILED, run_log.NONE: MISSING, run_log.WORKED: OK, run_log.IDLE: IDLE}
 
 
 def week(raw: bytes, now: datetime) -> Week:
@@ -175,13 +169,9 @@ def week(raw: bytes, now: datetime) -> Week:
         for at in range(0, len(found), run_log.A_DAY)
     ]
     count = _counts(found)
-    parts = [
-        f"{count[OK]:,} had something to do",
-        f"{count[IDLE]:,} were idle",
-        f"{count[FAILED]:,} failed",
-        f"{count[MISSING]:,} are missing",
-    ]
-    words = f"Of {sum(count.values()):,} expected runs {enumeration(parts)}."
+    told = {OK: "had something to do", IDLE: "were idle", FAILED: "failed", MISSING: "are missing"}
+    parts = enumeration([f"{count[word]:,} {what}" for word, what in told.items()])
+    words = f"Of {sum(count.values()):,} expected runs {parts}."
     return Week(days[::-1], words, any(kind > 0 for kind in found))
 
 
@@ -213,51 +203,29 @@ def _span(found: Sequence[int], word: str) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-@dataclass(frozen=True)
-class Failure:
+def _failure(found: RunFailure | None, now: datetime) -> dict[str, str] | None:
     """The last failed run; runs, over: how many in a row and since when it is over, in words."""
-
-    stage: str
-    error: str
-    when: str
-    runs: str
-    over: str
-    lasts: bool
-
-
-def _failure(found: RunFailure | None, now: datetime) -> Failure | None:
     if found is None:
         return None
     runs, over = found.get("runs", 1), found.get("over")
-    since = age(found["at"], now)
-    ended = f"{since[:1].upper()}{since[1:]}, and over since {stamp(over)}" if over else "Still so"
-    return Failure(
-        stage=found["stage"].capitalize(),
-        error=printable(found["error"]),
-        when=stamp(found["at"]),
-        runs=f", {runs} runs in a row" if runs > 1 else "",
-        over=ended,
-        lasts=not over,
-    )
+    since = as_sentence(age(found["at"], now)).rstrip(".")
+    return {
+        "stage": found["stage"].capitalize(),
+        "error": printable(found["error"]),
+        "when": stamp(found["at"]),
+        "runs": f", {runs} runs in a row" if runs > 1 else "",
+        "over": f"{since}, and over since {stamp(over)}" if over else "",
+    }
 
 
-@dataclass(frozen=True)
-class StageTimes:
-    """How long a stage took the last times when it had work to do."""
-
-    stage: str
-    seconds: str
-    curve: str
-    words: str
-
-
-def times(found: Mapping[str, StageTime]) -> list[StageTimes]:
-    """The stages in the order of a run; those without a time are left out."""
+def times(found: Mapping[str, StageTime]) -> list[tuple[str, str, str, str]]:
+    """(stage, its last seconds, the curve of the last runs that had work to do, these in words),
+    in the order of a run; stages without a time are left out."""
     known = []
     for stage in (name for name in STAGES if name in found):
         last, past = found[stage]["seconds"], found[stage]["recent"]
         words = f"{amount(len(past), 'run')}, up to {_seconds(max(past))}"
-        known.append(StageTimes(stage.capitalize(), _seconds(last), seconds_curve(past), words))
+        known.append((stage.capitalize(), _seconds(last), seconds_curve(past), words))
     return known
 
 
@@ -284,48 +252,20 @@ def versions(found: Packages, now: datetime) -> Versions:
             note = f"{newer[name]} is out" if name in newer else "newest" if known else ""
             lines.append((name, metadata.version(name), note))
     shown = [name for name, _, _ in lines]
-    return Versions(
-        lines,
-        enumeration(sorted(name for name in newer if name not in shown)),
-        f"Looked up {age(when, now)}."
-        if when and known
-        else f"Newer versions are not known: {found['reason']}.",
-    )
+    others = enumeration(sorted(name for name in newer if name not in shown))
+    looked_up = f"Looked up {age(when, now)}." if when and known else ""
+    return Versions(lines, others, looked_up or f"Newer versions are not known: {found['reason']}.")
 
 
-@dataclass(frozen=True)
-class Disk:
-    words: str
-    full: bool
-
-
-def _disk(folder: Path) -> Disk:
-    """How full the disk is that keeps the state."""
+def _disk(folder: Path) -> tuple[str, bool]:
+    """(how full the disk is that keeps the state, in words; whether that is too full)."""
     try:
         found = shutil.disk_usage(folder if folder.exists() else folder.parent)
     except OSError:
-        return Disk("not known", False)
+        return "not known", False
     share = found.used / max(found.used + found.free, 1)
     free = f"{found.free / 1e9:,.1f} of {found.total / 1e9:,.1f} GB free"
-    return Disk(f"{free}, {100 * share:.0f} % used", share > 0.9)
-
-
-@dataclass(frozen=True)
-class Sent:
-    """The last messages that went out, newest first, how many wait, and whether any is wanted."""
-
-    lines: list[tuple[str, str, str]]
-    waiting: int
-    wanted: bool
-
-
-def _sent(context: PageContext) -> Sent:
-    state, today = context.file(context.config.alerts), context.now.date()
-    lines = [
-        (stamp(one["at"], today), printable(one["event"].replace("_", " ")), one["by"])
-        for one in state.get("sent", [])[: -SHOWN_SENT - 1 : -1]
-    ]
-    return Sent(lines, len(state.get("waiting", [])), is_wanted(context.config))
+    return f"{free}, {100 * share:.0f} % used", share > 0.9
 
 
 def _tail(path: Path) -> str:
@@ -336,5 +276,4 @@ def _tail(path: Path) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    lines = text.splitlines()
-    return "\n".join(printable(line) for line in lines[-TAIL_LINES:])
+    return "\n".join(printable(line) for line in text.splitlines()[-TAIL_LINES:])

@@ -270,9 +270,9 @@ def test_times_have_a_past(own: Project) -> None:
     kept = stage_times(own.config)
     last, recent = kept["ingestion"]["seconds"], kept["ingestion"]["recent"]
     assert len(recent) >= 2 and recent[-1] == pytest.approx(last, abs=0.001)
-    shown = {one.stage: one for one in status.times(kept)}
-    assert shown["Ingestion"].seconds == f"{last:.2f}\u00a0s"
-    assert "runs, up to" in shown["Ingestion"].words
+    shown = {stage: found for stage, *found in status.times(kept)}
+    seconds, _, words = shown["Ingestion"]
+    assert seconds == f"{last:.2f}\u00a0s" and "runs, up to" in words
 
 
 def test_no_more_than_twelve_times_are_kept(own: Project) -> None:
