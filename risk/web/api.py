@@ -56,18 +56,13 @@ class Endpoint(NamedTuple):
     about: str
 
 
+BOTH = ("GET", "POST")
 ROUTES = {
     "/": Endpoint("index", ("GET",), "this list"),
-    "/prediction": Endpoint("prediction", ("GET", "POST"), "the risk of each row of a data set"),
-    "/scoring": Endpoint(
-        "scoring", ("GET", "POST"), "the deployed model's F1 on the test data, now"
-    ),
-    "/summarystats": Endpoint(
-        "summarystats", ("GET", "POST"), "mean, median, deviation of each number"
-    ),
-    "/diagnostics": Endpoint(
-        "diagnostics", ("GET", "POST"), "timings, missing values, outdated packages"
-    ),
+    "/prediction": Endpoint("prediction", BOTH, "the risk of each row of a data set"),
+    "/scoring": Endpoint("scoring", BOTH, "the deployed model's F1 on the test data, now"),
+    "/summarystats": Endpoint("summarystats", BOTH, "mean, median, deviation of each number"),
+    "/diagnostics": Endpoint("diagnostics", BOTH, "timings, missing values, outdated packages"),
     "/clients": Endpoint("clients", ("GET",), "the clients at risk, the highest risk first"),
     "/health": Endpoint("health", ("GET",), "whether a model is there and answers"),
     "/metrics": Endpoint("metrics", ("GET",), "numbers for Prometheus"),

@@ -47,8 +47,6 @@ SHAPES = {  # the sign beside the word, where it is not that of a deployment
     RECALIBRATE: "keep",
     "release hold": "hand",
 }
-
-
 RULES = {
     "fast": "A challenger takes over when its line reaches the threshold. Rings are of one "
     "evaluation’s rows alone: a model of just these rows, or a former one, with a threshold of "
@@ -101,40 +99,17 @@ class EvaluationLine:
 
 
 @dataclass(frozen=True)
-class LastEvaluation:
-    """When the last evaluation was, who is nearest to a change, and what that still takes."""
-
-    when: str
-    age: str
-    leader: str
-    needed: str
-
-
-@dataclass(frozen=True)
-class ReleaseLine:
-    """One kept release: what it is of, why it was deployed, and what it is now."""
-
-    version: int
-    at: str
-    why: str
-    rows: str
-    f1: str
-    state: str
-    model_digest: str
-    data_digest: str
-
-
-@dataclass(frozen=True)
 class Decisions:
     """All that decisions.html lays out.
 
+    last: when the last evaluation was, who is nearest to a change, and what that still takes.
     groups: the evaluations of this page, newest first; several in one group changed nothing.
     found: how many there are in all; first, shown: place of the first one here, and how many.
     rule: what the policy promises. former: the version that a rollback goes back to.
     """
 
     heading: str
-    last: LastEvaluation | None
+    last: dict[str, str] | None
     banners: list[Notice]
     groups: list[list[EvaluationLine]]
     found: int
@@ -145,7 +120,7 @@ class Decisions:
     chart: EvidenceChart | None
     chart_words: str
     rule: str
-    releases: list[ReleaseLine]
+    releases: list[dict[str, str]]
     former: int | None
 
 
@@ -209,16 +184,16 @@ def _deployed_sentence(deployment: Deployment, last: Entry | None) -> str:
     return f"Model {version} stays: no challenger is near its threshold"
 
 
-def _last_evaluation(last: Entry, now: datetime) -> LastEvaluation:
+def _last_evaluation(last: Entry, now: datetime) -> dict[str, str]:
+    found = {"when": stamp(last.at), "age": age(last.at, now)}
     leader = leading(last.evidence)
-    words = (
-        f"Nearest to its threshold is {_named(leader)}: its e-value is "
-        f"{evidence_number(leader.e_value)}, and it takes {evidence_number(leader.threshold)}."
-        if leader
-        else ""
-    )
-    needed = still_needed(leader) if leader else ""
-    return LastEvaluation(stamp(last.at), age(last.at, now), words, needed)
+    if leader:
+        found["needed"] = still_needed(leader)
+        found["leader"] = (
+            f"Nearest to its threshold is {_named(leader)}: its e-value is "
+            f"{evidence_number(leader.e_value)}, and it takes {evidence_number(leader.threshold)}."
+        )
+    return found
 
 
 def _named(one: ChallengerEvidence) -> str:
@@ -303,7 +278,17 @@ def _evaluation_line(
         over=bool(leader and leader.is_reached),
         rows=entry.rows,
         exits=entry.exits,
-        evidence=[_challenger(one) for one in entry.evidence],
+        evidence=[
+            ChallengerLine(
+                name=printable(one.name),
+                e_value=evidence_number(one.e_value),
+                threshold=evidence_number(one.threshold),
+                brier=_brier(one.brier),
+                brier_deployed=_brier(one.brier_deployed),
+                needed=still_needed(one),
+            )
+            for one in entry.evidence
+        ],
         guards=[printable(text) for text in entry.details.get("guards") or ()],
         model_digest=str(entry.details.get("champion_sha256") or "")[:8],
         files=files,
@@ -332,17 +317,6 @@ def change_of(entry: Entry) -> str:
     return f"{entry.before} → {entry.after}"
 
 
-def _challenger(one: ChallengerEvidence) -> ChallengerLine:
-    return ChallengerLine(
-        name=printable(one.name),
-        e_value=evidence_number(one.e_value),
-        threshold=evidence_number(one.threshold),
-        brier=_brier(one.brier),
-        brier_deployed=_brier(one.brier_deployed),
-        needed=still_needed(one),
-    )
-
-
 def _brier(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
@@ -369,18 +343,16 @@ def chart_of(kept: Sequence[Entry], today: date) -> EvidenceChart | None:
         mark = _mark(entry)
         if entry.evidence or mark:
             when = stamp(entry.at, today).rpartition(" ")[0].rpartition(" ")[0]  # its day alone
-            since, alone = _values(entry, alone=False), _values(entry, alone=True)
+            since, alone = (
+                {
+                    printable(o.name): (o.e_value, o.threshold)
+                    for o in entry.evidence
+                    if o.alone is own
+                }
+                for own in (False, True)
+            )
             points.append(EvidencePoint(when, since, alone, mark))
     return evidence_chart(points)
-
-
-def _values(entry: Entry, *, alone: bool) -> dict[str, tuple[float, float]]:
-    """Name -> (e-value, threshold), of all rows since the last deployment or of these alone."""
-    return {
-        printable(one.name): (one.e_value, one.threshold)
-        for one in entry.evidence
-        if one.alone is alone
-    }
 
 
 def _mark(entry: Entry) -> str:
@@ -410,8 +382,8 @@ def _chart_words(kept: Sequence[Entry]) -> str:
 
 def _release_lines(
     context: PageContext, deployment: Deployment, kept: Sequence[Entry]
-) -> list[ReleaseLine]:
-    """The kept releases, newest first."""
+) -> list[dict[str, str]]:
+    """The kept releases, newest first: what each is of, why it was deployed, what it is now."""
     config = context.config
     # They change when the deployment does.
     every: list[Release] = context.made(
@@ -425,16 +397,16 @@ def _release_lines(
     states = {entry.before: "taken back" for entry in kept if entry.action in GONE_BACK}
     states |= {deployment.former: "former", deployment.current: "deployed"}
     return [
-        ReleaseLine(
-            version=release.version,
-            at=stamp(m["deployed_at"]),
-            why=why.get(release.version) or action_word(m.get("action") or "") or "–",
-            rows=f"{m['rows']:,}",
-            f1=f"{m['f1']:.3f}",
-            state=states.get(release.version, "replaced"),
-            model_digest=m["files"]["model.json"][:8],
-            data_digest=m["files"]["finaldata.csv"][:8],
-        )
+        {
+            "version": str(release.version),
+            "at": stamp(m["deployed_at"]),
+            "why": why.get(release.version) or action_word(m.get("action") or "") or "–",
+            "rows": f"{m['rows']:,}",
+            "f1": f"{m['f1']:.3f}",
+            "state": states.get(release.version, "replaced"),
+            "model_digest": m["files"]["model.json"][:8],
+            "data_digest": m["files"]["finaldata.csv"][:8],
+        }
         for release in reversed(every)
         for m in [release.manifest]
     ]

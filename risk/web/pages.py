@@ -39,8 +39,7 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Page:
-    """One page: address, template, word in the navigation, what it shows, the page that it is
-    under in the navigation."""
+    """One page; label: its word in the navigation, "" for none; under: its place there then."""
 
     path: str
     template: str
@@ -78,7 +77,7 @@ class Pages:
         """Add every page but `/`, which the API's index hands over, and what pages need."""
         app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
         app.jinja_env.globals.update(token=self.token, version=__version__)
-        app.before_request(_begin)
+        app.before_request(lambda: setattr(g, "began", time.perf_counter()))
         for page in PAGES[1:]:
             app.add_url_rule(page.path, page.template, lambda page=page: self.show(page))
         app.add_url_rule("/today.csv", "today.csv", self.table)
@@ -112,12 +111,15 @@ class Pages:
         alone = "notice" in values  # a notice says all there is to know, to a stranger too
         run, late = ("", False) if alone else self.context.run_stamp()
         basis = [] if alone else self.context.basis()
+        # The stylesheet's address, with the foot that it puts on prints, changes when it does.
+        changed = (HOME / "static" / "page.css").stat().st_mtime_ns
+        style = urlencode({"v": f"{changed:x}"[-10:], "foot": ", ".join(basis)})
         shell = {
             "pages": [page for page in PAGES if page.label],
             "path": path,
             "under": next((page.under for page in PAGES if page.path == path), ""),
             "root": f"{request.script_root}/",
-            "style": _style_address(", ".join(basis)),
+            "style": f"static/page.css?{style}",
             "run": run,
             "late": late,
             "basis": basis,
@@ -143,9 +145,8 @@ class Pages:
         try:
             raw = self.context.config.report_pdf.read_bytes()
         except OSError:
-            raise Problem(
-                404, "no_report", "there is no report yet", "run fullprocess.py, or reporting.py"
-            ) from None
+            what, hint = "there is no report yet", "run fullprocess.py, or reporting.py"
+            raise Problem(404, "no_report", what, hint) from None
         response = Response(raw, mimetype="application/pdf")
         response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.pdf"
         return response
@@ -164,10 +165,6 @@ class Pages:
         response.headers["Location"] = f"{request.script_root}/{today.back(back, form)}"
         response.headers.update(PAGE_HEADERS)
         return response
-
-
-def _begin() -> None:
-    g.began = time.perf_counter()
 
 
 def _refuse_forged(call: Request, token: str) -> None:
@@ -192,22 +189,12 @@ def _static(name: str) -> Response:
         raise Problem(404, "not_found", "there is no such file", "GET / lists the endpoints")
     raw = (HOME / "static" / name).read_bytes()
     if name == "page.css":
-        raw += _printed_foot(request.args.get("foot", "")).encode()
+        # The foot of every printed page: only a stylesheet can put it there, and without inline
+        # styles it has to come with the one that there is. No other rule gets in.
+        plain = re.sub(r"[^\w :,.]", "", request.args.get("foot", ""))[:200]
+        raw += (
+            f'@page {{ @bottom-left {{ content: "{plain}"; font: 8pt sans-serif; }} }}\n'.encode()
+        )
     response = Response(raw, content_type=STATIC[name])
     response.headers["Cache-Control"] = "private, max-age=86400"
     return response
-
-
-def _printed_foot(text: str) -> str:
-    """The rule that puts the text at the foot of every printed page; no rule but this one.
-
-    Only a stylesheet can, and without inline styles it has to come with the one that there is.
-    """
-    plain = re.sub(r"[^\w :,.]", "", text)[:200]
-    return f'@page {{ @bottom-left {{ content: "{plain}"; font: 8pt sans-serif; }} }}\n'
-
-
-def _style_address(foot: str) -> str:
-    """The stylesheet with this foot on prints, at an address that changes when it does."""
-    changed = (HOME / "static" / "page.css").stat().st_mtime_ns
-    return f"static/page.css?{urlencode({'v': f'{changed:x}'[-10:], 'foot': foot})}"
