@@ -183,12 +183,12 @@ class Steps:
         if snapshot is None or deployed is None:
             return
         self.record.enter("drift")
-        evaluation, kept = monitor_drift(self.config, snapshot, deployed)
+        kept = monitor_drift(self.config, snapshot, deployed)
         if kept is None:
             return
-        record_drift(self.config, evaluation)
+        record_drift(self.config, kept.evaluation)
         save_state(self.config, kept)
-        for row in evaluation.alerts:
+        for row in kept.evaluation.alerts:
             self.record.note(f"alert: {row.name}: {row.sentence}")
 
     def decide(self, *, paused: bool) -> EvaluationResult:

@@ -16,10 +16,7 @@ from risk.drift import monitor
 from risk.drift.monitor import BinnedRows, DriftRow, MonitorState
 from risk.drift.quality import DataQualityIssue, quality_issues
 from risk.drift.reference import Reference
-from risk.drift.release import (
-    base_model_risks,
-    model_inputs,
-)
+from risk.drift.release import base_model_risks, model_inputs
 from risk.files import StateFile, utc_now
 from risk.model.deployed import Deployed
 from risk.model.model import Model
@@ -60,15 +57,9 @@ class KeptState:
     evaluation: DriftEvaluation
 
 
-def monitor_drift(
-    config: Config, snapshot: Snapshot, deployed: Deployed
-) -> tuple[DriftEvaluation, KeptState | None]:
-    """(an evaluation of what came since the last one, the state to keep after it).
-
-    None where there is nothing to keep, since nothing is new.
-    """
+def monitor_drift(config: Config, snapshot: Snapshot, deployed: Deployed) -> KeptState | None:
+    """The evaluation of what came since the last one and the state after it; None: nothing did."""
     reference: Reference = deployed.reference["drift"]
-    now, version = utc_now(), deployed.version
     base, number = base_version(deployed.manifest), snapshot.version.number
     body = _drift_file(config).read_or_empty()
     # Another base model has another reference: the monitor begins at its training.
@@ -79,10 +70,11 @@ def monitor_drift(
         state, data = MonitorState.from_json(body["state"]), DataVersion(**body["data"])
     new = _new_rows(snapshot, deployed.model, reference, data)
     if new is None and not begins:
-        return DriftEvaluation(now, version, number), None
+        return None
+    now = utc_now()
     state, rows = monitor.evaluate_drift(state, reference, new, now)
-    evaluation = DriftEvaluation(now, version, number, rows)
-    return evaluation, KeptState(base, snapshot.version, state, evaluation)
+    evaluation = DriftEvaluation(now, deployed.version, number, rows)
+    return KeptState(base, snapshot.version, state, evaluation)
 
 
 def save_state(config: Config, kept: KeptState) -> None:
