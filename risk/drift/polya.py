@@ -99,12 +99,10 @@ def squared_distance(then: np.ndarray, now: np.ndarray) -> np.ndarray:
     p = then / np.maximum(then.sum(axis=-1, keepdims=True), 1e-300)
     q = now / np.maximum(now.sum(axis=-1, keepdims=True), 1e-300)
     middle = np.maximum((p + q) / 2, 1e-300)
-
-    def bits(part: np.ndarray) -> np.ndarray:
-        ratio = np.where(part > 0, part / middle, 1.0)
-        return np.asarray((part * np.log2(ratio)).sum(axis=-1))
-
-    return np.clip((bits(p) + bits(q)) / 2, 0.0, 1.0)
+    bits = (
+        (part * np.log2(np.where(part > 0, part / middle, 1.0))).sum(axis=-1) for part in (p, q)
+    )
+    return np.clip(sum(bits) / 2, 0.0, 1.0)
 
 
 def excess_distance(then: np.ndarray, now: np.ndarray) -> np.ndarray:

@@ -181,7 +181,7 @@ def read_contacts(config: Config) -> ContactsRead:
     known = {row[0] for row in score_history(config).read("SELECT source FROM contacts")}
     new = [(*astuple(contact), key) for key, contact in contacts.items() if key not in known]
     taken = 0
-    if new:  # else nothing is written: most runs find the file as it was
+    if new:  # else nothing is written
         taken = int(write_score_history(config, lambda db: db.executemany(INSERT, new).rowcount))
     return replace(found, taken=taken, seen=seen if whole else None, file=file)
 
@@ -230,7 +230,8 @@ def _parse_contacts(
 def newest_contacts(config: Config, day: str | None = None) -> dict[str, Contact]:
     """Client -> its newest note; without those taken back and snoozes over on the day (today)."""
     day = day or utc_now()[:10]
-    # Of a group's columns SQLite gives those of the row that has the maximum.
+    # Of a group's columns SQLite gives those of the row that has the maximum. The number, as a text
+    # of equal lengths, decides between notes of the same second.
     query = (
         f"SELECT {CONTACT}, max(at || printf('%012d', number)) FROM contacts "
         "GROUP BY client ORDER BY client"

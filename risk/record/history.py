@@ -152,6 +152,7 @@ def entries(
     history is damaged, written by a newer version, or held by its writer for five seconds.
     """
     limit = f"LIMIT {-1 if last is None else last:d} OFFSET {skip:d}"
+    # Newest first, or a limit would keep the oldest.
     query = f"SELECT {SELECTED} FROM entries {where} ORDER BY number DESC {limit}"
     return [_entry(config, row) for row in reversed(_history(config).read(query))]
 

@@ -132,8 +132,18 @@ def parse_outcomes(body: Mapping[str, Any]) -> Outcomes:
 
 def outcomes_of(config: Config, snapshot: Snapshot) -> Outcomes:
     """All that is known of what the lists predicted, by the labels of the snapshot."""
-    known, waiting = join_labels(_predictions(config), _labels_in(snapshot))
-    known = mark_contacted(known, first_contacts(config), _arrivals(snapshot))
+    import polars as pl
+
+    labels = snapshot.known.select(
+        pl.col(snapshot.client).alias("client"),
+        pl.col("_date").cast(pl.String).fill_null("").alias("date"),
+        pl.col("_data_version").alias("arrived"),
+        pl.col(snapshot.target).cast(pl.Int64).alias("left"),
+    )
+    files = sorted((f["data_version"], f.get("ingested_at", "")) for f in snapshot.files.values())
+    known, waiting = join_labels(_predictions(config), labels)
+    arrived = dict(files)  # of one data version when the last file was read
+    known = mark_contacted(known, first_contacts(config), arrived)
     found = claims(known, waiting, config.least_outcomes)
     return {**found, "made_at": utc_now(), "data_version": snapshot.version.number}
 
@@ -157,21 +167,11 @@ def _predictions(config: Config) -> pl.DataFrame:
     return pl.DataFrame(score_history(config).read(query), schema=kinds, orient="row")
 
 
-def _labels_in(snapshot: Snapshot) -> pl.DataFrame:
-    """The usable labels: client, date, arrived (in which data version), left."""
-    import polars as pl
-
-    return snapshot.known.select(
-        pl.col(snapshot.client).alias("client"),
-        pl.col("_date").cast(pl.String).fill_null("").alias("date"),
-        pl.col("_data_version").alias("arrived"),
-        pl.col(snapshot.target).cast(pl.Int64).alias("left"),
-    )
-
-
 def join_labels(scores: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """(for every label that came later than a score of its row the first such score, `called` if
     any of them did, and `left`; how many rows wait for their label).
+
+    labels: client, date, arrived (in which data version), left.
 
     An undated client's next label ends what was predicted of it so far; later scores wait for
     another.
@@ -186,19 +186,13 @@ def join_labels(scores: pl.DataFrame, labels: pl.DataFrame) -> tuple[pl.DataFram
         right_on="arrived",
         by=["client", "date"],
         strategy="forward",
-        allow_exact_matches=False,
+        allow_exact_matches=False,  # a label of the same data version was known to the list
         check_sortedness=False,
     )
     came, row = found["left"].is_not_null(), ["client", "date", "arrived"]
     known = found.filter(came).with_columns(pl.col("called").max().over(row))
     known = known.unique(row, keep="first", maintain_order=True).sort("date", "client", "scoring")
     return known, found.filter(~came).select("client", "date").unique().height
-
-
-def _arrivals(snapshot: Snapshot) -> dict[int, str]:
-    """Data version -> when its files were read."""
-    files = sorted((f["data_version"], f.get("ingested_at", "")) for f in snapshot.files.values())
-    return dict(files)  # of one data version the last file's
 
 
 def mark_contacted(
@@ -295,6 +289,7 @@ def share_left(left: np.ndarray, clients: np.ndarray) -> ShareLeft:
     """How many rows, how many left, the share and its 95 % interval (None without rows)."""
     if not left.size:
         return {"n": 0, "left": 0, "share": None, "interval": None}
+    # Wilson's interval of the same share of fewer rows: those that count as independent.
     share, rows = float(left.mean()), effective_rows(left, clients)
     interval = wilson(share * rows, rows)
     return {"n": int(left.size), "left": int(left.sum()), "share": share, "interval": interval}
@@ -319,6 +314,7 @@ def random_figures(
 ) -> RandomShare:
     """What as many clients drawn by lot on each date would have come to."""
     _, of = np.unique(dates, return_inverse=True)
+    # By date, since on a bad date a draw by lot would have met more who leave, too.
     rates = np.bincount(of, weights=left) / np.bincount(of)
     drawn = np.bincount(of, weights=called)
     share = float((drawn * rates).sum() / drawn.sum()) if drawn.sum() else float(left.mean())

@@ -82,6 +82,7 @@ class Scoring:
 
 
 SCORING = tuple(field.name for field in fields(Scoring))
+# Of no row: SQLite refuses a column that is not there when it reads the statement.
 PROBES = (
     f"SELECT {', '.join(SCORING)} FROM scorings LIMIT 0",
     f"SELECT {SCORE} FROM scores LIMIT 0",
@@ -305,6 +306,7 @@ def scores_in(config: Config, number: int) -> dict[str, Score]:
 
 def risks_in(config: Config, number: int) -> dict[str, float]:
     """Client -> risk in the scoring of this number."""
+    # Not by scores_in: the list's small charts read a dozen scorings, and need the risk alone.
     query = "SELECT client, risk FROM scores WHERE scoring = ?"
     return dict(score_history(config).read(query, (number,)))
 

@@ -104,9 +104,12 @@ class Database:
 
     def _write(self, change: Callable[[sqlite3.Connection], T]) -> T:
         with contextlib.closing(_connect(self.path, "rwc")) as database:
+            # Not WAL: its readers create files beside the database, and may have no right to.
             database.execute("PRAGMA journal_mode = DELETE")
             database.execute("PRAGMA synchronous = FULL")
-            database.execute("BEGIN IMMEDIATE")
+            database.execute(
+                "BEGIN IMMEDIATE"
+            )  # the lock first: what is checked is what is changed
             self._check(database, whole=True)
             for table in self.tables:
                 database.execute(table)
