@@ -154,16 +154,14 @@ def ours(X: pd.DataFrame, y: np.ndarray) -> Callable[[pd.DataFrame], np.ndarray]
 def plain(X: pd.DataFrame, y: np.ndarray) -> Callable[[pd.DataFrame], np.ndarray]:
     """Clipped, filled, standardised numbers and one column per level, C = 1."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
 
-    from risk.model.additive import PlainTerms
+    from risk.model.additive import AdditiveTerms
+    from risk.model.model import numbers_and_texts
 
-    names = kinds(X)
-    terms = PlainTerms(
-        *(tuple(n for n in names if names[n] == kind) for kind in ("number", "text"))
-    )
-    fitted = make_pipeline(terms, LogisticRegression(max_iter=1000)).fit(X, y)
-    return lambda new: fitted.predict_proba(new)[:, 1]
+    # Without an exit there are too few for curves: the plain terms.
+    terms = AdditiveTerms(*numbers_and_texts(kinds(X))).fit(X, np.zeros(len(X)))
+    fitted = LogisticRegression(max_iter=1000).fit(terms.transform(X), y)
+    return lambda new: fitted.predict_proba(terms.transform(new))[:, 1]
 
 
 def boosted(X: pd.DataFrame, y: np.ndarray) -> Callable[[pd.DataFrame], np.ndarray]:

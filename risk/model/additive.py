@@ -1,4 +1,4 @@
-"""The scikit-learn transformers: a DataFrame -> the design matrix of the terms that fit found.
+"""The scikit-learn transformer: a DataFrame -> the design matrix of the terms that fit found.
 
 This is the one module of the room that loads scikit-learn when it is imported.
 """
@@ -30,41 +30,7 @@ _PLAIN_STRENGTHS = (0.1, 1.0)
 _SAMPLE_ROWS = 30_000  # more rows choose the same strength and cost seven times five fits each
 
 
-class _TermsTransformer(TransformerMixin, BaseEstimator):
-    """What both recipes share: `terms_` are found by fit, transform gives the design matrix."""
-
-    terms_: list[DesignTerm]
-
-    def __init__(self, numbers: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> None:
-        self.numbers = numbers
-        self.texts = texts
-
-    def raw(self, X: pd.DataFrame) -> Raw:
-        return raw_columns(X, self.numbers, self.texts)
-
-    def transform(self, X: pd.DataFrame) -> np.ndarray:
-        """The design matrix, shape (n, columns)."""
-        check_is_fitted(self, "terms_")
-        return design(self.terms_, self.raw(X)) if self.terms_ else np.zeros((len(X), 0))
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        return np.array([name for one in self.terms_ for name in one.term.names()], dtype=object)
-
-    def _keep(self, terms: list[DesignTerm]) -> None:
-        self.terms_ = terms
-        self.n_features_in_ = len(self.numbers) + len(self.texts)
-
-
-class PlainTerms(_TermsTransformer):
-    """Clipped, filled, standardised numbers and one column per level: the small-data recipe."""
-
-    def fit(self, X: pd.DataFrame, y: Any = None) -> PlainTerms:
-        raw = self.raw(X)
-        self._keep([standardise(one, raw) for one in plain_terms(raw, self.numbers, self.texts)])
-        return self
-
-
-class AdditiveTerms(_TermsTransformer):
+class AdditiveTerms(TransformerMixin, BaseEstimator):
     """Curves, levels and a few screened interactions: the default recipe.
 
     fit looks at the labels: it chooses the strength of the regularisation (five-fold log loss,
@@ -72,12 +38,19 @@ class AdditiveTerms(_TermsTransformer):
     the residuals ask for. Fewer than 200 rows or 50 of a class: the plain terms.
     """
 
+    terms_: list[DesignTerm]
+
+    def __init__(self, numbers: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> None:
+        self.numbers = numbers
+        self.texts = texts
+
     def fit(self, X: pd.DataFrame, y: Any, groups: Any = None) -> AdditiveTerms:
         raw, y = self.raw(X), np.asarray(y)
+        self.n_features_in_ = len(self.numbers) + len(self.texts)
         smaller = int(min(np.sum(y == 1), np.sum(y == 0)))
         if y.size < _FEW_ROWS or smaller < _FEW_OF_A_CLASS:
             lines = plain_terms(raw, self.numbers, self.texts)
-            self._keep([standardise(term, raw) for term in lines])
+            self.terms_ = [standardise(term, raw) for term in lines]
             return self
         sample = sample_of(y.size, _SAMPLE_ROWS)
         near, known = {name: values[sample] for name, values in raw.items()}, y[sample]
@@ -94,8 +67,19 @@ class AdditiveTerms(_TermsTransformer):
         ]
         clients = sample if groups is None else np.asarray(groups)[sample]
         chosen = _least_loss(options, near, known, clients)
-        self._keep(chosen + find_interactions(chosen, raw, y) if chosen else chosen)
+        self.terms_ = chosen + find_interactions(chosen, raw, y) if chosen else chosen
         return self
+
+    def transform(self, X: pd.DataFrame) -> np.ndarray:
+        """The design matrix, shape (n, columns)."""
+        check_is_fitted(self, "terms_")
+        return design(self.terms_, self.raw(X)) if self.terms_ else np.zeros((len(X), 0))
+
+    def raw(self, X: pd.DataFrame) -> Raw:
+        return raw_columns(X, self.numbers, self.texts)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        return np.array([name for one in self.terms_ for name in one.term.names()], dtype=object)
 
 
 def _least_loss(
@@ -105,16 +89,15 @@ def _least_loss(
     if len(set(groups.tolist())) < 2:
         groups = np.arange(y.size)
     fold = folds(y, groups)
-    losses = [_held_out_loss(design(terms, raw), y, fold) for terms in options]
-    return options[int(np.argmin(losses))]
 
+    def loss(terms: list[DesignTerm]) -> float:
+        """Mean log loss of each row by a ridge fitted without its fold."""
+        Z, risk = design(terms, raw), np.empty(y.size)
+        weights = None  # each fold starts at the last one's, which spares it steps
+        for number in np.unique(fold):
+            unseen = fold == number
+            weights = ridge(Z[~unseen], y[~unseen], weights)
+            risk[unseen] = expit(log_odds_of(Z[unseen], weights))
+        return log_loss(y, risk)
 
-def _held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
-    """Mean log loss of each row by a ridge fitted without its fold."""
-    risk = np.empty(y.size)
-    weights = None  # each fold starts at the last one's, which spares it steps
-    for number in np.unique(fold):
-        unseen = fold == number
-        weights = ridge(Z[~unseen], y[~unseen], weights)
-        risk[unseen] = expit(log_odds_of(Z[unseen], weights))
-    return log_loss(y, risk)
+    return min(options, key=loss)

@@ -75,16 +75,11 @@ def deviation(term: Term, raw: Raw) -> float:
 def design(terms: Sequence[DesignTerm], raw: Raw) -> np.ndarray:
     """The design matrix, shape (n, columns of all terms), each column in one piece of memory."""
     rows = len(next(iter(raw.values()), ()))
-    found = np.empty((width(terms), rows))
-    at = 0
+    found, at = np.empty((sum(len(term.means) for term in terms), rows)), 0
     for term in terms:
         found[at : at + len(term.means)] = term.columns(raw)
         at += len(term.means)
     return found.T
-
-
-def width(terms: Sequence[DesignTerm]) -> int:
-    return sum(len(term.means) for term in terms)
 
 
 def weighted_terms(terms: Sequence[DesignTerm], weights: np.ndarray) -> list[Term]:

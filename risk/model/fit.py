@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _CHUNK_ROWS = 100_000
 _START_ROWS = 200_000  # a sample whose weights are the start of the fit on all rows
-_STEP_ROWS = 20_000  # the design matrix of so many rows stays in the cache
 MIN_TRAINING_ROWS, MIN_TRAINING_CLASS = 10, 3  # in all; of the exits and of the stays
 _NEARLY_THE_ANSWER = 0.99  # the AUC of one column alone that no honest column has
 
@@ -163,25 +162,20 @@ def ridge_weights(
     """The ridge's weights of the terms' columns, intercept first.
 
     counts: how often each row counts. root: the square root of how much more weakly a sample is
-    regularised, whose loss is that part of all rows'.
+    regularised, whose loss is that part of all rows'; start: weights nearby, with a root of 1.
     """
-    from risk.model.design import design, width
-    from risk.model.newton import Chunk, closeness, null_weights, ridge_in_chunks
+    from risk.model.design import design
+    from risk.model.newton import ridge
 
-    def chunk(rows: slice) -> Chunk:
-        Z = design(terms, {name: column[rows] for name, column in raw.items()})
-        if root != 1.0:
-            np.multiply(Z, root, out=Z)
-        return (Z, y[rows]) if counts is None else (Z, y[rows], counts[rows])
+    scaled = [replace(t, scales=tuple(root * scale for scale in t.scales)) for t in terms]
 
-    slices = [slice(first, first + _STEP_ROWS) for first in range(0, y.size, _STEP_ROWS)]
-    chunks = [partial(chunk, rows) for rows in slices]
-    if y.size <= _CHUNK_ROWS:  # the design matrix of so many rows is kept between the steps
-        chunks = [partial(tuple, made()) for made in chunks]
-    if start is None:
-        start = null_weights(np.array([np.average(y, weights=counts)]), width(terms))
-    scale = np.append(1.0, np.full(start.size - 1, root))
-    return scale * ridge_in_chunks(chunks, start / scale, closeness(y, counts))
+    def part(rows: slice) -> np.ndarray:
+        return design(scaled, {name: column[rows] for name, column in raw.items()})
+
+    # The design matrix of few rows is kept between the steps.
+    found = ridge(part if y.size > _CHUNK_ROWS else part(slice(None)), y, start, counts)
+    found[1:] *= root
+    return found
 
 
 def has_converged(fitted: Pipeline) -> bool:

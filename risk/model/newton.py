@@ -1,13 +1,13 @@
 """Logistic regression by Newton's method: the one solver of the tree.
 
 `regularised_fit` is for a few weights on one array (a recalibration, a calibration line), `ridge`
-and `ridge_in_chunks` for the many weights of a model: sums over parts of the rows, in two threads.
+for the many weights of a model: sums over parts of the rows, in two threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial, reduce
+from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 
@@ -16,8 +16,8 @@ _CLOSE = 1e-6
 _EXACT = 1e-12  # a last step of so small a gain leaves an error far below it
 _THREADS = 2
 _PART_ROWS = 4_000  # few enough that two threads always both have some
+_MADE_ROWS = 20_000  # the design matrix of so many rows stays in the cache
 _BLOCK_ROWS = 1000  # x 130 columns x 8 bytes: a megabyte, which stays in the cache
-Chunk = tuple[np.ndarray, ...]  # design matrix, labels, and how often rows count, if not once
 Sums = tuple[float, np.ndarray, np.ndarray]
 
 
@@ -65,50 +65,43 @@ def _hessian_of(Z: np.ndarray, roots: np.ndarray) -> np.ndarray:
     return total
 
 
-def ridge(Z: np.ndarray, y: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
-    """Weights, intercept first, that minimise summed log loss + |slopes|^2 / 2."""
-    if start is None or len(start) != Z.shape[1] + 1:
-        start = null_weights(y, Z.shape[1])
-    starts = range(0, len(y), _PART_ROWS)
-    chunks = [partial(tuple, (Z[at : at + _PART_ROWS], y[at : at + _PART_ROWS])) for at in starts]
-    return ridge_in_chunks(chunks, start, closeness(y))
-
-
-def closeness(y: np.ndarray, counts: np.ndarray | None = None) -> float:
-    """The gain in log loss under which a fit to these labels takes its last step.
-
-    What that step leaves is about the gain's square over the rows of the rarer class: 1e-12 of
-    log loss for each of them, which moves a weight by some 1e-6.
-    """
-    exits, rows = (y.sum(), y.size) if counts is None else (counts @ y, counts.sum())
-    return _CLOSE * max(1.0, float(min(exits, rows - exits)))
-
-
-def null_weights(y: np.ndarray, columns: int) -> np.ndarray:
-    """The model that knows only the share of exits."""
-    share = np.clip(np.mean(y), 1e-6, 1 - 1e-6)  # of one class alone the log-odds are infinite
-    return np.concatenate([[np.log(share / (1 - share))], np.zeros(columns)])
-
-
-def ridge_in_chunks(
-    chunks: Sequence[Callable[[], Chunk]], start: np.ndarray, close: float
+def ridge(
+    Z: np.ndarray | Callable[[slice], np.ndarray],
+    y: np.ndarray,
+    start: np.ndarray | None = None,
+    counts: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The same for rows in chunks, made anew for each step: memory is that of two chunks."""
+    """Weights, intercept first, that minimise summed log loss + |slopes|^2 / 2.
+
+    Z: the design matrix, or what makes the rows of a slice of it, anew for each step: memory is
+    then that of two parts. start: weights nearby, passed over where they are of other columns.
+    """
+    part = Z if callable(Z) else Z.__getitem__
+    size = part(slice(0)).shape[1] + 1
+    if start is None or len(start) != size:  # the model that knows only the share of exits
+        share = np.clip(np.average(y, weights=counts), 1e-6, 1 - 1e-6)  # of one class: not infinite
+        start = np.append(np.log(share / (1 - share)), np.zeros(size - 1))
+    rows = _MADE_ROWS if callable(Z) else _PART_ROWS
+    parts = [slice(first, first + rows) for first in range(0, len(y), rows)]
+    # What the last step leaves is about its gain's square over the rows of the rarer class: a
+    # millionth of each is 1e-12 of log loss for each of them, which moves a weight by some 1e-6.
+    exits, total = (y.sum(), y.size) if counts is None else (counts @ y, counts.sum())
+    close = _CLOSE * max(1.0, float(min(exits, total - exits)))
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(_THREADS) as pool:  # numpy lets go of the interpreter while it works
-        each = pool.map if len(chunks) > 1 else map
+        each = pool.map if len(parts) > 1 else map
 
         def sums_at(weights: np.ndarray) -> Sums:
-            return reduce(_add_sums, each(lambda chunk: _sums_of(chunk(), weights), chunks))
+            def sums_of(rows: slice) -> Sums:
+                return sums(part(rows), y[rows], weights, None if counts is None else counts[rows])
 
-        precision = np.append(0.0, np.ones(len(start) - 1))
-        return _minimise(sums_at, start, close, np.zeros(len(start)), precision)
+            # In the order of the parts, whichever thread ends first: the same rows, the same model.
+            return reduce(
+                lambda a, b: (a[0] + b[0], a[1] + b[1], a[2] + b[2]), each(sums_of, parts)
+            )
 
-
-def _sums_of(chunk: Chunk, weights: np.ndarray) -> Sums:
-    Z, y, *counts = chunk
-    return sums(Z, y, weights, *counts)
+        return _minimise(sums_at, start, close, np.zeros(size), np.append(0.0, np.ones(size - 1)))
 
 
 def _add_sums(one: Sums, two: Sums) -> Sums:

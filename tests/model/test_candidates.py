@@ -13,6 +13,7 @@ from mixed import COLUMNS, contributions, every_kind, known_of, mixed, strange, 
 
 from risk.config import PipelineError
 from risk.model import fit as fitting
+from risk.model import newton
 from risk.model.candidates import (
     _LEAST_WEIGHT,
     WEIGHTINGS,
@@ -236,7 +237,7 @@ def test_chunks_end_at_the_weights_of_one_piece(size: int, monkeypatch: pytest.M
     whole = ridge_weights(terms, known.raw, known.labels, weight)
 
     monkeypatch.setattr(fitting, "_CHUNK_ROWS", size)
-    monkeypatch.setattr(fitting, "_STEP_ROWS", size)
+    monkeypatch.setattr(newton, "_MADE_ROWS", size)
 
     assert ridge_weights(terms, known.raw, known.labels, weight) == pytest.approx(whole, abs=1e-9)
 

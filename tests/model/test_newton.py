@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,17 +49,13 @@ def test_the_ridge_from_another_start_ends_at_the_same_weights() -> None:
     assert np.array_equal(newton.ridge(Z, y, start=np.zeros(3)), newton.ridge(Z, y))
 
 
-def chunks_of(Z: np.ndarray, y: np.ndarray, size: int) -> list[Callable[[], newton.Chunk]]:
-    slices = [slice(first, first + size) for first in range(0, len(y), size)]
-    return [lambda rows=rows: (Z[rows], y[rows]) for rows in slices]  # type: ignore[misc]
-
-
 @pytest.mark.parametrize("size", [1, 700, 1000, 5000])
-def test_the_ridge_in_chunks_equals_the_ridge(size: int) -> None:
+def test_the_ridge_of_parts_made_anew_equals_the_ridge(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newton, "_MADE_ROWS", size)
     Z, y = rows(2500 if size > 1 else 60, 5)
-    found = newton.ridge_in_chunks(
-        chunks_of(Z, y, size), newton.null_weights(y, 5), newton.closeness(y)
-    )
+    found = newton.ridge(lambda part: Z[part].copy(), y)
     assert np.abs(found - newton.ridge(Z, y)).max() < 1e-8
 
 
@@ -134,7 +128,7 @@ def table(n: int, shift: float = -1.0) -> tuple[pd.DataFrame, np.ndarray]:
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if 3,500 rows were many."""
     monkeypatch.setattr(fitting, "_CHUNK_ROWS", 1000)
-    monkeypatch.setattr(fitting, "_STEP_ROWS", 400)
+    monkeypatch.setattr(newton, "_MADE_ROWS", 400)
 
 
 def test_a_fit_over_many_rows_equals_the_whole_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,8 +149,7 @@ def test_a_samples_fit_is_held_as_weakly_in_proportion_as_one_of_all_rows() -> N
     X, y = table(900)
     made = fitting.fit("default", KINDS, X, y)
     Z = made[0].transform(X)
-    start = newton.null_weights(y, Z.shape[1])
-    found = fitting.ridge_weights(made[0].terms_, made[0].raw(X), y, start=start, root=2.0)
+    found = fitting.ridge_weights(made[0].terms_, made[0].raw(X), y, root=2.0)
     assert np.abs(found - published(Z, y, C=4.0)).max() < 1e-6
 
 

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from risk.model import additive, design, main_effects
 from risk.model import fit as fitting
-from risk.model.additive import AdditiveTerms, PlainTerms
+from risk.model.additive import AdditiveTerms
 from risk.model.design import DesignTerm
 from risk.model.joint_terms import Condition, Ramp
 from risk.model.main_effects import _curve_of, _frequent_levels
@@ -228,7 +228,7 @@ def test_few_rows_or_few_of_a_class_give_the_plain_terms(n: int, exits: int, cur
     found = fitted_terms(frame, y)
     assert isinstance(found[0].term, Curve) is curves
     if not curves:
-        assert found == PlainTerms(("x",)).fit(frame).terms_
+        assert found == AdditiveTerms(("x",)).fit(frame, np.zeros(n)).terms_
 
 
 @pytest.mark.parametrize("seed", range(4))
