@@ -89,15 +89,15 @@ def _least_loss(
     if len(set(groups.tolist())) < 2:
         groups = np.arange(y.size)
     fold = folds(y, groups)
+    return min(options, key=lambda terms: _held_out_loss(design(terms, raw), y, fold))
 
-    def loss(terms: list[DesignTerm]) -> float:
-        """Mean log loss of each row by a ridge fitted without its fold."""
-        Z, risk = design(terms, raw), np.empty(y.size)
-        weights = None  # each fold starts at the last one's, which spares it steps
-        for number in np.unique(fold):
-            unseen = fold == number
-            weights = ridge(Z[~unseen], y[~unseen], weights)
-            risk[unseen] = expit(log_odds_of(Z[unseen], weights))
-        return log_loss(y, risk)
 
-    return min(options, key=loss)
+def _held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
+    """Mean log loss of each row by a ridge fitted without its fold."""
+    risk = np.empty(y.size)
+    weights = None  # each fold starts at the last one's, which spares it steps
+    for number in np.unique(fold):
+        unseen = fold == number
+        weights = ridge(Z[~unseen], y[~unseen], weights)
+        risk[unseen] = expit(log_odds_of(Z[unseen], weights))
+    return log_loss(y, risk)

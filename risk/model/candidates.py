@@ -79,7 +79,7 @@ class Candidates:
     def terms(self) -> list[DesignTerm]:
         """The terms that all of them share: found on all rows."""
         known = self.known
-        made = unfitted_pipeline(known.recipe, known.columns)[0]
+        made = unfitted_pipeline(known.recipe, known.columns)[0]  # refuses what it cannot take
         if known.recipe == "original":
             return _raw_lines(known.raw)
         with one_blas_thread():
@@ -88,8 +88,7 @@ class Candidates:
     def model(self, name: str) -> Model:
         """The model of that weighting."""
         if name not in self._found:
-            weight = WEIGHTINGS[name](self.known.ages)
-            self._found[name] = self.fit(self.terms, weight)
+            self._found[name] = self.fit(self.terms, WEIGHTINGS[name](self.known.ages))
         return self._found[name]
 
     def fit(self, terms: list[DesignTerm], weight: np.ndarray) -> Model:
@@ -111,16 +110,15 @@ def cross_fitted(
 
     terms: found before these rows were. None where a fold has but one class.
     """
-    rows, y = known.rows(newest), known.labels[newest]
+    y = known.labels[newest]
     if any(len(set(y[folds == fold].tolist())) < 2 for fold in (0, 1)):
         return None
     predicted = np.zeros(y.size)
     for fold in (0, 1):
-        seen, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        part = {name: values[seen] for name, values in rows.items()}
-        weights = _fit_recipe(known.recipe, terms, part, y[seen], np.ones(seen.size))
-        other = {name: values[unseen] for name, values in rows.items()}
-        predicted[unseen] = log_odds_of(design(terms, other), weights)
+        seen, unseen = folds != fold, folds == fold
+        part = known.rows(newest[seen])
+        weights = _fit_recipe(known.recipe, terms, part, y[seen], np.ones(seen.sum()))
+        predicted[unseen] = log_odds_of(design(terms, known.rows(newest[unseen])), weights)
     return predicted
 
 

@@ -42,20 +42,13 @@ class DesignTerm:
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> DesignTerm:
         """What to_json() gave; ValueError, KeyError or TypeError for anything else."""
-        means, scales = (
-            parse_record(tuple[float, ...], record[key]) for key in ("means", "scales")
-        )
+        means, scales = (parse_record(tuple[float, ...], record[k]) for k in ("means", "scales"))
         return cls(term_of(record["term"]), means, scales)
-
-    def with_weights(self, weights: np.ndarray) -> Term:
-        """The term that these weights of its columns make."""
-        return self.term.with_slopes(weights * np.array(self.scales), np.array(self.means))
 
 
 def standardise(term: Term, raw: Raw, strength: float = 1.0) -> DesignTerm:
     """The term with the means of these rows, scaled for a ridge of that strength."""
-    moments = [_moments(column) for column in term.basis(raw)]
-    means, deviations = np.array(moments).T
+    means, deviations = np.array([_moments(column) for column in term.basis(raw)]).T
     scales = float(np.sqrt(strength)) * term.natural_scales(deviations)
     return DesignTerm(term, tuple(means.tolist()), tuple(scales.tolist()))
 
@@ -85,7 +78,10 @@ def design(terms: Sequence[DesignTerm], raw: Raw) -> np.ndarray:
 def weighted_terms(terms: Sequence[DesignTerm], weights: np.ndarray) -> list[Term]:
     """The terms of a model; weights: of all columns of the design matrix."""
     ends = np.cumsum([len(term.means) for term in terms])[:-1]
-    return [t.with_weights(own) for t, own in zip(terms, np.split(weights, ends), strict=True)]
+    return [
+        one.term.with_slopes(own * np.array(one.scales), np.array(one.means))
+        for one, own in zip(terms, np.split(weights, ends), strict=True)
+    ]
 
 
 def raw_columns(X: pd.DataFrame, numbers: tuple[str, ...], texts: tuple[str, ...]) -> Raw:
@@ -105,8 +101,5 @@ def _texts(values: Any) -> np.ndarray:
     import pandas as pd
 
     series = pd.Series(values, dtype=object)
-    texts = [
-        None if blank or value == "" else str(value)
-        for value, blank in zip(series, series.isna(), strict=True)
-    ]
-    return np.array(texts, dtype=object)
+    cells = zip(series, series.isna(), strict=True)
+    return np.array([None if blank or v == "" else str(v) for v, blank in cells], dtype=object)

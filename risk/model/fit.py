@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from risk.config import PipelineError
+from risk.model.design import DesignTerm, design
+from risk.model.measures import auc
+from risk.model.model import numbers_and_texts
+from risk.model.newton import ridge
 from risk.model.sampling import SEED, folds, sample_of
+from risk.model.terms import Raw
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
-
-    from risk.model.design import DesignTerm
-    from risk.model.terms import Raw
 
 _CHUNK_ROWS = 100_000
 _START_ROWS = 200_000  # a sample whose weights are the start of the fit on all rows
@@ -27,46 +29,31 @@ _NEARLY_THE_ANSWER = 0.99  # the AUC of one column alone that no honest column h
 
 
 def unfitted_pipeline(recipe: str, columns: dict[str, str]) -> Pipeline:
-    """The unfitted pipeline of the recipe for these features (name to "number" or "text")."""
-    if recipe == "original":
-        return _original(columns)
+    """The unfitted pipeline of the recipe for these features (name to "number" or "text").
+
+    original: the published exercise, liblinear on raw numbers (it never met a blank: the median).
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
 
-    from risk.model.additive import AdditiveTerms
-    from risk.model.model import numbers_and_texts
+    numbers, texts = numbers_and_texts(columns)
+    if recipe != "original":
+        from risk.model.additive import AdditiveTerms
 
-    return Pipeline(
-        [
-            ("terms", AdditiveTerms(*numbers_and_texts(columns))),
-            (
-                "regression",
-                LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=100, tol=1e-8),
-            ),
-        ]
-    )
-
-
-def _original(columns: dict[str, str]) -> Pipeline:
-    """The published exercise: liblinear on the raw numbers (it never met a blank: the median)."""
+        exact = LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=100, tol=1e-8)
+        return Pipeline([("terms", AdditiveTerms(numbers, texts)), ("regression", exact)])
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import Pipeline
 
-    texts = [name for name, kind in columns.items() if kind != "number"]
     if texts:
         raise PipelineError(
             f'"model": "original" takes numbers only, and {texts[0]!r} is a text; '
             'take it out of columns.features or set "model": "default"'
         )
     filler = SimpleImputer(strategy="median", keep_empty_features=True)
-    return Pipeline(
-        [
-            ("raw", ColumnTransformer([("numbers", filler, list(columns))])),
-            ("regression", LogisticRegression(solver="liblinear", random_state=SEED)),
-        ]
-    )
+    first = ColumnTransformer([("numbers", filler, list(numbers))])
+    last = LogisticRegression(solver="liblinear", random_state=SEED)
+    return Pipeline([("raw", first), ("regression", last)])
 
 
 def fit(
@@ -79,22 +66,9 @@ def fit(
     """The pipeline fitted on rows with labels y (0 or 1); PipelineError if they are too few.
 
     groups: each row's client; what is chosen by held-out rows keeps a client's rows together.
+    That the solver stopped early is for has_converged() to say.
     """
     refuse_too_few(y)
-    fitted = _fit_pipeline(recipe, columns, X, y, groups)
-    if not np.all(np.isfinite([*fitted[-1].coef_[0], *fitted[-1].intercept_])):
-        raise PipelineError("the fit did not converge to finite coefficients; nothing was written")
-    return fitted
-
-
-def _fit_pipeline(
-    recipe: str,
-    columns: dict[str, str],
-    X: pd.DataFrame,
-    y: np.ndarray,
-    groups: np.ndarray | None,
-) -> Pipeline:
-    """The fitted pipeline; that the solver stopped early is for converged() to say."""
     made = unfitted_pipeline(recipe, columns)
     with one_blas_thread():
         made[0].fit(X, y, **({} if recipe == "original" else {"groups": groups}))
@@ -109,6 +83,8 @@ def _fit_pipeline(
                 _fit_in_chunks(made, X, y)
             else:
                 made[-1].fit(terms if few.size == y.size else made[0].transform(X), y)
+    if not np.all(np.isfinite([*made[-1].coef_[0], *made[-1].intercept_])):
+        raise PipelineError("the fit did not converge to finite coefficients; nothing was written")
     return made
 
 
@@ -164,9 +140,6 @@ def ridge_weights(
     counts: how often each row counts. root: the square root of how much more weakly a sample is
     regularised, whose loss is that part of all rows'; start: weights nearby, with a root of 1.
     """
-    from risk.model.design import design
-    from risk.model.newton import ridge
-
     scaled = [replace(t, scales=tuple(root * scale for scale in t.scales)) for t in terms]
 
     def part(rows: slice) -> np.ndarray:
@@ -209,8 +182,7 @@ def out_of_fold(
     for unseen in (fold == number for number in np.unique(fold)):
         known = y[~unseen]
         try:
-            refuse_too_few(known)
-            model = _fit_pipeline(recipe, columns, X[~unseen], known, groups[~unseen])
+            model = fit(recipe, columns, X[~unseen], known, groups[~unseen])
             risk[unseen] = model.predict_proba(X[unseen])[:, 1]
         except PipelineError:
             risk[unseen] = np.mean(known) if known.size else 0.5
@@ -219,27 +191,22 @@ def out_of_fold(
 
 def suspects(columns: dict[str, str], X: pd.DataFrame, y: np.ndarray) -> list[str]:
     """Features whose values alone order the labels almost perfectly (AUC > .99): often a leak."""
-    from risk.model.measures import auc
-
     found = []
     for name, kind in columns.items():
-        scores = _number_scores(X[name]) if kind == "number" else _level_scores(X[name], y)
-        areas = [area for values in scores if (area := auc(y, values)) is not None]
-        if any(max(area, 1 - area) > _NEARLY_THE_ANSWER for area in areas):
+        areas = [auc(y, scores) for scores in _scores(X[name], kind, y)]
+        if any(max(area, 1 - area) > _NEARLY_THE_ANSWER for area in areas if area is not None):
             found.append(name)
     return found
 
 
-def _number_scores(column: pd.Series) -> list[np.ndarray]:
-    """The numbers, missing ones below all others and above: being missing can be the leak."""
-    values = column.to_numpy(np.float64)
-    return [np.where(np.isnan(values), end, values) for end in (-np.inf, np.inf)]
-
-
-def _level_scores(column: pd.Series, y: np.ndarray) -> list[np.ndarray]:
-    """Each row's share of exits in its level (missing is one); [] if most levels are rare."""
+def _scores(column: pd.Series, kind: str, y: np.ndarray) -> list[np.ndarray]:
+    """A number with the missing below all others, and above: being missing can be the leak. Of a
+    text each row's share of exits in its level (missing is one); [] if most levels are rare."""
     import pandas as pd
 
+    if kind == "number":
+        values = column.to_numpy(np.float64)
+        return [np.where(np.isnan(values), end, values) for end in (-np.inf, np.inf)]
     at, levels = pd.factorize(column, use_na_sentinel=False)
     if len(levels) > y.size / 5:
         return []  # a level with a row or two carries its own label: that is no leak

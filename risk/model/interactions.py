@@ -47,16 +47,12 @@ class _Axis:
     level: str | None = None
 
     @property
-    def is_level(self) -> bool:
-        return not self.cuts
-
-    @property
     def size(self) -> int:
         return len(self.cuts) + 1 if self.cuts else 2
 
     def condition(self, cut: int, above: bool) -> Condition:
         """Rows in the bins above (or up to) the cut, in words of the raw column."""
-        if self.is_level:
+        if not self.cuts:
             return Condition(self.column, "is" if above else "is not", self.level)
         return Condition(self.column, "at least" if above else "below", self.cuts[cut], self.fill)
 
@@ -158,7 +154,9 @@ class _Search:
         columns = np.empty((Z.shape[1] + most, len(Z)))  # new ones are put behind, nothing copied
         columns[: Z.shape[1]] = Z.T
         for number in range(_ROUNDS):
-            r, h = self._residuals(Z, weights)
+            risk = expit(log_odds_of(Z, weights))
+            # 1e-6: rows that are as good as certain would divide a wrong label by nothing
+            r, h = self.y - risk, np.maximum(risk * (1 - risk), 1e-6)
             found = self.proposals(r, h)
             if number == 0:
                 self._keep_promising(found)
@@ -171,11 +169,6 @@ class _Search:
             Z = columns[:all_known].T
             weights = ridge(Z, self.y, np.append(weights, np.zeros(len(new))))
         return terms
-
-    def _residuals(self, Z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        risk = expit(log_odds_of(Z, weights))
-        # 1e-6: rows that are as good as certain would divide a wrong label by nothing
-        return self.y - risk, np.maximum(risk * (1 - risk), 1e-6)
 
     def _keep_promising(self, found: list[_Proposal]) -> None:
         """Later rounds look at the pairs that came nearest: the others hardly ever rise."""
@@ -209,7 +202,7 @@ class _Search:
 
     def _may_multiply(self, a: int, b: int) -> bool:
         axes = self.axes[a], self.axes[b]
-        rare = any(axis.is_level and axis.bins.sum() < _FEW_LEVEL_ROWS for axis in axes)
+        rare = any(not axis.cuts and axis.bins.sum() < _FEW_LEVEL_ROWS for axis in axes)
         return not rare and not all(axis.size == 2 for axis in axes)
 
     def best(

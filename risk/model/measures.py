@@ -58,27 +58,21 @@ class Gain(TypedDict):
     at_random: dict[str, float]
 
 
-class Dummy(TypedDict):
-    """The measures of one risk for everybody, the share of exits among the training rows."""
-
-    risk: float
-    f1: float
-    brier: float
-    log_loss: float
+class Confusion(TypedDict):
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    true_negative: int
 
 
-class Measures(TypedDict):
-    """What the score file says of a model's risks."""
+class Measures(Confusion):
+    """What the score file says of a model's risks, beside everybody called and one risk for all."""
 
     n: int
     exits: int
     threshold: float
     f1: float
     f1_interval: list[float]
-    true_positive: int
-    false_positive: int
-    false_negative: int
-    true_negative: int
     precision: float | None
     recall: float | None
     auc: float | None
@@ -86,7 +80,7 @@ class Measures(TypedDict):
     brier: float
     log_loss: float
     everybody_exits: dict[str, float]
-    base_rate: Dummy
+    base_rate: dict[str, float]
     calibration: Calibration
     cumulative_gains: list[Gain]
 
@@ -105,10 +99,7 @@ def measure(y: np.ndarray, p: np.ndarray, base_rate: float) -> Measures:
         "threshold": THRESHOLD,
         "f1": f1(y, called),
         "f1_interval": list(f1_interval(y, called)),
-        "true_positive": c["true_positive"],
-        "false_positive": c["false_positive"],
-        "false_negative": c["false_negative"],
-        "true_negative": c["true_negative"],
+        **c,
         "precision": _part_of(c["true_positive"], c["false_positive"]),
         "recall": _part_of(c["true_positive"], c["false_negative"]),
         "auc": auc(y, p),
@@ -131,7 +122,7 @@ def _part_of(part: int, rest: int) -> float | None:
     return part / (part + rest) if part + rest else None
 
 
-def confusion_counts(y: np.ndarray, called: np.ndarray) -> dict[str, int]:
+def confusion_counts(y: np.ndarray, called: np.ndarray) -> Confusion:
     """The confusion counts of labels and 0/1 predictions."""
     return {
         "true_positive": int(np.sum((y == 1) & (called == 1))),

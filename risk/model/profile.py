@@ -42,7 +42,10 @@ def profile_of(rows: Rows, columns: dict[str, str]) -> Profile:
             known = [value for value in rows[name] if value is not None]
             found[name] = _usual_number(np.array(known, dtype=np.float64))
         else:
-            found[name] = _usual_levels(["" if value is None else value for value in rows[name]])
+            sizes = Counter("" if value is None else value for value in rows[name])
+            commonest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+            shares = {text: round(n / len(rows[name]), 4) for text, n in commonest[:_USUAL_LEVELS]}
+            found[name] = {"levels": shares}
     return found
 
 
@@ -63,11 +66,6 @@ def _usual_number(values: np.ndarray) -> Usual:
         shares = (sizes / values.size).round(4).tolist()
         usual["shares"] = {value_text(v): s for v, s in zip(different, shares, strict=True)}
     return usual
-
-
-def _usual_levels(texts: list[str]) -> Usual:
-    commonest = sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0]))[:_USUAL_LEVELS]
-    return {"levels": {level: round(rows / len(texts), 4) for level, rows in commonest}}
 
 
 def value_text(value: Any, digits: int = _DIGITS) -> str:

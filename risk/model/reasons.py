@@ -79,22 +79,16 @@ def reasons(model: Model, table: Rows) -> list[list[Reason]]:
     """For each row the three parts that raise its risk most and the one that lowers it most."""
     groups, amounts, _ = points(model, table)
     raw = model.raw(table)
-    found = []
+    found: list[list[Reason]] = []
     for number, own in enumerate(amounts):
         row = {name: values[number : number + 1] for name, values in raw.items()}
         order = np.argsort(-own, kind="stable")
         up = [at for at in order if own[at] >= _LEAST_POINTS][:MOST_UP]
         down = [at for at in order[::-1] if own[at] <= -_LEAST_POINTS][:_MOST_DOWN]
-        found.append(
-            [
-                Reason(
-                    round(float(own[at]), 1),
-                    groups[at].text(row, model.profile),
-                    groups[at].columns,
-                )
-                for at in (*up, *down)
-            ]
-        )
+        found.append([])
+        for at in (*up, *down):
+            text = groups[at].text(row, model.profile)
+            found[-1].append(Reason(round(float(own[at]), 1), text, groups[at].columns))
     return found
 
 

@@ -15,21 +15,16 @@ def score_of(model: Model, test: TestRows) -> dict[str, Any] | None:
     rows, labels = test.labelled()
     if not labels.size:
         return None
-    found = measure(labels, model.probabilities(rows), _base_rate(model))
-    return {
-        "basis": "test data",
-        **found,
-        "test_sha256": test.sha256,
-        "test_files": test.files,
-        "rows_set_aside": test.bad,
-    }
-
-
-def _base_rate(model: Model) -> float:
-    """The share of exits among the rows that the model was trained on."""
+    # The share of exits among the rows that the model was trained on.
     rate = model.lineage.get("base_rate")
     if type(rate) is not float or not 0.0 <= rate <= 1.0:
         raise PipelineError(
             "the model does not say how many of its rows were exits; run training.py again"
         )
-    return rate
+    return {
+        "basis": "test data",
+        **measure(labels, model.probabilities(rows), rate),
+        "test_sha256": test.sha256,
+        "test_files": test.files,
+        "rows_set_aside": test.bad,
+    }
