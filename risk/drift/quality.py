@@ -87,7 +87,7 @@ class DataQualityIssue:
         return self.kind, self.columns
 
 
-class Finding(NamedTuple):
+class _Finding(NamedTuple):
     """What a check found in a column: an issue that lacks its columns and file."""
 
     kind: str
@@ -157,7 +157,7 @@ def quality_issues(
     where = f"since {file}" if file else "in this file"
     columns = {n: u for n, u in reference["columns"].items() if u["known"] >= LEAST_REFERENCE}
     known = {n: known_values(raw[n]) if n in raw else np.empty(0) for n in columns}
-    found: dict[str, tuple[tuple[str, ...], Finding]] = {}
+    found: dict[str, tuple[tuple[str, ...], _Finding]] = {}
     for name, usual in columns.items():
         if blank := _blank(known[name].size, rows, usual, where):
             found[name] = (name,), blank
@@ -188,7 +188,7 @@ def _pct(share: float) -> str:
     return f"{min(round(100 * share), 99) if share < 1 else 100} %"
 
 
-def _blank(known: int, rows: int, usual: Usual, where: str) -> Finding | None:
+def _blank(known: int, rows: int, usual: Usual, where: str) -> _Finding | None:
     """Far more blanks than usual, or nothing but blanks."""
     share, was = 1 - known / rows, 1 - usual["known"] / usual["rows"]
     if _may_be_chance(share, max(was, usual.get("blank_file", 0.0)), usual["rows"], rows):
@@ -198,10 +198,10 @@ def _blank(known: int, rows: int, usual: Usual, where: str) -> Finding | None:
         f"{what} blank {where}, usually {_pct(was)}; look whether the export lost the column, "
         "then replace the file"
     )
-    return Finding("blank", words, rows, share >= was + BLANKS_HOLD)
+    return _Finding("blank", words, rows, share >= was + BLANKS_HOLD)
 
 
-def _stuck(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
+def _stuck(known: np.ndarray, usual: Usual, where: str) -> _Finding | None:
     """One value in every row, where there used to be several."""
     if usual.get("constant") or not is_constant(known):
         return None
@@ -216,10 +216,10 @@ def _stuck(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
         f"{_pct(was)} {'or fewer ' if was else ''}do; look whether the export writes a "
         "default, then replace the file"
     )
-    return Finding("stuck", words, known.size)
+    return _Finding("stuck", words, known.size)
 
 
-def _filler(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
+def _filler(known: np.ndarray, usual: Usual, where: str) -> _Finding | None:
     """One value from nowhere in many rows: far outside the range, or 0 where none ever was."""
     least, most = usual["points"][0], usual["points"][-1]
     far = (known > 2 * most - least) | (known < 2 * least - most)
@@ -238,10 +238,10 @@ def _filler(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
         f"{_pct(share)} of {known.size:,} rows say {_quoted(value)} {where}, which no row did "
         "before; if it stands for a missing value, leave the cell empty and replace the file"
     )
-    return Finding("filler", words, known.size, value != 0)
+    return _Finding("filler", words, known.size, value != 0)
 
 
-def _unit(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
+def _unit(known: np.ndarray, usual: Usual, where: str) -> _Finding | None:
     """The sizes of the values all multiplied: a move on the log scale that keeps its spread."""
     logs = log_sizes(known)
     if "logs" not in usual or logs.size < LEAST_ROWS or usual["nonzero"] < LEAST_REFERENCE:
@@ -261,7 +261,7 @@ def _unit(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
         f"{logs.size:,} rows, usually {value_text(was)}); look whether the export changed the "
         "unit, then replace the file"
     )
-    return Finding("unit", words, logs.size)
+    return _Finding("unit", words, logs.size)
 
 
 def _spread(logs: list[float]) -> float:
@@ -280,7 +280,7 @@ def _times(move: float) -> str:
     return f"{times} as before{why}" if move > 0 else f"{times} than before{why}"
 
 
-def _sign(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
+def _sign(known: np.ndarray, usual: Usual, where: str) -> _Finding | None:
     """The sign flipped in a column that used to have one sign."""
     nonzero = known[known != 0]
     if "logs" not in usual or nonzero.size < LEAST_ROWS:
@@ -296,10 +296,10 @@ def _sign(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
         f"{_pct(share)} of {nonzero.size:,} values are {now} {where}, usually "
         f"{_pct(was)}; look whether the export flipped the sign, then replace the file"
     )
-    return Finding("sign", words, nonzero.size)
+    return _Finding("sign", words, nonzero.size)
 
 
-def _renumbered(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
+def _renumbered(known: np.ndarray, usual: Usual, where: str) -> _Finding | None:
     """A yes-or-no column in other numbers: a value that always was there gone, another come."""
     if usual["distinct"] != 2:
         return None
@@ -309,10 +309,10 @@ def _renumbered(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
         return None
     if _may_be_chance(1.0, 1 - max(share for _, share in gone), usual["known"], known.size):
         return None
-    return Finding("renamed", _other_values(known[strange], known.size, usual, where), known.size)
+    return _Finding("renamed", _other_values(known[strange], known.size, usual, where), known.size)
 
 
-def _renamed(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
+def _renamed(known: np.ndarray, usual: Usual, where: str) -> _Finding | None:
     """Texts that are none of the known ones in nearly all rows; a report alone from half of them.
 
     One new text alone is not judged here: that is "stuck", or a new product.
@@ -325,7 +325,7 @@ def _renamed(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
         return None
     holds = share >= RENAMED and len(set(known[strange].tolist())) > 1
     words = _other_values(known[strange], known.size, usual, where)
-    return Finding("renamed", words, known.size, holds)
+    return _Finding("renamed", words, known.size, holds)
 
 
 def _strange(texts: np.ndarray, usual: Usual) -> np.ndarray:
@@ -360,7 +360,7 @@ def _some(values: list[Any]) -> str:
     return f"{text} and {len(values) - 3} more" if len(values) > 3 else text
 
 
-def _inverted(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
+def _inverted(known: np.ndarray, usual: Usual, where: str) -> _Finding | None:
     """Yes and no changed places, as far as the shares can tell: reported, never a hold."""
     if usual["distinct"] != 2:
         return None
@@ -374,17 +374,17 @@ def _inverted(known: np.ndarray, usual: Usual, where: str) -> Finding | None:
         f"{_pct(share)} of {known.size:,} rows say {_quoted(value)} {where}, usually "
         f"{_pct(was)}; look whether the export changed the two values' meaning"
     )
-    return Finding("inverted", words, known.size, False)
+    return _Finding("inverted", words, known.size, False)
 
 
-Check = Callable[[np.ndarray, Usual, str], Finding | None]
-NUMBER_CHECKS: tuple[Check, ...] = (_renumbered, _stuck, _filler, _unit, _sign, _inverted)
-TEXT_CHECKS: tuple[Check, ...] = (_stuck, _renamed, _inverted)
+_Check = Callable[[np.ndarray, Usual, str], _Finding | None]
+NUMBER_CHECKS: tuple[_Check, ...] = (_renumbered, _stuck, _filler, _unit, _sign, _inverted)
+TEXT_CHECKS: tuple[_Check, ...] = (_stuck, _renamed, _inverted)
 
 
 def _swapped(
     known: Raw, columns: dict[str, Usual], where: str
-) -> Iterator[tuple[tuple[str, str], Finding]]:
+) -> Iterator[tuple[tuple[str, str], _Finding]]:
     """Pairs of columns that have changed places; a column is in one pair at most."""
     free = []  # no longer where they used to be, beyond what drift does
     for name, values in known.items():
@@ -403,7 +403,7 @@ def _swapped(
                 "export swapped the two columns, then replace the file"
             )
             n = int(min(known[one].size, known[other].size))
-            yield (one, other), Finding("swapped", words, n)
+            yield (one, other), _Finding("swapped", words, n)
 
 
 def _in_place_of(one: str, other: str, known: Raw, columns: dict[str, Usual]) -> bool:

@@ -55,12 +55,11 @@ class Contact:
 
 @dataclass(frozen=True)
 class ContactsRead:
-    """What was read from the CSV of contacts: how many rows, how many were new, what is wrong.
+    """What was read from the CSV of contacts: how many notes were new, what is wrong.
 
     seen: size and time of the file if nothing in it is left for later, else None.
     """
 
-    rows: int = 0
     taken: int = 0
     errors: list[RowError] = field(default_factory=list)
     problem: str = ""
@@ -224,7 +223,7 @@ def _parse_contacts(
         key = "\0".join((contact.client, contact.state, contact.until, moment))
         contacts[sha256(key.encode())] = contact
     errors.sort(key=lambda error: error.line)
-    return contacts, ContactsRead(rows=reading.rows, errors=errors)
+    return contacts, ContactsRead(errors=errors)
 
 
 def newest_contacts(config: Config, day: str | None = None) -> dict[str, Contact]:

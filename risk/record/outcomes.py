@@ -31,7 +31,7 @@ CAVEAT = (
 )
 
 
-class ShareLeft(TypedDict):
+class _ShareLeft(TypedDict):
     """Of n rows so many left; share and its 95 % interval are None without rows."""
 
     n: int
@@ -40,7 +40,7 @@ class ShareLeft(TypedDict):
     interval: list[float] | None
 
 
-class RandomShare(TypedDict):
+class _RandomShare(TypedDict):
     """The share that would have left of as many clients picked at random on each date."""
 
     n: int
@@ -48,15 +48,15 @@ class RandomShare(TypedDict):
     interval: list[float]
 
 
-class GroupOutcomes(TypedDict):
+class _GroupOutcomes(TypedDict):
     """What came of some rows. clients: how many different ones they are of."""
 
     n: int
     clients: int
     left: int
-    listed: ShareLeft
-    not_listed: ShareLeft
-    at_random: RandomShare
+    listed: _ShareLeft
+    not_listed: _ShareLeft
+    at_random: _RandomShare
     hits: int
     false_alarms: int
     misses: int
@@ -64,7 +64,7 @@ class GroupOutcomes(TypedDict):
     sentence: str
 
 
-class KnownOutcome(TypedDict):
+class _KnownOutcome(TypedDict):
     """One client whose outcome is known. of: how many clients the list had."""
 
     client: str
@@ -91,18 +91,18 @@ class Outcomes(_Span):
     waiting: int
     enough: bool
     why: str
-    all: GroupOutcomes | None
-    contacted: GroupOutcomes | None
-    not_contacted: GroupOutcomes | None
+    all: _GroupOutcomes | None
+    contacted: _GroupOutcomes | None
+    not_contacted: _GroupOutcomes | None
     caveat: str | None
     brier: dict[str, float] | None
     calibration: Calibration | None
     cumulative_gains: list[Gain] | None
-    misses: list[KnownOutcome]
-    false_alarms: list[KnownOutcome]
+    misses: list[_KnownOutcome]
+    false_alarms: list[_KnownOutcome]
 
 
-NOTHING: Outcomes = {
+_NOTHING: Outcomes = {
     "format": FORMAT,
     "made_at": "",
     "data_version": 0,
@@ -127,7 +127,7 @@ NOTHING: Outcomes = {
 
 def parse_outcomes(body: Mapping[str, Any]) -> Outcomes:
     """What outcomes.json says; of an empty body that nothing is known."""
-    return cast(Outcomes, {**NOTHING, **body})
+    return cast(Outcomes, {**_NOTHING, **body})
 
 
 def outcomes_of(config: Config, snapshot: Snapshot) -> Outcomes:
@@ -217,7 +217,7 @@ def claims(known: pl.DataFrame, waiting: int, least: int) -> Outcomes:
     """All that is claimed of the known outcomes, or why nothing is yet."""
     dates = [date for date in known["date"] if date]
     unclaimed: Outcomes = {
-        **NOTHING,
+        **_NOTHING,
         "least": least,
         "known": known.height,
         "waiting": waiting,
@@ -251,7 +251,7 @@ def claims(known: pl.DataFrame, waiting: int, least: int) -> Outcomes:
     }
 
 
-def group_figures(known: pl.DataFrame) -> GroupOutcomes | None:
+def group_figures(known: pl.DataFrame) -> _GroupOutcomes | None:
     """The counts and shares of these rows; None where there are none."""
     if not known.height:
         return None
@@ -285,7 +285,7 @@ def group_figures(known: pl.DataFrame) -> GroupOutcomes | None:
     }
 
 
-def share_left(left: np.ndarray, clients: np.ndarray) -> ShareLeft:
+def share_left(left: np.ndarray, clients: np.ndarray) -> _ShareLeft:
     """How many rows, how many left, the share and its 95 % interval (None without rows)."""
     if not left.size:
         return {"n": 0, "left": 0, "share": None, "interval": None}
@@ -311,7 +311,7 @@ def effective_rows(left: np.ndarray, clients: np.ndarray) -> float:
 
 def random_figures(
     left: np.ndarray, called: np.ndarray, clients: np.ndarray, dates: np.ndarray
-) -> RandomShare:
+) -> _RandomShare:
     """What as many clients drawn by lot on each date would have come to."""
     _, of = np.unique(dates, return_inverse=True)
     # By date, since on a bad date a draw by lot would have met more who leave, too.
@@ -323,10 +323,10 @@ def random_figures(
     return {"n": int(left.size), "share": share, "interval": wilson(share * rows, rows)}
 
 
-def _newest_clients(known: pl.DataFrame, *, left: int, called: int) -> list[KnownOutcome]:
+def _newest_clients(known: pl.DataFrame, *, left: int, called: int) -> list[_KnownOutcome]:
     """The last such clients, the newest date first, by rank where dates are equal."""
     found = known.filter((known["left"] == left) & (known["called"] == called))
     found = found.sort(["date", "scoring", "rank"], descending=[True, True, False])
     found = found.head(MOST_NAMES).rename({"at": "predicted_at"})
-    clients: Any = found.select(list(KnownOutcome.__annotations__)).to_dicts()
-    return list[KnownOutcome](clients)
+    clients: Any = found.select(list(_KnownOutcome.__annotations__)).to_dicts()
+    return list[_KnownOutcome](clients)
