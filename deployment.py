@@ -165,7 +165,7 @@ def _cells(release: Release) -> tuple[str, ...]:
 def _by_hand(config: Config, outcome: Outcome, action: str) -> Outcome:
     """The outcome, after it was written into the history and the evidence was begun anew."""
     from risk.data.state import read_store_state
-    from risk.decide.state import restart_evidence
+    from risk.decide.evidence_file import restart_evidence
     from risk.record.history import Entry, record
 
     restart_evidence(config)
@@ -206,7 +206,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
-    from risk.decide.state import refuse_newer_evidence
+    from risk.decide.evidence_file import refuse_newer_evidence
 
     if chosen.list:
         return list_releases(config)

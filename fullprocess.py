@@ -197,7 +197,7 @@ class Steps:
         In the history before, so that a crash in between loses nothing, and again with what it led
         to; the decision state closes the evaluation last.
         """
-        from risk.decide.state import record_deployment
+        from risk.decide.evidence_file import record_deployment
         from risk.files import utc_now
         from risk.record.history import Entry, record
         from risk.releases import current_version
@@ -305,6 +305,7 @@ class Steps:
         from risk.alerts.due import is_wanted
         from risk.config import Outcome
         from risk.decide.decision import RECALIBRATE, sentence
+        from risk.records import to_record
 
         decision, data, record = result.decision, result.data_version, self.record
         outcome, reason = OUTCOMES[decision.verdict].format(version), decision.reason
@@ -329,7 +330,7 @@ class Steps:
                 "reason": reason,
                 "release": version,
                 "ingested": ingested.data,
-                "evidence": result.record.to_json() if result.record else {},
+                "evidence": to_record(result.record) or {},
                 "notes": record.notes,
             },
         )
@@ -367,16 +368,17 @@ def _past_decisions(config: Config, *, explain: bool) -> Outcome:
     """The history as a table, or why the last run did what it did."""
     from risk.config import Outcome
     from risk.record.history import entries, explain_entry, history_table, last_decision
+    from risk.records import to_record
 
     if not explain:
         found = entries(config)
         return Outcome(
             history_table(found) if found else "nothing was decided yet",
-            {"history": [entry.to_json() for entry in found]},
+            {"history": to_record(found)},
         )
     last = last_decision(config)
     text = explain_entry(last) if last else "nothing was decided yet"
-    return Outcome(text, last.to_json() if last else {})
+    return Outcome(text, to_record(last) or {})
 
 
 def _dry_run(config: Config) -> Outcome:
@@ -384,6 +386,7 @@ def _dry_run(config: Config) -> Outcome:
     from ingestion import ingest
     from risk.config import Outcome
     from risk.files import project_lock
+    from risk.records import to_record
     from risk.releases import read_deployment
     from risk.run.inputs import RunInputs
     from risk.run.record import RunRecord
@@ -399,7 +402,7 @@ def _dry_run(config: Config) -> Outcome:
         {
             "verdict": verdict,
             "reason": reason,
-            "evidence": result.record.to_json() if result.record else {},
+            "evidence": to_record(result.record) or {},
         },
     )
 

@@ -1,4 +1,7 @@
-"""A JSON record as the dataclass that it is a record of: exactly its fields, each of its type."""
+"""A JSON record as the dataclass that it is a record of, and back: its fields, each of its type.
+
+What is in it and has a to_json() and a from_json() of its own is written and parsed by these.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,19 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
+
+
+def to_record(value: Any) -> Any:
+    """The value as JSON has it, which parse_record() takes back."""
+    if is_dataclass(value):
+        return {field.name: _own_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {name: _own_json(one) for name, one in value.items()}
+    return [_own_json(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _own_json(value: Any) -> Any:
+    return value.to_json() if hasattr(value, "to_json") else to_record(value)
 
 
 def parse_record(expected: Any, value: Any) -> Any:
@@ -18,18 +34,19 @@ def parse_record(expected: Any, value: Any) -> Any:
     if isinstance(expected, type) and is_dataclass(expected):
         hints = _hints(expected)
         insist(isinstance(value, dict) and set(value) == set(hints))
-        return expected(**{name: parse_record(hint, value[name]) for name, hint in hints.items()})
+        return expected(**{name: _parse(hint, value[name]) for name, hint in hints.items()})
     origin, of = get_origin(expected), get_args(expected)
     if origin in (tuple, list):
         insist(isinstance(value, list))
-        return origin(parse_record(of[0], one) for one in value)
+        kinds = of if origin is tuple and of[-1] is not Ellipsis else of[:1] * len(value)
+        return origin(_parse(kind, one) for kind, one in zip(kinds, value, strict=True))
     if origin is dict:
-        return {key: parse_record(of[1], one) for key, one in value.items()}
+        return {key: _parse(of[1], one) for key, one in value.items()}
     if isinstance(expected, UnionType):
         # JSON does not say which of two records a dict is: a union holds one at most.
         own = [one for one in of if is_dataclass(one) or is_typeddict(one) or get_origin(one)]
         if own and isinstance(value, dict | list):
-            return parse_record(own[0], value)
+            return _parse(own[0], value)
         of = tuple(one for one in of if one not in own)
     else:
         of = (expected,)
@@ -40,6 +57,11 @@ def parse_record(expected: Any, value: Any) -> Any:
         return number(value)
     insist(type(value) in of)
     return value
+
+
+def _parse(expected: Any, value: Any) -> Any:
+    own = getattr(expected, "from_json", None)
+    return own(value) if own else parse_record(expected, value)
 
 
 @cache

@@ -7,7 +7,6 @@ labels are known. Nothing here reads or writes a file.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from risk.decide.judgement import (
     judge_fast,
 )
 from risk.model.candidates import Candidates, cross_fitted
+from risk.model.design import DesignTerm
 from risk.model.ensemble import recalibrate, weighted_mean
 from risk.model.model import Model
 
@@ -61,7 +61,7 @@ class Comparison:
     candidates: dict[str, Model] = field(default_factory=dict)
     recalibrations: dict[str, tuple[Recalibration, Recalibration]] = field(default_factory=dict)
     former: dict[str, Model] = field(default_factory=dict)
-    terms: tuple[Any, ...] = ()
+    terms: tuple[DesignTerm, ...] = ()
 
     @property
     def deployed(self) -> Model:

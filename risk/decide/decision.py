@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Self, TypedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from risk.data.snapshot import DataVersion
@@ -131,18 +131,6 @@ class DecisionRecord:
     before: int | None
     evidence: tuple[ChallengerEvidence, ...] = ()
     details: Details = field(default_factory=Details)
-
-    def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "evidence": [asdict(one) for one in self.evidence]}
-
-    @classmethod
-    def from_json(cls, body: dict[str, Any]) -> Self:
-        known = {one.name: body[one.name] for one in fields(cls)}
-        return cls(**{**known, "evidence": tuple(map(_evidence_from, body["evidence"]))})
-
-
-def _evidence_from(body: dict[str, Any]) -> ChallengerEvidence:
-    return ChallengerEvidence(**body)
 
 
 @dataclass(frozen=True)

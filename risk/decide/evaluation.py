@@ -46,10 +46,11 @@ from risk.decide.decision import (
     EvaluationResult,
 )
 from risk.decide.evidence import RULE, Martingale, bet, calibration_in_the_large, risks
+from risk.decide.evidence_file import MODEL_PREFIX
 from risk.decide.forecasts import commit_state, digest_of, keep_forecasts, predicted_of
 from risk.decide.judgement import Judgement, rows_lacking
 from risk.decide.policies import data_pause, paused_by_hand
-from risk.decide.state import MODEL_PREFIX, DecisionState, read_decision_state
+from risk.decide.state import DecisionState, read_decision_state
 from risk.model.candidates import Candidates, LabelledRows
 from risk.model.deployed import Deployed
 from risk.model.measures import ONE_SIDED, auc_interval, brier

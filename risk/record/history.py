@@ -26,6 +26,7 @@ from risk.decide.decision import (
 )
 from risk.files import checksum_holds, with_checksum, write_json
 from risk.record.sqlite import Database
+from risk.records import parse_record, to_record
 from risk.words import aligned, evidence_number
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def record(config: Config, entry: Entry) -> None:
     A damaged history is moved aside as it is, and a new one begun. ValueError or TypeError, with
     nothing written, if a number in the entry is not Python's own or not finite.
     """
-    body = {"format": FORMAT, **_printable(entry.to_json())}
+    body = {"format": FORMAT, **_printable(to_record(entry))}
     # By way of JSON, so that the checksum is of the values as they are read.
     decision = with_checksum(json.loads(json.dumps(body, allow_nan=False)))
     values = [json.dumps(decision[n]) if n in AS_JSON else decision[n] for n in COLUMNS]
@@ -178,7 +179,8 @@ def _entry(config: Config, row: tuple[Any, ...]) -> Entry:
         intact = False
     if not intact:
         raise _history(config).damaged(f"the entry of {printable(str(kept['at']))}")
-    return Entry.from_json(kept)
+    entry: Entry = parse_record(Entry, {field.name: kept[field.name] for field in fields(Entry)})
+    return entry
 
 
 def history_table(entries: list[Entry]) -> str:

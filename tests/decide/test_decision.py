@@ -25,6 +25,7 @@ from risk.decide.decision import (
     sentence,
     word,
 )
+from risk.records import parse_record, to_record
 
 
 def record(verdict: str, action: str = "none", before: int | None = 3) -> DecisionRecord:
@@ -83,7 +84,7 @@ def test_a_record_comes_back_from_json_as_it_was() -> None:
     before = DecisionRecord(
         "a key", 4, "fast", KEEP, "none", "why", 60, 20, 3, evidence, {"provisional": True}
     )
-    assert DecisionRecord.from_json(before.to_json()) == before
+    assert parse_record(DecisionRecord, to_record(before)) == before
 
 
 def test_the_leading_challenger_is_the_nearest_to_its_own_threshold() -> None:
