@@ -76,9 +76,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(config=_config_path())
     parser.add_argument("--host", help="address to listen on (default: the config's)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one")
-    parser.add_argument(
-        "--end-with-stdin", action="store_true", help="end when standard input is closed"
-    )
+    ended = "end when standard input is closed"
+    parser.add_argument("--end-with-stdin", action="store_true", help=ended)
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:

@@ -37,20 +37,16 @@ def refuse_open_door(host: str) -> None:
 
 def refuse_strangers(call: Request, token: str) -> None:
     """Problem 401 unless the call shows the token, as bearer or as the password of HTTP Basic."""
-    if token and call.endpoint not in ("health", "static"):
-        if not hmac.compare_digest(_token_in(call), token.encode()):
-            hint = "send the header Authorization: Bearer TOKEN"
-            raise Problem(401, "unauthorized", "this API asks for a token", hint)
-
-
-def _token_in(call: Request) -> bytes:
-    """The token that the call shows, b"" for none; a header's bytes come as Latin-1."""
-    shown = call.authorization
-    if shown is None:
-        return b""
-    if shown.type == "bearer":
-        return (shown.token or "").encode("latin-1", "replace")
-    return (shown.password or "").encode("utf-8", "replace")
+    if not token or call.endpoint in ("health", "static"):
+        return
+    found, shown = call.authorization, b""
+    if found is not None and found.type == "bearer":  # a header's bytes come as Latin-1
+        shown = (found.token or "").encode("latin-1", "replace")
+    elif found is not None:
+        shown = (found.password or "").encode("utf-8", "replace")
+    if not hmac.compare_digest(shown, token.encode()):
+        hint = "send the header Authorization: Bearer TOKEN"
+        raise Problem(401, "unauthorized", "this API asks for a token", hint)
 
 
 def read_location(config: Config, location: str) -> tuple[str, bytes]:

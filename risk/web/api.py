@@ -12,11 +12,11 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from flask import Request, Response, request
+from flask import Response, request
 
 from risk import __version__
 from risk.calllist.types import ListedClient
@@ -97,17 +97,9 @@ class Api:
             risk = deployed.risks(rows)
         client = deployed.schema.named("id")
         known = {"clients": rows[client]} if any(rows[client]) else {}
-        return _answer(
-            deployed.version,
-            {
-                "predictions": (risk >= THRESHOLD).astype(int).tolist(),
-                "probabilities": risk.tolist(),
-                "threshold": THRESHOLD,
-                "rows": risk.size,
-                "file": file,
-                **known,
-            },
-        )
+        predictions = (risk >= THRESHOLD).astype(int).tolist()
+        found = {"predictions": predictions, "probabilities": risk.tolist(), "threshold": THRESHOLD}
+        return _answer(deployed.version, found | {"rows": risk.size, "file": file} | known)
 
     def scoring(self) -> Response:
         deployed = self.context.deployed()
@@ -136,37 +128,42 @@ class Api:
         return _answer(self.context.deployed().version, last_measured(self.config))
 
     def clients(self) -> Response:
-        refuse_unknown_names(request.args, CLIENT_FILTERS)
-        wanted, as_csv = _ClientFilter.of(request.args), _wants_csv(request)
+        given = request.args
+        refuse_unknown_names(given, CLIENT_FILTERS)
+        wanted, form = _ClientFilter.of(given), given.get("format")
+        if form not in (None, "csv", "json"):
+            raise bad_parameter("format", form, "give csv or json")
+        best = request.accept_mimetypes.best_match(["application/json", "text/csv"])
         listing = self.context.call_list()
-        _refuse_absent(request.args, listing.shown)
+        # A filter by what the list does not hold would find nobody, ever.
+        for name, part in (("owner", "owner"), ("min_value", "value")):
+            if name in given and part not in listing.shown:
+                hint = f"config.json names no column for it: columns.{part}"
+                hint = f"{hint}; set it and run ingestion.py --rebuild"
+                raise bad_parameter(name, given[name], hint)
         matching = [c for c in listing.clients if wanted.keeps(c)][: wanted.top]
         first = (wanted.page - 1) * wanted.per_page
         shown = matching[first : first + wanted.per_page]
         version, about = listing.model_version, listing.about()
-        if as_csv:
-            paged = {"page", "per_page"} & set(request.args)
+        if form == "csv" or (form is None and best == "text/csv"):
+            paged = {"page", "per_page"} & set(given)
             text = replace(listing, clients=tuple(shown if paged else matching)).to_csv()
             response = Response(text, mimetype="text/csv")
             response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.csv"
             return name_version(response, version)
-        return _answer(
-            version,
-            {
-                **{key: about[key] for key in LIST_FACTS},
-                "total": len(matching),
-                "page": wanted.page,
-                "pages": -(-len(matching) // wanted.per_page),
-                "shown": len(shown),
-                "clients": [listing.client_json(client) for client in shown],
-            },
-        )
+        found = {key: about[key] for key in LIST_FACTS} | {
+            "total": len(matching),
+            "page": wanted.page,
+            "pages": -(-len(matching) // wanted.per_page),
+            "shown": len(shown),
+            "clients": [listing.client_json(client) for client in shown],
+        }
+        return _answer(version, found)
 
     def health(self) -> Response:
         try:
-            return _answer(
-                self.context.deployed().version, {"status": "ok", "version": __version__}
-            )
+            known = {"status": "ok", "version": __version__}
+            return _answer(self.context.deployed().version, known)
         except (PipelineError, OSError):
             # Asked without a token: nothing of the machine's paths in here.
             what = "no deployment" if current_version(self.config) is None else "damaged deployment"
@@ -259,14 +256,6 @@ class _ClientFilter:
         )
 
 
-def _refuse_absent(given: Mapping[str, str], shown: Sequence[str]) -> None:
-    """Problem 400 for a filter by what the list does not hold: it would find nobody, ever."""
-    for name, part in (("owner", "owner"), ("min_value", "value")):
-        if name in given and part not in shown:
-            hint = f"config.json names no column for it: columns.{part}"
-            raise bad_parameter(name, given[name], f"{hint}; set it and run ingestion.py --rebuild")
-
-
 def _number_in(
     given: Mapping[str, str], name: str, low: float, high: float, hint: str
 ) -> float | None:
@@ -281,14 +270,6 @@ def _number_in(
     if number is None or not low <= number <= high:
         raise bad_parameter(name, text, hint)
     return number
-
-
-def _wants_csv(call: Request) -> bool:
-    form = call.args.get("format")
-    if form not in (None, "csv", "json"):
-        raise bad_parameter("format", form, "give csv or json")
-    best = call.accept_mimetypes.best_match(["application/json", "text/csv"])
-    return form == "csv" or (form is None and best == "text/csv")
 
 
 def _answer(version: int | None, found: dict[str, Any]) -> Response:

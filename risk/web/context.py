@@ -115,8 +115,20 @@ class PageContext:
     def clients(self) -> tuple[ListedClient, ...]:
         """The clients of the list with their contact state as it is now."""
         listing = self.listing()
+
+        def with_contacts() -> tuple[ListedClient, ...]:
+            try:
+                now = newest_contacts(self.config)
+            except PipelineError:  # the notes are damaged: as the list has it
+                return listing.clients
+            return tuple(
+                replace(c, contact=now.get(c.client)) if c.contact or c.client in now else c
+                for c in listing.clients
+            )
+
+        # The day is in the key since a snooze ends by itself on its day.
         key = (listing, file_stamp(self.config.score_history), self.now.date())
-        return self._cached("clients", key, lambda: _with_contacts(self.config, listing.clients))
+        return self._cached("clients", key, with_contacts)
 
     def client(self, name: str) -> ListedClient | None:
         """The client of this name on the list, None where it is not there."""
@@ -206,20 +218,6 @@ def _damaged(config: Config, error: PipelineError) -> Notice:
     """The notice about an artifact that cannot be read; paths as seen from the project's folder."""
     what, _, hint = str(error).replace(f"{config.root}/", "").partition("; ")
     return notices.DAMAGED.of(what=what, hint=f"Or: {hint}." if hint else "")
-
-
-def _with_contacts(config: Config, clients: tuple[ListedClient, ...]) -> tuple[ListedClient, ...]:
-    """The clients with their contact state of now; as the list has it where notes are damaged."""
-    try:
-        now = newest_contacts(config)
-    except PipelineError:
-        return clients
-    return tuple(
-        replace(client, contact=now.get(client.client))
-        if client.contact or client.client in now
-        else client
-        for client in clients
-    )
 
 
 def data_date(listing: CallList) -> str:

@@ -116,7 +116,8 @@ def data_and_drift(context: PageContext) -> DataAndDrift:
 
 
 def _data_read(context: PageContext) -> DataRead | None:
-    entries = list(context.file(context.config.store_state).get("files", {}).values())
+    config = context.config
+    entries = list(context.file(config.store_state).get("files", {}).values())
     if not entries:
         return None
     newest = max(entry["data_version"] for entry in entries)
@@ -125,12 +126,10 @@ def _data_read(context: PageContext) -> DataRead | None:
         sum(entry[key] for entry in last) for key in ("rows", "accepted", "duplicates")
     )
     share = 100 / max(rows, 1)
-    columns = context.file(context.config.summary).get("columns", {})
-    target = columns.get(context.config.columns.target, {})
+    columns = context.file(config.summary).get("columns", {})
+    target = columns.get(config.columns.target, {})
     reasons = context.made(
-        "quarantine",
-        context.config.store_state,
-        lambda: quarantine_reasons(context.config, entries),
+        "quarantine", config.store_state, lambda: quarantine_reasons(config, entries)
     )
     return DataRead(
         when=stamp(max(entry["ingested_at"] for entry in last)),
@@ -149,7 +148,7 @@ def _data_read(context: PageContext) -> DataRead | None:
         total=RowCounts(**_counted_rows(entries)),
         total_files=amount(len(entries), "file"),
         outcomes=f"{target.get('count', 0):,}",
-        missing=missing(columns, context.config.columns.features),
+        missing=missing(columns, config.columns.features),
         refused=[
             (printable(entry["file"]), printable(why or "refused"))
             for entry in entries
@@ -157,14 +156,10 @@ def _data_read(context: PageContext) -> DataRead | None:
             for why in [entry.get("refusal", entry).get("reason")]
         ],
         quarantine=[
-            SetAside(
-                f"{one.rows:,}",
-                f"{printable(one.column)} {one.rule}".strip(),
-                printable(one.first),
-            )
-            for one in reasons
+            SetAside(f"{r.rows:,}", f"{printable(r.column)} {r.rule}".strip(), printable(r.first))
+            for r in reasons
         ],
-        folder=context.config.shown(context.config.quarantine),
+        folder=config.shown(config.quarantine),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from risk.config import Columns, Config, PipelineError
+from risk.config import Config, PipelineError
 from risk.data.schema import Schema, schema_of
 from risk.model.model import Model
 from risk.model.profile import Rows
@@ -69,20 +69,18 @@ def _loaded(config: Config) -> DeployedModel:
     with OpenRelease(config) as release:
         model = Model.from_bytes(release.verified("model.json"))
         score = json.loads(release.verified("latestscore.json"))
-        own = replace(config, columns=_columns_of(model, config.columns))
+        # The config's columns with the model's own features, whatever config.json names by now.
+        columns = config.columns
+        known = (*model.columns, columns.value)
+        columns = replace(
+            columns,
+            features=tuple(model.columns),
+            kinds=dict(model.columns),
+            non_negative=tuple(name for name in columns.non_negative if name in known),
+        )
+        own = replace(config, columns=columns)
         # What a prediction reads: the features, and the client's id where it is there.
         schema = schema_of(own)
         read = tuple(column for column in schema.columns if column.part in ("id", "feature"))
         schema = replace(schema, columns=read)
         return DeployedModel(release.version, model, own, schema, release.manifest, score)
-
-
-def _columns_of(model: Model, columns: Columns) -> Columns:
-    """The config's columns with the model's own features, whatever config.json names by now."""
-    known = (*model.columns, columns.value)
-    return replace(
-        columns,
-        features=tuple(model.columns),
-        kinds=dict(model.columns),
-        non_negative=tuple(name for name in columns.non_negative if name in known),
-    )

@@ -27,9 +27,8 @@ class Problem(Exception):
 
     def to_json(self) -> dict[str, Any]:
         """The one shape of every error."""
-        return {
-            "error": {"code": self.code, "message": self.message, "hint": self.hint, **self.more}
-        }
+        known = {"code": self.code, "message": self.message, "hint": self.hint}
+        return {"error": known | self.more}
 
 
 def problem_of(error: Exception, config: Config, call: str) -> Problem:
@@ -40,7 +39,15 @@ def problem_of(error: Exception, config: Config, call: str) -> Problem:
         case Problem():
             return error
         case HTTPException():
-            return _refused_by_flask(error, config)
+            status, methods = error.code or 500, getattr(error, "valid_methods", None)
+            allow = ", ".join(sorted(methods or ()))
+            hint = {
+                404: "GET / lists the endpoints",
+                405: f"use {allow}",
+                413: f"send at most {config.max_body_mb:g} MB, or 0.5 MB as form fields",
+            }.get(status, "see /openapi.json")
+            code = error.name.lower().replace(" ", "_")
+            return Problem(status, code, error.description or error.name, hint, allow)
         case PipelineError():  # its own sentence, with paths as seen from the project's folder
             what, _, hint = str(error).replace(f"{config.root}/", "").partition("; ")
             return Problem(503, "not_ready", what, hint or "see diagnostics.py --doctor")
@@ -50,20 +57,6 @@ def problem_of(error: Exception, config: Config, call: str) -> Problem:
             return Problem(503, "storage", what, "see diagnostics.py --doctor")
     LOG.error("%s failed", call, exc_info=error)
     return Problem(500, "internal", "a fault in the server; its log tells more", "report it")
-
-
-def _refused_by_flask(error: Any, config: Config) -> Problem:
-    status, allow = (
-        error.code or 500,
-        ", ".join(sorted(getattr(error, "valid_methods", None) or ())),
-    )
-    hint = {
-        404: "GET / lists the endpoints",
-        405: f"use {allow}",
-        413: f"send at most {config.max_body_mb:g} MB, or 0.5 MB as form fields",
-    }.get(status, "see /openapi.json")
-    code = error.name.lower().replace(" ", "_")
-    return Problem(status, code, error.description or error.name, hint, allow)
 
 
 def excerpt(text: str, most: int = 200) -> str:

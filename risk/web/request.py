@@ -181,13 +181,9 @@ def _json_rows(rows: Any, schema: Schema, config: Config) -> Rows:
     errors: list[RowError] = []
 
     def refuse(number: int, column: str, rule: str, value: Any) -> None:
-        match value:
-            case str():
-                text = value
-            case list() | dict():
-                text = "[...]" if isinstance(value, list) else "{...}"
-            case _:
-                text = json.dumps(value)
+        text = value if isinstance(value, str) else json.dumps(value)
+        if isinstance(value, (list, dict)):
+            text = "[...]" if isinstance(value, list) else "{...}"
         errors.append(RowError(number, column, rule, text, raw=""))
 
     for number, row in enumerate(rows, 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from risk.model.profile import Usual
@@ -81,12 +82,8 @@ def quartile_strip(own: float | None, usual: Usual) -> QuartileStrip:
         share = (value - first) / (last - first) if last > first else 0.5
         return round(STRIP_WIDTH * min(max(share, 0.0), 1.0))
 
-    return QuartileStrip(
-        x(usual["low"]),
-        x(usual["median"]),
-        x(usual["high"]),
-        x(own) if own is not None and own == own else None,
-    )
+    at = x(own) if own is not None and own == own else None  # NaN is no number of the client's
+    return QuartileStrip(x(usual["low"]), x(usual["median"]), x(usual["high"]), at)
 
 
 @dataclass(frozen=True)
@@ -102,10 +99,8 @@ def diverging_bars(amounts: Sequence[float], width: int) -> DivergingBars:
     most, least = max([0.0, *amounts]), min([0.0, *amounts])
     scale = width / (most - least) if most > least else 0.0
     zero = -least * scale
-    return DivergingBars(
-        round(zero, 1),
-        [(round(zero + min(a, 0.0) * scale, 1), round(abs(a) * scale, 1)) for a in amounts],
-    )
+    bars = [(round(zero + min(a, 0.0) * scale, 1), round(abs(a) * scale, 1)) for a in amounts]
+    return DivergingBars(round(zero, 1), bars)
 
 
 @dataclass(frozen=True)
@@ -149,10 +144,7 @@ LABEL_APART = 64.0
 
 
 def risk_chart(
-    risks: Sequence[int | None],
-    days: Sequence[str],
-    models: Sequence[int],
-    average: int | None,
+    risks: Sequence[int | None], days: Sequence[str], models: Sequence[int], average: int | None
 ) -> RiskChart:
     """Risks in percent, one step each, on the days and by the models given; a None is a gap."""
     top = max(20, -(-max([average or 0, *(r for r in risks if r is not None)]) // 20) * 20)
@@ -167,6 +159,9 @@ def risk_chart(
 
     changes = [at for at in range(1, len(models)) if models[at] != models[at - 1]]
     turns = [at for at in range(len(days)) if at == 0 or days[at] != days[at - 1]]
+    known = [at for at, risk in enumerate(risks) if risk is not None]
+    # In the middle of each run of gaps between two known risks.
+    gaps = [x((a + 1 + b) / 2) for a, b in pairwise(known) if b - a > 1]
     last = risks[-1] if risks else None
     return RiskChart(
         plot.width,
@@ -175,7 +170,7 @@ def risk_chart(
         [(y(level), level) for level in range(0, top + 1, 20)],
         None if average is None else y(average),
         [(at, text) for at, text in _apart([(x(at), f"model {models[at]}") for at in changes])],
-        [x((first + end) / 2) for first, end in _holes(risks)],
+        gaps,
         [(at, text) for at, text in _apart([(x(at), days[at]) for at in turns]) if text],
         None if last is None else (x(len(risks)), y(last)),
     )
@@ -193,20 +188,9 @@ def _risk_steps(
     return path
 
 
-def _holes(risks: Sequence[int | None]) -> list[tuple[int, int]]:
-    """(first, one after the last) of each run of gaps between two known risks."""
-    found: list[tuple[int, int]] = []
-    known = [at for at, risk in enumerate(risks) if risk is not None]
-    for one, later in zip(known, known[1:], strict=False):
-        if later - one > 1:
-            found.append((one + 1, later))
-    return found
-
-
 def _apart(labels: list[tuple[float, str]]) -> list[tuple[float, str]]:
     """The labels, "" for one that would run into the one before it."""
-    found: list[tuple[float, str]] = []
-    free = -LABEL_APART
+    found, free = [], -LABEL_APART
     for at, text in labels:
         clear = at - free >= LABEL_APART
         found.append((at, text if clear else ""))
@@ -238,17 +222,10 @@ def calibration_dots(bins: Sequence[dict[str, Any]]) -> list[Dot]:
     return [
         Dot(
             round(SQUARE_LEFT + SQUARE * one["risk"], 1),
-            _upward(one["left"]),
-            _upward(low),
-            _upward(high),
+            *(round(SQUARE_TOP + SQUARE * (1 - y), 1) for y in (one["left"], *one["interval"])),
         )
         for one in bins
-        for low, high in [one["interval"]]
     ]
-
-
-def _upward(share: float) -> float:
-    return round(SQUARE_TOP + SQUARE * (1 - share), 1)
 
 
 HOUR = 20  # units for an hour of the strip
@@ -272,11 +249,9 @@ def hour_marks(words: Sequence[str]) -> HourMarks:
         places = [at for at, one in enumerate(words) if one == word]
         return "".join(f"M{HOUR * at + 10} 10{shape}" for at in places)
 
+    square, cross = "m-6-6h12v12h-12z", "m-5-5l10 10m0-10l-10 10"
     return HourMarks(
-        marks(OK, "m-6-6h12v12h-12z"),
-        marks(IDLE, "h0"),
-        marks(FAILED, "m-5-5l10 10m0-10l-10 10"),
-        marks(MISSING, "m-6-6h12v12h-12z"),
+        marks(OK, square), marks(IDLE, "h0"), marks(FAILED, cross), marks(MISSING, square)
     )
 
 
