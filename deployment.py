@@ -19,7 +19,6 @@ from risk.files import parse_json, parse_number, read_bytes, sha256, utc_now
 from risk.model.deployed import REFERENCE, Deployed
 from risk.model.model import Model
 from risk.releases import (
-    Release,
     current_version,
     deploy_release,
     former_release,
@@ -144,9 +143,11 @@ def list_releases(config: Config) -> Outcome:
     """The kept releases as a table, oldest first."""
     now, kept = read_deployment(config), kept_releases(config)
     marks = {now.former: "former", now.current: "current, paused" if now.by_hand else "current"}
-    head = ("version", "deployed", "F1", "rows", "trained", "")
-    rows = [(*_cells(release), marks.get(release.version, "")) for release in kept]
-    table = "\n".join(aligned([head, *rows], right={0, 2, 3}))
+    rows: list[tuple[str, ...]] = [("version", "deployed", "F1", "rows", "trained", "")]
+    for m in (release.manifest for release in kept):
+        cells = str(m["version"]), m["deployed_at"], f"{m['f1']:.3f}", str(m["rows"])
+        rows.append((*cells, m["trained_at"], marks.get(m["version"], "")))
+    table = "\n".join(aligned(rows, right={0, 2, 3}))
     data = {
         "current": now.current,
         "former": now.former,
@@ -154,12 +155,6 @@ def list_releases(config: Config) -> Outcome:
         "releases": [release.manifest for release in kept],
     }
     return Outcome(table if kept else "nothing is deployed yet", data)
-
-
-def _cells(release: Release) -> tuple[str, ...]:
-    m = release.manifest
-    version, rows = str(release.version), str(m["rows"])
-    return version, m["deployed_at"], f"{m['f1']:.3f}", rows, m["trained_at"]
 
 
 def _by_hand(config: Config, outcome: Outcome, action: str) -> Outcome:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
@@ -236,8 +235,12 @@ def remove_temporary_files(config: Config) -> None:
 def project_lock(config: Config, holder: str, wait_seconds: float) -> Iterator[None]:
     """Hold the project's one lock; Busy says who holds it and since when."""
     make_folder(config.state_folder)
+    deadline = time.monotonic() + wait_seconds
     with open(config.lock, "a+b") as file:
-        _wait_for(file, config, wait_seconds)
+        while not _locked(file):
+            if time.monotonic() >= deadline:
+                raise Busy(f"{lock_holder(config)}; try again when it has ended")
+            time.sleep(0.1)  # flock has no time-out of its own
         file.truncate(0)  # only now: before, the note is that of whoever holds the lock
         note = {"pid": os.getpid(), "script": holder, "since": utc_now()}
         file.write(json.dumps(note).encode())
@@ -245,18 +248,12 @@ def project_lock(config: Config, holder: str, wait_seconds: float) -> Iterator[N
         yield
 
 
-def _wait_for(file: IO[bytes], config: Config, wait_seconds: float) -> None:
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EINTR):
-                raise
-        if time.monotonic() >= deadline:
-            raise Busy(f"{lock_holder(config)}; try again when it has ended")
-        time.sleep(0.1)  # flock has no time-out of its own
+def _locked(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def lock_holder(config: Config) -> str:

@@ -8,6 +8,7 @@ state/deployment.json                     the release before it, and what pauses
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -122,15 +123,12 @@ class OpenRelease:
                 "and deployment.py, or fullprocess.py"
             ) from None
         try:
-            self.manifest = cast(
-                Manifest, _manifest_file(current).parse(self._read("manifest.json"))
-            )
-            _refuse_incomplete(self.manifest)
-        except (OSError, DamagedFile):
+            body = _manifest_file(current).parse(self._read("manifest.json"))
+            self.manifest = _as_manifest(body)
+        except BaseException as error:
             self.close()
-            raise self.damaged("manifest.json is missing or damaged") from None
-        except BaseException:
-            self.close()
+            if isinstance(error, OSError | DamagedFile):
+                raise self.damaged("manifest.json is missing or damaged") from None
             raise
         self.version = self.manifest["version"]
 
@@ -226,14 +224,11 @@ def release_hold(config: Config) -> Deployment | None:
 def _noted(config: Config) -> Deployment:
     body = _deployment_file(config).read_or_empty()
     try:
-        issues, accepted = (_issue_keys(body.pop(name, [])) for name in ("issues", "accepted"))
-        return Deployment(**body, issues=issues, accepted=accepted)
+        for name in ("issues", "accepted"):
+            body[name] = tuple((kind, tuple(columns)) for kind, columns in body.get(name, []))
+        return Deployment(**body)
     except (TypeError, ValueError):
         return Deployment()
-
-
-def _issue_keys(found: list[list[Any]]) -> tuple[IssueKey, ...]:
-    return tuple((kind, tuple(columns)) for kind, columns in found)
 
 
 def _deployment_file(config: Config) -> StateFile:
@@ -252,10 +247,8 @@ def kept_releases(config: Config) -> list[Release]:
     """The kept releases, oldest first; one whose manifest is damaged is left out."""
     found = []
     for folder in release_folders(config).values():
-        try:
+        with contextlib.suppress(DamagedFile):
             found.append(read_release(folder))
-        except DamagedFile:
-            continue
     return found
 
 
@@ -267,22 +260,19 @@ def release_folders(config: Config) -> dict[int, Path]:
 
 def read_release(folder: Path) -> Release:
     """The release of one folder by its manifest, whose files may be damaged nevertheless."""
-    manifest = cast(Manifest, _manifest_file(folder).read())
-    _refuse_incomplete(manifest)
+    manifest = _as_manifest(_manifest_file(folder).read())
     if manifest["version"] != int(folder.name):
         raise _manifest_file(folder).damaged()
     return Release(manifest["version"], folder, manifest)
 
 
-def _refuse_incomplete(manifest: Manifest) -> None:
-    try:
-        whole = type(manifest["version"]) is int and all(
-            isinstance(manifest["files"][name], str) for name in RELEASE_FILES
-        )
-    except (KeyError, TypeError):
-        whole = False
-    if not whole:
+def _as_manifest(body: dict[str, Any]) -> Manifest:
+    """The body as a manifest; DamagedFile unless it has a version and every file's digest."""
+    files = body.get("files")
+    named = isinstance(files, dict) and all(isinstance(files.get(n), str) for n in RELEASE_FILES)
+    if type(body.get("version")) is not int or not named:
         raise DamagedFile("manifest.json is damaged")
+    return cast(Manifest, body)
 
 
 def next_version(config: Config) -> int:
@@ -303,7 +293,7 @@ def deploy_release(
     now = replace(before, current=release.version, former=before.current, at=utc_now(), issues=())
     paused = BY_HAND if pause or before.by_hand else ""
     write_deployment(config, replace(now, paused=paused))
-    prune(config, keep={before.current} if before.current else set())
+    prune(config, keep=before.current)
     return release
 
 
@@ -392,9 +382,7 @@ def former_release(config: Config, version: int | None) -> Release:
     wanted = version if version is not None else now.former
     kept = {release.version: release for release in kept_releases(config)}
     if wanted is None or wanted not in kept or wanted == now.current:
-        why = (
-            "is deployed already" if wanted is not None and wanted == now.current else "is not kept"
-        )
+        why = "is deployed already" if wanted == now.current else "is not kept"
         what = f"version {wanted} {why}" if wanted is not None else "there is no former version"
         raise PipelineError(
             f"{what}; kept: {', '.join(map(str, kept)) or 'none'} (deployment.py --list)"
@@ -415,7 +403,7 @@ def roll_back(config: Config, release: Release) -> bool:
     # The note first: a crash before the link moves leaves the present version, but paused.
     write_deployment(config, replace(now, paused=BY_HAND))
     make_current(config, release.version)
-    prune(config, keep={before.current} if before.current else set())
+    prune(config, keep=before.current)
     return has_rows
 
 
@@ -439,19 +427,15 @@ def _restore_rows(config: Config, release: Release) -> bool:
     return True
 
 
-def prune(config: Config, keep: set[int]) -> list[int]:
-    """Delete old releases, and finaldata.csv in all but the current one; the versions deleted."""
-    present = kept_releases(config)
+def prune(config: Config, keep: int | None) -> None:
+    """Delete releases that are neither new nor `keep`, and the rows in all but the current one."""
+    present, current = kept_releases(config), current_version(config)
     newest = {release.version for release in present[-KEPT_RELEASES:]}
-    current = current_version(config)
-    dropped = []
     for release in present:
-        if release.version not in newest | keep | {current}:
+        if release.version not in newest | {keep, current}:
             # Renamed first: what a crash leaves of it is a temporary folder, no damaged release.
             doomed = release.folder.with_name(f"{TEMPORARY}{release.folder.name}")
             os.rename(release.folder, doomed)
             shutil.rmtree(doomed)
-            dropped.append(release.version)
         elif release.version != current:
             (release.folder / "finaldata.csv").unlink(missing_ok=True)
-    return dropped

@@ -23,6 +23,7 @@ from typing import Any, TextIO, TypedDict, cast
 from risk import __version__
 from risk.config import DEFAULT_CONFIG, Config, Outcome, PipelineError, load
 from risk.files import StateFile, make_folder, project_lock, remove_temporary_files, utc_now
+from risk.settings import FOLDER, keys_of
 from risk.words import duration
 
 LOG = logging.getLogger("risk")
@@ -112,7 +113,10 @@ def _outcome(stage: Stage, chosen: argparse.Namespace, writes: bool, name: str) 
     """What the stage comes to; where it writes, under the lock, and with its time kept."""
     config = load(chosen.config)
     if chosen.verbose:
-        print(_folders_text(config), file=sys.stderr)
+        print("config", config.path, file=sys.stderr)
+        for field, entry in keys_of(Config).items():
+            if entry.kind is FOLDER:
+                print(entry.name, getattr(config, field), file=sys.stderr)
     if not writes:
         return stage(config, chosen)
     with project_lock(config, name, WAIT_SECONDS):
@@ -161,20 +165,6 @@ def os_error_text(error: OSError) -> str:
     return (
         f"{place}{error.strerror or error}; no file is half-written, free the cause and run again"
     )
-
-
-def _folders_text(config: Config) -> str:
-    folders = {
-        "config": config.path,
-        "input_folder_path": config.input_folder,
-        "output_folder_path": config.output_folder,
-        "test_data_path": config.test_folder,
-        "output_model_path": config.model_folder,
-        "prod_deployment_path": config.production_folder,
-        "state_path": config.state_folder,
-        "log_path": config.log_folder,
-    }
-    return "\n".join(f"{key} {folder}" for key, folder in folders.items())
 
 
 class _Line:

@@ -196,7 +196,7 @@ def test_a_reader_sees_one_release_whole_through_a_hundred_deployments(deployed:
             },
         )
         releases.make_current(config, made.version)
-        releases.prune(config, keep={made.version - 1})
+        releases.prune(config, keep=made.version - 1)
 
     deploy(b"first")
     names_read = ("latestscore.txt", "model.json", "trainedmodel.pkl")
