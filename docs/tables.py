@@ -5,6 +5,7 @@ python docs/tables.py
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -13,9 +14,21 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from risk.config import Columns, Config, Csv, Mail  # noqa: E402
-from risk.settings import markdown_table  # noqa: E402
+from risk.settings import NEEDED, keys_of  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "configuration.md"
+
+
+def markdown_table(declared: type, *, needed: bool = False) -> str:
+    """The keys with their defaults and meanings as documentation shows them; needed: the others."""
+    keys = [k for k in keys_of(declared).values() if (k.default is NEEDED) == needed]
+    lines = ["| key | meaning |", "|---|---|"] if needed else []
+    lines = lines or ["| key | default | meaning |", "|---|---|---|"]
+    for one in keys:
+        limits = f" ({one.kind.limits})" if one.kind.limits else ""
+        default = "" if needed else f" `{json.dumps(one.default)}` |"
+        lines.append(f"| `{one.name}` |{default} {one.meaning}{limits} |")
+    return "\n".join(lines)
 
 
 def with_tables(text: str) -> str:

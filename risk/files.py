@@ -179,13 +179,9 @@ class StateFile:
 
     def write(self, body: Mapping[str, Any]) -> None:
         """Put the body in the place of the one before; a crash leaves the old one or the new."""
-        write_atomic(self.path, self.dump(body))
-
-    def dump(self, body: Mapping[str, Any]) -> str:
-        """The body as it is written, with its format and checksum."""
         # By way of JSON, because the checksum sorts the keys: 10 is after 2, "10" before "2".
         plain = json.loads(json.dumps({**body, "format": self.format}, allow_nan=False))
-        return json.dumps(with_checksum(plain), indent=1) + "\n"
+        write_json(self.path, with_checksum(plain))
 
     def read(self) -> dict[str, Any]:
         """The body as it was written, {} where there is no file."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import logging
-import logging.handlers
 import os
 import sys
 import threading
@@ -18,15 +16,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO, TypedDict, cast
+from typing import TextIO, TypedDict, cast
 
 from risk import __version__
 from risk.config import DEFAULT_CONFIG, Config, Outcome, PipelineError, load
-from risk.files import StateFile, make_folder, project_lock, remove_temporary_files, utc_now
+from risk.files import StateFile, project_lock, remove_temporary_files, utc_now
 from risk.settings import FOLDER, keys_of
 from risk.words import duration
 
-LOG = logging.getLogger("risk")
 WAIT_SECONDS = 10.0  # for the lock: the example's runs end within 10 s, who needs longer is named
 KEPT_TIMES = 12  # as many as the Status page draws
 FIRST_SECONDS = 0.5  # a shorter stage draws no line
@@ -244,23 +241,3 @@ def progress_line(config: Config, stage: str) -> Iterator[None]:
         yield
     finally:
         _leave_stage()
-
-
-def start_log(config: Config) -> logging.Logger:
-    """A log file of at most 1 MB with four older ones; one line per event."""
-    logging.raiseExceptions = False  # a full disk must not print logging's own traceback
-    handler: Any = logging.handlers.RotatingFileHandler(
-        make_folder(config.log_folder) / "fullprocess.log",
-        maxBytes=1_000_000,
-        backupCount=4,
-        encoding="utf-8",
-        errors="backslashreplace",
-    )
-    handler.setFormatter(logging.Formatter("%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S"))
-    handler.formatter.converter = time.gmtime
-    for old in LOG.handlers:
-        old.close()
-    LOG.handlers[:] = [handler]
-    LOG.setLevel(logging.INFO)
-    LOG.propagate = False
-    return LOG

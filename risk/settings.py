@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields
 from pathlib import Path
@@ -133,15 +132,3 @@ class PathBelow:
     def __get__(self, config: object, _: type) -> Path:
         folder: Path = getattr(config, self.folder)
         return folder / self.name
-
-
-def markdown_table(declared: type, *, needed: bool = False) -> str:
-    """The keys with their defaults and meanings as documentation shows them; needed: the others."""
-    keys = [k for k in keys_of(declared).values() if (k.default is NEEDED) == needed]
-    lines = ["| key | meaning |", "|---|---|"] if needed else []
-    lines = lines or ["| key | default | meaning |", "|---|---|---|"]
-    for one in keys:
-        limits = f" ({one.kind.limits})" if one.kind.limits else ""
-        default = "" if needed else f" `{json.dumps(one.default)}` |"
-        lines.append(f"| `{one.name}` |{default} {one.meaning}{limits} |")
-    return "\n".join(lines)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
+import logging.handlers
 import sys
 import time
 from typing import Any, NotRequired, TypedDict, cast
@@ -11,9 +13,9 @@ from typing import Any, NotRequired, TypedDict, cast
 from risk.config import Busy, Config
 from risk.data.schema import printable
 from risk.data.snapshot import DataVersion
-from risk.files import StateFile, lock_holder, project_lock, utc_now
+from risk.files import StateFile, lock_holder, make_folder, project_lock, utc_now
 from risk.run import run_log
-from risk.script import enter_stage, os_error_text, start_log
+from risk.script import enter_stage, os_error_text
 
 EVERY_MINUTES = 10  # as cronjob.txt has it
 LATE_MINUTES = 25  # two are missing by then
@@ -70,7 +72,7 @@ class RunRecord:
     """
 
     def __init__(self, config: Config) -> None:
-        self.config, self.log = config, start_log(config)
+        self.config, self.log = config, _start_log(config)
         self.before = last_marker(config)
         self.last_good: float | None = None  # when a run last ended well, seconds of the epoch
         with contextlib.suppress(OSError):
@@ -184,7 +186,7 @@ def note_ended(config: Config) -> None:
     with contextlib.suppress(Busy, OSError), project_lock(config, "fullprocess.py", 5):
         marker = last_marker(config)
         if marker and not (marker["finished"] or marker["failed"]):
-            start_log(config).error("failed in %s: %s", stage, why)
+            _start_log(config).error("failed in %s: %s", stage, why)
             failed = {"stage": stage, "error": why, "at": utc_now()}
             marker_file(config).write({**marker, "failed": failed})
 
@@ -212,3 +214,24 @@ def trouble(config: Config) -> str:
     if not marker["finished"] and not running(config):
         return f"{the_run} was cut off in {marker['stage']}"
     return ""
+
+
+def _start_log(config: Config) -> logging.Logger:
+    """A log file of at most 1 MB with four older ones; one line per event."""
+    logging.raiseExceptions = False  # a full disk must not print logging's own traceback
+    handler: Any = logging.handlers.RotatingFileHandler(
+        make_folder(config.log_folder) / "fullprocess.log",
+        maxBytes=1_000_000,
+        backupCount=4,
+        encoding="utf-8",
+        errors="backslashreplace",
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S"))
+    handler.formatter.converter = time.gmtime
+    log = logging.getLogger("risk")
+    for old in log.handlers:
+        old.close()
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False  # what is above it would print on standard error
+    return log
