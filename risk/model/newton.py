@@ -76,6 +76,8 @@ def ridge(
     Z: the design matrix, or what makes the rows of a slice of it, anew for each step: memory is
     then that of two parts. start: weights nearby, passed over where they are of other columns.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     part = Z if callable(Z) else Z.__getitem__
     size = part(slice(0)).shape[1] + 1
     if start is None or len(start) != size:  # the model that knows only the share of exits
@@ -87,8 +89,6 @@ def ridge(
     # millionth of each is 1e-12 of log loss for each of them, which moves a weight by some 1e-6.
     exits, total = (y.sum(), y.size) if counts is None else (counts @ y, counts.sum())
     close = _CLOSE * max(1.0, float(min(exits, total - exits)))
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(_THREADS) as pool:  # numpy lets go of the interpreter while it works
         each = pool.map if len(parts) > 1 else map
 
@@ -102,10 +102,6 @@ def ridge(
             )
 
         return _minimise(sums_at, start, close, np.zeros(size), np.append(0.0, np.ones(size - 1)))
-
-
-def _add_sums(one: Sums, two: Sums) -> Sums:
-    return one[0] + two[0], one[1] + two[1], one[2] + two[2]
 
 
 def regularised_fit(
