@@ -755,7 +755,14 @@ def test_the_result_for_a_program_is_json(started: Project) -> None:
     assert {"reason", "evidence", "ingested", "notes"} <= said.keys()
 
 
-@pytest.mark.parametrize("policy", ["raw", "fast", "certified"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param("raw", marks=pytest.mark.torture),
+        "fast",
+        pytest.param("certified", marks=pytest.mark.torture),
+    ],
+)
 def test_rows_that_come_after_the_store_was_deleted_are_judged(
     deployed: Project, policy: str
 ) -> None:

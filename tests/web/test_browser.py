@@ -247,7 +247,14 @@ def test_axe_finds_nothing_on_a_page_in_light_and_nothing_else_in_dark(
     assert chromium.violations(url, rules=["color-contrast"], color_scheme="dark") == []
 
 
-@pytest.mark.parametrize("name", STATES)
+# A second or two of Chromium each: six by default, all in torture.
+SOON = ("world", "first", "no model", "failed", "late", "damaged list")
+EVERY_STATE = [
+    pytest.param(name, marks=() if name in SOON else pytest.mark.torture) for name in STATES
+]
+
+
+@pytest.mark.parametrize("name", EVERY_STATE)
 def test_every_state_is_provoked_and_axe_finds_nothing(
     chromium: Window, street: Street, name: str
 ) -> None:
