@@ -59,7 +59,11 @@ def call_api(config: Config, url: str | None = None) -> dict[str, Answer]:
     pauses: tuple[float, ...] = PAUSES
     with _session(address) as session:
         for name, method in ENDPOINTS.items():
-            found[name] = _called(session, method, f"{address}/{name}", pauses)
+            found[name] = _once(session, method, f"{address}/{name}")
+            for pause in pauses:
+                if found[name]["status"] in (UNREACHABLE, *PASSING):
+                    time.sleep(pause)
+                    found[name] = _once(session, method, f"{address}/{name}")
             if found[name]["status"] == UNREACHABLE:
                 pauses = ()  # the others were waited for already
     return found
@@ -84,18 +88,6 @@ def _session(address: str) -> requests.Session:
     return session
 
 
-def _called(
-    session: requests.Session, method: str, address: str, pauses: tuple[float, ...]
-) -> Answer:
-    """One endpoint's answer, asked again after each pause while that may help."""
-    for pause in (*pauses, None):
-        found = _once(session, method, address)
-        if pause is None or found["status"] not in (UNREACHABLE, *PASSING):
-            return found
-        time.sleep(pause)
-    raise AssertionError("the last pause is None")
-
-
 def _once(session: requests.Session, method: str, address: str) -> Answer:
     import requests
 
@@ -113,11 +105,15 @@ def _once(session: requests.Session, method: str, address: str) -> Answer:
         return failed("no answer in time")
     except (requests.RequestException, ValueError) as error:
         return failed("not a usable address", str(error))
+    try:
+        answer = response.json(parse_constant=str)
+    except (ValueError, RecursionError):
+        answer = response.text[:2000]  # no JSON: a proxy's page, of which the beginning tells most
     version = response.headers.get("X-Model-Version", "")
     return {
         "status": response.status_code,
         "at": utc_now(),
-        "answer": _json_in(response),
+        "answer": answer,
         "model_version": int(version) if version.isascii() and version.isdigit() else None,
     }
 
@@ -127,14 +123,6 @@ def _cause(error: BaseException) -> str:
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return getattr(error, "strerror", None) or str(error)
-
-
-def _json_in(response: requests.Response) -> Any:
-    """The answer as values; what is no JSON (a proxy's page) as the beginning of its text."""
-    try:
-        return response.json(parse_constant=str)
-    except (ValueError, RecursionError):
-        return response.text[:2000]
 
 
 def _with_last_good(answer: Answer, old: Any) -> Answer:
@@ -177,24 +165,12 @@ def _call_words(config: Config, url: str, found: dict[str, Answer]) -> str:
 @contextlib.contextmanager
 def _server(config: Config) -> Iterator[str]:
     """The address of an API started for these calls; it ends with them, or with this process."""
-    command = [
-        sys.executable,
-        str(HOME / "app.py"),
-        "--config",
-        str(config.path),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-        "--end-with-stdin",
-    ]
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"RISK_CONFIG": str(config.path)},
-    )
+    command = [sys.executable, str(HOME / "app.py"), "--config", str(config.path)]
+    # Port 0: any free one. The API ends with its standard input, also where this process is killed.
+    place = ["--host", "127.0.0.1", "--port", "0", "--end-with-stdin"]
+    env = os.environ | {"RISK_CONFIG": str(config.path)}
+    pipe = subprocess.PIPE
+    child = subprocess.Popen([*command, *place], stdin=pipe, stdout=pipe, text=True, env=env)
     overdue = threading.Timer(START_SECONDS, child.kill)
     with child:
         try:
@@ -203,9 +179,7 @@ def _server(config: Config) -> Iterator[str]:
             line = child.stdout.readline()
             overdue.cancel()
             if not line.startswith("serving on "):
-                raise PipelineError(
-                    f"the API did not start; try {command[0]} {command[1]} --config {config.path}"
-                )
+                raise PipelineError(f"the API did not start; try {' '.join(command)}")
             yield line.removeprefix("serving on ").strip()
         finally:
             overdue.cancel()
@@ -217,11 +191,8 @@ def _server(config: Config) -> Iterator[str]:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--serve",
-        action="store_true",
-        help="start the API on a free port for these calls, and end it",
-    )
+    words = "start the API on a free port for these calls, and end it"
+    parser.add_argument("--serve", action="store_true", help=words)
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:

@@ -62,7 +62,24 @@ def report(
     page, sheets = documents(report_of(config, listing, outcomes, now, known))
     write_atomic(config.report_html, page)
     write_atomic(config.report_pdf, sheets)
-    return _told(config, listing, outcomes, matrix, taken)
+    found = len(listing.clients)
+    lines = [
+        f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing.note})",
+        *_call_lines(listing.cut),
+        *([listing.expected.sentence] if listing.expected else []),
+        *filter(None, [changes_words(listing)]),
+        f"outcomes: {outcomes_sentence(outcomes)}",
+        f"confusion matrix: {config.shown(config.confusion_matrix)}",
+        f"report: {config.shown(config.report_html)}, {config.shown(config.report_pdf)}",
+        *taken.notes,
+    ]
+    about = {
+        "model_version": listing.model_version,
+        **{key: listing.about()[key] for key in ("basis", "cut", "bands")},
+        "confusion": matrix,
+        "contacts": {"taken": taken.taken, "notes": taken.notes},
+    }
+    return Outcome("\n".join(lines), {"clients": found, **about})
 
 
 def tested(model: Model, test: Holdout) -> Tested:
@@ -91,34 +108,6 @@ def _listed(
     outcomes = outcomes_of(config, snapshot)
     write_json(config.outcomes, outcomes)
     return listing, outcomes, taken
-
-
-def _told(
-    config: Config,
-    listing: CallList,
-    outcomes: Outcomes,
-    matrix: dict[str, Any],
-    taken: ContactsRead,
-) -> Outcome:
-    """What was written, for a person and a program."""
-    found = len(listing.clients)
-    lines = [
-        f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing.note})",
-        *_call_lines(listing.cut),
-        *([listing.expected.sentence] if listing.expected else []),
-        *filter(None, [changes_words(listing)]),
-        f"outcomes: {outcomes_sentence(outcomes)}",
-        f"confusion matrix: {config.shown(config.confusion_matrix)}",
-        f"report: {config.shown(config.report_html)}, {config.shown(config.report_pdf)}",
-        *taken.notes,
-    ]
-    about = {
-        "model_version": listing.model_version,
-        **{key: listing.about()[key] for key in ("basis", "cut", "bands")},
-        "confusion": matrix,
-        "contacts": {"taken": taken.taken, "notes": taken.notes},
-    }
-    return Outcome("\n".join(lines), {"clients": found, **about})
 
 
 def _gains_of(

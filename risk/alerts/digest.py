@@ -57,20 +57,13 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Digest:
-    """The message as it is sent."""
+class Content:
+    """A message as it is read; html: "" for text alone; items: the same for a program."""
 
     subject: str
-    lines: tuple[DigestLine, ...]
-    items: tuple[DigestItem, ...]
-
-    @property
-    def text(self) -> str:
-        return _text_of(self.lines)
-
-    @property
-    def html(self) -> str:
-        return _html_of(self.lines, self.subject)
+    text: str
+    html: str
+    items: tuple[DigestItem, ...] | tuple[str, ...]
 
 
 def compare_list(config: Config, listing: CallList, base: int | None) -> Compared | None:
@@ -92,7 +85,7 @@ def digest_of(
     link: str = "",
     trouble: str = "",
     outcomes: str = "",
-) -> Digest:
+) -> Content:
     """The message on this list, worst first.
 
     compared: None for the first one. trouble: why the list is older than it should be, "" if it is
@@ -120,7 +113,8 @@ def digest_of(
         lines += _texts(f"and {more:,} more" if more else "")
     lines += _texts(f"So far: {outcomes}." if outcomes else "")
     lines += [DigestLine("link", (link,))] if link else []
-    return Digest(f"Clients at risk: {subject} (data of {of})", tuple(lines), tuple(items))
+    subject = f"Clients at risk: {subject} (data of {of})"
+    return Content(subject, _text_of(lines), _html_of(lines, subject), tuple(items))
 
 
 def _texts(*texts: str) -> list[DigestLine]:
@@ -156,7 +150,7 @@ def _cells_of(item: DigestItem) -> tuple[str, ...]:
     return f"{item['rank']}.", item["client"], f"{item['risk_percent']} %", news, item["reason"]
 
 
-def _text_of(lines: tuple[DigestLine, ...]) -> str:
+def _text_of(lines: list[DigestLine]) -> str:
     """The message as plain text, an empty line between what does not stand in one table."""
     text = ""
     for before, line in zip((None, *lines), lines, strict=False):
@@ -165,13 +159,18 @@ def _text_of(lines: tuple[DigestLine, ...]) -> str:
     return text
 
 
-def _html_of(lines: tuple[DigestLine, ...], title: str) -> str:
+def _html_of(lines: list[DigestLine], title: str) -> str:
     """The message as HTML: the same words, nothing that is fetched."""
+
+    def table_cell(text: str) -> str:
+        return f"<td><bdi>{_safe(text)}</bdi></td>" if text else "<td></td>"
+
     shown: dict[str, Callable[[tuple[str, ...]], str]] = {
         "head": lambda cells: f"<h1>{_safe(cells[0])}</h1>",
         "text": lambda cells: f"<p>{_safe(cells[0])}</p>",
         "link": lambda cells: f'<p><a href="{escape(cells[0])}">{_safe(cells[0])}</a></p>',
-        "row": lambda cells: f"<tr>{''.join(f'<td>{_isolated(cell)}</td>' for cell in cells)}</tr>",
+        # A name that is written from right to left must not turn the rest of its line: bdi.
+        "row": lambda cells: f"<tr>{''.join(map(table_cell, cells))}</tr>",
     }
     body, open_table = [], False
     for line in (*lines, DigestLine("end", ())):
@@ -186,8 +185,3 @@ def _html_of(lines: tuple[DigestLine, ...], title: str) -> str:
 
 def _safe(text: str) -> str:
     return escape(text, quote=False)
-
-
-def _isolated(text: str) -> str:
-    """A name that is written from right to left must not turn the rest of its line."""
-    return f"<bdi>{_safe(text)}</bdi>" if text else ""

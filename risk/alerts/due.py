@@ -113,11 +113,12 @@ def _with_due(config: Config, run: RunRecord, before: AlertState | None, now: fl
     Where what is on disk cannot be read, that the run failed is reported all the same, and the rest
     when it can.
     """
-    state = before or AlertState()
-    present, kinds = _failure(run), ["run_failed"]
-    fresh: list[Event] = []
+    state, fresh, digest = before or AlertState(), list[Event](), list[Message]()
+    failed, kinds = run.marker["failed"], ["run_failed"]
+    present: list[Event] = []
+    if failed:
+        present += [Event("run_failed", failed["stage"], f"{failed['stage']}: {failed['error']}")]
     reported, digests = state.reported, state.digests or DigestsDone("", None)
-    digest: list[Message] = []
     try:
         fresh, reported = _new_events(config, run, before)
         # A deployment begins another drift table, which ends the alerts of the one before.
@@ -144,9 +145,6 @@ def _with_due(config: Config, run: RunRecord, before: AlertState | None, now: fl
     return AlertState(lasting, reported, digests, waiting, state.sent)
 
 
-# What lasts.
-
-
 def lasting_news(
     known: dict[str, dict[str, Condition]],
     present: list[Event],
@@ -166,7 +164,7 @@ def lasting_news(
         again = [
             event
             for key, event in here.items()
-            # Either way round: a clock that was set back does not silence it for longer.
+            # abs: a clock that was set back does not silence it for longer.
             if key in before and abs(now - epoch(before[key].reported)) >= DAY
         ]
         over = [
@@ -189,14 +187,6 @@ def lasting_news(
                 for key, event in here.items()
             }
     return news, after
-
-
-def _failure(run: RunRecord) -> list[Event]:
-    """How this run failed, [] if it did not."""
-    failed = run.marker["failed"]
-    if not failed:
-        return []
-    return [Event("run_failed", failed["stage"], f"{failed['stage']}: {failed['error']}")]
 
 
 def _data_quality(config: Config) -> list[Event]:
@@ -224,9 +214,6 @@ def _base_rate(config: Config) -> list[Event]:
         return []
     text = str(judged[-1].details.get("alarm") or "").removeprefix("alarm: ")
     return [Event("worse_than_base_rate", "model", text)] if text else []
-
-
-# What happened.
 
 
 def _new_events(
@@ -293,9 +280,6 @@ def _message_of(config: Config, news: News, now: float) -> Message:
         items=tuple(texts[:MOST_ITEMS]),
         more=max(len(texts) - MOST_ITEMS, 0),
     )
-
-
-# The digest.
 
 
 def due_digest(config: Config, state: AlertState, now: float) -> tuple[list[Message], DigestsDone]:

@@ -13,18 +13,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
-from risk.alerts.digest import compare_list, digest_of
+from risk.alerts.digest import Content, compare_list, digest_of
 from risk.alerts.mail import PASSWORD, SECRET, USER, Secrets, mail_message, send
 from risk.alerts.webhook import Undelivered, post
 from risk.calllist.types import load_list, read_list
 from risk.config import Config, PipelineError
 from risk.files import StateFile, epoch, read_optional_json, utc_stamp
 from risk.record.outcomes import parse_outcomes
+from risk.records import parse_record
 from risk.releases import current_version
 from risk.run.record import last_marker
 
+FORMAT = 1  # of alerts.json
 MAIL, WEBHOOK = "mail", "webhook"
 PAUSES = (0.0, 1.0, 4.0)  # before each of the three tries of a run
 FIRST_WAIT, LONGEST_WAIT, GIVEN_UP = 600.0, 6 * 3600.0, 2 * 86400.0
@@ -92,33 +93,16 @@ class AlertState:
     sent: list[SentMessage] = field(default_factory=list)
 
 
-def _outbox_file(config: Config) -> StateFile:
-    return StateFile(config.alerts, 1)
-
-
 def read_state(config: Config) -> AlertState | None:
     """What was sent and what waits; None where there is none or it is damaged."""
-    found = _outbox_file(config).read_or_empty()
     try:
-        return AlertState(
-            {
-                kind: {key: Condition(**one) for key, one in conditions.items()}
-                for kind, conditions in found["lasting"].items()
-            },
-            found["reported"],
-            found["digests"] and DigestsDone(**found["digests"]),
-            [
-                Message(**one | {key: tuple(one[key]) for key in ("channels", "items")})
-                for one in found["waiting"]
-            ],
-            [SentMessage(**one) for one in found["sent"]],
-        )
-    except (KeyError, TypeError):
+        return parse_record(AlertState, StateFile(config.alerts, FORMAT).read_or_empty())
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def write_state(config: Config, state: AlertState) -> None:
-    _outbox_file(config).write(asdict(state))
+    StateFile(config.alerts, FORMAT).write(asdict(state))
 
 
 def secrets_in(environment: Mapping[str, str]) -> Secrets:
@@ -127,8 +111,7 @@ def secrets_in(environment: Mapping[str, str]) -> Secrets:
 
 def channels_for(config: Config, event: str) -> tuple[str, ...]:
     """Where a message of this event goes."""
-    to = config.mail.to if event == "digest" else config.mail.operators
-    mail = (MAIL,) if config.mail.host and to else ()
+    mail = (MAIL,) if config.mail.host and _addressees(config, event) else ()
     return (*mail, WEBHOOK) if config.webhook_url else mail
 
 
@@ -187,22 +170,19 @@ def _try_once(
             shut |= {channel} if why.channel else set()
             closed |= set() if why.again else {("" if why.channel else message.id, channel)}
         else:
-            _note_sent(state, message.id, channel)
+            state.waiting = [
+                replace(m, channels=tuple(c for c in m.channels if c != channel))
+                if m.id == message.id
+                else m
+                for m in state.waiting
+                if m.id != message.id or m.channels != (channel,)
+            ]
+            sent = SentMessage(message.id, message.event, channel, utc_stamp(time.time()))
+            state.sent = [*state.sent, sent][-MOST_SENT:]
+            # After each one: a run that is killed now must not send this one again.
             write_state(config, state)
             log.info("sent %s by %s%s", message.id, channel, beside and f"; {beside}")
     return closed
-
-
-def _note_sent(state: AlertState, identity: str, channel: str) -> None:
-    left: list[Message] = []
-    for message in state.waiting:
-        if message.id == identity:
-            sent = SentMessage(identity, message.event, channel, utc_stamp(time.time()))
-            state.sent = [*state.sent, sent][-MOST_SENT:]
-            other = tuple(one for one in message.channels if one != channel)
-            message = replace(message, channels=other)
-        left += [message] if message.channels else []
-    state.waiting = left
 
 
 def retry_times(state: AlertState) -> list[float]:
@@ -214,41 +194,25 @@ def retry_times(state: AlertState) -> list[float]:
     ]
 
 
-@dataclass(frozen=True)
-class Content:
-    """A message as it is read; html: "" for text alone; items: the same for a program."""
-
-    subject: str
-    text: str
-    html: str
-    items: list[Any]
-
-
 def _content(config: Config, message: Message) -> Content:
     """What the message says; a digest is made of the list as it is now."""
     if message.event == "digest":
-        return _digest_now(config, message.base)
+        outcomes = parse_outcomes(read_optional_json(config.outcomes))
+        listing = load_list(config)
+        return digest_of(
+            listing,
+            compare_list(config, listing, message.base),
+            now=datetime.now(UTC),
+            names=config.mail.names,
+            link=_link_of(config, "digest"),
+            trouble=FAILED if (last := last_marker(config)) and last["failed"] else "",
+            outcomes=outcomes["all"]["sentence"] if outcomes["all"] else "",
+        )
     lines = [f"{message.title}:", *(f"- {text}" for text in message.items)]
     lines += [f"and {message.more} more"] if message.more else []
     lines += ["", _link_of(config, message.event)] if config.public_url else []
     text = "\n".join([*lines, "", f"{config.root.name}, {message.at}", ""])
-    return Content(message.subject, text, "", list(message.items))
-
-
-def _digest_now(config: Config, base: int | None) -> Content:
-    """The digest of the list on disk, compared with the scoring of that number."""
-    outcomes = parse_outcomes(read_optional_json(config.outcomes))
-    listing = load_list(config)
-    made = digest_of(
-        listing,
-        compare_list(config, listing, base),
-        now=datetime.now(UTC),
-        names=config.mail.names,
-        link=_link_of(config, "digest"),
-        trouble=FAILED if (last := last_marker(config)) and last["failed"] else "",
-        outcomes=outcomes["all"]["sentence"] if outcomes["all"] else "",
-    )
-    return Content(made.subject, made.text, made.html, list(made.items))
+    return Content(message.subject, text, "", message.items)
 
 
 def _link_of(config: Config, event: str) -> str:

@@ -32,11 +32,6 @@ class Undelivered(Exception):
         self.again, self.channel = again, channel
 
 
-def _signature(body: bytes, secret: str) -> str:
-    """The header's value: `sha256=` and the HMAC-SHA256 of the body in hex."""
-    return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
-
-
 def post(url: str, body: bytes, identity: str, secret: str, seconds: float = SECONDS) -> None:
     """Send the body; Undelivered unless the answer is a 2xx within so many seconds.
 
@@ -45,10 +40,12 @@ def post(url: str, body: bytes, identity: str, secret: str, seconds: float = SEC
     parts, deadline = urlsplit(url), time.monotonic() + seconds
     host = parts.hostname or ""
     headers = {"Content-Type": "application/json", "User-Agent": "dynamic-risk", IDENTITY: identity}
-    headers |= {SIGNATURE: _signature(body, secret)} if secret else {}
+    if secret:
+        headers[SIGNATURE] = f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = _connection(parts, seconds)
     try:
-        connection.request("POST", _target(parts), body, headers)
+        connection.request("POST", target, body, headers)
         status = _status(connection.sock, deadline)
     except ssl.SSLCertVerificationError as error:
         raise Undelivered(f"the certificate of {host} is refused: {error.verify_message}") from None
@@ -72,10 +69,6 @@ def _connection(parts: SplitResult, seconds: float) -> http.client.HTTPConnectio
         context = ssl.create_default_context()
         return http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
     return http.client.HTTPConnection(host, port, timeout=seconds)
-
-
-def _target(parts: SplitResult) -> str:
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def _status(sock: socket.socket, deadline: float) -> int:

@@ -132,25 +132,28 @@ def expected_measures(
 ) -> Expected:
     """What to expect of these clients. risks: of the list, shape (n,), not empty; called: mask."""
     cells = _cells(np.asarray(risks, dtype=np.float64), np.asarray(called, dtype=bool))
-    middle = _mean_measures(cells, expit(line.intercept + line.slope * cells.log_odds))
+    q = expit(line.intercept + line.slope * cells.log_odds)
     with np.errstate(invalid="ignore", divide="ignore"):  # draws without an exit, lists of nobody
-        drawn = _drawn_measures(cells, _drawn_exits(cells, line, seed))
-    bands = {name: _band_if_any(value, drawn[name]) for name, value in middle.items()}
-    return Expected(
-        n=int(cells.rows.sum()),
-        called=int(cells.rows @ cells.called),
-        exits=_band(middle["exits"], drawn["exits"]),
-        found=_band(middle["found"], drawn["found"]),
-        brier=_band(middle["brier"], drawn["brier"]),
-        precision=bands["precision"],
-        recall=bands["recall"],
-        f1=bands["f1"],
-        auc=bands["auc"],
-    )
+        drawn = _measures(cells, _drawn_exits(cells, line, seed))
+        # What is expected: the measures of the expected counts, as if the risks q were exact.
+        mean = _measures(cells, (cells.rows * q)[None, :])
+    middle = {name: float(values[0]) for name, values in mean.items()} | {
+        "auc": _mean_auc(cells, q)
+    }
+    # Counts and Brier score always have a band, the other measures where they are defined.
+    bands: dict[str, Any] = {name: _band(value, drawn[name]) for name, value in middle.items()}
+    return Expected(int(cells.rows.sum()), int(cells.rows @ cells.called), **bands)
 
 
 def _cells(risks: np.ndarray, called: np.ndarray) -> _Cells:
-    groups = _groups(risks, called)
+    """Clients in cells: neighbours by risk, called and not called apart."""
+    groups: list[np.ndarray] = []
+    for side in (True, False):
+        places = np.flatnonzero(called == side)
+        ordered = places[np.argsort(risks[places], kind="stable")]
+        share = max(1, round(CELLS * places.size / risks.size))
+        parts = places.size if risks.size <= CELLS else min(share, places.size)
+        groups += np.array_split(ordered, parts) if parts else []
     z = log_odds_of_risks(risks)
     means = np.array([z[part].mean() for part in groups]).round(12)
     order = np.argsort(means, kind="stable")
@@ -163,38 +166,21 @@ def _cells(risks: np.ndarray, called: np.ndarray) -> _Cells:
     )
 
 
-def _groups(risks: np.ndarray, called: np.ndarray) -> list[np.ndarray]:
-    """Places of clients in groups: neighbours by risk, called and not called apart."""
-    groups = []
-    for side in (True, False):
-        places = np.flatnonzero(called == side)
-        ordered = places[np.argsort(risks[places], kind="stable")]
-        share = max(1, round(CELLS * places.size / risks.size))
-        parts = places.size if risks.size <= CELLS else min(share, places.size)
-        groups += np.array_split(ordered, parts) if parts else []
-    return groups
-
-
 def _drawn_exits(cells: _Cells, line: CalibrationLine, seed: int) -> np.ndarray:
     """Drawn exits in each cell. Shape (draws, cells)."""
     random = np.random.default_rng(seed)
-    lines = np.array([line.intercept, line.slope]) + random.standard_normal((DRAWS, 2)) @ _root(
-        line.covariance
-    )
+    # R.T @ R is the covariance; Cholesky's R fails where that is singular or 0.
+    values, vectors = np.linalg.eigh(np.array(line.covariance))
+    root = np.sqrt(np.clip(values, 0.0, None))[:, None] * vectors.T
+    lines = np.array([line.intercept, line.slope]) + random.standard_normal((DRAWS, 2)) @ root
     move = line.drift * random.standard_t(DRIFT_WORTH + line.evaluations, DRAWS)
     q = expit((lines[:, 0] + move)[:, None] + np.outer(lines[:, 1], cells.log_odds))
     drawn = random.random(q.shape) < q if cells.rows.max() == 1 else random.binomial(cells.rows, q)
     return drawn.astype(np.float64)
 
 
-def _root(covariance: Matrix) -> np.ndarray:
-    """R with R.T @ R the covariance, also where that is singular or 0."""
-    values, vectors = np.linalg.eigh(np.array(covariance))
-    return np.sqrt(np.clip(values, 0.0, None))[:, None] * vectors.T
-
-
-def _drawn_measures(cells: _Cells, exits: np.ndarray) -> dict[str, np.ndarray]:
-    """The measures of drawn exits, each of shape (draws,); nan where one is not defined."""
+def _measures(cells: _Cells, exits: np.ndarray) -> dict[str, np.ndarray]:
+    """The measures of exits of shape (draws, cells), each (draws,); nan where not defined."""
     total, found = exits.sum(axis=1), exits @ cells.called
     listed = cells.rows @ cells.called
     by_risk = np.add.reduceat(exits, cells.starts, axis=1)
@@ -212,23 +198,6 @@ def _drawn_measures(cells: _Cells, exits: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _mean_measures(cells: _Cells, q: np.ndarray) -> dict[str, float]:
-    """The measures from expected counts, as if the risks q were exact; nan where undefined."""
-    leaving = cells.rows * q
-    total, found = float(leaving.sum()), float(leaving @ cells.called)
-    listed, clients = float(cells.rows @ cells.called), float(cells.rows.sum())
-    wrong = cells.rows @ cells.risk**2 + leaving @ (1 - 2 * cells.risk)
-    return {
-        "exits": total,
-        "found": found,
-        "precision": found / listed if listed else np.nan,
-        "recall": found / total if total else np.nan,
-        "f1": 2 * found / (listed + total) if listed + total else np.nan,
-        "auc": _mean_auc(cells, q),
-        "brier": float(wrong / clients),
-    }
-
-
 def _mean_auc(cells: _Cells, q: np.ndarray) -> float:
     """Expected pairs in order over expected pairs; a client is no pair with itself."""
     leaving = np.add.reduceat(cells.rows * q, cells.starts)
@@ -239,29 +208,21 @@ def _mean_auc(cells: _Cells, q: np.ndarray) -> float:
     return float(ordered / pairs) if pairs > 0 else float("nan")
 
 
-def _band_if_any(value: float, drawn: np.ndarray) -> Band | None:
-    """The band of a measure; None where it is undefined as a whole or in most of the draws."""
+def _band(value: float, drawn: np.ndarray) -> Band | None:
+    """The middle 95 % of the draws, and what is expected, which it always holds.
+
+    None where the measure is undefined as a whole or in most of the draws.
+    """
     known = drawn[np.isfinite(drawn)]
     if not np.isfinite(value) or known.size < drawn.size / 2:
         return None
-    return _band(value, known)
-
-
-def _band(value: float, drawn: np.ndarray) -> Band:
-    """The middle 95 % of the draws, and what is expected, which it always holds."""
-    low = float(np.quantile(drawn, 0.025, method="lower"))
-    high = float(np.quantile(drawn, 0.975, method="higher"))
-    return Band(float(value), min(low, float(value)), max(high, float(value)))
+    low = float(np.quantile(known, 0.025, method="lower"))
+    high = float(np.quantile(known, 0.975, method="higher"))
+    return Band(value, min(low, value), max(high, value))
 
 
 def caveats_of(
-    found: Expected,
-    *,
-    outside: float,
-    alarm: bool,
-    past: int,
-    n: int,
-    calibration: Calibration,
+    found: Expected, *, outside: float, alarm: bool, past: int, n: int, calibration: Calibration
 ) -> list[str]:
     """Why the expectation may be wrong, each a clause for people; [] where nothing speaks so.
 

@@ -50,11 +50,12 @@ def known_gains(config: Config, deployed: Deployed) -> KnownGains:
 
 def gains_lines(found: KnownGains) -> list[str]:
     """The same as a table for a person."""
-    if not found["cumulative_gains"]:
+    gains = found["cumulative_gains"]
+    if not gains:
         return []
     head = f"what calls reach, by {score_basis(found)} (95 % intervals)"
     profit = [f"  {best_profit_words(found['profit'])}"] if found["profit"] else []
-    return [head, *gains_table(found["cumulative_gains"], found["list"]), *profit]
+    return [head, *gains_table(gains, found["list"]), *profit]
 
 
 def gains_table(gains: Sequence[Gain], own: ListGain | None) -> list[str]:
@@ -64,12 +65,10 @@ def gains_table(gains: Sequence[Gain], own: ListGain | None) -> list[str]:
         named.append((f"{own['share']:.1%} (the list)", own))
     lines = [f"  {'riskiest':20}{'of 100 called left':26}{'of 100 leavers called':26}lift"]
     for name, gain in sorted(named, key=lambda pair: pair[1]["share"]):
-        cells = [
-            _cell(gain["precision"], gain["precision_interval"], 100, 0),
-            _cell(gain["recall"], gain["recall_interval"], 100, 0),
-            _cell(gain["lift"], gain["lift_interval"], 1, 1),
-        ]
-        lines.append(f"  {name:20}{cells[0]:26}{cells[1]:26}{cells[2]}")
+        called_left = _cell(gain["precision"], gain["precision_interval"], 100, 0)
+        leavers_called = _cell(gain["recall"], gain["recall_interval"], 100, 0)
+        lift = _cell(gain["lift"], gain["lift_interval"], 1, 1)
+        lines.append(f"  {name:20}{called_left:26}{leavers_called:26}{lift}")
     rate = gains[0]["at_random"]["precision"]
     return [*lines, f"  {'at random':20}{100 * rate:<26.0f}{'as many as are called':26}1"]
 
