@@ -30,6 +30,14 @@ from risk.run.measured import last_measured, statistics
 from risk.run.packages import packages_table, refresh_packages
 from risk.script import run
 
+SWITCHES = {
+    "drift": "has the world moved since the deployment",
+    "model": "what each value adds to the risk",
+    "fresh": "time ingestion and training on a scratch copy",
+    "status": "when was the last good run",
+    "doctor": "check every artifact",
+}
+
 
 def diagnose(config: Config) -> Outcome:
     """Look up the packages if that is a day ago, and show everything that is known."""
@@ -88,11 +96,11 @@ def _rows_in(config: Config, deployed: Deployed, file: Path) -> Rows:
     if reading.refused:
         raise PipelineError(f"{file}: {reading.refused}")
     if reading.errors:
-        f = reading.errors[0]
-        raise PipelineError(
-            f"{file}: {len(reading.errors)} bad rows, the first on line {f.line}: "
-            f"{f.column or 'the line'} {f.rule} ({f.value}); mend them and ask again"
+        first, n = reading.errors[0], len(reading.errors)
+        where = (
+            f"{file}: {n} bad rows, the first on line {first.line}: {first.column or 'the line'}"
         )
+        raise PipelineError(f"{where} {first.rule} ({first.value}); mend them and ask again")
     return reading.values
 
 
@@ -159,18 +167,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     one = parser.add_mutually_exclusive_group()
     one.add_argument("--file", type=Path, metavar="FILE", help="predictions with reasons, as CSV")
     one.add_argument("--client", metavar="NAME", help="one client's risk, reasons and history")
-    one.add_argument(
-        "--drift", action="store_true", help="has the world moved since the deployment"
-    )
-    one.add_argument("--model", action="store_true", help="what each value adds to the risk")
-    one.add_argument(
-        "--fresh", action="store_true", help="time ingestion and training on a scratch copy"
-    )
-    one.add_argument("--status", action="store_true", help="when was the last good run")
-    one.add_argument("--doctor", action="store_true", help="check every artifact")
+    for name, words in SWITCHES.items():
+        one.add_argument(f"--{name}", action="store_true", help=words)
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
+    # What one of them needs is imported where it is chosen: --status is asked every few minutes.
     if chosen.status:
         from risk.run.alive import status
 
@@ -198,8 +200,7 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
 
 
 def writes(chosen: argparse.Namespace) -> bool:
-    reads = ("file", "model", "drift", "fresh", "status", "doctor")
-    return chosen.client is None and not any(getattr(chosen, name) for name in reads)
+    return chosen.client is None and not any(getattr(chosen, name) for name in ("file", *SWITCHES))
 
 
 if __name__ == "__main__":

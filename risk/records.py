@@ -53,7 +53,7 @@ def parse_record(expected: Any, value: Any) -> Any:
     if is_typeddict(expected):
         insist(isinstance(value, dict))
         return value
-    if float in of and type(value) in (int, float):
+    if float in of and (type(value) is float or (type(value) is int and int not in of)):
         return number(value)
     insist(type(value) in of)
     return value

@@ -12,13 +12,17 @@ from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime
 
-from risk.alerts.webhook import Undelivered
+from risk.alerts.webhook import Undelivered, unreachable
 from risk.config import Mail, is_loopback
 from risk.data.schema import printable
 
 SECONDS = 10.0
 USER, PASSWORD, SECRET = "RISK_SMTP_USER", "RISK_SMTP_PASSWORD", "RISK_WEBHOOK_SECRET"
 LONGEST_SUBJECT = 160
+HINTS = (
+    "; a certificate of your own is trusted where the environment variable SSL_CERT_FILE names it",
+    "; see mail.tls and mail.port",
+)
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,7 @@ def mail_message(
     html: "" for text alone. No subject can add a header: what steers is escaped.
     """
     message = EmailMessage(policy=policy.SMTP)
-    subject = printable(" ".join(subject.split()))
-    message["Subject"] = subject[:LONGEST_SUBJECT]
+    message["Subject"] = printable(" ".join(subject.split()))[:LONGEST_SUBJECT]
     message["From"] = mail.sender
     message["To"] = ", ".join(to)
     message["Date"] = format_datetime(at)
@@ -59,10 +62,8 @@ def send(mail: Mail, secrets: Secrets, message: EmailMessage, seconds: float = S
     """
     where = f"{mail.host}:{mail.port}"
     if secrets.user and mail.tls == "none" and not is_loopback(mail.host):
-        raise Undelivered(
-            f"mail.tls is none, and the password would go to {mail.host} for all to read; use "
-            "starttls or tls"
-        )
+        why = f"mail.tls is none, and the password would go to {mail.host} for all to read"
+        raise Undelivered(f"{why}; use starttls or tls")
     try:
         with _connected(mail, seconds) as server:
             if secrets.user:
@@ -70,21 +71,8 @@ def send(mail: Mail, secrets: Secrets, message: EmailMessage, seconds: float = S
             refused = server.send_message(message)
     except smtplib.SMTPException as error:
         raise _refusal(error, mail, secrets, seconds) from None
-    except ssl.SSLCertVerificationError as error:
-        raise Undelivered(
-            f"the certificate of {mail.host} is refused: {error.verify_message}; a certificate of "
-            "your own is trusted where the environment variable SSL_CERT_FILE names it"
-        ) from None
-    except ssl.SSLError as error:
-        raise Undelivered(
-            f"{where} speaks no TLS there ({error.reason}); see mail.tls and mail.port"
-        ) from None
-    except socket.gaierror:
-        raise Undelivered(f"there is no host {mail.host}, or no network", again=True) from None
-    except TimeoutError:
-        raise _silence(where, seconds) from None
     except OSError as error:
-        raise Undelivered(f"{where}: {error.strerror or error}", again=True) from None
+        raise unreachable(error, mail.host, where, seconds, HINTS) from None
     return f"refused by {mail.host}: {', '.join(sorted(refused))}" if refused else ""
 
 
@@ -104,10 +92,6 @@ def _connected(mail: Mail, seconds: float) -> smtplib.SMTP:
     return server
 
 
-def _silence(where: str, seconds: float) -> Undelivered:
-    return Undelivered(f"no answer from {where} within {seconds:g} s", again=True)
-
-
 def _refusal(
     error: smtplib.SMTPException, mail: Mail, secrets: Secrets, seconds: float
 ) -> Undelivered:
@@ -122,7 +106,7 @@ def _refusal(
         case smtplib.SMTPNotSupportedError():
             return Undelivered(f"{where}: {printable(str(error))}")
         case smtplib.SMTPServerDisconnected() if isinstance(error.__context__, TimeoutError):
-            return _silence(where, seconds)
+            return unreachable(TimeoutError(), mail.host, where, seconds, HINTS)
         case smtplib.SMTPRecipientsRefused():
             codes = [code for code, _ in error.recipients.values()]
             names = ", ".join(sorted(error.recipients))

@@ -13,7 +13,7 @@ import re
 import socket
 import ssl
 import time
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 SECONDS = 5.0
 LONGEST_LINE = 1000
@@ -32,6 +32,27 @@ class Undelivered(Exception):
         self.again, self.channel = again, channel
 
 
+def unreachable(
+    error: Exception, host: str, place: str, seconds: float, hints: tuple[str, str]
+) -> Undelivered:
+    """Why nothing could be sent to that place, in a sentence. hints: on its certificate, its TLS.
+
+    Only what another try can mend is tried again: no certificate becomes good in a minute.
+    """
+    match error:
+        case ssl.SSLCertVerificationError():
+            why = f"the certificate of {host} is refused: {error.verify_message}"
+            return Undelivered(why + hints[0])
+        case ssl.SSLError():
+            return Undelivered(f"{place} speaks no TLS there ({error.reason}){hints[1]}")
+        case socket.gaierror():
+            return Undelivered(f"there is no host {host}, or no network", again=True)
+        case TimeoutError():
+            return Undelivered(f"no answer from {place} within {seconds:g} s", again=True)
+    why = getattr(error, "strerror", None) or str(error) or "the connection was closed"
+    return Undelivered(f"{place}: {why}", again=True)
+
+
 def post(url: str, body: bytes, identity: str, secret: str, seconds: float = SECONDS) -> None:
     """Send the body; Undelivered unless the answer is a 2xx within so many seconds.
 
@@ -43,32 +64,25 @@ def post(url: str, body: bytes, identity: str, secret: str, seconds: float = SEC
     if secret:
         headers[SIGNATURE] = f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection = _connection(parts, seconds)
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        connection = http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, parts.port, timeout=seconds)
     try:
         connection.request("POST", target, body, headers)
         status = _status(connection.sock, deadline)
-    except ssl.SSLCertVerificationError as error:
-        raise Undelivered(f"the certificate of {host} is refused: {error.verify_message}") from None
-    except ssl.SSLError as error:
-        raise Undelivered(f"{host} speaks no TLS there ({error.reason}); is it http?") from None
-    except socket.gaierror:
-        raise Undelivered(f"there is no host {host}, or no network", again=True) from None
-    except TimeoutError:
-        raise Undelivered(f"no answer from {host} within {seconds:g} s", again=True) from None
     except (OSError, http.client.HTTPException) as error:
-        why = getattr(error, "strerror", None) or str(error) or "the connection was closed"
-        raise Undelivered(f"{host}: {why}", again=True) from None
+        raise unreachable(error, host, host, seconds, ("", "; is it http?")) from None
     finally:
         connection.close()
-    _refuse(status, host)
-
-
-def _connection(parts: SplitResult, seconds: float) -> http.client.HTTPConnection:
-    host, port = parts.hostname or "", parts.port
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
-    return http.client.HTTPConnection(host, port, timeout=seconds)
+    if not 200 <= status < 300:
+        if 300 <= status < 400:
+            why = f"{host} redirects ({status}), which is not followed; write the address"
+            raise Undelivered(why)
+        again = status >= 500 or status in BUSY
+        raise Undelivered(f"{host} answered {status}", again=again, channel=again)
 
 
 def _status(sock: socket.socket, deadline: float) -> int:
@@ -87,13 +101,3 @@ def _status(sock: socket.socket, deadline: float) -> int:
     if not found:
         raise ConnectionError("the answer is not HTTP")
     return int(found[1])
-
-
-def _refuse(status: int, host: str) -> None:
-    """Undelivered for a status that does not say that the message was taken."""
-    if 200 <= status < 300:
-        return
-    if 300 <= status < 400:
-        raise Undelivered(f"{host} redirects ({status}), which is not followed; write the address")
-    again = status >= 500 or status in BUSY
-    raise Undelivered(f"{host} answered {status}", again=again, channel=again)

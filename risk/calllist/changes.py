@@ -96,9 +96,6 @@ def record_list(config: Config, present: Present, listing: CallList) -> None:
         record_scores(config, present.scoring, present.scores, scored, last, present.before)
 
 
-# ---------------------------------------------------------------- the former model
-
-
 def _former_risks(
     model: Model | None, last: Scoring, before: dict[str, Score], snapshot: Snapshot
 ) -> dict[str, float | None]:
@@ -108,16 +105,13 @@ def _former_risks(
     new to that model, but where it replaces another and has a label it may not be.
     """
     current, basis = snapshot.current
-    names = current[snapshot.client].to_list()
-    risks: list[float | None] = [None] * len(names)
+    risks: list[float | None] = [None] * current.height
     if model is not None:
         table = {name: current[name].to_list() for name in model.columns}
         risks = [round(risk, 6) for risk in model.probabilities(table).tolist()]
     found: dict[str, float | None] = {}
-    came = zip(
-        names, current["_date"], current["_data_version"], current["_replaced"], risks, strict=True
-    )
-    for name, date, data_version, replaced, risk in came:
+    columns = [current[name] for name in (snapshot.client, "_date", "_data_version", "_replaced")]
+    for name, date, data_version, replaced, risk in zip(*columns, risks, strict=True):
         score, old = before.get(name), 0 < data_version <= last.data_version and not replaced
         if score and old and score.date == str(date or ""):
             found[name] = score.risk
@@ -146,9 +140,6 @@ def _kept_model(
         if model and model.columns.items() <= kinds.items():
             return model
     return None
-
-
-# ---------------------------------------------------------------- what the list says of it
 
 
 def with_changes(
@@ -184,16 +175,10 @@ def with_changes(
 def base_of(past: list[Scoring], present: Scoring) -> Scoring | None:
     """What the list is compared with: the last snapshot of an earlier date (of undated rows: of an
     earlier data version), else the first scoring; None where there is none."""
-    dated = bool(present.data_date)
-    earlier = [
-        scoring
-        for scoring in past
-        if (
-            scoring.data_date < present.data_date
-            if dated
-            else scoring.data_version < present.data_version
-        )
-    ]
+    if present.data_date:
+        earlier = [scoring for scoring in past if scoring.data_date < present.data_date]
+    else:
+        earlier = [scoring for scoring in past if scoring.data_version < present.data_version]
     return earlier[-1] if earlier else past[0] if past else None
 
 
@@ -236,23 +221,20 @@ def _no_longer_called(
     listing: CallList, then: dict[str, Score], snapshot: Snapshot
 ) -> tuple[OffList, ...]:
     """Who was on the call list then and is not, by the rank then, and what became of them."""
+    import polars as pl
+
     called = {client.client for client in listing.called}
     off = [name for name, score in then.items() if score.called and name not in called]
     off.sort(key=lambda name: then[name].rank)  # by the place that people saw
-    became = _became_of(off, set(listing.by_name), snapshot)
-    return tuple(OffList(name, then[name].rank, then[name].risk, became[name]) for name in off)
-
-
-def _became_of(names: list[str], current: set[str], snapshot: Snapshot) -> dict[str, str]:
-    """What became of each: open (still a current client), left, stayed, or gone (no rows)."""
-    import polars as pl
-
     client, target = snapshot.client, snapshot.target
-    own = snapshot.rows.filter(pl.col(client).is_in(names) & pl.col(target).is_not_null())
+    own = snapshot.rows.filter(pl.col(client).is_in(off) & pl.col(target).is_not_null())
     own = own.sort("_date", nulls_last=False, maintain_order=True)
-    labels = dict(zip(own[client], own[target], strict=True))
+    labels = dict(zip(own[client], own[target], strict=True))  # the newest of each client
     words = {None: "gone", 0: "stayed", 1: "left"}
-    return {name: "open" if name in current else words[labels.get(name)] for name in names}
+    became = ["open" if name in listing.by_name else words[labels.get(name)] for name in off]
+    return tuple(
+        OffList(n, then[n].rank, then[n].risk, b) for n, b in zip(off, became, strict=True)
+    )
 
 
 def _largest_moves(listing: CallList) -> tuple[Move, ...]:

@@ -76,12 +76,8 @@ class Explanation:
 def explain_rows(model: Model, table: Rows) -> list[Explained]:
     """For each row its risk, reasons and notes, as the client list shows them."""
     risks = model.probabilities(table).tolist()
-    return [
-        Explained(risk, tuple(why), tuple(notes))
-        for risk, why, notes in zip(
-            risks, reasons(model, table), unusual_values(model, table), strict=True
-        )
-    ]
+    why, notes = map(tuple, reasons(model, table)), map(tuple, unusual_values(model, table))
+    return [Explained(*row) for row in zip(risks, why, notes, strict=True)]
 
 
 def explained_csv(model: Model, table: Rows, clients: list[Any]) -> str:

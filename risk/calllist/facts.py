@@ -37,33 +37,26 @@ class Fact:
 
 def headline(listing: CallList) -> str:
     """`12 of 120 clients to call`."""
-    of = amount(len(listing.clients), "client")
-    return (
-        f"{len(listing.called):,} of {of} to call" if listing.called else f"Nobody to call of {of}"
-    )
+    of, called = amount(len(listing.clients), "client"), listing.called
+    return f"{len(called):,} of {of} to call" if called else f"Nobody to call of {of}"
 
 
 def list_facts(
     listing: CallList, clients: Sequence[ListedClient] = (), today: date | None = None
 ) -> list[Fact]:
     """The numbers on top. clients: the list's with their contacts of now, where those are known."""
-    bands = listing.bands
+    bands, capacity = listing.bands, listing.cut.capacity
     spread = enumeration([f"{bands[b]:,} {b}" for b in (RAISED_BAND, LOW, UNKNOWN) if bands[b]])
     beside = f"beside the list {spread}" if spread else ""
+    states = Counter(client.contact_state for client in clients or listing.clients if client.call)
+    words = ", ".join(f"{states[state]:,} {state}" for state in CONTACT_STATES if states[state])
+    note = "; ".join(filter(None, [words, f"capacity {capacity:,}" if capacity else ""]))
     return [
-        Fact("On the call list", f"{len(listing.called):,}", _called_note(listing, clients)),
+        Fact("On the call list", f"{len(listing.called):,}", note),
         *_change_facts(listing, today),
         _expected_fact(listing),
         Fact("Average client’s risk", f"{in_percent(listing.average_risk)} %", beside),
     ]
-
-
-def _called_note(listing: CallList, clients: Sequence[ListedClient]) -> str:
-    """How many of the called are in which contact state, and the capacity."""
-    states = Counter(client.contact_state for client in clients or listing.clients if client.call)
-    words = ", ".join(f"{states[state]:,} {state}" for state in CONTACT_STATES if states[state])
-    limit = f"capacity {listing.cut.capacity:,}" if listing.cut.capacity else ""
-    return "; ".join(filter(None, [words, limit]))
 
 
 def _change_facts(listing: CallList, today: date | None) -> list[Fact]:
@@ -93,9 +86,6 @@ def changes_words(listing: CallList, today: date | None = None) -> str:
     became = enumeration([f"{n:,} {BECAME[key]}" for key, n in _became(listing).items() if n])
     off = f"{len(listing.off):,} off it" + (f": {became}" if became else "")
     return f"since {day(listing.since, today)}: {len(listing.new):,} new on the call list, {off}"
-
-
-# What is expected before any label is known.
 
 
 def _expected_fact(listing: CallList) -> Fact:
@@ -131,22 +121,15 @@ def expected_words(found: Expected) -> str:
         )
     else:
         first = f"nobody is called; of {found.n:,} clients {exits} are expected to leave"
+    of_calls = {"precision": found.precision, "recall": found.recall, "F1": found.f1}
+    of_risks = {"AUC": found.auc, "Brier": found.brier}
     measures = [
         f"{name} {band.value:.3f} ({_ends(band, '.3f')})"
-        for name, band in (
-            ("precision", found.precision),
-            ("recall", found.recall),
-            ("F1", found.f1),
-            ("AUC", found.auc),
-            ("Brier", found.brier),
-        )
-        if band and (found.called or name in ("AUC", "Brier"))
+        for name, band in ((of_calls if found.called else {}) | of_risks).items()
+        if band
     ]
     words = f"{first}; expected before any label is known (95 %): {', '.join(measures)}"
     return f"{words}. Not to be relied on: {'; '.join(found.caveats)}" if found.caveats else words
-
-
-# What is known already: the test rows, the score, the outcomes.
 
 
 def gains_words(gains: Json) -> str:

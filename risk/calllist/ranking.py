@@ -56,7 +56,9 @@ def client_list(
         if column
     }
     values = client_values(shown.get("value", [None] * current.height), config.client_value)
-    unknown = _unknown_reasons(model, features, auc_interval_of(config, manifest))
+    interval, of = auc_interval_of(config, manifest), len(model.columns)
+    missing = [column.count(None) for column in zip(*features.values(), strict=True)]
+    unknown = [unknown_reason(n, of, interval) for n in missing]
     called, cut = choose_calls(config, risks, values, unknown)
     money = economics_of(config)
     if money:
@@ -144,11 +146,3 @@ def auc_interval_of(config: Config, manifest: Manifest) -> list[float] | None:
         if entry.after == manifest["version"] and (found := entry.details.get("auc_interval"))
     ]
     return measured[-1] if measured and measured[-1][0] > GUESS else interval
-
-
-def _unknown_reasons(model: Model, features: Rows, auc_interval: list[float] | None) -> list[str]:
-    """Why each client cannot be placed, "" where it can."""
-    missing = np.sum(
-        [[value is None for value in features[name]] for name in model.columns], axis=0
-    )
-    return [unknown_reason(int(n), len(model.columns), auc_interval) for n in missing]

@@ -208,7 +208,7 @@ class CallList:
     average_risk: float
     cut: Cut
     shown: tuple[str, ...]
-    settings: tuple[float | str, ...]
+    settings: tuple[int | float | str, ...]  # int as well: the config's own numbers, as they are
     clients: tuple[ListedClient, ...]
     expected: Expected | None = None
     since: str | None = None
