@@ -76,10 +76,6 @@ class BinnedRows:
     def __getitem__(self, rows: np.ndarray) -> BinnedRows:
         return BinnedRows(*(getattr(self, name)[rows] for name in self.__annotations__))
 
-    @property
-    def rows(self) -> int:
-        return int(self.risks.size)
-
 
 @dataclass(frozen=True)
 class DriftRow:
@@ -199,7 +195,7 @@ def evaluate_drift(
     """
     if state.reference != reference_checksum(reference):
         state = initial_state(reference)
-    if rows is not None and rows.rows:
+    if rows is not None and rows.risks.size:
         state = add_rows(state, monitored_tests(reference, state.learned), rows, when)
     # Made anew: labels that were learned just now may have completed the reference.
     return state, _table(state, monitored_tests(reference, state.learned))
@@ -289,7 +285,7 @@ def _add_labels(
     if begins:
         state = _close_window(state, tests, tests.labelled())
     rows, labels = rows[counted], tests.reference["labels"]
-    each = np.ones(rows.rows)
+    each = np.ones_like(rows.risks)
     quarters, risks = label_counts(rows.labels, rows.risks, labels["cuts"], each)
     learns = labels["counts"] is None and state.learned.sum() < LEARNED_ROWS
     first = len(added) - 2 * GROUPS

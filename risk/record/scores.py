@@ -75,11 +75,6 @@ class Scoring:
         """The date by which people know the snapshot: the data's, else that of the scoring."""
         return self.data_date or self.at[:10]
 
-    def repeats(self, other: Scoring) -> bool:
-        """Whether it says the same of the same rows by the same model."""
-        names = ("data_version", "data_date", "model", "digest")
-        return all(getattr(self, name) == getattr(other, name) for name in names)
-
 
 SCORING = tuple(field.name for field in fields(Scoring))
 # Of no row: SQLite refuses a column that is not there when it reads the statement.
@@ -165,7 +160,10 @@ def scoring_of(
         called=sum(one.called for one in scored),
         digest=sha256(json.dumps(scored).encode()),
     )
-    return past[-1] if past and present.repeats(past[-1]) else present
+    # The same of the same rows by the same model: the version may begin anew, its digest does not.
+    same = ("data_version", "data_date", "model", "digest")
+    repeats = past and all(getattr(past[-1], name) == getattr(present, name) for name in same)
+    return past[-1] if repeats else present
 
 
 def scores_of(
