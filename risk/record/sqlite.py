@@ -107,9 +107,7 @@ class Database:
             # Not WAL: its readers create files beside the database, and may have no right to.
             database.execute("PRAGMA journal_mode = DELETE")
             database.execute("PRAGMA synchronous = FULL")
-            database.execute(
-                "BEGIN IMMEDIATE"
-            )  # the lock first: what is checked is what is changed
+            database.execute("BEGIN IMMEDIATE")  # the lock first: what is checked is changed
             self._check(database, whole=True)
             for table in self.tables:
                 database.execute(table)
