@@ -185,7 +185,7 @@ def _deployed_sentence(deployment: Deployment, last: Entry | None) -> str:
 
 
 def _last_evaluation(last: Entry, now: datetime) -> dict[str, str]:
-    found = {"when": stamp(last.at), "age": age(last.at, now)}
+    found = {"when": stamp(last.at), "age": age(last.at, now), "leader": "", "needed": ""}
     leader = leading(last.evidence)
     if leader:
         found["needed"] = still_needed(leader)
