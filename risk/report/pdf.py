@@ -398,8 +398,7 @@ def _data_column(sheet: Sheet, x: float, y: float, report: Report) -> None:
     y += 6
     if not data.quarantine:
         sheet.text(x, y, "No row was.", SMALL, colour=MUTED)
-    for reason in data.quarantine:
+    for rows, why, first in data.quarantine:
         if y < FOOT - 6:
-            first = f" (first in {reason.first})" if reason.first else ""
-            text = f"{reason.rows} × {reason.why}{first}"
+            text = f"{rows} × {why}{f' (first in {first})' if first else ''}"
             y = sheet.block(x, y, text, THIRD, SMALL, most=2) + 0.4

@@ -26,14 +26,7 @@ from risk.web import notices
 from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import ShowInstead
 from risk.web.problem import Problem, excerpt
-from risk.web.svg import (
-    DivergingBars,
-    QuartileStrip,
-    RiskChart,
-    diverging_bars,
-    quartile_strip,
-    risk_chart,
-)
+from risk.web.svg import QuartileStrip, RiskChart, diverging_bars, quartile_strip, risk_chart
 from risk.web.today import contact_when
 from risk.words import day, in_percent, signed, stamp
 
@@ -210,7 +203,7 @@ class Reasons:
     lines: list[ReasonLine]
     rest: float
     total: float | None
-    bars: DivergingBars
+    bars: tuple[float, list[tuple[float, float]]]
     whole: bool
 
 

@@ -39,20 +39,11 @@ class FileLine(RowCounts):
 
 
 @dataclass(frozen=True)
-class SetAside:
-    """A reason why rows were set aside, how many, and file and line of one."""
-
-    rows: str
-    why: str
-    first: str
-
-
-@dataclass(frozen=True)
 class DataRead:
     """The files of the last ingestion that changed rows, and all files, with counts that add up.
 
     bar: where accepted and then duplicates end, in percent. more: files that are not shown.
-    refused: (file, why it was not taken in).
+    refused: (file, why it was not taken in). quarantine: (rows, why, file and line of one).
     """
 
     when: str
@@ -65,7 +56,7 @@ class DataRead:
     outcomes: str
     missing: str
     refused: list[tuple[str, str]]
-    quarantine: list[SetAside]
+    quarantine: list[tuple[str, str, str]]
     folder: str
 
 
@@ -156,7 +147,7 @@ def _data_read(context: PageContext) -> DataRead | None:
             for why in [entry.get("refusal", entry).get("reason")]
         ],
         quarantine=[
-            SetAside(f"{r.rows:,}", f"{printable(r.column)} {r.rule}".strip(), printable(r.first))
+            (f"{r.rows:,}", f"{printable(r.column)} {r.rule}".strip(), printable(r.first))
             for r in reasons
         ],
         folder=config.shown(config.quarantine),

@@ -9,29 +9,14 @@ from typing import Any
 
 from risk.config import PipelineError
 from risk.data.schema import printable
-from risk.decide.decision import (
-    BY_HAND,
-    DATA_ISSUE,
-    NONE,
-    RECALIBRATE,
-    REVERT,
-    ROLL_BACK,
-    ChallengerEvidence,
-    action_word,
-    leading,
-)
+from risk.decide import decision
+from risk.decide.decision import ChallengerEvidence, leading
 from risk.record import history
 from risk.record.history import Entry
 from risk.releases import Deployment, Release, kept_releases, read_deployment
-from risk.web import notices
+from risk.web import evidence_svg, notices
 from risk.web.context import PageContext
-from risk.web.evidence_svg import (
-    EvidenceChart,
-    EvidencePoint,
-    EvidenceScale,
-    evidence_chart,
-    evidence_scale,
-)
+from risk.web.evidence_svg import EvidencePoint, evidence_chart
 from risk.web.notices import Notice
 from risk.web.problem import refuse_unknown_names, whole_number
 from risk.words import age, amount, as_sentence, evidence_number, stamp
@@ -39,12 +24,12 @@ from risk.words import age, amount, as_sentence, evidence_number, stamp
 PER_PAGE = 50
 NEAR = 0.3  # of the threshold: from here on the heading says that a change is near
 QUIET = ("keep", "wait")
-GONE_BACK = ("rollback by hand", ROLL_BACK, REVERT)
+GONE_BACK = ("rollback by hand", decision.ROLL_BACK, decision.REVERT)
 SHAPES = {  # the sign beside the word, where it is not that of a deployment
     "rollback by hand": "back",
-    ROLL_BACK: "back",
-    REVERT: "back",
-    RECALIBRATE: "keep",
+    decision.ROLL_BACK: "back",
+    decision.REVERT: "back",
+    decision.RECALIBRATE: "keep",
     "release hold": "hand",
 }
 RULES = {
@@ -87,7 +72,7 @@ class EvaluationLine:
     leader: str
     e_value: str
     threshold: str
-    scale: EvidenceScale | None
+    scale: evidence_svg.EvidenceScale | None
     over: bool
     rows: int
     exits: int
@@ -117,7 +102,7 @@ class Decisions:
     shown: int
     page: int
     page_count: int
-    chart: EvidenceChart | None
+    chart: evidence_svg.EvidenceChart | None
     chart_words: str
     rule: str
     releases: list[dict[str, str]]
@@ -270,11 +255,13 @@ def _evaluation_line(
         alert=shape in ("back", "paused"),
         change=change_of(entry),
         # A fault's sentence begins with a column's name, which stays as it is.
-        reason=why if entry.verdict == DATA_ISSUE else f"{why[:1].upper()}{why[1:]}",
+        reason=why if entry.verdict == decision.DATA_ISSUE else f"{why[:1].upper()}{why[1:]}",
         leader=printable(leader.name) if leader else "",
         e_value=evidence_number(leader.e_value) if leader else "",
         threshold=evidence_number(leader.threshold) if leader else "",
-        scale=evidence_scale(leader.e_value, leader.threshold, widest) if leader else None,
+        scale=evidence_svg.evidence_scale(leader.e_value, leader.threshold, widest)
+        if leader
+        else None,
         over=bool(leader and leader.is_reached),
         rows=entry.rows,
         exits=entry.exits,
@@ -298,13 +285,13 @@ def _evaluation_line(
 
 def shape_of(entry: Entry) -> str:
     """The sign beside the word."""
-    if entry.verdict == DATA_ISSUE:
+    if entry.verdict == decision.DATA_ISSUE:
         return "paused"
     if entry.action in SHAPES:
         return SHAPES[entry.action]
-    if entry.verdict == BY_HAND:
+    if entry.verdict == decision.BY_HAND:
         return "hand"
-    return entry.verdict if entry.action == NONE else "deploy"
+    return entry.verdict if entry.action == decision.NONE else "deploy"
 
 
 def change_of(entry: Entry) -> str:
@@ -336,7 +323,7 @@ def groups_of(lines: list[EvaluationLine], newest: bool) -> list[list[Evaluation
     return found
 
 
-def chart_of(kept: Sequence[Entry], today: date) -> EvidenceChart | None:
+def chart_of(kept: Sequence[Entry], today: date) -> evidence_svg.EvidenceChart | None:
     """The evidence of these entries, oldest first; those without any are left out."""
     points = []
     for entry in kept:
@@ -359,7 +346,7 @@ def _mark(entry: Entry) -> str:
     """Words where the evidence began anew, "" where it goes on: also over a recalibration."""
     if entry.action == "release hold":
         return "hold released"
-    if entry.action in (RECALIBRATE, NONE) or entry.after is None:
+    if entry.action in (decision.RECALIBRATE, decision.NONE) or entry.after is None:
         return ""
     older = entry.before is not None and entry.after < entry.before
     return f"back to {entry.after}" if older else f"model {entry.after}"
@@ -400,7 +387,7 @@ def _release_lines(
         {
             "version": str(release.version),
             "at": stamp(m["deployed_at"]),
-            "why": why.get(release.version) or action_word(m.get("action") or "") or "–",
+            "why": why.get(release.version) or decision.action_word(m.get("action") or "") or "–",
             "rows": f"{m['rows']:,}",
             "f1": f"{m['f1']:.3f}",
             "state": states.get(release.version, "replaced"),

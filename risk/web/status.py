@@ -24,7 +24,7 @@ from risk.web.context import PageContext, data_date
 from risk.web.data import data_and_drift
 from risk.web.decisions import pause_notices
 from risk.web.notices import Notice
-from risk.web.svg import FAILED, IDLE, MISSING, OK, HourMarks, hour_marks, seconds_curve
+from risk.web.svg import FAILED, IDLE, MISSING, OK, hour_marks, seconds_curve
 from risk.words import MONTHS, age, amount, as_sentence, enumeration, stamp
 
 DAYS, AN_HOUR = 7, 6  # a run every ten minutes
@@ -134,7 +134,7 @@ class Day:
     """One day of the strip: its name, the marks, the same in words, what was bad in words."""
 
     name: str
-    strip: HourMarks
+    strip: dict[str, str]
     words: str
     bad: str
 

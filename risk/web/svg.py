@@ -86,21 +86,13 @@ def quartile_strip(own: float | None, usual: Usual) -> QuartileStrip:
     return QuartileStrip(x(usual["low"]), x(usual["median"]), x(usual["high"]), at)
 
 
-@dataclass(frozen=True)
-class DivergingBars:
-    """Where bars about a common zero lie: x of the zero, and (x, width) of each amount."""
-
-    zero: float
-    bars: list[tuple[float, float]]
-
-
-def diverging_bars(amounts: Sequence[float], width: int) -> DivergingBars:
-    """Amounts below 0 to the left of a common zero and those above to the right."""
+def diverging_bars(amounts: Sequence[float], width: int) -> tuple[float, list[tuple[float, float]]]:
+    """(x of the zero, (x, width) of each amount: below 0 to the left of it, above to the right)."""
     most, least = max([0.0, *amounts]), min([0.0, *amounts])
     scale = width / (most - least) if most > least else 0.0
     zero = -least * scale
     bars = [(round(zero + min(a, 0.0) * scale, 1), round(abs(a) * scale, 1)) for a in amounts]
-    return DivergingBars(round(zero, 1), bars)
+    return round(zero, 1), bars
 
 
 @dataclass(frozen=True)
@@ -204,23 +196,14 @@ def waffle_paths(percent: int) -> tuple[str, str]:
     return "".join(cells[:percent]), "".join(cells[percent:])
 
 
-@dataclass(frozen=True)
-class Dot:
-    """A share with its interval on a figure, in its units."""
-
-    x: float
-    y: float
-    low: float
-    high: float
-
-
 SQUARE, SQUARE_LEFT, SQUARE_TOP = 240, 36, 8
 
 
-def calibration_dots(bins: Sequence[dict[str, Any]]) -> list[Dot]:
-    """The share that left (up) by the risk told (to the right), both 0 to 1, on a square."""
+def calibration_dots(bins: Sequence[dict[str, Any]]) -> list[tuple[float, ...]]:
+    """(x, y, low, high) of the share that left (up) and its interval, by the predicted risk (to the
+    right), both 0 to 1, on a square."""
     return [
-        Dot(
+        (
             round(SQUARE_LEFT + SQUARE * one["risk"], 1),
             *(round(SQUARE_TOP + SQUARE * (1 - y), 1) for y in (one["left"], *one["interval"])),
         )
@@ -232,27 +215,15 @@ HOUR = 20  # units for an hour of the strip
 IDLE, OK, FAILED, MISSING = "idle", "ok", "failed", "missing"
 
 
-@dataclass(frozen=True)
-class HourMarks:
-    """The marks of one day's hours, a path for each shape: 24 places of HOUR units, 20 high."""
-
-    ok: str
-    idle: str
-    failed: str
-    missing: str
-
-
-def hour_marks(words: Sequence[str]) -> HourMarks:
-    """The strip of a day's hours, given their words."""
-
-    def marks(word: str, shape: str) -> str:
-        places = [at for at, one in enumerate(words) if one == word]
-        return "".join(f"M{HOUR * at + 10} 10{shape}" for at in places)
-
+def hour_marks(words: Sequence[str]) -> dict[str, str]:
+    """The strip of a day's hours, given their words: a path for each kind, on 24 places of HOUR
+    units, 20 high."""
     square, cross = "m-6-6h12v12h-12z", "m-5-5l10 10m0-10l-10 10"
-    return HourMarks(
-        marks(OK, square), marks(IDLE, "h0"), marks(FAILED, cross), marks(MISSING, square)
-    )
+    shapes = {OK: square, IDLE: "h0", FAILED: cross, MISSING: square}
+    return {
+        kind: "".join(f"M{HOUR * at + 10} 10{shape}" for at, w in enumerate(words) if w == kind)
+        for kind, shape in shapes.items()
+    }
 
 
 CURVE_WIDTH, CURVE_HEIGHT = 142, 34

@@ -13,7 +13,7 @@ from risk.model.measures import wilson
 from risk.record.outcomes import Outcomes
 from risk.web import notices
 from risk.web.context import PageContext
-from risk.web.svg import Dot, calibration_dots, waffle_paths
+from risk.web.svg import calibration_dots, waffle_paths
 from risk.words import amount, as_sentence, day, in_percent, percents, stamp
 
 SHOWN_NAMES = 6
@@ -311,7 +311,7 @@ class Calibration:
     """Whether the percentages hold: the groups, the same as dots, and the answer in words."""
 
     bins: list[Bin]
-    dots: list[Dot]
+    dots: list[tuple[float, ...]]
     answer: str
     slope: str
     says: str

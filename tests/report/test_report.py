@@ -31,7 +31,7 @@ from risk.report.html import html_of
 from risk.report.pdf import MOST_PAGES, pages_of, pdf_of
 from risk.report.typeset import HEIGHT, NO_GLYPH, WIDTH, broken, fitted, width_of
 from risk.web import notices
-from risk.web.data import DriftLine, FileLine, SetAside
+from risk.web.data import DriftLine, FileLine
 from risk.web.decisions import ChallengerLine
 from risk.words import in_percent
 
@@ -224,7 +224,7 @@ def with_names(world: World) -> None:
         report.data.data,
         files=[FileLine(*counts, name, "abcd1234", "") for name in HOSTILE],
         refused=[(name, name) for name in HOSTILE],
-        quarantine=[SetAside("1,234,567", n, f"{HOSTILE[6]} line 3") for n in HOSTILE[:5]],
+        quarantine=[("1,234,567", n, f"{HOSTILE[6]} line 3") for n in HOSTILE[:5]],
     )
     drift = [DriftLine(n, "alert", "0.3", 50, "0.1", "9", "", n * 3) for n in HOSTILE]
     world.parts["data"] = replace(report.data, data=data, drift=drift, shown_drift=len(drift))

@@ -184,9 +184,9 @@ def test_the_worst_of_an_hour_is_its_word(found: list[int], word: str) -> None:
 
 def test_each_word_has_a_shape_of_its_own() -> None:
     strip = hour_marks(["ok", "idle", "failed", "missing", ""])
-    every = (strip.ok, strip.idle, strip.failed, strip.missing)
+    every = [strip[word] for word in ("ok", "idle", "failed", "missing")]
     assert [one.count("M") for one in every] == [1] * 4
-    assert strip.ok.startswith("M10 10") and strip.missing.startswith("M70 10")
+    assert strip["ok"].startswith("M10 10") and strip["missing"].startswith("M70 10")
 
 
 def test_without_a_run_log_the_page_says_that_nothing_is_noted(own: Project) -> None:
