@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from risk.config import Config, Outcome
-from risk.data.intake import Intake, open_intake, restart_intake
+from risk.data.intake import open_intake, restart_intake
 from risk.data.removal import erase, forget
 from risk.data.schema import printable
 from risk.data.state import counts_of
@@ -31,10 +31,6 @@ def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Out
     intake = restart_intake(config) if again else open_intake(config)
     intake.take_files(patient=patient)
     intake.commit(again=again)
-    return _intake_outcome(config, intake)
-
-
-def _intake_outcome(config: Config, intake: Intake) -> Outcome:
     store, entries = intake.store, intake.read
     total, kept = counts_of(*entries), counts_of(*store.live())["accepted"]
     if entries:
@@ -46,14 +42,8 @@ def _intake_outcome(config: Config, intake: Intake) -> Outcome:
     else:
         head = f"nothing new in {config.shown(config.input_folder)}; {kept} rows as before"
     notes = [printable(note) for note in intake.notes]
-    data = {
-        "files": entries,
-        "notes": notes,
-        "kept": kept,
-        "data_version": store.data_version,
-        **total,
-    }
-    return Outcome("\n  ".join([head, *notes]), data, worked=bool(entries))
+    data = {"files": entries, "notes": notes, "kept": kept, "data_version": store.data_version}
+    return Outcome("\n  ".join([head, *notes]), data | total, worked=bool(entries))
 
 
 def options(parser: argparse.ArgumentParser) -> None:

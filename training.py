@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -40,7 +39,7 @@ def train(config: Config, snapshot: Snapshot | None = None) -> tuple[Outcome, Mo
     report_progress(f"{rows.lineage['rows']:,} labelled rows")
     fitted = fit(config.model, rows.columns, rows.features, rows.labels, rows.clients)
     warnings = _caveats(rows, fitted)
-    pickled = _pickle(fitted)
+    pickled = pickle.dumps(fitted, protocol=5)
     lineage = {**rows.lineage, "trained_at": utc_now(), "warnings": warnings} | _made_by(pickled)
     shown = rows.features.iloc[sample_of(len(rows.features), PROFILE_ROWS)]
     portable = export(fitted, rows.columns, shown, lineage)
@@ -66,19 +65,15 @@ def publish(
     from risk.model.pipelines import pipeline_of_model
 
     fitted = pipeline_of_model(model)
-    rows = pd.DataFrame(
-        {
-            name: pd.Series(model.checks[name], dtype=float if kind == "number" else object)
-            for name, kind in model.columns.items()
-        }
-    )
+    types = {name: float if kind == "number" else object for name, kind in model.columns.items()}
+    rows = pd.DataFrame({n: pd.Series(model.checks[n], dtype=kind) for n, kind in types.items()})
     apart = np.abs(fitted.predict_proba(rows)[:, 1] - model.probabilities(model.checks))
     if not float(apart.max(initial=0.0)) <= AGREEMENT:
         raise PipelineError(f"the pipeline differs from the model by {apart.max():.3g}")
-    pickled = _pickle(fitted)
+    pickled = pickle.dumps(fitted, protocol=5)
     lineage = {"trained_at": utc_now(), "warnings": [], **model.lineage} | _made_by(pickled)
-    packed_form = replace(model, lineage=lineage).to_bytes()
-    written = _write(config, pickled, packed_form, snapshot, deployed)
+    portable = replace(model, lineage=lineage).to_bytes()
+    written = _write(config, pickled, portable, snapshot, deployed)
     text = (
         f"made from models of {lineage['rows']} labelled rows ({lineage['exits']} exits): "
         f"{config.shown(config.model_pickle)}"
@@ -99,12 +94,6 @@ def _write(
     write_atomic(config.model_pickle, pickled)
     write_atomic(config.model_json, portable)
     return model
-
-
-def _pickle(fitted: Pipeline) -> bytes:
-    dumped = io.BytesIO()
-    pickle.dump(fitted, dumped, protocol=5)
-    return dumped.getvalue()
 
 
 def _made_by(pickled: bytes) -> dict[str, Any]:

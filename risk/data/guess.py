@@ -6,15 +6,14 @@ import csv
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from risk.config import RESERVED, Csv
-from risk.data.reader import Refused, dialect, records, text_lines
+from risk.data.reader import Refused, dialect, header_names, plain_text, records, text_lines
 from risk.data.schema import Rule, is_numeric, parse_date, parse_number
 
-DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t|"  # of two that fit equally well the first
 TEST_SHARE, MIN_LABELLED, MIN_CLASS = 0.2, 20, 3
 MAX_LEVELS = 50
 TARGETS = (
@@ -80,38 +79,31 @@ class Guess:
             "id": self.id,
             "features": self.features,
             "target": self.target,
-            "date": self.date,
+            **({"date": self.date} if self.date else {}),
             "non_negative": self.non_negative,
-            "target_values": self.target_values,
+            **({"target_values": self.target_values} if self.target_values else {}),
         }
-        empty = {key for key in ("date", "target_values") if not columns[key]}
-        chosen = {key: value for key, value in columns.items() if key not in empty}
-        style = {} if self.style == Csv(",", "utf-8", ".") else {"csv": asdict(self.style)}
-        return {"columns": chosen} | style
+        usual = self.style == Csv(",", "utf-8", ".")
+        return {"columns": columns} | ({} if usual else {"csv": asdict(self.style)})
 
 
 def read_table(data: bytes) -> Table:
     """The table in the bytes, its delimiter, decimal sign and encoding guessed; Refused if none."""
     encoding = _encoding(data)
     lines = text_lines(data, Csv(",", encoding, "."))
-    at = next((number for number, line in enumerate(lines) if line.strip()), None)
-    if at is None:
-        raise Refused("the file is empty")
-    delimiter = max(DELIMITERS, key=lambda d: _fit(lines[at:], Csv(d, encoding, ".")))
+    sample = [line for line in lines if line.strip()][:200] or [""]
+    delimiter = max(DELIMITERS, key=lambda d: _fit(sample, Csv(d, encoding, ".")))
     style = Csv(delimiter, encoding, ".")
-    header, below = _split(lines, at, style)
+    at, header = header_names(lines, style)
     _check_header(header)
-    whole = [
-        (n, [cell.strip(" \t") for cell in row]) for n, row in below if len(row) == len(header)
-    ]
-    return Table(
-        Csv(delimiter, encoding, _decimal(delimiter, (row for _, row in whole))),
-        lines[at],
-        header,
-        {n: lines[n - 1] for n, _ in below},
-        [n for n, _ in whole],
-        [row for _, row in whole],
-    )
+    below, numbers, rows = {}, [], []
+    for number, cells in records(lines, at + 1, style):
+        below[number] = lines[number - 1]
+        if isinstance(cells, list) and len(cells) == len(header):
+            numbers.append(number)
+            rows.append([cell.strip(" \t") for cell in cells])
+    style = Csv(delimiter, encoding, _decimal(delimiter, rows))
+    return Table(style, lines[at], header, below, numbers, rows)
 
 
 def _encoding(data: bytes) -> str:
@@ -127,7 +119,7 @@ def _encoding(data: bytes) -> str:
 def _fit(lines: list[str], style: Csv) -> tuple[float, int]:
     """(share of the first lines that have the header's width, that width); (0, 0) for width 1."""
     widths = []
-    for line in lines[:200]:
+    for line in lines:
         try:
             widths.append(len(next(csv.reader([line], dialect(style)), [])))
         except csv.Error:
@@ -137,18 +129,8 @@ def _fit(lines: list[str], style: Csv) -> tuple[float, int]:
     return sum(width == widths[0] for width in widths) / len(widths), widths[0]
 
 
-def _split(lines: list[str], at: int, style: Csv) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    try:
-        header = [name.strip() for name in next(csv.reader([lines[at]], dialect(style)))]
-    except csv.Error as error:
-        raise Refused(f"the header on line {at + 1} cannot be split: {error}") from None
-    below = [
-        (n, cells if isinstance(cells, list) else []) for n, cells in records(lines, at + 1, style)
-    ]
-    return header, below
-
-
 def _check_header(names: list[str]) -> None:
+    """Refuse a first line that names no columns: without one, a row would."""
     if len(names) < 3:
         raise Refused(
             "a table needs a client column, a column that says who left and one more, in a first "
@@ -162,7 +144,7 @@ def _check_header(names: list[str]) -> None:
         raise Refused(f"the first line names {repeated[0]!r} twice; rename one")
 
 
-def _decimal(delimiter: str, rows: Iterable[list[str]]) -> str:
+def _decimal(delimiter: str, rows: list[list[str]]) -> str:
     """A comma where more cells are written 1,5 than 1.5; never where it parts the cells."""
     if delimiter == ",":
         return "."
@@ -190,17 +172,18 @@ def guess(table: Table) -> Guess:
             guessed.left_out[name] = reason
         else:
             guessed.features[name] = _kind(table, name)
+    # What counts something is whole, never below 0, and named so. Amounts of money stay free, since
+    # a refund makes one negative.
     guessed.non_negative = [
-        n for n, kind in guessed.features.items() if kind == "number" and _is_count(table, n)
+        name
+        for name, kind in guessed.features.items()
+        if kind == "number" and set(_tokens(name)) & set(COUNTED) and _is_whole(table, name)
+        if min(_numbers(table, name), default=0.0) >= 0.0
     ]
     if not guessed.features:
         reasons = "; ".join(f"{name}: {why}" for name, why in guessed.left_out.items())
         raise Refused(f"no column is left to learn from ({reasons[:300]})")
     return guessed
-
-
-def _plain(text: str) -> str:
-    return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def _tokens(name: str) -> list[str]:
@@ -216,7 +199,8 @@ def _filled(table: Table, name: str) -> list[str]:
 def _target(table: Table) -> str:
     """The column that says who left: by its name, else the one column with two values."""
     ranks = {word: rank for rank, word in enumerate([*TARGETS, *KEPT_TARGETS])}
-    named = sorted((n for n in table.names if _plain(n) in ranks), key=lambda n: ranks[_plain(n)])
+    known = [name for name in table.names if plain_text(name) in ranks]
+    named = sorted(known, key=lambda name: ranks[plain_text(name)])
     readable = [name for name in named if _meanings(table, name)]
     if readable:
         return readable[0]
@@ -249,11 +233,10 @@ def _meaning(word: str, decimal: str, name: str) -> int | None:
 
     A column called active turns yes and no around, but not the word churned.
     """
-    plain = _plain(word)
-    if is_numeric(word, decimal):
-        value = parse_number(word, decimal=decimal)
-        plain = str(int(value)) if value in (0.0, 1.0) and value is not None else plain
-    turned = _plain(name) in KEPT_TARGETS and plain in PLAIN_ANSWERS
+    plain = plain_text(word)
+    if is_numeric(word, decimal) and parse_number(word, decimal=decimal) in (0.0, 1.0):
+        plain = str(int(parse_number(word, decimal=decimal) or 0))
+    turned = plain_text(name) in KEPT_TARGETS and plain in PLAIN_ANSWERS
     if plain in LEFT or plain in STAYED:
         return int((plain in LEFT) != turned)
     tokens = _tokens(word)
@@ -308,8 +291,8 @@ def _client(table: Table, target: str) -> str:
 def _says_client(name: str) -> int:
     """How surely a column's name says that it names the client: 0 not at all, 4 customer_id."""
     tokens = _tokens(name)
-    plain = _plain(name)
-    if not tokens or _plain(name) in ("rowid", "rownumber", "index"):
+    plain = plain_text(name)
+    if not tokens or plain_text(name) in ("rowid", "rownumber", "index"):
         return 0
     is_id = tokens[-1] in ("id", "no", "nr", "number", "code", "key") or plain == "uuid"
     about = any(token in CLIENTS or token.removesuffix("id") in CLIENTS for token in tokens)
@@ -325,8 +308,9 @@ def _says_client(name: str) -> int:
 def _date(table: Table, guessed: Guess) -> str:
     """The row's own date: named so, or the one that tells the rows of recurring clients apart."""
     others = [n for n in table.names if n and n not in (guessed.id, guessed.target)]
-    dates = [n for n in others if _is_date(table, n)]
-    named = [n for n in dates if _plain(n) in SNAPSHOTS]
+    # Every cell must be one: an empty date would set its row aside.
+    dates = [n for n in others if table.cells and _are_dates(table.column(n))]
+    named = [n for n in dates if plain_text(n) in SNAPSHOTS]
     if named:
         return named[0]
     clients = table.column(guessed.id)
@@ -336,18 +320,11 @@ def _date(table: Table, guessed: Guess) -> str:
     return ""
 
 
-def _is_date(table: Table, name: str) -> bool:
-    """Whether every cell is a date; an empty one would set its row aside."""
-    texts = table.column(name)
-    return bool(texts) and all(_holds(parse_date, text) for text in texts)
-
-
-def _holds(parse: Callable[[str], Any], text: str) -> bool:
+def _are_dates(texts: list[str]) -> bool:
     try:
-        parse(text)
+        return all(parse_date(text) for text in texts)
     except Rule:
         return False
-    return True
 
 
 def _kind(table: Table, name: str) -> str:
@@ -375,16 +352,6 @@ def _is_row_number(table: Table, name: str) -> bool:
     )
 
 
-def _is_count(table: Table, name: str) -> bool:
-    """Whether it counts something: whole, never below 0, and its name says so.
-
-    Amounts of money stay free, since a refund makes one negative.
-    """
-    values = _numbers(table, name)
-    said = any(token in COUNTED for token in _tokens(name))
-    return said and _is_whole(table, name) and min(values, default=0.0) >= 0.0
-
-
 def _unfit(table: Table, name: str, labels: list[int | None]) -> str:
     """Why the model must not or need not see the column; "" for a feature."""
     filled, different = _filled(table, name), len(set(_filled(table, name)))
@@ -398,7 +365,7 @@ def _unfit(table: Table, name: str, labels: list[int | None]) -> str:
         return "it numbers the rows"
     if _gives_away(table.column(name), labels):
         return "it is known only once a client has left"
-    if _is_date(table, name) or all(_holds(parse_date, text) for text in filled):
+    if _are_dates(filled):
         return "a date that is not the row's own"
     if _kind(table, name) == "number":
         another = _says_client(name) and different > 0.9 * len(filled) and _is_whole(table, name)
@@ -435,13 +402,12 @@ def held_out(clients: list[str], labels: list[int | None]) -> set[int]:
         group = [c for c in rows if max(labels[at] or 0 for at in rows[c]) == kind]
         wanted = max(1, round(TEST_SHARE * sum(len(rows[c]) for c in group)))
         taken = 0
-        for client in sorted(
-            group, key=lambda c: hashlib.sha256(c.encode("utf-8", "replace")).digest()
-        ):
-            if taken >= wanted:
-                break
-            chosen |= set(rows[client])
-            taken += len(rows[client])
+        # By a digest of the name: any order would do that does not hang on the rows' order.
+        digests = {c: hashlib.sha256(c.encode("utf-8", "replace")).digest() for c in group}
+        for client in sorted(group, key=digests.__getitem__):
+            if taken < wanted:
+                chosen |= set(rows[client])
+                taken += len(rows[client])
     counts = Counter((labels[at], at in chosen) for places in rows.values() for at in places)
     whole = all(counts[kind, True] and counts[kind, False] >= MIN_CLASS for kind in (0, 1))
     return chosen if whole else set()

@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import astuple, dataclass, field
-from typing import TYPE_CHECKING
 
 from risk.config import Config, PipelineError
 from risk.data.frames import frame_of
 from risk.data.quarantine import write_quarantine
 from risk.data.reader import Reading, numeric_counts, read_rows
 from risk.data.removal import drop_erased
-from risk.data.schema import (
-    TEXT,
-    date_in_path,
-    infer_kinds,
-    printable,
-    schema_of,
-    schema_signature,
-)
+from risk.data.schema import TEXT, date_in_path, infer_kinds, printable, schema_of, schema_signature
 from risk.data.sources import Source, find_sources, is_unchanged, wait_until_written
 from risk.data.state import (
     NOWHERE,
     Entry,
-    check_counts,
     empty_state,
     fits,
     read_store_state,
     salvage,
 )
-from risk.data.store import Store
+from risk.data.store import Store, Taken
 from risk.files import DamagedFile, sha256, utc_now
 from risk.script import report_progress
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Contents = dict[str, tuple[Source, bytes, str]]
 
@@ -52,7 +40,7 @@ class Intake:
     store: Store
     notes: list[str] = field(default_factory=list)
     former: dict[str, Entry] = field(default_factory=dict)
-    files: dict[str, tuple[Entry, pl.DataFrame | None]] = field(default_factory=dict)
+    files: Taken = field(default_factory=dict)
     read: list[Entry] = field(default_factory=list)
     leaving: set[str] = field(default_factory=set)
     replaced: bool = False
@@ -67,11 +55,8 @@ class Intake:
         self.notes += skipped + waiting
         contents = self._contents(ready)
         contents |= self._contents(self._widowed(sources, contents))
-        self.leaving = {
-            file
-            for file, (_, _, digest) in contents.items()
-            if file in store.files and store.files[file]["sha256"] != digest
-        }
+        known = {file: store.files[file]["sha256"] for file in contents if file in store.files}
+        self.leaving = {file for file, old in known.items() if contents[file][2] != old}
         self._infer_kinds(contents)
         self._take_all(contents)
 
@@ -96,17 +81,15 @@ class Intake:
 
     def _widowed(self, sources: list[Source], contents: Contents) -> list[Source]:
         """Files that were counted once through another one which no longer has their bytes."""
-        held = {
-            entry["sha256"]
-            for entry in self.store.live()
-            if entry["file"] not in contents or contents[entry["file"]][2] == entry["sha256"]
-        }
-        repeated = {
+        present = {file: digest for file, (_, _, digest) in contents.items()}
+        live = {entry["file"]: entry["sha256"] for entry in self.store.live()}
+        held = {digest for file, digest in live.items() if present.get(file, digest) == digest}
+        widowed = {
             file
             for file, entry in self.store.files.items()
             if entry["verdict"] == "repeated" and entry["sha256"] not in held
         }
-        return [s for s in sources if s.file in repeated and s.file not in contents]
+        return [s for s in sources if s.file in widowed and s.file not in contents]
 
     def _contents(self, sources: list[Source]) -> Contents:
         """Bytes and digest of each file, read once; without those that somebody writes to."""
@@ -145,7 +128,9 @@ class Intake:
     def _take_all(self, contents: Contents) -> None:
         """Take each file; a person who waits sees how far it has come, by bytes."""
         done, size = 0, sum(len(data) for _, data, _ in contents.values())
-        order = sorted(contents, key=self._order)
+        # Old positions first, then new files by path: so a rebuild gives the same bytes.
+        old = {file: e["position"] for file, e in self.former.items() if e.get("segment")}
+        order = sorted(contents, key=lambda file: (file not in old, old.get(file, 0), file))
         for at, file in enumerate(order, 1):
             rows = sum(entry["rows"] for entry in self.read)
             text = f"file {at:,} of {len(order):,}, {rows:,} rows"
@@ -153,12 +138,6 @@ class Intake:
             self._take(*contents[file])
             done += len(contents[file][1])
         report_progress("writing")
-
-    def _order(self, file: str) -> tuple[bool, int, str]:
-        """Old positions first, then new files by path: so a rebuild gives the same bytes."""
-        former = self.former.get(file)
-        held = former is not None and former.get("segment") is not None
-        return not held, former["position"] if former and held else 0, file
 
     def _take(self, source: Source, data: bytes, digest: str) -> None:
         """Decide what becomes of one file: known, repeated, refused or accepted."""
@@ -263,8 +242,20 @@ class Intake:
             entry["quarantine"] = path.name
             where = store.config.shown(path)
             self.notes.append(f"{file}: {len(reading.errors)} bad rows set aside in {where}")
-        self.notes += _remarks(file, store.schema.named("target"), reading)
+        self._remark(file, reading)
         self.files[file] = (entry, frame_of(reading, store.schema, date_in_path(file)))
+
+    def _remark(self, file: str, reading: Reading) -> None:
+        """What a person should know of an accepted file's columns."""
+        target = self.store.schema.named("target")
+        if reading.ignored:
+            self.notes.append(f"{file}: columns ignored: {', '.join(reading.ignored)[:200]}")
+        if target in reading.absent:
+            self.notes.append(f"{file}: no column {target!r}; all its rows are current clients")
+        missing = [name for name in reading.absent if name != target]
+        self.notes += [f"{file}: no column {name!r}; left empty" for name in missing]
+        if not reading.rows:
+            self.notes.append(f"{file}: no rows below the header")
 
     def _next_position(self) -> int:
         entries = [*self.store.files.values(), *self.former.values()]
@@ -282,7 +273,6 @@ class Intake:
                 self.notes += store.set_aside_changed()
             store.put(self.files, rebuild=again or self.replaced)
         else:
-            check_counts(entry for entry, _ in self.files.values())
             store.files.update({file: entry for file, (entry, _) in self.files.items()})
             if again or store.state != read_store_state(store.config):
                 store.save()
@@ -332,18 +322,3 @@ def restart_intake(config: Config) -> Intake:
     state = empty_state(old["data_version"])
     state["erased"], state["finaldata"] = old["erased"], old["finaldata"]
     return Intake(Store(config, state, schema_of(config)), notes, former, lost_track=lost_track)
-
-
-def _remarks(file: str, target: str, reading: Reading) -> list[str]:
-    """What a person should know of an accepted file's columns."""
-    notes = []
-    if reading.ignored:
-        notes.append(f"{file}: columns ignored: {', '.join(reading.ignored)[:200]}")
-    if target in reading.absent:
-        notes.append(f"{file}: no column {target!r}; all its rows are current clients")
-    for name in reading.absent:
-        if name != target:
-            notes.append(f"{file}: no column {name!r}; left empty")
-    if not reading.rows:
-        notes.append(f"{file}: no rows below the header")
-    return notes

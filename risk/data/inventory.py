@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from risk.config import Config
 from risk.data.schema import NUMBER, TARGET, Schema
 from risk.data.state import COUNTS, Entry, StoreState
-from risk.files import read_optional_json, utc_now, write_atomic, write_json
+from risk.files import utc_now
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,81 +19,44 @@ if TYPE_CHECKING:
 RECORD_HEADER = "directory,file,rows,accepted,duplicates,quarantined,size,sha256,ingested_at"
 
 
-def write_ingest_record(config: Config, files: Mapping[str, Entry]) -> None:
-    """ingestedfiles.txt, left as it is where nothing in it has changed."""
-    raw = ingest_record(config, files).encode("utf-8", "surrogateescape")
-    path = config.ingested_files
-    if not path.exists() or path.read_bytes() != raw:
-        write_atomic(path, raw)
-
-
-def ingest_record(config: Config, files: Mapping[str, Entry]) -> str:
-    """A line for every file that was read, refused and repeated ones too."""
+def ingest_record(config: Config, files: Mapping[str, Entry]) -> bytes:
+    """ingestedfiles.txt: a line for every file that was read, refused and repeated ones too."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(RECORD_HEADER.split(","))
     for entry in sorted(files.values(), key=lambda e: (e["data_version"], e["file"])):
-        writer.writerow(_record_row(config, entry, entry))
-        if "refusal" in entry:
-            writer.writerow(_record_row(config, entry, entry["refusal"]))
-    return out.getvalue()
+        folder, _, name = f"{config.shown(config.input_folder)}/{entry['file']}".rpartition("/")
+        for one in (entry, *([entry["refusal"]] if "refusal" in entry else [])):
+            counts = [one[key] for key in COUNTS]
+            writer.writerow([folder, name, *counts, one["size"], one["sha256"], one["ingested_at"]])
+    # A file's name need not be UTF-8: it comes back as the bytes it is on disk.
+    return out.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _record_row(config: Config, entry: Entry, counts: Entry) -> list[Any]:
-    folder, _, name = f"{config.shown(config.input_folder)}/{entry['file']}".rpartition("/")
-    return [
-        folder,
-        name,
-        *(counts[key] for key in COUNTS),
-        counts["size"],
-        counts["sha256"],
-        counts["ingested_at"],
-    ]
+def is_summary_of(summary: Mapping[str, Any], state: StoreState) -> bool:
+    """Whether the content of a summary.json is of these very rows, by their version and file."""
+    known = {"data_version": state["data_version"], "finaldata": state["finaldata"]}
+    return all(summary.get(key) == value for key, value in known.items())
 
 
-def write_summary(
-    config: Config, state: StoreState, schema: Schema, read: Callable[[], pl.DataFrame]
-) -> None:
-    """summary.json: count, mean, median, sample deviation and missing share of every column.
-
-    The rows are read where the summary is not yet that of the state.
-    """
-    old = read_optional_json(config.summary)
-    known = {key: state[key] for key in ("data_version", "finaldata")}
-    if all(old.get(key) == value for key, value in known.items()):
-        return
-    rows = read()
-    columns = {column.name: describe(rows[column.name], column.kind) for column in schema.columns}
-    write_json(
-        config.summary,
-        {
-            **known,
-            "rows": rows.height,
-            "measured_at": utc_now(),
-            "columns": columns,
-        },
-    )
+def summary_of(state: StoreState, schema: Schema, rows: pl.DataFrame) -> dict[str, Any]:
+    """summary.json: count, mean, median, sample deviation and missing share of every column."""
+    return {
+        "data_version": state["data_version"],
+        "finaldata": state["finaldata"],
+        "rows": rows.height,
+        "measured_at": utc_now(),
+        "columns": {c.name: _statistics(rows[c.name], c.kind) for c in schema.columns},
+    }
 
 
-def describe(values: pl.Series, kind: str | None) -> dict[str, float | None]:
+def _statistics(values: pl.Series, kind: str | None) -> dict[str, float | None]:
     """Counts for any column; mean, median and deviation (n - 1) where it is a number."""
     present = values.drop_nulls()
-    found: dict[str, float | None] = {
-        "count": present.len(),
-        "missing": values.null_count(),
-        "missing_percent": round(100 * values.null_count() / values.len(), 4)
-        if values.len()
-        else 0.0,
-    }
+    missing = values.null_count()
+    share = round(100 * missing / values.len(), 4) if values.len() else 0.0
+    found: dict[str, Any] = {"count": present.len(), "missing": missing, "missing_percent": share}
     if kind in (NUMBER, TARGET):
-        found |= {
-            "mean": _finite(present.mean()),
-            "median": _finite(present.median()),
-            "std": _finite(present.std()),
-        }
-    return found
-
-
-def _finite(value: Any) -> float | None:
-    """JSON has no infinity: a deviation beyond the largest double is reported as absent."""
-    return float(value) if value is not None and abs(float(value)) < float("inf") else None
+        found |= {"mean": present.mean(), "median": present.median(), "std": present.std()}
+    # JSON has no infinity: a deviation beyond the largest double is reported as absent.
+    return {k: v if v is not None and math.isfinite(v) else None for k, v in found.items()}

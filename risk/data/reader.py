@@ -19,10 +19,7 @@ SIGNATURES = {
     b"\x1f\x8b": "compressed by gzip; unpack it first",
     b"PK\x03\x04": "a zip or a spreadsheet; save it as CSV",
     b"\xd0\xcf\x11\xe0": "an old spreadsheet; save it as CSV",
-    b"\x80\x02": "a pickle; save it as CSV",
-    b"\x80\x03": "a pickle; save it as CSV",
-    b"\x80\x04": "a pickle; save it as CSV",
-    b"\x80\x05": "a pickle; save it as CSV",
+    **{bytes([0x80, protocol]): "a pickle; save it as CSV" for protocol in (2, 3, 4, 5)},
     b"PAR1": "Parquet; save it as CSV",
     b"\xff\xfe": "UTF-16; save it as UTF-8",
     b"\xfe\xff": "UTF-16; save it as UTF-8",
@@ -127,15 +124,20 @@ class Header:
     line: int
 
 
-def _parse_header(lines: list[str], schema: Schema, style: Csv, needed: frozenset[str]) -> Header:
-    """The header, if it names every column that is needed; Refused with a hint if not."""
+def header_names(lines: list[str], style: Csv) -> tuple[int, list[str]]:
+    """(where the first line that is not blank stands, the names in it)."""
     at = next((number for number, line in enumerate(lines) if line.strip()), None)
     if at is None:
         raise Refused("the file is empty")
     try:
-        names = [name.strip() for name in next(csv.reader([lines[at]], dialect(style)))]
+        return at, [name.strip() for name in next(csv.reader([lines[at]], dialect(style)))]
     except csv.Error as error:
         raise Refused(f"the header on line {at + 1} cannot be split: {error}") from None
+
+
+def _parse_header(lines: list[str], schema: Schema, style: Csv, needed: frozenset[str]) -> Header:
+    """The header, if it names every column that is needed; Refused with a hint if not."""
+    at, names = header_names(lines, style)
     if len(names) > MAX_COLUMNS:
         raise Refused(f"the header has {len(names)} columns, more than {MAX_COLUMNS}")
     repeated = sorted({name for name in schema.names if names.count(name) > 1})
@@ -151,34 +153,29 @@ def _parse_header(lines: list[str], schema: Schema, style: Csv, needed: frozense
 def _check_absent(column: Column, names: list[str], schema: Schema, needed: frozenset[str]) -> None:
     """Refuse a header without this column, unless it may be absent and no name is near it."""
     near = nearest(column.name, [name for name in names if name not in schema.names])
+    hint = f"; is {near!r} meant? rename it, or name it in config.json" if near else ""
     if column.part in needed or column.part in ("feature", "date"):
-        hint = _other_delimiter(names) or _renaming(near)
+        # A header that is one name may be one that another delimiter would split.
+        other = next((d for d in DELIMITERS if d in names[0]), None) if len(names) == 1 else None
+        if other:
+            hint = f'; set "csv": {{"delimiter": {json.dumps(other)}}} in config.json'
         shown = ", ".join(names)[:200]
         raise Refused(f"the column {column.name!r} is missing (the header reads: {shown}){hint}")
     if column.part != "id" and near:
-        raise Refused(f"the column {column.name!r} is missing{_renaming(near)}")
-
-
-def _renaming(near: str | None) -> str:
-    return f"; is {near!r} meant? rename it, or name it in config.json" if near else ""
-
-
-def _other_delimiter(names: list[str]) -> str:
-    """What to set where the whole header is one name that another delimiter would split."""
-    other = next((d for d in DELIMITERS if d in names[0]), None) if len(names) == 1 else None
-    return f'; set "csv": {{"delimiter": {json.dumps(other)}}} in config.json' if other else ""
+        raise Refused(f"the column {column.name!r} is missing{hint}")
 
 
 def nearest(name: str, names: list[str]) -> str | None:
     """The header's name that most likely means this one: `Exited`, `exited_flag`, `exted`."""
-    plain = {_plain(other): other for other in reversed(names) if _plain(other)}
-    if _plain(name) in plain:
-        return plain[_plain(name)]
-    near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.75)
+    plain = {plain_text(other): other for other in reversed(names) if plain_text(other)}
+    if plain_text(name) in plain:
+        return plain[plain_text(name)]
+    near = difflib.get_close_matches(plain_text(name), plain, n=1, cutoff=0.75)
     return plain[near[0]] if near else None
 
 
-def _plain(name: str) -> str:
+def plain_text(name: str) -> str:
+    """The letters and digits alone, in small letters."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from risk.config import Config, Csv, Outcome, PipelineError
 from risk.data.quarantine import cleanse_quarantine, names_client
 from risk.data.reader import Reading, RowError
 from risk.data.state import NOWHERE, Entry, without_rows
-from risk.data.store import PLAIN_CSV, Store, client_digest
+from risk.data.store import PLAIN_CSV, Store, Taken, client_digest
 from risk.files import read_optional_json
 from risk.releases import kept_releases
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 def forget(config: Config, file: str) -> Outcome:
@@ -29,10 +24,16 @@ def forget(config: Config, file: str) -> Outcome:
     doomed = {f: e for f, e in store.files.items() if f == file or e["sha256"] == digest}
     gone = sum(entry["accepted"] for entry in doomed.values())
     since = min(_since(entry) for entry in doomed.values())
-    found = {
-        name: (_forgotten(entry, store.data_version + 1), None) for name, entry in doomed.items()
-    }
-    _commit(store, {**found}, changed=any(entry.get("segment") for entry in doomed.values()))
+    found: Taken = {}
+    for name, entry in doomed.items():
+        kept = without_rows(entry)
+        kept.pop("refusal", None)
+        kept.pop("quarantine", None)
+        kept |= {"verdict": "forgotten", "reason": "taken out by hand", "position": NOWHERE}
+        kept |= {"data_version": store.data_version + 1, "dates": []}
+        kept |= {"rows": 0, "accepted": 0, "duplicates": 0, "quarantined": 0}
+        found[name] = kept, None
+    _commit(store, found, changed=any(entry.get("segment") for entry in doomed.values()))
     also = [f"the same bytes, forgotten too: {', '.join(sorted(set(doomed) - {file}))}"]
     notes += also if len(doomed) > 1 else []
     text = (
@@ -40,23 +41,6 @@ def forget(config: Config, file: str) -> Outcome:
         f"the input folder. {_still_trained_on(config, since)}"
     )
     return Outcome("\n  ".join([text, *notes]), {"file": file, "rows": gone, "notes": notes})
-
-
-def _forgotten(entry: Entry, data_version: int) -> Entry:
-    kept = entry.copy()
-    kept.pop("refusal", None)
-    kept.pop("quarantine", None)
-    return without_rows(kept) | {
-        "verdict": "forgotten",
-        "reason": "taken out by hand",
-        "position": NOWHERE,
-        "dates": [],
-        "data_version": data_version,
-        "rows": 0,
-        "accepted": 0,
-        "duplicates": 0,
-        "quarantined": 0,
-    }
 
 
 def _known_file(config: Config, store: Store, file: str) -> str:
@@ -97,13 +81,11 @@ def erase(config: Config, client: str) -> Outcome:
     )
 
 
-def _without_client(
-    store: Store, client: str
-) -> tuple[dict[str, tuple[Entry, pl.DataFrame | None]], int, int]:
+def _without_client(store: Store, client: str) -> tuple[Taken, int, int]:
     """(files that named the client, without its rows; rows gone; since which data version)."""
     import polars as pl
 
-    found: dict[str, tuple[Entry, pl.DataFrame | None]] = {}
+    found: Taken = {}
     gone, since = 0, store.data_version
     for entry in store.live():
         frame = store.segment(entry)
@@ -117,9 +99,7 @@ def _without_client(
     return found, gone, since
 
 
-def _commit(
-    store: Store, found: dict[str, tuple[Entry, pl.DataFrame | None]], *, changed: bool
-) -> None:
+def _commit(store: Store, found: Taken, *, changed: bool) -> None:
     if changed:
         store.put(found, rebuild=True)
     else:
@@ -166,24 +146,18 @@ def _sources_naming(config: Config, client: str) -> list[str]:
         *((path, config.csv) for path in config.test_folder.rglob("*")),
         *((path, PLAIN_CSV) for path in config.output_folder.glob("finaldata.byhand-*")),
     ]
-    found = {
-        config.shown(path)
-        for path, style in places
-        if path.is_file()
-        and any(
-            names_client(line, lambda text: text == client, style)
-            for line in _lines_with(path, client, style)
-        )
-    }
-    return sorted(found)
+    return sorted(
+        {config.shown(p) for p, style in places if p.is_file() and _names(p, client, style)}
+    )
 
 
-def _lines_with(path: Path, client: str, style: Csv) -> Iterator[str]:
-    """The lines that hold the client's letters (a quote in a cell is written twice)."""
+def _names(path: Path, client: str, style: Csv) -> bool:
+    """Whether a line of the file names the client."""
     with open(path, encoding=style.encoding, errors="surrogateescape", newline="\n") as file:
-        for line in file:
-            if client in line or client.replace('"', '""') in line:
-                yield line.rstrip("\r\n").removeprefix("\ufeff")
+        # Only lines that hold its letters are split; a quote in a cell is written twice.
+        lines = (line for line in file if client in line or client.replace('"', '""') in line)
+        cells = (line.rstrip("\r\n").removeprefix("\ufeff") for line in lines)
+        return any(names_client(line, lambda text: text == client, style) for line in cells)
 
 
 def _still_trained_on(config: Config, since: int) -> str:

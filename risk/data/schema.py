@@ -104,24 +104,20 @@ def printable(text: str) -> str:
     return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def _check_printable(text: str) -> None:
-    """A line break or an undecodable byte in a cell is the trace of a damaged file."""
+def _parse_text(text: str) -> str | None:
+    """The text, None for an empty cell."""
+    # A line break or an undecodable byte in a cell is the trace of a damaged file.
     found = UNPRINTABLE.search(text)
     if found:
         undecodable = "\ud800" <= found[0] <= "\udfff"
         raise Rule("not in the file's encoding" if undecodable else "control character")
+    return text or None
 
 
 def _parse_id(text: str) -> str:
-    _check_printable(text)
-    if not text:
+    if not (client := _parse_text(text)):
         raise Rule("empty id")
-    return text
-
-
-def _parse_text(text: str) -> str | None:
-    _check_printable(text)
-    return text or None
+    return client
 
 
 def parse_number(text: str, low: float = -math.inf, decimal: str = ".") -> float | None:

@@ -13,10 +13,10 @@ import numpy as np
 from risk.config import Config, PipelineError
 from risk.data import labels
 from risk.data.frames import frame_of
-from risk.data.reader import read_rows
+from risk.data.reader import numeric_counts, read_rows
 from risk.data.schema import NUMBER, Schema, infer_kinds, schema_of
 from risk.data.state import Entry
-from risk.data.store import PLAIN_CSV, Store
+from risk.data.store import PLAIN_CSV, Store, tagged
 from risk.files import file_sha256
 
 if TYPE_CHECKING:
@@ -135,16 +135,9 @@ def read_snapshot(config: Config) -> Snapshot:
     return Snapshot(rows, repeated, schema, version, files, config.finaldata)
 
 
-def nothing_ingested(config: Config) -> bool:
-    """Whether there is no row to read yet, by hand or otherwise."""
-    return not config.finaldata.exists() and not Store.open(config).state["schema_signature"]
-
-
 def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
     """(the rows of a finaldata.csv that ingestion.py did not write, their schema)."""
     import polars as pl
-
-    from risk.data.reader import numeric_counts
 
     try:
         data = config.finaldata.read_bytes()
@@ -158,12 +151,8 @@ def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
         reading.refused = reading.refused or f"{where}: {error.rule} ({error.value!r})"
     if reading.refused:
         raise PipelineError(f"{config.finaldata}: {reading.refused}")
-    return frame_of(reading, schema, None).with_columns(
-        pl.lit(False).alias("_duplicate"),
-        pl.lit(0, pl.Int64).alias("_data_version"),
-        pl.lit(False).alias("_replaced"),
-        pl.lit(0, pl.Int64).alias("_position"),
-    ).drop("_line"), schema
+    rows = frame_of(reading, schema, None).with_columns(pl.lit(False).alias("_duplicate"))
+    return tagged(rows, 0, 0, False), schema
 
 
 def new_since(rows: pl.DataFrame, then: DataVersion) -> pl.Series:

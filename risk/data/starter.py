@@ -40,8 +40,7 @@ def start(folder: Path, file: Path) -> Outcome:
     shutil.rmtree(building, ignore_errors=True)
     try:
         reading = _as_ingested(building, guessed, data, file)
-        aside = _test_lines(table, guessed, reading)
-        _write_rows(building, name, table, aside)
+        aside = _write_rows(building, name, table, guessed, reading)
         os.rename(building, folder)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
@@ -69,18 +68,16 @@ def _as_ingested(building: Path, guessed: Guess, data: bytes, file: Path) -> Rea
     return reading
 
 
-def _test_lines(table: Table, guessed: Guess, reading: Reading) -> set[int]:
-    """The numbers of the lines that go to testdata; good ones only."""
-    good = set(reading.lines)
+def _write_rows(
+    building: Path, name: str, table: Table, guessed: Guess, reading: Reading
+) -> set[int]:
+    """The lines as they stand, in sourcedata or testdata; the numbers of those in testdata."""
+    good = set(reading.lines)  # a row that ingestion sets aside would be missing from the score
     labels = [
         guessed_label(guessed, text) if number in good else None
         for number, text in zip(table.numbers, table.column(guessed.target), strict=True)
     ]
-    return {table.numbers[at] for at in held_out(table.column(guessed.id), labels)}
-
-
-def _write_rows(building: Path, name: str, table: Table, aside: set[int]) -> None:
-    """The lines as they stand, in sourcedata or in testdata."""
+    aside = {table.numbers[at] for at in held_out(table.column(guessed.id), labels)}
     make_folder(building / "testdata")
     parts = {f"sourcedata/{name}": [n for n in table.below if n not in aside]}
     if aside:
@@ -88,15 +85,11 @@ def _write_rows(building: Path, name: str, table: Table, aside: set[int]) -> Non
     for path, numbers in parts.items():
         lines = [table.header, *(table.below[number] for number in numbers), ""]
         write_atomic(building / path, "\n".join(lines).encode(table.style.encoding))
+    return aside
 
 
 def _project_outcome(
-    folder: Path,
-    name: str,
-    table: Table,
-    guessed: Guess,
-    reading: Reading,
-    aside: set[int],
+    folder: Path, name: str, table: Table, guessed: Guess, reading: Reading, aside: set[int]
 ) -> Outcome:
     """The parts as a small table, what lies where, and what to type next."""
     labels, warnings = reading.values[guessed.target], []

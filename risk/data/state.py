@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
@@ -21,9 +20,8 @@ class Entry(TypedDict):
     verdict: accepted, repeated (the same bytes as another), refused or forgotten (by hand).
     data_version: the ingestion that took its rows in. replaced: whether rows of an earlier version
     of the file may have been judged before. rules: a digest of the settings that a refusal holds
-    under. position: its place among
-    the files, NOWHERE if it never had rows. segment: its rows, where it has any. refusal: of a
-    later version of the file, whose earlier rows stay.
+    under. position: its place among the files, NOWHERE if it never had rows. segment: its rows,
+    where it has any. refusal: of a later version of the file, whose earlier rows stay.
     """
 
     file: str
@@ -48,20 +46,17 @@ class Entry(TypedDict):
     refusal: NotRequired[Entry]
 
 
-class Finaldata(TypedDict):
-    """finaldata.csv as ingestion.py left it."""
-
-    bytes: int
-    mtime_ns: int
-
-
 class StoreState(TypedDict):
-    """What one ingestion commits. erased: digests of clients whose rows are never taken in."""
+    """What one ingestion commits.
+
+    finaldata: the bytes and the mtime_ns of the file. erased: digests of clients whose rows are
+    never taken in.
+    """
 
     data_version: int
     kinds: dict[str, str | None]
     schema_signature: list[list[Any]] | None
-    finaldata: Finaldata | None
+    finaldata: dict[str, int] | None
     files: dict[str, Entry]
     erased: list[str]
 
@@ -144,10 +139,3 @@ def fits(state: StoreState, schema: Schema) -> bool:
     return schema_signature(schema) == state["schema_signature"] and all(
         schema.kinds().get(name) == kind for name, kind in state["kinds"].items() if kind
     )
-
-
-def check_counts(entries: Iterable[Entry]) -> None:
-    """For every file, rows read = accepted + duplicates + quarantined."""
-    for entry in entries:
-        if entry["rows"] != entry["accepted"] + entry["duplicates"] + entry["quarantined"]:
-            raise AssertionError(f"{entry['file']}: the rows do not add up: {entry}")

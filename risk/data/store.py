@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING
 
 from risk.config import Config, Csv, PipelineError
 from risk.data.frames import csv_bytes, frame_types
-from risk.data.inventory import write_ingest_record, write_summary
+from risk.data.inventory import ingest_record, is_summary_of, summary_of
 from risk.data.quarantine import QUARANTINE_NAME
 from risk.data.schema import Schema, schema_of, schema_signature
 from risk.data.state import (
     Entry,
     Intent,
     StoreState,
-    check_counts,
     fits,
     read_intent,
     read_store_state,
     state_file,
     write_intent,
 )
-from risk.files import sha256, sync_folder, utc_now, write_atomic
+from risk.files import read_optional_json, sha256, sync_folder, utc_now, write_atomic, write_json
 
 if TYPE_CHECKING:
     import polars as pl
 
-PLAIN_CSV = Csv(",", "utf-8", ".")
+Taken = dict[str, tuple[Entry, "pl.DataFrame | None"]]  # file -> what became of it, its rows
+PLAIN_CSV = Csv(",", "utf-8", ".")  # how finaldata.csv is written, whatever the input is
 
 
 def client_digest(client: str) -> str:
@@ -97,12 +97,12 @@ class Store:
         import polars as pl
 
         empty = pl.DataFrame(schema=frame_types(self.schema))
-        parts = [_tagged(empty, 0, 0, False)]
+        parts = [tagged(empty, 0, 0, False)]
         parts += [
-            _tagged(self.segment(e), e["data_version"], e["position"], e["replaced"])
+            tagged(self.segment(e), e["data_version"], e["position"], e["replaced"])
             for e in self.live()
         ]
-        rows = pl.concat(parts).drop("_line")
+        rows = pl.concat(parts)
         return rows if repeated else rows.filter(~pl.col("_duplicate")).drop("_duplicate")
 
     def refuse_unfinished(self) -> None:
@@ -113,47 +113,42 @@ class Store:
                 "(it moves a changed file aside and rebuilds it)"
             )
 
-    def put(self, found: dict[str, tuple[Entry, pl.DataFrame | None]], *, rebuild: bool) -> None:
+    def put(self, found: Taken, *, rebuild: bool) -> None:
         """Commit files (entry, and rows or None) as one version; a crash leaves all or nothing."""
         data_version = self.data_version + 1
         new = {file: frame for file, (_, frame) in found.items() if frame is not None}
-        before = [] if rebuild else self._same_dates(new)
         self.files.update({file: entry for file, (entry, _) in found.items()})
         parts = [(self.files[file], frame) for file, frame in new.items()]
         if rebuild:
             parts += [(e, self.segment(e)) for e in self.live() if e["file"] not in new]
         parts.sort(key=lambda part: part[0]["position"])
-        flags = self._flags(before, [frame for _, frame in parts])
+        flags = self._flags([frame for _, frame in parts], among_old=not rebuild)
         written = [
             self._write_segment(e, f, flag, data_version)
             for (e, f), flag in zip(parts, flags, strict=True)
         ]
-        check_counts([*(entry for entry, _ in found.values()), *(entry for entry, _ in parts)])
         self._publish(data_version, written, rebuild=rebuild or not self.state["schema_signature"])
 
-    def _same_dates(self, new: dict[str, pl.DataFrame]) -> list[pl.DataFrame]:
-        """Rows already kept that share a date with a new row: only they can be its duplicate."""
-        import polars as pl
+    def _flags(self, frames: list[pl.DataFrame], *, among_old: bool) -> list[pl.Series]:
+        """For each frame, which rows equal an earlier row in every column and in the date.
 
-        if not new:
-            return []
-        dates = pl.concat([frame.select("_date") for frame in new.values()])["_date"].unique()
-        texts = {str(date) if date else "" for date in dates.to_list()}
-        return [
-            self.segment(entry).filter(
-                ~pl.col("_duplicate") & pl.col("_date").is_in(dates.implode(), nulls_equal=True)
-            )
-            for entry in self.live()
-            if texts & set(entry["dates"])
-        ]
-
-    def _flags(self, before: list[pl.DataFrame], frames: list[pl.DataFrame]) -> list[pl.Series]:
-        """For each frame, which rows equal an earlier row in every column and in the date."""
+        among_old: earlier are also the rows that are kept already.
+        """
         import polars as pl
 
         if not frames:
             return []
-        names = [*self.schema.names, "_date"]
+        names, before = [*self.schema.names, "_date"], []
+        if among_old:
+            # Only rows of the same dates can be equal: the other segments are not opened.
+            dates = pl.concat([frame.select("_date") for frame in frames])["_date"].unique()
+            texts = _date_texts(dates)
+            dated = pl.col("_date").is_in(dates.implode(), nulls_equal=True)
+            before = [
+                self.segment(entry).filter(~pl.col("_duplicate") & dated)
+                for entry in self.live()
+                if not texts.isdisjoint(entry["dates"])
+            ]
         every = pl.concat([frame.select(names) for frame in (*before, *frames)])
         repeated = ~every.select(pl.struct(names).is_first_distinct()).to_series()
         start, flags = sum(frame.height for frame in before), []
@@ -169,7 +164,7 @@ class Store:
         marked = frame.with_columns(flag.alias("_duplicate")).select(list(frame_types(self.schema)))
         entry["duplicates"] = int(flag.sum())
         entry["accepted"] = frame.height - entry["duplicates"]
-        entry["dates"] = sorted({str(d) if d else "" for d in frame["_date"].unique().to_list()})
+        entry["dates"] = sorted(_date_texts(frame["_date"].unique()))
         stands = entry.get("segment") and "_duplicate" in frame and frame["_duplicate"].equals(flag)
         if not stands:
             out = io.BytesIO()
@@ -216,14 +211,21 @@ class Store:
             os.fsync(file.fileno())
 
     def save(self) -> None:
-        """Commit changes of the state that touch no row (a stat, a record line)."""
+        """Commit the state, if for every file rows read = accepted + duplicates + quarantined."""
+        for entry in self.files.values():
+            if entry["rows"] != entry["accepted"] + entry["duplicates"] + entry["quarantined"]:
+                raise AssertionError(f"{entry['file']}: the rows do not add up: {entry}")
         state_file(self.config).write(self.state)
 
     def tidy(self) -> None:
         """Delete what the committed state does not list, then write the summary and the record."""
         self._delete_unlisted()
-        write_summary(self.config, self.state, self.schema, self.rows)
-        write_ingest_record(self.config, self.files)
+        if not is_summary_of(read_optional_json(self.config.summary), self.state):
+            write_json(self.config.summary, summary_of(self.state, self.schema, self.rows()))
+        record = ingest_record(self.config, self.files)
+        path = self.config.ingested_files
+        if not path.exists() or path.read_bytes() != record:
+            write_atomic(path, record)
 
     def _delete_unlisted(self) -> None:
         entries = [e for entry in self.files.values() for e in (entry, entry.get("refusal", {}))]
@@ -241,19 +243,16 @@ class Store:
 
         The sentences for a person; [] when all is as it was committed.
         """
-        notes = self._recover_intent()
+        intent, notes = read_intent(self.config), []
+        if intent is not None and intent.data_version > self.data_version:
+            if self._left_by(intent):
+                self._take_back(intent)
+            notes.append("an ingestion that was cut off has been taken back")
+        self.config.store_intent.unlink(missing_ok=True)
         if self.state["schema_signature"] and not self._finaldata_as_recorded():
             notes += self._recover_finaldata()
         self._delete_unlisted()
         return notes
-
-    def _recover_intent(self) -> list[str]:
-        intent = read_intent(self.config)
-        undone = intent is not None and intent.data_version > self.data_version
-        if intent and undone and self._left_by(intent):
-            self._take_back(intent)
-        self.config.store_intent.unlink(missing_ok=True)
-        return ["an ingestion that was cut off has been taken back"] if undone else []
 
     def _left_by(self, intent: Intent | None) -> bool:
         """Whether finaldata.csv is what an ingestion with this intent leaves when it is cut off."""
@@ -324,10 +323,15 @@ class Store:
         return target.name
 
 
-def _tagged(frame: pl.DataFrame, data_version: int, position: int, replaced: bool) -> pl.DataFrame:
+def _date_texts(dates: pl.Series) -> set[str]:
+    return {str(date) if date else "" for date in dates.to_list()}
+
+
+def tagged(frame: pl.DataFrame, data_version: int, position: int, replaced: bool) -> pl.DataFrame:
+    """The rows with what is known of their file beside them, without their lines in it."""
     import polars as pl
 
-    return frame.with_columns(
+    return frame.drop("_line").with_columns(
         pl.lit(data_version, pl.Int64).alias("_data_version"),
         pl.lit(replaced).alias("_replaced"),
         pl.lit(position, pl.Int64).alias("_position"),

@@ -15,7 +15,7 @@ from risk.calllist.types import read_list
 from risk.config import Config, Outcome, PipelineError
 from risk.data.frames import csv_bytes
 from risk.data.holdout import TestRows
-from risk.data.inventory import describe, ingest_record
+from risk.data.inventory import ingest_record, summary_of
 from risk.data.snapshot import read_snapshot, refuse_other_features
 from risk.data.store import Store
 from risk.files import (
@@ -41,8 +41,6 @@ from risk.run.record import running
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NOT_YET = "not there yet"
-
-
 Check = Callable[[Config], str]
 
 
@@ -122,7 +120,7 @@ def _ingest_record(config: Config) -> str:
     store = Store.open(config)
     if not store.files:
         return NOT_YET
-    expected = ingest_record(config, store.files).encode("utf-8", "surrogateescape")
+    expected = ingest_record(config, store.files)
     if not config.ingested_files.exists() or config.ingested_files.read_bytes() != expected:
         raise PipelineError("it is missing or not as the store has it; run ingestion.py")
     return f"{len(store.files)} files"
@@ -133,14 +131,12 @@ def _statistics(config: Config) -> str:
     store = Store.open(config)
     if not store.state["schema_signature"]:
         return NOT_YET
-    rows = store.rows()
-    columns = {c.name: describe(rows[c.name], c.kind) for c in store.schema.columns}
     if not config.summary.exists():
         raise PipelineError("it is missing; run ingestion.py")
     present = read_optional_json(config.summary)
-    known = {"data_version": store.data_version, "finaldata": store.state["finaldata"]}
-    expected = {**known, "rows": rows.height, "columns": columns}
-    if any(present.get(key) != value for key, value in expected.items()):
+    # The time is its own; all else must be as it would be computed now.
+    expected = summary_of(store.state, store.schema, store.rows())
+    if present | {"measured_at": ""} != expected | {"measured_at": ""}:
         raise PipelineError(
             f"it is not that of the rows; delete {config.shown(config.summary)} and run "
             "ingestion.py"

@@ -12,13 +12,8 @@ from pathlib import Path
 from risk.config import HOME, Config, PipelineError
 from risk.files import utc_now
 
-WRITTEN = (
-    "output_folder_path",
-    "output_model_path",
-    "prod_deployment_path",
-    "state_path",
-    "log_path",
-)
+# Every folder that a script writes to; what it only reads stays where it is.
+WRITTEN = "output_folder_path output_model_path prod_deployment_path state_path log_path".split()
 
 
 def fresh_times(config: Config) -> dict[str, dict[str, float | str]]:
@@ -32,13 +27,14 @@ def fresh_times(config: Config) -> dict[str, dict[str, float | str]]:
         }
         copy = Path(scratch, "config.json")
         copy.write_text(json.dumps(settings), encoding="utf-8")
-        return {stage: _timed_script(stage, copy) for stage in ("ingestion", "training")}
-
-
-def _timed_script(stage: str, config_path: Path) -> dict[str, float | str]:
-    started = time.perf_counter()
-    command = [sys.executable, str(HOME / f"{stage}.py"), "--config", str(config_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise PipelineError(f"{stage}.py fails on a scratch copy: {done.stderr.strip()[-500:]}")
-    return {"seconds": round(time.perf_counter() - started, 3), "measured_at": utc_now()}
+        found: dict[str, dict[str, float | str]] = {}
+        for stage in ("ingestion", "training"):
+            started = time.perf_counter()
+            command = [sys.executable, str(HOME / f"{stage}.py"), "--config", str(copy)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                why = done.stderr.strip()[-500:]
+                raise PipelineError(f"{stage}.py fails on a scratch copy: {why}")
+            seconds = round(time.perf_counter() - started, 3)
+            found[stage] = {"seconds": seconds, "measured_at": utc_now()}
+        return found

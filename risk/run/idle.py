@@ -62,21 +62,22 @@ def _folder(root: str, text: str) -> str:
 
 def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float) -> str | None:
     """The line, if all is as the last completed run left it; a sign of life is left then."""
-    marker = _read(os.path.join(state, "run.json"))
+    marker, contacts = _read(os.path.join(state, "run.json")), settings.get("contacts_path")
     inputs, output, models, production = (
         _folder(root, settings[f"{name}_path"])
         for name in ("input_folder", "output_folder", "output_model", "prod_deployment")
     )
+    lists = [os.path.join(models, f"clients_at_risk.{kind}") for kind in ("csv", "json")]
     same = (
         marker["format"] == 1
         and marker["finished"]
         and marker["config"] == text
-        and _contacts_stamp(root, settings) == marker.get("contacts")
+        and marker.get("contacts") == (_stamp(_folder(root, contacts)) if contacts else None)
         and not (marker["next_maturity"] and now >= marker["next_maturity"])
         and not (marker.get("next_mail") and _is_mail_due(marker["next_mail"], state, now))
         and marker["release"] == _release(production)
         and marker["paused"] == _paused(state)
-        and (marker["release"] is None or _has_list(models))
+        and (marker["release"] is None or all(map(os.path.exists, lists)))
         and _stored(inputs, output, marker["data_version"])
     )
     if not same:
@@ -124,11 +125,6 @@ def _paused(state: str) -> bool:
         return False
 
 
-def _has_list(models: str) -> bool:
-    names = ("clients_at_risk.csv", "clients_at_risk.json")
-    return all(os.path.exists(os.path.join(models, name)) for name in names)
-
-
 def _stored(inputs: str, output: str, data_version: int) -> bool:
     """Whether every file in the input folder is recorded, and the store is of that version."""
     try:
@@ -153,11 +149,6 @@ def _stamp(path: str) -> list[int] | None:
     except FileNotFoundError:
         return None
     return [found.st_size, found.st_mtime_ns]
-
-
-def _contacts_stamp(root: str, settings: dict[str, Any]) -> list[int] | None:
-    path = settings.get("contacts_path")
-    return _stamp(_folder(root, path)) if path else None
 
 
 def _csv_files(folder: str) -> Iterator[tuple[str, list[int] | None]]:

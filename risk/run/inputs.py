@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from risk.config import Config
 from risk.data.holdout import Holdout
-from risk.data.snapshot import DataVersion, nothing_ingested, read_snapshot
+from risk.data.snapshot import DataVersion, read_snapshot
+from risk.data.store import Store
 from risk.model.deployed import read_deployed
 from risk.releases import current_version
 
@@ -23,7 +24,9 @@ class RunInputs:
     def __init__(self, config: Config) -> None:
         begins = current_version(config) is None
         self.config = config
-        self.snapshot = None if begins and nothing_ingested(config) else read_snapshot(config)
+        # Before the first row: neither ingestion.py nor a person has put a finaldata.csv there.
+        empty = not config.finaldata.exists() and not Store.open(config).state["schema_signature"]
+        self.snapshot = None if begins and empty else read_snapshot(config)
         self.deployed = None if begins else read_deployed(config)
         self.test = Holdout(config)
 

@@ -33,10 +33,7 @@ class Packages(TypedDict):
 
 
 NEVER_ASKED = Packages(
-    status="unknown",
-    measured_at=None,
-    outdated=[],
-    reason="never looked up; run diagnostics.py",
+    status="unknown", measured_at=None, outdated=[], reason="never looked up; run diagnostics.py"
 )
 
 

@@ -20,21 +20,21 @@ def summary(
 ) -> str:
     """The run's outcome with what it means. score: of the deployed model, None before the first."""
     known = f"{score_words(score)}; {everybody_words(score)}" if score else ""
+    lists = (config.clients_csv, config.report_html, config.confusion_matrix, config.api_returns)
+    places = (*lists, config.finaldata, config.ingested_files, config.production_folder)
     parts = {
         "What was done": outcome.data["notes"],
         "What was decided": outcome.text.splitlines()[:1],
         "How good the deployed model is": [known],
         "Who to call first": first_clients(config),
-        "Where things are": _places(config),
+        "Where things are": [config.shown(path) for path in places],
         "Releases": releases.splitlines(),
         "What to type next": _next_commands(config),
     }
-    if not score:
-        first = (
-            f"put CSV files with labels into {config.shown(config.input_folder)}/, then make run"
-        )
+    if not score:  # nothing is deployed, so that there is nothing to show yet
+        folder = config.shown(config.input_folder)
         parts = {head: parts[head] for head in ("What was done", "What was decided")}
-        parts["What to type next"] = [first]
+        parts["What to type next"] = [f"put CSV files with labels into {folder}/, then make run"]
     return "\n".join(
         f"\n{head}\n" + "\n".join(f"  {line}" for line in lines) for head, lines in parts.items()
     )
@@ -48,22 +48,6 @@ def first_clients(config: Config) -> list[str]:
     first = listing.called[:SHOWN_CLIENTS]
     return [f"{c.rank:>3}  {c.risk:4.0%}  {c.client}" for c in first] or [
         f"nobody: {listing.cut.how}"
-    ]
-
-
-def _places(config: Config) -> list[str]:
-    """The files and folders that people read."""
-    return [
-        config.shown(path)
-        for path in (
-            config.clients_csv,
-            config.report_html,
-            config.confusion_matrix,
-            config.api_returns,
-            config.finaldata,
-            config.ingested_files,
-            config.production_folder,
-        )
     ]
 
 

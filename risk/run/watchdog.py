@@ -46,7 +46,10 @@ def _end_tree(process: int) -> None:
             _send(number, signal.SIGSTOP)
     for number in doomed:
         _send(number, signal.SIGKILL)
-    _wait_gone(process)
+    # Until the process's files are closed, and so its lock is free.
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and (_stat(process) or [""])[0] not in ("", "Z", "X"):
+        time.sleep(0.01)
 
 
 def _send(process: int, what: signal.Signals) -> None:
@@ -54,18 +57,6 @@ def _send(process: int, what: signal.Signals) -> None:
         os.kill(process, what)
     except ProcessLookupError:
         pass
-
-
-def _wait_gone(process: int) -> None:
-    """Until the process's files are closed, and so its lock is free: at most ten seconds."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and _state(process) not in ("", "Z", "X"):
-        time.sleep(0.01)
-
-
-def _state(process: int) -> str:
-    fields = _stat(process)
-    return fields[0] if fields else ""
 
 
 def _stat(process: int) -> list[str]:
