@@ -78,6 +78,7 @@ def _training_rows_in(
     except PipelineError:
         return None
     names = [snapshot.client, *model.columns, snapshot.target]
+    # Whole rows, answer and all: a client's other months are no leak.
     seen = set(snapshot.known.select(names).iter_rows())
     tested, _ = test.labelled()
     return sum(row in seen for row in zip(*(tested[name] for name in names), strict=True))

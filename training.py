@@ -65,6 +65,7 @@ def publish(
     from risk.model.pipelines import pipeline_of_model
 
     fitted = pipeline_of_model(model)
+    # The model keeps a few rows with what it predicted, for comparisons like this one.
     types = {name: float if kind == "number" else object for name, kind in model.columns.items()}
     rows = pd.DataFrame({n: pd.Series(model.checks[n], dtype=kind) for n, kind in types.items()})
     apart = np.abs(fitted.predict_proba(rows)[:, 1] - model.probabilities(model.checks))

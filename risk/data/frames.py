@@ -58,6 +58,7 @@ def csv_bytes(rows: pl.DataFrame, schema: Schema, *, header: bool) -> bytes:
     for column in schema.columns:
         cell = pl.col(column.name)
         if column.kind in (NUMBER, None):
+            # Below 1e15 every whole number is a double of its own, written without an exponent.
             whole = (cell == cell.round(0)) & (cell.abs() < 1e15)
             cell = (
                 pl.when(whole)

@@ -15,7 +15,7 @@ from risk.data.schema import Rule, is_numeric, parse_date, parse_number
 
 DELIMITERS = ",;\t|"  # of two that fit equally well the first
 TEST_SHARE, MIN_LABELLED, MIN_CLASS = 0.2, 20, 3
-MAX_LEVELS = 50
+MAX_LEVELS = 50  # a text column of more different values is free text or another id
 TARGETS = (
     "exited exit churn churned haschurned ischurned churnflag churnlabel churnvalue left hasleft "
     "attrition attritionflag attrited cancelled canceled iscancelled iscanceled closed lost "
@@ -240,6 +240,7 @@ def _meaning(word: str, decimal: str, name: str) -> int | None:
     if plain in LEFT or plain in STAYED:
         return int((plain in LEFT) != turned)
     tokens = _tokens(word)
+    # "not churned" would be taken for churned by its second word.
     if "not" in tokens or "non" in tokens:
         return 0 if any(token in LEFT for token in tokens) else None
     said = {int(token in LEFT) for token in tokens if token in (*LEFT, *STAYED)}
@@ -330,6 +331,7 @@ def _are_dates(texts: list[str]) -> bool:
 def _kind(table: Table, name: str) -> str:
     filled = _filled(table, name)
     numeric = sum(is_numeric(text, table.style.decimal) for text in filled)
+    # As risk.data.schema.infer_kinds has it: the tenth may be dirt, which quarantine is for.
     return "number" if filled and numeric >= 0.9 * len(filled) else "text"
 
 
@@ -380,6 +382,7 @@ def _gives_away(texts: list[str], labels: list[int | None]) -> bool:
     known = [(text, label) for text, label in zip(texts, labels, strict=True) if label is not None]
     if len({label for _, label in known}) < 2:
         return False
+    # A leaving date, say: there for whoever left, and for nobody else.
     filled = {bool(text) == bool(label) for text, label in known}
     pairs = set(known)
     return filled == {True} or (len(pairs) == 2 == len({text for text, _ in pairs}))
@@ -391,6 +394,7 @@ def held_out(clients: list[str], labels: list[int | None]) -> set[int]:
     None with fewer than 20 labelled rows, or where training would be left with fewer than 3 of a
     kind. The same table always gives the same rows.
     """
+    # By clients: a client in both would be predicted by a model that has seen its answer.
     rows: dict[str, list[int]] = defaultdict(list)
     for at, (client, label) in enumerate(zip(clients, labels, strict=True)):
         if label is not None:

@@ -38,6 +38,7 @@ class TestRows:
             (p.relative_to(config.test_folder).as_posix(), p.read_bytes())
             for p in test_files(config)
         ]
+        # By names and contents in a fixed order: the same files give the same digest anywhere.
         self.sha256 = sha256(
             "".join(f"{name} {sha256(data)}\n" for name, data in contents).encode()
         )

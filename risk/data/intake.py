@@ -120,6 +120,7 @@ class Intake:
                 before = totals.get(name, (0, 0))
                 totals[name] = before[0] + filled, before[1] + numeric
         inferred = infer_kinds(store.schema, totals)
+        # Said aloud: a number written as text by mistake would be learned as a category.
         texts = [name for name, kind in inferred.items() if kind == TEXT and kinds[name] is None]
         if texts:
             self.notes.append(f"taken as texts, not numbers: {', '.join(texts)}")
@@ -234,7 +235,9 @@ class Intake:
             self.notes.append(f"{file}: changed, its rows are replaced")
         if known and known["position"] != NOWHERE:
             entry["position"] = known["position"]
+            # Rows can be appended only where the file is the last; else all is written anew.
             self.replaced |= known["position"] < self._next_position() - 1
+        # A file keeps its place when it changes: the order of finaldata.csv is that of arrival.
         if entry["position"] == NOWHERE:
             entry["position"] = self._next_position()
         if reading.errors:
@@ -269,7 +272,7 @@ class Intake:
         if again:
             self._check_rebuild(has_rows)
         if has_rows or self.replaced or (again and store.state["finaldata"]):
-            if not store.state["schema_signature"]:
+            if not store.state["schema_signature"]:  # the first rows, or the first of a rebuild
                 self.notes += store.set_aside_changed()
             store.put(self.files, rebuild=again or self.replaced)
         else:

@@ -63,6 +63,7 @@ def cleanse_quarantine(config: Config, is_client: IsClient) -> None:
 
 def names_client(line: str, is_client: IsClient, style: Csv) -> bool:
     """Whether a cell of the raw line is the client; a line with broken quotes is split without."""
+    # Too many cells rather than too few: nobody's name may stay in a line because of a quote.
     try:
         cells = next(csv.reader([line], dialect(style)), [])
     except csv.Error:

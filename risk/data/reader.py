@@ -78,6 +78,7 @@ def read_rows(
     reading = Reading()
     try:
         lines = text_lines(data, style)
+        # For a refusal before any line is split; otherwise counted anew.
         reading.rows = max(0, sum(map(bool, lines)) - 1)
         header = _parse_header(lines, schema, style, needed)
         reading.ignored = [name for name in header.names if name not in schema.names]
@@ -205,6 +206,7 @@ def records(lines: list[str], start: int, style: Csv) -> Iterator[tuple[int, lis
             return
         except csv.Error as error:
             cells = _why(str(error))
+        # csv reads on where a quote is open: then it has taken more than the one line.
         if reader.line_num - before != 1 or cells == _OPEN:
             raise Refused(
                 f"a quote opened on line {number + 1} is not closed on that line "
@@ -241,7 +243,7 @@ def _read_lines(
             rows.append(_parsed(cells, parsers, width))
             reading.lines.append(number)
         except _CellError as error:
-            raw = lines[number - 1]
+            raw = lines[number - 1]  # cut: a cell may have 100,000 characters
             reading.errors.append(
                 RowError(number, error.column, error.rule, error.value[:200], raw[:2000])
             )

@@ -13,7 +13,9 @@ from risk.config import Columns, Config
 
 NUMBER, TEXT, DATE, TARGET = "number", "text", "date", "target"
 NUMERIC = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+# The surrogates are what an undecodable byte was read as.
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+# Marks of direction, too: they turn the rest of a terminal's line around.
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ][0-9:.,]+(?:Z|[+-][0-9:]+)?)?")
 COMPACT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
@@ -166,6 +168,7 @@ def _date(year: str, month: str, day: str = "") -> str | None:
     try:
         if day:
             return datetime.date(int(year), int(month), int(day)).isoformat()
+        # The first of the next month less a day: its last day, without a table of months.
         start = datetime.date(int(year) + int(month) // 12, int(month) % 12 + 1, 1)
         if not 1 <= int(month) <= 12:
             return None
@@ -174,6 +177,7 @@ def _date(year: str, month: str, day: str = "") -> str | None:
         return None
 
 
+# A year of this century or the last, no digit beside it: else ids and counters would be dates.
 IN_PATH = re.compile(
     r"(?<![0-9])(?:((?:19|20)[0-9]{2})-([0-9]{2})-([0-9]{2})|((?:19|20)[0-9]{2})([0-9]{2})([0-9]{2})"
     r"|((?:19|20)[0-9]{2})-([0-9]{2}))(?![0-9])"

@@ -36,6 +36,7 @@ def start(folder: Path, file: Path) -> Outcome:
     except Refused as refusal:
         raise PipelineError(f"{file}: {printable(str(refusal))}") from None
     name = f"{file.stem.lstrip('.') or 'clients'}.csv"
+    # Beside its place, so that the renaming at the end stays within one file system.
     building = folder.with_name(f"{TEMPORARY}{folder.name}")
     shutil.rmtree(building, ignore_errors=True)
     try:

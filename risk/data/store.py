@@ -97,6 +97,7 @@ class Store:
         import polars as pl
 
         empty = pl.DataFrame(schema=frame_types(self.schema))
+        # The empty one first, so that a store without a live file has its columns too.
         parts = [tagged(empty, 0, 0, False)]
         parts += [
             tagged(self.segment(e), e["data_version"], e["position"], e["replaced"])
@@ -169,6 +170,7 @@ class Store:
         if not stands:
             out = io.BytesIO()
             marked.write_parquet(out, compression="zstd")
+            # With the version in its name no segment is written over: a crash leaves the old one.
             stem = f"{entry['position']:06d}-{entry['sha256'][:12]}"
             entry["segment"] = f"{stem}-{data_version}.parquet"
             entry["segment_sha256"] = sha256(out.getvalue())
@@ -248,7 +250,8 @@ class Store:
             if self._left_by(intent):
                 self._take_back(intent)
             notes.append("an ingestion that was cut off has been taken back")
-        self.config.store_intent.unlink(missing_ok=True)
+        if self.config.store_intent.exists():  # also one that was not even written whole
+            self.config.store_intent.unlink()
         if self.state["schema_signature"] and not self._finaldata_as_recorded():
             notes += self._recover_finaldata()
         self._delete_unlisted()
@@ -316,7 +319,7 @@ class Store:
     def _set_aside(self) -> str:
         stamp = utc_now().replace("-", "").replace(":", "")
         target = self.config.finaldata.with_name(f"finaldata.byhand-{stamp}.csv")
-        while target.exists():
+        while target.exists():  # a second one within the second
             target = target.with_name(target.name.replace(".csv", "x.csv"))
         os.rename(self.config.finaldata, target)
         sync_folder(target.parent)

@@ -75,7 +75,7 @@ def checks(config: Config) -> dict[str, tuple[Check, str]]:
         "trainedmodel.pkl, model.json": (_trained_model, "run training.py and scoring.py"),
         "latestscore.txt, latestscore.json": (_score, "run scoring.py"),
         "production_deployment": (_deployed_release, "run deployment.py"),
-        **older,
+        **older,  # what a rollback would deploy
         "clients_at_risk.csv, .json": (listed_clients, "run reporting.py"),
         "confusion_matrix.png": (_picture, "run reporting.py"),
         "apireturns.txt": (_api_answers, "run apicalls.py"),
@@ -90,6 +90,7 @@ def _examined(check: Check, cure: str, config: Config) -> tuple[bool, str]:
         return False, str(error)
     except OSError as error:
         return False, f"{error.filename}: {error.strerror}; {cure}"
+    # A damaged file fails wherever its reader comes upon the damage: the doctor itself never does.
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         return False, f"it cannot be understood ({error!r}); {cure}"
 

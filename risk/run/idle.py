@@ -36,6 +36,7 @@ def idle_line(arguments: list[str]) -> str | None:
         with open(os.path.join(state, "lock"), "rb") as lock:
             # Shared, so that two idle runs never take each other for one that works.
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            # The file system's clock, which stamps the files that are compared with it.
             os.utime(lock.fileno())
             return _idle(text, settings, root, state, os.fstat(lock.fileno()).st_mtime)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -71,7 +72,7 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
     same = (
         marker["format"] == 1
         and marker["finished"]
-        and marker["config"] == text
+        and marker["config"] == text  # as it is typed: to compare costs less than to understand
         and marker.get("contacts") == (_stamp(_folder(root, contacts)) if contacts else None)
         and not (marker["next_maturity"] and now >= marker["next_maturity"])
         and not (marker.get("next_mail") and _is_mail_due(marker["next_mail"], state, now))

@@ -42,6 +42,7 @@ class RunInputs:
             return evaluate_plain(config, snapshot, None, self.test, judged, paused=paused)
         if config.policy in EVIDENCE_POLICIES:
             return evaluate(config, snapshot, deployed, self.test, paused=paused, commit=commit)
+        # The data quality checks are the evidence's own; a plain policy asks them here.
         since = max(deployed.trained_at.number, judged.number)
         pause = None if paused else data_pause(config, snapshot, deployed, since)
         return pause or evaluate_plain(config, snapshot, deployed, self.test, judged, paused=paused)

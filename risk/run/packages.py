@@ -99,7 +99,7 @@ def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=PIP_SECONDS,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,  # pip may ask for a password, and nobody is there
     )
 
 

@@ -85,6 +85,7 @@ class RunRecord:
             "finished": None,
             "failed": None,
             "stage": "start",
+            # The text itself, since an idle run compares it without reading its values.
             "config": config.path.read_bytes().decode().removeprefix("\ufeff"),
             "release": before["release"] if before else None,
             "paused": False,
@@ -166,6 +167,7 @@ def last_failure(before: Marker | None) -> RunFailure | None:
     if before is None or before["failed"] is None:
         return before["failure"] if before else None
     known, failed = before["failure"], before["failed"]
+    # Each failing run adds one to the first: people are told once, and how often it was.
     if known is None or "over" in known:
         return {**failed, "runs": 1}
     return {**known, "runs": known.get("runs", 1) + 1}
@@ -183,6 +185,7 @@ def note_ended(config: Config) -> None:
     why = f"ended after {config.run_limit_minutes:g} minutes, its limit"
     line = f"error: {stage}: the run was {why}; the next one completes it"
     print(line, file=sys.stderr, flush=True)
+    # Another run may have begun meanwhile: it completes this one and says so.
     with contextlib.suppress(Busy, OSError), project_lock(config, "fullprocess.py", 5):
         marker = last_marker(config)
         if marker and not (marker["finished"] or marker["failed"]):
