@@ -7,14 +7,13 @@ that a run cut off anywhere comes to the same verdict again, and no row is lost 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from risk.config import Config
 from risk.data.holdout import Holdout
-from risk.data.schema import Schema
 from risk.data.snapshot import (
     DataVersion,
     Snapshot,
@@ -48,7 +47,7 @@ from risk.decide.decision import (
 from risk.decide.evidence import RULE, Martingale, bet, calibration_in_the_large, risks
 from risk.decide.evidence_file import MODEL_PREFIX
 from risk.decide.forecasts import commit_state, digest_of, keep_forecasts, predicted_of
-from risk.decide.judgement import Judgement, rows_lacking
+from risk.decide.judgement import rows_lacking
 from risk.decide.policies import data_pause, paused_by_hand
 from risk.decide.state import DecisionState, read_decision_state
 from risk.model.candidates import Candidates, LabelledRows
@@ -83,21 +82,21 @@ def evaluate(
     if paused:
         return EvaluationResult(paused_by_hand(deployed.version), table.version)
     state = _current_state(config, table, deployed)
-    if state.due is not None:
-        return _complete(table, state, deployed)
+    if state.due is not None:  # the last evaluation, with what is not deployed of it yet
+        record = state.record
+        assert record is not None  # an evaluation that is due has one
+        is_due = state.due != NONE and deployed.manifest.get("evaluation") != state.evaluation
+        model = _to_deploy(table, state) if is_due else None
+        return _result(table, record, model, completes=True)
     pause = data_pause(config, table, deployed, state.data_versions[-1].number)
-    return pause or _judge(config, table, state, deployed, test, commit=commit)
+    return pause or _Evaluation(config, table, deployed, state).judge(test, commit=commit)
 
 
-def _complete(table: Snapshot, state: DecisionState, deployed: Deployed) -> EvaluationResult:
-    """The state's last evaluation, with what is not deployed of it yet."""
-    record = state.record
-    assert record is not None  # an evaluation that is due has one
-    is_due = state.due != NONE and deployed.manifest.get("evaluation") != state.evaluation
-    model = _to_deploy(table, state) if is_due else None
-    verdict = Decision(record.verdict, record.reason, judged=True)
-    alarm = record.details["alarm"]
-    return EvaluationResult(verdict, table.version, model, record, alarm, completes=True)
+def _result(
+    table: Snapshot, record: DecisionRecord, model: Model | None, *, completes: bool = False
+) -> EvaluationResult:
+    verdict, alarm = Decision(record.verdict, record.reason, judged=True), record.details["alarm"]
+    return EvaluationResult(verdict, table.version, model, record, alarm, completes)
 
 
 def _current_state(config: Config, table: Snapshot, deployed: Deployed) -> DecisionState:
@@ -137,7 +136,7 @@ def _new_state(
     rows = table.known.filter(~new_since(table.known, start))
     if not rows.height:
         rows, start = table.known, table.version
-    candidates = Candidates(_known_of(config, rows, table.schema, (start,)))
+    candidates = _candidates(config, table, rows, (start,))
     name = f"{MODEL_PREFIX}{base_version(deployed.manifest)}"
     alike = [
         (key, one) for key, one in former.items() if key != name and one.columns == model.columns
@@ -154,20 +153,14 @@ def _new_state(
     )
 
 
-def _known_of(
-    config: Config, rows: pl.DataFrame, schema: Schema, data_versions: tuple[DataVersion, ...]
-) -> LabelledRows:
-    """Labelled rows as the candidates take them."""
-    columns = feature_kinds(schema)
-    labels = rows[schema.named("target")].to_numpy().astype(np.int64)
-    return LabelledRows(
-        config.model,
-        columns,
-        pandas_of(rows.select(list(columns))),
-        labels,
-        rows[schema.named("id")].to_numpy(),
-        _ages_of(rows, labels, data_versions),
-    )
+def _candidates(
+    config: Config, table: Snapshot, rows: pl.DataFrame, data_versions: tuple[DataVersion, ...]
+) -> Candidates:
+    """The candidate models of these labelled rows."""
+    columns, labels = feature_kinds(table.schema), rows[table.target].to_numpy().astype(np.int64)
+    features, clients = pandas_of(rows.select(list(columns))), rows[table.client].to_numpy()
+    ages = _ages_of(rows, labels, data_versions)
+    return Candidates(LabelledRows(config.model, columns, features, labels, clients, ages))
 
 
 def _ages_of(
@@ -202,69 +195,176 @@ def _ages_by_date(dates: pl.Series, labels: np.ndarray) -> np.ndarray:
     return ages
 
 
-def _judge(
-    config: Config,
-    table: Snapshot,
-    state: DecisionState,
-    deployed: Deployed,
-    test: Holdout,
-    *,
-    commit: bool,
-) -> EvaluationResult:
-    """The labels that are new, judged by what was predicted, and what the verdict asks for."""
-    fresh = _fresh_rows(table, state)
-    labels = table.labels[fresh]
-    lack = rows_lacking(labels.size, int(labels.sum()))
-    if lack:
+def start_evidence(config: Config, table: Snapshot, deployed: Deployed) -> None:
+    """Begin the evidence about a model that was just deployed, and forecast the waiting rows."""
+    state = read_decision_state(config)
+    if state is None or deployed.manifest.get("evaluation") != state.evaluation:
+        keep_forecasts(config, table, _current_state(config, table, deployed))
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """One evaluation of the deployed model, from the state that the last one left."""
+
+    config: Config
+    table: Snapshot
+    deployed: Deployed
+    state: DecisionState
+
+    def judge(self, test: Holdout, *, commit: bool) -> EvaluationResult:
+        """The labels that are new, judged by what was predicted, and what the verdict asks for."""
+        config, table, state = self.config, self.table, self.state
+        fresh = self._fresh_rows()
+        labels = table.labels[fresh]
+        lack = rows_lacking(labels.size, int(labels.sum()))
+        if lack:
+            if commit:
+                keep_forecasts(config, table, state)
+            return EvaluationResult(self._waiting(labels.size, lack), table.version)
+        predicted, kept = predicted_of(config, table, state, fresh)
+        data_versions = (*state.data_versions, table.version)
+        candidates = _candidates(config, table, table.known, data_versions)
+        outcome = compare(state.comparison, candidates, fresh, predicted)
+        outcome, refused = _guard(state, outcome, candidates, fresh, test)
+        after = self._state_after(outcome, candidates)
+        after, alarm = self._against_base_rate(after, labels, risks(predicted["deployed"]))
+        record = self._record(after, outcome, labels, refused, alarm)
+        record.details["forecasts_judged"] = kept
+        shift = calibration_in_the_large(risks(predicted["deployed"]), labels)
+        record.details["calibration_in_the_large"] = shift
+        record.details["auc_interval"] = auc_interval(labels, outcome.out_of_sample)
+        after = replace(after, record=record)
         if commit:
-            keep_forecasts(config, table, state)
-        return EvaluationResult(_waiting(table, state, labels.size, lack), table.version)
-    predicted, kept = predicted_of(config, table, state, fresh)
-    data_versions = (*state.data_versions, table.version)
-    candidates = Candidates(_known_of(config, table.known, table.schema, data_versions))
-    outcome = compare(state.comparison, candidates, fresh, predicted)
-    outcome, refused = _guard(state, outcome, candidates, fresh, test)
-    after = _state_after(config, table, state, outcome, candidates, deployed.version)
-    after, alarm = _against_base_rate(after, state, labels, predicted["deployed"], outcome.action)
-    record = _record(config, state, after, outcome, labels, refused, kept, alarm)
-    shift = calibration_in_the_large(risks(predicted["deployed"]), labels)
-    record.details["calibration_in_the_large"] = shift
-    record.details["auc_interval"] = auc_interval(labels, outcome.out_of_sample)
-    after = replace(after, record=record)
-    if commit:
-        after = commit_state(config, table, state, after)
-    model = _to_deploy(table, after) if outcome.model is not None else None
-    decision = Decision(record.verdict, record.reason, judged=True)
-    return EvaluationResult(decision, table.version, model, record, alarm)
+            after = commit_state(config, table, state, after)
+        model = _to_deploy(table, after) if outcome.model is not None else None
+        return _result(table, record, model)
 
+    def _fresh_rows(self) -> np.ndarray:
+        """The labelled rows to be bet on, by their places among the labelled: new, and one of a
+        client and date that no evaluation has seen. Undated ones: one of a client for each
+        champion."""
+        import polars as pl
 
-def _fresh_rows(table: Snapshot, state: DecisionState) -> np.ndarray:
-    """The labelled rows to be bet on, by their places among the labelled: new, and one of a client
-    and date that no evaluation has seen. Undated ones: one of a client for each champion."""
-    import polars as pl
+        table, last = self.table, self.state.data_versions[-1]
+        known, pair = table.known.with_row_index("_at"), [table.client, "_date"]
+        late = new_since(table.known, last)
+        new = known.filter(late & ~table.known["_replaced"]).unique(pair, keep="first")
+        dated = pl.col("_date").is_not_null()
+        seen = known.filter(~late, dated | pl.lit(new_since(table.known, self.state.since)))
+        new = new.join(seen.select(pair), on=pair, how="anti", nulls_equal=True)
+        return new["_at"].sort().to_numpy().astype(np.int64)
 
-    known, pair = table.known.with_row_index("_at"), [table.client, "_date"]
-    late = new_since(table.known, state.data_versions[-1])
-    new = known.filter(late & ~table.known["_replaced"]).unique(pair, keep="first")
-    dated = pl.col("_date").is_not_null()
-    seen = known.filter(~late, dated | pl.lit(new_since(table.known, state.since)))
-    new = new.join(seen.select(pair), on=pair, how="anti", nulls_equal=True)
-    return new["_at"].sort().to_numpy().astype(np.int64)
+    def _waiting(self, rows: int, lack: str) -> Decision:
+        """The verdict where the rows are too few to be evidence."""
+        if rows:
+            what = amount(rows, "labelled row")
+            return Decision(WAIT, f"{what} not judged yet, evidence needs {lack}", judged=False)
+        late = self.table.rows["_data_version"] > self.state.data_versions[-1].number
+        unlabelled = int((~self.table.usable & late).sum())
+        if unlabelled:
+            what = amount(unlabelled, "new row")
+            why = f"{what} without a label to judge by; judged when labels come"
+            return Decision(WAIT, why, judged=False)
+        return Decision(KEEP, "no new labelled rows to judge by", judged=True)
 
+    def _state_after(self, outcome: ComparisonResult, candidates: Candidates) -> DecisionState:
+        """The state after the evaluation, before its forecasts."""
+        comparison, version = outcome.comparison, self.table.version
+        is_new = outcome.action not in (NONE, RECALIBRATE)
+        if is_new and not comparison.champion.checks:  # a former champion has been described
+            comparison = replace(comparison, champion=self._described(outcome, candidates.known))
+        if outcome.action in NEW_BASE_MODELS:
+            comparison = replace(comparison, name=f"{MODEL_PREFIX}{next_version(self.config)}")
+        return replace(
+            self.state,
+            evaluation=f"{version.number} {version.day} {version.horizon_days}",
+            comparison=comparison,
+            release=self.deployed.version,
+            data_versions=(*self.state.data_versions, version),
+            since=version if is_new else self.state.since,
+            due=outcome.action,
+        )
 
-def _waiting(table: Snapshot, state: DecisionState, rows: int, lack: str) -> Decision:
-    """The verdict where the rows are too few to be evidence."""
-    if rows:
-        what = amount(rows, "labelled row")
-        return Decision(WAIT, f"{what} not judged yet, evidence needs {lack}", judged=False)
-    unlabelled = int(
-        (~table.usable & (table.rows["_data_version"] > state.data_versions[-1].number)).sum()
-    )
-    if unlabelled:
-        what = amount(unlabelled, "new row")
-        why = f"{what} without a label to judge by; judged when labels come"
-        return Decision(WAIT, why, judged=False)
-    return Decision(KEEP, "no new labelled rows to judge by", judged=True)
+    def _described(self, outcome: ComparisonResult, known: LabelledRows) -> Model:
+        """The new champion with its lineage, and what is usual in the rows it was trained on."""
+        champion, ages = outcome.comparison.champion, known.ages
+        newest = int(champion is outcome.judged)  # it was there before these rows
+        evaluations = _LEARNED.get(outcome.judgement.target, int(ages.max(initial=0)) + 1)
+        learned = np.flatnonzero((ages >= newest) & (ages < newest + evaluations))
+        learned = learned if learned.size else np.arange(ages.size)
+        few = learned[sample_of(learned.size, PROFILE_ROWS)]
+        rows = rows_of_frame(known.features.iloc[few], known.columns)
+        return replace(
+            champion,
+            columns=known.columns,
+            lineage=dict(lineage_of(self.config, self.table, self.table.known[learned])),
+            profile=profile_of(rows, known.columns),
+            checks=check_rows(rows),
+        )
+
+    def _against_base_rate(
+        self, after: DecisionState, labels: np.ndarray, p: np.ndarray
+    ) -> tuple[DecisionState, str]:
+        """The state with the champion's martingale against the base rate; a sentence if it is
+        worse."""
+        before = self.state
+        base = np.full(labels.size, np.clip(before.base_rate, 1e-6, 1 - 1e-6))
+        better, worse = bet(before.better, labels, base, p), bet(before.worse, labels, p, base)
+        threshold, alarm = math.log(1 / RULE.alpha), ""
+        proven = before.proven or better.log_e_value >= threshold
+        if worse.log_e_value >= threshold:
+            alarm = (
+                f"alarm: {before.comparison.name} does worse than the share of exits alone (Brier "
+                f"{brier(labels, p):.3f} against {brier(labels, base):.3f} on the new rows)"
+            )
+        if after.due not in (NONE, RECALIBRATE):
+            rate = after.comparison.champion.lineage.get("base_rate") or before.base_rate
+            # Another champion has still to prove itself.
+            better, worse, after = Martingale(), Martingale(), replace(after, base_rate=rate)
+        return replace(after, better=better, worse=worse, proven=proven), alarm
+
+    def _record(
+        self,
+        after: DecisionState,
+        outcome: ComparisonResult,
+        labels: np.ndarray,
+        refused: str,
+        alarm: str,
+    ) -> DecisionRecord:
+        """The evaluation for the history; the version deployed is known only afterwards."""
+        comparison, judgement, exits = after.comparison, outcome.judgement, int(labels.sum())
+        guards = [  # what could have blocked the evaluation, for a person
+            f"{labels.size:,} new labelled rows ({RULE.least_rows} needed), {exits:,} exits and "
+            f"{labels.size - exits:,} stays ({RULE.least_class} of each needed)",
+            "ranking: the challenger's AUC is above the deployed one's by at most "
+            f"{judgement.details['ranking_gain_at_most']:.3f}",
+        ]
+        return DecisionRecord(
+            key=f"evaluation {after.evaluation}",
+            data_version=self.table.version.number,
+            policy=self.config.policy,
+            verdict=KEEP if outcome.action in (NONE, RECALIBRATE) else DEPLOY,
+            action=outcome.action,
+            reason="; ".join(filter(None, [judgement.reason, refused, alarm])),
+            rows=int(labels.size),
+            exits=exits,
+            before=after.release,
+            evidence=judgement.evidence,
+            details={
+                **judgement.details,
+                "base_model": self.state.comparison.name,
+                "recalibration": list(comparison.recalibration),
+                "scores": list(comparison.counters.candidate_scores),
+                "labelled_rows": comparison.counters.rows,
+                "evaluations": comparison.counters.evaluations,
+                "deployments": comparison.counters.deployments,
+                "refit_refused": refused,
+                "guards": [*guards, *filter(None, [refused])],
+                "alarm": alarm,
+                "provisional": not after.proven,
+                "champion_sha256": digest_of(comparison.champion),
+            },
+        )
 
 
 def _guard(
@@ -326,62 +426,6 @@ def _out_of_fold(
     return y, p, q
 
 
-def _state_after(
-    config: Config,
-    table: Snapshot,
-    state: DecisionState,
-    outcome: ComparisonResult,
-    candidates: Candidates,
-    release: int,
-) -> DecisionState:
-    """The state after the evaluation, before its forecasts."""
-    comparison, version = outcome.comparison, table.version
-    is_new = outcome.action not in (NONE, RECALIBRATE)
-    if is_new and not comparison.champion.checks:
-        learned = _learned_from(outcome, candidates.known.ages)
-        champion = _described(config, comparison.champion, candidates, table, learned)
-        comparison = replace(comparison, champion=champion)
-    if outcome.action in NEW_BASE_MODELS:
-        comparison = replace(comparison, name=f"{MODEL_PREFIX}{next_version(config)}")
-    return replace(
-        state,
-        evaluation=f"{version.number} {version.day} {version.horizon_days}",
-        comparison=comparison,
-        release=release,
-        data_versions=(*state.data_versions, version),
-        since=version if is_new else state.since,
-        due=outcome.action,
-    )
-
-
-def _learned_from(outcome: ComparisonResult, ages: np.ndarray) -> np.ndarray:
-    """The rows that the new champion was trained on, by their places among the labelled."""
-    newest = int(outcome.comparison.champion is outcome.judged)  # it was there before these rows
-    evaluations = _LEARNED.get(outcome.judgement.target, int(ages.max(initial=0)) + 1)
-    found = np.flatnonzero((ages >= newest) & (ages < newest + evaluations))
-    return found if found.size else np.arange(ages.size)
-
-
-def _described(
-    config: Config, model: Model, candidates: Candidates, table: Snapshot, chosen: np.ndarray
-) -> Model:
-    """The model with its lineage, and what is usual in the rows that it was trained on.
-
-    chosen: those rows, by their places among the labelled.
-    """
-    known = candidates.known
-    few = chosen[sample_of(chosen.size, PROFILE_ROWS)]
-    rows = rows_of_frame(known.features.iloc[few], known.columns)
-    used = table.known[chosen]
-    return replace(
-        model,
-        columns=known.columns,
-        lineage=dict(lineage_of(config, table, used)),
-        profile=profile_of(rows, known.columns),
-        checks=check_rows(rows),
-    )
-
-
 def _to_deploy(table: Snapshot, state: DecisionState) -> Model:
     """The model that the state's last evaluation has to deploy, with the lineage of its release."""
     comparison, action, version = state.comparison, state.due, state.data_versions[-1]
@@ -397,88 +441,3 @@ def _to_deploy(table: Snapshot, state: DecisionState) -> Model:
         "base_model": None if action in NEW_BASE_MODELS else state.base_model,
     }
     return replace(comparison.deployed, lineage=comparison.champion.lineage | lineage)
-
-
-def _against_base_rate(
-    after: DecisionState,
-    before: DecisionState,
-    labels: np.ndarray,
-    log_odds: np.ndarray,
-    action: str,
-) -> tuple[DecisionState, str]:
-    """The state with the champion's martingale against the base rate; a sentence if it is worse."""
-    p, base = risks(log_odds), np.full(labels.size, np.clip(before.base_rate, 1e-6, 1 - 1e-6))
-    better, worse = bet(before.better, labels, base, p), bet(before.worse, labels, p, base)
-    threshold = math.log(1 / RULE.alpha)
-    proven = before.proven or better.log_e_value >= threshold
-    alarm = ""
-    if worse.log_e_value >= threshold:
-        alarm = (
-            f"alarm: {before.comparison.name} does worse than the share of exits alone (Brier "
-            f"{brier(labels, p):.3f} against {brier(labels, base):.3f} on the new rows)"
-        )
-    if action not in (NONE, RECALIBRATE):
-        rate = after.comparison.champion.lineage.get("base_rate") or before.base_rate
-        # Another champion has still to prove itself.
-        better, worse, after = Martingale(), Martingale(), replace(after, base_rate=rate)
-    return replace(after, better=better, worse=worse, proven=proven), alarm
-
-
-def _record(
-    config: Config,
-    state: DecisionState,
-    after: DecisionState,
-    outcome: ComparisonResult,
-    labels: np.ndarray,
-    refused: str,
-    kept: int,
-    alarm: str,
-) -> DecisionRecord:
-    """The evaluation for the history; the version deployed is known only afterwards."""
-    comparison = after.comparison
-    return DecisionRecord(
-        key=f"evaluation {after.evaluation}",
-        data_version=after.data_versions[-1].number,
-        policy=config.policy,
-        verdict=KEEP if outcome.action in (NONE, RECALIBRATE) else DEPLOY,
-        action=outcome.action,
-        reason="; ".join(filter(None, [outcome.judgement.reason, refused, alarm])),
-        rows=int(labels.size),
-        exits=int(labels.sum()),
-        before=after.release,
-        evidence=outcome.judgement.evidence,
-        details={
-            **outcome.judgement.details,
-            "base_model": state.comparison.name,
-            "recalibration": list(comparison.recalibration),
-            "scores": list(comparison.counters.candidate_scores),
-            "forecasts_judged": kept,
-            "labelled_rows": comparison.counters.rows,
-            "evaluations": comparison.counters.evaluations,
-            "deployments": comparison.counters.deployments,
-            "refit_refused": refused,
-            "guards": _guards(labels, outcome.judgement, refused),
-            "alarm": alarm,
-            "provisional": not after.proven,
-            "champion_sha256": digest_of(comparison.champion),
-        },
-    )
-
-
-def _guards(labels: np.ndarray, judgement: Judgement, refused: str) -> list[str]:
-    """What could have blocked the evaluation, for a person."""
-    exits = int(labels.sum())
-    rows = (
-        f"{labels.size:,} new labelled rows ({RULE.least_rows} needed), {exits:,} exits and "
-        f"{labels.size - exits:,} stays ({RULE.least_class} of each needed)"
-    )
-    at_most = judgement.details["ranking_gain_at_most"]
-    ranking = f"ranking: the challenger's AUC is above the deployed one's by at most {at_most:.3f}"
-    return [rows, ranking, *([refused] if refused else [])]
-
-
-def start_evidence(config: Config, table: Snapshot, deployed: Deployed) -> None:
-    """Begin the evidence about a model that was just deployed, and forecast the waiting rows."""
-    state = read_decision_state(config)
-    if state is None or deployed.manifest.get("evaluation") != state.evaluation:
-        keep_forecasts(config, table, _current_state(config, table, deployed))
