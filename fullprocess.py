@@ -399,11 +399,7 @@ def _dry_run(config: Config) -> Outcome:
     words = {"paused": "would be paused", "data issue": "would be paused by a data quality issue"}
     return Outcome(
         f"{words.get(verdict, f'would {verdict}')}: {reason}\n  {ingested.text}".rstrip(),
-        {
-            "verdict": verdict,
-            "reason": reason,
-            "evidence": to_record(result.record) or {},
-        },
+        {"verdict": verdict, "reason": reason, "evidence": to_record(result.record) or {}},
     )
 
 

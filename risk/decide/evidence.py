@@ -23,9 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from risk.decide.decision import (
-    Shift,
-)
+from risk.decide.decision import Shift
 from risk.model.logistic import expit, logit
 from risk.model.measures import ONE_SIDED, brier, placements
 from risk.model.newton import regularised_fit

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 from risk.config import Config, PipelineError
 from risk.data import labels
 from risk.data.holdout import Holdout
-from risk.data.snapshot import (
-    DataVersion,
-    Snapshot,
-    new_since,
-    refuse_other_features,
-)
+from risk.data.snapshot import DataVersion, Snapshot, new_since, refuse_other_features
 from risk.decide.decision import (
     DATA_ISSUE,
     DEPLOY,
