@@ -51,9 +51,8 @@ OUTCOMES = {
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     """What the command line asks for: a run, unless it only asks what was or would be decided."""
     if chosen.replay:
-        return _replay(
-            config, chosen.replay, chosen.policy or ["fast", "certified"], chosen.label_delay
-        )
+        policies = chosen.policy or ["fast", "certified"]
+        return _replay(config, chosen.replay, policies, chosen.label_delay)
     if chosen.test_alerts:
         return _test_alerts(config)
     if chosen.history or chosen.explain:
@@ -96,13 +95,11 @@ def run(config: Config, *, serve: bool, summary: bool = False) -> Outcome:
         with progress_line(config, "start"):
             record.open()
             outcome = steps.all(serve=serve)
-    except (PipelineError, OSError) as error:
+    except Exception as error:
         why = record.fail(error)
         _alert(config, record)
-        raise PipelineError(why) from error
-    except Exception as error:
-        record.fail(error)
-        _alert(config, record)
+        if isinstance(error, (PipelineError, OSError)):
+            raise PipelineError(why) from error
         raise
     _alert(config, record)
     return replace(outcome, text=steps.summary(outcome)) if summary else outcome
@@ -118,7 +115,7 @@ class Steps:
 
     def all(self, *, serve: bool) -> Outcome:
         """Every step, in order; the run's outcome."""
-        from risk.releases import current_version, read_deployment
+        from risk.releases import current_version, pause_for, read_deployment
         from risk.run.inputs import RunInputs
 
         config, record = self.config, self.record
@@ -135,7 +132,8 @@ class Steps:
             result = later if later.record else result
         if result.alarm:
             record.note(result.alarm)
-        paused = self.note_issues(result)
+        pause_for(config, [issue.key for issue in result.issues])
+        paused = bool(read_deployment(config).paused)
         version = current_version(config)
         if version != before:
             self.monitor_drift()
@@ -241,13 +239,6 @@ class Steps:
         if chosen is None and config.policy in EVIDENCE_POLICIES:
             start_evidence(config, snapshot, deployed)
 
-    def note_issues(self, result: EvaluationResult) -> bool:
-        """Note which data quality issues pause deployments; whether anything pauses them now."""
-        from risk.releases import pause_for, read_deployment
-
-        pause_for(self.config, [issue.key for issue in result.issues])
-        return bool(read_deployment(self.config).paused)
-
     def is_list_stale(self, version: int | None) -> bool:
         """Whether the list is of another model, other rows or other settings, or not whole."""
         from risk.calllist.ranking import settings_of
@@ -268,9 +259,8 @@ class Steps:
 
         config, inputs = self.config, self.inputs
         if anew:
-            self.timed(
-                "reporting", lambda: report(config, inputs.snapshot, inputs.deployed, inputs.test)
-            )
+            snapshot, deployed = inputs.snapshot, inputs.deployed
+            self.timed("reporting", lambda: report(config, snapshot, deployed, inputs.test))
             self.record.enter("diagnostics")
             self.record.note(packages_line(refresh_packages(config)))
         self.timed("apicalls", lambda: collect(config, serve=serve))
@@ -372,10 +362,7 @@ def _past_decisions(config: Config, *, explain: bool) -> Outcome:
 
     if not explain:
         found = entries(config)
-        return Outcome(
-            history_table(found) if found else "nothing was decided yet",
-            {"history": to_record(found)},
-        )
+        return Outcome(history_table(found), {"history": to_record(found)})
     last = last_decision(config)
     text = explain_entry(last) if last else "nothing was decided yet"
     return Outcome(text, to_record(last) or {})
@@ -444,45 +431,22 @@ def _whole(text: str) -> int:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--now", action="store_true", help="do a full run even if nothing seems new"
-    )
-    parser.add_argument(
-        "--serve", action="store_true", help="start the API on a free port for the calls"
-    )
-    parser.add_argument(
-        "--explain",
-        action="store_true",
-        help="why the last run that had something to decide did what it did",
-    )
-    parser.add_argument("--history", action="store_true", help="every decision so far")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="take new rows in and decide, but deploy nothing"
-    )
-    parser.add_argument(
-        "--replay",
-        metavar="FOLDER",
-        help="walk through a folder of dated files as if each run were then",
-    )
-    parser.add_argument(
-        "--policy",
-        nargs="+",
-        choices=("fast", "certified"),
-        help="the policies to replay (default: both)",
-    )
-    parser.add_argument(
-        "--label-delay",
-        type=_whole,
-        default=0,
-        metavar="N",
-        help="a row's label comes N files later (default: 0, with the row)",
-    )
-    parser.add_argument(
-        "--test-alerts",
-        action="store_true",
-        help="send one test mail and webhook, and say what became of them",
-    )
-    parser.add_argument("--summary", action="store_true", help="end with a summary for a person")
+    from functools import partial
+
+    flag, option = partial(parser.add_argument, action="store_true"), parser.add_argument
+    flag("--now", help="do a full run even if nothing seems new")
+    flag("--serve", help="start the API on a free port for the calls")
+    flag("--explain", help="why the last run that had something to decide did what it did")
+    flag("--history", help="every decision so far")
+    flag("--dry-run", help="take new rows in and decide, but deploy nothing")
+    what = "walk through a folder of dated files as if each run were then"
+    option("--replay", metavar="FOLDER", help=what)
+    what = "the policies to replay (default: both)"
+    option("--policy", nargs="+", choices=("fast", "certified"), help=what)
+    what = "a row's label comes N files later (default: 0, with the row)"
+    option("--label-delay", type=_whole, default=0, metavar="N", help=what)
+    flag("--test-alerts", help="send one test mail and webhook, and say what became of them")
+    flag("--summary", help="end with a summary for a person")
 
 
 def main() -> None:
