@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from risk.config import Config, PipelineError
 from risk.data import labels
@@ -27,10 +27,8 @@ from risk.drift.state import new_issues
 from risk.model.deployed import Deployed
 from risk.model.fit import refuse_too_few
 from risk.model.measures import THRESHOLD, f1
+from risk.records import to_record
 from risk.words import amount
-
-if TYPE_CHECKING:
-    from risk.drift.quality import DataQualityIssue
 
 
 @dataclass(frozen=True)
@@ -73,10 +71,8 @@ def evaluate_plain(
     """
     known = _Inputs(deployed.version if deployed else None, paused)
     if table is None:
-        lack = (
-            "no row was ingested yet; put CSV files with labelled rows into "
-            f"{config.shown(config.input_folder)}"
-        )
+        folder = config.shown(config.input_folder)
+        lack = f"no row was ingested yet; put CSV files with labelled rows into {folder}"
         known = replace(known, trainable=lack)
         data_version = DataVersion(0, str(labels.today()), config.horizon_days)
     else:
@@ -85,11 +81,9 @@ def evaluate_plain(
         data_version = table.version
     policy = config.policy if config.policy in ("raw", "always") else "never"
     decision = decide(policy, known)
-    if decision.verdict != DEPLOY and not (known.rows and decision.judged):
-        return EvaluationResult(decision, data_version)
-    return EvaluationResult(
-        decision, data_version, record=_record(config, known, data_version, decision)
-    )
+    is_recorded = decision.verdict == DEPLOY or (known.rows and decision.judged)
+    record = _record(config, known, data_version, decision) if is_recorded else None
+    return EvaluationResult(decision, data_version, record=record)
 
 
 def _record(
@@ -114,38 +108,48 @@ def _record(
 def decide(policy: str, known: _Inputs) -> Decision:
     """The verdict of the configured policy: "raw" (F1 fell), "always" or "never"."""
     if known.deployed is None:
-        return _first(known)
+        if known.trainable:
+            return _waiting(WAIT, f"no model yet: {known.trainable}")
+        return Decision(DEPLOY, "the first model: there was none to compare with", judged=True)
     if known.paused:
         return paused_by_hand(known.deployed)
     if policy == "never":
         return Decision(KEEP, 'the policy is "never"', judged=True)
-    return _always(known) if policy == "always" else _raw(known)
+    if known.rows if policy == "raw" else known.unseen:
+        return _raw(known) if policy == "raw" else _always(known)
+    if known.unlabelled:
+        what = amount(known.unlabelled, "new row")
+        why = f"{what} without a usable label yet; the deployed model is judged when labels come"
+        return _waiting(WAIT, why)
+    return Decision(KEEP, "no new labelled rows to judge by", judged=True)
 
 
 def paused_by_hand(version: int) -> Decision:
-    return _waiting(
-        PAUSED,
-        f"version {version} was chosen by hand and stays; deployment.py --release-hold ends that",
-    )
+    stays = f"version {version} was chosen by hand and stays"
+    return _waiting(PAUSED, f"{stays}; deployment.py --release-hold ends that")
 
 
-def _pause_for_data(
-    config: Config, data_version: DataVersion, version: int, issues: tuple[DataQualityIssue, ...]
-) -> EvaluationResult:
-    """The evaluation where new rows cannot be what they say: nothing is judged by them."""
+def data_pause(
+    config: Config, table: Snapshot, deployed: Deployed, data_version: int
+) -> EvaluationResult | None:
+    """The evaluation where rows that came after that version cannot be what they say; else None."""
+    found = new_issues(config, table, deployed, data_version)
+    issues = tuple(one for one in found if one.holds)
+    if not issues:
+        return None
     more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
-    reason = (
+    decision = _waiting(
+        DATA_ISSUE,
         f"{issues[0].sentence}{more}; nothing is judged or deployed until the file is mended, or "
-        "deployment.py --release-hold takes its values as they are"
+        "deployment.py --release-hold takes its values as they are",
     )
-    decision = _waiting(DATA_ISSUE, reason)
-    known = _Inputs(version, paused=False)
+    known = _Inputs(deployed.version, paused=False)
     record = replace(
-        _record(config, known, data_version, decision),
-        key=f"data issue {data_version.number}",
-        details=Details(issues=[vars(one) | {"columns": list(one.columns)} for one in issues]),
+        _record(config, known, table.version, decision),
+        key=f"data issue {table.version.number}",
+        details=Details(issues=[to_record(one) for one in issues]),
     )
-    return EvaluationResult(decision, data_version, record=record, issues=issues)
+    return EvaluationResult(decision, table.version, record=record, issues=issues)
 
 
 def _waiting(verdict: str, reason: str) -> Decision:
@@ -153,40 +157,18 @@ def _waiting(verdict: str, reason: str) -> Decision:
     return Decision(verdict, reason, judged=False)
 
 
-def _first(known: _Inputs) -> Decision:
-    if known.trainable:
-        return _waiting(WAIT, f"no model yet: {known.trainable}")
-    return Decision(DEPLOY, "the first model: there was none to compare with", judged=True)
-
-
 def _always(known: _Inputs) -> Decision:
-    if not known.unseen:
-        return _nothing_labelled(known)
     if known.trainable:
         return _waiting(WAIT, known.trainable)
     what = amount(known.unseen, "new labelled row")
     return Decision(DEPLOY, f'{what}, and the policy is "always"', judged=True)
 
 
-def _nothing_labelled(known: _Inputs) -> Decision:
-    if known.unlabelled:
-        what = amount(known.unlabelled, "new row")
-        return _waiting(
-            WAIT,
-            f"{what} without a usable label yet; the deployed model is judged when labels come",
-        )
-    return Decision(KEEP, "no new labelled rows to judge by", judged=True)
-
-
 def _raw(known: _Inputs) -> Decision:
-    if not known.rows:
-        return _nothing_labelled(known)
     what = amount(known.rows, "new labelled row")
     if known.fresh_f1 is None:
-        return _waiting(
-            WAIT,
-            f"{what} without an exit, so that F1 says nothing; judged together with the next ones",
-        )
+        why = "without an exit, so that F1 says nothing; judged together with the next ones"
+        return _waiting(WAIT, f"{what} {why}")
     if known.deployed_f1 is None:
         raise ValueError("a deployed model without a score")
     better = known.fresh_f1 >= known.deployed_f1
@@ -243,12 +225,3 @@ def _score_to_beat(deployed: Deployed, test: Holdout) -> float:
     if now.sha256 == deployed.manifest["test_sha256"] or not left.size:
         return float(deployed.manifest["f1"])
     return f1(left, (deployed.model.probabilities(rows) >= THRESHOLD).astype(int))
-
-
-def data_pause(
-    config: Config, table: Snapshot, deployed: Deployed, data_version: int
-) -> EvaluationResult | None:
-    """The evaluation that issues of the data after that version pause; None where none does."""
-    found = new_issues(config, table, deployed, data_version)
-    issues = tuple(one for one in found if one.holds)
-    return _pause_for_data(config, table.version, deployed.version, issues) if issues else None
