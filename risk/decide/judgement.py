@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -21,15 +20,14 @@ from risk.decide.decision import (
     SWITCH,
     ChallengerEvidence,
     Details,
+    leading,
 )
 from risk.decide.evidence import (
     RULE,
     Martingale,
     Rule,
     bet,
-    betting_scores,
     gain_in_ranking,
-    log_mean_exp,
     recentre,
     risks,
     update_scores,
@@ -96,53 +94,55 @@ class Judgement:
 
 def rows_lacking(rows: int, exits: int, rule: Rule = RULE) -> str:
     """What the rows still lack to be evidence, "" if they are enough."""
-    lacks = [
-        f"{found:,} of {least} {noun}"
-        for found, least, noun in (
-            (rows, rule.least_rows, "rows"),
-            (exits, rule.least_class, "exits"),
-            (rows - exits, rule.least_class, "stays"),
-        )
-        if found < least
-    ]
-    return ", ".join(lacks)
+    needs = (
+        (rows, rule.least_rows, "rows"),
+        (exits, rule.least_class, "exits"),
+        (rows - exits, rule.least_class, "stays"),
+    )
+    return ", ".join(f"{has:,} of {least} {noun}" for has, least, noun in needs if has < least)
 
 
 def judge_fast(counters: Counters, batch: Batch, rule: Rule = RULE) -> tuple[Counters, Judgement]:
     """The counters with these rows, and what the rule "fast" does about them."""
     y, p, q = batch.labels, risks(batch.deployed), risks(batch.challengers["challenger"])
     martingale = bet(counters.martingales.get("challenger", Martingale()), y, p, q)
-    after = replace(
-        counters,
-        candidate_scores=update_scores(counters.candidate_scores, batch.candidates, y, rule),
-        champion_scores=update_scores(counters.champion_scores, batch.champion, y, rule),
-        martingales={"challenger": martingale},
-        evaluations=counters.evaluations + 1,
-        rows=counters.rows + y.size,
-    )
-    threshold = _promotion_threshold(after, rule)
-    needed = martingale.rows_needed(threshold)
-    main = _evidence_about(
-        "challenger", martingale.log_e_value, threshold, y, p, q, rows_needed=needed
-    )
+    scores = update_scores(counters.candidate_scores, batch.candidates, y, rule)
+    after = _after_rows(counters, batch, {"challenger": martingale}, rule)
+    after = replace(after, candidate_scores=scores)
+    main = _evidence_about("challenger", martingale, _promotion_threshold(after, rule), y, p, q)
     others, ranking = _evidence_alone(batch, rule), gain_in_ranking(y, p, q)
     action, target, reason = _fast_action(after, main, others, ranking, rule)
     details = Details(rows_since_deployment=martingale.rows, ranking_gain_at_most=ranking)
     return after, Judgement(action, target, reason, (main, *others), details)
 
 
+def _after_rows(
+    counters: Counters, batch: Batch, martingales: dict[str, Martingale], rule: Rule
+) -> Counters:
+    """The counters after one more evaluation."""
+    scores = update_scores(counters.champion_scores, batch.champion, batch.labels, rule)
+    return replace(
+        counters,
+        champion_scores=scores,
+        martingales=martingales,
+        evaluations=counters.evaluations + 1,
+        rows=counters.rows + batch.labels.size,
+    )
+
+
 def _evidence_about(
     name: str,
-    log_e_value: float,
+    martingale: Martingale,
     threshold: float,
     y: np.ndarray,
     p: np.ndarray,
     q: np.ndarray,
-    **more: Any,
+    alone: bool = False,
 ) -> ChallengerEvidence:
     """One model against the champion, in numbers."""
-    e_value = math.exp(min(log_e_value, 700.0))  # more is no float any more
-    return ChallengerEvidence(name, e_value, threshold, brier(y, q), brier(y, p), **more)
+    e_value = math.exp(min(martingale.log_e_value, 700.0))  # more is no float any more
+    needed = None if alone else martingale.rows_needed(threshold)
+    return ChallengerEvidence(name, e_value, threshold, brier(y, q), brier(y, p), needed, alone)
 
 
 def _evidence_alone(batch: Batch, rule: Rule) -> list[ChallengerEvidence]:
@@ -161,8 +161,8 @@ def _evidence_alone(batch: Batch, rule: Rule) -> list[ChallengerEvidence]:
     threshold, found = (1 + len(batch.former)) / rule.alpha, []
     for name, log_odds in rivals.items():
         q = risks(log_odds)
-        log_e_value = log_mean_exp(betting_scores(y, p, q))
-        found.append(_evidence_about(name, log_e_value, threshold, y, p, q, alone=True))
+        own = bet(Martingale(), y, p, q)
+        found.append(_evidence_about(name, own, threshold, y, p, q, alone=True))
     return found
 
 
@@ -174,14 +174,16 @@ def _fast_action(
     rule: Rule,
 ) -> tuple[str, str, str]:
     """(action, target, reason) of "fast"."""
-    switch = _best_switch(others, rule)
-    if switch:
-        what = "a model of these rows alone" if switch.name == NEWEST else switch.name
+    sure = [one for one in others if one.is_reached and one.gain > rule.switch_gain]
+    if sure:
+        best = max(sure, key=lambda one: one.gain - rule.switch_lead * (one.name == NEWEST))
+        newest = best.name == NEWEST
         return (
-            SWITCH if switch.name == NEWEST else REVERT,
-            switch.name,
-            f"on these rows {what} is better by {switch.gain:.3f} Brier, with evidence "
-            f"{_amount(switch.e_value)} of the {switch.threshold:.0f} needed",
+            SWITCH if newest else REVERT,
+            best.name,
+            f"on these rows {'a model of these rows alone' if newest else best.name} is better by "
+            f"{best.gain:.3f} Brier, with evidence {_amount(best.e_value)} of the "
+            f"{best.threshold:.0f} needed",
         )
     evidence = f"evidence {_amount(main.e_value)} of the {main.threshold:g} needed"
     if ranking < 0:
@@ -211,14 +213,6 @@ def _is_too_soon(counters: Counters, rule: Rule) -> bool:
     """Whether more than half of the evaluations would have deployed."""
     return counters.deployments + 1 > rule.deployed_share * (
         counters.evaluations + rule.deployed_start
-    )
-
-
-def _best_switch(others: list[ChallengerEvidence], rule: Rule) -> ChallengerEvidence | None:
-    """The model to switch or revert to, if one has the evidence and gains enough to be worth it."""
-    sure = [one for one in others if one.is_reached and one.gain > rule.switch_gain]
-    return max(
-        sure, key=lambda one: one.gain - rule.switch_lead * (one.name == NEWEST), default=None
     )
 
 
@@ -259,21 +253,14 @@ def judge_certified(
         threshold = 1 / rule.alpha if name in batch.former else threshold
         before = counters.martingales.get(name, Martingale())
         martingales[name] = one = bet(before, y, p, q, rule.margin)
-        needed = one.rows_needed(threshold)
-        about = _evidence_about(name, one.log_e_value, threshold, y, p, q, rows_needed=needed)
-        found.append(about)
-    after = replace(
-        counters,
-        champion_scores=update_scores(counters.champion_scores, batch.champion, y, rule),
-        martingales=martingales,
-        evaluations=counters.evaluations + 1,
-        rows=counters.rows + y.size,
-    )
-    best = max(found, key=lambda one: one.e_value / one.threshold)
+        found.append(_evidence_about(name, one, threshold, y, p, q))
+    best = leading(found)
+    assert best is not None  # there is always a challenger
     ranking = gain_in_ranking(y, p, risks(rivals[best.name]))
     action, target, reason = _certified_action(best, ranking, batch)
     rows = martingales[best.name].rows
     details = Details(rows_since_deployment=rows, ranking_gain_at_most=ranking)
+    after = _after_rows(counters, batch, martingales, rule)
     return after, Judgement(action, target, reason, tuple(found), details)
 
 
