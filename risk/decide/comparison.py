@@ -33,8 +33,8 @@ from risk.model.candidates import Candidates, cross_fitted
 from risk.model.design import DesignTerm
 from risk.model.ensemble import recalibrate, weighted_mean
 from risk.model.model import Model
+from risk.model.terms import Raw
 
-Raw = dict[str, np.ndarray]
 Forecasts = dict[str, np.ndarray]
 _FAST_CANDIDATES = ("all", "half")
 _CERTIFIED_CHALLENGERS = {"all past": "all", "last file": "last", "last three files": "last3"}
@@ -134,19 +134,14 @@ def forecast(comparison: Comparison, raw: Raw, rows: int) -> Forecasts:
             found[f"{name} {n}"] = a + c * base
     for name, model in comparison.former.items():
         found[f"former {name}"] = model.log_odds_of(raw, rows)
-    return found | _challengers(comparison, found)
-
-
-def _challengers(comparison: Comparison, found: Forecasts) -> Forecasts:
-    """The forecasts that are bet on, by the names of the evidence."""
+    # Those that are bet on, by the names of the evidence.
     if comparison.policy == "certified":
-        return {
-            **{f"rival {name}": found[f"{key} 0"] for name, key in _CERTIFIED_CHALLENGERS.items()},
-            f"rival {_RECALIBRATED}": found["champion 1"],
-        }
+        for name, key in _CERTIFIED_CHALLENGERS.items():
+            found[f"rival {name}"] = found[f"{key} 0"]
+        return found | {f"rival {_RECALIBRATED}": found["champion 1"]}
     shares, keys = ensemble_weights(comparison.counters.candidate_scores), comparison.candidate_keys
     mean = sum(share * found[key] for share, key in zip(shares, keys, strict=True))
-    return {"rival challenger": np.asarray(mean)}
+    return found | {"rival challenger": np.asarray(mean)}
 
 
 def _batch_of(

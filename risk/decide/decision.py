@@ -22,29 +22,24 @@ PROMOTE, SCHEDULED, SWITCH = "promote", "scheduled retrain", "switch"
 REVERT, ROLL_BACK = "revert", "roll back"
 NEW_BASE_MODELS = (PROMOTE, SCHEDULED, SWITCH)
 
-# As people read them; a verdict without an action is called by its own word.
+_AGAIN = "an earlier model predicts better again"
+# Each as people read it, and why another model took over; a verdict without an action is called by
+# its own word.
 _WORDS = {
-    FIRST: "first model",
-    RETRAIN: "retrained",
-    RECALIBRATE: "recalibrated",
-    PROMOTE: "promoted",
-    SCHEDULED: "scheduled retrain",
-    SWITCH: "switched",
-    REVERT: "reverted",
-    ROLL_BACK: "rolled back",
-    "rollback by hand": "rollback by hand",
-    "deployment by hand": "deployed by hand",
-    "release hold": "hold released",
-}
-_WHY = {
-    PROMOTE: "it predicts better",
-    SCHEDULED: "it has learned from many more rows",
-    SWITCH: "it has learned from the newest rows alone, and predicts these better",
-    REVERT: "an earlier model predicts better again",
-    ROLL_BACK: "an earlier model predicts better again",
-    RETRAIN: "it was trained anew",
-    "rollback by hand": "somebody went back to it",
-    "deployment by hand": "somebody deployed it",
+    FIRST: ("first model", ""),
+    RETRAIN: ("retrained", "it was trained anew"),
+    RECALIBRATE: ("recalibrated", ""),
+    PROMOTE: ("promoted", "it predicts better"),
+    SCHEDULED: ("scheduled retrain", "it has learned from many more rows"),
+    SWITCH: (
+        "switched",
+        "it has learned from the newest rows alone, and predicts these better",
+    ),
+    REVERT: ("reverted", _AGAIN),
+    ROLL_BACK: ("rolled back", _AGAIN),
+    "rollback by hand": ("rollback by hand", "somebody went back to it"),
+    "deployment by hand": ("deployed by hand", "somebody deployed it"),
+    "release hold": ("hold released", ""),
 }
 
 
@@ -171,7 +166,7 @@ def word(record: DecisionRecord) -> str:
 
 def action_word(action: str) -> str:
     """What the action is called, "" for one that is none of ours."""
-    return _WORDS.get(action, "")
+    return _WORDS.get(action, ("", ""))[0]
 
 
 def sentence(record: DecisionRecord, after: int | None) -> str:
@@ -195,4 +190,5 @@ def sentence(record: DecisionRecord, after: int | None) -> str:
             f"Model {before} was recalibrated: model {after} ranks the clients as model {before} "
             "does, its percentages moved"
         )
-    return f"Model {after} took over from {before}: {_WHY.get(record.action, 'it predicts better')}"
+    _, why = _WORDS.get(record.action, ("", ""))
+    return f"Model {after} took over from {before}: {why or 'it predicts better'}"

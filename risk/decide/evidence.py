@@ -79,12 +79,6 @@ class Martingale:
     total: float = 0.0
     squares: float = 0.0
 
-    def plus(self, scores: np.ndarray, d: np.ndarray) -> Martingale:
-        """With the betting scores of more rows, shape (fractions,), and their d, shape (n,)."""
-        log_wealth = tuple((np.array(self.log_wealth) + scores).tolist())
-        total, squares = self.total + float(d.sum()), self.squares + float(d @ d)
-        return Martingale(log_wealth, self.rows + d.size, total, squares)
-
     @property
     def log_e_value(self) -> float:
         return log_mean_exp(np.array(self.log_wealth))
@@ -138,8 +132,12 @@ def bet(
     """The martingale with these rows; margin: by which q must be nearer, if one is asked for."""
     d = (p - y) ** 2 - (q - y) ** 2
     if margin is None:
-        return martingale.plus(betting_scores(y, p, q), d)
-    return martingale.plus(_betting_scores_by_margin(y, p, q, margin), d - margin)
+        scores = betting_scores(y, p, q)
+    else:
+        scores, d = _betting_scores_by_margin(y, p, q, margin), d - margin
+    log_wealth = tuple((np.array(martingale.log_wealth) + scores).tolist())
+    total, squares = martingale.total + float(d.sum()), martingale.squares + float(d @ d)
+    return Martingale(log_wealth, martingale.rows + d.size, total, squares)
 
 
 def gain_in_ranking(y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:

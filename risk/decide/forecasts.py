@@ -83,12 +83,14 @@ def commit_state(
     )
     new = open_rows.filter(pl.col("_data_version") > before.forecast_until)
     made = _forecast_rows(after.comparison, new, table)
-    frames = [frame for frame in (_still_open(kept, table), _still_open(made, table)) if len(frame)]
+    # An empty one would hand on columns of models that are gone.
+    frames = [frame for frame in (kept, made) if frame.height] or [made]
+    waiting = _still_open(pl.concat(frames, how="diagonal"), table)
     until, name = table.version.number, None
-    if frames:
+    if waiting.height:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
         name = f"forecasts-{until}-{now}.parquet"
-        write_atomic(config.state_folder / name, _parquet(pl.concat(frames, how="diagonal")))
+        write_atomic(config.state_folder / name, _parquet(waiting))
     after = replace(after, forecast_until=until, forecasts_file=name)
     write_decision_state(config, after)
     for path in config.state_folder.glob("forecasts-*.parquet"):
@@ -124,14 +126,8 @@ def read_forecasts(config: Config, state: DecisionState) -> pl.DataFrame:
     """The kept forecasts: _client, _date, _data_version, champion (its digest), and log-odds."""
     import polars as pl
 
-    empty = pl.DataFrame(
-        schema={
-            "_client": pl.String,
-            "_date": pl.Date,
-            "_data_version": pl.Int64,
-            "champion": pl.String,
-        }
-    )
+    keys = {"_client": pl.String, "_date": pl.Date, "_data_version": pl.Int64}
+    empty = pl.DataFrame(schema=keys | {"champion": pl.String})
     if state.forecasts_file is None:
         return empty
     try:
@@ -142,11 +138,8 @@ def read_forecasts(config: Config, state: DecisionState) -> pl.DataFrame:
 
 def digest_of(model: Model) -> str:
     """What tells one base model from another: its terms and intercept."""
-    return sha256(
-        json.dumps(
-            [model.intercept, [term.to_json() for term in model.terms]], sort_keys=True
-        ).encode()
-    )
+    terms = [term.to_json() for term in model.terms]
+    return sha256(json.dumps([model.intercept, terms], sort_keys=True).encode())
 
 
 def _still_open(kept: pl.DataFrame, table: Snapshot) -> pl.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from risk.config import Config, PipelineError
 from risk.data import labels
@@ -69,16 +68,16 @@ def evaluate_plain(
     table: None before the first row. judged: where the data stood when a verdict was last given on
     them.
     """
-    known = _Inputs(deployed.version if deployed else None, paused)
     if table is None:
         folder = config.shown(config.input_folder)
         lack = f"no row was ingested yet; put CSV files with labelled rows into {folder}"
-        known = replace(known, trainable=lack)
+        known = _Inputs(None, paused, trainable=lack)
         data_version = DataVersion(0, str(labels.today()), config.horizon_days)
     else:
-        found = _about_deployed(config, table, deployed, test, judged) if deployed else {}
-        known = replace(known, trainable=_lack(table), **found)
-        data_version = table.version
+        known, data_version = _Inputs(None, paused, trainable=_lack(table)), table.version
+        if deployed:
+            refuse_other_features(config, deployed.model.columns)
+            known = _about_deployed(known, table, deployed, test, judged)
     policy = config.policy if config.policy in ("raw", "always") else "never"
     decision = decide(policy, known)
     is_recorded = decision.verdict == DEPLOY or (known.rows and decision.judged)
@@ -195,26 +194,26 @@ def _lack(table: Snapshot) -> str:
 
 
 def _about_deployed(
-    config: Config, table: Snapshot, deployed: Deployed, test: Holdout, judged: DataVersion
-) -> dict[str, Any]:
-    """How the deployed model does on labelled rows that are new to it: fields of Inputs."""
+    known: _Inputs, table: Snapshot, deployed: Deployed, test: Holdout, judged: DataVersion
+) -> _Inputs:
+    """With how the deployed model does on labelled rows that are new to it."""
     model, trained = deployed.model, deployed.trained_at
-    refuse_other_features(config, model.columns)
-    rows, known = table.rows, table.known
-    unseen = known.filter(new_since(known, trained))
+    unseen = table.known.filter(new_since(table.known, trained))
     fresh = unseen.filter(new_since(unseen, judged) & ~unseen["_replaced"])
     left = fresh[table.target].to_numpy()
     risks = model.probabilities({name: fresh[name].to_list() for name in model.columns})
     exits, last = int((left == 1).sum()), max(trained.number, judged.number)
-    return {
-        "deployed_f1": _score_to_beat(deployed, test),
-        "unseen": unseen.height,
-        "fresh_f1": f1(left, (risks >= THRESHOLD).astype(int)) if exits else None,
-        "rows": fresh.height,
-        "exits": exits,
-        "unlabelled": int((rows["_data_version"] > last).sum())
-        - int((known["_data_version"] > last).sum()),
-    }
+    late, labelled = ((rows["_data_version"] > last).sum() for rows in (table.rows, table.known))
+    return replace(
+        known,
+        deployed=deployed.version,
+        deployed_f1=_score_to_beat(deployed, test),
+        unseen=unseen.height,
+        fresh_f1=f1(left, (risks >= THRESHOLD).astype(int)) if exits else None,
+        rows=fresh.height,
+        exits=exits,
+        unlabelled=int(late) - int(labelled),
+    )
 
 
 def _score_to_beat(deployed: Deployed, test: Holdout) -> float:

@@ -207,22 +207,17 @@ def replay_naive(stream: Stream, policy: str, delay: int) -> Walk:
     for period in range(first + 1, len(stream.names)):
         evaluations.append(period)
         if policy != "never":
-            old, model = model, _naive_model(stream, policy, evaluations, model)
+            old = model
+            if policy == "always, all past":
+                model = stream.candidates(evaluations).model("all")
+            elif are_enough(stream.labels[stream.rows(period)]):
+                model = stream.last_file(period).model("all")
             if model is not old:
                 walk.deployments.append((period, RETRAIN, policy))
                 walk.replaced.append((old, model))
                 walk.wrong += _was_wrong(stream, old, model, period)
         walk.score(stream, period + lag, model)
     return walk
-
-
-def _naive_model(stream: Stream, policy: str, evaluations: list[int], old: Model) -> Model:
-    """The model of all past or of the last file; the old one where the file is too small."""
-    if policy == "always, all past":
-        return stream.candidates(evaluations).model("all")
-    if not are_enough(stream.labels[stream.rows(evaluations[-1])]):
-        return old
-    return stream.last_file(evaluations[-1]).model("all")
 
 
 def oracle(walks: list[Walk]) -> Walk:

@@ -36,7 +36,7 @@ PLACES = [
     ("risk.releases.make_current", "after", 1),
     ("deployment.deploy", "after", 1),
     ("risk.record.history.record", "after", 2),
-    ("risk.decide.state.record_deployment", "after", 1),
+    ("risk.decide.evidence_file.record_deployment", "after", 1),
     ("reporting.report", "after", 1),
 ]
 SAMPLES = {"switch": range(len(PLACES)), "none": (1, 2, 3, 10), "recalibrate": (1, 6, 7, 8)}

@@ -193,7 +193,7 @@ def test_martingales_add_up_over_evaluations() -> None:
 
 def test_the_rows_needed_follow_the_running_formula() -> None:
     d = np.array([0.3, -0.1, 0.2, -0.2, 0.1])
-    martingale = Martingale().plus(np.array([0.1, 0.2, 0.3, 0.1]), d)
+    martingale = Martingale((0.1, 0.2, 0.3, 0.1), d.size, float(d.sum()), float(d @ d))
     g, v = sum(d) / 5, sum(x * x for x in d) / 5 - (sum(d) / 5) ** 2
 
     needed = martingale.rows_needed(1e9)
