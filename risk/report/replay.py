@@ -83,7 +83,7 @@ def walks_of(stream: Stream, policies: list[str], delay: int) -> list[Walk]:
     """The walks of the naive rules and the oracle, and then of these policies."""
     if stream.first() + max(delay, 1) >= len(stream.names):
         raise PipelineError(
-            f"of {len(stream.names)} dates none is left to be served once the first model is "
+            f"of {len(stream.names)} dates none is left to be scored once the first model is "
             f"trained and labels take {delay} of them; give more files or a smaller --label-delay"
         )
     known = [replay_naive(stream, rule, delay) for rule in NAIVE]
@@ -91,7 +91,7 @@ def walks_of(stream: Stream, policies: list[str], delay: int) -> list[Walk]:
 
 
 def table(walks: list[Walk], delay: int) -> str:
-    """For a person: what each policy served, deployed and lost."""
+    """For a person: the scores of each policy, what it deployed and lost."""
     best = next(walk for walk in walks if walk.policy == ORACLE).mean
     periods = len(walks[0].brier)
     head = (
@@ -103,7 +103,7 @@ def table(walks: list[Walk], delay: int) -> str:
     ]
     after = f", labels {delay} periods later" if delay else ""
     legend = [
-        f"{periods} periods served{after}. Brier: the mean over periods of what was served.",
+        f"{periods} periods scored{after}. Brier: the mean over periods of what was deployed.",
         "lost: above the best naive rule of each period, which is known only afterwards (oracle).",
         "deployed: new models after the first. wrong: of them, those that did worse on the next",
         "two periods than what they replaced. recalibrated: how often only percentages moved.",
@@ -131,7 +131,7 @@ def figures_of(walk: Walk) -> dict[str, Any]:
 
 
 def csv_of(stream: Stream, walks: list[Walk]) -> str:
-    """Every period of every policy: what was served, what was done and why."""
+    """Every period of every policy: its score, what was done and why."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["period", "rows", "policy", "brier", "version", "action", "reason"])
@@ -139,13 +139,13 @@ def csv_of(stream: Stream, walks: list[Walk]) -> str:
         done = {period: (action, reason) for period, action, reason in walk.deployments}
         for period, name in enumerate(stream.names):
             action, reason = done.get(period, ("", walk.reasons.get(period, "")))
-            served = walk.brier.get(period)
+            score = walk.brier.get(period)
             writer.writerow(
                 [
                     name,
                     stream.rows(period).size,
                     walk.policy,
-                    "" if served is None else f"{served:.6f}",
+                    "" if score is None else f"{score:.6f}",
                     walk.versions.get(period, ""),
                     action,
                     reason,
@@ -155,7 +155,7 @@ def csv_of(stream: Stream, walks: list[Walk]) -> str:
 
 
 def chart(stream: Stream, walk: Walk, walks: list[Walk], delay: int) -> Figure:
-    """What the policy served beside the naive rules, and what it gained on them so far."""
+    """The policy's scores beside those of the naive rules, and what it gained on them so far."""
     from matplotlib.figure import Figure
 
     others = [one for one in walks if one.policy in NAIVE]
@@ -178,7 +178,7 @@ def _line(axes: Any, walk: Walk, colour: str, width: float) -> None:
 
 
 def _deployments(axes: Any, walk: Walk, lag: int) -> None:
-    """A mark where what was deployed first served."""
+    """A mark at the first period of what was deployed."""
     for kind, mark in MARKS.items():
         at = [p for p, action, _ in walk.deployments if action == kind]
         shown = [p + lag for p in at if p + lag in walk.brier]
@@ -190,7 +190,7 @@ def _deployments(axes: Any, walk: Walk, lag: int) -> None:
 
 
 def _gains(axes: Any, walk: Walk, others: list[Walk]) -> None:
-    """Summed difference to each naive rule: above 0 the policy has served better so far."""
+    """Summed difference to each naive rule: above 0 the policy has been better so far."""
     periods = sorted(walk.brier)
     for one in others:
         gained = np.cumsum([one.brier[p] - walk.brier[p] for p in periods])
@@ -213,7 +213,7 @@ def _dress(
     figure.suptitle(title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=INK)
     after = f"; labels {delay} periods later" if delay else ""
     above.set_title(f"{rest}{after}", loc="left", fontsize=10, color=MUTED)
-    above.set_ylabel("Brier served (lower is better)", fontsize=10)
+    above.set_ylabel("Brier as deployed (lower is better)", fontsize=10)
     below.set_ylabel("gained so far on each rule", fontsize=10)
     above.legend(fontsize=8.5, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     step = -(-len(stream.names) // 13)
