@@ -361,6 +361,7 @@ def load(path: Path | str) -> Config:
 
 def _parsed(path: Path) -> dict[str, object]:
     try:
+        # utf-8-sig: editors on Windows put a mark before the first byte.
         raw = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
     except OSError as error:
         raise PipelineError(f"cannot read {path}: {error.strerror}; give --config PATH") from None
@@ -373,6 +374,7 @@ def _parsed(path: Path) -> dict[str, object]:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # json takes the last of two without a word, and a person may have changed the first.
     for position, (name, _) in enumerate(pairs):
         if name in dict(pairs[:position]):
             raise ValueError(f"the entry {name!r} stands there twice")
@@ -385,6 +387,7 @@ def _read_section(kind: type, raw: Mapping[str, object], place: Place) -> dict[s
     names = [entry.name for entry in keys.values()]
     for name in raw:
         if name not in names:
+            # An entry that nobody reads is a setting that a person believes in: refused.
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
             raise PipelineError(f"{where}: unknown entry {name!r}; did you mean {near[0]!r}?")
     values = {}
@@ -446,6 +449,7 @@ class Outcome:
 def is_loopback(host: str) -> bool:
     """Whether the host's name or address means this machine alone."""
     try:
+        # [::1] and fe80::1%eth0, as addresses of IPv6 are written in a URL or with their interface
         return ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_loopback
     except ValueError:
         return host.lower() == "localhost"

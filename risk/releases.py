@@ -429,7 +429,7 @@ def _restore_rows(config: Config, release: Release) -> bool:
 
 def prune(config: Config, keep: int | None) -> None:
     """Delete releases that are neither new nor `keep`, and the rows in all but the current one."""
-    present, current = kept_releases(config), current_version(config)
+    present, current = kept_releases(config), current_version(config)  # a damaged one stays
     newest = {release.version for release in present[-KEPT_RELEASES:]}
     for release in present:
         if release.version not in newest | {keep, current}:

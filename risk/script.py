@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO, TypedDict, cast
 
@@ -38,7 +38,6 @@ def run(
     options: Callable[[argparse.ArgumentParser], None] | None = None,
     writes: Callable[[argparse.Namespace], bool] = lambda _: True,
     before: Callable[[argparse.Namespace], Outcome | None] = lambda _: None,
-    argv: Sequence[str] | None = None,
 ) -> None:
     """Run one stage as a script and leave the process with its exit code.
 
@@ -59,31 +58,22 @@ def run(
     parser.add_argument("-v", "--verbose", action="store_true", help="print the folders in use")
     if options:
         options(parser)
-    chosen = parser.parse_args(argv)
+    chosen = parser.parse_args()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         # A file's name need not be text in the terminal's encoding.
         stream.reconfigure(errors="backslashreplace")
-    sys.exit(_guarded(stage, chosen, writes, before, Path(sys.argv[0]).name))
-
-
-def _guarded(
-    stage: Stage,
-    chosen: argparse.Namespace,
-    writes: Callable[..., bool],
-    before: Callable[..., Outcome | None],
-    name: str,
-) -> int:
     try:
-        outcome = before(chosen) or _outcome(stage, chosen, writes(chosen), name)
+        outcome = before(chosen) or _outcome(stage, chosen, writes(chosen))
+        code = _printed(outcome, as_json=chosen.json)
     except PipelineError as error:
-        return _failed(str(error), error.code)
+        code = _failed(str(error), error.code)
     except OSError as error:
         if chosen.verbose:
             traceback.print_exc()
-        return _failed(os_error_text(error), 1)
+        code = _failed(os_error_text(error), 1)
     except KeyboardInterrupt:
-        return _failed("interrupted; the next run completes what is open", 130)
-    return _printed(outcome, as_json=chosen.json)
+        code = _failed("interrupted; the next run completes what is open", 130)
+    sys.exit(code)
 
 
 def _printed(outcome: Outcome, *, as_json: bool) -> int:
@@ -102,13 +92,14 @@ def _printed(outcome: Outcome, *, as_json: bool) -> int:
 
 
 def _failed(why: str, code: int) -> int:
+    # One line, whatever is in it: who reads a log by lines misses nothing of the error.
     print(f"error: {' '.join(why.splitlines())}", file=sys.stderr)
     return code
 
 
-def _outcome(stage: Stage, chosen: argparse.Namespace, writes: bool, name: str) -> Outcome:
+def _outcome(stage: Stage, chosen: argparse.Namespace, writes: bool) -> Outcome:
     """What the stage comes to; where it writes, under the lock, and with its time kept."""
-    config = load(chosen.config)
+    config, name = load(chosen.config), Path(sys.argv[0]).name
     if chosen.verbose:
         print("config", config.path, file=sys.stderr)
         for field, entry in keys_of(Config).items():

@@ -88,9 +88,8 @@ def _commonest_levels(name: str, texts: np.ndarray) -> Levels | None:
     found = Counter(texts.tolist())
     if len(found) < 2:
         return None
-    levels = sorted(
-        _by_frequency(found)[:_MOST_LEVELS], key=lambda text: (text is None, text or "")
-    )
+    commonest = _by_frequency(found)[:_MOST_LEVELS]
+    levels = sorted(commonest, key=lambda text: (text is None, text or ""))
     return Levels(name, tuple(levels), rest=False)
 
 

@@ -17,6 +17,7 @@ what proposes it (main_effects.py, interactions.py).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
@@ -73,21 +74,16 @@ class Term:
 
     def place(self) -> Self:
         """It without what it adds: terms of equal places can be added up."""
-        return self._mapped(lambda _: 0.0)
+        return self.times(0.0)
 
     def times(self, by: float) -> Self:
-        return self._mapped(lambda value: by * value)
-
-    def _mapped(self, change: Callable[[float], float]) -> Self:
-        return replace(self, **{key: _each(change, getattr(self, key)) for key in self.AMOUNTS})
+        amounts = {key: _each(lambda v: by * v, getattr(self, key)) for key in self.AMOUNTS}
+        return replace(self, **amounts)
 
     def plus(self, other: Self) -> Self:
         """The sum of two terms of one place."""
-        sums = {
-            key: _each(lambda a, b: a + b, getattr(self, key), getattr(other, key))
-            for key in self.AMOUNTS
-        }
-        return replace(self, **sums)
+        pairs = {key: (getattr(self, key), getattr(other, key)) for key in self.AMOUNTS}
+        return replace(self, **{key: _each(operator.add, *pair) for key, pair in pairs.items()})
 
     def to_json(self) -> dict[str, object]:
         return {"kind": self.word(), **asdict(self)}
@@ -219,9 +215,8 @@ class Curve(ColumnTerm):
 
     def basis(self, raw: Raw) -> np.ndarray:
         values = fill_missing(raw[self.column], self.fill)
-        found = np.empty(
-            (len(self.knots) - 1, values.size)
-        )  # in place: pieces of 1e6 rows are large
+        found = np.empty((len(self.knots) - 1, values.size))
+        # In place: pieces of 1e6 rows are large.
         for piece, start, end in zip(found, self.knots[:-1], self.knots[1:], strict=True):
             np.clip(values, start, end, out=piece)
             piece -= start
