@@ -1,16 +1,15 @@
 """What the client managers are sent: the call list as a short message, from the list on disk.
 
-One list of lines, each with its place in the message, is the plain text and the HTML alike, so that
-both say the same. No picture, nothing fetched, nothing that tells who has read it.
+Plain text and HTML are made of the same sentences and cells, so that both say the same. No picture,
+nothing fetched, nothing that tells who has read it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from risk.calllist.changes import newly_called
 from risk.calllist.facts import headline
@@ -22,13 +21,7 @@ from risk.words import STEADY_BELOW, day, in_percent, stamp
 
 MOST_NAMES = 10
 LONGEST_NAME, LONGEST_REASON = 60, 100
-
-
-class DigestLine(NamedTuple):
-    """One line of the message. kind: head, text, link or row, which has a cell for each column."""
-
-    kind: str
-    cells: tuple[str, ...]
+Cells = tuple[str, ...]
 
 
 class DigestItem(TypedDict):
@@ -91,34 +84,27 @@ def digest_of(
     compared: None for the first one. trouble: why the list is older than it should be, "" if it is
     not. outcomes: what came of earlier lists, in a sentence.
     """
-    called = listing.called
+    called, today = listing.called, now.date()
     new = frozenset(compared.new) if compared else frozenset()
     items = [_item_of(client, new, names=names) for client in called[:MOST_NAMES]]
-    of = day(listing.data_date or listing.scored_at, now.date())
+    of, made = day(listing.data_date or listing.scored_at, today), stamp(listing.scored_at, today)
     counts = f"{len(called):,} to call"
-    subject = f"{len(new):,} new, {counts}" if compared else counts
-    lines = [DigestLine("head", (headline(listing),))]
-    made = stamp(listing.scored_at, now.date())
-    lines += _texts(f"Data of {of}, list of {made}, model version {listing.model_version}.")
+    above = [f"Data of {of}, list of {made}, model version {listing.model_version}."]
     if compared:
-        since = day(compared.since, now.date())
-        off = f"{compared.off:,} no longer on it"
-        lines += _texts(f"Since the list of {since}: {len(new):,} new, {off}.")
-    lines += _texts(trouble)
-    if not called:
-        lines += _texts(f"Nobody to call: {listing.cut.how}.")
-    elif names:
-        lines += [DigestLine("row", _cells_of(item)) for item in items]
-        more = len(called) - len(items)
-        lines += _texts(f"and {more:,} more" if more else "")
-    lines += _texts(f"So far: {outcomes}." if outcomes else "")
-    lines += [DigestLine("link", (link,))] if link else []
-    subject = f"Clients at risk: {subject} (data of {of})"
-    return Content(subject, _text_of(lines), _html_of(lines, subject), tuple(items))
-
-
-def _texts(*texts: str) -> list[DigestLine]:
-    return [DigestLine("text", (text,)) for text in texts if text]
+        counts = f"{len(new):,} new, {counts}"
+        off = f"{len(new):,} new, {compared.off:,} no longer on it"
+        above.append(f"Since the list of {day(compared.since, today)}: {off}.")
+    above += [trouble] if trouble else []
+    above += [] if called else [f"Nobody to call: {listing.cut.how}."]
+    rows = [_cells_of(item) for item in items if names]
+    more = len(called) - len(rows)
+    below = [f"and {more:,} more"] if rows and more else []
+    below += [f"So far: {outcomes}."] if outcomes else []
+    subject = f"Clients at risk: {counts} (data of {of})"
+    head = headline(listing)
+    table = "\n".join("  ".join(filter(None, cells)) for cells in rows)
+    text = "\n\n".join(filter(None, [head, *above, table, *below, link])) + "\n"
+    return Content(subject, text, _html_of(subject, head, above, rows, below, link), tuple(items))
 
 
 def _item_of(client: ListedClient, new: frozenset[str], *, names: bool) -> DigestItem:
@@ -142,7 +128,7 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def _cells_of(item: DigestItem) -> tuple[str, ...]:
+def _cells_of(item: DigestItem) -> Cells:
     """`1.`, the name, `72 %`, what is new about it, the first reason."""
     points = item["change_points"]
     moved = f"{points:+d} points" if points is not None and abs(points) >= STEADY_BELOW else ""
@@ -150,37 +136,20 @@ def _cells_of(item: DigestItem) -> tuple[str, ...]:
     return f"{item['rank']}.", item["client"], f"{item['risk_percent']} %", news, item["reason"]
 
 
-def _text_of(lines: list[DigestLine]) -> str:
-    """The message as plain text, an empty line between what does not stand in one table."""
-    text = ""
-    for before, line in zip((None, *lines), lines, strict=False):
-        apart = before and not (line.kind == before.kind == "row")
-        text += ("\n" if apart else "") + "  ".join(filter(None, line.cells)) + "\n"
-    return text
-
-
-def _html_of(lines: list[DigestLine], title: str) -> str:
+def _html_of(
+    title: str, head: str, above: list[str], rows: list[Cells], below: list[str], link: str
+) -> str:
     """The message as HTML: the same words, nothing that is fetched."""
-
-    def table_cell(text: str) -> str:
-        return f"<td><bdi>{_safe(text)}</bdi></td>" if text else "<td></td>"
-
-    shown: dict[str, Callable[[tuple[str, ...]], str]] = {
-        "head": lambda cells: f"<h1>{_safe(cells[0])}</h1>",
-        "text": lambda cells: f"<p>{_safe(cells[0])}</p>",
-        "link": lambda cells: f'<p><a href="{escape(cells[0])}">{_safe(cells[0])}</a></p>',
-        # A name that is written from right to left must not turn the rest of its line: bdi.
-        "row": lambda cells: f"<tr>{''.join(map(table_cell, cells))}</tr>",
-    }
-    body, open_table = [], False
-    for line in (*lines, DigestLine("end", ())):
-        if (line.kind == "row") is not open_table:
-            open_table = not open_table
-            body.append('<table cellpadding="4">' if open_table else "</table>")
-        body += [shown[line.kind](line.cells)] if line.kind in shown else []
-    head = f'<meta charset="utf-8"><title>{_safe(title)}</title>'
-    inner = "\n".join(body)
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{inner}\n</body></html>\n'
+    body = [f"<h1>{_safe(head)}</h1>", *(f"<p>{_safe(text)}</p>" for text in above)]
+    if rows:
+        # bdi: a name that is written from right to left must not turn the rest of its line.
+        cells = [[f"<bdi>{_safe(cell)}</bdi>" if cell else "" for cell in row] for row in rows]
+        table = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in cells]
+        body += ['<table cellpadding="4">', *table, "</table>"]
+    body += [f"<p>{_safe(text)}</p>" for text in below]
+    body += [f'<p><a href="{escape(link)}">{_safe(link)}</a></p>'] if link else []
+    meta, inner = f'<meta charset="utf-8"><title>{_safe(title)}</title>', "\n".join(body)
+    return f'<!doctype html>\n<html lang="en"><head>{meta}</head><body>\n{inner}\n</body></html>\n'
 
 
 def _safe(text: str) -> str:
