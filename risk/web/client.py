@@ -14,7 +14,6 @@ from risk.calllist.facts import CONTACT_STATES, Fact
 from risk.calllist.types import UNKNOWN, CallList, ListedClient
 from risk.config import PipelineError
 from risk.model.logistic import expit
-from risk.model.measures import RiskBin
 from risk.model.model import Model
 from risk.model.profile import Rows, column_text, value_text
 from risk.model.reasons import TermGroup, points
@@ -22,11 +21,10 @@ from risk.record import contacts
 from risk.record.contacts import BadContact, Contact, contacts_of
 from risk.record.outcomes import Outcomes
 from risk.record.scores import PastScore, Scoring, past_scores, scorings
-from risk.web import notices
+from risk.web import notices, svg
 from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import ShowInstead
 from risk.web.problem import Problem, excerpt
-from risk.web.svg import QuartileStrip, RiskChart, diverging_bars, quartile_strip, risk_chart
 from risk.web.today import contact_when
 from risk.words import day, in_percent, signed, stamp
 
@@ -36,26 +34,38 @@ if TYPE_CHECKING:
 BAR_WIDTH, SPLIT_WIDTH = 200, 400
 ALIKE, LEAST_ALIKE = 0.1, 30  # of risks that close, so many outcomes back "clients like this"
 MOST_SCORINGS, MOST_CALLS = 60, 8
+Past = list[tuple[Scoring, PastScore | None]]
 LEFT_WORDS = {None: "not known yet", 0: "stayed: a false alarm", 1: "left, as was feared"}
 
 
 def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     """All that client.html lays out; Instead, with the nearest names, for an unknown client."""
-    name = args.get("name", "")
+    name, target = args.get("name", ""), context.config.columns.target
     listing, listed = context.listing(), context.client(name)
     rows = _own_rows(context, name)
     if listed is None and (rows is None or not rows.height):
-        raise ShowInstead(notices.unknown_client(excerpt(name), _near(context, name)))
-    served, today = context.release(), context.now.date()
-    reasons = _reasons_of(served.model, _last_row(served.model, rows), listed)
+        held = context.rows()
+        known = known_names(*held) if held else [c.client for c in context.clients()]
+        near = tuple((one, context.client_address(one)) for one in nearest(known, name))
+        raise ShowInstead(notices.unknown_client(excerpt(name), near))
+    today = context.now.date()
+    reasons = _reasons_of(context.release().model, rows, listed)
     past = _history(context, name)
+    try:
+        notes = contacts_of(context.config, name)
+    except PipelineError:  # a page without its notes is better than none
+        notes = []
+    left = rows is not None and rows[target].tail(1).to_list() == [1]
+    heading, basis = _expectation(listed, left, reasons.average, context.outcomes())
+    owner = f", {listed.owner}" if listed and listed.owner else ""
+    rank = f"rank {listed.rank:,} of {len(listing.clients):,}{owner}" if listed else ""
     return {
         "name": name,
         "client": listed,
         "percent": in_percent(listed.risk) if listed else None,
-        "heading": _expectation(listed, rows, context.config.columns.target, context.outcomes()),
-        "basis_words": _grounds(listed, reasons.average, context.outcomes()),
-        "crumb": _crumb(listed, len(listing.clients)),
+        "heading": heading,
+        "basis_words": basis,
+        "crumb": rank or "not on the list",
         "data_date": data_date(listing),
         "data_age": data_age(listing, context.now),
         "facts": _facts(listed, listing, reasons, today) if listed else [],
@@ -63,8 +73,8 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         "chart": _chart(past, reasons.average, today),
         "scores": [_score_line(one, score, today) for one, score in reversed(past)],
         "move": _move_of(listed, listing, today),
-        "calls": _calls(past, rows, context.config.columns.target, _notes_of(context, name), today),
-        "notes": [_note_line(one, today) for one in reversed(_notes_of(context, name))],
+        "calls": _calls(past, rows, target, notes, today),
+        "notes": [(*_note_words(one, today), one.note) for one in reversed(notes)],
         "first": notices.ONE_SNAPSHOT,
         "contact_state": listed.contact_state if listed else "",
         "contacts": CONTACT_STATES,
@@ -77,22 +87,8 @@ def _own_rows(context: PageContext, name: str) -> pl.DataFrame | None:
     return rows_of_client(*held, name) if held else None
 
 
-def _last_row(model: Model, rows: pl.DataFrame | None) -> Rows | None:
-    """The client's newest row as the model takes it; None where it cannot be had."""
-    if rows is None or not rows.height or not set(model.columns) <= set(rows.columns):
-        return None
-    return {column: rows[column].tail(1).to_list() for column in model.columns}
-
-
-def _near(context: PageContext, name: str) -> tuple[tuple[str, str], ...]:
-    """The three nearest names with their addresses."""
-    held = context.rows()
-    known = known_names(*held) if held else [c.client for c in context.clients()]
-    return tuple((one, context.client_address(one)) for one in nearest(known, name))
-
-
-def _history(context: PageContext, name: str) -> list[tuple[Scoring, PastScore | None]]:
-    """Every list with what it told of the client, None where the client was not on it."""
+def _history(context: PageContext, name: str) -> Past:
+    """Every list with what it said of the client, None where the client was not on it."""
     try:
         known = {(one.at, one.data_version): one for one in past_scores(context.config, name)}
         every = [(one, known.get((one.at, one.data_version))) for one in scorings(context.config)]
@@ -102,59 +98,30 @@ def _history(context: PageContext, name: str) -> list[tuple[Scoring, PastScore |
     return every[first:][-MOST_SCORINGS:]
 
 
-def _notes_of(context: PageContext, name: str) -> list[Contact]:
-    try:
-        return contacts_of(context.config, name)
-    except PipelineError:
-        return []
-
-
-def _like(risk: float, outcomes: Outcomes) -> RiskBin | None:
-    """What came of the clients whose lists said nearly the same; None where too few are known."""
-    bins = outcomes["calibration"]["bins"] if outcomes["calibration"] else []
-    close = [b for b in bins if abs(b["risk"] - risk) <= ALIKE and b["n"] >= LEAST_ALIKE]
-    return min(close, key=lambda b: abs(b["risk"] - risk), default=None)
-
-
 def _expectation(
-    listed: ListedClient | None, rows: pl.DataFrame | None, target: str, outcomes: Outcomes
-) -> str:
-    """The words after the client's name: what is to be expected of it, or what came of it."""
+    listed: ListedClient | None, left: bool, average: int, outcomes: Outcomes
+) -> tuple[str, str]:
+    """(the words after the client's name: what to expect, or what came of it; their basis)."""
     if listed is None:
-        left = rows is not None and rows[target].tail(1).to_list() == [1]
-        return "has left" if left else "is not on the list"
+        became = "has left" if left else "is not on the list"
+        return became, "The list holds clients whose outcome is open."
     if listed.band == UNKNOWN:
-        return "not enough data for a risk"
-    found = _like(listed.risk, outcomes)
-    if found:
-        return f"of 100 clients like this, {in_percent(found['left'])} left"
-    return f"risk {in_percent(listed.risk)} %, estimated"
-
-
-def _grounds(listed: ListedClient | None, average: int, outcomes: Outcomes) -> str:
-    """What the heading rests on."""
-    if listed is None:
-        return "The list holds clients whose outcome is open."
-    if listed.band == UNKNOWN:
-        return f"{(listed.notes or ('No reason is given',))[0]}."
+        why = (listed.notes or ("No reason is given",))[0]
+        return "not enough data for a risk", f"{why}."
     times = listed.risk / (average / 100) if average else 0.0
     words = f"{times:.1f} times the average client’s {average} %. " if times else ""
-    found = _like(listed.risk, outcomes)
-    if not found:
+    bins = outcomes["calibration"]["bins"] if outcomes["calibration"] else []
+    close = [b for b in bins if abs(b["risk"] - listed.risk) <= ALIKE and b["n"] >= LEAST_ALIKE]
+    if not close:
         fewer = f"fewer than {LEAST_ALIKE} clients like this have a known outcome"
-        return f"{words}By the model alone: {fewer}."
-    risk, left, low, high = map(in_percent, (found["risk"], found["left"], *found["interval"]))
-    return (
+        heading = f"risk {in_percent(listed.risk)} %, estimated"
+        return heading, f"{words}By the model alone: {fewer}."
+    found = min(close, key=lambda b: abs(b["risk"] - listed.risk))
+    risk, share, low, high = map(in_percent, (found["risk"], found["left"], *found["interval"]))
+    return f"of 100 clients like this, {share} left", (
         f"{words}Basis: of {found['n']:,} clients whose list said about {risk} %, "
-        f"{left} of 100 left (95 % interval {low} to {high})."
+        f"{share} of 100 left (95 % interval {low} to {high})."
     )
-
-
-def _crumb(listed: ListedClient | None, clients: int) -> str:
-    if listed is None:
-        return "not on the list"
-    owner = f", {listed.owner}" if listed.owner else ""
-    return f"rank {listed.rank:,} of {clients:,}{owner}"
 
 
 def _facts(listed: ListedClient, listing: CallList, reasons: Reasons, today: date) -> list[Fact]:
@@ -166,7 +133,7 @@ def _facts(listed: ListedClient, listing: CallList, reasons: Reasons, today: dat
         Fact("Rank", f"{listed.rank:,}", "on the call list" if listed.call else "not called"),
         Fact(since, change.words if change else "first seen", change.split if change else why),
     ]
-    strongest = next((sign for sign in reasons.lines if sign.points > 0), None)
+    strongest = next((reason for reason in reasons.lines if reason.points > 0), None)
     if strongest:
         note = f"{strongest.usual}; " if strongest.usual else ""
         name, value = (strongest.name, strongest.own) if strongest.own else ("Sign", strongest.name)
@@ -182,7 +149,7 @@ class ReasonLine:
     name: str
     own: str
     usual: str
-    strip: QuartileStrip | None
+    strip: svg.QuartileStrip | None
     points: float
 
     @property
@@ -207,14 +174,15 @@ class Reasons:
     whole: bool
 
 
-def _reasons_of(model: Model, row: Rows | None, listed: ListedClient | None) -> Reasons:
+def _reasons_of(model: Model, rows: pl.DataFrame | None, listed: ListedClient | None) -> Reasons:
     """Every part of the newest row's risk; those that the list has where the row cannot be had."""
     base = 100 * float(expit(np.array([model.intercept]))[0])
-    if row is None:
+    if rows is None or not rows.height or not set(model.columns) <= set(rows.columns):
         found = listed.reasons if listed else ()
         lines = [ReasonLine(*_cut(reason.text), None, reason.points) for reason in found]
-        amounts = diverging_bars([line.points for line in lines], BAR_WIDTH)
-        return Reasons(round(base), base, lines, 0.0, None, amounts, whole=False)
+        bars = svg.diverging_bars([line.points for line in lines], BAR_WIDTH)
+        return Reasons(round(base), base, lines, 0.0, None, bars, whole=False)
+    row: Rows = {column: rows[column].tail(1).to_list() for column in model.columns}
     groups, shares, risk = points(model, row)
     raw = {name: values[:1] for name, values in model.raw(row).items()}
     lines = [
@@ -224,8 +192,8 @@ def _reasons_of(model: Model, row: Rows | None, listed: ListedClient | None) -> 
     lines.sort(key=lambda line: -line.points)
     total = 100 * (listed.risk if listed else float(risk[0]))
     rest = round(total - 100 * float(risk[0]), 1)
-    amounts = diverging_bars([*(line.points for line in lines), rest], BAR_WIDTH)
-    return Reasons(round(base), base, lines, rest, total, amounts, whole=True)
+    bars = svg.diverging_bars([*(line.points for line in lines), rest], BAR_WIDTH)
+    return Reasons(round(base), base, lines, rest, total, bars, whole=True)
 
 
 def _cut(reason: str) -> tuple[str, str, str]:
@@ -247,18 +215,16 @@ def _reason_line(
         column_text(name),
         value_text(own),
         usual_text,
-        quartile_strip(own, usual) if drawn else None,
+        svg.quartile_strip(own, usual) if drawn else None,
         share,
     )
 
 
-def _chart(
-    past: list[tuple[Scoring, PastScore | None]], average: int, today: date
-) -> RiskChart | None:
+def _chart(past: Past, average: int, today: date) -> svg.RiskChart | None:
     """The risk over time; None before the second list."""
     if len(past) < 2:
         return None
-    return risk_chart(
+    return svg.risk_chart(
         [in_percent(score.risk) if score else None for _, score in past],
         [day(scoring.day, today) for scoring, _ in past],
         [scoring.model_version for scoring, _ in past],
@@ -266,19 +232,26 @@ def _chart(
     )
 
 
-def _score_line(scoring: Scoring, score: PastScore | None, today: date) -> dict[str, str]:
-    """One list's word on the client, for the table under the chart."""
-    found = {"date": day(scoring.day, today), "model": str(scoring.model_version)}
+@dataclass(frozen=True)
+class ScoreLine:
+    """What one list said of the client, for the table under the chart."""
+
+    date: str
+    model: str
+    risk: str = "not in the file"
+    rank: str = ""
+    parts: str = ""
+
+
+def _score_line(scoring: Scoring, score: PastScore | None, today: date) -> ScoreLine:
+    when, model = day(scoring.day, today), str(scoring.model_version)
     if score is None:
-        return found | {"risk": "not in the file", "rank": "", "parts": ""}
-    known = score.data is not None and score.model is not None
-    parts = (
-        f"data {signed(100 * (score.data or 0))}, model {signed(100 * (score.model or 0))}"
-        if known
-        else ""
-    )
+        return ScoreLine(when, model)
+    parts = ""
+    if score.data is not None and score.model is not None:
+        parts = f"data {signed(100 * score.data)}, model {signed(100 * score.model)}"
     place = f"{score.rank:,} of {score.of:,}"
-    return found | {"risk": f"{in_percent(score.risk)} %", "rank": place, "parts": parts}
+    return ScoreLine(when, model, f"{in_percent(score.risk)} %", place, parts)
 
 
 @dataclass(frozen=True)
@@ -324,40 +297,48 @@ def _move_of(listed: ListedClient | None, listing: CallList, today: date) -> Mov
     return Move(then, now, day(listing.since, today), parts, (x(then), x(now)), words)
 
 
+@dataclass(frozen=True)
+class CallLine:
+    """One call list that had the client on it: what was done, and what came of it."""
+
+    date: str
+    rank: str
+    risk: str
+    model: str
+    done: str
+    came: str
+
+
 def _calls(
-    past: list[tuple[Scoring, PastScore | None]],
-    rows: pl.DataFrame | None,
-    target: str,
-    notes: list[Contact],
-    today: date,
-) -> list[dict[str, str]]:
-    """Each time that the client was on a call list: what was done, and what came of it."""
+    past: Past, rows: pl.DataFrame | None, target: str, notes: list[Contact], today: date
+) -> list[CallLine]:
+    """Each time that the client was on a call list, the newest first."""
     dated = [] if rows is None else zip(map(str, rows["_date"]), rows[target], strict=True)
     labels, found = dict(dated), []
     for at, (scoring, score) in enumerate(past):
         if score is None or not score.called:
             continue
+        # A note belongs to the last list before it; "9" sorts after every timestamp.
         until = past[at + 1][0].at if at + 1 < len(past) else "9"
-        done = [one for one in notes if scoring.at <= one.at < until]
+        done = [_note_words(one, today)[1] for one in notes if scoring.at <= one.at < until]
         found.append(
-            {
-                "date": day(scoring.day, today),
-                "rank": f"{score.rank:,}",
-                "risk": f"{in_percent(score.risk)} %",
-                "model": str(score.model_version),
-                "done": "; ".join(_note_line(one, today)["text"] for one in done)
-                or "nothing noted",
-                "came": LEFT_WORDS[labels.get(score.date or "None")],
-            }
+            CallLine(
+                day(scoring.day, today),
+                f"{score.rank:,}",
+                f"{in_percent(score.risk)} %",
+                str(scoring.model_version),
+                "; ".join(done) or "nothing noted",
+                LEFT_WORDS[labels.get(score.date or "None")],
+            )
         )
     return found[::-1][:MOST_CALLS]
 
 
-def _note_line(one: Contact, today: date) -> dict[str, str]:
-    """One note as a line: when, what, by whom, in which words."""
+def _note_words(one: Contact, today: date) -> tuple[str, str]:
+    """(when a note was made, what it says of whom)."""
     until = f" until {day(one.until, today)}" if one.until else ""
     by = f" by {one.by}" if one.by else ""
-    return {"at": stamp(one.at, today), "text": f"{one.state}{until}{by}", "note": one.note}
+    return stamp(one.at, today), f"{one.state}{until}{by}"
 
 
 def note(context: PageContext, form: Mapping[str, str]) -> None:

@@ -6,31 +6,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from statistics import median
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from risk.calllist.facts import (
-    BECAME,
-    CONTACT_STATES,
-    Fact,
-    gains_words,
-    headline,
-    list_facts,
-    outcomes_sentence,
-)
-from risk.calllist.types import (
-    HIGH,
-    LOW,
-    RAISED_BAND,
-    UNKNOWN,
-    CallList,
-    ListedClient,
-    Move,
-)
+from risk.calllist import facts
+from risk.calllist.facts import BECAME, CONTACT_STATES, Fact
+from risk.calllist.types import HIGH, LOW, RAISED_BAND, UNKNOWN, CallList, ListedClient
 from risk.record.contacts import OPEN, Contact
 from risk.record.outcomes import Outcomes
 from risk.releases import current_version
@@ -39,19 +24,11 @@ from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import Notice, ShowInstead
 from risk.web.problem import Problem, bad_parameter, whole_number
 from risk.web.svg import spark_path
-from risk.words import (
-    amount,
-    as_sentence,
-    day,
-    enumeration,
-    in_percent,
-    signed,
-)
+from risk.words import amount, as_sentence, day, enumeration, in_percent, signed
 
 PER_PAGE, MOST_ROWS, SHOWN_CHANGES, MOST_OWNERS = 50, 1000, 6, 12
 CALL, ALL, NOBODY = "call", "all", "-"
 BANDS = {CALL: "call list", RAISED_BAND: "raised", LOW: "low", UNKNOWN: UNKNOWN, ALL: "all"}
-SORTS = ("rank", "client", "change", "contact", "value")
 NAMES = ("q", "band", "owner", "contact", "sort", "page", "rows")
 
 
@@ -96,14 +73,13 @@ def _asked(args: Mapping[str, str]) -> Query:
         rows=min(whole_number(args, "rows", PER_PAGE), MOST_ROWS),
     )
     for name, value, choices in (
-        ("band", found.band, tuple(BANDS)),
-        ("contact", found.contact, ("", *CONTACT_STATES)),
-        ("sort", found.sort.removeprefix("-"), SORTS),
+        ("band", found.band, list(BANDS)),
+        ("contact", found.contact, ["", *CONTACT_STATES]),
+        ("sort", found.sort.removeprefix("-"), list(SORTS)),
     ):
         if value not in choices:
-            raise bad_parameter(
-                name, value, f"choose {enumeration([c for c in choices if c], 'or')}"
-            )
+            hint = f"choose {enumeration([c for c in choices if c], 'or')}"
+            raise bad_parameter(name, value, hint)
     return found
 
 
@@ -113,47 +89,41 @@ def query_of(args: Mapping[str, str], listing: CallList) -> Query:
     return query if args.get("band") or listing.called else replace(query, band=ALL)
 
 
+def _points_sort(points: float | None) -> float:
+    """A rise before a fall, and who has no value at the end."""
+    return 1e300 if points is None else -points
+
+
+SORTS: dict[str, Callable[[ListedClient], Any]] = {
+    "rank": lambda c: c.rank,
+    "client": lambda c: c.client.casefold(),
+    "change": lambda c: _points_sort(c.change.points if c.change else None),
+    "contact": lambda c: (
+        CONTACT_STATES.index(c.contact_state) if c.contact_state in CONTACT_STATES else 9
+    ),
+    "value": lambda c: _points_sort(c.value),
+}
+
+
 def _chosen(clients: Sequence[ListedClient], query: Query) -> list[ListedClient]:
-    """The clients that the query asks for, in its order."""
-    part = query.q.casefold()
+    """The clients that the query asks for, in its order; equals by rank."""
+    part, band = query.q.casefold(), query.band
     owner = "" if query.owner == NOBODY else query.owner
     found = [
         client
         for client in clients
-        if _in_band(client, query.band)
+        if (band == ALL or (client.call if band == CALL else client.band == band))
         and (not query.owner or (client.owner or "") == owner)
         and (not query.contact or client.contact_state == query.contact)
         and (not part or part in client.client.casefold())
     ]
-    return _sorted(found, query.sort)
-
-
-def _in_band(client: ListedClient, band: str) -> bool:
-    return bool(band == ALL or (client.call if band == CALL else client.band == band))
-
-
-def _sorted(clients: Sequence[ListedClient], sort: str) -> list[ListedClient]:
-    """By what the column shows; a rise before a fall, no value at the end, equals by rank."""
-    keys = {
-        "rank": lambda c: c.rank,
-        "client": lambda c: c.client.casefold(),
-        "change": lambda c: -_or_least(c.change.points if c.change else None),
-        "contact": lambda c: (
-            CONTACT_STATES.index(c.contact_state) if c.contact_state in CONTACT_STATES else 9
-        ),
-        "value": lambda c: -_or_least(c.value),
-    }
-    name = sort.removeprefix("-")
-    return sorted(clients, key=keys[name], reverse=sort.startswith("-"))
-
-
-def _or_least(value: float | None) -> float:
-    return -1e300 if value is None else value
+    order = SORTS[query.sort.removeprefix("-")]
+    return sorted(found, key=order, reverse=query.sort.startswith("-"))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One client as the table shows it; up, down: (what was found, what is usual) of each sign."""
+    """One client as the table shows it; up, down: (what was found, what is usual) by reason."""
 
     rank: int
     client: str
@@ -240,7 +210,7 @@ def today_of(
         model=listing.model_version,
         average=in_percent(listing.average_risk),
         since=day(listing.since, today) if listing.since else "",
-        facts=list_facts(listing, clients, today),
+        facts=facts.list_facts(listing, clients, today),
         query=query,
         top=top,
         rows=[_row(client, new, top, today) for client in found[first : first + query.rows]],
@@ -276,51 +246,42 @@ def _heading(listing: CallList, clients: Sequence[ListedClient]) -> str:
         return f"Nobody to call: {listing.cut.how}"
     still = sum(1 for client in clients if client.call and client.contact_state == OPEN)
     called = len(listing.called)
-    return headline(listing) + (f", {still:,} of them not yet called" if still < called else "")
+    return facts.headline(listing) + (
+        f", {still:,} of them not yet called" if still < called else ""
+    )
 
 
 def _row(client: ListedClient, new: frozenset[str], top: int, today: date) -> Row:
     """The client's line in the table."""
+    worth = f"{client.value:,.0f}" if client.value is not None else ""
+    known = [risk for risk in client.history if risk is not None]
+    curve = f"{len(known)} snapshots, {known[0]} to {known[-1]} %" if len(known) > 1 else ""
+    # "usually" is said once, in the first reason of a row.
+    words = [(r.points, *_worded(r.text, again=at > 0)) for at, r in enumerate(client.reasons)]
     return Row(
         rank=client.rank,
         client=client.client,
-        about=_about(client),
+        about=", ".join(filter(None, [client.owner, worth])),
         percent=in_percent(client.risk),
         band=client.band,
         move=client.change.words if client.change else "",
         split=client.change.split if client.change else "",
         new=client.client in new,
-        up=[_worded(r.text, at) for at, r in enumerate(client.reasons) if r.points > 0],
-        down=[_worded(r.text, at) for at, r in enumerate(client.reasons) if r.points < 0],
+        up=[(found, usual) for points, found, usual in words if points > 0],
+        down=[(found, usual) for points, found, usual in words if points < 0],
         note="" if client.reasons and client.band != UNKNOWN else (client.notes or ("",))[0],
         history=client.history,
         spark=spark_path(client.history, top),
-        spark_words=_curve_words(client.history),
+        spark_words=curve or "first seen",
         contact=client.contact_state,
         contact_when=contact_when(client.contact, today),
     )
 
 
-def _about(client: ListedClient) -> str:
-    """Who looks after the client and what it is worth, where that is known."""
-    worth = f"{client.value:,.0f}" if client.value is not None else ""
-    return ", ".join(filter(None, [client.owner, worth]))
-
-
-def _worded(reason: str, at: int = 0) -> tuple[str, str]:
-    """(what was found, what is usual): `orders 3 (usually 12 to 40)` cut at the bracket.
-
-    "usually" is said once, in the first reason of a row.
-    """
+def _worded(reason: str, again: bool) -> tuple[str, str]:
+    """(what was found, what is usual): `orders 3 (usually 12 to 40)` cut at the bracket."""
     found, bracket, usual = reason.partition(" (")
-    return found, f"{bracket}{usual.removeprefix('usually ') if at else usual}"
-
-
-def _curve_words(history: tuple[int | None, ...]) -> str:
-    known = [risk for risk in history if risk is not None]
-    if len(known) < 2:
-        return "first seen"
-    return f"{len(known)} snapshots, {known[0]} to {known[-1]} %"
+    return found, f"{bracket}{usual.removeprefix('usually ') if again else usual}"
 
 
 def contact_when(contact: Contact | None, today: date) -> str:
@@ -335,31 +296,28 @@ def contact_when(contact: Contact | None, today: date) -> str:
 def _choices(listing: CallList, clients: Sequence[ListedClient]) -> dict[str, Any]:
     """The filter form's options with their counts; owners as a list while they are few."""
     counts = {CALL: len(listing.called), ALL: len(clients)} | listing.bands
-    owners = sorted({c.owner or NOBODY for c in clients} if _owned(listing) else set())
+    owned = "owner" in listing.shown
+    owners = sorted({client.owner or NOBODY for client in clients}) if owned else []
     return {
         "bands": [(key, f"{word} ({counts.get(key, 0):,})") for key, word in BANDS.items()],
         "owners": owners if len(owners) <= MOST_OWNERS else [],
-        "owned": _owned(listing),
+        "owned": owned,
         "contacts": CONTACT_STATES,
     }
 
 
-def _owned(listing: CallList) -> bool:
-    return "owner" in listing.shown
-
-
 def _no_hits(query: Query, clients: Sequence[ListedClient]) -> Notice:
     """What was asked for and not found, with the way out."""
-    told = [f"band {BANDS[query.band]}"]
-    told += [f"name with “{query.q}”"] if query.q else []
-    told += [f"owner {query.owner}"] if query.owner else []
-    told += [f"contact {query.contact}"] if query.contact else []
+    asked = [f"band {BANDS[query.band]}"]
+    asked += [f"name with “{query.q}”"] if query.q else []
+    asked += [f"owner {query.owner}"] if query.owner else []
+    asked += [f"contact {query.contact}"] if query.contact else []
     wider = len(_chosen(clients, replace(query, band=ALL)))
     links = [("Clear the filter", ".")]
     if wider and query.band != ALL:
         address = query.address(band=ALL, page=1)
         links.insert(0, (f"Look among all clients ({wider:,})", address))
-    return replace(notices.NO_HITS.of(asked=", ".join(told)), links=tuple(links))
+    return replace(notices.NO_HITS.of(asked=", ".join(asked)), links=tuple(links))
 
 
 def _changed(listing: CallList, today: date) -> Changed | None:
@@ -367,60 +325,66 @@ def _changed(listing: CallList, today: date) -> Changed | None:
     if not listing.since:
         return None
     by_name = listing.by_name
+
+    def percent(risk: float, less: int = 0) -> str:
+        return f"{in_percent(risk) - less} %"
+
+    new = [by_name[name] for name in listing.new[:SHOWN_CHANGES]]
     return Changed(
         then=day(listing.since, today),
         now=day(listing.data_date, today) if listing.data_date else "now",
-        new=[_newcomer(by_name[name]) for name in listing.new[:SHOWN_CHANGES]],
+        new=[
+            Moved(
+                one.client,
+                percent(one.risk, one.change.points) if one.change else "–",
+                percent(one.risk),
+            )
+            for one in new
+        ],
         new_count=len(listing.new),
         off=[
             Moved(
                 one.client,
-                f"{in_percent(one.risk)} %",
+                percent(one.risk),
                 # Who was passed by others is still a client: the risk says more than the word.
-                f"{in_percent(by_name[one.client].risk)} %"
+                percent(by_name[one.client].risk)
                 if one.became == "open" and one.client in by_name
                 else BECAME[one.became],
             )
             for one in listing.off[:SHOWN_CHANGES]
         ],
         off_count=len(listing.off),
-        moves=[_move(one) for one in listing.moves[:SHOWN_CHANGES]],
+        moves=[
+            Moved(
+                one.client,
+                percent(one.risk, one.points),
+                percent(one.risk),
+                signed(one.points),
+                *("?" if part is None else signed(part) for part in (one.data, one.model)),
+            )
+            for one in listing.moves[:SHOWN_CHANGES]
+        ],
     )
-
-
-def _newcomer(client: ListedClient) -> Moved:
-    now = in_percent(client.risk)
-    then = f"{now - client.change.points} %" if client.change else "–"
-    return Moved(client.client, then, f"{now} %")
-
-
-def _move(one: Move) -> Moved:
-    now = in_percent(one.risk)
-    data, model = ("?" if part is None else signed(part) for part in (one.data, one.model))
-    return Moved(one.client, f"{now - one.points} %", f"{now} %", signed(one.points), data, model)
 
 
 def _trust(outcomes: Outcomes, listing: CallList) -> dict[str, Any]:
     """Whether the lists were right: by outcomes where there are enough, and by the test rows."""
-    enough, told = outcomes["enough"], outcomes_sentence(outcomes)
-    gains = listing.cut.cumulative_gains
-    return {
-        "sentence": told if enough else "",
-        "basis": _followed(outcomes) if enough else "",
-        "notice": None if enough else notices.NO_OUTCOMES.of(why=told),
-        "tested": as_sentence(gains_words(gains)) if gains else "",
-    }
-
-
-def _followed(outcomes: Outcomes) -> str:
-    first, last = outcomes["from"], outcomes["to"]
+    enough, sentence = outcomes["enough"], facts.outcomes_sentence(outcomes)
+    gains, (first, last) = listing.cut.cumulative_gains, (outcomes["from"], outcomes["to"])
     span = f", listed {day(first)} to {day(last)}" if first and last else ""
-    return f"{amount(outcomes['known'], 'outcome')} known{span}; in brackets the 95 % interval."
+    known = f"{amount(outcomes['known'], 'outcome')} known{span}; in brackets the 95 % interval."
+    return {
+        "sentence": sentence if enough else "",
+        "basis": known if enough else "",
+        "notice": None if enough else notices.NO_OUTCOMES.of(why=sentence),
+        "tested": as_sentence(facts.gains_words(gains)) if gains else "",
+    }
 
 
 def _banners(context: PageContext, listing: CallList) -> list[Notice]:
     """What is wrong or special about the list that is still shown, the worst first."""
-    found: list[Notice] = []
+    broken, deployed = context.broken(), current_version(context.config)
+    found = [broken] if broken else []
     when = data_date(listing)
     if context.trouble():
         trouble = as_sentence(context.trouble())
@@ -429,11 +393,9 @@ def _banners(context: PageContext, listing: CallList) -> list[Notice]:
     if rhythm:
         old = data_age(listing, context.now)
         found.append(notices.STALE.of(data=when, old=old, rhythm=rhythm))
-    broken, deployed = context.broken(), current_version(context.config)
     if deployed and deployed != listing.model_version:
-        other = notices.OTHER_MODEL.of(listed=listing.model_version, deployed=deployed)
-        found.append(other)
-    return [*([broken] if broken else []), *found, *context.provisional()]
+        found.append(notices.OTHER_MODEL.of(listed=listing.model_version, deployed=deployed))
+    return [*found, *context.provisional()]
 
 
 def overdue(days: list[date], today: date) -> str:

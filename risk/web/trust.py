@@ -75,11 +75,24 @@ def trust_of(outcomes: Outcomes, score: Claims, listing: CallList | None, today:
     claims: Claims = outcomes if enough else of_test(score)
     group: Claims = claims.get("all") or {}
     gains = listing.cut.cumulative_gains if listing else None
+    basis = score.get("basis")
+    rows = "test data" if basis == "test data" else "training rows, by cross-validation"
+    until = [
+        ("Until then all below is about the ", False),
+        (f"{rows}, {score.get('n', 0):,} rows", True),
+        (", by the deployed model: what can be expected, and not what came true.", False),
+    ]
+    tested = ""
+    if enough and score.get("auc") is not None:
+        tested = (
+            f"{score_words(score)}. Of 100 pairs of a client who left and one who stayed, the one "
+            f"who left had the higher risk in {in_percent(score['auc'])}."
+        )
     return Trust(
         enough=enough,
-        heading=_claims_heading(group) if enough else _unknown_heading(outcomes),
-        lead=_lead(outcomes) if enough else _test_lead(score),
-        source="outcomes" if enough else _basis_words(score),
+        heading=_heading(outcomes, group),
+        lead=_lead(outcomes) if enough else until,
+        source="outcomes" if enough else rows,
         squares=_squares(group, listed=enough),
         sentences=_sentences(group, listed=enough),
         nobody=nobody(group),
@@ -91,18 +104,16 @@ def trust_of(outcomes: Outcomes, score: Claims, listing: CallList | None, today:
         calls=calls(outcomes) if enough else None,
         expected=as_sentence(listing.expected.sentence) if listing and listing.expected else "",
         like_this=as_sentence(gains_words(gains)) if gains else "",
-        tested=_tested(score) if enough and score else "",
+        tested=tested,
     )
 
 
-def _unknown_heading(outcomes: Outcomes) -> str:
-    known, least = outcomes["known"], outcomes["least"]
-    words = f"{known:,} of {least:,} outcomes are known" if least else "no outcome is known"
-    return f"We cannot tell yet: {words}"
-
-
-def _claims_heading(group: Claims) -> str:
+def _heading(outcomes: Outcomes, group: Claims) -> str:
     """`Of 100 clients we listed, 62 left; of 100 picked at random, 31 would have`."""
+    if not outcomes["enough"]:
+        known, least = outcomes["known"], outcomes["least"]
+        words = f"{known:,} of {least:,} outcomes are known" if least else "no outcome is known"
+        return f"We cannot tell yet: {words}"
     listed, drawn = group["listed"], group["at_random"]
     if not listed["n"]:
         return "None of the clients with a known outcome was on the call list"
@@ -122,13 +133,10 @@ def _lead(outcomes: Claims) -> list[tuple[str, bool]]:
         (f" listings{span} left, of {amount(group['clients'], 'client')}.", False),
     ]
     if listed["n"]:
+        within = f"{percents(listed['interval'])} of 100, 95 % interval"
         words = [
             (f"{listed['left']:,} of {listed['n']:,}", True),
-            (
-                f" listings on the call list left ({percents(listed['interval'])} of 100, 95 % "
-                "interval), against ",
-                False,
-            ),
+            (f" listings on the call list left ({within}), against ", False),
             *words,
         ]
     known = f" Outcomes known on {stamp(outcomes['made_at'])}"
@@ -137,20 +145,28 @@ def _lead(outcomes: Claims) -> list[tuple[str, bool]]:
 
 def of_test(score: Claims) -> Claims:
     """The score in the form of outcomes: "listed" is who was said to be at the threshold or up."""
-    counts = [
-        score.get(k) for k in ("true_positive", "false_positive", "false_negative", "true_negative")
-    ]
-    if None in counts:
+    names = ("true_positive", "false_positive", "false_negative", "true_negative")
+    counts = [score[name] for name in names if score.get(name) is not None]
+    if len(counts) < len(names):
         return {}
-    hits, alarms, missed, rightly = map(int, counts)  # type: ignore[arg-type]
-    left, n = hits + missed, hits + alarms + missed + rightly
+    hits, alarms, missed, rightly = counts
+    left, n = hits + missed, sum(counts)
+
+    def share(left: int, n: int) -> Claims:
+        return {
+            "n": n,
+            "left": left,
+            "share": left / n if n else None,
+            "interval": wilson(left, n),
+        }
+
     return {
         "all": {
             "n": n,
             "left": left,
-            "listed": _share(hits, hits + alarms),
-            "not_listed": _share(missed, missed + rightly),
-            "at_random": _share(left, n),
+            "listed": share(hits, hits + alarms),
+            "not_listed": share(missed, missed + rightly),
+            "at_random": share(left, n),
             "hits": hits,
             "false_alarms": alarms,
             "misses": missed,
@@ -163,35 +179,6 @@ def of_test(score: Claims) -> Claims:
             "base_rate": (score.get("base_rate") or {}).get("brier"),
         },
     }
-
-
-def _share(left: int, n: int) -> dict[str, Any]:
-    return {"n": n, "left": left, "share": left / n if n else None, "interval": wilson(left, n)}
-
-
-def _basis_words(score: Claims) -> str:
-    return (
-        "test data" if score.get("basis") == "test data" else "training rows, by cross-validation"
-    )
-
-
-def _test_lead(score: Claims) -> list[tuple[str, bool]]:
-    rows = f"{score.get('n', 0):,} rows"
-    return [
-        ("Until then all below is about the ", False),
-        (f"{_basis_words(score)}, {rows}", True),
-        (", by the deployed model: what can be expected, and not what came true.", False),
-    ]
-
-
-def _tested(score: Claims) -> str:
-    """What the test rows had said before any outcome was known."""
-    if score.get("auc") is None:
-        return ""
-    return (
-        f"{score_words(score)}. Of 100 pairs of a client who left and one who stayed, the one who "
-        f"left had the higher risk in {in_percent(score['auc'])}."
-    )
 
 
 @dataclass(frozen=True)
@@ -368,15 +355,6 @@ def _brier(found: Claims | None) -> str:
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """One kind of mistake: how many there were, and the last of them by name."""
-
-    title: str
-    of: int
-    names: list[Mistake]
-
-
-@dataclass(frozen=True)
 class Mistake:
     """A client of whom the list was wrong, with what it said then."""
 
@@ -387,26 +365,32 @@ class Mistake:
     called: str
 
 
+@dataclass(frozen=True)
+class Wrong:
+    """One kind of mistake: how many there were, and the last of them by name."""
+
+    title: str
+    of: int
+    names: list[Mistake]
+
+
 def _wrong(outcomes: Claims, today: date) -> list[Wrong]:
     """The last misses and the last false alarms by name."""
-    group = outcomes["all"]
-    return [
-        Wrong(title, group[key], [_mistake(one, today) for one in outcomes[key][:SHOWN_NAMES]])
-        for title, key in (
-            ("Left, and not on the list", "misses"),
-            ("Listed, and stayed", "false_alarms"),
-        )
-    ]
-
-
-def _mistake(one: Claims, today: date) -> Mistake:
-    return Mistake(
-        client=one["client"],
-        when=day(one["date"] or one["predicted_at"], today),
-        risk=f"{in_percent(one['risk'])} %",
-        rank=f"{one['rank']:,} of {one['of']:,}",
-        called="contacted" if one["contacted"] else "not contacted",
-    )
+    kinds = (("Left, and not on the list", "misses"), ("Listed, and stayed", "false_alarms"))
+    found = []
+    for title, key in kinds:
+        names = [
+            Mistake(
+                client=one["client"],
+                when=day(one["date"] or one["predicted_at"], today),
+                risk=f"{in_percent(one['risk'])} %",
+                rank=f"{one['rank']:,} of {one['of']:,}",
+                called="contacted" if one["contacted"] else "not contacted",
+            )
+            for one in outcomes[key][:SHOWN_NAMES]
+        ]
+        found.append(Wrong(title, outcomes["all"][key], names))
+    return found
 
 
 @dataclass(frozen=True)

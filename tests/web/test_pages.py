@@ -329,7 +329,7 @@ def test_the_points_add_up_from_the_average_client_to_the_risk(
     call = getter(project)
     for client in (listed[0], listed[-1]):
         body = call(f"/client?name={client['client']}").get_data(as_text=True)
-        table = body.partition('class="tight signs"')[2].partition("</table>")[0]
+        table = body.partition('class="tight reasons"')[2].partition("</table>")[0]
         cells = re.findall(r'<td class="n">(?:<b>)?([+−\d.]+)(?:</b>)?</td><td>', table)
         amounts = [float(cell.replace("−", "-")) for cell in cells]
         *parts, total = amounts
