@@ -31,12 +31,6 @@ def _titled(axes: Any, title: str, basis: str, left: float = 0) -> None:
         axes.annotate(text, (0, 1), (-left, up), "axes fraction", "offset points", **look)
 
 
-def _noted(axes: Any, text: str) -> None:
-    """A number with its interval in the lower right corner, the interval below."""
-    words = text.replace(" (", "\n(", 1)
-    axes.text(0.97, 0.03, words, fontsize=6.5, ha="right", va="bottom", linespacing=1.3)
-
-
 def _empty(axes: Any, why: str) -> None:
     """A chart that cannot be drawn says why."""
     axes.set_axis_off()
@@ -65,7 +59,8 @@ def roc(axes: Any, report: Report) -> None:
         return _empty(axes, f"Not drawn: {report.no_curves}.")
     _curve(axes, found["grid"], found["roc"])
     _by_lot(axes)
-    _noted(axes, report.auc)
+    interval_below = report.auc.replace(" (", "\n(", 1)
+    axes.text(0.97, 0.03, interval_below, fontsize=6.5, ha="right", va="bottom", linespacing=1.3)
     _percents(axes, "of 100 who stayed, called", "of 100 who left, called")
 
 
@@ -162,14 +157,8 @@ def effect(axes: Any, column: Learned, average: float, top: float, fit: Fit) -> 
     _titled(axes, fit(column.name, 1.0, 7.5, True), column.range)
     axes.tick_params(pad=2, labelsize=6)
     known = [one for one in column.effects if one.get("value") is not None]
-    if column.kind == "number" and len(known) > 2:
-        _effect_curve(axes, column, average, top)
-    else:
-        _effect_bars(axes, column, average, top, fit)
-
-
-def _effect_curve(axes: Any, column: Learned, average: float, top: float) -> None:
-    known = [one for one in column.effects if one.get("value") is not None]
+    if column.kind != "number" or len(known) < 3:
+        return _effect_bars(axes, column, average, top, fit)
     at = [float(one["value"] or 0) for one in known]
     if column.usual:
         low, high = np.clip(column.usual, at[0], at[-1])

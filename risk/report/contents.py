@@ -125,6 +125,11 @@ def report_of(
     query = Query(band=query.band, rows=HIGHEST if query.band == ALL else MOST_CLIENTS)
     today = today_of(listing, listing.clients, query, context.now.date(), context.top())
     since, made = stamp(manifest["deployed_at"]), stamp(listing.scored_at)
+    no_curves = "" if labels.size else "no labelled test row"
+    if labels.size and labels.min() == labels.max():
+        no_curves = f"all {labels.size:,} test rows {'left' if labels[0] else 'stayed'}"
+    # The newest evaluation always is a group of its own on the page Decisions.
+    decision = decisions_of(context, 1)
     return Report(
         made_at=listing.scored_at,
         stamp=f"Data of {today.data_date}, model {today.model} (deployed {since}). Made {made}.",
@@ -133,24 +138,14 @@ def report_of(
         today=today,
         trust=trust_of(outcomes, score, listing, context.now.date()),
         curves=curves(labels, risks) if labels.size else None,
-        no_curves=_no_curves(labels),
+        no_curves=no_curves,
         auc=auc_words(score) if score["basis"] == "test data" else "",
         average=float(expit(np.array(model.intercept))),
         learned=[_learned(model, item) for item in overview(model)],
         model=_model_facts(manifest, score),
-        decision=_last_decision(context),
+        decision=replace(decision, groups=decision.groups[:1], chart=None, releases=[]),
         data=data_and_drift(context),
     )
-
-
-def _no_curves(labels: np.ndarray) -> str:
-    """Why there is no ROC, "" where there is one."""
-    if not labels.size:
-        return "no labelled test row"
-    left = int(labels.sum())
-    if 0 < left < labels.size:
-        return ""
-    return f"all {labels.size:,} test rows {'left' if left else 'stayed'}"
 
 
 def _learned(model: Model, item: ColumnEffects) -> Learned:
@@ -178,9 +173,3 @@ def _model_facts(manifest: Manifest, score: dict[str, Any]) -> list[tuple[str, s
         ("Says", "the chance that a client leaves; the reasons add up to it exactly"),
         ("Measured", f"{score_words(score)}, Brier {score['brier']:.3f}"),
     ]
-
-
-def _last_decision(context: PageContext) -> Decisions:
-    """The page Decisions with the newest evaluation alone, which always is a group of its own."""
-    found = decisions_of(context, 1)
-    return replace(found, groups=found.groups[:1], chart=None, releases=[])

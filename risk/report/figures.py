@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.figure import Figure
 
 INK, MUTED, RED = "#1b1f23", "#57606a", "#9a3412"
@@ -58,6 +57,7 @@ def style() -> AbstractContextManager[None]:
 def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
     """Counts and row shares of the four outcomes; darker is more of the row's clients."""
     import numpy as np
+    import seaborn as sns
     from matplotlib.figure import Figure
 
     cells = np.array(
@@ -66,28 +66,31 @@ def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
             [counts["false_negative"], counts["true_positive"]],
         ]
     )
+    shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
+    shade = sns.light_palette(RED, as_cmap=True)
+    look = {"vmin": 0, "vmax": 1, "cmap": shade, "cbar": False, "linecolor": "white"}
     with style():
         figure = Figure(figsize=(7.2, 5.6), dpi=150, layout="constrained")
         axes = figure.subplots()
-        _draw_confusion(axes, cells, counts["threshold"])
+        sns.heatmap(shares, linewidths=3, ax=axes, **look)
+        for (row, column), count in np.ndenumerate(cells):
+            ink = "white" if shares[row, column] > DARK else INK
+            share = share_text(int(count), int(cells[row].sum()))
+            texts = ((0.38, f"{count:,}", 26), (0.59, share, 12), (0.75, WORDS[row][column], 12))
+            for down, text, size in texts:
+                axes.text(
+                    column + 0.5, row + down, text, ha="center", va="center", color=ink,
+                    fontsize=size, fontweight="bold" if size == 26 else "normal",
+                )  # fmt: skip
+        axes.set_xticklabels(["stays", "leaves"], fontsize=13, color=INK)
+        axes.set_yticklabels(["stayed", "left"], fontsize=13, color=INK, rotation=90, va="center")
+        warning = f"the model says (it warns of a risk of {counts['threshold']:.0%} or more)"
+        axes.set_xlabel(warning, fontsize=12, color=MUTED)
+        axes.set_ylabel("what happened", fontsize=12, color=MUTED)
+        axes.tick_params(length=0)
         figure.suptitle(title, x=0.02, ha="left", fontsize=15, fontweight="bold", color=INK)
         axes.set_title(basis, loc="left", fontsize=10.5, color=MUTED, pad=12)
     return figure
-
-
-def _draw_confusion(axes: Any, cells: np.ndarray, threshold: float) -> None:
-    import numpy as np
-    import seaborn as sns
-
-    shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
-    shade = sns.light_palette(RED, as_cmap=True)
-    sns.heatmap(
-        shares, vmin=0, vmax=1, cmap=shade, cbar=False, linewidths=3, linecolor="white", ax=axes
-    )
-    for (row, column), count in np.ndenumerate(cells):
-        text = share_text(int(count), int(cells[row].sum()))
-        _write_cell(axes, row, column, int(count), text, shares[row, column] > DARK)
-    _label(axes, threshold)
 
 
 def share_text(count: int, whole: int) -> str:
@@ -98,23 +101,6 @@ def share_text(count: int, whole: int) -> str:
     if 0 < percent < 1:
         return "under 1% of the row"
     return "over 99% of the row" if 99 < percent < 100 else f"{percent:.0f}% of the row"
-
-
-def _write_cell(axes: Any, row: int, column: int, count: int, share: str, dark: bool) -> None:
-    middle = {"ha": "center", "va": "center", "color": "white" if dark else INK}
-    x = column + 0.5
-    axes.text(x, row + 0.38, f"{count:,}", fontsize=26, fontweight="bold", **middle)
-    axes.text(x, row + 0.59, share, fontsize=12, **middle)
-    axes.text(x, row + 0.75, WORDS[row][column], fontsize=12, **middle)
-
-
-def _label(axes: Any, threshold: float) -> None:
-    axes.set_xticklabels(["stays", "leaves"], fontsize=13, color=INK)
-    axes.set_yticklabels(["stayed", "left"], fontsize=13, color=INK, rotation=90, va="center")
-    warning = f"the model says (it warns of a risk of {threshold:.0%} or more)"
-    axes.set_xlabel(warning, fontsize=12, color=MUTED)
-    axes.set_ylabel("what happened", fontsize=12, color=MUTED)
-    axes.tick_params(length=0)
 
 
 def png(figure: Figure) -> bytes:

@@ -7,6 +7,7 @@ where people stop reading, and names are cut.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from risk.config import HOME
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 MOST_CHARTS, MOST_COLUMNS = 8, 60
-MM = 1 / 25.4
+MM, WIDE = 1 / 25.4, 56
 
 
 def html_of(report: Report) -> str:
@@ -61,42 +62,41 @@ def html_of(report: Report) -> str:
 
 def _curves(report: Report) -> list[Markup]:
     """ROC, and precision and recall."""
+    charted = (
+        (charts.roc, "ROC with its band"),
+        (charts.precision_recall, "Precision and recall with their band"),
+    )
     frame = (8.5, 8.0, 45.0, 42.0)
-    return [
-        _figure(lambda axes: charts.roc(axes, report), "ROC with its band", 56, 60, frame),
-        _figure(
-            lambda axes: charts.precision_recall(axes, report),
-            "Precision and recall with their band", 56, 60, frame,
-        ),
-    ]  # fmt: skip
+    return [_figure(partial(draw, report=report), says, 60, frame) for draw, says in charted]
 
 
 def _effects(report: Report) -> list[Markup]:
     """The columns with the widest range, on one scale."""
     shown = report.learned[:MOST_CHARTS]
     top = charts.ceiling(shown, report.average)
+    left, bottom, across, up = 7.5, 5.0, 45.0, 26.0
 
     def fit(words: str, share: float, size: float, bold: bool) -> str:
-        return fitted(words, share * 45.0, size, bold)
+        return fitted(words, share * across, size, bold)
 
-    def drawn(column: Any) -> Markup:
-        return _figure(
-            lambda axes: charts.effect(axes, column, report.average, top, fit),
-            f"{column.name}: {column.range}", 56, 40, (7.5, 5.0, 45.0, 26.0),
-        )  # fmt: skip
-
-    return [drawn(column) for column in shown]
+    return [
+        _figure(
+            partial(charts.effect, column=column, average=report.average, top=top, fit=fit),
+            f"{column.name}: {column.range}", 40, (left, bottom, across, up),
+        )
+        for column in shown
+    ]  # fmt: skip
 
 
 def _figure(
-    draw: Callable[[Any], None], says: str, wide: float, high: float, frame: tuple[float, ...]
+    draw: Callable[[Any], None], says: str, high: float, frame: tuple[float, ...]
 ) -> Markup:
     """One chart as SVG; frame: left, bottom, width and height of the axes in millimetres."""
     from markupsafe import Markup, escape
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(wide * MM, high * MM))
+    figure = Figure(figsize=(WIDE * MM, high * MM))
     left, bottom, across, up = frame
-    draw(figure.add_axes((left / wide, bottom / high, across / wide, up / high)))
+    draw(figure.add_axes((left / WIDE, bottom / high, across / WIDE, up / high)))
     label = f'<svg role="img" aria-label="{escape(says[:160])}" '
     return Markup(svg(figure).replace("<svg ", label, 1))

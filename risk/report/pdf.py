@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from risk.calllist.facts import Fact
-from risk.report import charts
+from risk.report import charts, typeset
 from risk.report.contents import NOT_FOR, Report
 from risk.report.figures import GREY, INK, MUTED, RED, pdf, style
-from risk.report.typeset import (
-    HEIGHT,
-    INNER,
-    MARGIN,
-    NO_GLYPH,
-    POINT,
-    WIDTH,
-    Sheet,
-    broken,
-    fitted,
-    showable,
-    width_of,
-)
+from risk.report.typeset import HEIGHT, INNER, MARGIN, NO_GLYPH, POINT, WIDTH, Sheet, broken
 from risk.web.svg import SPARK_SIZE, spark_points
-from risk.web.today import Moved, Row
+from risk.web.today import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,7 +92,7 @@ def _today_sheet(report: Report) -> tuple[Sheet, list[Row]]:
 
 def _legend(report: Report) -> str:
     mean = f"{report.today.average} %"
-    boxed = any(NO_GLYPH in showable(row.client) for row in report.today.rows)
+    boxed = any(NO_GLYPH in typeset.showable(row.client) for row in report.today.rows)
     return (
         f"Risk is the chance to leave; the mark on each bar is the average client, {mean}. Why: "
         "what goes together with the risk, ↑ up to three signs that raise it, ↓ the strongest "
@@ -179,7 +168,9 @@ def _list_row(sheet: Sheet, y: float, row: Row, texts: RowTexts, report: Report)
         words = f"{row.move}{' new' if row.new else ''}" if row.move else "first seen"
         sheet.text(SINCE, y, words, bold=row.move not in ("", "steady"), width=SINCE_WIDE)
         sheet.text(SINCE, y + STEP, row.split, 5.8, colour=MUTED, width=SINCE_WIDE)
-        _spark(sheet, SINCE + 14, y, row, report.today.top)
+        # "steady new" reaches further than a number of points.
+        begin = max(14.0, typeset.width_of(words, TEXT) + 1.5)
+        _spark(sheet, SINCE + begin, y, SINCE_WIDE + 1 - begin, row, report.today.top)
     for at, line in enumerate([*texts.up, *texts.down]):
         up = at < len(texts.up)
         if at in (0, len(texts.up)):
@@ -193,8 +184,8 @@ def _risk_cell(sheet: Sheet, y: float, row: Row, average: float) -> None:
     risk = f"{row.percent} %"
     sheet.text(RISK, y, risk, TEXT + 0.5, bold=True)
     fill, ink = BANDS[row.band]
-    x = RISK + max(width_of(risk, TEXT + 0.5, True) + 1, 10)
-    wide = width_of(row.band, 5.6, True) + 2
+    x = RISK + max(typeset.width_of(risk, TEXT + 0.5, True) + 1, 10)
+    wide = typeset.width_of(row.band, 5.6, True) + 2
     sheet.box(x, y - 2.3, wide, 3.0, fill)
     sheet.text(x + 1, y - 0.15, row.band, 5.6, bold=True, colour=ink)
     sheet.box(RISK, y + 1.8, RISK_WIDE, 1.0, GREY)
@@ -203,10 +194,9 @@ def _risk_cell(sheet: Sheet, y: float, row: Row, average: float) -> None:
     sheet.box(RISK + RISK_WIDE * average - 0.15, y + 1.3, 0.3, 2.0, INK)
 
 
-def _spark(sheet: Sheet, x: float, y: float, row: Row, top: int) -> None:
+def _spark(sheet: Sheet, x: float, y: float, wide: float, row: Row, top: int) -> None:
     """The page's curve, its foot on the line of the text, its end marked."""
-    wide, high = SINCE_WIDE - 14, 3.2
-    across, down = SPARK_SIZE
+    high, (across, down) = 3.2, SPARK_SIZE
     curve = [
         [(x + wide * a / across, y + high * (b / down - 0.9)) for a, b in run]
         for run in spark_points(row.history, top)
@@ -234,27 +224,42 @@ def _changes(sheet: Sheet, y: float, report: Report) -> float:
         (f"{found.off_count:,} off the list", heads, found.off, found.off_count),
         ("Biggest moves", "points (data, model)", found.moves, len(found.moves)),
     )
-    for at, table in enumerate(tables):
-        _change_table(sheet, MARGIN + at * (THIRD + 6), y + 10.5, *table)
+    for at, (title, head, moved, of) in enumerate(tables):
+        x = MARGIN + at * (THIRD + 6)
+        sheet.text(x, y + 10.5, title, bold=True)
+        rows = [
+            (one.client, f"{one.points} ({one.data}, {one.model})")
+            if one.points
+            else (one.client, f"{one.then}, {one.now}")
+            for one in moved
+        ]
+        foot = _table(sheet, x, y + 10.5, (THIRD,), rows, ("", head), 4.3)
+        rest = f"and {of - len(rows):,} more" if of > len(rows) else "" if rows else "nobody"
+        sheet.text(x, foot, rest, SMALL, colour=MUTED)
     return y + CHANGES_HIGH
 
 
-def _change_table(
-    sheet: Sheet, x: float, y: float, title: str, head: str, rows: list[Moved], of: int
-) -> None:
-    sheet.text(x, y, title, bold=True)
-    sheet.text(x + THIRD, y, head, 5.8, colour=MUTED, align="right")
-    sheet.rule(y + 1.5, x, THIRD, MUTED)
-    for row in rows:
-        y += 4.3
-        words = f"{row.then}, {row.now}"
-        if row.points:
-            words = f"{row.points} ({row.data}, {row.model})"
-        room = THIRD - width_of(showable(words), SMALL) - 2
-        sheet.text(x, y + 1.1, row.client, SMALL, width=room)
-        sheet.text(x + THIRD, y + 1.1, words, SMALL, align="right", colour=MUTED)
-    rest = f"and {of - len(rows):,} more" if of > len(rows) else "" if rows else "nobody"
-    sheet.text(x, y + 5.4, rest, SMALL, colour=MUTED)
+def _table(
+    sheet: Sheet, x: float, y: float, ends: tuple[float, ...], rows: Sequence[tuple[str, ...]],
+    heads: tuple[str, ...] = (), step: float = STEP + 0.4, colour: str = MUTED,
+) -> float:  # fmt: skip
+    """Names, each with its values behind it, whose columns end so far right of x.
+
+    Returns where the next line's foot would be.
+    """
+    for at, head in enumerate(heads):
+        place, side = (x + ends[at - 1], "right") if at else (x, "left")
+        sheet.text(place, y, head, 5.8, colour=MUTED, align=side)
+    if heads:
+        sheet.rule(y + 1.4, x, THIRD, MUTED)
+        y += 1.1 + step
+    for name, *values in rows:
+        room = ends[0] - typeset.width_of(typeset.showable(values[0]), SMALL) - 2
+        sheet.text(x, y, name, SMALL, width=room)
+        for end, value in zip(ends, values, strict=True):
+            sheet.text(x + end, y, value, SMALL, align="right", colour=colour)
+        y += step
+    return y
 
 
 def _trust_sheet(report: Report) -> Sheet:
@@ -293,7 +298,7 @@ def _learned(sheet: Sheet, y: float, report: Report) -> None:
     sheet.rule(y - 5)
     title = "What the model has learned"
     sheet.text(MARGIN, y, title, 9, bold=True)
-    begin = width_of(title, 9, True) + 3
+    begin = typeset.width_of(title, 9, True) + 3
     note = (
         f"Risk by value of a client average in all else ({100 * report.average:.0f} %, the line); "
         "grey: the usual half. Signs, not causes."
@@ -305,7 +310,7 @@ def _learned(sheet: Sheet, y: float, report: Report) -> None:
     wide, high = apart - 8.5, 20.0 if len(shown) > 4 else 51.0
 
     def fit(text: str, share: float, size: float, bold: bool) -> str:
-        return fitted(text, share * wide, size, bold)
+        return typeset.fitted(text, share * wide, size, bold)
 
     for at, column in enumerate(shown):
         x = MARGIN + 6.5 + (at % across) * (apart + 0.6)
@@ -316,7 +321,7 @@ def _learned(sheet: Sheet, y: float, report: Report) -> None:
     sheet.block(MARGIN, y + 72.5, text, INNER, SMALL, most=2, colour=MUTED)
 
 
-def _pairs(sheet: Sheet, x: float, y: float, rows: list[tuple[str, str]]) -> float:
+def _pairs(sheet: Sheet, x: float, y: float, rows: Sequence[tuple[str, ...]]) -> float:
     """Names and their texts beside each other."""
     for name, text in rows:
         sheet.text(x, y, name, SMALL, colour=MUTED, width=13)
@@ -344,11 +349,11 @@ def _decision_column(sheet: Sheet, x: float, y: float, report: Report) -> None:
         counts = f"{line.rows:,} new labelled rows, {line.exits:,} left"
         what = f"{line.word}, {line.change}; {counts}"
         y = _pairs(sheet, x, y, [("When", line.at), ("What", what), ("Why", line.reason)])
-        for one in line.evidence[:4]:
-            sheet.text(x, y, f"e-value, {one.name}", SMALL, width=THIRD - 26)
-            words = f"{one.e_value} of {one.threshold}"
-            sheet.text(x + THIRD, y, words, SMALL, colour=MUTED, align="right")
-            y += STEP
+        evidence = [
+            (f"e-value, {one.name}", f"{one.e_value} of {one.threshold}")
+            for one in line.evidence[:4]
+        ]
+        y = _table(sheet, x, y, (THIRD,), evidence, step=STEP)
     data = report.data
     alerts = data.moved
     sheet.text(x, y + 3, "Drift", 9, bold=True)
@@ -374,19 +379,9 @@ def _data_column(sheet: Sheet, x: float, y: float, report: Report) -> None:
         f"{data.when}:"
     )
     y = sheet.block(x, y + 5.5, sums, THIRD, SMALL, most=4) + 1.5
-    for text, place, side in (
-        ("file", x, "left"),
-        ("rows", x + THIRD - 15, "right"),
-        ("set aside", x + THIRD, "right"),
-    ):
-        sheet.text(place, y, text, 5.8, colour=MUTED, align=side)
-    sheet.rule(y + 1.2, x, THIRD, MUTED)
-    y += 4.4
-    for one in data.files[:7]:
-        sheet.text(x, y, one.name + one.replaced, SMALL, width=THIRD - 29)
-        sheet.text(x + THIRD - 15, y, one.rows, SMALL, align="right")
-        sheet.text(x + THIRD, y, one.quarantined, SMALL, align="right")
-        y += STEP + 0.4
+    files = [(one.name + one.replaced, one.rows, one.quarantined) for one in data.files[:7]]
+    heads = ("file", "rows", "set aside")
+    y = _table(sheet, x, y, (THIRD - 15, THIRD), files, heads, colour=INK)
     more = len(data.files) - 7 + data.more
     if more > 0:
         sheet.text(x, y, f"and {more:,} more", SMALL, colour=MUTED)

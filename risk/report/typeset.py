@@ -62,47 +62,36 @@ def fitted(text: str, width: float, size: float, bold: bool = False) -> str:
     text = showable(text)
     if width_of(text, size, bold) <= width:
         return text
-    room = width - width_of(CUT, size, bold)
-    end = 0
-    for letter in text:
-        room -= width_of(letter, size, bold)
-        if room < 0:
-            break
-        end += 1
-    return text[:end].rstrip() + CUT
+    return _head(text, width - width_of(CUT, size, bold), size, bold).rstrip() + CUT
 
 
 def broken(text: str, width: float, size: float, most: int, bold: bool = False) -> list[str]:
     """The text in at most so many lines, the last one cut; a word wider than a line is broken."""
-    words = showable(text).split(" ")
-    lines = [""]
+    words, lines = showable(text).split(" "), [""]
     while words:
-        word = words.pop(0)
-        longer = f"{lines[-1]} {word}".strip()
+        longer = f"{lines[-1]} {words[0]}".strip()
         if width_of(longer, size, bold) <= width:
             lines[-1] = longer
-        elif lines[-1]:
-            if len(lines) == most:
-                lines[-1] = fitted(" ".join([longer, *words]), width, size, bold)
-                break
-            lines.append("")
-            words.insert(0, word)
+            words.pop(0)
         elif len(lines) == most:
-            lines[-1] = fitted(" ".join([word, *words]), width, size, bold)
+            lines[-1] = fitted(" ".join([lines[-1], *words]).strip(), width, size, bold)
             break
+        elif lines[-1]:
+            lines.append("")
         else:
-            head = _head(word, width, size, bold)
-            lines[-1], words = head, [word[len(head) :], *words]
+            # At least a letter, or a column narrower than one would never end.
+            lines[-1] = _head(words[0], width, size, bold) or words[0][0]
+            words[0] = words[0][len(lines[-1]) :]
             lines.append("")
     return [line for line in lines if line]
 
 
-def _head(word: str, width: float, size: float, bold: bool) -> str:
-    """As much of the word as a line takes, at least a letter."""
-    end, room = 0, width
-    while end < len(word) and (room := room - width_of(word[end], size, bold)) >= 0:
+def _head(text: str, room: float, size: float, bold: bool) -> str:
+    """As many of its letters as find room."""
+    end = 0
+    while end < len(text) and (room := room - width_of(text[end], size, bold)) >= 0:
         end += 1
-    return word[: max(end, 1)]
+    return text[:end]
 
 
 class Sheet:
