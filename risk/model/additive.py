@@ -66,7 +66,10 @@ class AdditiveTerms(TransformerMixin, BaseEstimator):
             [standardise(t, near, strength) for t in lines] for strength in _PLAIN_STRENGTHS
         ]
         clients = sample if groups is None else np.asarray(groups)[sample]
-        chosen = _least_loss(options, near, known, clients)
+        if len(set(clients.tolist())) < 2:
+            clients = sample  # the rows of one client alone cannot all be held out
+        fold = folds(known, clients)
+        chosen = min(options, key=lambda terms: _held_out_loss(design(terms, near), known, fold))
         self.terms_ = chosen + find_interactions(chosen, raw, y) if chosen else chosen
         return self
 
@@ -80,16 +83,6 @@ class AdditiveTerms(TransformerMixin, BaseEstimator):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         return np.array([name for one in self.terms_ for name in one.term.names()], dtype=object)
-
-
-def _least_loss(
-    options: list[list[DesignTerm]], raw: Raw, y: np.ndarray, groups: np.ndarray
-) -> list[DesignTerm]:
-    """The terms with the least held-out log loss: curves or straight lines, at some strength."""
-    if len(set(groups.tolist())) < 2:
-        groups = np.arange(y.size)
-    fold = folds(y, groups)
-    return min(options, key=lambda terms: _held_out_loss(design(terms, raw), y, fold))
 
 
 def _held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:

@@ -67,11 +67,8 @@ def overview(model: Model) -> list[ColumnEffects]:
 
 
 def _effect(model: Model, text: str, effect: float) -> Effect:
-    return {
-        "text": text,
-        "effect": effect,
-        "risk": float(expit(np.array(model.intercept + effect))),
-    }
+    risk = float(expit(np.array(model.intercept + effect)))
+    return {"text": text, "effect": effect, "risk": risk}
 
 
 def _of_number(model: Model, group: TermGroup) -> list[Effect]:
@@ -83,16 +80,13 @@ def _of_number(model: Model, group: TermGroup) -> list[Effect]:
     blank = any(isinstance(term, Blank) for term in group.terms)
     values: list[float | None] = [*known, *([None] if blank else [])]
     sizes = group.contribution({name: column_array(values, "number")}).tolist()
-    return [
-        {"value": value, **_effect(model, _number_words(value, known, usual), size)}
-        for value, size in zip(values, sizes, strict=True)
-    ]
-
-
-def _number_words(value: float | None, known: list[float], usual: Usual) -> str:
-    text = value_text(value, digits_apart(value, known)) if value is not None else value_text(None)
-    share = usual.get("shares", {}).get(value_text(value))
-    return text if share is None else f"{text} ({share_text(share)})"
+    effects: list[Effect] = []
+    for value, size in zip(values, sizes, strict=True):
+        text = value_text(value) if value is None else value_text(value, digits_apart(value, known))
+        share = usual.get("shares", {}).get(value_text(value))
+        text += "" if share is None else f" ({share_text(share)})"
+        effects.append({"value": value, **_effect(model, text, size)})
+    return effects
 
 
 def _of_text(model: Model, group: TermGroup) -> list[Effect]:

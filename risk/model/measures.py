@@ -212,28 +212,23 @@ def auc_interval(y: np.ndarray, score: np.ndarray) -> list[float] | None:
 def calibration(y: np.ndarray, p: np.ndarray) -> Calibration:
     """How risks and outcomes agree: slope and intercept on the log-odds with 95 % intervals
     (1 and 0 are right), and in tenths of the rows the mean risk beside the share that left."""
+    found: Calibration = {"slope": None, "intercept": None, "bins": _reliability(y, p)}
     z = logit(p)
-    intercept, slope = _calibration_line(z, y)
-    return {"slope": slope, "intercept": intercept, "bins": _reliability(y, p)}
-
-
-def _calibration_line(z: np.ndarray, y: np.ndarray) -> tuple[Estimate | None, Estimate | None]:
-    """(intercept, slope) of y on the log-odds z with their intervals; Nones without a best line."""
     if not (0 < np.sum(y) < y.size and z.std() > 0):
-        return None, None
+        return found
     Z = z[:, None]
     weights = regularised_fit(Z, y, (0.0, 1.0), 0.0)
     _, gradient, hessian = sums(Z, y, weights)
     # Classes that z tells apart (all but ties) have no best line: each step then is as long as
     # the last, however little it gains, and the curvature vanishes.
     if np.linalg.cond(hessian) > 1e12 or np.abs(np.linalg.solve(hessian, gradient)).max() > 1e-6:
-        return None, None
+        return found
     errors = Z95 * np.sqrt(np.diag(np.linalg.inv(hessian)))
     intercept, slope = (
         Estimate(value=float(w), interval=[float(w - e), float(w + e)])
         for w, e in zip(weights, errors, strict=True)
     )
-    return intercept, slope
+    return {**found, "slope": slope, "intercept": intercept}
 
 
 def _reliability(y: np.ndarray, p: np.ndarray) -> list[RiskBin]:
