@@ -32,6 +32,7 @@ from risk.words import aligned
 
 PICKLE = "trainedmodel_sha256"
 UNTIL = "until deployment.py --release-hold"
+# What of the score the manifest repeats, so that a release can be listed and judged by it alone.
 SCORE_KEYS = ("f1", "f1_interval", "n", "basis", "auc", "auc_interval", "brier", "test_sha256")
 
 
@@ -118,6 +119,7 @@ def _refuse_mixed(config: Config, made: _Made) -> None:
 def rollback(config: Config, version: int | None) -> Outcome:
     """Make a kept release current again and keep it; the present one becomes the former."""
     release = former_release(config, version)
+    # A model of other columns could score nothing that comes in from now on.
     refuse_other_features(config, release.manifest["columns"])
     present = current_version(config)
     has_rows = roll_back(config, release)

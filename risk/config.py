@@ -49,7 +49,7 @@ class PipelineError(Exception):
 class Busy(PipelineError):
     """Somebody else holds the lock (exit code 75, "try again later")."""
 
-    code = 75
+    code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ class Columns:
     def of(cls, raw: Mapping[str, object], place: Place) -> Columns:
         values = _read_section(cls, raw, place)
         features, value = values["features"], values["value"]
-        if "non_negative" not in raw:
+        if "non_negative" not in raw:  # the default's names are the example's columns
             values["non_negative"] = tuple(n for n in values["non_negative"] if n in features)
+        # What may not be below 0, or is money, is a number, whatever its cells look like.
         numbers = [n for n in (*values["non_negative"], value) if n in features]
         declared = features if isinstance(features, dict) else {}
         kinds = dict.fromkeys(numbers, "number") | declared

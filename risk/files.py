@@ -152,6 +152,7 @@ def parse_number(raw: bytes, path: Path, made_by: str) -> float:
 
 def with_checksum(value: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON object with a checksum of all its values, so that a flipped bit is noticed."""
+    # Sorted, since the same values must have the same checksum in whatever order they stand.
     body = {key: item for key, item in value.items() if key != "checksum"}
     return {**body, "checksum": sha256(json.dumps(body, sort_keys=True).encode())}
 

@@ -91,7 +91,7 @@ def number(low: float = 0, high: float = 1e9, *, whole: bool = False) -> Kind:
     limits = f"{low:g} to {high:.0f}" if high < 1e9 else f"at least {low:g}" if low else ""
     return Kind(
         f"a {'whole ' if whole else ''}number from {low:g} to {high:.0f}",
-        lambda value: type(value) in types and low <= value <= high,
+        lambda value: type(value) in types and low <= value <= high,  # NaN is in no range
         limits=limits,
     )
 
