@@ -74,9 +74,8 @@ class PageContext:
 
     def deployed(self) -> DeployedModel:
         """The release that is current now; PipelineError where there is none, or a damaged one."""
-        return self._cached(
-            "release", deployed_key(self.config), lambda: load_deployed(self.config)
-        )
+        key = deployed_key(self.config)
+        return self._cached("release", key, lambda: load_deployed(self.config))
 
     def call_list(self) -> CallList:
         """The list as reporting.py wrote it; PipelineError where it is absent or damaged."""
@@ -151,8 +150,7 @@ class PageContext:
     def top(self) -> int:
         """The upper end of the scale that all curves of the list share, in percent."""
         listing = self.listing()
-        made = lambda: top_of([c.history for c in listing.clients])  # noqa: E731
-        return self._cached("top", listing, made)
+        return self._cached("top", listing, lambda: top_of([c.history for c in listing.clients]))
 
     def snapshot_days(self) -> list[date]:
         """The days of which there is a file, oldest first; undated files have none."""
@@ -208,9 +206,9 @@ class PageContext:
         with contextlib.suppress(PipelineError, ShowInstead):
             found.append(f"Data of {data_date(self.listing())}")
         with contextlib.suppress(PipelineError, OSError):
-            deployed = self.deployed()
-            since = stamp(deployed.manifest["deployed_at"])
-            found.append(f"Model {deployed.version}, deployed {since}")
+            release = self.deployed()
+            since = stamp(release.manifest["deployed_at"])
+            found.append(f"Model {release.version}, deployed {since}")
         return found
 
 

@@ -127,10 +127,8 @@ def decisions_of(context: PageContext, page: int) -> Decisions:
         last = history.last_decision(config)
     except PipelineError as error:
         found, page, page_count, kept, last = 0, 1, 1, [], None
-        why = str(error).replace(f"{config.root}/", "").partition("; ")[0]
-        damage = [
-            notices.HISTORY_DAMAGED.of(path=config.shown(config.history), why=as_sentence(why))
-        ]
+        why = as_sentence(str(error).replace(f"{config.root}/", "").partition("; ")[0])
+        damage = [notices.HISTORY_DAMAGED.of(path=config.shown(config.history), why=why)]
     lines = log_lines(kept, _files_by_data_version(context), now)[:PER_PAGE]
     none_yet = [] if found or damage else [notices.NO_DECISION]
     return Decisions(

@@ -6,10 +6,10 @@ Both are on a log axis, on which a test martingale that wins at a steady rate is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from risk.web.svg import Plot
+from risk.web.svg import Place, Plot
 from risk.words import evidence_number
 
 SCALE_WIDTH = 132
@@ -120,10 +120,7 @@ def evidence_chart(points: Sequence[EvidencePoint]) -> EvidenceChart | None:
         and (x(last[0]), y(last[1]) - 6, f"threshold {evidence_number(last[1])}"),
         marks=labels_apart([(x(at), one.mark) for at, one in enumerate(points) if one.mark]),
         crossings=[
-            (x(at), y(own))
-            for at, pairs in enumerate(every)
-            for _, (own, threshold) in pairs
-            if own >= threshold
+            (x(at), y(own)) for at, pairs in enumerate(every) for _, (own, t) in pairs if own >= t
         ],
         alone=[
             (x(at), y(own), f"{name} {evidence_number(own)} of {evidence_number(threshold)}")
@@ -135,14 +132,10 @@ def evidence_chart(points: Sequence[EvidencePoint]) -> EvidenceChart | None:
 
 
 def _evidence_line(
-    name: str,
-    points: Sequence[EvidencePoint],
-    x: Callable[[float], float],
-    y: Callable[[float], float],
+    name: str, points: Sequence[EvidencePoint], x: Place, y: Place
 ) -> tuple[str, tuple[float, float, str] | None]:
     """(the path of one challenger, broken at each mark; the words at its end)."""
-    path: str = ""
-    end: tuple[float, float, str] | None = None
+    path, end = "", None
     # (first, last) places between two marks; the evaluation with the mark ends its stretch.
     ends = [at for at, one in enumerate(points) if one.mark] + [len(points) - 1]
     for number, (first, last) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
@@ -161,12 +154,7 @@ def _evidence_line(
     return path, end
 
 
-def _threshold_steps(
-    thresholds: list[tuple[int, float]],
-    each: float,
-    x: Callable[[float], float],
-    y: Callable[[float], float],
-) -> str:
+def _threshold_steps(thresholds: list[tuple[int, float]], each: float, x: Place, y: Place) -> str:
     """The threshold as steps, half an evaluation to both sides of each."""
     path = ""
     for at, threshold in thresholds:

@@ -41,8 +41,7 @@ class MemoryRequest(Request):
 
 
 class DataSet(NamedTuple):
-    """What a call asks for: "file" and a location, "csv" and bytes, "rows" and what JSON held, or
-    "test" for the test data where it says nothing."""
+    """ "file" and a location, "csv" and bytes, "rows" and what JSON held, or "test" for nothing."""
 
     kind: Literal["file", "csv", "rows", "test"]
     value: Any = None

@@ -168,21 +168,17 @@ def week(raw: bytes, now: datetime) -> Week:
         _day(start + timedelta(days=at // run_log.A_DAY), found[at : at + run_log.A_DAY])
         for at in range(0, len(found), run_log.A_DAY)
     ]
-    count = _counts(found)
+    count = Counter(WORDS[kind] for kind in found if kind in WORDS)
     told = {OK: "had something to do", IDLE: "were idle", FAILED: "failed", MISSING: "are missing"}
     parts = enumeration([f"{count[word]:,} {what}" for word, what in told.items()])
     words = f"Of {sum(count.values()):,} expected runs {parts}."
     return Week(days[::-1], words, any(kind > 0 for kind in found))
 
 
-def _counts(found: Sequence[int]) -> Counter[str]:
-    return Counter(WORDS[kind] for kind in found if kind in WORDS)
-
-
 def _day(when: date, found: Sequence[int]) -> Day:
     hours = [found[at : at + AN_HOUR] for at in range(0, len(found), AN_HOUR)]
     name = f"{WEEKDAYS[when.weekday()]} {when.day} {MONTHS[when.month - 1]}"
-    count = _counts(found)
+    count = Counter(WORDS[kind] for kind in found if kind in WORDS)
     plain = enumeration([f"{count[w]} {w}" for w in (OK, IDLE) if count[w]]) or "nothing noted"
     bad = enumeration(
         [f"{count[w]} {w} ({_span(found, w)})" for w in (FAILED, MISSING) if count[w]]

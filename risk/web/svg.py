@@ -15,6 +15,7 @@ SPARK_STEP, SPARK_HIGH, SPARK_EDGE = 17, 60, 6  # whole numbers: a list has 50 c
 
 
 Points = list[tuple[int, int]]
+Place = Callable[[float], float]  # of a value or a step, in a chart's units
 
 
 def spark_points(history: Sequence[int | None], top: int) -> list[Points]:
@@ -168,9 +169,7 @@ def risk_chart(
     )
 
 
-def _risk_steps(
-    risks: Sequence[int | None], x: Callable[[float], float], y: Callable[[float], float]
-) -> str:
+def _risk_steps(risks: Sequence[int | None], x: Place, y: Place) -> str:
     path, before = "", None
     for at, risk in enumerate(risks):
         if risk is not None:
