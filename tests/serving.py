@@ -51,6 +51,7 @@ def list_clients(project: Project, clients: list[dict[str, Any]], version: int =
     ranked = [{"rank": at, **plain, **c} for at, c in enumerate(clients, 1)]
     called = sum(client["call"] for client in ranked)
     cut = {"called": called, "of": len(ranked), "capacity": None, "how": "the highest risks"}
+    cut |= {"expected_leavers": 0.9, "expected_leavers_at_random": 0.4, "cumulative_gains": None}
     listing = {
         "format": 1,
         "model_version": version,
@@ -60,7 +61,7 @@ def list_clients(project: Project, clients: list[dict[str, Any]], version: int =
         "scored_at": "2026-11-01T00:00:00Z",
         "data_date": "2026-10-31",
         "average_risk": 0.3,
-        "cut": cut | {"expected_leavers": 0.9, "expected_leavers_at_random": 0.4},
+        "cut": cut,
         "settings": [],
         "expected": None,
         "since": None,
