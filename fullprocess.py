@@ -133,7 +133,6 @@ class Steps:
         if result.alarm:
             record.note(result.alarm)
         pause_for(config, [issue.key for issue in result.issues])
-        paused = bool(read_deployment(config).paused)
         version = current_version(config)
         if version != before:
             self.monitor_drift()
@@ -141,7 +140,7 @@ class Steps:
         due = record.completes or self.is_list_stale(version)
         if version is not None and (due or serve):
             self.publish_results(serve=serve, anew=due)
-        return self.close(result, ingested, version, paused=paused, contacts=contacts)
+        return self.close(result, ingested, contacts)
 
     def ingest(self) -> Outcome:
         from ingestion import ingest
@@ -281,13 +280,7 @@ class Steps:
         return made
 
     def close(
-        self,
-        result: EvaluationResult,
-        ingested: Outcome,
-        version: int | None,
-        *,
-        paused: bool,
-        contacts: list[int] | None,
+        self, result: EvaluationResult, ingested: Outcome, contacts: list[int] | None
     ) -> Outcome:
         """Close the record, from which the next run knows whether anything is new since."""
         import time
@@ -296,8 +289,10 @@ class Steps:
         from risk.config import Outcome
         from risk.decide.decision import RECALIBRATE, sentence
         from risk.records import to_record
+        from risk.releases import current_version, read_deployment
 
         decision, data, record = result.decision, result.data_version, self.record
+        version = current_version(self.config)
         outcome, reason = OUTCOMES[decision.verdict].format(version), decision.reason
         if result.record and result.record.action == RECALIBRATE:
             outcome, reason = "recalibrated", f"{sentence(result.record, version)}; {reason}"
@@ -306,7 +301,7 @@ class Steps:
             reason,
             judged=vars(data if decision.judged else record.judged),
             release=version,
-            paused=paused,
+            paused=bool(read_deployment(self.config).paused),
             data_version=data.number,
             next_maturity=data.next_maturity,
             contacts=contacts,

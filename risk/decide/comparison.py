@@ -36,7 +36,7 @@ from risk.model.model import Model
 from risk.model.terms import Raw
 
 Forecasts = dict[str, np.ndarray]
-_FAST_CANDIDATES = ("all", "half")
+_FAST_CANDIDATES = ("all", "half")  # "half": weights that halve with every evaluation
 _CERTIFIED_CHALLENGERS = {"all past": "all", "last file": "last", "last three files": "last3"}
 _RECALIBRATED = "recalibrated"
 _VISIBLE = 0.02  # in log-odds; half a percentage point at most, which nobody would see
@@ -168,6 +168,7 @@ def _batch_of(
 def folds_of(clients: np.ndarray) -> np.ndarray:
     """0 or 1 for each row, by a seeded lot of its client. Shape (n,)."""
     different, at = np.unique(clients.astype(str), return_inverse=True)
+    # Seeded: a run that is repeated after a crash has to come to the same verdict.
     order = np.random.default_rng([7, different.size]).permutation(different.size)
     return (order % 2)[at]
 
@@ -247,7 +248,7 @@ def promote(
         for name, earlier in comparison.former.items()
         if name not in (comparison.name, judgement.target)
     }
-    most = rule.former if comparison.policy == "fast" else 1
+    most = rule.former if comparison.policy == "fast" else 1  # each more is another bet at 5 %
     new = replace(
         comparison,
         champion=model,

@@ -134,7 +134,7 @@ def _new_state(
     model, version = deployed.model, deployed.version
     start = max((deployed.trained_at, *judged), key=lambda one: (one.number, one.day))
     rows = table.known.filter(~new_since(table.known, start))
-    if not rows.height:
+    if not rows.height:  # those of its training are no longer in the store
         rows, start = table.known, table.version
     candidates = _candidates(config, table, rows, (start,))
     name = f"{MODEL_PREFIX}{base_version(deployed.manifest)}"
@@ -223,6 +223,7 @@ class _Evaluation:
             return EvaluationResult(self._waiting(labels.size, lack), table.version)
         predicted, kept = predicted_of(config, table, state, fresh)
         data_versions = (*state.data_versions, table.version)
+        # After predicted_of(): these have learned from the very rows that are judged here.
         candidates = _candidates(config, table, table.known, data_versions)
         outcome = compare(state.comparison, candidates, fresh, predicted)
         outcome, refused = _guard(state, outcome, candidates, fresh, test)

@@ -94,7 +94,7 @@ def commit_state(
     after = replace(after, forecast_until=until, forecasts_file=name)
     write_decision_state(config, after)
     for path in config.state_folder.glob("forecasts-*.parquet"):
-        if path.name != name:
+        if path.name != name:  # only now: until the state was written it named the old one
             path.unlink()
     return after
 
@@ -115,7 +115,7 @@ def forget_forecasts(config: Config, client: str) -> None:
         try:
             kept = pl.read_parquet(path)
         except pl.exceptions.PolarsError:
-            path.unlink()
+            path.unlink()  # unreadable to us, but perhaps not to somebody who looks for the client
             continue
         others = kept.filter(pl.col("_client") != client)
         if others.height < kept.height:

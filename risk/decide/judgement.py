@@ -158,6 +158,7 @@ def _evidence_alone(batch: Batch, rule: Rule) -> list[ChallengerEvidence]:
     rivals = {name: recentre(one, y, folds, rule.prior) for name, one in batch.former.items()}
     if batch.cross_fitted is not None and y.size >= rule.fold_rows:
         rivals[NEWEST] = batch.cross_fitted
+    # So many are bet on at once: the chance that any of them is chosen wrongly is to stay alpha.
     threshold, found = (1 + len(batch.former)) / rule.alpha, []
     for name, log_odds in rivals.items():
         q = risks(log_odds)
@@ -186,7 +187,7 @@ def _fast_action(
             f"{best.threshold:.0f} needed",
         )
     evidence = f"evidence {_amount(main.e_value)} of the {main.threshold:g} needed"
-    if ranking < 0:
+    if ranking < 0:  # even the upper end of the interval: surely worse
         return NONE, "", f"the challenger ranks worse than the deployed model ({evidence})"
     if main.is_reached:
         return PROMOTE, "challenger", f"the challenger is better: {evidence}"

@@ -114,8 +114,13 @@ def decide(policy: str, known: _Inputs) -> Decision:
         return paused_by_hand(known.deployed)
     if policy == "never":
         return Decision(KEEP, 'the policy is "never"', judged=True)
-    if known.rows if policy == "raw" else known.unseen:
-        return _raw(known) if policy == "raw" else _always(known)
+    if policy == "raw" and known.rows:
+        return _raw(known)
+    if policy == "always" and known.unseen:
+        if known.trainable:
+            return _waiting(WAIT, known.trainable)
+        what = amount(known.unseen, "new labelled row")
+        return Decision(DEPLOY, f'{what}, and the policy is "always"', judged=True)
     if known.unlabelled:
         what = amount(known.unlabelled, "new row")
         why = f"{what} without a usable label yet; the deployed model is judged when labels come"
@@ -154,13 +159,6 @@ def data_pause(
 def _waiting(verdict: str, reason: str) -> Decision:
     """A verdict after which the new rows are still to be judged."""
     return Decision(verdict, reason, judged=False)
-
-
-def _always(known: _Inputs) -> Decision:
-    if known.trainable:
-        return _waiting(WAIT, known.trainable)
-    what = amount(known.unseen, "new labelled row")
-    return Decision(DEPLOY, f'{what}, and the policy is "always"', judged=True)
 
 
 def _raw(known: _Inputs) -> Decision:
