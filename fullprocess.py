@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from risk.run.idle import idle_line
 
@@ -134,7 +135,7 @@ class Steps:
             record.note(result.alarm)
         pause_for(config, [issue.key for issue in result.issues])
         version = current_version(config)
-        if version != before:
+        if version != before:  # drift is measured against what the deployed model has learned from
             self.monitor_drift()
         # A run that was cut off may have told some and not others.
         due = record.completes or self.is_list_stale(version)
@@ -235,6 +236,7 @@ class Steps:
         self.timed("scoring", lambda: score(config, model, snapshot, inputs.test))
         _, deployed = self.timed("deployment", lambda: deploy(config, model))
         inputs.deployed = replace(deployed, former=former)
+        # A model that the evidence chose has its state already: the evaluation wrote it.
         if chosen is None and config.policy in EVIDENCE_POLICIES:
             start_evidence(config, snapshot, deployed)
 
@@ -266,8 +268,6 @@ class Steps:
 
     def timed(self, stage: str, step: Callable[[], Made]) -> Made:
         """Do the step; keep its lines, and its seconds when it had work to do."""
-        import time
-
         from risk.script import record_time
 
         self.record.enter(stage)
@@ -283,8 +283,6 @@ class Steps:
         self, result: EvaluationResult, ingested: Outcome, contacts: list[int] | None
     ) -> Outcome:
         """Close the record, from which the next run knows whether anything is new since."""
-        import time
-
         from risk.alerts.due import is_wanted
         from risk.config import Outcome
         from risk.decide.decision import RECALIBRATE, sentence
@@ -331,8 +329,6 @@ class Steps:
 
 def _alert(config: Config, record: RunRecord) -> None:
     """Tell people what is new; whatever goes wrong with that is in the log and fails no run."""
-    import time
-
     from risk.alerts.due import is_wanted, send_due
     from risk.alerts.messages import secrets_in
     from risk.config import PipelineError

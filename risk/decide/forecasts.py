@@ -40,7 +40,7 @@ def predicted_of(
     at, place = _matched(rows, table.client, kept, digest_of(champion))
     for name in found.keys() & set(kept.columns):
         then = kept[name].gather(place).to_numpy()
-        is_kept = np.isfinite(then)
+        is_kept = np.isfinite(then)  # a model that came later has predicted nothing then
         found[name][at[is_kept]] = then[is_kept]
     return found, int(at.size)
 

@@ -251,6 +251,7 @@ def judge_certified(
     for name, log_odds in rivals.items():
         q = risks(log_odds)
         threshold = _certified_threshold(counters.promotions, len(batch.challengers), rule)
+        # To roll back has a limit of alpha of its own for each former champion.
         threshold = 1 / rule.alpha if name in batch.former else threshold
         before = counters.martingales.get(name, Martingale())
         martingales[name] = one = bet(before, y, p, q, rule.margin)
@@ -290,6 +291,7 @@ def after_deployment(counters: Counters, action: str) -> Counters:
     """
     scores = (0.0, 0.0)
     if counters.candidate_scores and action in (PROMOTE, SCHEDULED):
+        # As they are and recalibrated by turns; the better of each kind speaks for the champion.
         plain, recalibrated = counters.candidate_scores[0::2], counters.candidate_scores[1::2]
         scores = (min(plain), min(recalibrated))
     return replace(

@@ -64,7 +64,7 @@ class Stream:
 
     def last_file(self, period: int) -> Candidates:
         """Fits on one period alone."""
-        key, rows = (-1, period), self.rows(period)
+        key, rows = (-1, period), self.rows(period)  # no evaluations begin with -1
         if key not in self._fits:
             self._fits[key] = Candidates(self.whole.part(rows))
         return self._fits[key]
@@ -212,7 +212,7 @@ def replay_naive(stream: Stream, policy: str, delay: int) -> Walk:
                 model = stream.candidates(evaluations).model("all")
             elif are_enough(stream.labels[stream.rows(period)]):
                 model = stream.last_file(period).model("all")
-            if model is not old:
+            if model is not old:  # the same where the file is too small for a model
                 walk.deployments.append((period, RETRAIN, policy))
                 walk.replaced.append((old, model))
                 walk.wrong += _was_wrong(stream, old, model, period)
