@@ -94,8 +94,7 @@ def _cross_validated(
     # A model chosen by evidence may be of fewer rows than there are: they are those of its recipe.
     chosen = "evaluation" in model.lineage
     same = ("data_sha256", "recipe") if chosen else ("data_sha256", "recipe", "rows", "exits")
-    known = dict(rows.lineage)
-    if any(model.lineage.get(key) != known[key] for key in same):
+    if any(model.lineage.get(key) != rows.lineage[key] for key in same):
         raise PipelineError(
             "the training rows or the recipe have changed since the model was trained; "
             "run training.py again"

@@ -89,7 +89,7 @@ class Guess:
 
 def read_table(data: bytes) -> Table:
     """The table in the bytes, its delimiter, decimal sign and encoding guessed; Refused if none."""
-    encoding = _encoding(data)
+    encoding = next(name for name in ("utf-8", "cp1252", "latin-1") if _can_decode(data, name))
     lines = text_lines(data, Csv(",", encoding, "."))
     sample = [line for line in lines if line.strip()][:200] or [""]
     delimiter = max(DELIMITERS, key=lambda d: _fit(sample, Csv(d, encoding, ".")))
@@ -106,14 +106,12 @@ def read_table(data: bytes) -> Table:
     return Table(style, lines[at], header, below, numbers, rows)
 
 
-def _encoding(data: bytes) -> str:
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    return "latin-1"
+def _can_decode(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _fit(lines: list[str], style: Csv) -> tuple[float, int]:
@@ -249,12 +247,9 @@ def _meaning(word: str, decimal: str, name: str) -> int | None:
 
 def _target_values(table: Table, target: str) -> dict[str, int]:
     """The words for 1 and 0 that config.json needs; {} where they are numbers already."""
-    found = _meanings(table, target)
-    decimal = table.style.decimal
-    if all(
-        is_numeric(w, decimal) and parse_number(w, decimal=decimal) == label
-        for w, label in found.items()
-    ):
+    found, decimal = _meanings(table, target), table.style.decimal
+    numeric = all(is_numeric(word, decimal) for word in found)
+    if numeric and all(parse_number(w, decimal=decimal) == label for w, label in found.items()):
         return {}
     if set(found.values()) != {0, 1}:
         raise Refused(f"every row has the same {target!r}; nothing can be learned from one kind")

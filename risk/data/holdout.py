@@ -10,8 +10,8 @@ import numpy as np
 
 from risk.config import Config, PipelineError
 from risk.data import labels
-from risk.data.reader import Reading, read_rows
-from risk.data.schema import Schema, date_in_path, schema_of
+from risk.data.reader import read_rows
+from risk.data.schema import date_in_path, schema_of
 from risk.files import sha256
 
 
@@ -56,9 +56,13 @@ class TestRows:
             name: [value for _, reading in readings for value in reading.values[name]]
             for name in schema.names
         }
-        self.mature = [
-            m for name, reading in readings for m in _mature_labels(config, schema, name, reading)
-        ]
+        column, dates = schema.named("date"), list[Any]()
+        for name, reading in readings:
+            usual = [date_in_path(name)] * reading.accepted
+            dates += reading.values[column] if column else usual
+        # The rows that lie horizon_days back; undated ones always may be judged.
+        limit = str(labels.today() - datetime.timedelta(days=config.horizon_days))
+        self.mature = [not config.horizon_days or not d or str(d) < limit for d in dates]
         self.client, self.target = schema.named("id"), schema.named("target")
 
     def labelled(self) -> tuple[dict[str, list[Any]], np.ndarray]:
@@ -82,11 +86,3 @@ class Holdout:
         if key not in self._read:
             self._read[key] = TestRows(self._config, columns)
         return self._read[key]
-
-
-def _mature_labels(config: Config, schema: Schema, name: str, reading: Reading) -> list[bool]:
-    """Which rows of a test file lie horizon_days back; undated ones always may be judged."""
-    limit = str(labels.today() - datetime.timedelta(days=config.horizon_days))
-    column = schema.named("date")
-    dates = reading.values[column] if column else [date_in_path(name)] * reading.accepted
-    return [not config.horizon_days or date is None or str(date) < limit for date in dates]

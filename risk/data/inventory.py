@@ -33,12 +33,6 @@ def ingest_record(config: Config, files: Mapping[str, Entry]) -> bytes:
     return out.getvalue().encode("utf-8", "surrogateescape")
 
 
-def is_summary_of(summary: Mapping[str, Any], state: StoreState) -> bool:
-    """Whether the content of a summary.json is of these very rows, by their version and file."""
-    known = {"data_version": state["data_version"], "finaldata": state["finaldata"]}
-    return all(summary.get(key) == value for key, value in known.items())
-
-
 def summary_of(state: StoreState, schema: Schema, rows: pl.DataFrame) -> dict[str, Any]:
     """summary.json: count, mean, median, sample deviation and missing share of every column."""
     return {

@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -164,20 +164,6 @@ def new_since(rows: pl.DataFrame, then: DataVersion) -> pl.Series:
     return late | ~labels.mature(rows, then.horizon_days, day)
 
 
-class Lineage(TypedDict):
-    """Where a model comes from: by which recipe, of which rows, known when."""
-
-    recipe: str
-    rows: int
-    exits: int
-    base_rate: float | None
-    data_version: int
-    day: str
-    horizon_days: int
-    data_sha256: str
-    last_date: str
-
-
 @dataclass(frozen=True)
 class TrainingRows:
     """The labelled rows as the recipe takes them, and where they came from."""
@@ -186,7 +172,7 @@ class TrainingRows:
     labels: np.ndarray
     clients: np.ndarray
     columns: dict[str, str]
-    lineage: Lineage
+    lineage: dict[str, Any]
 
 
 def training_rows(config: Config, snapshot: Snapshot) -> TrainingRows:
@@ -201,8 +187,8 @@ def training_rows(config: Config, snapshot: Snapshot) -> TrainingRows:
     )
 
 
-def lineage_of(config: Config, snapshot: Snapshot, used: pl.DataFrame) -> Lineage:
-    """Where a model comes from that is trained on these of the snapshot's labelled rows."""
+def lineage_of(config: Config, snapshot: Snapshot, used: pl.DataFrame) -> dict[str, Any]:
+    """By which recipe, of which rows, known when: of a model trained on these labelled rows."""
     exits = int(used[snapshot.target].sum())
     return {
         "recipe": config.model,

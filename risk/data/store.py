@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from risk.config import Config, Csv, PipelineError
 from risk.data.frames import csv_bytes, frame_types
-from risk.data.inventory import ingest_record, is_summary_of, summary_of
+from risk.data.inventory import ingest_record, summary_of
 from risk.data.quarantine import QUARANTINE_NAME
 from risk.data.schema import Schema, schema_of, schema_signature
 from risk.data.state import (
@@ -222,8 +222,10 @@ class Store:
     def tidy(self) -> None:
         """Delete what the committed state does not list, then write the summary and the record."""
         self._delete_unlisted()
-        if not is_summary_of(read_optional_json(self.config.summary), self.state):
-            write_json(self.config.summary, summary_of(self.state, self.schema, self.rows()))
+        old, state = read_optional_json(self.config.summary), self.state
+        wanted = (state["data_version"], state["finaldata"])
+        if (old.get("data_version"), old.get("finaldata")) != wanted:
+            write_json(self.config.summary, summary_of(state, self.schema, self.rows()))
         record = ingest_record(self.config, self.files)
         path = self.config.ingested_files
         if not path.exists() or path.read_bytes() != record:

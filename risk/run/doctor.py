@@ -28,8 +28,8 @@ from risk.files import (
     read_optional_json,
 )
 from risk.model.deployed import read_deployed
-from risk.model.measures import measure
 from risk.model.model import Model
+from risk.model.score import score_of
 from risk.releases import (
     OpenRelease,
     current_version,
@@ -105,10 +105,8 @@ def _ingested_rows(config: Config) -> str:
     if not written and not config.finaldata.exists():
         return NOT_YET
     found = read_snapshot(config)
-    if (
-        written
-        and csv_bytes(found.rows, found.schema, header=True) != config.finaldata.read_bytes()
-    ):
+    expected = csv_bytes(found.rows, found.schema, header=True)
+    if written and expected != config.finaldata.read_bytes():
         raise PipelineError(
             f"it differs from the rows in {config.shown(config.segments)}; delete "
             f"{config.shown(config.finaldata)} and run ingestion.py"
@@ -166,13 +164,9 @@ def _score(config: Config) -> str:
     model = Model.from_bytes(config.model_json.read_bytes())
     if found.get("trainedmodel_sha256") != model.lineage.get("trainedmodel_sha256"):
         raise PipelineError("it is not the score of trainedmodel.pkl; run scoring.py")
-    again: dict[str, object] = {"f1": number}
     test = TestRows(config, model.columns)
-    rows, labels = test.labelled()
-    if labels.size and test.sha256 == found.get("test_sha256"):
-        again |= {**measure(labels, model.probabilities(rows), model.lineage["base_rate"])}
-        again |= {"basis": "test data", "test_files": test.files, "rows_set_aside": test.bad}
-    again = json.loads(json.dumps(again))  # as the file has it: lists for tuples
+    scored = score_of(model, test) if test.sha256 == found.get("test_sha256") else None
+    again = json.loads(json.dumps(scored or {}))  # as the file has it: lists for tuples
     if number != found.get("f1") or again != {key: found.get(key) for key in again}:
         raise PipelineError("it is not what the model scores; run scoring.py")
     return f"F1 {number:.3f} ({found['basis']})"
@@ -227,10 +221,8 @@ def listed_clients(config: Config) -> str:
     listing = read_list(config)
     if listing is None:
         raise PipelineError(f"{config.shown(config.clients_json)} is damaged; run reporting.py")
-    if (
-        not config.clients_csv.exists()
-        or config.clients_csv.read_bytes() != listing.to_csv().encode()
-    ):
+    csv = config.clients_csv.read_bytes() if config.clients_csv.exists() else b""
+    if csv != listing.to_csv().encode():
         raise PipelineError("they are not the same list; run reporting.py")
     deployed = read_deployed(config)
     refuse_other_features(config, deployed.model.columns)

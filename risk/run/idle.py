@@ -133,6 +133,8 @@ def _stored(inputs: str, output: str, data_version: int) -> bool:
     except FileNotFoundError:
         stored = {"data_version": 0, "finaldata": None, "files": {}}
     finaldata = stored["finaldata"]
+    latest = {name: entry.get("refusal", entry) for name, entry in stored["files"].items()}
+    known = {name: [entry["size"], entry["mtime_ns"]] for name, entry in latest.items()}
     return (
         stored["data_version"] == data_version
         and os.path.isdir(inputs)
@@ -140,7 +142,7 @@ def _stored(inputs: str, output: str, data_version: int) -> bool:
         and (not stored["files"] or os.path.exists(os.path.join(output, "ingestedfiles.txt")))
         and _stamp(os.path.join(output, "finaldata.csv"))
         == ([finaldata["bytes"], finaldata["mtime_ns"]] if finaldata else None)
-        and all(_is_known(name, stamp, stored["files"]) for name, stamp in _csv_files(inputs))
+        and all(stamp == known.get(name) for name, stamp in _csv_files(inputs))
     )
 
 
@@ -164,10 +166,3 @@ def _csv_files(folder: str) -> Iterator[tuple[str, list[int] | None]]:
 
 def _is_csv(name: str) -> bool:
     return name.lower().endswith(".csv") and not name.startswith(".")
-
-
-def _is_known(name: str, stamp: list[int] | None, files: dict[str, Any]) -> bool:
-    if name not in files:
-        return False
-    latest = files[name].get("refusal", files[name])
-    return [latest["size"], latest["mtime_ns"]] == stamp

@@ -12,23 +12,23 @@ from risk.config import Config
 from risk.drift.state import last_evaluation
 from risk.files import read_optional_json
 from risk.run.packages import last_packages
-from risk.script import StageTime, stage_times
+from risk.script import stage_times
 
 
 def last_measured(config: Config) -> dict[str, Any]:
     """Times, missing shares, packages and drift, each with the time of its measurement."""
-    times, summary = stage_times(config), read_optional_json(config.summary)
+    summary = read_optional_json(config.summary)
+    last = {
+        stage: {"seconds": time["seconds"], "measured_at": time["measured_at"]}
+        for stage, time in stage_times(config).items()
+    }
     return {
-        "timings": {stage: _last(times.get(stage)) for stage in ("ingestion", "training")},
+        "timings": {stage: last.get(stage) for stage in ("ingestion", "training")},
         "missing_percent": {n: c["missing_percent"] for n, c in summary.get("columns", {}).items()},
         "missing_measured_at": summary.get("measured_at"),
         "packages": last_packages(config),
         "drift": last_evaluation(config).to_json(),
     }
-
-
-def _last(time: StageTime | None) -> dict[str, float | str] | None:
-    return {"seconds": time["seconds"], "measured_at": time["measured_at"]} if time else None
 
 
 def statistics(config: Config) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def _roughly(number: float) -> str:
 
 
 def pause_notices(context: PageContext) -> list[Notice]:
-    """What pauses redeploying, by hand or by a data fault, with what ends it."""
+    """What pauses redeploying, by hand or by a data quality issue, with what ends it."""
     deployment = read_deployment(context.config)
     if deployment.by_hand:
         since = f"on {stamp(deployment.at)}"

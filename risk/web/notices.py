@@ -108,7 +108,7 @@ PAUSED_BY_HAND = Notice(
 )
 PAUSED_BY_ISSUE = Notice(
     "paused by a data quality issue",
-    "Nothing is judged or deployed: a data fault.",
+    "Nothing is judged or deployed: a data quality issue.",
     "{sentence}.",
     "If the file is wrong, put the right one in its place, or type `python ingestion.py --forget "
     "{file}`. If the world is like that now, type `python deployment.py --release-hold`.",
