@@ -8,7 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -71,20 +71,10 @@ def names_client(line: str, is_client: IsClient, style: Csv) -> bool:
     return any(is_client(cell.strip(" \t")) for cell in cells)
 
 
-@dataclass(frozen=True)
-class QuarantineReason:
-    """A rule that rows broke: in which column, how many, and `file line 7` of the first."""
-
-    column: str
-    rule: str
-    rows: int
-    first: str
-
-
 def quarantine_reasons(
     config: Config, files: Iterable[Mapping[str, Any]]
-) -> list[QuarantineReason]:
-    """The commonest reasons in the quarantine, by the entries of these files.
+) -> list[tuple[int, str, str, str]]:
+    """(rows, column, the rule they broke there, `file line 7` of the first): the commonest reasons.
 
     Of the 20 files with most such rows, 20,000 rows each: more would say the same.
     """
@@ -96,7 +86,7 @@ def quarantine_reasons(
             found[key] += 1
             first.setdefault(key, f"{row['file']} line {row['line']}" if row["line"] else "")
     common = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:MOST_REASONS]
-    return [QuarantineReason(*key, rows, first[key]) for key, rows in common]
+    return [(rows, *key, first[key]) for key, rows in common]
 
 
 def _rows_of(config: Config, name: str) -> list[dict[str, str]]:

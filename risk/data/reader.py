@@ -58,6 +58,12 @@ class Reading:
     def accepted(self) -> int:
         return 0 if self.refused else len(self.lines)
 
+    @property
+    def first_error(self) -> str:
+        """`line 7 (orders: not a number)`, for the first of the rows that are set aside."""
+        error = self.errors[0]
+        return f"line {error.line} ({': '.join(filter(None, [error.column, error.rule]))})"
+
 
 class Refused(Exception):
     """The file as a whole cannot be understood; the text says why and what to do."""
@@ -84,22 +90,15 @@ def read_rows(
         reading.ignored = [name for name in header.names if name not in schema.names]
         reading.absent = [name for name in schema.names if name not in header.places]
         _read_lines(lines, header, schema, style, reading)
-        if limit:
-            _check_share(reading)
+        bad = len(reading.errors)
+        if limit and bad >= MAX_BAD_ROWS and bad > MAX_BAD_SHARE * reading.rows:
+            raise Refused(
+                f"{bad} of {reading.rows} rows are bad, the first on {reading.first_error}"
+            )
     except Refused as refusal:
         reading.refused = printable(str(refusal))
         reading.lines, reading.values = [], {}
     return reading
-
-
-def _check_share(reading: Reading) -> None:
-    bad = len(reading.errors)
-    if bad >= MAX_BAD_ROWS and bad > MAX_BAD_SHARE * reading.rows:
-        first = reading.errors[0]
-        what = ": ".join(filter(None, [first.column, first.rule]))
-        raise Refused(
-            f"{bad} of {reading.rows} rows are bad, the first on line {first.line} ({what})"
-        )
 
 
 def text_lines(data: bytes, style: Csv) -> list[str]:
@@ -239,14 +238,14 @@ def _read_lines(
     parsers: Parsers = [(c.name, header.places[c.name], schema.parser(c)) for c in kept]
     width, rows = len(header.names), []
     for number, cells in records(lines, header.line + 1, style):
-        try:
-            rows.append(_parsed(cells, parsers, width))
+        row = _parsed(cells, parsers, width)
+        if isinstance(row, list):
+            rows.append(row)
             reading.lines.append(number)
-        except _CellError as error:
+        else:
+            column, rule, value = row
             raw = lines[number - 1]  # cut: a cell may have 100,000 characters
-            reading.errors.append(
-                RowError(number, error.column, error.rule, error.value[:200], raw[:2000])
-            )
+            reading.errors.append(RowError(number, column, rule, value[:200], raw[:2000]))
     columns = zip(*rows, strict=True) if rows else [[] for _ in kept]
     reading.rows = len(reading.lines) + len(reading.errors)
     reading.values = {c.name: list(v) for c, v in zip(kept, columns, strict=True)}
@@ -254,24 +253,21 @@ def _read_lines(
         reading.values[name] = [None] * len(rows)
 
 
-class _CellError(Exception):
-    def __init__(self, column: str, rule: str, value: str) -> None:
-        super().__init__(rule)
-        self.column, self.rule, self.value = column, rule, value
-
-
-def _parsed(cells: list[str] | str, parsers: Parsers, width: int) -> list[Cell]:
+def _parsed(
+    cells: list[str] | str, parsers: Parsers, width: int
+) -> list[Cell] | tuple[str, str, str]:
+    """The row's values; or where it breaks a rule, (the column, the rule, what stands there)."""
     if isinstance(cells, str):
-        raise _CellError("", cells, "")
+        return "", cells, ""
     if len(cells) != width:
-        raise _CellError("", f"{len(cells)} cells where the header has {width}", "")
-    values = []
+        return "", f"{len(cells)} cells where the header has {width}", ""
+    values: list[Cell] = []
     for name, place, parse in parsers:
         text = cells[place].strip(" \t")
         try:
             values.append(parse(text))
         except Rule as rule:
-            raise _CellError(name, str(rule), text) from None
+            return name, str(rule), text
     return values
 
 

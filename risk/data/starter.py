@@ -95,11 +95,9 @@ def _project_outcome(
     """The parts as a small table, what lies where, and what to type next."""
     labels, warnings = reading.values[guessed.target], []
     if reading.errors:
-        first = reading.errors[0]
-        what = ": ".join(filter(None, [first.column, first.rule]))
         warnings = [
-            f"{len(reading.errors)} rows will be set aside by ingestion, the first on line "
-            f"{first.line} ({what})"
+            f"{len(reading.errors)} rows will be set aside by ingestion, the first on "
+            f"{reading.first_error}"
         ]
     known, current = sum(label is not None for label in labels), labels.count(None)
     parts = [(n, *_part(guessed, n)) for n in table.names]

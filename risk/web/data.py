@@ -147,8 +147,8 @@ def _data_read(context: PageContext) -> DataRead | None:
             for why in [entry.get("refusal", entry).get("reason")]
         ],
         quarantine=[
-            (f"{r.rows:,}", f"{printable(r.column)} {r.rule}".strip(), printable(r.first))
-            for r in reasons
+            (f"{rows:,}", f"{printable(column)} {rule}".strip(), printable(first))
+            for rows, column, rule, first in reasons
         ],
         folder=config.shown(config.quarantine),
     )
