@@ -100,9 +100,9 @@ def _project_outcome(
             f"{reading.first_error}"
         ]
     known, current = sum(label is not None for label in labels), labels.count(None)
-    parts = [(n, *_part(guessed, n)) for n in table.names]
+    roles, style = _roles(guessed), guessed.style
+    parts = [(n, *roles[n]) for n in table.names]
     wide = max(len(printable(n)) for n in table.names)
-    style = guessed.style
     lines = [
         f"{folder} is ready; these are guesses, mend them in {folder / 'config.json'}:",
         *(f"  {printable(n):{wide}}  {part:8}  {why}".rstrip() for n, part, why in parts),
@@ -133,19 +133,17 @@ def _project_outcome(
     return Outcome("\n".join(lines), data)
 
 
-def _part(guessed: Guess, name: str) -> tuple[str, str]:
-    if name == guessed.id:
-        return "client", ""
-    if name == guessed.target:
-        words = ", ".join(f"{word} = {label}" for word, label in guessed.target_values.items())
-        return "target", f"1 left, 0 stayed{f' ({words})' if words else ''}"
-    if name == guessed.date:
-        return "date", ""
-    if name in guessed.features:
-        return "feature", guessed.features[name] + (
-            ", never below 0" if name in guessed.non_negative else ""
-        )
-    return "left out", guessed.left_out[name]
+def _roles(guessed: Guess) -> dict[str, tuple[str, str]]:
+    """Column -> (its role, what is to be said of it)."""
+    roles = {name: ("left out", why) for name, why in guessed.left_out.items()}
+    for name, kind in guessed.features.items():
+        low = ", never below 0" if name in guessed.non_negative else ""
+        roles[name] = "feature", f"{kind}{low}"
+    words = ", ".join(f"{word} = {label}" for word, label in guessed.target_values.items())
+    roles[guessed.target] = "target", f"1 left, 0 stayed{f' ({words})' if words else ''}"
+    if guessed.date:  # "" is the name of a column without one
+        roles[guessed.date] = "date", ""
+    return roles | {guessed.id: ("client", "")}
 
 
 def _command(script: str, folder: Path) -> str:
