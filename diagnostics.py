@@ -26,6 +26,7 @@ from risk.drift.state import drift_table, last_evaluation
 from risk.model.deployed import Deployed, read_deployed
 from risk.model.measures import THRESHOLD
 from risk.model.profile import Rows
+from risk.records import to_record
 from risk.run.measured import last_measured, statistics
 from risk.run.packages import packages_table, refresh_packages
 from risk.script import run
@@ -195,7 +196,7 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
         return explain_model(config)
     if chosen.drift:
         evaluation = last_evaluation(config)
-        return Outcome(drift_table(evaluation), evaluation.to_json())
+        return Outcome(drift_table(evaluation), to_record(evaluation))
     return diagnose(config)
 
 

@@ -6,9 +6,7 @@ evaluates again the same rows and more, and comes to the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from risk.config import Config
 from risk.data.snapshot import DataVersion, Snapshot, new_since
@@ -20,6 +18,7 @@ from risk.drift.release import base_model_risks, model_inputs
 from risk.files import StateFile, utc_now
 from risk.model.deployed import Deployed
 from risk.model.model import Model
+from risk.records import parse_record, to_record
 from risk.releases import base_version, read_deployment
 from risk.words import aligned
 
@@ -33,18 +32,11 @@ class DriftEvaluation:
     measured_at: str | None = None
     model_version: int | None = None
     data_version: int = 0
-    rows: Sequence[DriftRow] = ()
+    rows: tuple[DriftRow, ...] = ()
 
     @property
     def alerts(self) -> list[DriftRow]:
         return [row for row in self.rows if row.state == "alert"]
-
-    def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "rows": [vars(row) for row in self.rows]}
-
-    @classmethod
-    def from_json(cls, body: dict[str, Any]) -> DriftEvaluation:
-        return cls(**body | {"rows": [DriftRow(**row) for row in body["rows"]]})
 
 
 @dataclass(frozen=True)
@@ -62,31 +54,30 @@ def monitor_drift(config: Config, snapshot: Snapshot, deployed: Deployed) -> Kep
     reference: Reference = deployed.reference["drift"]
     base, number = base_version(deployed.manifest), snapshot.version.number
     body = _drift_file(config).read_or_empty()
+    state, data = monitor.initial_state(reference), deployed.trained_at
     # Another base model has another reference: the monitor begins at its training.
     begins = body.get("base_model") != base or body["data"]["number"] > number
-    if begins:
-        state, data = monitor.initial_state(reference), deployed.trained_at
-    else:
-        state, data = MonitorState.from_json(body["state"]), DataVersion(**body["data"])
+    if not begins:
+        kept: KeptState = parse_record(KeptState, body)
+        state, data = kept.state, kept.data
     new = _new_rows(snapshot, deployed.model, reference, data)
     if new is None and not begins:
         return None
     now = utc_now()
     state, rows = monitor.evaluate_drift(state, reference, new, now)
-    evaluation = DriftEvaluation(now, deployed.version, number, rows)
+    evaluation = DriftEvaluation(now, deployed.version, number, tuple(rows))
     return KeptState(base, snapshot.version, state, evaluation)
 
 
 def save_state(config: Config, kept: KeptState) -> None:
     """Commit the state: from here on the rows of its evaluation are old."""
-    parts = {"state": kept.state.to_json(), "evaluation": kept.evaluation.to_json()}
-    _drift_file(config).write({"base_model": kept.base_model, "data": asdict(kept.data), **parts})
+    _drift_file(config).write(to_record(kept))
 
 
 def last_evaluation(config: Config) -> DriftEvaluation:
     """The last table; nothing is computed."""
     body = _drift_file(config).read_or_empty().get("evaluation")
-    return DriftEvaluation.from_json(body) if body else DriftEvaluation()
+    return parse_record(DriftEvaluation, body) if body else DriftEvaluation()
 
 
 def _drift_file(config: Config) -> StateFile:

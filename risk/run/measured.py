@@ -11,6 +11,7 @@ from typing import Any
 from risk.config import Config
 from risk.drift.state import last_evaluation
 from risk.files import read_optional_json
+from risk.records import to_record
 from risk.run.packages import last_packages
 from risk.script import stage_times
 
@@ -27,7 +28,7 @@ def last_measured(config: Config) -> dict[str, Any]:
         "missing_percent": {n: c["missing_percent"] for n, c in summary.get("columns", {}).items()},
         "missing_measured_at": summary.get("measured_at"),
         "packages": last_packages(config),
-        "drift": last_evaluation(config).to_json(),
+        "drift": to_record(last_evaluation(config)),
     }
 
 
