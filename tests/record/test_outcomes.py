@@ -54,7 +54,7 @@ def current(n: int, seed: int) -> tuple[list[str], list[str]]:
     return [row[:-1] for row in known], known
 
 
-def told(project: Project, *files: tuple[str, list[str]]) -> dict[str, Any]:
+def list_after(project: Project, *files: tuple[str, list[str]]) -> dict[str, Any]:
     """The list after these files came in."""
     for name, rows in files:
         project.write(f"sourcedata/{name}.csv", rows)
@@ -69,7 +69,7 @@ def retrained(project: Project) -> None:
         stage(project.config)
 
 
-def found(project: Project) -> dict[str, Any]:
+def outcomes_in(project: Project) -> dict[str, Any]:
     return project.json("models/outcomes.json")
 
 
@@ -79,7 +79,7 @@ def by_name(listing: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_the_first_list_has_nothing_to_compare_with(deployed: Project) -> None:
     (deployed.folder / "state/clients.sqlite").unlink()
-    listing = told(deployed)
+    listing = list_after(deployed)
 
     assert listing["since"] is None
     assert listing["new"] == listing["off"] == listing["moves"] == []
@@ -91,7 +91,7 @@ def test_the_first_list_has_nothing_to_compare_with(deployed: Project) -> None:
 def test_a_move_is_split_by_the_old_model_on_the_new_row(deployed: Project) -> None:
     january, labels = current(60, seed=21)
     february, _ = current(60, seed=22)
-    before = by_name(told(deployed, ("2030-01-31", january)))
+    before = by_name(list_after(deployed, ("2030-01-31", january)))
     old_model = Model.from_bytes(
         (kept_releases(deployed.config)[-1].folder / "model.json").read_bytes()
     )
@@ -100,7 +100,7 @@ def test_a_move_is_split_by_the_old_model_on_the_new_row(deployed: Project) -> N
     ingest(deployed.config)
     retrained(deployed)
 
-    listing = told(deployed)
+    listing = list_after(deployed)
 
     rows = {row.split(",")[0]: [float(cell) for cell in row.split(",")[1:4]] for row in february}
     names = sorted(before)
@@ -128,15 +128,15 @@ def test_a_move_is_split_by_the_old_model_on_the_new_row(deployed: Project) -> N
 
 def test_another_model_on_the_same_rows_moves_nothing_by_data(deployed: Project) -> None:
     january, _ = current(40, seed=23)
-    before = by_name(told(deployed, ("2030-01-31", january)))
-    told(deployed, ("2030-02-28", january[::-1]))  # the same bytes would be counted once
+    before = by_name(list_after(deployed, ("2030-01-31", january)))
+    list_after(deployed, ("2030-02-28", january[::-1]))  # the same bytes would be counted once
     extra = client_rows(60, seed=24)
     deployed.write("sourcedata/more.csv", extra)
     ingest(deployed.config)
-    told(deployed)
+    list_after(deployed)
     retrained(deployed)
 
-    listing = told(deployed)
+    listing = list_after(deployed)
 
     changes = [client["change"] for client in listing["clients"]]
     assert listing["since"] == "2030-01-31"
@@ -149,7 +149,7 @@ def test_another_model_on_the_same_rows_moves_nothing_by_data(deployed: Project)
 
 def test_where_the_old_model_is_gone_the_split_is_not_known(deployed: Project) -> None:
     january, labels = current(40, seed=25)
-    told(deployed, ("2030-01-31", january))
+    list_after(deployed, ("2030-01-31", january))
     deployed.write("sourcedata/2030-01-31 labels.csv", labels)
     deployed.write("sourcedata/2030-02-28.csv", current(40, seed=26)[0])
     ingest(deployed.config)
@@ -157,7 +157,7 @@ def test_where_the_old_model_is_gone_the_split_is_not_known(deployed: Project) -
     model = deployed.folder / "production_deployment/releases/000001/model.json"
     model.write_bytes(model.read_bytes().replace(b"0", b"1"))
 
-    listing = told(deployed)
+    listing = list_after(deployed)
 
     for client in listing["clients"]:
         assert isinstance(client["change"]["points"], int)
@@ -167,7 +167,7 @@ def test_where_the_old_model_is_gone_the_split_is_not_known(deployed: Project) -
 def test_of_clients_who_stayed_only_a_row_the_old_model_had_not_seen_is_scored_by_it(
     deployed: Project,
 ) -> None:
-    before = by_name(told(deployed))
+    before = by_name(list_after(deployed))
     old_model = Model.from_bytes(
         (kept_releases(deployed.config)[-1].folder / "model.json").read_bytes()
     )
@@ -179,7 +179,7 @@ def test_of_clients_who_stayed_only_a_row_the_old_model_had_not_seen_is_scored_b
     ingest(deployed.config)
     retrained(deployed)
 
-    told(deployed)
+    list_after(deployed)
 
     new_row, old_row = (past_scores(deployed.config, name)[-1] for name in stayed[:2])
     by_old = old_model.probabilities({
@@ -195,12 +195,12 @@ def test_of_clients_who_stayed_only_a_row_the_old_model_had_not_seen_is_scored_b
 def test_who_is_new_on_the_call_list_and_what_became_of_those_off_it(deployed: Project) -> None:
     deployed.configure(port=9, capacity=4)
     rows = ["a,0,900,30,", "b,1,900,30,", "c,2,900,30,", "d,3,900,30,", "e,170,900,30,"]
-    first = told(deployed, ("2030-01-31", rows))
+    first = list_after(deployed, ("2030-01-31", rows))
     assert [c["client"] for c in first["clients"] if c["call"]] == ["a", "b", "c", "d"]
     labels = ["a,0,900,30,1", "b,1,900,30,0"]
     now = ["c,180,900,30,", "d,1,900,30,", "e,2,900,30,", "f,3,900,30,", "g,4,900,30,"]
 
-    second = told(deployed, ("2030-01-31 labels", labels), ("2030-02-28", now))
+    second = list_after(deployed, ("2030-01-31 labels", labels), ("2030-02-28", now))
 
     assert second["new"] == ["e", "f", "g"] and second["since"] == "2030-01-31"
     assert [(one["client"], one["became"]) for one in second["off"]] == [
@@ -213,11 +213,11 @@ def test_who_is_new_on_the_call_list_and_what_became_of_those_off_it(deployed: P
 
 
 def test_a_report_made_again_keeps_nothing_twice_and_is_the_same(deployed: Project) -> None:
-    told(deployed, ("2030-01-31", current(30, seed=27)[0]))
-    first = told(deployed, ("2030-02-28", current(30, seed=28)[0]))
+    list_after(deployed, ("2030-01-31", current(30, seed=27)[0]))
+    first = list_after(deployed, ("2030-02-28", current(30, seed=28)[0]))
     kept = scorings(deployed.config)
 
-    again = told(deployed)
+    again = list_after(deployed)
 
     assert scorings(deployed.config) == kept
     assert {**again, "scored_at": ""} == {**first, "scored_at": ""}
@@ -227,10 +227,10 @@ def test_a_report_made_again_keeps_nothing_twice_and_is_the_same(deployed: Proje
 def test_the_report_goes_on_without_a_past_where_the_score_history_is_damaged(
     deployed: Project,
 ) -> None:
-    told(deployed, ("2030-01-31", current(30, seed=27)[0]))
+    list_after(deployed, ("2030-01-31", current(30, seed=27)[0]))
     deployed.config.score_history.write_bytes(b"damaged" * 999)
 
-    listing = told(deployed, ("2030-02-28", current(30, seed=28)[0]))
+    listing = list_after(deployed, ("2030-02-28", current(30, seed=28)[0]))
 
     assert listing["since"] is None and len(listing["clients"]) == 30
     assert len(list(deployed.config.state_folder.glob("clients.damaged-*.sqlite"))) == 1
@@ -239,13 +239,15 @@ def test_the_report_goes_on_without_a_past_where_the_score_history_is_damaged(
 
 def test_only_what_was_predicted_before_its_label_counts(deployed: Project) -> None:
     january, labels = current(50, seed=29)
-    said = by_name(told(deployed, ("2030-01-31", january)))
-    assert found(deployed)["why"] == "no outcome is known yet of the 50 rows that were on a list"
+    said = by_name(list_after(deployed, ("2030-01-31", january)))
+    assert (
+        outcomes_in(deployed)["why"] == "no outcome is known yet of the 50 rows that were on a list"
+    )
     came_with_label = [row.replace("client", "late") for row in client_rows(70, seed=30)]
 
-    told(deployed, ("2030-01-31 labels", labels), ("2030-01-31 others", came_with_label))
+    list_after(deployed, ("2030-01-31 labels", labels), ("2030-01-31 others", came_with_label))
 
-    outcomes = found(deployed)
+    outcomes = outcomes_in(deployed)
     left = {row.split(",")[0]: int(row[-1]) for row in labels}
     listed = {name for name, client in said.items() if client["call"]}
     hits, misses = (sum(left[n] for n in part) for part in (listed, set(said) - listed))
@@ -265,23 +267,23 @@ def test_only_what_was_predicted_before_its_label_counts(deployed: Project) -> N
 def test_a_client_whom_a_later_list_called_before_the_label_was_listed(deployed: Project) -> None:
     deployed.configure(port=9, capacity=1, least_outcomes=10)
     january, labels = current(12, seed=35)
-    first = told(deployed, ("2030-01-31", january))["clients"]
+    first = list_after(deployed, ("2030-01-31", january))["clients"]
     known = {row.partition(",")[0]: row for row in labels}
-    later = told(deployed, ("2030-01-31 one", [known.pop(first[0]["client"])]))["clients"]
+    later = list_after(deployed, ("2030-01-31 one", [known.pop(first[0]["client"])]))["clients"]
     assert [later[0]["client"], later[0]["call"]] == [first[1]["client"], True]
 
-    told(deployed, ("2030-01-31 others", list(known.values())))
+    list_after(deployed, ("2030-01-31 others", list(known.values())))
 
-    every = found(deployed)["all"]
+    every = outcomes_in(deployed)["all"]
     assert (every["n"], every["listed"]["n"], every["not_listed"]["n"]) == (12, 2, 10)
 
 
 def test_nothing_is_claimed_before_enough_outcomes(deployed: Project) -> None:
     january, labels = current(29, seed=31)
-    told(deployed, ("2030-01-31", january))
-    told(deployed, ("2030-01-31 labels", labels))
+    list_after(deployed, ("2030-01-31", january))
+    list_after(deployed, ("2030-01-31 labels", labels))
 
-    outcomes = found(deployed)
+    outcomes = outcomes_in(deployed)
 
     assert outcomes["why"] == "29 outcomes so far; nothing is claimed before 30"
     claimed = ("all", "contacted", "not_contacted", "brier", "calibration", "cumulative_gains")
@@ -292,16 +294,16 @@ def test_nothing_is_claimed_before_enough_outcomes(deployed: Project) -> None:
 def test_a_project_whose_rows_all_have_a_label_reads_why_nothing_is_claimed(
     deployed: Project,
 ) -> None:
-    told(deployed, ("three", client_rows(50, seed=32)))
+    list_after(deployed, ("three", client_rows(50, seed=32)))
 
-    assert found(deployed)["why"] == "no list has named a client before its outcome was known"
+    assert outcomes_in(deployed)["why"] == "no list has named a client before its outcome was known"
 
 
 def test_a_label_counts_when_it_may_be_used(deployed: Project) -> None:
     january, labels = current(40, seed=33)
     deployed.configure(port=9, horizon_days=92)
-    told(deployed, ("2020-01-31", january))
-    told(deployed, ("2020-01-31 labels", labels))
+    list_after(deployed, ("2020-01-31", january))
+    list_after(deployed, ("2020-01-31 labels", labels))
 
     known = []
     for day in (2, 3):
@@ -312,7 +314,7 @@ def test_a_label_counts_when_it_may_be_used(deployed: Project) -> None:
 
 def test_a_client_who_was_called_is_reported_apart(deployed: Project) -> None:
     january, labels = current(45, seed=34)
-    listing = told(deployed, ("2030-01-31", january))
+    listing = list_after(deployed, ("2030-01-31", january))
     called = [client["client"] for client in listing["clients"] if client["call"]]
     with mock.patch("risk.record.contacts.utc_now", return_value="2020-01-01T00:00:00Z"):
         for name in called:
@@ -320,7 +322,7 @@ def test_a_client_who_was_called_is_reported_apart(deployed: Project) -> None:
         add_contact(
             deployed.config, listing["clients"][-1]["client"], "not at risk"
         )  # nobody called
-    told(deployed, ("2030-01-31 labels", labels))
+    list_after(deployed, ("2030-01-31 labels", labels))
     with mock.patch("risk.record.contacts.utc_now", return_value="2099-01-01T00:00:00Z"):
         for client in listing["clients"]:
             add_contact(deployed.config, client["client"], "contacted")
@@ -334,8 +336,8 @@ def test_a_client_who_was_called_is_reported_apart(deployed: Project) -> None:
 
 
 def frames(said: list[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Any:
-    """joined() of words (client, date, scoring, data version; in scoring 2 called) and of labels
-    (client, date, arrived, left)."""
+    """join_labels() of scores (client, date, scoring, data version; in scoring 2 called) and of
+    labels (client, date, arrived, left)."""
     text, number = pl.String, pl.Int64
     words = pl.DataFrame(
         said,

@@ -477,12 +477,12 @@ config = load(sys.argv[1])
 while line := sys.stdin.readline():
     child = os.fork()
     if not child:
-        tick = int(line)
+        version = int(line)
         while True:
-            tell(config, listing(tick, risks(tick)))
-            add_contact(config, f"client {{tick}}", "contacted")
-            os.write(1, b"%d\\n" % tick)
-            tick += 1
+            tell(config, listing(version, risks(version)))
+            add_contact(config, f"client {{version}}", "contacted")
+            os.write(1, b"%d\\n" % version)
+            version += 1
     os.write(1, b"pid %d\\n" % child)
     os.waitpid(child, 0)
     os.write(1, b"gone\\n")
