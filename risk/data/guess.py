@@ -310,6 +310,7 @@ def _date(table: Table, guessed: Guess) -> str:
     if named:
         return named[0]
     clients = table.column(guessed.id)
+    # Rows of one client at several dates: the table is of snapshots, and the date says of when.
     if len(dates) == 1 and len(set(clients)) < len(clients):
         pairs = set(zip(clients, table.column(dates[0]), strict=True))
         return dates[0] if len(pairs) == len(clients) else ""

@@ -144,6 +144,7 @@ class Intake:
         """Decide what becomes of one file: known, repeated, refused or accepted."""
         store = self.store
         known, twin = store.files.get(source.file), self._twin(source.file, digest)
+        # A file that was only touched: the new time is kept, so that it is not read each run.
         if known and self._is_decided(known, digest, twin):
             refusal = known.get("refusal")
             latest = refusal if refusal and refusal["sha256"] == digest else known
@@ -211,7 +212,7 @@ class Intake:
         """Record the refusal; rows that an earlier version of the file gave stay."""
         file = entry["file"]
         entry["verdict"], entry["reason"] = "refused", reading.refused
-        entry["accepted"], entry["quarantined"] = 0, reading.rows
+        entry["accepted"], entry["quarantined"] = 0, reading.rows  # all of them, good ones too
         entry["quarantine"] = write_quarantine(self.store.config, entry, reading).name
         self.notes.append(f"{file}: refused, {reading.refused}")
         if known and known.get("segment"):

@@ -19,7 +19,7 @@ def mature(rows: pl.DataFrame, horizon_days: int, day: datetime.date) -> pl.Seri
     """Which labels may be used on the day: t + horizon lies behind it; undated ones always."""
     import polars as pl
 
-    if not horizon_days:
+    if not horizon_days:  # labels are final as they come
         return pl.repeat(True, rows.height, eager=True)
     limit = day - datetime.timedelta(days=horizon_days)
     return (rows["_date"] < limit).fill_null(True)

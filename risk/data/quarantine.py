@@ -49,7 +49,7 @@ def cleanse_quarantine(config: Config, is_client: IsClient) -> None:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = list(csv.reader(file))
         clean = [
-            [*row[:4], "", ""]
+            [*row[:4], "", ""]  # file, line and rule stay: they name nobody
             if len(row) == len(HEADER)
             and (is_client(row[4]) or names_client(row[5], is_client, config.csv))
             else row

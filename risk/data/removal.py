@@ -20,6 +20,7 @@ def forget(config: Config, file: str) -> Outcome:
     store = Store.open(config)
     notes = store.recover()
     file = _known_file(config, store, file)
+    # Files with the same bytes were counted once: the others would bring the rows back.
     digest = store.files[file]["sha256"]
     doomed = {f: e for f, e in store.files.items() if f == file or e["sha256"] == digest}
     gone = sum(entry["accepted"] for entry in doomed.values())
@@ -93,7 +94,7 @@ def _without_client(store: Store, client: str) -> tuple[Taken, int, int]:
         if rows.height < frame.height:
             taken = frame.height - rows.height
             gone, since = gone + taken, min(since, _since(entry))
-            fresh = without_rows(entry)
+            fresh = without_rows(entry)  # the old segment is deleted with the commit
             fresh["quarantined"] += taken
             found[entry["file"]] = fresh, rows
     return found, gone, since
@@ -116,7 +117,7 @@ def _since(entry: Entry) -> int:
 def drop_erased(store: Store, reading: Reading) -> None:
     """Set the rows of erased clients aside without their content, in errors as in valid rows."""
     erased = set(store.state["erased"])
-    if not erased:
+    if not erased:  # a digest for each row of each file would be paid by everybody
         return
 
     def is_client(text: str) -> bool:
@@ -162,6 +163,7 @@ def _names(path: Path, client: str, style: Csv) -> bool:
 
 def _still_trained_on(config: Config, since: int) -> str:
     """Which models may have learned from rows that came at the data version `since`."""
+    # By data versions: a model does not keep whose rows it has seen.
     lineage = read_optional_json(config.model_json).get("lineage", {})
     carrying = [
         f"version {release.version} in {config.shown(config.production_folder)}"

@@ -146,6 +146,7 @@ def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
     schema = schema_of(config)
     schema = schema_of(config, infer_kinds(schema, numeric_counts(data, schema, PLAIN_CSV)))
     reading = read_rows(data, schema, PLAIN_CSV)
+    # No quarantine for a file that ingestion.py did not write: its first bad row ends the run.
     for error in reading.errors[:1]:
         where = f"line {error.line}, {error.column}".rstrip(", ")
         reading.refused = reading.refused or f"{where}: {error.rule} ({error.value!r})"
@@ -157,7 +158,7 @@ def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
 
 def new_since(rows: pl.DataFrame, then: DataVersion) -> pl.Series:
     """Which labelled rows were not there yet, or not mature yet, at that data version."""
-    late = rows["_data_version"] > then.number
+    late = rows["_data_version"] > then.number  # by version, not by date: files may come late
     if not then.horizon_days or not then.day:
         return late
     day = datetime.date.fromisoformat(then.day)
@@ -198,6 +199,7 @@ def lineage_of(config: Config, snapshot: Snapshot, used: pl.DataFrame) -> dict[s
         "data_version": snapshot.version.number,
         "day": snapshot.version.day,
         "horizon_days": snapshot.version.horizon_days,
+        # Of the whole file, though not all rows were used: it says which rows were there.
         "data_sha256": snapshot.sha256,
         "last_date": str(used["_date"].max() or ""),
     }

@@ -55,6 +55,7 @@ def _named_csv(folder: Path, skipped: list[str]) -> Iterator[Path]:
 
     for root, folders, files in os.walk(folder, onerror=note):
         shown = [name for name in folders if not name.startswith(".")]
+        # In place: os.walk does not go into what is taken out here.
         folders[:] = [name for name in shown if not _is_csv_name(name)]
         for name in folders:
             if Path(root, name).is_symlink():
@@ -80,7 +81,7 @@ def wait_until_written(sources: list[Source], *, patient: bool) -> tuple[list[So
     young = [s for s in sources if 0 <= now - s.mtime_ns / 1e9 < YOUNG_SECONDS]
     if not young:
         return sources, []
-    time.sleep(WAIT_SECONDS)
+    time.sleep(WAIT_SECONDS)  # once for all: ten young files must not cost ten seconds
     waiting = {s.file: "is still growing" for s in young if not is_unchanged(s)}
     if patient:
         waiting |= {
@@ -105,7 +106,7 @@ def is_unchanged(source: Source) -> bool:
 def _ends_in_newline(path: Path) -> bool:
     try:
         with open(path, "rb") as file:
-            file.seek(-1, os.SEEK_END)
+            file.seek(-1, os.SEEK_END)  # OSError for an empty file: it has no line end either
             return file.read(1) in b"\n\r"
     except OSError:
         return False

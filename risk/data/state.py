@@ -128,6 +128,7 @@ def salvage(config: Config) -> StoreState:
     """What can be used of a damaged state: the data version and the erased clients."""
     raw = read_optional_json(config.store_state)
     version, erased = raw.get("data_version"), raw.get("erased")
+    # Erasures before all: without them the erased clients' rows would come back.
     state = empty_state(version if type(version) is int else 0)
     if isinstance(erased, list):
         state["erased"] = [digest for digest in erased if isinstance(digest, str)]
@@ -136,6 +137,7 @@ def salvage(config: Config) -> StoreState:
 
 def fits(state: StoreState, schema: Schema) -> bool:
     """Whether rows of this schema can join those that the state lists."""
+    # A kind that was not inferred yet may still become any.
     return schema_signature(schema) == state["schema_signature"] and all(
         schema.kinds().get(name) == kind for name, kind in state["kinds"].items() if kind
     )

@@ -193,11 +193,13 @@ class Store:
         self.state["kinds"] = self.schema.kinds()
         self.state["schema_signature"] = schema_signature(self.schema)
         self._record_finaldata()
+        # Last: an intent of a version that is committed is no longer taken back.
         self.config.store_intent.unlink(missing_ok=True)
 
     def _append(self, data_version: int, text: bytes) -> None:
         """Append under an intent, so that a crash in between is cut back and never half a row."""
         recorded = self.state["finaldata"]
+        # Checked again: minutes may have passed since recover() did.
         if recorded is None or not self._finaldata_as_recorded():
             raise PipelineError(
                 f"{self.config.finaldata} was changed while new rows were read; run ingestion.py "
