@@ -81,6 +81,7 @@ class Api:
     @contextlib.contextmanager
     def _slot(self) -> Iterator[None]:
         """A place among the predictions that one process computes at once; 429 without one."""
+        # All rows of a call are in memory; without a limit the callers would decide how much of it.
         if not self._slots.acquire(timeout=SLOT_SECONDS):
             what = "too many predictions are being computed"
             raise Problem(429, "busy", what, "try again in a second, or send fewer rows at once")
@@ -95,6 +96,7 @@ class Api:
         with self._slot():
             file, rows = read_data_set(wanted, deployed)
             risk = deployed.risks(rows)
+        # Who sent no ids gets none back: a list of empty names would look like an answer.
         client = deployed.schema.named("id")
         known = {"clients": rows[client]} if any(rows[client]) else {}
         predictions = (risk >= THRESHOLD).astype(int).tolist()
@@ -146,6 +148,7 @@ class Api:
         shown = matching[first : first + wanted.per_page]
         version, about = listing.model_version, listing.about()
         if form == "csv" or (form is None and best == "text/csv"):
+            # A file is for a spreadsheet: it holds everybody unless a page was asked for.
             paged = {"page", "per_page"} & set(given)
             text = replace(listing, clients=tuple(shown if paged else matching)).to_csv()
             response = Response(text, mimetype="text/csv")

@@ -111,6 +111,7 @@ def _data_read(context: PageContext) -> DataRead | None:
     entries = list(context.file(config.store_state).get("files", {}).values())
     if not entries:
         return None
+    # The last ingestion that changed rows; one that found nothing new leaves no version.
     newest = max(entry["data_version"] for entry in entries)
     last = [entry for entry in entries if entry["data_version"] == newest]
     rows, accepted, duplicates = (

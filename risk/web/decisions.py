@@ -231,6 +231,7 @@ def log_lines(
     kept: Sequence[Entry], files: dict[int, list[tuple[str, str]]], now: datetime
 ) -> list[EvaluationLine]:
     """The entries, oldest first, as lines, newest first, with the files since the one before."""
+    # One scale for all rows of the page, so that strokes can be compared down the column.
     widest = max((one.threshold for e in kept for one in e.evidence), default=10.0)
     found, before = [], 0
     for entry in kept:

@@ -88,6 +88,7 @@ def evidence_chart(points: Sequence[EvidencePoint]) -> EvidenceChart | None:
     values = [value for pairs in every for _, pair in pairs for value in pair]
     if not values:
         return None
+    # Whole powers of ten for the grid, and room above the highest for the words at its end.
     low = min(-1.0, math.floor(math.log10(max(min(values), LEAST_E_VALUE))))
     high = math.ceil(math.log10(min(max(values), MOST_E_VALUE)) + 0.2)
     plot = EVIDENCE_PLOT

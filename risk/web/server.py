@@ -78,6 +78,7 @@ def serve(make_app: Callable[[], Flask], host: str, port: int) -> None:
         server = make_server(
             host, port, make_app(), threaded=True, request_handler=handler, fd=descriptor
         )
+        # As Ctrl-C does: serve_forever() ends with KeyboardInterrupt and the listener is closed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         place = f"[{host}]" if ":" in host else host
         print(f"serving on http://{place}:{server.port}", flush=True)

@@ -90,6 +90,7 @@ def _was_idle(marker: Marker, beat: datetime) -> bool:
     """Whether the last sign of life is of a run that found nothing new; only such a run touches the
     heartbeat without writing the marker."""
     ended = marker["finished"]
+    # Five seconds: a run with work writes the marker and touches the heartbeat close together.
     return ended is not None and (beat - datetime.fromisoformat(ended)).total_seconds() > 5
 
 

@@ -24,6 +24,7 @@ def spark_points(history: Sequence[int | None], top: int) -> list[Points]:
     On SPARK_SIZE units, y downwards; y 6 is `top` percent, y 66 is 0.
     """
     shown = list(history)[-SNAPSHOTS:]
+    # A gap cuts the curve: a line across it would show risks that nobody computed.
     runs: list[Points] = [[]]
     for at, risk in enumerate(shown, SNAPSHOTS - len(shown)):
         if risk is None:
@@ -140,6 +141,7 @@ def risk_chart(
     risks: Sequence[int | None], days: Sequence[str], models: Sequence[int], average: int | None
 ) -> RiskChart:
     """Risks in percent, one step each, on the days and by the models given; a None is a gap."""
+    # Up to the next 20 percent, and never a scale that blows a few points up to the whole height.
     top = max(20, -(-max([average or 0, *(r for r in risks if r is not None)]) // 20) * 20)
     plot = RISK_PLOT
     each = plot.inner / max(len(risks), 1)
