@@ -104,7 +104,7 @@ def _listed(
     listing = with_changes(config, listing, present, snapshot)
     write_atomic(config.clients_csv, listing.to_csv())
     write_atomic(config.clients_json, listing.to_json())
-    record_list(config, present, listing)
+    record_list(config, present)
     outcomes = outcomes_of(config, snapshot)
     write_json(config.outcomes, outcomes)
     return listing, outcomes, taken

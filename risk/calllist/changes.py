@@ -43,6 +43,7 @@ class Present:
     """
 
     scoring: Scoring
+    scored: list[ScoredClient]
     scores: dict[str, Score]
     past: list[Scoring]
     before: dict[str, Score]
@@ -54,7 +55,13 @@ def present_of(
 ) -> Present:
     """The list, made of this snapshot by this release, as a scoring."""
     past = scorings(config)
-    scored = _scored_clients(listing)
+    scored = [
+        ScoredClient(
+            c.client, c.date, c.risk, c.rank, c.band, c.call,
+            tuple((reason.points, reason.text) for reason in c.reasons),
+        )
+        for c in listing.clients
+    ]  # fmt: skip
     scoring = scoring_of(
         scored,
         past,
@@ -66,7 +73,8 @@ def present_of(
         basis=listing.basis,
     )
     if past and scoring is past[-1]:
-        return Present(scoring, scores_in(config, scoring.number), past[:-1], {}, True)
+        kept = scores_in(config, scoring.number)
+        return Present(scoring, scored, kept, past[:-1], {}, True)
     before = scores_in(config, past[-1].number) if past else {}
     formers: dict[str, float | None] = {}
     if past and past[-1].model == scoring.model:
@@ -75,25 +83,15 @@ def present_of(
         model = _kept_model(config, past[-1], snapshot.schema, deployed)
         formers = _former_risks(model, past[-1], before, snapshot)
     scores = scores_of(scored, scoring.number, before, formers)
-    return Present(scoring, scores, past, before, False)
+    return Present(scoring, scored, scores, past, before, False)
 
 
-def _scored_clients(listing: CallList) -> list[ScoredClient]:
-    return [
-        ScoredClient(
-            c.client, c.date, c.risk, c.rank, c.band, c.call,
-            tuple((reason.points, reason.text) for reason in c.reasons),
-        )
-        for c in listing.clients
-    ]  # fmt: skip
-
-
-def record_list(config: Config, present: Present, listing: CallList) -> None:
+def record_list(config: Config, present: Present) -> None:
     """Record the scoring, unless the score history has it already; with the lock held."""
     if not present.kept:
         last = present.past[-1] if present.past else None
-        scored = _scored_clients(listing)
-        record_scores(config, present.scoring, present.scores, scored, last, present.before)
+        scoring, scores, scored = present.scoring, present.scores, present.scored
+        record_scores(config, scoring, scores, scored, last, present.before)
 
 
 def _former_risks(
@@ -151,16 +149,16 @@ def with_changes(
     shown = snapshots_of([*present.past, present.scoring])
     risks = [risks_in(config, scoring.number) for scoring in shown[:-1]]
     contacts = newest_contacts(config)
-    names = listing.column("client")
+    changes = {
+        name: change_of(base.day, old, present.scores[name])
+        for name, old in then.items()
+        if base and name in present.scores
+    }
+    clients = listing.clients
     listing = listing.with_columns(
-        change=[
-            change_of(base.day, then[name], present.scores[name]) if base and name in then else None
-            for name in names
-        ],
-        history=[
-            history([*(past.get(c.client) for past in risks), c.risk]) for c in listing.clients
-        ],
-        contact=[contacts.get(name) for name in names],
+        change=[changes.get(c.client) for c in clients],
+        history=[history([*(past.get(c.client) for past in risks), c.risk]) for c in clients],
+        contact=[contacts.get(c.client) for c in clients],
     )
     return replace(
         listing,
