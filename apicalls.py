@@ -125,22 +125,19 @@ def _cause(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _with_last_good(answer: Answer, old: Any) -> Answer:
-    """The answer; one that failed beside the last good one of the endpoint that is known."""
-    if answer["status"] == 200 or not isinstance(old, dict):
-        return answer
-    good = old.get("last_good")
-    if old.get("status") == 200:
-        good = {key: old.get(key) for key in ("at", "model_version", "answer")}
-    return Answer(**answer, last_good=good) if good else answer
-
-
 def collect(config: Config, *, serve: bool) -> Outcome:
     """Call the API, or one started for the purpose, and write what it answered."""
     with _server(config) if serve else contextlib.nullcontext(config.url) as url:
         before = read_optional_json(config.api_returns)
-        answers = call_api(config, url).items()
-        found = {name: _with_last_good(answer, before.get(name)) for name, answer in answers}
+        found = call_api(config, url)
+    for name, answer in found.items():
+        old = before.get(name)
+        if answer["status"] != 200 and isinstance(old, dict):
+            good = old.get("last_good")
+            if old.get("status") == 200:
+                good = {key: old.get(key) for key in ("at", "model_version", "answer")}
+            if good:
+                answer["last_good"] = good
     write_json(config.api_returns, found)
     statuses = {name: answer["status"] for name, answer in found.items()}
     return Outcome(_call_words(config, url, found), {"url": url, "statuses": statuses})

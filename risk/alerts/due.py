@@ -113,20 +113,15 @@ def _with_due(config: Config, run: RunRecord, before: AlertState | None, now: fl
     Where what is on disk cannot be read, that the run failed is reported all the same, and the rest
     when it can.
     """
-    state, fresh, digest = before or AlertState(), list[Event](), list[Message]()
+    state = before or AlertState()
+    fresh, present, digest = list[Event](), list[Event](), list[Message]()
     failed, kinds = run.marker["failed"], ["run_failed"]
-    present: list[Event] = []
     if failed:
         present += [Event("run_failed", failed["stage"], f"{failed['stage']}: {failed['error']}")]
     reported, digests = state.reported, state.digests or DigestsDone("", None)
     try:
         fresh, reported = _new_events(config, run, before)
-        # A deployment begins another drift table, which ends the alerts of the one before.
-        drift = [
-            Event("drift", row.name, f"{row.name}: {row.sentence}")
-            for row in last_evaluation(config).alerts
-        ]
-        present = [*present, *_data_quality(config), *drift, *_base_rate(config)]
+        present += _lasting_events(config)
         kinds = list(LASTING)
     except PipelineError as error:
         run.log.warning("not all could be reported: %s", error)
@@ -189,31 +184,28 @@ def lasting_news(
     return news, after
 
 
-def _data_quality(config: Config) -> list[Event]:
-    """The issues that pause the deployment, in the words of the evaluation that found them."""
-    deployment = read_deployment(config)
-    if deployment.paused != DATA_QUALITY:
-        return []
-    sentences = {
+def _lasting_events(config: Config) -> list[Event]:
+    """What is wrong now: issues that pause the deployment, alerts of the drift monitor, the alarm
+    of the last evaluation that judged."""
+    deployment, recent = read_deployment(config), entries(config, RECENT_ENTRIES)
+    sentences = {  # the issues in the words of the evaluation that found them
         (issue["kind"], tuple(issue["columns"])): issue["sentence"]
-        for entry in entries(config, RECENT_ENTRIES)
+        for entry in recent
         for issue in entry.details.get("issues", [])
     }
-    found = []
-    for kind, columns in deployment.issues:
+    found: list[Event] = []
+    for kind, columns in deployment.issues if deployment.paused == DATA_QUALITY else ():
         key = f"{kind}: {', '.join(columns)}"
         found.append(Event("data_quality", key, sentences.get((kind, tuple(columns)), key)))
+    # A deployment begins another drift table, which ends the alerts of the one before.
+    for row in last_evaluation(config).alerts:
+        found.append(Event("drift", row.name, f"{row.name}: {row.sentence}"))
+    judged = [entry for entry in recent if entry.verdict in JUDGED]
+    # An alarm says nothing of a model that came after it, or went since.
+    if judged and judged[-1].before == judged[-1].after == current_version(config):
+        if text := str(judged[-1].details.get("alarm") or "").removeprefix("alarm: "):
+            found.append(Event("worse_than_base_rate", "model", text))
     return found
-
-
-def _base_rate(config: Config) -> list[Event]:
-    """The alarm of the last evaluation that judged, where what it judged is still deployed."""
-    version = current_version(config)
-    judged = [entry for entry in entries(config, RECENT_ENTRIES) if entry.verdict in JUDGED]
-    if not judged or not judged[-1].before == judged[-1].after == version:
-        return []
-    text = str(judged[-1].details.get("alarm") or "").removeprefix("alarm: ")
-    return [Event("worse_than_base_rate", "model", text)] if text else []
 
 
 def _new_events(

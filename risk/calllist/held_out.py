@@ -28,7 +28,10 @@ def held_out_risks(
     current, basis = snapshot.current
     if basis != "stayed" or not current.height:
         return {}
-    rows = _training_rows(manifest, snapshot)
+    # The rows that the model was trained on; of a file that was sent again since, all of them.
+    day, rows = datetime.date.fromisoformat(manifest["day"]), snapshot.rows.with_row_index("_row")
+    rows = rows.filter(usable_labels(rows, snapshot.schema, manifest["horizon_days"], day))
+    rows = rows.filter((rows["_data_version"] <= manifest["data_version"]) | rows["_replaced"])
     if not rows.height:
         return {}
     names = [snapshot.client, *manifest["columns"], snapshot.target]
@@ -40,13 +43,6 @@ def held_out_risks(
     if keep and kept.get("key") != key:
         state.write({"key": key, "risks": risks})
     return dict(zip(rows["_row"].to_list(), risks, strict=True))
-
-
-def _training_rows(manifest: Manifest, snapshot: Snapshot) -> pl.DataFrame:
-    """The rows that the model was trained on; of a file that was sent again since, all of them."""
-    day, rows = datetime.date.fromisoformat(manifest["day"]), snapshot.rows.with_row_index("_row")
-    known = rows.filter(usable_labels(rows, snapshot.schema, manifest["horizon_days"], day))
-    return known.filter((known["_data_version"] <= manifest["data_version"]) | known["_replaced"])
 
 
 def _out_of_fold(manifest: Manifest, rows: pl.DataFrame, snapshot: Snapshot) -> list[float]:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, NotRequired, TypedDict
 
@@ -19,7 +19,7 @@ from risk.files import read_json
 from risk.model.measures import Gain
 from risk.model.reasons import MOST_UP, Reason
 from risk.record.contacts import OPEN, Contact
-from risk.records import parse_record
+from risk.records import parse_record, to_record
 from risk.words import STEADY_BELOW, signed
 
 FORMAT = 1  # of clients_at_risk.json; a reader refuses another
@@ -252,14 +252,11 @@ class CallList:
 
     def about(self) -> dict[str, Any]:
         """All but the clients, as JSON has it."""
-        found = vars(self) | {"cut": asdict(self.cut), "bands": self.bands}
+        head = to_record(replace(self, clients=()))
+        del head["clients"]
         if self.cut.expected_profit is None:
-            del found["cut"]["expected_profit"], found["cut"]["expected_profit_at_random"]
-        found["expected"] = asdict(self.expected) if self.expected else None
-        for name in ("snapshots", "off", "moves"):
-            found[name] = [vars(one) for one in found[name]]
-        names = ("cut", "bands", *(field.name for field in fields(self)))
-        return {"format": FORMAT} | {name: found[name] for name in names if name != "clients"}
+            del head["cut"]["expected_profit"], head["cut"]["expected_profit_at_random"]
+        return {"format": FORMAT, "cut": head["cut"], "bands": self.bands} | head
 
     @cached_property
     def _columns(self) -> tuple[str, ...]:
