@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ENDPOINTS = {"prediction": "POST", "scoring": "GET", "summarystats": "GET", "diagnostics": "GET"}
 CONNECT_SECONDS, READ_SECONDS = 3.0, 30.0
 PAUSES = (0.3, 1.0)
-PASSING = (502, 503, 504)
+PASSING = (502, 503, 504)  # a server that is just starting, or busy: asked again
 START_SECONDS = 30.0
 UNREACHABLE = "unreachable"
 
@@ -106,7 +106,7 @@ def _once(session: requests.Session, method: str, address: str) -> Answer:
     except (requests.RequestException, ValueError) as error:
         return failed("not a usable address", str(error))
     try:
-        answer = response.json(parse_constant=str)
+        answer = response.json(parse_constant=str)  # NaN as a word: the file holds strict JSON
     except (ValueError, RecursionError):
         answer = response.text[:2000]  # no JSON: a proxy's page, of which the beginning tells most
     version = response.headers.get("X-Model-Version", "")

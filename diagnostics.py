@@ -139,7 +139,7 @@ def show_client(config: Config, client: str) -> Outcome:
     deployed, snapshot, listing = read_deployed(config), read_snapshot(config), read_list(config)
     made_of = (deployed.version, snapshot.version.number)
     if listing and (listing.model_version, listing.data_version) != made_of:
-        listing = None
+        listing = None  # a list of another model or other rows would contradict the history
     found = explain_client(deployed, snapshot, client, listing)
     return Outcome(explanation_text(found), asdict(found))
 

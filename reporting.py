@@ -98,7 +98,7 @@ def _listed(
     gains = _gains_of(listing.cut, *known, mean_economics(config))
     expected = expectation_of(config, listing, now.score)
     listing = replace(listing, cut=replace(listing.cut, cumulative_gains=gains), expected=expected)
-    recover_score_history(config)
+    recover_score_history(config)  # before anything is read of it: it may be damaged
     taken = read_contacts(config)
     present = present_of(config, listing, snapshot, now)
     listing = with_changes(config, listing, present, snapshot)

@@ -97,7 +97,7 @@ def send_due(config: Config, run: RunRecord, secrets: Secrets) -> float:
     """Send what is to be sent; when there is something to send again, seconds of the epoch."""
     now = time.time()
     state = _with_due(config, run, read_state(config), now)
-    write_state(config, state)
+    write_state(config, state)  # with its id before it is sent: a repeat after a crash has the same
     deliver(config, run.log, state, secrets)
     # No idle run at the hour of the next digest, at a reminder, at a message to try again.
     day = datetime.combine(digest_day(now, config.mail.hour), datetime.min.time(), UTC)

@@ -46,9 +46,10 @@ def mail_message(
     message["From"] = mail.sender
     message["To"] = ", ".join(to)
     message["Date"] = format_datetime(at)
+    # An id has a time with colons, which a Message-ID may not hold.
     unique = re.sub(r"[^A-Za-z0-9.-]", "-", identity)
     message["Message-ID"] = f"<{unique}@{mail.sender.rpartition('@')[2]}>"
-    message["Auto-Submitted"] = "auto-generated"
+    message["Auto-Submitted"] = "auto-generated"  # so that no absence note answers it
     message.set_content(text, charset="utf-8")
     if html:
         message.add_alternative(html, subtype="html", charset="utf-8")

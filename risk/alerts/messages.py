@@ -29,7 +29,7 @@ FORMAT = 1  # of alerts.json
 MAIL, WEBHOOK = "mail", "webhook"
 PAUSES = (0.0, 1.0, 4.0)  # before each of the three tries of a run
 FIRST_WAIT, LONGEST_WAIT, GIVEN_UP = 600.0, 6 * 3600.0, 2 * 86400.0
-MOST_WAITING, MOST_SENT = 50, 200
+MOST_WAITING, MOST_SENT = 50, 200  # by what is in sent a digest of the same day is known again
 FAILED = "The last run failed: this list is older than it should be."
 TEST = "This is a test. Messages will arrive here."
 
@@ -135,7 +135,7 @@ def deliver(config: Config, log: logging.Logger, state: AlertState, secrets: Sec
         if pairs:
             time.sleep(pause)
             closed |= _try_once(config, log, state, secrets, pairs)
-    now = time.time()
+    now = time.time()  # the tries may have taken minutes
     for message in state.waiting:
         if now - epoch(message.at) > GIVEN_UP:
             log.warning("%s is given up after two days", message.id)

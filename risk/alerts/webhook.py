@@ -92,7 +92,7 @@ def _status(sock: socket.socket, deadline: float) -> int:
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        sock.settimeout(left)
+        sock.settimeout(left)  # of what is left: one for each read, a drip would take for ever
         part = sock.recv(LONGEST_LINE)
         if not part:
             raise ConnectionError("the connection was closed without an answer")

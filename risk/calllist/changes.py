@@ -106,6 +106,7 @@ def _former_risks(
     risks: list[float | None] = [None] * current.height
     if model is not None:
         table = {name: current[name].to_list() for name in model.columns}
+        # Six digits, as the list has them: else a row that did not change would seem to move.
         risks = [round(risk, 6) for risk in model.probabilities(table).tolist()]
     found: dict[str, float | None] = {}
     columns = [current[name] for name in (snapshot.client, "_date", "_data_version", "_replaced")]
@@ -147,6 +148,7 @@ def with_changes(
     base = base_of(present.past, present.scoring)
     then = scores_in(config, base.number) if base else {}
     shown = snapshots_of([*present.past, present.scoring])
+    # The present risks are those of the list: its scoring is recorded after the list is written.
     risks = [risks_in(config, scoring.number) for scoring in shown[:-1]]
     contacts = newest_contacts(config)
     changes = {

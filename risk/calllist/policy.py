@@ -73,7 +73,7 @@ def choose_calls(
     order = np.argsort(-gain, kind="stable")  # of equal gains the first by rank
     order = order[placed[order]][: _limit_of(config, risks.size)]
     if money:
-        order = order[gain[order] > 0]
+        order = order[gain[order] > 0]  # also below the capacity: no call that costs more
     called = np.zeros(risks.size, dtype=bool)
     called[order] = True
     leavers = _expected(risks, called)
