@@ -437,10 +437,10 @@ def test_rows_that_were_set_aside_are_counted_by_column_and_rule(project: Projec
 
     total = {key: int(value) for key, value in vars(data.total).items()}
     assert total == {"rows": 189, "accepted": 185, "duplicates": 0, "quarantined": 4}
-    assert sum(int(one.rows) for one in data.quarantine) == 4
-    first = data.quarantine[0]
-    assert first.why.startswith("lastmonth_activity") and first.rows == "2"
-    assert first.first == "2030-02-28.csv line 7"
+    assert sum(int(rows) for rows, *_ in data.quarantine) == 4
+    rows, why, first = data.quarantine[0]
+    assert why.startswith("lastmonth_activity") and rows == "2"
+    assert first == "2030-02-28.csv line 7"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
