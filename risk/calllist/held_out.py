@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from risk.config import Config
 from risk.data.labels import usable_labels
 from risk.data.snapshot import Snapshot, pandas_of
-from risk.files import StateFile, sha256
+from risk.files import DamagedFile, NewerFormat, StateFile, sha256
 from risk.releases import Manifest
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def held_out_risks(
     names = [snapshot.client, *manifest["columns"], snapshot.target]
     key = [manifest["trainedmodel_sha256"], sha256(rows.select(pl.col(names)).write_csv().encode())]
     state = StateFile(config.out_of_fold, 1)
-    kept = state.read_or_empty()
+    try:
+        kept = state.read()
+    except (DamagedFile, NewerFormat):
+        kept = {}  # five fits are all that is lost, also of what a later version wrote
     risks = kept["risks"] if kept.get("key") == key else _out_of_fold(manifest, rows, snapshot)
     # A reader without the lock (the doctor) may be beside a run that writes the same file.
     if keep and kept.get("key") != key:
