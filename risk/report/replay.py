@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.config import Config, Outcome, PipelineError
-from risk.data.schema import Schema
 from risk.data.snapshot import feature_kinds, pandas_of, read_snapshot
 from risk.decide.replay import (
     NAIVE,
@@ -25,7 +24,6 @@ from risk.files import write_atomic
 from risk.report.figures import BLUE, INK, MUTED, RED, png, style
 
 if TYPE_CHECKING:
-    import polars as pl
     from matplotlib.figure import Figure
 
 COLOURS = {"never": "#8c959f", "always, all past": BLUE, "always, last file": "#0b2a5b"}
@@ -51,16 +49,13 @@ def replay(config: Config, policies: list[str], delay: int) -> Outcome:
 def stream_in(config: Config) -> Stream:
     """The ingested labelled rows of a folder of dated files, in the order of their dates."""
     snapshot = read_snapshot(config)
-    known = snapshot.known
+    known, schema = snapshot.known, snapshot.schema
     if known["_date"].null_count():
         raise PipelineError(
             "a replay needs a date for every row: a date column, or files named with one "
             "(clients_2026-01-31.csv)"
         )
-    return _stream(config, known.sort("_date", maintain_order=True), snapshot.schema)
-
-
-def _stream(config: Config, known: pl.DataFrame, schema: Schema) -> Stream:
+    known = known.sort("_date", maintain_order=True)
     dates = known["_date"].cast(str).to_list()
     names = sorted(set(dates))
     if len(names) < LEAST_PERIODS:
@@ -93,28 +88,26 @@ def walks_of(stream: Stream, policies: list[str], delay: int) -> list[Walk]:
 def table(walks: list[Walk], delay: int) -> str:
     """For a person: the scores of each policy, what it deployed and lost."""
     best = next(walk for walk in walks if walk.policy == ORACLE).mean
-    periods = len(walks[0].brier)
-    head = (
-        f"{'policy':18} {'Brier':>7} {'lost':>7} {'deployed':>9} {'wrong':>6} {'recalibrated':>13}"
-    )
     lines = [
-        f"{walk.policy:18} {walk.mean:7.4f} {walk.mean - best:7.4f} " + _counts(walk)
-        for walk in walks
+        f"{'policy':18} {'Brier':>7} {'lost':>7} {'deployed':>9} {'wrong':>6} {'recalibrated':>13}"
     ]
+    for walk in walks:
+        # The oracle takes the best rule of each period: it deploys nothing of its own.
+        counts = ("-", "-", "-")
+        if walk.policy != ORACLE:
+            counts = (str(len(walk.deployments)), str(walk.wrong), str(walk.recalibrations))
+        deployed, wrong, recalibrated = counts
+        means = f"{walk.policy:18} {walk.mean:7.4f} {walk.mean - best:7.4f}"
+        lines.append(f"{means} {deployed:>9} {wrong:>6} {recalibrated:>13}")
     after = f", labels {delay} periods later" if delay else ""
-    legend = [
-        f"{periods} periods scored{after}. Brier: the mean over periods of what was deployed.",
+    legend = (
+        f"{len(walks[0].brier)} periods scored{after}. Brier: the mean over periods of what was "
+        "deployed.",
         "lost: above the best naive rule of each period, which is known only afterwards (oracle).",
         "deployed: new models after the first. wrong: of them, those that did worse on the next",
         "two periods than what they replaced. recalibrated: how often only percentages moved.",
-    ]
-    return "\n".join([head, *lines, *legend])
-
-
-def _counts(walk: Walk) -> str:
-    if walk.policy == ORACLE:
-        return f"{'-':>9} {'-':>6} {'-':>13}"
-    return f"{len(walk.deployments):9} {walk.wrong:6} {walk.recalibrations:13}"
+    )
+    return "\n".join([*lines, *legend])
 
 
 def figures_of(walk: Walk) -> dict[str, Any]:
@@ -139,18 +132,10 @@ def csv_of(stream: Stream, walks: list[Walk]) -> str:
         done = {period: (action, reason) for period, action, reason in walk.deployments}
         for period, name in enumerate(stream.names):
             action, reason = done.get(period, ("", walk.reasons.get(period, "")))
-            score = walk.brier.get(period)
-            writer.writerow(
-                [
-                    name,
-                    stream.rows(period).size,
-                    walk.policy,
-                    "" if score is None else f"{score:.6f}",
-                    walk.versions.get(period, ""),
-                    action,
-                    reason,
-                ]
-            )
+            score = walk.brier.get(period)  # none before the first model has its labels
+            shown = "" if score is None else f"{score:.6f}"
+            version, rows = walk.versions.get(period, ""), stream.rows(period).size
+            writer.writerow([name, rows, walk.policy, shown, version, action, reason])
     return out.getvalue()
 
 
@@ -159,56 +144,40 @@ def chart(stream: Stream, walk: Walk, walks: list[Walk], delay: int) -> Figure:
     from matplotlib.figure import Figure
 
     others = [one for one in walks if one.policy in NAIVE]
+    periods = sorted(walk.brier)
     with style():
         figure = Figure(figsize=(9.6, 6.4), dpi=120, layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        for one in others:
-            _line(above, one, COLOURS[one.policy], 1.4)
-        _line(above, walk, RED, 2.4)
-        _deployments(above, walk, lag_of(delay))
-        _gains(below, walk, others)
-        _dress(figure, above, below, stream, walk, walks, delay)
+        for one, colour, width in (
+            *((one, COLOURS[one.policy], 1.4) for one in others),
+            (walk, RED, 2.4),
+        ):
+            own = sorted(one.brier)
+            heights = [one.brier[period] for period in own]
+            above.plot(own, heights, color=colour, lw=width, label=one.policy, zorder=width)
+        _mark_deployments(above, walk, lag_of(delay))
+        for one in others:  # above 0 the policy has done better so far
+            gained = np.cumsum([one.brier[p] - walk.brier[p] for p in periods])
+            below.plot(periods, gained, color=COLOURS[one.policy], lw=1.6)
+        below.axhline(0, color=INK, lw=0.8)
+        _label(figure, stream, walk, others, delay)
     return figure
 
 
-def _line(axes: Any, walk: Walk, colour: str, width: float) -> None:
-    periods = sorted(walk.brier)
-    values = [walk.brier[period] for period in periods]
-    axes.plot(periods, values, color=colour, lw=width, label=walk.policy, zorder=width)
-
-
-def _deployments(axes: Any, walk: Walk, lag: int) -> None:
+def _mark_deployments(axes: Any, walk: Walk, lag: int) -> None:
     """A mark at the first period of what was deployed."""
     for kind, mark in MARKS.items():
-        at = [p for p, action, _ in walk.deployments if action == kind]
-        shown = [p + lag for p in at if p + lag in walk.brier]
+        at = [p + lag for p, action, _ in walk.deployments if action == kind]
+        shown = [p for p in at if p in walk.brier]
+        look = {"color": RED, "mec": "white", "ms": 9, "zorder": 5}
         if shown:
             heights = [walk.brier[p] for p in shown]
-            axes.plot(
-                shown, heights, mark, color=RED, mec="white", ms=9, label=f"after: {kind}", zorder=5
-            )
+            axes.plot(shown, heights, mark, label=f"after: {kind}", **look)
 
 
-def _gains(axes: Any, walk: Walk, others: list[Walk]) -> None:
-    """Summed difference to each naive rule: above 0 the policy has been better so far."""
-    periods = sorted(walk.brier)
-    for one in others:
-        gained = np.cumsum([one.brier[p] - walk.brier[p] for p in periods])
-        axes.plot(periods, gained, color=COLOURS[one.policy], lw=1.6)
-    axes.axhline(0, color=INK, lw=0.8)
-
-
-def _dress(
-    figure: Figure,
-    above: Any,
-    below: Any,
-    stream: Stream,
-    walk: Walk,
-    walks: list[Walk],
-    delay: int,
-) -> None:
-    means = {one.policy: one.mean for one in walks}
-    rest = ", ".join(f"{name} {means[name]:.4f}" for name in NAIVE)
+def _label(figure: Figure, stream: Stream, walk: Walk, others: list[Walk], delay: int) -> None:
+    above, below = figure.axes
+    rest = ", ".join(f"{one.policy} {one.mean:.4f}" for one in others)
     title = f"{walk.policy}: mean Brier {walk.mean:.4f} with {len(walk.deployments)} deployments"
     figure.suptitle(title, x=0.02, ha="left", fontsize=14, fontweight="bold", color=INK)
     after = f"; labels {delay} periods later" if delay else ""
@@ -216,8 +185,7 @@ def _dress(
     above.set_ylabel("Brier as deployed (lower is better)", fontsize=10)
     below.set_ylabel("gained so far on each rule", fontsize=10)
     above.legend(fontsize=8.5, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    step = -(-len(stream.names) // 13)
-    shown = range(0, len(stream.names), step)
+    shown = range(0, len(stream.names), -(-len(stream.names) // 13))  # more dates would overlap
     below.set_xticks(list(shown), [stream.names[p] for p in shown], rotation=35, ha="right")
     for axes in (above, below):
         axes.grid(axis="y")
