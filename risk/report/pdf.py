@@ -170,7 +170,7 @@ def _list_row(sheet: Sheet, y: float, row: Row, texts: RowTexts, report: Report)
         sheet.text(SINCE, y + STEP, row.split, 5.8, colour=MUTED, width=SINCE_WIDE)
         # "steady new" reaches further than a number of points.
         begin = max(14.0, typeset.width_of(words, TEXT) + 1.5)
-        _spark(sheet, SINCE + begin, y, SINCE_WIDE + 1 - begin, row, report.today.top)
+        _spark(sheet, SINCE + begin, y, SINCE_WIDE - begin, row, report.today.top)
     for at, line in enumerate([*texts.up, *texts.down]):
         up = at < len(texts.up)
         if at in (0, len(texts.up)):
