@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 from risk.run.idle import idle_line
 
@@ -268,6 +267,8 @@ class Steps:
 
     def timed(self, stage: str, step: Callable[[], Made]) -> Made:
         """Do the step; keep its lines, and its seconds when it had work to do."""
+        import time
+
         from risk.script import record_time
 
         self.record.enter(stage)
@@ -283,6 +284,8 @@ class Steps:
         self, result: EvaluationResult, ingested: Outcome, contacts: list[int] | None
     ) -> Outcome:
         """Close the record, from which the next run knows whether anything is new since."""
+        import time
+
         from risk.alerts.due import is_wanted
         from risk.config import Outcome
         from risk.decide.decision import RECALIBRATE, sentence
@@ -329,6 +332,8 @@ class Steps:
 
 def _alert(config: Config, record: RunRecord) -> None:
     """Tell people what is new; whatever goes wrong with that is in the log and fails no run."""
+    import time
+
     from risk.alerts.due import is_wanted, send_due
     from risk.alerts.messages import secrets_in
     from risk.config import PipelineError
