@@ -58,7 +58,7 @@ def report(
     matrix = confusion_of(*known, now.score)
     write_atomic(config.confusion_matrix, picture(matrix, now.version))
     snapshot = snapshot or read_snapshot(config)
-    listing, outcomes, taken = _listed(config, snapshot, now, known)
+    listing, outcomes, taken = _write_list(config, snapshot, now, known)
     page, sheets = documents(report_of(config, listing, outcomes, now, known))
     write_atomic(config.report_html, page)
     write_atomic(config.report_pdf, sheets)
@@ -88,7 +88,7 @@ def tested(model: Model, test: Holdout) -> Tested:
     return labels, model.probabilities(rows)
 
 
-def _listed(
+def _write_list(
     config: Config, snapshot: Snapshot, now: Deployed, known: Tested
 ) -> tuple[CallList, Outcomes, ContactsRead]:
     """(the list, what came true of earlier ones, the contacts that were taken), all written."""

@@ -83,10 +83,7 @@ def client_list(
             for why, odd in zip(unknown, unusual_values(model, features), strict=True)
         ],
     }
-    clients = tuple(
-        ListedClient(**dict(zip(columns, cells, strict=True)))
-        for cells in zip(*columns.values(), strict=True)
-    )
+    clients = ListedClient.from_columns(columns)
     return CallList(
         model_version=manifest["version"],
         data_version=snapshot.version.number,

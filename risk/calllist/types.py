@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, NotRequired, TypedDict
@@ -83,6 +83,12 @@ class ListedClient:
     change: Change | None = None
     history: tuple[int | None, ...] = ()
     contact: Contact | None = None
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Iterable[Any]]) -> tuple[ListedClient, ...]:
+        """The rows of columns of the same length, by their names."""
+        rows = zip(*columns.values(), strict=True)
+        return tuple(cls(**dict(zip(columns, row, strict=True))) for row in rows)
 
     @property
     def contact_state(self) -> str:
