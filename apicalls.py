@@ -96,9 +96,11 @@ def _once(session: requests.Session, method: str, address: str) -> Answer:
         return Answer(**answer, reason=reason) if reason else answer
 
     try:
+        # These endpoints never redirect: what does stands in between, and its 302 is kept.
         response = session.request(
             method, address, timeout=(CONNECT_SECONDS, READ_SECONDS), allow_redirects=False
         )
+    # First: a ConnectTimeout is of both kinds, and what takes no call is unreachable.
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
         return failed(UNREACHABLE, _cause(error))
     except requests.Timeout:
@@ -109,6 +111,7 @@ def _once(session: requests.Session, method: str, address: str) -> Answer:
         answer = response.json(parse_constant=str)  # NaN as a word: the file holds strict JSON
     except (ValueError, RecursionError):
         answer = response.text[:2000]  # no JSON: a proxy's page, of which the beginning tells most
+    # isascii below: isdigit alone takes a superscript two, at which int() fails.
     version = response.headers.get("X-Model-Version", "")
     return {
         "status": response.status_code,
@@ -133,6 +136,7 @@ def collect(config: Config, *, serve: bool) -> Outcome:
     for name, answer in found.items():
         old = before.get(name)
         if answer["status"] != 200 and isinstance(old, dict):
+            # Handed on from failure to failure, so that it outlives any number of them.
             good = old.get("last_good")
             if old.get("status") == 200:
                 good = {key: old.get(key) for key in ("at", "model_version", "answer")}
@@ -168,6 +172,7 @@ def _server(config: Config) -> Iterator[str]:
     env = os.environ | {"RISK_CONFIG": str(config.path)}
     pipe = subprocess.PIPE
     child = subprocess.Popen([*command, *place], stdin=pipe, stdout=pipe, text=True, env=env)
+    # readline() has no time-out of its own: this kill ends it, with an empty line.
     overdue = threading.Timer(START_SECONDS, child.kill)
     with child:
         try:
@@ -182,6 +187,7 @@ def _server(config: Config) -> Iterator[str]:
             overdue.cancel()
             child.terminate()
             try:
+                # The end of `with` waits without a limit, also for what ignores the signal.
                 child.wait(5)
             except subprocess.TimeoutExpired:
                 child.kill()
@@ -195,6 +201,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     done = collect(config, serve=chosen.serve)
     answered = any(status == 200 for status in done.data["statuses"].values())
+    # The driver calls collect() itself: an API that is down fails no run.
     return done if answered else Outcome(done.text, done.data, code=1)
 
 

@@ -44,6 +44,7 @@ def create_app(config: Config) -> Flask:
     def finish(response: Response) -> Response:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)  # a page has its own policy
+        # A view that names the release it has read is right: another may be current by now.
         if response.status_code < 400 and "X-Model-Version" not in response.headers:
             name_version(response, current_version(config))
         return response
@@ -53,6 +54,7 @@ def create_app(config: Config) -> Flask:
         """The error in the form of what was asked for: a page to a browser, else JSON."""
         problem = problem_of(error, config, f"{request.method} {request.path!r}")
         response = problem_answer(problem)
+        # An endpoint answers in JSON whoever asks; of them / alone is a page as well.
         if (request.path == "/" or request.path not in ROUTES) and wants_page(request):
             page = pages.refusal(problem)
             response.set_data(page.get_data())
@@ -89,4 +91,5 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
 
 
 if __name__ == "__main__":
+    # No lock: it would be held as long as the server runs, and no run could begin.
     run(stage, __doc__, options=options, writes=lambda _: False)

@@ -109,6 +109,7 @@ def _refuse_mixed(config: Config, made: _Made) -> None:
         )
     if not set(SCORE_KEYS) <= made.score.keys():
         raise PipelineError(f"{config.score_json} is incomplete; run scoring.py again")
+    # scoring.py writes the JSON first: cut off in between, the text is an older score.
     number = parse_number(made.files["latestscore.txt"], config.score, made_by="scoring.py")
     if number != made.score["f1"]:
         raise PipelineError(
@@ -170,6 +171,7 @@ def _by_hand(config: Config, outcome: Outcome, action: str) -> Outcome:
     record(
         config,
         Entry(
+            # With the moment: the same rollback once more is another entry of the history.
             key=f"{action} {data.get('version')} {now}",
             at=now,
             data_version=read_store_state(config)["data_version"],
@@ -208,6 +210,7 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     if chosen.list:
         return list_releases(config)
     refuse_newer_evidence(config)  # a newer software's evidence is refused before anything changes
+    # 0 is --rollback without a version, the former one: versions begin at 1.
     if chosen.rollback is not None:
         return _by_hand(config, rollback(config, chosen.rollback or None), "rollback by hand")
     if chosen.release_hold:
@@ -219,4 +222,5 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
 
 
 if __name__ == "__main__":
+    # --list changes nothing, so that it need not wait for a run's lock.
     run(stage, __doc__, options=options, writes=lambda chosen: not chosen.list)

@@ -56,6 +56,7 @@ def diagnose(config: Config) -> Outcome:
             f"predicted to leave by model version {deployed.version}"
         )
     except PipelineError as error:
+        # Without a model the statistics, times and packages are shown all the same.
         head = f"no predictions: {error}"
     lines = [
         head,
@@ -89,8 +90,10 @@ def predictions(
 
 def _rows_in(config: Config, deployed: Deployed, file: Path) -> Rows:
     """The rows of somebody's CSV; PipelineError for the first that is no good."""
+    # By the model's kinds: by this file alone a column might be of another.
     schema = schema_of(config, dict(deployed.model.columns))
     try:
+        # A prediction needs neither id nor label; limit: the first bad row ends it anyway.
         reading = read_rows(file.read_bytes(), schema, config.csv, needed=frozenset(), limit=False)
     except OSError as error:
         raise PipelineError(f"cannot read {file}: {error.strerror}") from None
@@ -201,6 +204,7 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
 
 
 def writes(chosen: argparse.Namespace) -> bool:
+    # What only looks takes no lock: the status and the doctor must not wait for a run.
     return chosen.client is None and not any(getattr(chosen, name) for name in ("file", *SWITCHES))
 
 

@@ -69,6 +69,7 @@ def _run_under_lock(config: Config, chosen: argparse.Namespace) -> Outcome:
     from risk.run.record import note_ended
     from risk.run.watchdog import watch
 
+    # Before the lock: the watchdog's copy of its descriptor would hold it on.
     watch(config.run_limit_minutes * 60, lambda: note_ended(config))
     try:
         with project_lock(config, "fullprocess.py", 0):
@@ -99,7 +100,7 @@ def run(config: Config, *, serve: bool, summary: bool = False) -> Outcome:
         why = record.fail(error)
         _alert(config, record)
         if isinstance(error, (PipelineError, OSError)):
-            raise PipelineError(why) from error
+            raise PipelineError(why) from error  # a defect of ours keeps its traceback
         raise
     _alert(config, record)
     return replace(outcome, text=steps.summary(outcome)) if summary else outcome
@@ -340,7 +341,7 @@ def _alert(config: Config, record: RunRecord) -> None:
 
     if not is_wanted(config):
         return
-    due = time.time() + 3600
+    due = time.time() + 3600  # of another try, where sending fails as a whole
     try:
         due = send_due(config, record, secrets_in(os.environ))
     except (PipelineError, OSError) as error:

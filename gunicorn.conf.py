@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+# Also where gunicorn is started elsewhere, with -c: `risk` lies beside this file.
 sys.path.insert(0, str(HERE))
 
 from gunicorn.workers.gthread import ThreadWorker  # noqa: E402
@@ -21,8 +22,8 @@ from gunicorn.workers.gthread import ThreadWorker  # noqa: E402
 from risk.config import PipelineError, load  # noqa: E402
 from risk.web.access import refuse_open_door  # noqa: E402
 
-RECEIVE_SECONDS = 5
-CALL_SECONDS = 60
+RECEIVE_SECONDS = 5  # without a byte
+CALL_SECONDS = 60  # for a whole call, however slowly it drips in
 
 
 class PatientWorker(ThreadWorker):
@@ -37,6 +38,7 @@ class PatientWorker(ThreadWorker):
         self.began = {}
 
     def handle(self, conn):
+        # In the kernel: gthread's setblocking() would undo a settimeout().
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", RECEIVE_SECONDS, 0))
         self.began[conn] = time.monotonic()
@@ -45,6 +47,7 @@ class PatientWorker(ThreadWorker):
             if kept is False:
                 with contextlib.suppress(OSError):
                     conn.close(graceful=True)
+                # gthread closes it once more, in the main thread, where it must not wait.
                 conn.close = lambda graceful=False: None
             return kept
         finally:
@@ -53,6 +56,7 @@ class PatientWorker(ThreadWorker):
     def murder_pending(self):
         super().murder_pending()
         late = time.monotonic() - CALL_SECONDS
+        # A copy: the pool's threads begin and end calls meanwhile.
         for conn, began in list(self.began.items()):
             if began < late:
                 with contextlib.suppress(OSError):
@@ -66,6 +70,7 @@ def unless_timed_out(record):
 
 def post_worker_init(worker):
     worker.log.error_log.addFilter(unless_timed_out)
+    # Else a worker's first caller waits until the application is built.
     getattr(worker.wsgi, "build", lambda: None)()
 
 
@@ -93,9 +98,10 @@ host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{host}:{settings.port}"
 chdir = str(HERE)
 workers = 2
-threads = 256
+threads = 256  # a slow client holds one for up to CALL_SECONDS
 worker_class = PatientWorker
 graceful_timeout = 10
-control_socket_disable = True
+control_socket_disable = True  # nothing here uses it: no file in a home folder, no second door
+# The workers' heartbeats: a file on a busy disk can hold a worker up.
 if Path("/dev/shm").is_dir():
     worker_tmp_dir = "/dev/shm"

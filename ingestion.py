@@ -41,6 +41,7 @@ def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Out
         )
     else:
         head = f"nothing new in {config.shown(config.input_folder)}; {kept} rows as before"
+    # A file's name may hold what steers a terminal or forges a line of the log.
     notes = [printable(note) for note in intake.notes]
     data = {"files": entries, "notes": notes, "kept": kept, "data_version": store.data_version}
     return Outcome("\n  ".join([head, *notes]), data | total, worked=bool(entries))

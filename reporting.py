@@ -102,8 +102,10 @@ def _write_list(
     taken = read_contacts(config)
     present = present_of(config, listing, snapshot, now)
     listing = with_changes(config, listing, present, snapshot)
+    # The JSON last: by it a run knows whether the list is stale, and makes both anew.
     write_atomic(config.clients_csv, listing.to_csv())
     write_atomic(config.clients_json, listing.to_json())
+    # Only now: a list that never reached the disk is none to compare the next with.
     record_list(config, present)
     outcomes = outcomes_of(config, snapshot)
     write_json(config.outcomes, outcomes)

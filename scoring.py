@@ -58,6 +58,7 @@ def score(
     money = mean_economics(config)
     if money:
         found["profit"] = best_profit(found["cumulative_gains"], found["n"], money)
+    # !r: the shortest text of the very same double; deployment.py compares both.
     text = f"{found['f1']!r}\n"
     write_json(config.score_json, found)
     write_atomic(config.log_folder / "latestscore.txt", text)

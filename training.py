@@ -69,8 +69,10 @@ def publish(
     types = {name: float if kind == "number" else object for name, kind in model.columns.items()}
     rows = pd.DataFrame({n: pd.Series(model.checks[n], dtype=kind) for n, kind in types.items()})
     apart = np.abs(fitted.predict_proba(rows)[:, 1] - model.probabilities(model.checks))
+    # Not `>`: a nan, which is no agreement, would pass.
     if not float(apart.max(initial=0.0)) <= AGREEMENT:
         raise PipelineError(f"the pipeline differs from the model by {apart.max():.3g}")
+    # Fixed: Python's default protocol differs between its versions.
     pickled = pickle.dumps(fitted, protocol=5)
     lineage = {"trained_at": utc_now(), "warnings": [], **model.lineage} | _made_by(pickled)
     portable = replace(model, lineage=lineage).to_bytes()

@@ -14,7 +14,7 @@ class Application:
     """A WSGI application that is built at its first use, so that importing it reads no file."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # a worker's threads may call first at once
         self._built: Flask | None = None
 
     def build(self) -> Flask:

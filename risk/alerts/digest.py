@@ -20,7 +20,7 @@ from risk.record.scores import scores_in, scorings
 from risk.words import STEADY_BELOW, day, in_percent, stamp
 
 MOST_NAMES = 10
-LONGEST_NAME, LONGEST_REASON = 60, 100
+LONGEST_NAME, LONGEST_REASON = 60, 100  # so a mail of hostile names stays below 30 kB
 Cells = tuple[str, ...]
 
 
@@ -153,4 +153,4 @@ def _html_of(
 
 
 def _safe(text: str) -> str:
-    return escape(text, quote=False)
+    return escape(text, quote=False)  # between tags; the address in href is escaped whole

@@ -285,11 +285,13 @@ def due_digest(config: Config, state: AlertState, now: float) -> tuple[list[Mess
         return [], done
     listing = load_list(config)
     identity = f"digest-{day}"
+    # A day comes twice where mail.hour was moved or the clock set back.
     repeated = identity in {one.id for one in state.sent} | {one.id for one in state.waiting}
     then = compare_list(config, listing, done.scoring)
     same = then and not (then.new or then.off) and then.data_date == listing.data_date
     # On Mondays it is sent anyway: a week without a mail then means that something is wrong.
     if repeated or (same and day.weekday() != MONDAY):
+        # Still the list that was sent last: what is new adds up until a digest goes.
         return [], DigestsDone(str(day), done.scoring)
     past, channels = scorings(config), channels_for(config, "digest")
     message = Message(identity, "digest", utc_stamp(now), channels, base=done.scoring)

@@ -16,7 +16,7 @@ from risk.alerts.webhook import Undelivered, unreachable
 from risk.config import Mail, is_loopback
 from risk.data.schema import printable
 
-SECONDS = 10.0
+SECONDS = 10.0  # for each answer of the server: the run holds its lock meanwhile
 USER, PASSWORD, SECRET = "RISK_SMTP_USER", "RISK_SMTP_PASSWORD", "RISK_WEBHOOK_SECRET"
 LONGEST_SUBJECT = 160
 HINTS = (
@@ -70,6 +70,7 @@ def send(mail: Mail, secrets: Secrets, message: EmailMessage, seconds: float = S
             if secrets.user:
                 server.login(secrets.user, secrets.password)
             refused = server.send_message(message)
+    # First: it is an OSError as well.
     except smtplib.SMTPException as error:
         raise _refusal(error, mail, secrets, seconds) from None
     except OSError as error:
@@ -88,7 +89,7 @@ def _connected(mail: Mail, seconds: float) -> smtplib.SMTP:
         if mail.tls == "starttls":
             server.starttls(context=ssl.create_default_context())
     except BaseException:
-        server.close()
+        server.close()  # not quit(), which would ask a server that has just failed, and wait
         raise
     return server
 
@@ -106,6 +107,7 @@ def _refusal(
             return Undelivered(f"{where} offers no STARTTLS; see mail.tls and mail.port")
         case smtplib.SMTPNotSupportedError():
             return Undelivered(f"{where}: {printable(str(error))}")
+        # smtplib tells a time-out as a lost connection.
         case smtplib.SMTPServerDisconnected() if isinstance(error.__context__, TimeoutError):
             return unreachable(TimeoutError(), mail.host, where, seconds, HINTS)
         case smtplib.SMTPRecipientsRefused():

@@ -98,7 +98,7 @@ def read_state(config: Config) -> AlertState | None:
     try:
         return parse_record(AlertState, StateFile(config.alerts, FORMAT).read_or_empty())
     except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+        return None  # begun anew, it repeats nothing of the past; refused, it would silence us
 
 
 def write_state(config: Config, state: AlertState) -> None:

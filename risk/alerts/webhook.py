@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 SECONDS = 5.0
 LONGEST_LINE = 1000
 SIGNATURE, IDENTITY = "X-Risk-Signature", "X-Risk-Id"
-BUSY = (408, 425, 429)
+BUSY = (408, 425, 429)  # these ask for another try; any other 4xx is the message's own fault
 
 
 class Undelivered(Exception):

@@ -72,12 +72,14 @@ def present_of(
         model=deployed.sha256,
         basis=listing.basis,
     )
+    # The list that was recorded last, made again: compared with those before itself.
     if past and scoring is past[-1]:
         kept = scores_in(config, scoring.number)
         return Present(scoring, scored, kept, past[:-1], {}, True)
     before = scores_in(config, past[-1].number) if past else {}
     formers: dict[str, float | None] = {}
     if past and past[-1].model == scoring.model:
+        # By the same model the present risk is both: all of a move is the data's.
         formers = {client.client: client.risk for client in listing.clients}
     elif past:
         model = _kept_model(config, past[-1], snapshot.schema, deployed)

@@ -117,6 +117,7 @@ def _correlation(bins: list[RiskBin], line: np.ndarray) -> float:
     q = expit(line[0] + line[1] * z)
     weight = np.array([part["n"] for part in bins]) * q * (1 - q)
     one, mixed, square = (float(np.sum(weight * z**power)) for power in (0, 1, 2))
+    # Short of 1, since a covariance of correlation 1 has no inverse.
     return float(np.clip(-mixed / max((one * square) ** 0.5, 1e-12), -0.99, 0.99))
 
 
@@ -155,6 +156,7 @@ def _cells(risks: np.ndarray, called: np.ndarray) -> _Cells:
         parts = places.size if risks.size <= CELLS else min(share, places.size)
         groups += np.array_split(ordered, parts) if parts else []
     z = log_odds_of_risks(risks)
+    # Equal risks, called or not, are ties: the last bits of a mean must not order them.
     means = np.array([z[part].mean() for part in groups]).round(12)
     order = np.argsort(means, kind="stable")
     return _Cells(
@@ -168,11 +170,12 @@ def _cells(risks: np.ndarray, called: np.ndarray) -> _Cells:
 
 def _drawn_exits(cells: _Cells, line: CalibrationLine, seed: int) -> np.ndarray:
     """Drawn exits in each cell. Shape (draws, cells)."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(seed)  # fixed: the same list made again has the same bands
     # R.T @ R is the covariance; Cholesky's R fails where that is singular or 0.
     values, vectors = np.linalg.eigh(np.array(line.covariance))
     root = np.sqrt(np.clip(values, 0.0, None))[:, None] * vectors.T
     lines = np.array([line.intercept, line.slope]) + random.standard_normal((DRAWS, 2)) @ root
+    # Student's t: the deviation itself is known from a few evaluations alone.
     move = line.drift * random.standard_t(DRIFT_WORTH + line.evaluations, DRAWS)
     q = expit((lines[:, 0] + move)[:, None] + np.outer(lines[:, 1], cells.log_odds))
     drawn = random.random(q.shape) < q if cells.rows.max() == 1 else random.binomial(cells.rows, q)
@@ -216,6 +219,7 @@ def _band(value: float, drawn: np.ndarray) -> Band | None:
     known = drawn[np.isfinite(drawn)]
     if not np.isfinite(value) or known.size < drawn.size / 2:
         return None
+    # Outwards to values that were drawn: most of the measures are of whole counts.
     low = float(np.quantile(known, 0.025, method="lower"))
     high = float(np.quantile(known, 0.975, method="higher"))
     return Band(value, min(low, value), max(high, value))
@@ -309,4 +313,5 @@ def _share_outside(listing: CallList) -> float:
 def _concept_alarm(config: Config, version: int) -> bool:
     """Whether the drift monitor has seen labels that the risks do not explain any more."""
     last = last_evaluation(config)
+    # Labels that another model's risks do not explain say nothing of these.
     return last.model_version == version and any(row.kind in CONCEPT for row in last.alerts)

@@ -37,6 +37,7 @@ def known_gains(config: Config, deployed: Deployed) -> KnownGains:
     """What calling the riskiest clients reached at 5 to 50 % and at the list's own cut, and the
     most profitable share where a worth is configured."""
     score, listing, money = deployed.score, read_list(config), mean_economics(config)
+    # Another model's list was cut by other risks: it is no cut of this one.
     own = listing is not None and listing.model_version == deployed.version
     gains = score["cumulative_gains"]
     return {

@@ -35,6 +35,7 @@ def held_out_risks(
     if not rows.height:
         return {}
     names = [snapshot.client, *manifest["columns"], snapshot.target]
+    # By the rows' own bytes: rows that came after the training cost no new fits.
     key = [manifest["trainedmodel_sha256"], sha256(rows.select(pl.col(names)).write_csv().encode())]
     state = StateFile(config.out_of_fold, 1)
     try:

@@ -98,6 +98,7 @@ def _how_cut(config: Config, called: int, unknown: list[str]) -> str:
     if not clients:
         return "there is no current client"
     if left_out == clients:
+        # The first stands for all: this reason is the model's, not a client's.
         if unknown[0].startswith(NO_RANKING):
             return f"{unknown[0]}; the list is in the order of risk all the same"
         return "more than half of the values of every client are missing"
@@ -130,6 +131,7 @@ def band(risk: float, *, called: bool, average: float, unknown: str) -> str:
 
 def unknown_reason(missing: int, features: int, auc_interval: list[float] | None) -> str:
     """Why a client cannot be placed, "" if it can."""
+    # First: where the model ranks nobody, what a client lacks is not the reason.
     if auc_interval and auc_interval[0] <= GUESS:
         return (
             f"{NO_RANKING}: its AUC lies between "

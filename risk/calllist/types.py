@@ -279,6 +279,7 @@ class CallList:
 
     def to_json(self) -> str:
         """The list as JSON, a client a line: a third of the size that indenting gives."""
+        # No nan: Python would write and read it, other readers of JSON refuse the file.
         lines = (json.dumps(self.client_json(client), allow_nan=False) for client in self.clients)
         head = json.dumps(self.about(), indent=1, allow_nan=False).removesuffix("\n}")
         return head + ',\n "clients": [\n' + ",\n".join(lines) + "\n ]\n}\n"
@@ -339,7 +340,7 @@ def read_list(config: Config) -> CallList | None:
     try:
         return load_list(config)
     except PipelineError:
-        return None
+        return None  # whoever shows it does without; the next run makes it anew
 
 
 def reason_text(reason: Reason) -> str:
@@ -359,6 +360,7 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     for row in rows:
+        # Texts alone: a number below 0 begins with - too and is to stay a number.
         runs = [isinstance(cell, str) and cell.startswith(FORMULA) for cell in row]
         writer.writerow([f"'{c}" if run else c for c, run in zip(row, runs, strict=True)])
     return out.getvalue()

@@ -62,6 +62,7 @@ def csv_bytes(rows: pl.DataFrame, schema: Schema, *, header: bool) -> bytes:
             whole = (cell == cell.round(0)) & (cell.abs() < 1e15)
             cell = (
                 pl.when(whole)
+                # Not strict: every cell is cast, those that are no whole number too.
                 .then(cell.cast(pl.Int64, strict=False).cast(pl.String))
                 .otherwise(cell.cast(pl.String))
             )

@@ -89,6 +89,7 @@ class Guess:
 
 def read_table(data: bytes) -> Table:
     """The table in the bytes, its delimiter, decimal sign and encoding guessed; Refused if none."""
+    # cp1252 is what spreadsheets write; five bytes are none in it, latin-1 takes any.
     encoding = next(name for name in ("utf-8", "cp1252", "latin-1") if _can_decode(data, name))
     lines = text_lines(data, Csv(",", encoding, "."))
     sample = [line for line in lines if line.strip()][:200] or [""]

@@ -278,6 +278,7 @@ class Intake:
             store.put(self.files, rebuild=again or self.replaced)
         else:
             store.files.update({file: entry for file, (entry, _) in self.files.items()})
+            # An ingestion without news changes no file.
             if again or store.state != read_store_state(store.config):
                 store.save()
         if store.files:

@@ -39,6 +39,7 @@ def write_quarantine(config: Config, entry: Entry, reading: Reading) -> Path:
     # The name of a deep path may be longer than a file system takes (255 bytes).
     slug = os.fsencode(entry["file"].replace("/", "__"))[-120:].decode("utf-8", "ignore")
     path = make_folder(config.quarantine) / f"{slug}.{entry['sha256'][:12]}.csv"
+    # Bytes that were no text are lone surrogates by now, which UTF-8 cannot write.
     write_atomic(path, out.getvalue().encode("utf-8", "backslashreplace"))
     return path
 

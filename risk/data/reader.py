@@ -91,6 +91,7 @@ def read_rows(
         reading.absent = [name for name in schema.names if name not in header.places]
         _read_lines(lines, header, schema, style, reading)
         bad = len(reading.errors)
+        # Ten at least: one bad row of three must not refuse a small file.
         if limit and bad >= MAX_BAD_ROWS and bad > MAX_BAD_SHARE * reading.rows:
             raise Refused(
                 f"{bad} of {reading.rows} rows are bad, the first on {reading.first_error}"
@@ -167,6 +168,7 @@ def _check_absent(column: Column, names: list[str], schema: Schema, needed: froz
 
 def nearest(name: str, names: list[str]) -> str | None:
     """The header's name that most likely means this one: `Exited`, `exited_flag`, `exted`."""
+    # Backwards, so that of names that read alike the first one stays.
     plain = {plain_text(other): other for other in reversed(names) if plain_text(other)}
     if plain_text(name) in plain:
         return plain[plain_text(name)]

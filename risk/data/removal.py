@@ -95,7 +95,7 @@ def _without_client(store: Store, client: str) -> tuple[Taken, int, int]:
             taken = frame.height - rows.height
             gone, since = gone + taken, min(since, _since(entry))
             fresh = without_rows(entry)  # the old segment is deleted with the commit
-            fresh["quarantined"] += taken
+            fresh["quarantined"] += taken  # save() wants every row that was read accounted for
             found[entry["file"]] = fresh, rows
     return found, gone, since
 
@@ -154,6 +154,7 @@ def _sources_naming(config: Config, client: str) -> list[str]:
 
 def _names(path: Path, client: str, style: Csv) -> bool:
     """Whether a line of the file names the client."""
+    # A person's own file: bytes of another encoding must not end the search.
     with open(path, encoding=style.encoding, errors="surrogateescape", newline="\n") as file:
         # Only lines that hold its letters are split; a quote in a cell is written twice.
         lines = (line for line in file if client in line or client.replace('"', '""') in line)

@@ -43,6 +43,7 @@ def start(folder: Path, file: Path) -> Outcome:
         reading = _as_ingested(building, guessed, data, file)
         aside = _write_rows(building, name, table, guessed, reading)
         os.rename(building, folder)
+    # Ctrl-C too: else half a project stays beside the place that was named.
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise

@@ -284,6 +284,7 @@ class Store:
     def _finaldata_as_recorded(self) -> bool:
         recorded = self.state["finaldata"]
         try:
+            # Not a digest: each script that reads the rows asks, however many there are.
             stat = self.config.finaldata.stat()
         except FileNotFoundError:
             return False
@@ -300,6 +301,7 @@ class Store:
         present = finaldata.read_bytes() if finaldata.exists() else b""
         notes = []
         if present != expected:
+            # A beginning of it is a copy cut short: nothing in it is a person's.
             if not expected.startswith(present):
                 notes.append(f"{self._set_aside()} holds a finaldata.csv that was changed by hand")
             write_atomic(finaldata, expected)
