@@ -76,6 +76,7 @@ def precision_recall(axes: Any, report: Report) -> None:
     _curve(axes, found["grid"][1:], {"value": own["value"][1:], "low": low, "high": high})
     rate = found["exits"] / found["n"]
     axes.axhline(rate, color=MUTED, lw=0.9, ls=DASHES)
+    # So near to the axis there is no room for the words below the line.
     above = rate < 0.1
     y, side = (rate + 0.015, "bottom") if above else (rate - 0.02, "top")
     axes.text(0.03, y, "by lot", color=MUTED, fontsize=6.5, va=side)
@@ -132,6 +133,7 @@ def _dots(axes: Any, at: list[float], shares: list[Share]) -> None:
     """Shares with their intervals."""
     low, high = [one.low for one in shares], [one.high for one in shares]
     axes.vlines(at, low, high, color=RED, lw=1.1)
+    # Dots at 0 and 100 are drawn whole.
     axes.plot(at, [one.value for one in shares], "o", color=RED, ms=3.2, clip_on=False)
 
 
@@ -149,6 +151,7 @@ def waffle(axes: Any, percent: int, colour: str) -> None:
 def ceiling(columns: list[Learned], average: float) -> float:
     """The end of the risk's axis that all effects share."""
     most = max([average, *(column.high["risk"] for column in columns)])
+    # 0.3 of a tenth: at least three points of room above the highest risk.
     return min(1.0, np.ceil(most * 10 + 0.3) / 10)
 
 
@@ -190,6 +193,7 @@ def _effect_bars(axes: Any, column: Learned, average: float, top: float, fit: Fi
         text = fit(one["text"], 0.98, 5.8, False)
         axes.text(0, row - 0.24, text, fontsize=5.8, va="center", color=INK)
     axes.set_xlim(0, top)
+    # Room for three at least: two bars alone would be as thick as the chart.
     axes.set_ylim(max(len(shown), 3) - 0.5, -0.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

@@ -139,6 +139,7 @@ def report_of(
         trust=trust_of(outcomes, score, listing, context.now.date()),
         curves=curves(labels, risks) if labels.size else None,
         no_curves=no_curves,
+        # It stands in the ROC's chart, which is of the test data always.
         auc=auc_words(score) if score["basis"] == "test data" else "",
         average=float(expit(np.array(model.intercept))),
         learned=[_learned(model, item) for item in overview(model)],

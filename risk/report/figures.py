@@ -25,6 +25,7 @@ WORDS = (("stayed, no warning", "false alarm"), ("left without a warning", "left
 
 def style() -> AbstractContextManager[None]:
     """Inside it everything is drawn in the one look; figures are made and saved in it."""
+    # Here and below: it is slow to load, and most runs draw nothing.
     import matplotlib
 
     return matplotlib.rc_context(
@@ -47,9 +48,9 @@ def style() -> AbstractContextManager[None]:
             "xtick.major.size": 0.0,
             "ytick.major.size": 0.0,
             "lines.solid_capstyle": "butt",
-            "pdf.fonttype": 42,
+            "pdf.fonttype": 42,  # TrueType, whose text can be searched
             "svg.fonttype": "none",
-            "svg.hashsalt": "risk",
+            "svg.hashsalt": "risk",  # without it ids are random and equal reports differ
         }
     )
 
@@ -66,6 +67,7 @@ def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
             [counts["false_negative"], counts["true_positive"]],
         ]
     )
+    # A row without clients is a row of zeros, not of NaN.
     shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
     shade = sns.light_palette(RED, as_cmap=True)
     look = {"vmin": 0, "vmax": 1, "cmap": shade, "cbar": False, "linecolor": "white"}
@@ -106,6 +108,7 @@ def share_text(count: int, whole: int) -> str:
 def png(figure: Figure) -> bytes:
     """The figure as a file; the same figure gives the same bytes."""
     out = io.BytesIO()
+    # By default the file names matplotlib's version: an update would change its bytes.
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 

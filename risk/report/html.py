@@ -30,10 +30,10 @@ def html_of(report: Report) -> str:
 
     pages = Environment(
         loader=FileSystemLoader(HOME / "templates"),
-        autoescape=True,
+        autoescape=True,  # Flask turns it on by itself, Jinja alone does not
         trim_blocks=True,
         lstrip_blocks=True,
-        undefined=StrictUndefined,
+        undefined=StrictUndefined,  # a misspelt name is an error and no empty place
     )
 
     def part(template: str, **values: Any) -> Markup:
@@ -48,6 +48,7 @@ def html_of(report: Report) -> str:
         return pages.get_template("report.html").render(
             report=report,
             root=None,
+            # As it is: escaped, no > or quote in it would be CSS any more.
             sheet=Markup((HOME / "static" / "page.css").read_text()),
             today=part("today.html", **today),
             trust=part("trust.html", **vars(report.trust), banners=[], level=2),

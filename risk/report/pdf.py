@@ -159,6 +159,7 @@ class RowTexts:
 def _list_row(sheet: Sheet, y: float, row: Row, texts: RowTexts, report: Report) -> None:
     sheet.text(RANK + 4.5, y, str(row.rank), SMALL, colour=MUTED, align="right")
     for at, line in enumerate(texts.name):
+        # A millimetre more: a line that was broken to fit is not cut again.
         sheet.text(NAME, y + at * STEP, line, bold=True, width=NAME_WIDE + 1)
     if texts.about:
         foot = y + len(texts.name) * STEP
@@ -272,6 +273,7 @@ def _trust_sheet(report: Report) -> Sheet:
     caveat = trust.calls.note if trust.calls else ""
     more = " ".join(filter(None, [trust.like_this, trust.tested, caveat]))
     sheet.block(MARGIN, y + 0.4, more, wide, 6.5, most=3, colour=MUTED)
+    # strict=False: a group without rows has no waffle.
     for x, squares, colour in zip((148, 174), trust.squares, (RED, MUTED), strict=False):
         charts.waffle(sheet.axes(x, 16, 22, 22), squares.percent, colour)
         words = f"{squares.word}: {squares.percent} of 100"

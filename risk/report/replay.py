@@ -55,6 +55,7 @@ def stream_in(config: Config) -> Stream:
             "a replay needs a date for every row: a date column, or files named with one "
             "(clients_2026-01-31.csv)"
         )
+    # Without maintain_order rows of one date come in any order, and figures differ.
     known = known.sort("_date", maintain_order=True)
     dates = known["_date"].cast(str).to_list()
     names = sorted(set(dates))

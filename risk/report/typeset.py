@@ -41,12 +41,14 @@ def _advance(letter: str, bold: bool) -> float:
     from matplotlib.ft2font import LoadFlags
 
     font = _font(bold)
+    # NO_SCALE: in the font's own units, one measure for every size.
     return font.load_char(ord(letter), flags=LoadFlags.NO_SCALE).horiAdvance / font.units_per_EM
 
 
 def showable(text: str) -> str:
     """The text on one line, with a box for each letter that the font lacks."""
     plain = (" " if letter.isspace() else letter for letter in text[:MOST_LETTERS])
+    # Cf holds marks that nobody sees, of direction for instance: no box stands for them.
     kept = (letter for letter in plain if unicodedata.category(letter) not in ("Cc", "Cf", "Cs"))
     known = _letters()
     return "".join(letter if ord(letter) in known else NO_GLYPH for letter in kept).strip()

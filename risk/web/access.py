@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flask import Request
 
 TOKEN = "RISK_API_TOKEN"
-MAX_LOCATION = 4096
+MAX_LOCATION = 4096  # Linux opens no longer path
 # No link at the end of a path, and no waiting for the other end of a named pipe.
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MEGABYTE = 1_000_000
@@ -37,6 +37,7 @@ def refuse_open_door(host: str) -> None:
 
 def refuse_strangers(call: Request, token: str) -> None:
     """Problem 401 unless the call shows the token, as bearer or as the password of HTTP Basic."""
+    # A monitor has no token, and the page of a 401 needs its stylesheet.
     if not token or call.endpoint in ("health", "static"):
         return
     found, shown = call.authorization, b""
@@ -44,6 +45,7 @@ def refuse_strangers(call: Request, token: str) -> None:
         shown = (found.token or "").encode("latin-1", "replace")
     elif found is not None:
         shown = (found.password or "").encode("utf-8", "replace")
+    # Bytes, since compare_digest refuses a str that is not ASCII.
     if not hmac.compare_digest(shown, token.encode()):
         hint = "send the header Authorization: Bearer TOKEN"
         raise Problem(401, "unauthorized", "this API asks for a token", hint)
@@ -84,7 +86,7 @@ def _content(real: Path, limit: int) -> bytes | None:
         if moved or not stat.S_ISREG(opened.st_mode):
             return None
         with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(limit + 1)
+            data = file.read(limit + 1)  # fstat's size may be old: the file may be growing
     finally:
         os.close(descriptor)
     if len(data) > limit:

@@ -39,9 +39,11 @@ MAX_CLIENTS = 1000
 LIST_FACTS = ("basis", "note", "scored_at", "data_date", "average_risk", "cut", "bands", "expected")
 SLOT_SECONDS = 1.0  # longer than a small prediction takes, shorter than a caller's patience
 HEADERS = {
+    # Errors quote what the caller sent: no browser may take them for a page.
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
+    # A new release answers the very next call: no cache may keep the old one's answer.
     "Cache-Control": "no-store",
 }
 SCORE_FIELDS = (
@@ -91,6 +93,7 @@ class Api:
             self._slots.release()
 
     def prediction(self) -> Response:
+        # Before a slot is taken: who sends slowly keeps nobody else from predicting.
         wanted = requested_data(request)
         deployed = self.context.deployed()
         with self._slot():
@@ -113,6 +116,7 @@ class Api:
 
     def summarystats(self) -> Response:
         deployed = self.context.deployed()
+        # For its refusal alone: nobody is shown a summary of another format.
         self._ingested_rows()
         return _answer(deployed.version, statistics(self.config))
 
@@ -176,6 +180,7 @@ class Api:
 
     def metrics(self) -> Response:
         found, version = self._measured(), None
+        # What is not known is left out: a gauge of 0 would be a measurement.
         with contextlib.suppress(PipelineError, OSError):
             deployed = self.context.deployed()
             version = deployed.version
@@ -196,6 +201,7 @@ class Api:
             found["risk_store_rows"] = self._ingested_rows()
         with contextlib.suppress(OSError):
             age = time.time() - self.config.heartbeat.stat().st_mtime
+            # A file's time may be ahead of ours: it is no negative age.
             found["risk_last_good_run_age_seconds"] = round(max(age, 0.0), 1)
         with contextlib.suppress(PipelineError):
             found["risk_clients_listed"] = len(self.context.call_list().clients)
@@ -287,6 +293,7 @@ def name_version(response: Response, version: int | None) -> Response:
 
 
 def _json_answer(value: dict[str, Any]) -> Response:
+    # NaN is no JSON: a strict parser would refuse the whole answer.
     return Response(json.dumps(value, allow_nan=False) + "\n", mimetype="application/json")
 
 
@@ -299,6 +306,7 @@ def problem_answer(problem: Problem, **beside: Any) -> Response:
     if problem.status == 429:
         response.headers["Retry-After"] = "1"
     if problem.status == 401:
+        # A browser asks for a password by Basic alone; it knows no Bearer.
         response.headers.add("WWW-Authenticate", 'Basic realm="risk", charset="UTF-8"')
         response.headers.add("WWW-Authenticate", 'Bearer realm="risk"')
     return response

@@ -31,8 +31,10 @@ from risk.words import day, in_percent, signed, stamp
 if TYPE_CHECKING:
     import polars as pl
 
+# Units of the drawings in macros.html and client.html; words stand beside them there.
 BAR_WIDTH, SPLIT_WIDTH = 200, 400
 ALIKE, LEAST_ALIKE = 0.1, 30  # of risks that close, so many outcomes back "clients like this"
+# 60 steps are 14 units each on RISK_PLOT.
 MOST_SCORINGS, MOST_CALLS = 60, 8
 Past = list[tuple[Scoring, PastScore | None]]
 LEFT_WORDS = {None: "not known yet", 0: "stayed: a false alarm", 1: "left, as was feared"}
@@ -177,6 +179,7 @@ class Reasons:
 def _reasons_of(model: Model, rows: pl.DataFrame | None, listed: ListedClient | None) -> Reasons:
     """Every part of the newest row's risk; those that the list has where the row cannot be had."""
     base = 100 * float(expit(np.array([model.intercept]))[0])
+    # The config may have dropped a column that the deployed model still reads.
     if rows is None or not rows.height or not set(model.columns) <= set(rows.columns):
         found = listed.reasons if listed else ()
         lines = [ReasonLine(*_cut(reason.text), None, reason.points) for reason in found]
@@ -191,6 +194,7 @@ def _reasons_of(model: Model, rows: pl.DataFrame | None, listed: ListedClient | 
     ]
     lines.sort(key=lambda line: -line.points)
     total = 100 * (listed.risk if listed else float(risk[0]))
+    # The list may be by another model or of an older row; the rest keeps the sum exact.
     rest = round(total - 100 * float(risk[0]), 1)
     bars = svg.diverging_bars([*(line.points for line in lines), rest], BAR_WIDTH)
     return Reasons(round(base), base, lines, rest, total, bars, whole=True)
@@ -210,7 +214,7 @@ def _reason_line(
     name = group.columns[0]
     own, usual = row[name][0], model.profile.get(name, {})
     _, _, usual_text = _cut(group.text(raw, model.profile))
-    drawn = "low" in usual and "shares" not in usual
+    drawn = "low" in usual and "shares" not in usual  # shares: yes and no, 0 to 1 says nothing
     return ReasonLine(
         column_text(name),
         value_text(own),
@@ -274,9 +278,11 @@ def _move_of(listed: ListedClient | None, listing: CallList, today: date) -> Mov
     if change.data is None or change.model is None:
         return None
     now = in_percent(listed.risk)
+    # From whole percents, so that the bars end where the words say.
     then = now - change.points
     middle = then + change.model
     low, high = min(then, middle, now), max(then, middle, now)
+    # At least 10 points across: a move of one point would fill the whole width.
     scale = SPLIT_WIDTH / max(high - low, 10)
 
     def x(risk: float) -> float:
@@ -328,6 +334,7 @@ def _calls(
                 f"{in_percent(score.risk)} %",
                 str(scoring.model_version),
                 "; ".join(done) or "nothing noted",
+                # An undated row's date is "None" in labels: str() of a null.
                 LEFT_WORDS[labels.get(score.date or "None")],
             )
         )
@@ -345,6 +352,7 @@ def note(context: PageContext, form: Mapping[str, str]) -> None:
     """Keep what the form says of a client; Problem where the client or an entry is no good."""
     name = form.get("name", "")
     rows = _own_rows(context, name) if context.client(name) is None else None
+    # A note on a misspelt name would be kept and shown nowhere.
     if context.client(name) is None and (rows is None or not rows.height):
         raise Problem(
             404,

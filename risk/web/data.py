@@ -100,6 +100,7 @@ def data_and_drift(context: PageContext) -> DataAndDrift:
     return DataAndDrift(
         data=_data_read(context),
         drift=drift,
+        # What moved is never folded, however much it is.
         shown_drift=max(SHOWN_DRIFT, sum(line.state in MOVED for line in drift)),
         watched=f"As of {stamp(last.measured_at)}, {model}" if last.measured_at else "",
         watched_age=age(last.measured_at, context.now) if last.measured_at else "",
@@ -144,6 +145,7 @@ def _data_read(context: PageContext) -> DataRead | None:
         refused=[
             (printable(entry["file"]), printable(why or "refused"))
             for entry in entries
+            # "refusal": a new file of that name was refused, the old one's rows stay.
             if "refusal" in entry or entry["verdict"] != "accepted"
             for why in [entry.get("refusal", entry).get("reason")]
         ],

@@ -121,7 +121,7 @@ def decisions_of(context: PageContext, page: int) -> Decisions:
     try:
         found = history.count_entries(config)
         page_count = max(-(-found // PER_PAGE), 1)
-        page = min(page, page_count)
+        page = min(page, page_count)  # an old link past the end shows the last page
         # One more than is shown: the files of the oldest are those since the one before it.
         kept = history.entries(config, PER_PAGE + 1, PER_PAGE * (page - 1))
         last = history.last_decision(config)
@@ -141,6 +141,7 @@ def decisions_of(context: PageContext, page: int) -> Decisions:
         shown=len(lines),
         page=page,
         page_count=page_count,
+        # Without the entry before this page, which is there for its files alone.
         chart=chart_of(kept[-PER_PAGE:], now.date()),
         chart_words=_chart_words(kept),
         rule=RULES.get(kept[-1].policy if kept else config.policy, ""),
@@ -195,6 +196,7 @@ def still_needed(one: ChallengerEvidence) -> str:
         return "There is no evidence for it so far."
     return (
         f"At this pace that is about {_roughly(rows)} more rows with outcomes "
+        # The same spread as the reasons of risk/decide/judgement.py give.
         f"({_roughly(rows / 2.5)} to {_roughly(2.5 * rows)})."
     )
 
@@ -381,6 +383,7 @@ def _release_lines(
         if entry.after != entry.before and entry.action not in GONE_BACK
     }
     states = {entry.before: "taken back" for entry in kept if entry.action in GONE_BACK}
+    # Last, since a version that was taken back may be deployed again.
     states |= {deployment.former: "former", deployment.current: "deployed"}
     return [
         {

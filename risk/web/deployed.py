@@ -31,6 +31,7 @@ class DeployedModel:
 
     def risks(self, rows: Rows) -> np.ndarray:
         """The risk of each row, shape (n,); Problem 422 where huge numbers cancel to nothing."""
+        # An overflow is no fault by itself; inf - inf is found below, as NaN.
         with np.errstate(all="ignore"):
             found = self.model.probabilities(rows)
         bad = np.flatnonzero(np.isnan(found))
@@ -46,6 +47,7 @@ def file_stamp(path: Path) -> tuple[int, int, int, int] | None:
         found = os.stat(path)
     except OSError:
         return None
+    # Files are replaced by renaming: the inode tells two writes of one clock tick apart.
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from risk.web.svg import Place, Plot
 from risk.words import evidence_number
 
-SCALE_WIDTH = 132
+SCALE_WIDTH = 132  # of the 144 in figures.html: 6 at each end are for the dot
 LEAST_E_VALUE, MOST_E_VALUE = 1e-3, 1e9  # what lies beyond is drawn at the edge
 
 
@@ -74,8 +74,10 @@ class EvidenceChart:
     days: list[tuple[float, str]]
 
 
+# The right edge has room for the words behind the lines' ends.
 EVIDENCE_PLOT = Plot(width=1180, height=330, left=56, right=170, upper=30, lower=30)
 LETTER, LINE_HEIGHT = 7.2, 15.0
+# The legend tells six apart; a seventh challenger looks like the sixth.
 STYLES = ("s-ink", "s-soft", "s-ink dash", "s-soft dash", "s-ink dots", "s-soft dots")
 
 
@@ -113,6 +115,7 @@ def evidence_chart(points: Sequence[EvidencePoint]) -> EvidenceChart | None:
     return EvidenceChart(
         grid=[
             (y(10.0**power), f"{10.0**power:,g}")
+            # Seven powers at most are named.
             for power in range(int(low), int(high) + 1, max(1, -(-int(high - low) // 6)))
         ],
         lines=_spread(lines),
@@ -148,7 +151,7 @@ def _evidence_line(
         if len(line) < 2 and (begins or not line):
             continue
         path += "M" + "L".join(f"{x(at):g} {y(value):g}" for at, value in line)
-        path += "h0" if len(line) == 1 else ""
+        path += "h0" if len(line) == 1 else ""  # a step of no length shows the round cap
         if last == len(points) - 1 and not points[last].mark:
             at, value = line[-1]
             end = (x(at) + 8, y(value) + 4, f"{name} {evidence_number(value)}")

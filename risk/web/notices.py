@@ -25,6 +25,7 @@ class Notice:
 
     def of(self, **values: object) -> Notice:
         """The notice about these values; KeyError where one is missing."""
+        # Only our own words are a format: {braces} in a name are a value and stay.
         what, why, then = (t.format(**values) for t in (self.what, self.why, self.next))
         return replace(self, what=what, why=why, next=then)
 

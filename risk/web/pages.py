@@ -28,6 +28,7 @@ from risk.web.notices import Notice, ShowInstead
 from risk.web.problem import Problem
 
 STATIC = {"page.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+# default-src covers none of form-action, frame-ancestors and base-uri: each is named.
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'"
@@ -77,8 +78,10 @@ class Pages:
         """Add every page but `/`, which the API's index hands over, and what pages need."""
         app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
         app.jinja_env.globals.update(token=self.token, version=__version__)
+        # Ahead of the token's check: the page of a 401 tells its time too.
         app.before_request(lambda: setattr(g, "began", time.perf_counter()))
         for page in PAGES[1:]:
+            # page=page: without it each lambda would show the loop's last page.
             app.add_url_rule(page.path, page.template, lambda page=page: self.show(page))
         app.add_url_rule("/today.csv", "today.csv", self.table)
         app.add_url_rule("/report.pdf", "report.pdf", self.report)
@@ -123,10 +126,12 @@ class Pages:
             "run": run,
             "late": late,
             "basis": basis,
+            # A function, called at the template's end: drawing counts too.
             "milliseconds": lambda: max(round(1000 * (time.perf_counter() - g.began)), 1),
         }
         response = Response(render_template(template, **shell, **values))
         response.headers.update(PAGE_HEADERS)
+        # One address has a page for browsers and JSON for programs.
         response.headers["Vary"] = "Accept"
         return response
 
@@ -136,6 +141,7 @@ class Pages:
             text = today.csv_text(self.context, request.args)
         except ShowInstead as found:
             return self.notice(found.notice)
+        # Without the mark at its start Excel takes UTF-8 for the local code page.
         response = Response(text.encode("utf-8-sig"), mimetype="text/csv")
         response.headers["Content-Disposition"] = "attachment; filename=clients_at_risk.csv"
         return response
@@ -160,7 +166,7 @@ class Pages:
         form = request.form
         _refuse_forged(request, self.token())
         client.note(self.context, form)
-        response = Response(status=303)
+        response = Response(status=303)  # the browser GETs the list: a reload sends no form again
         back = form.get("back", "")
         response.headers["Location"] = f"{request.script_root}/{today.back(back, form)}"
         response.headers.update(PAGE_HEADERS)

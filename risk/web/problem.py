@@ -33,6 +33,7 @@ class Problem(Exception):
 
 def problem_of(error: Exception, config: Config, call: str) -> Problem:
     """The error as a Problem; a fault of ours or of the disk is logged beside the call."""
+    # Here, since the report imports this module by the pages and needs no server.
     from werkzeug.exceptions import HTTPException
 
     match error:
@@ -53,6 +54,7 @@ def problem_of(error: Exception, config: Config, call: str) -> Problem:
             return Problem(503, "not_ready", what, hint or "see diagnostics.py --doctor")
         case OSError():
             LOG.error("%s: %s", call, error)
+            # strerror alone: the error as a text would name the machine's paths.
             what = f"the project's files cannot be read: {error.strerror}"
             return Problem(503, "storage", what, "see diagnostics.py --doctor")
     LOG.error("%s failed", call, exc_info=error)
@@ -81,6 +83,7 @@ def whole_number(given: Mapping[str, str], name: str, usual: int) -> int:
     text = given.get(name)
     if text is None:
         return usual
+    # int() alone would take " 1 ", "1_000" and digits of other scripts too.
     if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
         raise bad_parameter(name, text, "give a whole number of at least 1")
     return int(text)

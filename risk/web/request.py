@@ -86,6 +86,7 @@ def _sent(call: Request, raw: bytes) -> list[DataSet]:
         return []
     if call.is_json or (kind in UNTYPED and raw.lstrip().startswith(b"{")):
         return _in_json(raw)
+    # curl --data-binary calls a CSV a form; a form's own line ends come as %0A.
     if kind in CSV_TYPES or (kind == FORM and b"\n" in raw.strip()):
         return [DataSet("csv", raw)]
     if kind == FORM and len(raw) <= MAX_FORM:
@@ -108,6 +109,7 @@ def _in_json(raw: bytes) -> list[DataSet]:
     """The location or the rows in a JSON body; [] for null and {}."""
     try:
         value = json.loads(raw)
+    # RecursionError: a body of nothing but opening brackets.
     except (ValueError, RecursionError) as error:
         what = f"the body is not JSON: {excerpt(str(error))}"
         hint = 'send {"filename": "..."} or {"rows": [{...}]}'
@@ -139,7 +141,7 @@ def read_data_set(wanted: DataSet, deployed: DeployedModel) -> tuple[str | None,
     if not files:
         raise Problem(404, "no_such_file", "there is no test file", "name a file, or send rows")
     table = {name: [cell for _, one in files for cell in one[name]] for name in files[0][1]}
-    _refuse_too_many(row_count(table), config)
+    _refuse_too_many(row_count(table), config)  # each file may be within the limit, all are not
     return (files[0][0] if len(files) == 1 else config.shown(config.test_folder)), table
 
 
@@ -160,6 +162,7 @@ def _csv_rows(data: bytes, schema: Schema, config: Config) -> Rows:
     if len(data.lstrip()[: MAX_HEADER + 1].partition(b"\n")[0]) > MAX_HEADER:
         what = f"not read: the header is longer than {MAX_HEADER} bytes"
         raise Problem(422, "unreadable", what, "send a CSV with one row per line")
+    # limit=False: every bad row is refused below, by name, not by their share.
     reading = read_rows(data, schema, config.csv, needed=frozenset(), limit=False)
     if reading.refused:
         names = ", ".join(c.name for c in schema.features)
@@ -189,6 +192,7 @@ def _json_rows(rows: Any, schema: Schema, config: Config) -> Rows:
         if not isinstance(row, dict):
             refuse(number, "", "not an object of columns and values", row)
             continue
+        # Keys that are all misspelt would be scored as a client of whom nothing is known.
         if all(row.get(column.name) is None for column in schema.features):
             refuse(number, "", "none of the model's columns is given", "")
             continue
@@ -208,11 +212,12 @@ def _cell_text(value: Any, column: Column, decimal: str) -> str:
     match value:
         case str():
             return value.strip(" \t")
-        case bool():
+        case bool():  # ahead of int, which True is in Python
             raise Rule("true or false, not a number or a text")
         case int() | float():
-            if isinstance(value, float) and not math.isfinite(value):
+            if isinstance(value, float) and not math.isfinite(value):  # json takes NaN and Infinity
                 raise Rule("not finite")
+            # What parses it reads the CSV's decimal sign, which may be a comma.
             return repr(value) if column.kind == "text" else repr(value).replace(".", decimal)
         case _:
             raise Rule("a list or an object, not one value")

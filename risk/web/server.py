@@ -32,7 +32,7 @@ class _Handler(WSGIRequestHandler):
 
     timeout = RECEIVE_SECONDS
     server_version = "risk"
-    sys_version = ""
+    sys_version = ""  # the header Server names no version of Python
 
     def log(self, *_: Any) -> None:
         """Nothing: a caller's text never reaches the log."""
@@ -54,7 +54,7 @@ class _Handler(WSGIRequestHandler):
         for name, value in {
             **HEADERS,
             "Content-Type": "application/json",
-            "Connection": "close",
+            "Connection": "close",  # where the next call begins cannot be told
             "Content-Length": str(len(body)),
         }.items():
             self.send_header(name, value)
@@ -67,6 +67,7 @@ def serve(make_app: Callable[[], Flask], host: str, port: int) -> None:
     refuse_open_door(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        # Not werkzeug's own: where a port is in use that prints a text and exits.
         listener = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
         raise PipelineError(
@@ -81,7 +82,7 @@ def serve(make_app: Callable[[], Flask], host: str, port: int) -> None:
         # As Ctrl-C does: serve_forever() ends with KeyboardInterrupt and the listener is closed.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         place = f"[{host}]" if ":" in host else host
-        print(f"serving on http://{place}:{server.port}", flush=True)
+        print(f"serving on http://{place}:{server.port}", flush=True)  # a pipe would hold it back
         server.serve_forever()
 
 
@@ -93,4 +94,5 @@ def end_with_stdin() -> None:
             continue
         os.kill(os.getpid(), signal.SIGTERM)
 
+    # daemon: a thread that waits in read() cannot be told to end.
     threading.Thread(target=wait, daemon=True).start()

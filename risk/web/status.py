@@ -32,6 +32,7 @@ SHOWN_SENT = 8
 TAIL_BYTES, TAIL_LINES = 8_000, 20  # of a log of up to 1 MB
 PACKAGES = ("numpy", "polars", "scikit-learn", "pandas", "flask", "matplotlib")
 STAGES = ("ingestion", "training", "scoring", "deployment", "reporting", "apicalls")
+# Not by strftime, whose names are those of the machine's locale.
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -41,7 +42,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     marker, beat, busy = last_marker(config), context.heartbeat(), running(config)
     found = data_and_drift(context)
     run_bytes = b""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # the run log may be deleted at any time
         run_bytes = config.run_log.read_bytes()
     return {
         "heading": _running_sentence(marker, beat, busy, context),
@@ -125,6 +126,7 @@ def _banners(context: PageContext, beat: datetime | None) -> list[Notice]:
         found.append(notices.LAST_RUN_FAILED.of(trouble=trouble, data=when))
     elif beat and context.is_late(beat):
         found.append(notices.LATE.of(ago=context.age_of(beat)))
+    # Before the first deployment a release that is not there is no damage.
     deployed_once = (context.config.production_folder / "current").is_symlink()
     broken = context.broken() if deployed_once else None
     return [*found, *([broken] if broken else []), *pause_notices(context)]
@@ -227,6 +229,7 @@ def times(found: Mapping[str, StageTime]) -> list[tuple[str, str, str, str]]:
 
 
 def _seconds(number: float) -> str:
+    # No line may break between a number and its unit.
     return f"{number:.2f}\u00a0s" if number < 10 else f"{number:.0f}\u00a0s"
 
 
@@ -245,6 +248,7 @@ def versions(found: Packages, now: datetime) -> Versions:
     known, when = found["status"] == "known", found["measured_at"]
     lines = [("Python", platform.python_version(), "")]
     for name in PACKAGES:
+        # By the metadata: the server never imports pandas or scikit-learn.
         with contextlib.suppress(metadata.PackageNotFoundError):
             note = f"{newer[name]} is out" if name in newer else "newest" if known else ""
             lines.append((name, metadata.version(name), note))
@@ -260,6 +264,7 @@ def _disk(folder: Path) -> tuple[str, bool]:
         found = shutil.disk_usage(folder if folder.exists() else folder.parent)
     except OSError:
         return "not known", False
+    # As df has it: blocks that are kept for root are neither used nor free.
     share = found.used / max(found.used + found.free, 1)
     free = f"{found.free / 1e9:,.1f} of {found.total / 1e9:,.1f} GB free"
     return f"{free}, {100 * share:.0f} % used", share > 0.9
@@ -270,7 +275,7 @@ def _tail(path: Path) -> str:
     try:
         with open(path, "rb") as file:
             file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
-            text = file.read().decode(errors="replace")
+            text = file.read().decode(errors="replace")  # the tail may begin within a letter
     except OSError:
         return ""
     return "\n".join(printable(line) for line in text.splitlines()[-TAIL_LINES:])

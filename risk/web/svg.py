@@ -47,6 +47,7 @@ def _run(points: Points) -> str:
         return f"{path}h0"
     steps = []
     for nx, ny in points[1:]:
+        # A minus parts two numbers by itself: a byte less for each step upwards.
         steps.append(f"{nx - x}{ny - y:+d}" if ny < y else f"{nx - x} {ny - y}")
         x, y = nx, ny
     return f"{path}l{' '.join(steps)}"
@@ -55,6 +56,7 @@ def _run(points: Points) -> str:
 def top_of(histories: Sequence[Sequence[int | None]]) -> int:
     """The common scale's upper end: the largest risk, up to the next ten percent."""
     largest = max((risk for one in histories for risk in one if risk is not None), default=0)
+    # Never below 10, or tiny risks would go up and down the whole height.
     return max(10, -(-largest // 10) * 10)
 
 
@@ -68,6 +70,7 @@ class QuartileStrip:
     own: int | None
 
 
+# Of the 140 in macros.html: 6 at each end are for the dot.
 STRIP_WIDTH, STRIP_REACH = 128, 2.0
 
 
@@ -81,6 +84,7 @@ def quartile_strip(own: float | None, usual: Usual) -> QuartileStrip:
     last = min(usual["most"], usual["high"] + reach)
 
     def x(value: float) -> int:
+        # Where all training rows were alike there is no range: in the middle.
         share = (value - first) / (last - first) if last > first else 0.5
         return round(STRIP_WIDTH * min(max(share, 0.0), 1.0))
 
@@ -193,10 +197,12 @@ def _apart(labels: list[tuple[float, str]]) -> list[tuple[float, str]]:
 
 def waffle_paths(percent: int) -> tuple[str, str]:
     """A hundred squares in rows of ten, on 197 x 197: (those that are filled, the rest)."""
+    # 17 and a gap of 3: ten of them and nine gaps are 197.
     cells = [f"M{20 * (at % 10)} {20 * (at // 10)}h17v17h-17z" for at in range(100)]
     return "".join(cells[:percent]), "".join(cells[percent:])
 
 
+# The axes' words stand in the rest of 292 x 286 (figures.html).
 SQUARE, SQUARE_LEFT, SQUARE_TOP = 240, 36, 8
 
 
@@ -220,6 +226,7 @@ def hour_marks(words: Sequence[str]) -> dict[str, str]:
     """The strip of a day's hours, given their words: a path for each kind, on 24 places of HOUR
     units, 20 high."""
     square, cross = "m-6-6h12v12h-12z", "m-5-5l10 10m0-10l-10 10"
+    # The square of a missing run has a dashed outline and no filling, by its class.
     shapes = {OK: square, IDLE: "h0", FAILED: cross, MISSING: square}
     return {
         kind: "".join(f"M{HOUR * at + 10} 10{shape}" for at, w in enumerate(words) if w == kind)
@@ -233,6 +240,7 @@ CURVE_WIDTH, CURVE_HEIGHT = 142, 34
 def seconds_curve(recent: Sequence[float]) -> str:
     """Seconds of the last runs as a curve from 0 to the longest; the last at the right."""
     most = max([*recent, 1e-9])
+    # Twelve times are kept: eleven steps.
     step = (CURVE_WIDTH - 12) / 11
     first = CURVE_WIDTH - 6 - step * (len(recent) - 1)
     points = [

@@ -118,6 +118,7 @@ def _chosen(clients: Sequence[ListedClient], query: Query) -> list[ListedClient]
         and (not part or part in client.client.casefold())
     ]
     order = SORTS[query.sort.removeprefix("-")]
+    # reverse leaves equals in the order of the list, which is by rank.
     return sorted(found, key=order, reverse=query.sort.startswith("-"))
 
 
@@ -406,6 +407,7 @@ def overdue(days: list[date], today: date) -> str:
     """
     if len(days) < 3:
         return ""
+    # The median: one long gap in the past does not change the rhythm.
     usual = median((later - one).days for one, later in zip(days, days[1:], strict=False))
     late = (today - days[-1]).days
     if late <= 2.5 * usual:
@@ -424,5 +426,6 @@ def back(to: str, form: Mapping[str, str]) -> str:
     """Where a sent form leads to: the list that it was sent from, else the client's page."""
     if to.startswith("?"):
         with contextlib.suppress(Problem):
+            # Made anew from what is understood: no form leads to another site.
             return _asked(dict(parse_qsl(to.removeprefix("?")))).address()
     return f"client?{urlencode({'name': form.get('name', '')})}#contact"

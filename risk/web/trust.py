@@ -59,6 +59,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     # Outcomes stand without the release; before them the test rows are all that there is.
     score = {} if enough and context.broken() else context.release().score
     try:
+        # What came true needs no present list; only what to expect does.
         listing: CallList | None = context.listing()
     except notices.ShowInstead:
         listing = None
@@ -309,6 +310,7 @@ def _calibration(found: Claims | None) -> Calibration | None:
     if not found or not found.get("bins"):
         return None
     bins = [
+        # The share is kept and not the count; round() undoes the division.
         Bin(b["risk"], b["n"], round(b["left"] * b["n"]), Share(b["left"], *b["interval"]))
         for b in found["bins"]
     ]
@@ -439,6 +441,7 @@ def _difference(parts: list[dict[str, Any]]) -> str:
     if not second["n"]:
         return "We cannot tell: everybody on the list was contacted."
     (low, high), (least, most) = first["interval"], second["interval"]
+    # A cautious test: two that overlap a little may differ all the same.
     if high >= least and most >= low:
         return "We cannot tell: the two intervals overlap."
     fewer = "fewer" if first["share"] < second["share"] else "more"
