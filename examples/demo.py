@@ -1,4 +1,4 @@
-"""Shows runs on a copy of the example data: one that keeps, one that waits, one that redeploys.
+"""Shows runs on a copy of the example data: one keeps the model, one waits, one redeploys.
 
 python examples/demo.py
 """

@@ -28,7 +28,7 @@ def test_the_demo_shows_every_kind_of_run_and_leaves_no_trace(tmp_path: Path) ->
 
     assert (done.returncode, done.stderr) == (0, "")
     said = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert said == ["deployed", "idle:", "kept:", "waited:", "deployed"]
+    assert said == ["deployed", "idle:", "recalibrated:", "waited:", "deployed"]
     assert list(scratch.iterdir()) == []
     everything = ["git", "status", "--porcelain", "--ignored", "--untracked-files=all"]
     left = subprocess.run(everything, cwd=copied, text=True, capture_output=True, check=True)

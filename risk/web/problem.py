@@ -84,6 +84,6 @@ def whole_number(given: Mapping[str, str], name: str, usual: int) -> int:
     if text is None:
         return usual
     # int() alone would take " 1 ", "1_000" and digits of other scripts too.
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+    if not re.fullmatch("0{0,9}[1-9][0-9]{0,8}", text):
         raise bad_parameter(name, text, "give a whole number of at least 1")
     return int(text)
