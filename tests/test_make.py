@@ -126,6 +126,7 @@ def test_no_command_changes_the_work_tree(ran):
             "test",
             "types",
             "demo",
+            "torture",
             "bench",
             "screenshots",  # it is there to change docs/pages
         }
