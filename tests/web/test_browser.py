@@ -102,7 +102,7 @@ def old(project: Project) -> None:
 
 def failed(project: Project) -> None:
     write_list(project, clients(20, 5))
-    failed = {"stage": "ingestion", "error": "permission denied", "at": "x"}
+    failed = {"stage": "ingestion", "error": "permission denied", "at": "2026-11-24T02:30:10Z"}
     write_marker(project, started="2026-11-24T02:30:00Z", finished=None, failed=failed)
 
 
