@@ -65,8 +65,12 @@ class Columns:
     )
     target: str = key("exited", TEXT, "1 left, 0 stayed, empty not known yet")
     date: str = key("", TEXT, "the row's date; without it a date in the file's path")
+    name: str = key("", TEXT, "how people call the client; shown instead of the id")
     value: str = key("", TEXT, "what the client is worth (a number)")
     owner: str = key("", TEXT, "who looks after the client")
+    show: tuple[str, ...] = key(
+        [], LIST, "passed through to the list, the CSV and the pages, never learned from"
+    )
     non_negative: tuple[str, ...] = key(
         ["lastmonth_activity", "lastyear_activity", "number_of_employees"],
         LIST,
@@ -76,6 +80,11 @@ class Columns:
         {},
         OBJECT,
         'other words for 1 and 0, as `{"Yes": 1, "No": 0}`; upper and lower case count',
+    )
+    formats: dict[str, str] = key(
+        {},
+        OBJECT,
+        "how a column's numbers or dates are written; see [Your data](your-data.md)",
     )
     kinds: dict[str, str] = field(default_factory=dict)
 
@@ -111,7 +120,7 @@ def _check_target_values(words: Mapping[str, object], where: str) -> None:
 def _check_columns(columns: Columns, where: str) -> None:
     if not columns.id or not columns.target:
         raise PipelineError(f"{where}: id and target must be named")
-    for role in ("id", "target", "date"):
+    for role in ("id", "name", "target", "date"):
         name = getattr(columns, role)
         if name and name in columns.features:
             raise PipelineError(
@@ -120,11 +129,12 @@ def _check_columns(columns: Columns, where: str) -> None:
             )
     if len(set(columns.features)) < len(columns.features):
         raise PipelineError(f"{where}.features: a name stands there twice")
-    named = (columns.id, columns.target, columns.date, columns.value, columns.owner)
-    roles = [name for name in named if name]
+    named = (columns.id, columns.name, columns.target, columns.date, columns.value, columns.owner)
+    roles = [name for name in (*named, *columns.show) if name]
     if len(set(roles)) < len(roles):
         raise PipelineError(
-            f"{where}: one column is given two roles among id, target, date, value, owner"
+            f"{where}: one column is given two roles among id, name, target, date, value, owner, "
+            "show"
         )
     for name in columns.non_negative:
         if name not in (*columns.features, columns.value):
@@ -243,6 +253,23 @@ class Config:
         0,
         number(0, 36500, whole=True),
         "a row of date t is trained on or judged only after t + this many days",
+    )
+    labels: str = key(
+        "given",
+        choice("given", "status"),
+        "what the target column says: `given`, whether the client left after the row's date; "
+        "`status`, whether it has left by then, and labels are made from the later files",
+    )
+    label_window_days: int = key(
+        0,
+        number(0, 3650, whole=True),
+        "with `status`: how long after its date a client's leaving counts (0: until the next "
+        "snapshot)",
+    )
+    vanished: str = key(
+        "unknown",
+        choice("left", "unknown"),
+        "with `status`: what it means that a client is in no later file",
     )
     model: str = key(
         "default",
