@@ -158,12 +158,13 @@ class Csv:
     delimiter: str = key(",", TEXT, "one character between the cells")
     encoding: str = key("utf-8", TEXT, "as Python names it")
     decimal: str = key(".", TEXT, "the decimal sign, `.` or `,`")
+    sheet: str = key("", TEXT, "which sheet of an .xlsx is read; empty: the first")
 
     @classmethod
     def of(cls, raw: Mapping[str, object], place: Place) -> Csv:
         csv, where = cls(**_read_section(cls, raw, place)), place.where
         usable = csv.delimiter == "\t" or (csv.delimiter.isprintable() and csv.delimiter != '"')
-        if len(csv.delimiter) != 1 or not usable or csv.delimiter.isalnum():
+        if csv.delimiter and (len(csv.delimiter) != 1 or not usable or csv.delimiter.isalnum()):
             raise PipelineError(
                 f"{where}.delimiter must be one character such as , or ; or \\t, "
                 f"not {csv.delimiter!r}"
@@ -171,7 +172,7 @@ class Csv:
         if csv.decimal not in (".", ",") or csv.decimal == csv.delimiter:
             raise PipelineError(f"{where}.decimal must be '.' or ',' and not the delimiter")
         try:
-            usable = "\n".encode(csv.encoding) == b"\n"
+            usable = not csv.encoding or "\n".encode(csv.encoding) == b"\n"
         except (LookupError, UnicodeError):
             usable = False
         if not usable:

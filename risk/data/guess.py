@@ -11,7 +11,8 @@ from typing import Any
 
 from risk.config import RESERVED, Csv
 from risk.data.reader import Refused, dialect, header_names, plain_text, records, text_lines
-from risk.data.schema import Rule, is_numeric, parse_date, parse_number
+from risk.data.schema import usual_form
+from risk.data.values import Rule, is_numeric, parse_date, parse_number
 
 DELIMITERS = ",;\t|"  # of two that fit equally well the first
 TEST_SHARE, MIN_LABELLED, MIN_CLASS = 0.2, 20, 3
@@ -83,18 +84,19 @@ class Guess:
             "non_negative": self.non_negative,
             **({"target_values": self.target_values} if self.target_values else {}),
         }
-        usual = self.style == Csv(",", "utf-8", ".")
-        return {"columns": columns} | ({} if usual else {"csv": asdict(self.style)})
+        usual = self.style == Csv(",", "utf-8", ".", "")
+        written = {name: said for name, said in asdict(self.style).items() if said}
+        return {"columns": columns} | ({} if usual else {"csv": written})
 
 
 def read_table(data: bytes) -> Table:
     """The table in the bytes, its delimiter, decimal sign and encoding guessed; Refused if none."""
     # cp1252 is what spreadsheets write; five bytes are none in it, latin-1 takes any.
     encoding = next(name for name in ("utf-8", "cp1252", "latin-1") if _can_decode(data, name))
-    lines = text_lines(data, Csv(",", encoding, "."))
+    lines = text_lines(data, Csv(",", encoding, ".", ""))
     sample = [line for line in lines if line.strip()][:200] or [""]
-    delimiter = max(DELIMITERS, key=lambda d: _fit(sample, Csv(d, encoding, ".")))
-    style = Csv(delimiter, encoding, ".")
+    delimiter = max(DELIMITERS, key=lambda d: _fit(sample, Csv(d, encoding, ".", "")))
+    style = Csv(delimiter, encoding, ".", "")
     at, header = header_names(lines, style)
     _check_header(header)
     below, numbers, rows = {}, [], []
@@ -103,7 +105,7 @@ def read_table(data: bytes) -> Table:
         if isinstance(cells, list) and len(cells) == len(header):
             numbers.append(number)
             rows.append([cell.strip(" \t") for cell in cells])
-    style = Csv(delimiter, encoding, _decimal(delimiter, rows))
+    style = Csv(delimiter, encoding, _decimal(delimiter, rows), "")
     return Table(style, lines[at], header, below, numbers, rows)
 
 
@@ -135,7 +137,7 @@ def _check_header(names: list[str]) -> None:
             "a table needs a client column, a column that says who left and one more, in a first "
             f"line that names them; this one reads: {', '.join(names)[:200]}"
         )
-    numbers = [name for name in names if is_numeric(name, ".")]
+    numbers = [name for name in names if is_numeric(name)]
     if numbers:
         raise Refused(f"the first line must name the columns, but {numbers[0]!r} is a number")
     repeated = [name for name, times in Counter(names).items() if times > 1 and name]
@@ -233,8 +235,11 @@ def _meaning(word: str, decimal: str, name: str) -> int | None:
     A column called active turns yes and no around, but not the word churned.
     """
     plain = plain_text(word)
-    if is_numeric(word, decimal) and parse_number(word, decimal=decimal) in (0.0, 1.0):
-        plain = str(int(parse_number(word, decimal=decimal) or 0))
+    if is_numeric(word, usual_form(decimal)) and parse_number(word, form=usual_form(decimal)) in (
+        0.0,
+        1.0,
+    ):
+        plain = str(int(parse_number(word, form=usual_form(decimal)) or 0))
     turned = plain_text(name) in KEPT_TARGETS and plain in PLAIN_ANSWERS
     if plain in LEFT or plain in STAYED:
         return int((plain in LEFT) != turned)
@@ -249,8 +254,10 @@ def _meaning(word: str, decimal: str, name: str) -> int | None:
 def _target_values(table: Table, target: str) -> dict[str, int]:
     """The words for 1 and 0 that config.json needs; {} where they are numbers already."""
     found, decimal = _meanings(table, target), table.style.decimal
-    numeric = all(is_numeric(word, decimal) for word in found)
-    if numeric and all(parse_number(w, decimal=decimal) == label for w, label in found.items()):
+    numeric = all(is_numeric(word, usual_form(decimal)) for word in found)
+    if numeric and all(
+        parse_number(w, form=usual_form(decimal)) == label for w, label in found.items()
+    ):
         return {}
     if set(found.values()) != {0, 1}:
         raise Refused(f"every row has the same {target!r}; nothing can be learned from one kind")
@@ -261,7 +268,7 @@ def guessed_label(guessed: Guess, text: str) -> int | None:
     """What a cell of the target says: 1 left, 0 stayed, None not known."""
     if guessed.target_values:
         return guessed.target_values.get(text)
-    value = parse_number(text, decimal=guessed.style.decimal)
+    value = parse_number(text, form=usual_form(guessed.style.decimal))
     return None if value is None else int(value)
 
 
@@ -327,15 +334,15 @@ def _are_dates(texts: list[str]) -> bool:
 
 def _kind(table: Table, name: str) -> str:
     filled = _filled(table, name)
-    numeric = sum(is_numeric(text, table.style.decimal) for text in filled)
+    numeric = sum(is_numeric(text, usual_form(table.style.decimal)) for text in filled)
     # As risk.data.schema.infer_kinds has it: the tenth may be dirt, which quarantine is for.
     return "number" if filled and numeric >= 0.9 * len(filled) else "text"
 
 
 def _numbers(table: Table, name: str) -> list[float]:
     decimal = table.style.decimal
-    texts = [text for text in _filled(table, name) if is_numeric(text, decimal)]
-    return [float(parse_number(text, decimal=decimal) or 0.0) for text in texts]
+    texts = [text for text in _filled(table, name) if is_numeric(text, usual_form(decimal))]
+    return [float(parse_number(text, form=usual_form(decimal)) or 0.0) for text in texts]
 
 
 def _is_whole(table: Table, name: str) -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 
 from risk.config import Config, PipelineError
 from risk.data import labels
+from risk.data.filedates import date_in_path
 from risk.data.reader import read_rows
-from risk.data.schema import date_in_path, schema_of
+from risk.data.schema import schema_of
 from risk.files import sha256
 
 

@@ -6,11 +6,12 @@ import json
 from dataclasses import astuple, dataclass, field
 
 from risk.config import Config, PipelineError
+from risk.data.filedates import date_in_path
 from risk.data.frames import frame_of
 from risk.data.quarantine import write_quarantine
 from risk.data.reader import Reading, numeric_counts, read_rows
 from risk.data.removal import drop_erased
-from risk.data.schema import TEXT, date_in_path, infer_kinds, printable, schema_of, schema_signature
+from risk.data.schema import TEXT, infer_kinds, printable, schema_of, schema_signature
 from risk.data.sources import Source, find_sources, is_unchanged, wait_until_written
 from risk.data.state import (
     NOWHERE,

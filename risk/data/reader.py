@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from risk.config import Csv
-from risk.data.schema import UNPRINTABLE, Cell, Column, Rule, Schema, is_numeric, printable
+from risk.data.schema import UNPRINTABLE, Cell, Column, Schema, printable, usual_form
+from risk.data.values import Raw, Rule, is_numeric
 
 MAX_BAD_SHARE, MAX_BAD_ROWS = 0.10, 10
 MAX_COLUMNS = 10_000
@@ -230,7 +231,7 @@ def _why(error: str) -> str:
     return "a lone carriage return" if "new-line character" in error else "a stray quote"
 
 
-Parsers = list[tuple[str, int, Callable[[str], Cell]]]
+Parsers = list[tuple[str, int, Callable[[Raw], Cell]]]
 
 
 def _read_lines(
@@ -286,7 +287,7 @@ def numeric_counts(data: bytes, schema: Schema, style: Csv) -> dict[str, tuple[i
             for name, (filled, numeric) in counts.items():
                 text = cells[header.places[name]].strip(" \t")
                 if text and not UNPRINTABLE.search(text):
-                    counts[name] = filled + 1, numeric + is_numeric(text, style.decimal)
+                    counts[name] = filled + 1, numeric + is_numeric(text, usual_form(style.decimal))
     except Refused:
         return {}
     return counts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -10,31 +9,40 @@ from dataclasses import dataclass
 from typing import Any
 
 from risk.config import Columns, Config
+from risk.data.values import (
+    DATE_FORMS,
+    ISO_DAY,
+    MISSING,
+    MISSING_TEXT,
+    NUMBER_FORMS,
+    PLAIN,
+    Raw,
+    Rule,
+    date_parser,
+    number_parser,
+    plain_cell,
+)
 
 NUMBER, TEXT, DATE, TARGET = "number", "text", "date", "target"
-NUMERIC = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 # The surrogates are what an undecodable byte was read as.
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 # Marks of direction, too: they turn the rest of a terminal's line around.
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ][0-9:.,]+(?:Z|[+-][0-9:]+)?)?")
-COMPACT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})")
-MONTH = re.compile(r"([0-9]{4})-([0-9]{2})")
 Cell = str | float | int | None
-
-
-class Rule(ValueError):
-    """The rule that a cell breaks, in words."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column that is kept: its name, its part, its kind, and whether it may be below 0."""
+    """One column that is kept: its name, its part, its kind, whether it may be below 0.
+
+    form: how its numbers or dates are written, as risk.data.values names it; "" for the usual one.
+    """
 
     name: str
     part: str
     kind: str | None
     non_negative: bool = False
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,20 +68,25 @@ class Schema:
     def kinds(self) -> dict[str, str | None]:
         return {column.name: column.kind for column in self.features}
 
-    def parser(self, column: Column) -> Callable[[str], Cell]:
-        """The function that turns the column's text into its value, or raises Rule."""
+    def parser(self, column: Column) -> Callable[[Raw], Cell]:
+        """The function that turns the column's cell into its value, or raises Rule."""
         if column.part == "id":
             return _parse_id
+        number = column.form if column.form in NUMBER_FORMS else usual_form(self.decimal)
         match column.kind:
             case "date":
-                return parse_date
+                return date_parser(column.form if column.form in DATE_FORMS else ISO_DAY)
             case "target":
-                return lambda text: _parse_target(text, dict(self.target_values), self.decimal)
+                return _target_parser(dict(self.target_values), number_parser(number))
             case "number" | None:
-                low = 0.0 if column.non_negative else -math.inf
-                return lambda text: parse_number(text, low, self.decimal)
+                return number_parser(number, 0.0 if column.non_negative else -math.inf)
             case _:
                 return _parse_text
+
+
+def usual_form(decimal: str) -> str:
+    """The form of numbers with this decimal sign and nothing between thousands."""
+    return "1234,5" if decimal == "," else PLAIN
 
 
 def schema_of(config: Config, known_kinds: dict[str, str | None] | None = None) -> Schema:
@@ -88,17 +101,27 @@ def schema_of(config: Config, known_kinds: dict[str, str | None] | None = None) 
 
 
 def _columns(columns: Columns, kinds: dict[str, str | None]) -> Iterable[Column]:
-    negative_free = set(columns.non_negative)
-    yield Column(columns.id, "id", TEXT)
+    low, forms = set(columns.non_negative), columns.formats
+
+    def column(name: str, part: str, kind: str | None) -> Column:
+        return Column(name, part, kind, name in low, forms.get(name, ""))
+
+    yield column(columns.id, "id", TEXT)
+    # Nothing is learned from them; a column that is shown may be a feature, too.
+    if columns.name:
+        yield column(columns.name, "name", TEXT)
+    for name in columns.show:
+        if name not in columns.features:
+            yield column(name, "show", TEXT)
     if columns.date:
-        yield Column(columns.date, "date", DATE)
+        yield column(columns.date, "date", DATE)
     for name in columns.features:
-        yield Column(name, "feature", kinds[name], name in negative_free)
+        yield column(name, "feature", kinds[name])
     if columns.value and columns.value not in columns.features:
-        yield Column(columns.value, "value", NUMBER, columns.value in negative_free)
+        yield column(columns.value, "value", NUMBER)
     if columns.owner and columns.owner not in columns.features:
-        yield Column(columns.owner, "owner", TEXT)
-    yield Column(columns.target, "target", TARGET)
+        yield column(columns.owner, "owner", TEXT)
+    yield column(columns.target, "target", TARGET)
 
 
 def printable(text: str) -> str:
@@ -106,92 +129,53 @@ def printable(text: str) -> str:
     return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def _parse_text(text: str) -> str | None:
+def _parse_text(raw: Raw) -> str | None:
     """The text, None for an empty cell."""
-    # A line break or an undecodable byte in a cell is the trace of a damaged file.
+    text = plain_cell(raw)
+    # A control character or an undecodable byte in a cell is the trace of a damaged file.
     found = UNPRINTABLE.search(text)
     if found:
         undecodable = "\ud800" <= found[0] <= "\udfff"
         raise Rule("not in the file's encoding" if undecodable else "control character")
-    return text or None
+    return None if text in MISSING_TEXT else text
 
 
-def _parse_id(text: str) -> str:
-    if not (client := _parse_text(text)):
-        raise Rule("empty id")
+def _parse_id(raw: Raw) -> str:
+    client = _parse_text(raw)
+    if client is None or client in MISSING:
+        raise Rule("no id" if client or plain_cell(raw) else "empty id")
     return client
 
 
-def parse_number(text: str, low: float = -math.inf, decimal: str = ".") -> float | None:
-    """A finite decimal or scientific number; None for an empty cell (a missing value)."""
-    if not text:
-        return None
-    if decimal != ".":
-        text = "not a number" if "." in text else text.replace(decimal, ".")
-    if not NUMERIC.fullmatch(text):
-        raise Rule("not a number")
-    value = float(text) + 0.0  # -0 and 0 are one value: they must be one duplicate
-    if not math.isfinite(value):
-        raise Rule("not finite")
-    if value < low:
-        raise Rule("below 0")
-    return value
-
-
-def _parse_target(text: str, words: dict[str, int], decimal: str = ".") -> int | None:
+def _target_parser(
+    words: dict[str, int], number: Callable[[Raw], float | None]
+) -> Callable[[Raw], int | None]:
     """1, 0 or None (not known yet); the config's own words when it names them."""
-    if not text:
-        return None
-    if words:
+    # Sheets and Parquet hold true and false, which a CSV of them writes in one of these ways.
+    flags: dict[Raw, int] = {True: 1, False: 0}
+    for flag in (True, False):
+        texts = (str(flag), str(flag).lower(), str(flag).upper(), str(int(flag)))
+        flags[flag] = next((words[text] for text in texts if text in words), int(flag))
+
+    def parse(raw: Raw) -> int | None:
+        if isinstance(raw, bool):
+            return flags[raw]
+        text = plain_cell(raw)
         if text in words:
             return words[text]
-        raise Rule(f"not one of {', '.join(sorted(words))} or empty")
-    try:
-        value = parse_number(text, decimal=decimal)
-    except Rule:
-        value = None
-    if value not in (0.0, 1.0):
-        raise Rule("not 0, 1 or empty")
-    return int(value)
-
-
-def parse_date(text: str) -> str:
-    """The date as YYYY-MM-DD; a month is its last day, since only then its snapshot is whole."""
-    for pattern in (ISO, COMPACT, MONTH):
-        found = pattern.fullmatch(text)
-        if found and (date := _date(*found.groups())):
-            return date
-    raise Rule("empty date" if not text else "not a date like 2026-01-31")
-
-
-def _date(year: str, month: str, day: str = "") -> str | None:
-    try:
-        if day:
-            return datetime.date(int(year), int(month), int(day)).isoformat()
-        # The first of the next month less a day: its last day, without a table of months.
-        start = datetime.date(int(year) + int(month) // 12, int(month) % 12 + 1, 1)
-        if not 1 <= int(month) <= 12:
+        if text in MISSING:
             return None
-        return (start - datetime.timedelta(days=1)).isoformat()
-    except ValueError:
-        return None
+        if words:
+            raise Rule(f"not one of {', '.join(sorted(words))} or empty")
+        try:
+            value = number(raw)
+        except Rule:
+            value = None
+        if value not in (0.0, 1.0):
+            raise Rule("not 0, 1 or empty")
+        return int(value)
 
-
-# A year of this century or the last, no digit beside it: else ids and counters would be dates.
-IN_PATH = re.compile(
-    r"(?<![0-9])(?:((?:19|20)[0-9]{2})-([0-9]{2})-([0-9]{2})|((?:19|20)[0-9]{2})([0-9]{2})([0-9]{2})"
-    r"|((?:19|20)[0-9]{2})-([0-9]{2}))(?![0-9])"
-)
-
-
-def date_in_path(path: str) -> str | None:
-    """The date in a file's path: the last one in its name, else in the nearest folder's name."""
-    for part in reversed(path.split("/")):
-        for found in reversed(list(IN_PATH.finditer(part))):
-            date = _date(*[group for group in found.groups() if group])
-            if date:
-                return date
-    return None
+    return parse
 
 
 def infer_kinds(schema: Schema, counts: dict[str, tuple[int, int]]) -> dict[str, str | None]:
@@ -205,13 +189,6 @@ def infer_kinds(schema: Schema, counts: dict[str, tuple[int, int]]) -> dict[str,
         if kinds[name] is None and filled:
             kinds[name] = NUMBER if numeric >= 0.9 * filled else TEXT
     return kinds
-
-
-def is_numeric(text: str, decimal: str) -> bool:
-    try:
-        return parse_number(text, decimal=decimal) is not None
-    except Rule:
-        return False
 
 
 def schema_signature(schema: Schema) -> list[list[Any]]:

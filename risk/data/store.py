@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Taken = dict[str, tuple[Entry, "pl.DataFrame | None"]]  # file -> what became of it, its rows
-PLAIN_CSV = Csv(",", "utf-8", ".")  # how finaldata.csv is written, whatever the input is
+PLAIN_CSV = Csv(",", "utf-8", ".", "")  # how finaldata.csv is written, whatever the input is
 
 
 def client_digest(client: str) -> str:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from risk.config import Config, PipelineError
 from risk.data.reader import RowError, read_rows
-from risk.data.schema import TEXT, UNPRINTABLE, UNSAFE, Column, Rule, Schema, parse_date, printable
+from risk.data.schema import TEXT, UNPRINTABLE, UNSAFE, Column, Schema, printable
 from risk.data.sources import YOUNG_SECONDS
 from risk.data.store import client_digest
+from risk.data.values import Rule, parse_date
 from risk.files import read_optional_json, sha256, utc_now
 from risk.record.scores import CONTACT, score_history, write_score_history
 

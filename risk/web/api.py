@@ -22,7 +22,7 @@ from risk import __version__
 from risk.calllist.types import ListedClient
 from risk.config import HOME, PipelineError
 from risk.data.holdout import TestRows, test_files
-from risk.data.schema import Rule, parse_number
+from risk.data.values import Rule, parse_number
 from risk.files import epoch, read_json, utc_now
 from risk.model.measures import THRESHOLD
 from risk.model.score import score_of

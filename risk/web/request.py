@@ -14,7 +14,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from risk.config import Config
 from risk.data.holdout import test_files
 from risk.data.reader import RowError, read_rows
-from risk.data.schema import Column, Rule, Schema
+from risk.data.schema import Column, Schema
+from risk.data.values import Rule
 from risk.model.model import row_count
 from risk.model.profile import Rows
 from risk.web.access import read_location

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.config import load
+from risk.data.filedates import date_in_path, read_path_date
 from risk.data.labels import current_clients, mature, next_maturity, usable_labels
 from risk.data.reader import Reading, nearest, numeric_counts, read_rows
 from risk.data.schema import (
@@ -27,14 +28,12 @@ from risk.data.schema import (
     TEXT,
     Column,
     Schema,
-    date_in_path,
     infer_kinds,
-    parse_date,
-    parse_number,
     printable,
     schema_of,
 )
 from risk.data.store import PLAIN_CSV
+from risk.data.values import MISSING, NUMERIC, parse_date, parse_number
 
 SCHEMA = Schema(
     (
@@ -77,10 +76,7 @@ ACCEPTED = {
     "a trailing comma in every line": (table("a,1,2,3,0,", header=HEADER + ","), 1),
     "missing features": (table("a,,,,1"), 1),
     "no target column": (table("a,1,2,3", header=HEADER.removesuffix(",exited")), 1),
-    "ids that other readers take for missing": (
-        table("null,1,2,3,0", "NA,1,2,3,0", "None,1,2,3,1"),
-        3,
-    ),
+    "numbers that are missing": (table("a,NA,-,NULL,0", "b,nan,?,n/a,NA"), 2),
     "labels with a point": (table("a,1,2,3,1.0", "b,1,2,3,0.0", "c,1,2,3,1e0"), 3),
     "scientific numbers": (table("a,1e3,2.5E-1,+3,0", "b,.5,5.,1e308,1"), 2),
     "minus zero": (table("a,-0,-0.0,0,0"), 1),
@@ -102,7 +98,7 @@ FAULTS = {
     "empty id": (",1,2,3,0", "corporation", "empty id", ""),
     "blank id": ('" ",1,2,3,0', "corporation", "empty id", ""),
     "text": ("x,many,2,3,0", "lastmonth_activity", "not a number", "many"),
-    "nan": ("x,nan,2,3,0", "lastmonth_activity", "not a number", "nan"),
+    "an id that stands for none": ("NULL,1,2,3,0", "corporation", "no id", "NULL"),
     "infinity": ("x,1,inf,3,0", "lastyear_activity", "not a number", "inf"),
     "too large": ("x,1,1e309,3,0", "lastyear_activity", "not finite", "1e309"),
     "hexadecimal": ("x,1,2,0x10,0", "number_of_employees", "not a number", "0x10"),
@@ -246,7 +242,9 @@ def test_a_decimal_comma_and_semicolons_are_read_where_the_config_says_so(tmp_pa
     data = "\n".join([HEADER.replace(",", ";"), "a;1,5;2;3;1,0", "b;1.5;2;3;0"]).encode()
     found = reading(tmp_path, data, csv={"delimiter": ";", "decimal": ","})
     assert found.values["lastmonth_activity"] == [1.5]
-    assert [(f.line, f.rule, f.value) for f in found.errors] == [(3, "not a number", "1.5")]
+    assert [(f.line, f.rule, f.value) for f in found.errors] == [
+        (3, "not a number like 1234,5", "1.5")
+    ]
 
 
 def test_latin_1_is_read_where_the_config_says_so(tmp_path: Path) -> None:
@@ -273,10 +271,10 @@ def test_texts_are_features_where_nine_of_ten_cells_are_no_numbers(tmp_path: Pat
     columns = {"features": ["plan", "use"]}
     rows = [f"c{at},basic,{at},0" for at in range(9)]
     found = reading(
-        tmp_path, table(*rows, "x,,n/a,1", header="corporation,plan,use,exited"), columns=columns
+        tmp_path, table(*rows, "x,,many,1", header="corporation,plan,use,exited"), columns=columns
     )
     assert found.values["plan"] == ["basic"] * 9
-    assert [(f.column, f.value) for f in found.errors] == [("use", "n/a")]
+    assert [(f.column, f.value) for f in found.errors] == [("use", "many")]
 
 
 def test_a_declared_kind_is_not_inferred(tmp_path: Path) -> None:
@@ -358,13 +356,37 @@ def test_what_is_no_date_is_refused(text: str) -> None:
         ("order_12026103199.csv", None),
         ("clients_2026-13-45.csv", None),
         ("v3_1899-01-01.csv", None),
-        ("clients_2026.csv", None),
+        ("clients_2026.csv", "2026-12-31"),
+        ("2026-03/clients_2026.csv", "2026-03-31"),
+        ("2026_01.csv", "2026-01-31"),
+        ("202601.csv", "2026-01-31"),
+        ("2026Q1.csv", "2026-03-31"),
+        ("Q1 2026.xlsx", "2026-03-31"),
+        ("2026-W05.csv", "2026-02-01"),
+        ("Jan 2026.csv", "2026-01-31"),
+        ("January_2026.csv", "2026-01-31"),
+        ("Kunden März 2026.xlsx", "2026-03-31"),
+        ("décembre-2025.csv", "2025-12-31"),
+        ("31Jan2026.csv", "2026-01-31"),
+        ("31.01.2026.csv", "2026-01-31"),
+        ("31-01-2026.csv", "2026-01-31"),
+        ("01-31-2026.csv", "2026-01-31"),
+        ("05-05-2026.csv", "2026-05-05"),
+        ("03-04-2026.csv", None),
+        ("export_20260131_120503.csv", "2026-01-31"),
+        ("clients 2026-01-31 (2).csv", "2026-01-31"),
     ],
 )
 def test_the_date_in_a_path_is_the_last_of_its_name_or_nearest_folder(
     path: str, date: str | None
 ) -> None:
     assert date_in_path(path) == date
+
+
+def test_a_date_in_a_name_that_could_be_two_is_told_and_is_neither() -> None:
+    found = read_path_date("clients_03-04-2026.csv")
+    assert found.date is None
+    assert "2026-03-04 or 2026-04-03" in found.doubt
 
 
 @pytest.mark.parametrize(
@@ -402,8 +424,8 @@ def test_an_accepted_number_is_exactly_what_its_text_says(text: str) -> None:
     except ValueError:
         return
     if value is None:
-        assert text.strip(" \t") == ""
-    else:
+        assert text.strip(" \t") in MISSING
+    elif NUMERIC.fullmatch(text.strip(" \t")):  # others are dressed, as 5- and + 5
         assert value == float(text)
         assert math.isfinite(value)
         assert Decimal(text.strip(" \t")).is_finite()
@@ -433,7 +455,7 @@ def test_every_line_is_an_accepted_row_or_a_fault(rows: list[str], end: str, clo
         assert sorted([*found.lines, *(fault.line for fault in found.errors)]) == filled
         for number, employees in zip(found.lines, found.values["number_of_employees"], strict=True):
             text = next(csv.reader([rows[number - 2]]))[3].strip(" \t")
-            assert employees is None if text == "" else employees == float(text)
+            assert employees == parse_number(text)
 
 
 # ------------------------------------------------------------ rows for the stages

@@ -1,0 +1,186 @@
+"""Rows that are no rows of the table -> set aside by name: descriptions, totals, lines below it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from risk.data.values import MISSING, NUMBER_FORMS, Raw, Rule, parse_number, plain_cell
+
+Rows = list[tuple[int, list[Raw] | str]]
+LAST, LONGEST_FOOTER = 12, 10
+TOTALS = frozenset(
+    "total|totals|grand total|grandtotal|sum|sums|overall|overall total|subtotal|sub-total|"
+    "summe|gesamt|gesamtsumme|gesamtergebnis|zwischensumme|endsumme|insgesamt|"
+    "total général|total general|total generale|totale|totale generale|totale complessivo|somme|"
+    "suma|suma total|totaal|eindtotaal|algemeen totaal|totais|total geral|totales|soma|summa|"
+    "razem|celkem|итого|всего|合计|总计|合計|総計".split("|")
+)
+MEANS = frozenset(
+    "average|avg|mean|durchschnitt|mittelwert|moyenne|promedio|media|gemiddelde|média|medel|"
+    "median|count|anzahl|min|max|minimum|maximum".split("|")
+)
+_COUNTED = (
+    "rows|row|records|record|lines|entries|items|results|clients|customers|zeilen|datensätze|"
+    "lignes|enregistrements|filas|registros|righe|rijen|records|linhas|строк"
+)
+COUNT_LINE = re.compile(
+    rf"\(?\s*(?:(?:total|number of|anzahl|nombre de|exported|showing)?\s*)*(?:(?:{_COUNTED})"
+    rf"\s*[:=]?\s*[0-9][0-9.,']*|[0-9][0-9.,']*\s*(?:{_COUNTED}))"
+    r"(?:\s*\([0-9.]+ \w+\)|\s+(?:affected|selected|returned|exported|in set.*))?\s*\)?\.?",
+    re.IGNORECASE,
+)
+DESCRIPTIONS = frozenset(
+    "string text str varchar char number numeric integer int bigint float double decimal date "
+    "datetime timestamp bool boolean object int64 float64 zahl datum nombre fecha texto numero € $ "
+    "£ % eur usd gbp chf days months years hours pcs count stk tage monate key id".split()
+)
+TOTAL, BELOW = "a totals row", "a line below the table"
+
+
+@dataclass(frozen=True)
+class RowError:
+    """Why one row is set aside; its line counts the header as line 1, raw is the whole line."""
+
+    line: int
+    column: str
+    rule: str
+    value: str
+    raw: str
+
+
+def number_of(cell: Raw) -> float | None:
+    """The cell as a number in any form; None for what is none."""
+    if isinstance(cell, (int, float)):
+        return None if isinstance(cell, bool) else float(cell)
+    if not isinstance(cell, str) or not any(sign.isdigit() for sign in cell):
+        return None
+    for form in NUMBER_FORMS:
+        try:
+            return parse_number(plain_cell(cell), form=form)
+        except Rule:
+            continue
+    return None
+
+
+def word_of(cell: Raw) -> str:
+    return plain_cell(cell).strip(" :.*").casefold() if isinstance(cell, str) else ""
+
+
+def is_empty(cell: Raw) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def find_asides(names: Sequence[str], rows: Rows) -> dict[int, str]:
+    """Place among the rows -> why the one there is no row of the table."""
+    found = _descriptions(names, rows) | _below(len(names), rows)
+    whole = {
+        at: cells
+        for at, (_, cells) in enumerate(rows)
+        if at not in found and isinstance(cells, list) and len(cells) == len(names)
+    }
+    wanted = list(names)
+    for at, cells in whole.items():
+        if cells[0] == wanted[0] and [plain_cell(cell) for cell in cells] == wanted:
+            found[at] = "the header again"
+    return found | _totals({at: cells for at, cells in whole.items() if at not in found})
+
+
+def _descriptions(names: Sequence[str], rows: Rows) -> dict[int, str]:
+    """The first rows, where they say what the columns hold: types, units, questions."""
+    found: dict[int, str] = {}
+    for at, (_, cells) in enumerate(rows[:3]):
+        below = [row for _, row in rows[at + 1 : at + 60] if isinstance(row, list)]
+        if not isinstance(cells, list) or len(below) < 2 or not _describes(cells, below):
+            break
+        found[at] = "a line below the header that describes the columns"
+    return found
+
+
+def _describes(cells: list[Raw], below: list[list[Raw]]) -> bool:
+    """Whether the row has words where all rows below it have numbers."""
+    words = {word_of(cell).strip("[](){}") for cell in cells if not is_empty(cell)}
+    if not words:
+        return False
+    if words <= DESCRIPTIONS:
+        return True
+    against, others = 0, 0
+    for at, cell in enumerate(cells):
+        column = [row[at] for row in below if at < len(row) and not _is_blank(row[at])]
+        if len(column) < 0.5 * len(below) or not all(number_of(c) is not None for c in column):
+            continue
+        others += 1
+        against += not is_empty(cell) and number_of(cell) is None and not _is_blank(cell)
+    # One such cell may be a slip of the pen; two and no number are a description.
+    return others >= 2 and against == others
+
+
+def _is_blank(cell: Raw) -> bool:
+    return is_empty(cell) or plain_cell(cell) in MISSING
+
+
+def _below(width: int, rows: Rows) -> dict[int, str]:
+    """The last rows, where they are a few words and no row: counts, copyrights, who exported."""
+    found: dict[int, str] = {}
+    doubtful: list[int] = []  # a client of whom nothing is known, or a line behind an empty one?
+    for at in range(len(rows) - 1, max(-1, len(rows) - 1 - LONGEST_FOOTER), -1):
+        number, cells = rows[at]
+        if not isinstance(cells, list) or width < 3:
+            break
+        filled = [cell for cell in cells if not is_empty(cell)]
+        counted = any(COUNT_LINE.fullmatch(plain_cell(cell)) for cell in filled)
+        short = len(cells) < width
+        if len(filled) > 2 or (
+            len(filled) == 2 and not counted and word_of(filled[0]) not in TOTALS
+        ):
+            break
+        if counted or (short and (len(filled) == 1 or word_of(filled[0]) in TOTALS)):
+            found[at] = TOTAL if word_of(filled[0]) in TOTALS else BELOW
+        else:
+            doubtful.append(at)
+        if at and number - rows[at - 1][0] > 1:
+            found |= dict.fromkeys(doubtful, BELOW)
+            doubtful = []
+    # Half a file of such rows is no footer.
+    return found if len(found) < 0.5 * len(rows) else {}
+
+
+def _totals(whole: dict[int, list[Raw]]) -> dict[int, str]:
+    """Rows that say that they are a total, as a client may be called; the last also by numbers."""
+    found: dict[int, str] = {}
+    last = list(whole)[-LAST:]
+    for at, cells in whole.items():
+        words = [word_of(cell) for cell in cells[:3]]
+        gaps = any(map(is_empty, cells))
+        if any(word in TOTALS for word in words) and (gaps or _is_sum(whole, at)):
+            found[at] = TOTAL
+        elif at in last and gaps and any(word in MEANS for word in words):
+            found[at] = TOTAL
+    for at in reversed(last[-3:]):
+        if at not in found and not _is_unlabelled(whole, at):
+            break
+        found[at] = TOTAL
+    return found
+
+
+def _is_sum(whole: dict[int, list[Raw]], at: int) -> bool:
+    """Whether some number of the row is the sum of its column's others, by a hundredth."""
+    for place, cell in enumerate(whole[at]):
+        value = number_of(cell)
+        others = [number_of(cells[place]) for one, cells in whole.items() if one != at]
+        total = sum(number for number in others if number is not None)
+        if value is not None and len(others) > 2 and abs(value - total) <= 0.01 * abs(total) > 0:
+            return True
+    return False
+
+
+def _is_unlabelled(whole: dict[int, list[Raw]], at: int) -> bool:
+    """Whether the row has numbers alone, a sum among them, where all others have texts too."""
+    others = [cells for one, cells in whole.items() if one < at][-200:]
+    filled = [cell for cell in whole[at] if not is_empty(cell)]
+    if len(others) < 3 or not filled or any(number_of(cell) is None for cell in filled):
+        return False
+    empty = (place for place, cell in enumerate(whole[at]) if is_empty(cell))
+    named = (place for place in empty if not any(is_empty(cells[place]) for cells in others))
+    return next(named, None) is not None and _is_sum(whole, at)
