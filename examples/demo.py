@@ -1,4 +1,4 @@
-"""Shows runs on a copy of the example data: one keeps the model, one waits, one redeploys.
+"""Shows a company’s first months, export by export: what a run makes of each, on a copy.
 
 python examples/demo.py
 """
@@ -13,27 +13,21 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-STABLE = ("2026-05-31", "2026-06-30", "2026-07-31")
-SETTINGS = {
-    "input_folder_path": "sourcedata/",
-    "output_folder_path": "ingesteddata/",
-    "test_data_path": "testdata/",
-    "output_model_path": "models/",
-    "prod_deployment_path": "production_deployment/",
-    "port": 9,  # nobody serves there: the calls are tried and fail, which ends no run
+STORY = {
+    "2026-04-30": "April: the first export. Nobody has left yet, so that nothing can be learned.",
+    "2026-05-31": "May: 46 accounts have left since. The first model, and the first list.",
+    "2026-06-30": "June: who left of May’s list is known, and the model is judged by it.",
+    "2026-07-31": "July",
+    "2026-08-31": "August",
+    "2026-09-30": "September: a competitor goes after large accounts.",
+    "2026-10-31": "October: two months of the new world.",
 }
 
 
-def month(date: str) -> list[str]:
-    """The lines of one month's file, its header first."""
-    return (ROOT / "sourcedata" / f"clients_{date}.csv").read_text(encoding="utf-8").splitlines()
-
-
-def add(folder: Path, date: str, lines: list[str]) -> None:
-    """Put a file where the pipeline looks, an hour old: nobody writes to it any more."""
-    path = folder / "sourcedata" / f"clients_{date}.csv"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def add(folder: Path, date: str) -> None:
+    """Put a month's export where the pipeline looks, an hour old: nobody writes to it any more."""
+    path = folder / "sourcedata" / f"accounts_{date}.csv"
+    path.write_bytes((ROOT / "sourcedata" / path.name).read_bytes())
     hour_ago = path.stat().st_mtime - 3600
     os.utime(path, (hour_ago, hour_ago))
 
@@ -54,38 +48,21 @@ def run_driver(folder: Path, title: str) -> None:
 
 
 def start(folder: Path) -> None:
-    """A project of its own: settings, test data, three months and a half of labelled rows."""
-    (folder / "config.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
-    (folder / "testdata").mkdir()
-    test_data = (ROOT / "testdata" / "testdata.csv").read_bytes()
-    (folder / "testdata" / "testdata.csv").write_bytes(test_data)
-    for date in STABLE:
-        add(folder, date, month(date))
-    add(folder, "2026-08-15", august()[0])
-
-
-def august() -> tuple[list[str], list[str]]:
-    """The lines of August's file in two halves, each with the header."""
-    header, *rows = month("2026-08-31")
-    middle = len(rows) // 2
-    return [header, *rows[:middle]], [header, *rows[middle:]]
+    """A project of its own with the example's settings, and no file yet."""
+    settings = json.loads((ROOT / "config.json").read_text(encoding="utf-8"))
+    # Port 9: nobody serves there; the calls are tried and fail, which ends no run.
+    (folder / "config.json").write_text(json.dumps(settings | {"port": 9}), encoding="utf-8")
+    (folder / "sourcedata").mkdir()
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="risk-demo-") as scratch:
         folder = Path(scratch)
         start(folder)
-        run_driver(folder, "Labelled rows and no model yet: the first is trained and deployed.")
+        for date, title in STORY.items():
+            add(folder, date)
+            run_driver(folder, title)
         run_driver(folder, "Ten minutes later nothing has changed: the run ends at once.")
-        add(folder, "2026-08-31", august()[1])
-        run_driver(
-            folder, "More of the same world: nothing is better than the deployed model; it stays."
-        )
-        header, *rows = month("2026-10-31")
-        add(folder, "2026-09-15", [header, *(row for row in rows if row.endswith(","))])
-        run_driver(folder, "Clients without a label: listed by risk, the model waits to be judged.")
-        add(folder, "2026-09-30", month("2026-09-30"))
-        run_driver(folder, "In September the world has changed: the model fails and is replaced.")
 
 
 if __name__ == "__main__":

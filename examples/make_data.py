@@ -7,25 +7,18 @@ given). The same seed gives the same bytes. README.md beside this file says what
 """
 
 import argparse
+import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
 
+import crm
 import numpy as np
 
 SEED = 4  # README.md says why this one
 HEADER = ("corporation", "lastmonth_activity", "lastyear_activity", "number_of_employees", "exited")
-ROWS = {  # month end -> clients in the file
-    "2026-05-31": 424,
-    "2026-06-30": 431,
-    "2026-07-31": 442,
-    "2026-08-31": 450,
-    "2026-09-30": 463,
-    "2026-10-31": 490,
-}
-CHANGED_FROM = "2026-09-30"  # ISO dates compare as text
-UNLABELLED = 120  # clients in the newest file of whom it is not known yet whether they leave
 TEST_ROWS, PRACTICE_ROWS, PRACTICE_REPEATED = 450, 300, 40
 BURN_IN = 6  # months before the first file, until leavers and newcomers balance
 STEADY = 0.06  # share of newcomers with a standing order
@@ -119,30 +112,14 @@ def month_later(rng: np.random.RandomState, clients: Clients) -> Clients:
     return Clients(clients.names, employees, clients.usual, clients.steady, mood, year)
 
 
-def exit_probability(clients: Clients, changed: bool) -> np.ndarray:
+def exit_probability(clients: Clients) -> np.ndarray:
     """The chance to leave in the month after; README.md has the formula."""
     month, year = clients.orders[:, -1], clients.orders.sum(axis=1)
     ratio = np.log((month + 1) / (year / 12 + 1))
     size, busy = np.log(clients.employees / 37), np.log((year + 1) / 300)  # medians
-    if changed:
-        logit = -1.15 - 3.0 * ratio + 0.8 * size + 0.7 * busy
-    else:
-        drop = np.minimum(ratio, 0.25)
-        logit = -1.25 - 3.4 * drop - 0.9 * size - 0.4 * busy + 0.5 * drop * size
+    drop = np.minimum(ratio, 0.25)
+    logit = -1.25 - 3.4 * drop - 0.9 * size - 0.4 * busy + 0.5 * drop * size
     return 1 / (1 + np.exp(-logit))
-
-
-def months(
-    rng: np.random.RandomState, names: Iterator[str], sizes: list[int], changed: list[bool]
-) -> Iterator[tuple[Clients, np.ndarray]]:
-    """(clients, mask of those who leave) at each month end; newcomers fill up to the size."""
-    clients = newcomers(rng, names, sizes[0])
-    for size, after_change in zip(sizes, changed, strict=True):
-        missing = max(0, size - len(clients.names))
-        clients = clients.joined_by(newcomers(rng, names, missing))
-        leaves = rng.random_sample(len(clients.names)) < exit_probability(clients, after_change)
-        yield clients, leaves
-        clients = month_later(rng, clients.only(~leaves))
 
 
 def rows(clients: Clients, labels: list[int | str]) -> list[Row]:
@@ -151,26 +128,15 @@ def rows(clients: Clients, labels: list[int | str]) -> list[Row]:
     return sorted(zip(*(column.tolist() for column in columns), labels, strict=True))
 
 
-def monthly_files(rng: np.random.RandomState, names: Iterator[str]) -> dict[str, list[Row]]:
-    """sourcedata: one panel of clients, month after month."""
-    dates = list(ROWS)
-    sizes = [ROWS[dates[0]]] * BURN_IN + list(ROWS.values())
-    changed = [False] * BURN_IN + [date >= CHANGED_FROM for date in dates]
-    shown = list(months(rng, names, sizes, changed))[BURN_IN:]
-    files = {}
-    for date, (clients, leaves) in zip(dates, shown, strict=True):
-        labels = leaves.astype(int).tolist()
-        if date == dates[-1]:
-            for position in rng.permutation(len(labels))[:UNLABELLED]:
-                labels[position] = ""
-        files[f"sourcedata/clients_{date}.csv"] = rows(clients, labels)
-    return files
-
-
 def snapshot(rng: np.random.RandomState, names: Iterator[str], size: int) -> list[Row]:
-    """Rows of clients of their own, one month end of the world before the change."""
-    *_, (clients, leaves) = months(rng, names, [size] * (BURN_IN + 1), [False] * (BURN_IN + 1))
-    return rows(clients, leaves.astype(int).tolist())
+    """Rows of clients of their own at one month end in which leavers and newcomers balance."""
+    clients = newcomers(rng, names, size)
+    for _ in range(BURN_IN + 1):
+        clients = clients.joined_by(newcomers(rng, names, size - len(clients.names)))
+        leaves = rng.random_sample(size) < exit_probability(clients)
+        shown = rows(clients, leaves.astype(int).tolist())
+        clients = month_later(rng, clients.only(~leaves))
+    return shown
 
 
 def practice_files(rng: np.random.RandomState, names: Iterator[str]) -> dict[str, list[Row]]:
@@ -184,24 +150,28 @@ def practice_files(rng: np.random.RandomState, names: Iterator[str]) -> dict[str
     }
 
 
-def generate(seed: int = SEED) -> dict[str, list[Row]]:
-    """Path -> rows of every file."""
+def generate(seed: int = SEED) -> dict[str, list[tuple[int | str, ...]]]:
+    """Path -> rows of every file, the header first."""
     # RandomState, not Generator: numpy promises that its stream never changes.
     rng = np.random.RandomState(seed)
     names = company_names(rng)
-    return {
+    plain = {
         **practice_files(rng, names),
         "testdata/testdata.csv": snapshot(rng, names, TEST_ROWS),
-        **monthly_files(rng, names),
+    }
+    exports = crm.exports(rng, names)
+    return {path: [HEADER, *some] for path, some in plain.items()} | {
+        f"sourcedata/accounts_{day}.csv": [crm.HEADER, *some] for day, some in exports
     }
 
 
-def write(files: dict[str, list[Row]], out: Path) -> None:
+def write(files: dict[str, list[tuple[int | str, ...]]], out: Path) -> None:
     """Write the files as CSV under `out`."""
     for path, file_rows in files.items():
-        lines = [",".join(map(str, row)) + "\n" for row in [HEADER, *file_rows]]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(file_rows)
         (out / path).parent.mkdir(parents=True, exist_ok=True)
-        (out / path).write_bytes("".join(lines).encode())
+        (out / path).write_bytes(text.getvalue().encode())
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Draws docs/model.png: the curves that the default recipe finds in the example data.
+"""Draws docs/model.png: the curves that the default recipe finds in the practice data.
 
 python examples/model_picture.py
 """
@@ -27,9 +27,9 @@ INK, MUTED, RED, PALE = "#1b1f23", "#57606a", "#9a3412", "#f3e3dc"
 
 
 def fitted_model() -> tuple[Model, pd.DataFrame]:
-    """The recipe on the first four months of the example data."""
-    files = sorted((ROOT / "sourcedata").glob("*.csv"))[:4]
-    rows = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
+    """The recipe on the practice data."""
+    files = sorted((ROOT / "practicedata").glob("*.csv"))
+    rows = pd.concat([pd.read_csv(file) for file in files], ignore_index=True).drop_duplicates()
     X, y = rows[list(FEATURES)].astype(float), rows["exited"].to_numpy(np.int64)
     fitted = fitting.fit("default", FEATURES, X, y, rows["corporation"].to_numpy())
     return Model.from_bytes(export(fitted, FEATURES, X, {})), X

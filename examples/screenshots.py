@@ -2,15 +2,16 @@
 
     python examples/screenshots.py [--out docs/pages]     (make screenshots)
 
-Thirteen month ends of made-up clients go through fullprocess.py in a scratch folder, each at its
-own time; who left is known a month later, half of each call list is noted as contacted, and in the
-autumn other clients than before begin to leave. Needs the development packages and Chromium.
+Thirteen month-end exports of a made-up company go through fullprocess.py in a scratch folder, each
+at its own time; half of each call list is noted as contacted, and in the end other accounts than
+before begin to leave. Needs the development packages and Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
 import calendar
+import csv
 import json
 import os
 import runpy
@@ -28,9 +29,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
 
-from make_data import BURN_IN, HEADER, Row, company_names, months, rows  # noqa: E402
+from crm import HEADER, Row, exports  # noqa: E402
+from make_data import company_names  # noqa: E402
 
-SEED, CLIENTS, MONTHS, CHANGED, CAPACITY = 11, 480, 13, 9, 20
+SEED, MONTHS, CHANGED, CAPACITY = 11, 13, 8, 20
 PAGES = {"today": "", "trust": "trust", "decisions": "decisions", "status": "status"}
 WIDTH, HEIGHT = 1280, 960
 COLOURS = 96
@@ -56,35 +58,20 @@ def main() -> None:
 def live(project: Path) -> None:
     """Let a year go by in the project, a run a month."""
     rng = np.random.RandomState(SEED)
-    names = company_names(rng)
-    sizes = [CLIENTS] * (BURN_IN + MONTHS + 1)
-    changed = [at >= BURN_IN + CHANGED for at in range(len(sizes))]
-    year = list(months(rng, names, sizes, changed))
-    set_up(project)
-    test, *past = ((rows(c, left.astype(int).tolist())) for c, left in year[BURN_IN - 1 :])
-    put(project / "testdata" / "testdata.csv", test)
     dates = month_ends(MONTHS)
-    for at, date in enumerate(dates):
-        put(project / "sourcedata" / f"clients_{date}.csv", unlabelled(past[at]))
-        if at:
-            put(project / "sourcedata" / f"outcomes_{dates[at - 1]}.csv", past[at - 1])
+    set_up(project)
+    for date, rows in exports(rng, company_names(rng), dates, dates[CHANGED]):
+        put(project / "sourcedata" / f"accounts_{date}.csv", rows)
         run_driver(project, f"{date + timedelta(days=1)}T07:00:00+00:00")
-        if at:
+        if date > dates[1]:  # the first list comes with the second month
             contact(project, f"{date + timedelta(days=2)}T10:00:00+00:00", rng)
     fill_week(project)
 
 
 def set_up(project: Path) -> None:
-    for name in ("sourcedata", "testdata"):
-        (project / name).mkdir()
-    folders = {
-        "input_folder_path": "sourcedata/",
-        "output_folder_path": "ingesteddata/",
-        "test_data_path": "testdata/",
-        "output_model_path": "models/",
-        "prod_deployment_path": "production_deployment/",
-    }
-    settings = {**folders, "capacity": CAPACITY, "contacts_path": "contacts.csv"}
+    (project / "sourcedata").mkdir()
+    settings = json.loads((ROOT / "config.json").read_text())
+    settings |= {"capacity": CAPACITY, "contacts_path": "contacts.csv"}
     (project / "config.json").write_text(json.dumps(settings))
 
 
@@ -98,13 +85,10 @@ def month_ends(count: int) -> list[datetime.date]:
     return [d.replace(day=calendar.monthrange(d.year, d.month)[1]) for d in reversed(found)]
 
 
-def unlabelled(past: list[Row]) -> list[Row]:
-    return [(*row[:-1], "") for row in past]
-
-
 def put(path: Path, some: list[Row]) -> None:
     """The rows as a file that is an hour old: whole, and not still being written."""
-    path.write_text("".join(",".join(map(str, row)) + "\n" for row in [HEADER, *some]))
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([HEADER, *some])
     hour_ago = time.time() - 3600
     os.utime(path, (hour_ago, hour_ago))
 
