@@ -19,7 +19,9 @@ from risk.config import Config, Outcome
 from risk.data.intake import open_intake, restart_intake
 from risk.data.removal import erase, forget
 from risk.data.schema import printable
+from risk.data.snapshot import read_snapshot
 from risk.data.state import counts_of
+from risk.data.status import counts_words
 from risk.script import run
 
 
@@ -41,10 +43,18 @@ def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Out
         )
     else:
         head = f"nothing new in {config.shown(config.input_folder)}; {kept} rows as before"
+    if entries and config.labels == "status":
+        intake.notes.append(_status_note(config))
     # A file's name may hold what steers a terminal or forges a line of the log.
-    notes = [printable(note) for note in intake.notes]
+    notes = [printable(note) for note in intake.notes if note]
     data = {"files": entries, "notes": notes, "kept": kept, "data_version": store.data_version}
     return Outcome("\n  ".join([head, *notes]), data | total, worked=bool(entries))
+
+
+def _status_note(config: Config) -> str:
+    """What the rows are since labels are made of them; "" before the first."""
+    status = read_snapshot(config).status if config.finaldata.exists() else None
+    return counts_words(status.counts(config.columns.target), status.window_days) if status else ""
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -37,7 +37,10 @@ from risk.settings import (
 
 HOME = Path(__file__).resolve().parent.parent
 DEFAULT_CONFIG = HOME / "config.json"
-RESERVED = ("_date", "_line", "_duplicate", "_data_version", "_replaced", "_order", "_row")
+RESERVED = (
+    "_date", "_line", "_duplicate", "_data_version", "_replaced", "_order", "_row", "_position",
+    "_label_version", "_is_current",
+)  # fmt: skip
 
 
 class PipelineError(Exception):

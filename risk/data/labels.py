@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +31,38 @@ def usable_labels(
 ) -> pl.Series:
     """Which rows may be trained on or judged on the day: their label is known and mature."""
     return rows[schema.named("target")].is_not_null() & mature(rows, horizon_days, day)
+
+
+def with_outcomes(
+    rows: pl.DataFrame, schema: Schema, outcome_files: Collection[int]
+) -> pl.DataFrame:
+    """The rows with what files of outcomes alone say of them: each outcome is that of its client's
+    newest row before it that waits for a label. _label_version: since when a label is known."""
+    import polars as pl
+
+    client, target = schema.named("id"), schema.named("target")
+    rows = rows.with_columns(_label_version=pl.col("_data_version"))
+    is_outcome = pl.col("_position").is_in(list(outcome_files))
+    outcomes = rows.filter(is_outcome, pl.col(target).is_not_null())
+    rows = rows.filter(~is_outcome)
+    if not outcomes.height:
+        return rows
+    # An undated outcome or row is of any time.
+    rows = rows.with_row_index("_at")
+    waits = rows.filter(pl.col(target).is_null()).select("_at", client, own=pl.col("_date"))
+    said = outcomes.select(client, "_date", "_data_version", label=pl.col(target))
+    pairs = said.join(waits, on=client).filter((pl.col("own") <= pl.col("_date")).fill_null(True))
+    newest = pairs.sort("own", "_at").group_by(client, "_date", maintain_order=True).last()
+    found = newest.sort("_data_version").group_by("_at", maintain_order=True).first()
+    rows = rows.join(found.select("_at", "label", since="_data_version"), on="_at", how="left")
+    return (
+        rows.sort("_at")
+        .with_columns(
+            pl.coalesce(target, "label").alias(target),
+            pl.coalesce("since", "_label_version").alias("_label_version"),
+        )
+        .drop("_at", "label", "since")
+    )
 
 
 def next_maturity(rows: pl.DataFrame, schema: Schema, horizon_days: int, day: datetime.date) -> str:

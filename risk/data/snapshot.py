@@ -16,6 +16,7 @@ from risk.data.frames import frame_of
 from risk.data.reader import numeric_counts, read_rows
 from risk.data.schema import NUMBER, Schema, infer_kinds, schema_of
 from risk.data.state import Entry
+from risk.data.status import StatusLabels, make_labels
 from risk.data.store import PLAIN_CSV, Store, tagged
 from risk.files import file_sha256
 
@@ -42,9 +43,11 @@ class DataVersion:
 class Snapshot:
     """The store at one moment.
 
-    rows: those of finaldata.csv in its order, with _date, _data_version, _replaced and _position,
-    the place of their file. repeated: the rows that equal an earlier one. files: what the store
-    knows of each file, {} for a finaldata.csv that was put there by hand.
+    rows: those of finaldata.csv in its order, with _date, _data_version, _replaced, _position, the
+    place of their file, and _label_version, the data version since which their label is known; of
+    a status those of clients alone, with labels made. repeated: the rows that equal an earlier one.
+    files: what the store knows of each file, {} for a finaldata.csv that was put there by hand.
+    status: what labels were made of, None where they are given.
     """
 
     rows: pl.DataFrame
@@ -53,6 +56,7 @@ class Snapshot:
     version: DataVersion
     files: dict[str, Entry]
     finaldata: Path
+    status: StatusLabels | None = None
 
     @property
     def client(self) -> str:
@@ -83,6 +87,10 @@ class Snapshot:
     @cached_property
     def current(self) -> tuple[pl.DataFrame, str]:
         """(the current clients' rows, the basis for saying so); _row is their place in `rows`."""
+        import polars as pl
+
+        if self.status is not None:
+            return self.rows.with_row_index("_row").filter(pl.col("_is_current")), "unlabelled"
         return labels.current_clients(self.rows.with_row_index("_row"), self.schema)
 
     @cached_property
@@ -101,7 +109,7 @@ class Snapshot:
         )
         return {
             file: pl.concat(
-                frame.filter(pl.col("_position") == position)
+                frame.filter(pl.col("_position") == position).select(self.schema.names)
                 for frame in (self.rows, self.repeated)
             )
             for position, file in late
@@ -127,12 +135,33 @@ def read_snapshot(config: Config) -> Snapshot:
         number, files = 0, {}
     # The data quality checks look at whole files, so that repeated rows are kept apart.
     repeated, rows = rows.filter(pl.col("_duplicate")), rows.filter(~pl.col("_duplicate"))
+    outcome_files = {e["position"] for e in files.values() if e.get("outcomes")}
+    status = None
+    if config.labels == "status":
+        status = _status_labels(config, rows, schema, outcome_files)
+        rows, has_left = status.rows, (pl.col(schema.named("target")) == 1).fill_null(False)
+        repeated = repeated.filter(~has_left)
+    else:
+        rows = labels.with_outcomes(rows, schema, outcome_files)
     day, horizon = labels.today(), config.horizon_days
     waiting = labels.next_maturity(rows, schema, horizon, day)
     matures = datetime.datetime.fromisoformat(f"{waiting}T00:00:00Z").timestamp() if waiting else 0
     version = DataVersion(number, str(day), horizon, matures)
     rows, repeated = rows.drop("_duplicate"), repeated.drop("_duplicate")
-    return Snapshot(rows, repeated, schema, version, files, config.finaldata)
+    return Snapshot(rows, repeated, schema, version, files, config.finaldata, status)
+
+
+def _status_labels(
+    config: Config, rows: pl.DataFrame, schema: Schema, outcome_files: set[int]
+) -> StatusLabels:
+    return make_labels(
+        rows,
+        schema.named("id"),
+        schema.named("target"),
+        window_days=config.label_window_days,
+        vanished=config.vanished,
+        outcome_files=outcome_files,
+    )
 
 
 def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
@@ -157,8 +186,8 @@ def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
 
 
 def new_since(rows: pl.DataFrame, then: DataVersion) -> pl.Series:
-    """Which labelled rows were not there yet, or not mature yet, at that data version."""
-    late = rows["_data_version"] > then.number  # by version, not by date: files may come late
+    """Which labels were not known yet, or not mature yet, at that data version."""
+    late = rows["_label_version"] > then.number  # by version, not by date: files may come late
     if not then.horizon_days or not then.day:
         return late
     day = datetime.date.fromisoformat(then.day)

@@ -21,7 +21,8 @@ class Entry(TypedDict):
     data_version: the ingestion that took its rows in. replaced: whether rows of an earlier version
     of the file may have been judged before. rules: a digest of the settings that a refusal holds
     under. position: its place among the files, NOWHERE if it never had rows. segment: its rows,
-    where it has any. refusal: of a later version of the file, whose earlier rows stay.
+    where it has any. refusal: of a later version of the file, whose earlier rows stay. outcomes:
+    whether it holds clients and outcomes alone.
     """
 
     file: str
@@ -44,6 +45,7 @@ class Entry(TypedDict):
     segment: NotRequired[str]
     segment_sha256: NotRequired[str]
     refusal: NotRequired[Entry]
+    outcomes: NotRequired[bool]
 
 
 class StoreState(TypedDict):

@@ -136,4 +136,24 @@ def new_issues(
     for file, rows in snapshot.files_after(data_version).items():
         raw = model_inputs(rows, deployed.model)
         found += quality_issues(raw, deployed.reference["quality"], file=file)
+    found += _partial_snapshots(snapshot, data_version)
     return [issue for issue in found if issue.key not in accepted]
+
+
+def _partial_snapshots(snapshot: Snapshot, data_version: int) -> list[DataQualityIssue]:
+    """Files that lack far more of the clients before than files usually do: a region, say."""
+    partial = snapshot.status.partial if snapshot.status else ()
+    return [
+        DataQualityIssue(
+            "partial",
+            (),
+            str(one.date),
+            f"the files of {one.date} lack {one.missing:,} of the {one.of:,} clients of the date "
+            "before, far more than usual; look whether a part of the export is missing. Nobody "
+            "counts as left by it until the next date's files lack them too",
+            one.missing,
+            holds=True,
+        )
+        for one in partial
+        if one.data_version > data_version
+    ]

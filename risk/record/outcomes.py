@@ -137,7 +137,7 @@ def outcomes_of(config: Config, snapshot: Snapshot) -> Outcomes:
     labels = snapshot.known.select(
         pl.col(snapshot.client).alias("client"),
         pl.col("_date").cast(pl.String).fill_null("").alias("date"),
-        pl.col("_data_version").alias("arrived"),
+        pl.col("_label_version").alias("arrived"),
         pl.col(snapshot.target).cast(pl.Int64).alias("left"),
     )
     files = sorted((f["data_version"], f.get("ingested_at", "")) for f in snapshot.files.values())
