@@ -21,7 +21,7 @@ cron: ## the crontab line of this checkout; INSTALL=1 adds it to your crontab
 	@$(if $(INSTALL),$(add_to_crontab),$(render_cronjob) && \
 	echo 'Add the line with crontab -e, or type: make cron INSTALL=1' >&2)
 
-demo: runtime ## on a copy: a run that keeps the model, one that waits, one that redeploys
+demo: runtime ## on a copy: a company's first months, export by export
 	@$(VENV) examples/demo.py
 
 example: development ## real customers over a year: what each policy would have served them

@@ -105,7 +105,7 @@ def exit_probability(accounts: Accounts, *, changed: bool) -> np.ndarray:
     fall = np.minimum(np.log((month + 1) / (year / 12 + 1)), 0.3)
     size = np.log(accounts.employees / 66)  # the median
     logit = -3.5 - 2.3 * fall + 0.3 * np.minimum(accounts.tickets, 5)
-    logit += 0.55 * size if changed else -0.45 * size
+    logit += 0.9 * size if changed else -0.45 * size
     return 1 / (1 + np.exp(-logit))
 
 

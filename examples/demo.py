@@ -17,10 +17,10 @@ STORY = {
     "2026-04-30": "April: the first export. Nobody has left yet, so that nothing can be learned.",
     "2026-05-31": "May: 46 accounts have left since. The first model, and the first list.",
     "2026-06-30": "June: who left of May’s list is known, and the model is judged by it.",
-    "2026-07-31": "July",
-    "2026-08-31": "August",
-    "2026-09-30": "September: a competitor goes after large accounts.",
-    "2026-10-31": "October: two months of the new world.",
+    "2026-07-31": "July: another month of the same world.",
+    "2026-08-31": "August: nothing is better than the deployed model.",
+    "2026-09-30": "September: a competitor goes after large accounts; a model of this month wins.",
+    "2026-10-31": "October: the new model holds.",
 }
 
 

@@ -1,4 +1,4 @@
-"""The demo shows a run that keeps, one that waits, one that redeploys, and leaves no trace."""
+"""The demo shows what a company's months make of the model, and leaves no trace."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def test_the_demo_shows_every_kind_of_run_and_leaves_no_trace(tmp_path: Path) ->
 
     assert (done.returncode, done.stderr) == (0, "")
     said = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert said == ["deployed", "idle:", "recalibrated:", "waited:", "deployed"]
+    assert said == [
+        *("waited:", "deployed", "deployed", "deployed"),  # April to July: the rows grow
+        *("recalibrated:", "deployed", "recalibrated:", "idle:"),  # September: another world
+    ]
     assert list(scratch.iterdir()) == []
     everything = ["git", "status", "--porcelain", "--ignored", "--untracked-files=all"]
     left = subprocess.run(everything, cwd=copied, text=True, capture_output=True, check=True)

@@ -185,6 +185,8 @@ def _lack(table: Snapshot) -> str:
     try:
         refuse_too_few(table.labels)
     except PipelineError as error:
+        if table.status is not None and not table.labels.size:
+            return "nobody's outcome is known yet; who leaves is told by the next month's file"
         return str(error)
     if all(table.known[column.name].n_unique() < 2 for column in table.schema.features):
         return "no feature has two different values in the labelled rows"
