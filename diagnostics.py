@@ -93,10 +93,11 @@ def _rows_in(config: Config, deployed: Deployed, file: Path) -> Rows:
     # By the model's kinds: by this file alone a column might be of another.
     schema = schema_of(config, dict(deployed.model.columns))
     try:
-        # A prediction needs neither id nor label; limit: the first bad row ends it anyway.
-        reading = read_rows(file.read_bytes(), schema, config.csv, needed=frozenset(), limit=False)
+        data = file.read_bytes()
     except OSError as error:
         raise PipelineError(f"cannot read {file}: {error.strerror}") from None
+    # A prediction needs neither id nor label; limit: the first bad row ends it anyway.
+    reading = read_rows(data, file.name, schema, config.csv, needed=frozenset(), limit=False)
     if reading.refused:
         raise PipelineError(f"{file}: {reading.refused}")
     if reading.errors:

@@ -158,9 +158,15 @@ def _check_columns(columns: Columns, where: str) -> None:
 class Csv:
     """How the files to ingest and to test with are written."""
 
-    delimiter: str = key(",", TEXT, "one character between the cells")
-    encoding: str = key("utf-8", TEXT, "as Python names it")
-    decimal: str = key(".", TEXT, "the decimal sign, `.` or `,`")
+    delimiter: str = key(
+        "", TEXT, "one character between the cells; empty: found in each file by itself"
+    )
+    encoding: str = key(
+        "", TEXT, "for files that are not UTF-8, as Python names it; empty: found in each"
+    )
+    decimal: str = key(
+        ".", TEXT, "the decimal sign of numbers that `columns.formats` says nothing of, `.` or `,`"
+    )
     sheet: str = key("", TEXT, "which sheet of an .xlsx is read; empty: the first")
 
     @classmethod

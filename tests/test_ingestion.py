@@ -22,6 +22,7 @@ from risk.data import sources
 from risk.data.inventory import RECORD_HEADER
 from risk.data.removal import erase, forget
 from risk.data.snapshot import read_snapshot
+from risk.data.state import read_store_state
 
 A, B, C = "a,1,2,3,0", "b,4,5,6,1", "c,7,8,9,0"
 
@@ -125,8 +126,7 @@ def test_a_missing_input_folder_is_one_clear_line(own: Project) -> None:
     done = own.run("ingestion.py", check=False)
     assert done.returncode == 1
     assert done.stderr == (
-        f"error: the input folder {own.folder}/sourcedata is not there; "
-        "make it and put CSV files in\n"
+        f"error: the input folder {own.folder}/sourcedata is not there; make it and put files in\n"
     )
 
 
@@ -327,12 +327,16 @@ def test_a_refused_file_gets_a_line_is_not_new_again_and_comes_in_when_mended(ow
     assert quarantined(own) == []
 
 
-def test_a_file_refused_for_its_delimiter_comes_in_when_the_config_is_mended(own: Project) -> None:
-    own.write("sourcedata/one.csv", [A.replace(",", ";")], header=HEADER.replace(",", ";"))
-    assert '"delimiter": ";"' in own.run("ingestion.py").stdout
-    own.configure(csv={"delimiter": ";"})
+def test_a_file_refused_for_its_numbers_comes_in_when_the_config_is_mended(own: Project) -> None:
+    rows = [f"c{at};1.234,5;2;3;0" for at in range(10)]
+    own.write("sourcedata/one.csv", rows, header=HEADER.replace(",", ";"))
+    said = own.run("ingestion.py").stdout
+    assert 'written 1.234,5, set "formats": {"lastmonth_activity": "1.234,5"}' in said
+    own.configure(columns={"formats": {"lastmonth_activity": "1.234,5"}})
     own.run("ingestion.py")
-    assert final(own) == [A]
+    assert final(own) == [f"c{at},1234.5,2,3,0" for at in range(10)]
+    entry = read_store_state(own.config)["files"]["one.csv"]
+    assert (entry["delimiter"], entry["decimal"]) == (";", ".")
 
 
 def test_rows_of_a_file_stay_when_its_new_version_is_refused(own: Project) -> None:
@@ -402,10 +406,10 @@ def test_extra_columns_and_absent_ones_are_noted(own: Project) -> None:
 
 def test_a_column_for_the_value_that_is_nearly_named_is_refused(own: Project) -> None:
     own.configure(columns={"value": "contract_value", "owner": "owner"})
-    own.write("sourcedata/near.csv", [A + ",1"], header=HEADER + ",Contract Value")
+    own.write("sourcedata/near.csv", [A + ",1"], header=HEADER + ",Contract Values")
     own.write("sourcedata/none.csv", [B])
     outcome = ingest(own.config)
-    assert any("is 'Contract Value' meant?" in note for note in outcome.data["notes"])
+    assert any("is 'Contract Values' meant?" in note for note in outcome.data["notes"])
     assert "none.csv: no column 'owner'; left empty" in outcome.data["notes"]
     assert final(own) == ["b,4,5,6,,,1"]
 
@@ -434,7 +438,10 @@ def test_what_is_named_csv_and_is_none_is_skipped_with_a_reason(own: Project) ->
     own.write("sourcedata/folder.csv/inside.csv", [C])
     own.write("sourcedata/.hidden.csv", [C])
     own.write("sourcedata/.hidden/x.csv", [C])
-    own.write("sourcedata/notes.txt", [C])
+    own.write("sourcedata/notes.docx", [C])
+    own.write("sourcedata/old.xls", [C])
+    own.write("sourcedata/all.zip", [C])
+    own.write("sourcedata/~$open.xlsx", [C])
     own.write("sourcedata/good.csv.part", [C])
     os.mkfifo(folder / "pipe.csv")
     (folder / "link.csv").symlink_to(own.folder / "elsewhere/target.csv")
@@ -444,14 +451,19 @@ def test_what_is_named_csv_and_is_none_is_skipped_with_a_reason(own: Project) ->
     (folder / "linked").symlink_to(own.folder / "elsewhere")
     outcome = ingest(own.config)
     assert final(own) == [A, B]
-    assert outcome.data["notes"] == [
+    said = [
+        "all.zip: not read, unpack it",
         "dangling.csv: skipped, No such file or directory",
         "device.csv: skipped, not a regular file",
         "folder.csv: skipped, a folder",
         "linked: skipped, a link to a folder",
         "loop.csv: skipped, Too many levels of symbolic links",
+        "notes.docx: not read, save its table as .xlsx or CSV",
+        "old.xls: not read, save it as .xlsx or CSV",
         "pipe.csv: skipped, not a regular file",
     ]
+    assert outcome.data["notes"] == said
+    assert read_store_state(own.config)["unread"] == said
 
 
 def test_sub_folders_and_capital_suffixes_are_read(own: Project) -> None:

@@ -21,6 +21,10 @@ MEANS = frozenset(
     "average|avg|mean|durchschnitt|mittelwert|moyenne|promedio|media|gemiddelde|média|medel|"
     "median|count|anzahl|min|max|minimum|maximum".split("|")
 )
+_CASES = (str, str.upper, str.capitalize, str.title)
+TOTAL_WORDS = frozenset(
+    f"{change(word)}{end}" for word in TOTALS | MEANS for change in _CASES for end in ("", ":", " ")
+)
 _COUNTED = (
     "rows|row|records|record|lines|entries|items|results|clients|customers|zeilen|datensätze|"
     "lignes|enregistrements|filas|registros|righe|rijen|records|linhas|строк"
@@ -75,16 +79,21 @@ def is_empty(cell: Raw) -> bool:
 def find_asides(names: Sequence[str], rows: Rows) -> dict[int, str]:
     """Place among the rows -> why the one there is no row of the table."""
     found = _descriptions(names, rows) | _below(len(names), rows)
+    width = len(names)
     whole = {
         at: cells
         for at, (_, cells) in enumerate(rows)
-        if at not in found and isinstance(cells, list) and len(cells) == len(names)
+        if isinstance(cells, list) and len(cells) == width and at not in found
     }
-    wanted = list(names)
-    for at, cells in whole.items():
-        if cells[0] == wanted[0] and [plain_cell(cell) for cell in cells] == wanted:
-            found[at] = "the header again"
-    return found | _totals({at: cells for at, cells in whole.items() if at not in found})
+    if whole:
+        found |= _repeated_headers(list(names), whole)
+        found |= _totals({at: c for at, c in whole.items() if at not in found} if found else whole)
+    return found
+
+
+def _repeated_headers(names: list[str], whole: dict[int, list[Raw]]) -> dict[int, str]:
+    same = (at for at, cells in whole.items() if cells[0] == names[0])
+    return {at: "the header again" for at in same if [*map(plain_cell, whole[at])] == names}
 
 
 def _descriptions(names: Sequence[str], rows: Rows) -> dict[int, str]:
@@ -140,22 +149,32 @@ def _below(width: int, rows: Rows) -> dict[int, str]:
         else:
             doubtful.append(at)
         if at and number - rows[at - 1][0] > 1:
-            found |= dict.fromkeys(doubtful, BELOW)
+            found |= {one: TOTAL if _is_named_total(rows[one][1]) else BELOW for one in doubtful}
             doubtful = []
-    # Half a file of such rows is no footer.
-    return found if len(found) < 0.5 * len(rows) else {}
+    # Where they are all that there is, they are no footer but broken rows.
+    whole = sum(len(cells) == width for at, (_, cells) in enumerate(rows) if at not in found)
+    return found if whole > 1 else {}
+
+
+def _is_named_total(cells: list[Raw] | str) -> bool:
+    return any(word_of(cell) in TOTALS for cell in cells[:3])
 
 
 def _totals(whole: dict[int, list[Raw]]) -> dict[int, str]:
     """Rows that say that they are a total, as a client may be called; the last also by numbers."""
     found: dict[int, str] = {}
     last = list(whole)[-LAST:]
-    for at, cells in whole.items():
-        words = [word_of(cell) for cell in cells[:3]]
-        gaps = any(map(is_empty, cells))
-        if any(word in TOTALS for word in words) and (gaps or _is_sum(whole, at)):
+    # By sets, since no row of nearly every file is one: word by word it would take a fifth of all.
+    firsts = [
+        {cells[place] for cells in whole.values()} for place in range(len(whole[last[0]]))[:3]
+    ]
+    said = TOTAL_WORDS & set().union(*firsts)
+    for at in [at for at, cells in whole.items() if not said.isdisjoint(cells[:3])] if said else []:
+        words = {word_of(cell) for cell in whole[at][:3]}
+        gaps = any(map(is_empty, whole[at]))
+        if words & TOTALS and (gaps or _is_sum(whole, at)):
             found[at] = TOTAL
-        elif at in last and gaps and any(word in MEANS for word in words):
+        elif at in last and gaps and words & MEANS:
             found[at] = TOTAL
     for at in reversed(last[-3:]):
         if at not in found and not _is_unlabelled(whole, at):

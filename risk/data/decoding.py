@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
+from risk.data.alphabets import find_encoding
+
+NOT_ASCII, DAMAGED = re.compile("[^\\x00-\\x7f]"), re.compile("[\\udc80-\\udcff]")
+WORDS = re.compile(r"\b\w*[^\W\d_\x00-\x7f]\w*")
+FEW_LINES = 2
 UTF8_MARK = b"\xef\xbb\xbf"
 SIGNATURES = {
     b"\x1f\x8b": "compressed by gzip; unpack it first",
@@ -46,9 +52,28 @@ def decode(data: bytes, encoding: str = "") -> Decoded:
         pass
     if len(body) < len(data):
         return Decoded(body.decode(errors="surrogateescape"), "utf-8")
-    if encoding:
+    # What was always the default says nothing of a file that is none.
+    if encoding and encoding.lower() not in ("utf-8", "utf8", "utf_8"):
         return Decoded(body.decode(encoding, "surrogateescape"), encoding)
-    return Decoded(body.decode(errors="surrogateescape"), "utf-8")
+    return _by_letters(body)
+
+
+def _by_letters(body: bytes) -> Decoded:
+    """UTF-8 with a few damaged bytes, or what its letters speak for."""
+    text = body.decode(errors="surrogateescape")
+    letters = len(NOT_ASCII.findall(text))
+    damaged = len(DAMAGED.findall(text))
+    lines = [line for line in text.splitlines() if DAMAGED.search(line)]
+    # One line of letters tells no language, unless the header has them: without it nothing is read.
+    few = len(lines) < FEW_LINES and not DAMAGED.search(text[: len(text.partition("\n")[0])])
+    if letters - damaged > damaged or few:
+        return Decoded(text, "utf-8", f"{len(lines)} lines hold bytes that are not UTF-8")
+    encoding, unsure = find_encoding(body)
+    text = body.decode(encoding, "surrogateescape")
+    words = list(dict.fromkeys(WORDS.findall(text)))[:2]
+    note = f"not UTF-8, read as {encoding} by its letters, as in {' and '.join(words)}"
+    doubt = '; another encoding fits nearly as well: where that looks wrong, set "csv": "encoding"'
+    return Decoded(text, encoding, note + (doubt if unsure else ""))
 
 
 def _wide(data: bytes) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from risk.config import RESERVED, Csv
-from risk.data.reader import Refused, dialect, header_names, plain_text, records, text_lines
+from risk.data import tables
+from risk.data.reader import plain_text
 from risk.data.schema import usual_form
-from risk.data.values import Rule, is_numeric, parse_date, parse_number
+from risk.data.tables import Refused
+from risk.data.values import Rule, is_numeric, parse_date, parse_number, plain_cell
 
-DELIMITERS = ",;\t|"  # of two that fit equally well the first
 TEST_SHARE, MIN_LABELLED, MIN_CLASS = 0.2, 20, 3
 MAX_LEVELS = 50  # a text column of more different values is free text or another id
 TARGETS = (
@@ -89,45 +89,17 @@ class Guess:
         return {"columns": columns} | ({} if usual else {"csv": written})
 
 
-def read_table(data: bytes) -> Table:
+def read_table(data: bytes, file: str = "") -> Table:
     """The table in the bytes, its delimiter, decimal sign and encoding guessed; Refused if none."""
-    # cp1252 is what spreadsheets write; five bytes are none in it, latin-1 takes any.
-    encoding = next(name for name in ("utf-8", "cp1252", "latin-1") if _can_decode(data, name))
-    lines = text_lines(data, Csv(",", encoding, ".", ""))
-    sample = [line for line in lines if line.strip()][:200] or [""]
-    delimiter = max(DELIMITERS, key=lambda d: _fit(sample, Csv(d, encoding, ".", "")))
-    style = Csv(delimiter, encoding, ".", "")
-    at, header = header_names(lines, style)
-    _check_header(header)
-    below, numbers, rows = {}, [], []
-    for number, cells in records(lines, at + 1, style):
-        below[number] = lines[number - 1]
-        if isinstance(cells, list) and len(cells) == len(header):
-            numbers.append(number)
-            rows.append([cell.strip(" \t") for cell in cells])
-    style = Csv(delimiter, encoding, _decimal(delimiter, rows), "")
-    return Table(style, lines[at], header, below, numbers, rows)
-
-
-def _can_decode(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _fit(lines: list[str], style: Csv) -> tuple[float, int]:
-    """(share of the first lines that have the header's width, that width); (0, 0) for width 1."""
-    widths = []
-    for line in lines:
-        try:
-            widths.append(len(next(csv.reader([line], dialect(style)), [])))
-        except csv.Error:
-            widths.append(-1)
-    if widths[0] < 2:
-        return 0.0, 0
-    return sum(width == widths[0] for width in widths) / len(widths), widths[0]
+    found = tables.read_table(data, file, tables.ANY)
+    _check_header(found.names)
+    whole = [(at, c) for at, c in found.rows if isinstance(c, list) and len(c) == len(found.names)]
+    rows = [[plain_cell(cell) for cell in cells] for _, cells in whole]
+    numbers = sorted([*(at for at, _ in found.rows), *(error.line for error in found.aside)])
+    style = replace(found.style, decimal=_decimal(found.style.delimiter, rows))
+    below = {number: found.raw(number) for number in numbers}
+    head = found.raw(found.header)
+    return Table(style, head, found.names, below, [at for at, _ in whole], rows)
 
 
 def _check_header(names: list[str]) -> None:

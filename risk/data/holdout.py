@@ -13,19 +13,16 @@ from risk.data import labels
 from risk.data.filedates import date_in_path
 from risk.data.reader import read_rows
 from risk.data.schema import schema_of
+from risk.data.tables import is_readable
 from risk.files import sha256
 
 
 def test_files(config: Config) -> list[Path]:
-    """The CSV files of the test data, sorted by path."""
+    """The tables in the test data's folder, sorted by path."""
     root = config.test_folder
     if not root.is_dir():
         return []
-    found = {
-        p.relative_to(root): p
-        for p in root.rglob("*")
-        if p.suffix.lower() == ".csv" and p.is_file()
-    }
+    found = {p.relative_to(root): p for p in root.rglob("*") if is_readable(p.name) and p.is_file()}
     shown = [below for below in found if not any(part.startswith(".") for part in below.parts)]
     return [found[below] for below in sorted(shown, key=Path.as_posix)]
 
@@ -45,7 +42,8 @@ class TestRows:
         )
         # No limit: bad rows refuse no test file, the score counts them.
         readings = [
-            (name, read_rows(data, schema, config.csv, limit=False)) for name, data in contents
+            (name, read_rows(data, name, schema, config.csv, limit=False))
+            for name, data in contents
         ]
         for name, reading in readings:
             if reading.refused:
@@ -54,14 +52,21 @@ class TestRows:
                 )
         self.files = [name for name, _ in contents]
         self.bad = sum(len(reading.errors) for _, reading in readings)
-        self.table: dict[str, list[Any]] = {
-            name: [value for _, reading in readings for value in reading.values[name]]
-            for name in schema.names
-        }
         column, dates = schema.named("date"), list[Any]()
         for name, reading in readings:
             usual = [date_in_path(name)] * reading.accepted
             dates += reading.values[column] if column else usual
+        columns_read = [
+            [value for _, reading in readings for value in reading.values[name]]
+            for name in schema.names
+        ]
+        # A row counts once, as in the input: repeated ones would make the interval too narrow.
+        rows = dict.fromkeys(zip(*columns_read, dates, strict=True))
+        self.repeated = len(dates) - len(rows)
+        *cells, dates = (
+            map(list, zip(*rows, strict=True)) if rows else ([] for _ in [*columns_read, 0])
+        )
+        self.table: dict[str, list[Any]] = dict(zip(schema.names, cells, strict=True))
         # The rows that lie horizon_days back; undated ones always may be judged.
         limit = str(labels.today() - datetime.timedelta(days=config.horizon_days))
         self.mature = [not config.horizon_days or not d or str(d) < limit for d in dates]

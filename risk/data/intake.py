@@ -6,7 +6,7 @@ import json
 from dataclasses import astuple, dataclass, field
 
 from risk.config import Config, PipelineError
-from risk.data.filedates import date_in_path
+from risk.data.filedates import read_path_date
 from risk.data.frames import frame_of
 from risk.data.quarantine import write_quarantine
 from risk.data.reader import Reading, numeric_counts, read_rows
@@ -22,9 +22,11 @@ from risk.data.state import (
     salvage,
 )
 from risk.data.store import Store, Taken
+from risk.data.tables import Refused, read_table
 from risk.files import DamagedFile, sha256, utc_now
 from risk.script import report_progress
 
+READER = 2  # raised where more files can be read: those refused before are tried again
 Contents = dict[str, tuple[Source, bytes, str]]
 
 
@@ -54,6 +56,8 @@ class Intake:
         pending = [source for source in sources if self._is_pending(source)]
         ready, waiting = wait_until_written(pending, patient=patient)
         self.notes += skipped + waiting
+        if skipped or store.state.get("unread"):
+            store.state["unread"] = skipped
         contents = self._contents(ready)
         contents |= self._contents(self._widowed(sources, contents))
         known = {file: store.files[file]["sha256"] for file in contents if file in store.files}
@@ -77,7 +81,8 @@ class Intake:
         """A digest of the settings that decide whether a file can be read."""
         config = self.store.config
         kinds = sorted(config.columns.kinds.items())
-        rules = [schema_signature(self.store.schema), kinds, list(astuple(config.csv))]
+        forms, style = sorted(config.columns.formats.items()), list(astuple(config.csv))
+        rules = [READER, schema_signature(self.store.schema), kinds, forms, style]
         return sha256(json.dumps(rules).encode())[:12]
 
     def _widowed(self, sources: list[Source], contents: Contents) -> list[Source]:
@@ -115,8 +120,12 @@ class Intake:
             return
         # Not from the first file alone: a column may be blank, or by chance all numbers, in it.
         totals: dict[str, tuple[int, int]] = {}
-        for _, data, _ in contents.values():
-            counted = numeric_counts(data, store.schema, store.config.csv)
+        for source, data, _ in contents.values():
+            try:
+                table = read_table(data, source.file, store.config.csv, store.schema.names)
+            except Refused:
+                continue
+            counted = numeric_counts(table, store.schema)
             for name, (filled, numeric) in counted.items():
                 before = totals.get(name, (0, 0))
                 totals[name] = before[0] + filled, before[1] + numeric
@@ -153,7 +162,7 @@ class Intake:
             if latest is known:
                 known.pop("refusal", None)
             return
-        reading = read_rows(data, store.schema, store.config.csv)
+        reading = read_rows(data, source.file, store.schema, store.config.csv)
         drop_erased(store, reading)
         entry = self._entry(source, digest, reading)
         self.read.append(entry)
@@ -190,10 +199,12 @@ class Intake:
             rows=reading.rows,
             accepted=reading.accepted,
             duplicates=0,
-            quarantined=len(reading.errors),
+            quarantined=len(reading.set_aside),
             dates=[],
             position=former["position"] if former else NOWHERE,
             quarantine="",
+            delimiter=reading.style.delimiter if reading.style else "",
+            decimal=self.store.schema.written_decimal,
         )
         if former and former["sha256"] == digest and former["verdict"] != "forgotten":
             entry["data_version"] = former["data_version"]
@@ -242,17 +253,20 @@ class Intake:
         # A file keeps its place when it changes: the order of finaldata.csv is that of arrival.
         if entry["position"] == NOWHERE:
             entry["position"] = self._next_position()
-        if reading.errors:
+        if reading.set_aside:
             path = write_quarantine(store.config, entry, reading)
             entry["quarantine"] = path.name
             where = store.config.shown(path)
-            self.notes.append(f"{file}: {len(reading.errors)} bad rows set aside in {where}")
+            what = f"{len(reading.errors)} bad rows" if reading.errors else "no bad row, but others"
+            self.notes.append(f"{file}: {what} set aside in {where}")
         self._remark(file, reading)
-        self.files[file] = (entry, frame_of(reading, store.schema, date_in_path(file)))
+        self.files[file] = (entry, frame_of(reading, store.schema, read_path_date(file).date))
 
     def _remark(self, file: str, reading: Reading) -> None:
         """What a person should know of an accepted file's columns."""
-        target = self.store.schema.named("target")
+        target, doubt = self.store.schema.named("target"), read_path_date(file).doubt
+        undated = doubt and not self.store.schema.named("date")
+        self._keep(file, reading.notes + ([f"{doubt}; rename it"] if undated else []))
         if reading.ignored:
             self.notes.append(f"{file}: columns ignored: {', '.join(reading.ignored)[:200]}")
         if target in reading.absent:
@@ -261,6 +275,16 @@ class Intake:
         self.notes += [f"{file}: no column {name!r}; left empty" for name in missing]
         if not reading.rows:
             self.notes.append(f"{file}: no rows below the header")
+
+    def _keep(self, file: str, notes: list[str]) -> None:
+        """Say it now, and keep it for the pages."""
+        self.notes += [f"{file}: {note}" for note in notes]
+        kept = self.store.state.get("notes", {})
+        kept.pop(file, None)
+        if notes:
+            kept[file] = [printable(note) for note in notes]
+        if kept or "notes" in self.store.state:
+            self.store.state["notes"] = kept
 
     def _next_position(self) -> int:
         entries = [*self.store.files.values(), *self.former.values()]

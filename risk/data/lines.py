@@ -6,6 +6,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple, cast
 
 from risk.data.decoding import Refused
@@ -84,7 +85,8 @@ def find_layout(lines: list[str], delimiter: str, known: Collection[str]) -> Lay
     if sep:
         first, delimiter = first + 1, sep[1]
     marks = [delimiter] if sep else list(dict.fromkeys(filter(None, [delimiter, *DELIMITERS])))
-    places = [at for at in range(first, len(lines)) if lines[at].strip()][:SAMPLE]
+    filled = (at for at in range(first, len(lines)) if lines[at].strip(" ,;\t|"))
+    places = list(islice(filled, SAMPLE))
     if not places:
         raise Refused("the file is empty")
     found = _named(lines, places, marks, {fold(name) for name in known})
@@ -105,7 +107,7 @@ def _named(lines: list[str], places: list[int], marks: list[str], known: set[str
 
 def _names_at(lines: list[str], at: int, mark: str) -> tuple[list[str], int]:
     """(the cells of the record on this line, how many lines it takes); [] where it has none."""
-    reader = csv.reader(iter(lines[at : at + 10]), dialect(mark))
+    reader = csv.reader((f"{line}\n" for line in lines[at : at + 10]), dialect(mark))
     try:
         cells = next(reader)
     except csv.Error:
@@ -141,7 +143,7 @@ def _fit(lines: list[str], places: list[int], mark: str) -> _Fit:
     for order, at in enumerate(places[:DEEPEST]):
         names, height = _names_at(lines, at, mark)
         below = widths[order + height :]
-        if len(names) < 2:
+        if len(names) < 2 or sum(map(bool, names)) < 0.5 * len(names):
             continue
         # A delimiter too many at the end of the rows, or of the header, is told later.
         near = [abs(width - len(names)) for width in below]
@@ -170,23 +172,25 @@ def _width(line: str, mark: str) -> int:
 
 
 def split_records(
-    lines: list[str], start: int, delimiter: str, width: int
+    lines: list[str], start: int, delimiter: str, width: int, *, plain: bool = False
 ) -> tuple[Split, dict[int, int]]:
     """(line number and cells of each record, a text where it cannot be split; the last line of
     each record over several lines).
 
     A quoted cell may hold line breaks, but a lost quote must not swallow rows: the record must have
     the header's cells, few lines, and none that could be rows by themselves; else the file is
-    refused.
+    refused. plain: no line has a quote or a carriage return.
     """
     reader = csv.reader(iter(lines[start:]), dialect(delimiter))
-    if not any('"' in line or "\r" in line for line in lines):
+    if plain:
         try:  # every line is a record: nearly every file, at a third of the time
             rows = cast(Split, list(enumerate(reader, start + 1)))
         except csv.Error:  # a cell too long for csv
-            reader = csv.reader(iter(lines[start:]), dialect(delimiter))
+            pass
         else:
-            return [row for row in rows if any(row[1])], {}
+            return [row for row in rows if row[1] and (row[1][0] or any(row[1]))], {}
+    # With line ends, which a quoted cell may hold.
+    reader = csv.reader((f"{line}\n" for line in lines[start:]), dialect(delimiter))
     usual = Counter(_width(line, delimiter) for line in lines[start : start + SAMPLE])
     widths = {width, *(other for other, _ in usual.most_common(1) if abs(other - width) == 1)}
     found, ends = Split(), dict[int, int]()

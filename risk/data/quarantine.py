@@ -13,10 +13,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from risk.config import Config, Csv
-from risk.data.reader import Reading, dialect
+from risk.config import Config
+from risk.data.lines import DELIMITERS, dialect
+from risk.data.reader import Reading
 from risk.data.schema import printable
 from risk.data.state import Entry
+from risk.data.values import plain_cell
 from risk.files import make_folder, write_atomic
 
 MOST_REASONS, MOST_FILES, MOST_ROWS = 5, 20, 20_000
@@ -34,7 +36,7 @@ def write_quarantine(config: Config, entry: Entry, reading: Reading) -> Path:
     writer.writerow(HEADER)
     if reading.refused:
         writer.writerow([entry["file"], "", "", f"refused: {reading.refused}", "", ""])
-    for error in reading.errors:
+    for error in reading.set_aside:
         writer.writerow([entry["file"], *astuple(error)])
     # The name of a deep path may be longer than a file system takes (255 bytes).
     slug = os.fsencode(entry["file"].replace("/", "__"))[-120:].decode("utf-8", "ignore")
@@ -52,7 +54,7 @@ def cleanse_quarantine(config: Config, is_client: IsClient) -> None:
         clean = [
             [*row[:4], "", ""]  # file, line and rule stay: they name nobody
             if len(row) == len(HEADER)
-            and (is_client(row[4]) or names_client(row[5], is_client, config.csv))
+            and (is_client(row[4]) or names_client(row[5], is_client, config.csv.delimiter))
             else row
             for row in rows
         ]
@@ -62,14 +64,19 @@ def cleanse_quarantine(config: Config, is_client: IsClient) -> None:
             write_atomic(path, out.getvalue())
 
 
-def names_client(line: str, is_client: IsClient, style: Csv) -> bool:
-    """Whether a cell of the raw line is the client; a line with broken quotes is split without."""
+def names_client(line: str, is_client: IsClient, delimiter: str = "") -> bool:
+    """Whether a cell of the raw line is the client, by whatever sign the cells are parted."""
     # Too many cells rather than too few: nobody's name may stay in a line because of a quote.
-    try:
-        cells = next(csv.reader([line], dialect(style)), [])
-    except csv.Error:
-        cells = line.replace('"', "").split(style.delimiter)
-    return any(is_client(cell.strip(" \t")) for cell in cells)
+    whole = line[1:-1].replace('""', '"') if line[:1] == line[-1:] == '"' else line
+    for sign in {*DELIMITERS, delimiter or ","}:
+        for text in {line, whole}:
+            try:
+                cells = next(csv.reader(text.split("\n"), dialect(sign)), [])
+            except csv.Error:
+                cells = text.replace('"', "").split(sign)
+            if any(is_client(plain_cell(cell)) for cell in cells):
+                return True
+    return False
 
 
 def quarantine_reasons(

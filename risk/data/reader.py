@@ -1,58 +1,39 @@
-"""Files -> rows or quarantine. The line reader here is the definition of a valid row."""
+"""Files -> rows or quarantine. The row reader here is the definition of a valid row."""
 
 from __future__ import annotations
 
-import csv
 import difflib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from risk.config import Csv
-from risk.data.schema import UNPRINTABLE, Cell, Column, Schema, printable, usual_form
-from risk.data.values import Raw, Rule, is_numeric
+from risk.data.asides import RowError
+from risk.data.decoding import Refused
+from risk.data.lines import fold
+from risk.data.schema import NUMBER, UNPRINTABLE, Cell, Column, Schema, printable
+from risk.data.tables import MOST_BYTES, Table, read_table
+from risk.data.values import MISSING, Raw, Rule, date_form, is_numeric, number_form, plain_cell
 
 MAX_BAD_SHARE, MAX_BAD_ROWS = 0.10, 10
-MAX_COLUMNS = 10_000
-DELIMITERS = ";\t|,"
-UTF8_MARK = b"\xef\xbb\xbf"
-SIGNATURES = {
-    b"\x1f\x8b": "compressed by gzip; unpack it first",
-    b"PK\x03\x04": "a zip or a spreadsheet; save it as CSV",
-    b"\xd0\xcf\x11\xe0": "an old spreadsheet; save it as CSV",
-    **{bytes([0x80, protocol]): "a pickle; save it as CSV" for protocol in (2, 3, 4, 5)},
-    b"PAR1": "Parquet; save it as CSV",
-    b"\xff\xfe": "UTF-16; save it as UTF-8",
-    b"\xfe\xff": "UTF-16; save it as UTF-8",
-    b"%PDF": "a PDF; save the table as CSV",
-}
-
-
-@dataclass(frozen=True)
-class RowError:
-    """Why one row is set aside; its line counts the header as line 1, raw is the whole line."""
-
-    line: int
-    column: str
-    rule: str
-    value: str
-    raw: str
 
 
 @dataclass
 class Reading:
-    """One file as read: `rows` data lines = accepted + errors; `refused` says why none counts.
+    """One file as read: `rows` = accepted + errors + aside; `refused` says why none counts.
 
-    ignored: header names that no part of the config asks for; absent: columns that may be missing
-    and are.
+    aside: rows that are none of the table, as totals. ignored: header names that no part of the
+    config asks for; absent: columns that may be missing and are. style: how the file is written.
     """
 
     rows: int = 0
     lines: list[int] = field(default_factory=list)
     values: dict[str, list[Cell]] = field(default_factory=dict)
     errors: list[RowError] = field(default_factory=list)
+    aside: list[RowError] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    style: Csv | None = None
     refused: str = ""
 
     @property
@@ -65,37 +46,57 @@ class Reading:
         error = self.errors[0]
         return f"line {error.line} ({': '.join(filter(None, [error.column, error.rule]))})"
 
+    @property
+    def set_aside(self) -> list[RowError]:
+        """Every row that does not count, by line."""
+        return sorted([*self.errors, *self.aside], key=lambda error: error.line)
 
-class Refused(Exception):
-    """The file as a whole cannot be understood; the text says why and what to do."""
+
+def too_many_bad(errors: int, rows: int) -> bool:
+    """Whether so many rows are bad that the file is refused: over a tenth, and at least ten."""
+    # Ten at least: one bad row of three must not refuse a small file.
+    return errors >= MAX_BAD_ROWS and errors > MAX_BAD_SHARE * rows
 
 
 def read_rows(
     data: bytes,
+    file: str,
     schema: Schema,
     style: Csv,
     needed: frozenset[str] = frozenset({"id"}),
     limit: bool = True,
+    most_bytes: int = MOST_BYTES,
 ) -> Reading:
-    """Every line of the file as a valid row or an error.
+    """Every row of the file as a valid row or an error.
 
-    needed: the parts that must be there besides the features and a date ("id", "target").
-    limit: refuse the file when more than 10 % and at least 10 of its rows are bad.
+    file: its name. needed: the parts that must be there besides the features and a date ("id",
+    "target"). limit: refuse the file where too many rows are bad. most_bytes: unpacked.
     """
-    reading = Reading()
     try:
-        lines = text_lines(data, style)
-        # For a refusal before any line is split; otherwise counted anew.
-        reading.rows = max(0, sum(map(bool, lines)) - 1)
-        header = _parse_header(lines, schema, style, needed)
-        reading.ignored = [name for name in header.names if name not in schema.names]
-        reading.absent = [name for name in schema.names if name not in header.places]
-        _read_lines(lines, header, schema, style, reading)
-        bad = len(reading.errors)
-        # Ten at least: one bad row of three must not refuse a small file.
-        if limit and bad >= MAX_BAD_ROWS and bad > MAX_BAD_SHARE * reading.rows:
+        table = read_table(data, file, style, schema.names, most_bytes)
+    except Refused as refusal:
+        rows = max(0, sum(1 for line in data.splitlines() if line) - 1)
+        return Reading(rows, refused=printable(str(refusal)))
+    return rows_of(table, schema, needed, limit)
+
+
+def rows_of(
+    table: Table,
+    schema: Schema,
+    needed: frozenset[str] = frozenset({"id"}),
+    limit: bool = True,
+) -> Reading:
+    """The same of a table that is read already."""
+    reading = Reading(len(table.rows) + len(table.aside), aside=table.aside, style=table.style)
+    reading.notes += table.notes
+    try:
+        places = _places(table.names, schema, needed, reading)
+        _read_columns(table, places, schema, reading)
+        _refuse_other_width(reading)
+        if limit and too_many_bad(len(reading.errors), reading.rows - len(reading.aside)):
             raise Refused(
-                f"{bad} of {reading.rows} rows are bad, the first on {reading.first_error}"
+                f"{len(reading.errors)} of {reading.rows - len(reading.aside)} rows are bad, the "
+                f"first on {reading.first_error}{_form_hint(reading, schema)}"
             )
     except Refused as refusal:
         reading.refused = printable(str(refusal))
@@ -103,64 +104,56 @@ def read_rows(
     return reading
 
 
-def text_lines(data: bytes, style: Csv) -> list[str]:
-    """The file's lines without their ends; undecodable bytes stay marked for their row's error."""
-    for signature, what in SIGNATURES.items():
-        if data.startswith(signature):
-            raise Refused(f"this is {what}")
-    text = data.removeprefix(UTF8_MARK).decode(style.encoding, "surrogateescape")
-    if "\n" not in text and "\r" in text:
-        raise Refused("lines end in a lone carriage return; save the file with ordinary line ends")
-    lines = text.split("\n")
-    if not lines[-1]:
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+def _refuse_other_width(reading: Reading) -> None:
+    """Where every row misses the header's width in the same way, the header is what is wrong."""
+    rules = {error.rule for error in reading.errors}
+    if len(rules) == 1 and " cells where the header has " in min(rules) and not reading.lines:
+        cells, _, wanted = min(rules).partition(" cells where the header has ")
+        raise Refused(
+            f"every row has {cells} cells, the header {wanted}: give each column a name there and "
+            "each row a cell for it"
+        )
 
 
-@dataclass(frozen=True)
-class Header:
-    """The file's column names, where each kept column stands, and the header's line (from 0)."""
-
-    names: list[str]
-    places: dict[str, int]
-    line: int
-
-
-def header_names(lines: list[str], style: Csv) -> tuple[int, list[str]]:
-    """(where the first line that is not blank stands, the names in it)."""
-    at = next((number for number, line in enumerate(lines) if line.strip()), None)
-    if at is None:
-        raise Refused("the file is empty")
-    try:
-        return at, [name.strip() for name in next(csv.reader([lines[at]], dialect(style)))]
-    except csv.Error as error:
-        raise Refused(f"the header on line {at + 1} cannot be split: {error}") from None
+def find_places(names: Sequence[str], wanted: Iterable[str]) -> dict[str, int]:
+    """Wanted name -> where the header has it: exactly, else alone but for case and spaces."""
+    wanted = list(wanted)
+    exact = {name: names.index(name) for name in wanted if name in names}
+    free = [name for name in names if name not in exact]
+    for name in wanted:
+        near = [other for other in free if fold(other) == fold(name) != ""]
+        rivals = [other for other in wanted if other not in exact and fold(other) == fold(name)]
+        if name not in exact and len(near) == len(rivals) == 1:
+            exact[name] = names.index(near[0])
+    return exact
 
 
-def _parse_header(lines: list[str], schema: Schema, style: Csv, needed: frozenset[str]) -> Header:
-    """The header, if it names every column that is needed; Refused with a hint if not."""
-    at, names = header_names(lines, style)
-    if len(names) > MAX_COLUMNS:
-        raise Refused(f"the header has {len(names)} columns, more than {MAX_COLUMNS}")
+def _places(
+    names: list[str], schema: Schema, needed: frozenset[str], reading: Reading
+) -> dict[str, int]:
+    """Column -> its place, if the header has all that are needed; Refused with a hint if not."""
     repeated = sorted({name for name in schema.names if names.count(name) > 1})
     if repeated:
         raise Refused(f"the header names {repeated[0]!r} twice")
+    places = find_places(names, schema.names)
+    taken = {names[place] for place in places.values()}
     for column in schema.columns:
-        if column.name not in names:
-            _check_absent(column, names, schema, needed)
-    places = {name: names.index(name) for name in schema.names if name in names}
-    return Header(names, places, at)
+        if column.name not in places:
+            _check_absent(column, names, taken, needed)
+        elif (written := names[places[column.name]]) != column.name:
+            reading.notes.append(f"{written!r} read as {column.name!r}")
+    reading.ignored = [name for name in names if name and name not in taken]
+    reading.absent = [name for name in schema.names if name not in places]
+    return places
 
 
-def _check_absent(column: Column, names: list[str], schema: Schema, needed: frozenset[str]) -> None:
+def _check_absent(
+    column: Column, names: list[str], taken: set[str], needed: frozenset[str]
+) -> None:
     """Refuse a header without this column, unless it may be absent and no name is near it."""
-    near = nearest(column.name, [name for name in names if name not in schema.names])
+    near = nearest(column.name, [name for name in names if name not in taken])
     hint = f"; is {near!r} meant? rename it, or name it in config.json" if near else ""
     if column.part in needed or column.part in ("feature", "date"):
-        # A header that is one name may be one that another delimiter would split.
-        other = next((d for d in DELIMITERS if d in names[0]), None) if len(names) == 1 else None
-        if other:
-            hint = f'; set "csv": {{"delimiter": {json.dumps(other)}}} in config.json'
         shown = ", ".join(names)[:200]
         raise Refused(f"the column {column.name!r} is missing (the header reads: {shown}){hint}")
     if column.part != "id" and near:
@@ -182,112 +175,87 @@ def plain_text(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def dialect(style: Csv) -> type[csv.Dialect]:
-    """How one line is split into cells: a quote that is not closed is an error, never a guess."""
-
-    class Strict(csv.excel):
-        delimiter = style.delimiter
-        strict = True
-
-    return Strict
+Fault = tuple[str, str, str]  # the column, the rule, what stands there
 
 
-def records(lines: list[str], start: int, style: Csv) -> Iterator[tuple[int, list[str] | str]]:
-    """(line number, cells) for each line that is not empty; a text says why it cannot be split.
-
-    A line is a record: a quote that stays open would swallow good rows behind it, so that the file
-    is refused.
-    """
-    reader = csv.reader(iter(lines[start:]), dialect(style))
-    number = start
-    while True:
-        before = reader.line_num
-        try:
-            cells: list[str] | str = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            cells = _why(str(error))
-        # csv reads on where a quote is open: then it has taken more than the one line.
-        if reader.line_num - before != 1 or cells == _OPEN:
-            raise Refused(
-                f"a quote opened on line {number + 1} is not closed on that line "
-                "(a cell with a line break, or a lost quote)"
-            )
-        number += 1
-        if cells != []:
-            yield number, cells
-
-
-_OPEN = "a quote that is not closed"
-
-
-def _why(error: str) -> str:
-    """csv's message in the words of a rule."""
-    if "unexpected end of data" in error:
-        return _OPEN
-    if "field larger than" in error:
-        return "a cell of over 100,000 characters"
-    return "a lone carriage return" if "new-line character" in error else "a stray quote"
-
-
-Parsers = list[tuple[str, int, Callable[[Raw], Cell]]]
-
-
-def _read_lines(
-    lines: list[str], header: Header, schema: Schema, style: Csv, reading: Reading
-) -> None:
-    kept = [column for column in schema.columns if column.name in header.places]
-    parsers: Parsers = [(c.name, header.places[c.name], schema.parser(c)) for c in kept]
-    width, rows = len(header.names), []
-    for number, cells in records(lines, header.line + 1, style):
-        row = _parsed(cells, parsers, width)
-        if isinstance(row, list):
-            rows.append(row)
-            reading.lines.append(number)
+def _read_columns(table: Table, places: dict[str, int], schema: Schema, reading: Reading) -> None:
+    """Every whole row's values by column; a row that breaks a rule is an error."""
+    width, numbers, rows = len(table.names), list[int](), list[list[Raw]]()
+    for number, cells in table.rows:
+        if isinstance(cells, list) and len(cells) == width:
+            numbers.append(number)
+            rows.append(cells)
         else:
-            column, rule, value = row
-            raw = lines[number - 1]  # cut: a cell may have 100,000 characters
-            reading.errors.append(RowError(number, column, rule, value[:200], raw[:2000]))
-    columns = zip(*rows, strict=True) if rows else [[] for _ in kept]
-    reading.rows = len(reading.lines) + len(reading.errors)
-    reading.values = {c.name: list(v) for c, v in zip(kept, columns, strict=True)}
-    for name in reading.absent:
-        reading.values[name] = [None] * len(rows)
+            wide = f"{len(cells)} cells where the header has {width}"
+            fault = "", cells if isinstance(cells, str) else wide, ""
+            reading.errors.append(_row_error(table, number, fault))
+    faults: dict[int, Fault] = {}
+    for column in schema.columns:
+        if column.name in places:
+            cells = [row[places[column.name]] for row in rows]
+            values = schema.plain_values(column, cells) or _parsed(
+                cells, column.name, schema.parser(column), faults
+            )
+        else:
+            values = [None] * len(rows)
+        reading.values[column.name] = values
+    reading.errors += [_row_error(table, numbers[at], fault) for at, fault in faults.items()]
+    reading.errors.sort(key=lambda error: error.line)
+    if faults:
+        keep = [at for at in range(len(rows)) if at not in faults]
+        numbers = [numbers[at] for at in keep]
+        reading.values = {n: [cells[at] for at in keep] for n, cells in reading.values.items()}
+    reading.lines = numbers
+
+
+def _row_error(table: Table, number: int, fault: Fault) -> RowError:
+    column, rule, value = fault
+    raw = table.raw(number)  # cut: a cell may have 100,000 characters
+    return RowError(number, column, rule, value[:200], raw[:2000])
 
 
 def _parsed(
-    cells: list[str] | str, parsers: Parsers, width: int
-) -> list[Cell] | tuple[str, str, str]:
-    """The row's values; or where it breaks a rule, (the column, the rule, what stands there)."""
-    if isinstance(cells, str):
-        return "", cells, ""
-    if len(cells) != width:
-        return "", f"{len(cells)} cells where the header has {width}", ""
-    values: list[Cell] = []
-    for name, place, parse in parsers:
-        text = cells[place].strip(" \t")
+    cells: list[Raw], name: str, parse: Callable[[Raw], Cell], faults: dict[int, Fault]
+) -> list[Cell]:
+    """The column's values; what breaks a rule goes to the faults, the first of each row."""
+    try:
+        return list(map(parse, cells))  # nearly every column of nearly every file
+    except Rule:
+        values: list[Cell] = []
+    for at, cell in enumerate(cells):
         try:
-            values.append(parse(text))
+            values.append(parse(cell))
         except Rule as rule:
-            return name, str(rule), text
+            values.append(None)
+            faults.setdefault(at, (name, str(rule), plain_cell(cell)))
     return values
 
 
-def numeric_counts(data: bytes, schema: Schema, style: Csv) -> dict[str, tuple[int, int]]:
-    """(filled, numeric) cells of each feature whose kind is open; {} for a file that is refused."""
-    wanted = [column for column in schema.features if column.kind is None]
-    try:
-        lines = text_lines(data, style)
-        header = _parse_header(lines, schema, style, frozenset({"id"}))
-        counts = {column.name: (0, 0) for column in wanted}
-        for _, cells in records(lines, header.line + 1, style):
-            if isinstance(cells, str) or len(cells) != len(header.names):
-                continue
-            for name, (filled, numeric) in counts.items():
-                text = cells[header.places[name]].strip(" \t")
-                if text and not UNPRINTABLE.search(text):
-                    counts[name] = filled + 1, numeric + is_numeric(text, usual_form(style.decimal))
-    except Refused:
-        return {}
+def _form_hint(reading: Reading, schema: Schema) -> str:
+    """What to write into config.json where the bad cells have another form of number or date."""
+    name = reading.errors[0].column
+    column = next((column for column in schema.columns if column.name == name), None)
+    texts = [error.value for error in reading.errors if error.column == name]
+    if column is None or column.kind not in (NUMBER, "date"):
+        return ""
+    found = number_form(texts) if column.kind == NUMBER else date_form(texts)
+    if not found.form or not found.fits:
+        return ""
+    return f'; where they are written {found.form}, set "formats": {{"{name}": "{found.form}"}}'
+
+
+def _says_kind(text: str) -> bool:
+    return text not in MISSING and not UNPRINTABLE.search(text)
+
+
+def numeric_counts(table: Table, schema: Schema) -> dict[str, tuple[int, int]]:
+    """(filled, numeric) cells of each feature whose kind is open and that the table has."""
+    places = find_places(table.names, schema.names)
+    counts = {}
+    for column in schema.features:
+        if column.kind is None and column.name in places:
+            form = schema.number_form(column)
+            cells = table.column(table.names[places[column.name]])
+            filled = [cell for cell in cells if _says_kind(plain_cell(cell))]
+            counts[column.name] = len(filled), sum(is_numeric(cell, form) for cell in filled)
     return counts

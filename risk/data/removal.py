@@ -6,11 +6,15 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from risk.config import Config, Csv, Outcome, PipelineError
+from risk.config import Config, Outcome, PipelineError
+from risk.data.asides import RowError
+from risk.data.decoding import Refused
 from risk.data.quarantine import cleanse_quarantine, names_client
-from risk.data.reader import Reading, RowError
+from risk.data.reader import Reading
 from risk.data.state import NOWHERE, Entry, without_rows
-from risk.data.store import PLAIN_CSV, Store, Taken, client_digest
+from risk.data.store import Store, Taken, client_digest
+from risk.data.tables import read_table
+from risk.data.values import plain_cell
 from risk.files import read_optional_json
 from risk.releases import kept_releases
 
@@ -61,7 +65,7 @@ def _known_file(config: Config, store: Store, file: str) -> str:
 
 def erase(config: Config, client: str) -> Outcome:
     """Take one client's rows out, for good: later files that name it lose them too."""
-    client = client.strip(" \t")
+    client = plain_cell(client)
     if not client:
         raise PipelineError("--erase needs the client's id as it stands in the id column")
     store = Store.open(config)
@@ -123,13 +127,17 @@ def drop_erased(store: Store, reading: Reading) -> None:
     def is_client(text: str) -> bool:
         return client_digest(text) in erased
 
-    style = store.config.csv
-    reading.errors = [
-        replace(error, value="", raw="")
-        if is_client(error.value) or names_client(error.raw, is_client, style)
-        else error
-        for error in reading.errors
-    ]
+    delimiter = store.config.csv.delimiter
+
+    def cleanse(errors: list[RowError]) -> list[RowError]:
+        return [
+            replace(error, value="", raw="")
+            if is_client(error.value) or names_client(error.raw, is_client, delimiter)
+            else error
+            for error in errors
+        ]
+
+    reading.errors, reading.aside = cleanse(reading.errors), cleanse(reading.aside)
     ids = reading.values.get(store.schema.named("id"), [])
     keep = [at for at, client in enumerate(ids) if not is_client(str(client))]
     if len(keep) < len(ids):
@@ -143,23 +151,26 @@ def drop_erased(store: Store, reading: Reading) -> None:
 def _sources_naming(config: Config, client: str) -> list[str]:
     """Files that people own and that still name the client: input, test data, set-aside copies."""
     places = [
-        *((path, config.csv) for path in config.input_folder.rglob("*")),
-        *((path, config.csv) for path in config.test_folder.rglob("*")),
-        *((path, PLAIN_CSV) for path in config.output_folder.glob("finaldata.byhand-*")),
+        *config.input_folder.rglob("*"),
+        *config.test_folder.rglob("*"),
+        *config.output_folder.glob("finaldata.byhand-*"),
     ]
-    return sorted(
-        {config.shown(p) for p, style in places if p.is_file() and _names(p, client, style)}
-    )
+    return sorted({config.shown(p) for p in places if p.is_file() and _names(p, client, config)})
 
 
-def _names(path: Path, client: str, style: Csv) -> bool:
-    """Whether a line of the file names the client."""
-    # A person's own file: bytes of another encoding must not end the search.
-    with open(path, encoding=style.encoding, errors="surrogateescape", newline="\n") as file:
-        # Only lines that hold its letters are split; a quote in a cell is written twice.
-        lines = (line for line in file if client in line or client.replace('"', '""') in line)
-        cells = (line.rstrip("\r\n").removeprefix("\ufeff") for line in lines)
-        return any(names_client(line, lambda text: text == client, style) for line in cells)
+def _names(path: Path, client: str, config: Config) -> bool:
+    """Whether a cell of the file is the client; whether it is named at all in what is no table."""
+    data = path.read_bytes()
+    try:
+        table = read_table(data, path.name, config.csv, [config.columns.id])
+    except Refused:
+        return client.encode("utf-8", "surrogateescape") in data
+    rows = (cells for _, cells in table.rows)
+    if any(client in map(plain_cell, cells) for cells in rows if isinstance(cells, list)):
+        return True
+    lines = [table.raw(number) for number, cells in table.rows if isinstance(cells, str)]
+    lines += [error.raw for error in table.aside]
+    return any(names_client(line, lambda text: text == client) for line in lines)
 
 
 def _still_trained_on(config: Config, since: int) -> str:

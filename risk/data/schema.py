@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from risk.config import Columns, Config
 from risk.data.values import (
@@ -21,6 +21,7 @@ from risk.data.values import (
     date_parser,
     number_parser,
     plain_cell,
+    plain_numbers,
 )
 
 NUMBER, TEXT, DATE, TARGET = "number", "text", "date", "target"
@@ -72,7 +73,7 @@ class Schema:
         """The function that turns the column's cell into its value, or raises Rule."""
         if column.part == "id":
             return _parse_id
-        number = column.form if column.form in NUMBER_FORMS else usual_form(self.decimal)
+        number = self.number_form(column)
         match column.kind:
             case "date":
                 return date_parser(column.form if column.form in DATE_FORMS else ISO_DAY)
@@ -82,6 +83,23 @@ class Schema:
                 return number_parser(number, 0.0 if column.non_negative else -math.inf)
             case _:
                 return _parse_text
+
+    def plain_values(self, column: Column, cells: Sequence[Raw]) -> list[Cell] | None:
+        """The values of a column of plain numbers; None where its parser must look at each."""
+        if column.kind not in (NUMBER, None) or NUMBER_FORMS[self.number_form(column)][1] != ".":
+            return None
+        low = 0.0 if column.non_negative else -math.inf
+        return cast(list[Cell] | None, plain_numbers(cells, low))
+
+    def number_form(self, column: Column) -> str:
+        return column.form if column.form in NUMBER_FORMS else usual_form(self.decimal)
+
+    @property
+    def written_decimal(self) -> str:
+        """The decimal sign of most of the numbers in the files."""
+        numbers = [c for c in self.columns if c.kind in (NUMBER, None)]
+        signs = [NUMBER_FORMS[self.number_form(column)][1] for column in numbers]
+        return "," if 2 * signs.count(",") > len(signs) else "."
 
 
 def usual_form(decimal: str) -> str:
@@ -131,9 +149,12 @@ def printable(text: str) -> str:
 
 def _parse_text(raw: Raw) -> str | None:
     """The text, None for an empty cell."""
-    text = plain_cell(raw)
-    # A control character or an undecodable byte in a cell is the trace of a damaged file.
+    text = raw.strip() if isinstance(raw, str) else plain_cell(raw)
     found = UNPRINTABLE.search(text)
+    if found and found[0] in "\r\n":  # of a quoted cell over several lines
+        text = plain_cell(text)
+        found = UNPRINTABLE.search(text)
+    # A control character or an undecodable byte in a cell is the trace of a damaged file.
     if found:
         undecodable = "\ud800" <= found[0] <= "\udfff"
         raise Rule("not in the file's encoding" if undecodable else "control character")

@@ -13,11 +13,12 @@ import numpy as np
 from risk.config import Config, PipelineError
 from risk.data import labels
 from risk.data.frames import frame_of
-from risk.data.reader import numeric_counts, read_rows
+from risk.data.reader import Reading, numeric_counts, rows_of
 from risk.data.schema import NUMBER, Schema, infer_kinds, schema_of
 from risk.data.state import Entry
 from risk.data.status import StatusLabels, make_labels
-from risk.data.store import PLAIN_CSV, Store, tagged
+from risk.data.store import Store, tagged
+from risk.data.tables import Refused, read_table
 from risk.files import file_sha256
 
 if TYPE_CHECKING:
@@ -172,9 +173,13 @@ def _rows_by_hand(config: Config) -> tuple[pl.DataFrame, Schema]:
         data = config.finaldata.read_bytes()
     except FileNotFoundError:
         raise PipelineError(f"no rows at {config.finaldata}; run ingestion.py first") from None
-    schema = schema_of(config)
-    schema = schema_of(config, infer_kinds(schema, numeric_counts(data, schema, PLAIN_CSV)))
-    reading = read_rows(data, schema, PLAIN_CSV)
+    schema, reading = schema_of(config), Reading()
+    try:
+        table = read_table(data, config.finaldata.name, config.csv, schema.names)
+        schema = schema_of(config, infer_kinds(schema, numeric_counts(table, schema)))
+        reading = rows_of(table, schema)
+    except Refused as refusal:
+        reading.refused = str(refusal)
     # No quarantine for a file that ingestion.py did not write: its first bad row ends the run.
     for error in reading.errors[:1]:
         where = f"line {error.line}, {error.column}".rstrip(", ")

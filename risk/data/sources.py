@@ -1,4 +1,4 @@
-"""The CSV files in the input folder: which are there, and which are whole."""
+"""The files in the input folder: which are there, which can be read, and which are whole."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from risk.config import PipelineError
+from risk.data.tables import file_kind, is_readable
 
 YOUNG_SECONDS = 60.0
+UNFINISHED = (".part", ".filepart", ".crdownload", ".tmp", "~", "Thumbs.db", "desktop.ini")
+BINARY = (".gz", ".xlsx", ".xlsm", ".parquet")
 WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Source:
-    """One CSV in the input folder: its path below the folder, and size and mtime as seen first."""
+    """One file in the input folder: its path below the folder, and size and mtime as seen first."""
 
     file: str
     path: Path
@@ -26,11 +29,16 @@ class Source:
 
 
 def find_sources(folder: Path) -> tuple[list[Source], list[str]]:
-    """(regular CSV files sorted by path, sentences about what is named .csv but is none)."""
+    """(the files that can be read, by path; sentences about all else in the folder)."""
+    if not folder.is_dir():
+        raise PipelineError(f"the input folder {folder} is not there; make it and put files in")
     found: list[Source] = []
     skipped: list[str] = []
-    for path in _named_csv(folder, skipped):
+    for path in _visible(folder, skipped):
         file = path.relative_to(folder).as_posix()
+        if not is_readable(path.name):
+            skipped += [f"{file}: not read, {how_to_read(path.name)}"] if path.is_file() else []
+            continue
         try:
             seen = path.stat()
         except OSError as error:
@@ -44,30 +52,41 @@ def find_sources(folder: Path) -> tuple[list[Source], list[str]]:
     return sorted(found, key=lambda s: s.file), sorted(skipped)
 
 
-def _named_csv(folder: Path, skipped: list[str]) -> Iterator[Path]:
-    """Everything named like a CSV below the folder; hidden names and folders named so are left."""
-    if not folder.is_dir():
-        raise PipelineError(f"the input folder {folder} is not there; make it and put CSV files in")
+def _visible(folder: Path, skipped: list[str]) -> Iterator[Path]:
+    """Every file below the folder, and folders named like one; hidden and open ones are left."""
 
     def note(error: OSError) -> None:
         below = os.path.relpath(error.filename, folder)
         skipped.append(f"{below}: cannot be read, {error.strerror}")
 
     for root, folders, files in os.walk(folder, onerror=note):
-        shown = [name for name in folders if not name.startswith(".")]
+        shown = [name for name in folders if not is_hidden(name)]
         # In place: os.walk does not go into what is taken out here.
-        folders[:] = [name for name in shown if not _is_csv_name(name)]
+        folders[:] = [name for name in shown if not is_readable(name)]
         for name in folders:
             if Path(root, name).is_symlink():
                 below = Path(root, name).relative_to(folder)
                 skipped.append(f"{below}: skipped, a link to a folder")
-        for name in [*files, *shown]:
-            if _is_csv_name(name):
+        for name in [*files, *filter(is_readable, shown)]:
+            if not is_hidden(name):
                 yield Path(root, name)
 
 
-def _is_csv_name(name: str) -> bool:
-    return name.lower().endswith(".csv") and not name.startswith(".")
+def is_hidden(name: str) -> bool:
+    """What is not a person's finished file: hidden, half copied, or a spreadsheet's while open."""
+    return name.startswith((".", "~$")) or name.endswith(UNFINISHED)
+
+
+def how_to_read(name: str) -> str:
+    """What to do with a file that is not read."""
+    kind = file_kind(name)
+    if kind in (".zip", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst"):
+        return "unpack it"
+    if kind in (".json", ".xml", ".feather", ".avro", ".orc", ".sqlite", ".db", ".sav", ".dta"):
+        return "export it as CSV"
+    if kind in (".pdf", ".doc", ".docx", ".html", ".htm"):
+        return "save its table as .xlsx or CSV"
+    return "save it as .xlsx or CSV"
 
 
 def wait_until_written(sources: list[Source], *, patient: bool) -> tuple[list[Source], list[str]]:
@@ -104,6 +123,8 @@ def is_unchanged(source: Source) -> bool:
 
 
 def _ends_in_newline(path: Path) -> bool:
+    if path.name.lower().endswith(BINARY):  # they have none
+        return True
     try:
         with open(path, "rb") as file:
             file.seek(-1, os.SEEK_END)  # OSError for an empty file: it has no line end either

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from risk.config import HOME, Outcome, PipelineError, load
 from risk.data.guess import Guess, Table, guess, guessed_label, held_out, read_table
-from risk.data.reader import Reading, Refused, read_rows
+from risk.data.reader import Reading, read_rows
 from risk.data.schema import printable, schema_of
+from risk.data.tables import Refused
 from risk.files import TEMPORARY, make_folder, write_atomic, write_json
 
 FOLDERS = {
@@ -29,7 +30,7 @@ def start(folder: Path, file: Path) -> Outcome:
     folder = _new_folder(folder)
     try:
         data = file.read_bytes()
-        table = read_table(data)
+        table = read_table(data, file.name)
         guessed = guess(table)
     except OSError as error:
         raise PipelineError(f"cannot read {file}: {error.strerror}") from None
@@ -64,7 +65,7 @@ def _as_ingested(building: Path, guessed: Guess, data: bytes, file: Path) -> Rea
     """Write config.json, and read the table by it as ingestion will."""
     write_json(building / "config.json", FOLDERS | guessed.settings())
     config = load(building / "config.json")
-    reading = read_rows(data, schema_of(config), config.csv)
+    reading = read_rows(data, file.name, schema_of(config), config.csv)
     if reading.refused:
         raise PipelineError(f"{file} cannot be used as it is: {reading.refused}")
     return reading

@@ -21,8 +21,8 @@ class Entry(TypedDict):
     data_version: the ingestion that took its rows in. replaced: whether rows of an earlier version
     of the file may have been judged before. rules: a digest of the settings that a refusal holds
     under. position: its place among the files, NOWHERE if it never had rows. segment: its rows,
-    where it has any. refusal: of a later version of the file, whose earlier rows stay. outcomes:
-    whether it holds clients and outcomes alone.
+    where it has any. delimiter, decimal: how it is written. refusal: of a later version of the
+    file, whose earlier rows stay. outcomes: whether it holds clients and outcomes alone.
     """
 
     file: str
@@ -42,6 +42,8 @@ class Entry(TypedDict):
     dates: list[str]
     position: int
     quarantine: NotRequired[str]
+    delimiter: NotRequired[str]
+    decimal: NotRequired[str]
     segment: NotRequired[str]
     segment_sha256: NotRequired[str]
     refusal: NotRequired[Entry]
@@ -52,7 +54,8 @@ class StoreState(TypedDict):
     """What one ingestion commits.
 
     finaldata: the bytes and the mtime_ns of the file. erased: digests of clients whose rows are
-    never taken in.
+    never taken in. unread: sentences about what lies in the input folder and is not read. notes:
+    file -> what was remarked on it when it was read.
     """
 
     data_version: int
@@ -61,6 +64,8 @@ class StoreState(TypedDict):
     finaldata: dict[str, int] | None
     files: dict[str, Entry]
     erased: list[str]
+    unread: NotRequired[list[str]]
+    notes: NotRequired[dict[str, list[str]]]
 
 
 def without_rows(entry: Entry) -> Entry:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from risk.config import Config, Csv, PipelineError
+from risk.config import Config, PipelineError
 from risk.data.frames import csv_bytes, frame_types
 from risk.data.inventory import ingest_record, summary_of
 from risk.data.quarantine import QUARANTINE_NAME
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 Taken = dict[str, tuple[Entry, "pl.DataFrame | None"]]  # file -> what became of it, its rows
-PLAIN_CSV = Csv(",", "utf-8", ".", "")  # how finaldata.csv is written, whatever the input is
 
 
 def client_digest(client: str) -> str:

@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import PurePath
 
 from risk.config import Csv
@@ -17,7 +18,16 @@ from risk.data.lines import find_layout, fold, split_records, text_lines, unwrap
 from risk.data.typed import TypedRows, read_json_lines, read_parquet, read_sheet
 from risk.data.values import Raw, is_numeric, plain_cell
 
-__all__ = ["Raw", "Refused", "RowError", "Table", "file_kind", "is_readable", "read_table"]
+__all__ = [
+    "Raw",
+    "Refused",
+    "RowError",
+    "Table",
+    "file_kind",
+    "is_readable",
+    "read_table",
+    "unpack",
+]
 
 TEXTS = (".csv", ".tsv", ".txt", ".tab")
 SUFFIXES = (*TEXTS, ".xlsx", ".xlsm", ".parquet", ".jsonl", ".ndjson")
@@ -61,8 +71,12 @@ class Table:
             return "\n".join(self.lines[number - 1 : self.ends.get(number, number)])
         if number == self.header:
             return csv_line(list(self.names), self.style.delimiter)
-        found = next((cells for at, cells in self.rows if at == number), [])
-        return csv_line(found, self.style.delimiter) if isinstance(found, list) else found
+        return csv_line(self._cells[number], self.style.delimiter)
+
+    @cached_property
+    def _cells(self) -> dict[int, list[Raw]]:
+        """The rows by number, of a file without lines: such have cells."""
+        return {number: cells for number, cells in self.rows if isinstance(cells, list)}
 
     def column(self, name: str) -> list[Raw]:
         """The cells of one column, of the whole rows."""
@@ -93,7 +107,7 @@ def read_table(
     each. known: columns that it should have, by which delimiter and header are found.
     """
     if data.startswith(b"\x1f\x8b"):
-        data = _unpacked(data, most_bytes)
+        data = unpack(data, most_bytes)
     kind = file_kind(file)
     if data.startswith(b"PK\x03\x04"):
         rows, notes = read_sheet(data, style.sheet, most_bytes)
@@ -114,7 +128,7 @@ def read_table(
     return table
 
 
-def _unpacked(data: bytes, most_bytes: int) -> bytes:
+def unpack(data: bytes, most_bytes: int) -> bytes:
     """What gzip packed, every part of it."""
     found, rest = b"", data
     try:
@@ -146,7 +160,10 @@ def _table_of_text(data: bytes, style: Csv, known: Collection[str]) -> Table:
     above = sum(bool(line.strip(" ,;\t")) for line in plain[: layout.head])
     if above and not (above == 1 and plain[0].lower().lstrip('"').startswith("sep=")):
         notes.append(f"the header stands on line {layout.head + 1}; what is above it is left out")
-    rows, ends = split_records(plain, start, layout.delimiter, len(layout.names))
+    text = decoded.text
+    simple = '"' not in text and ("\r" not in text or not any("\r" in line for line in lines))
+    width = len(layout.names)
+    rows, ends = split_records(plain, start, layout.delimiter, width, plain=simple)
     found = replace(style, delimiter=layout.delimiter, encoding=decoded.encoding)
     cells: Rows = list(rows)
     head = layout.head + 1

@@ -12,7 +12,8 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from risk.config import Config, PipelineError
-from risk.data.reader import RowError, read_rows
+from risk.data.asides import RowError
+from risk.data.reader import read_rows
 from risk.data.schema import TEXT, UNPRINTABLE, UNSAFE, Column, Schema, printable
 from risk.data.sources import YOUNG_SECONDS
 from risk.data.store import client_digest
@@ -202,7 +203,8 @@ def _parse_contacts(
     """(digest of a row -> its contact, what is wrong with the others)."""
     if not data.strip():
         return {}, ContactsRead()
-    reading = read_rows(data, SCHEMA, config.csv, limit=False)
+    file = config.contacts_path.name if config.contacts_path else ""
+    reading = read_rows(data, file, SCHEMA, config.csv, limit=False)
     if reading.refused:
         return {}, ContactsRead(problem=f"refused, {reading.refused}")
     erased, contacts, errors = _erased(config), {}, list(reading.errors)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 LATE_SECONDS = 25 * 60  # as risk.run.record has it
+# As risk.data.tables and risk.data.sources have them.
+UNFINISHED = (".part", ".filepart", ".crdownload", ".tmp", "~", "Thumbs.db", "desktop.ini")
+SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".xlsx", ".xlsm", ".parquet", ".jsonl", ".ndjson")
 
 
 def idle_line(arguments: list[str]) -> str | None:
@@ -132,7 +135,7 @@ def _stored(inputs: str, output: str, data_version: int) -> bool:
         stored = _read(os.path.join(output, "state.json"))
     except FileNotFoundError:
         stored = {"data_version": 0, "finaldata": None, "files": {}}
-    finaldata = stored["finaldata"]
+    finaldata, others = stored["finaldata"], set[str]()
     latest = {name: entry.get("refusal", entry) for name, entry in stored["files"].items()}
     known = {name: [entry["size"], entry["mtime_ns"]] for name, entry in latest.items()}
     return (
@@ -142,7 +145,9 @@ def _stored(inputs: str, output: str, data_version: int) -> bool:
         and (not stored["files"] or os.path.exists(os.path.join(output, "ingestedfiles.txt")))
         and _stamp(os.path.join(output, "finaldata.csv"))
         == ([finaldata["bytes"], finaldata["mtime_ns"]] if finaldata else None)
-        and all(stamp == known.get(name) for name, stamp in _csv_files(inputs))
+        and all(stamp == known.get(name) for name, stamp in _tables(inputs, others))
+        # One more file of another kind is a sentence more for a person.
+        and others <= {text.partition(": not read")[0] for text in stored.get("unread", [])}
     )
 
 
@@ -154,15 +159,27 @@ def _stamp(path: str) -> list[int] | None:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _csv_files(folder: str) -> Iterator[tuple[str, list[int] | None]]:
-    """(path below the folder, [size, mtime_ns]) of every regular CSV that ingestion.py finds."""
+def _tables(folder: str, others: set[str]) -> Iterator[tuple[str, list[int] | None]]:
+    """(path below the folder, [size, mtime_ns]) of every regular file that ingestion.py reads.
+
+    others: takes the paths of those that it does not read.
+    """
     for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not (name.startswith(".") or _is_csv(name))]
-        for name in filter(_is_csv, files):
+        folders[:] = [name for name in folders if not (_is_hidden(name) or _is_readable(name))]
+        for name in files:
             path = os.path.join(place, name)
-            if os.path.isfile(path):
-                yield os.path.relpath(path, folder), _stamp(path)
+            if _is_hidden(name) or not os.path.isfile(path):
+                continue
+            below = os.path.relpath(path, folder)
+            if _is_readable(name):
+                yield below, _stamp(path)
+            else:
+                others.add(below)
 
 
-def _is_csv(name: str) -> bool:
-    return name.lower().endswith(".csv") and not name.startswith(".")
+def _is_readable(name: str) -> bool:
+    return name.lower().removesuffix(".gz").endswith(SUFFIXES)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "~$")) or name.endswith(UNFINISHED)

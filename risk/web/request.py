@@ -12,10 +12,12 @@ from flask import Request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from risk.config import Config
+from risk.data.asides import RowError
 from risk.data.holdout import test_files
-from risk.data.reader import RowError, read_rows
+from risk.data.reader import read_rows
 from risk.data.schema import Column, Schema
-from risk.data.values import Rule
+from risk.data.tables import Refused, unpack
+from risk.data.values import Raw, Rule
 from risk.model.model import row_count
 from risk.model.profile import Rows
 from risk.web.access import read_location
@@ -26,7 +28,16 @@ from risk.web.problem import Problem, excerpt, refuse_unknown_names
 LOCATIONS = ("filename", "filepath", "file", "path") + tuple(
     "data_file data_path dataset_path data_file_path".split()
 )
-CSV_TYPES = ("text/csv", "text/plain", "application/csv", "application/octet-stream", "")
+# Type of a body -> the suffix that a file of it has; "" is told by its first bytes.
+TABLE_TYPES = {
+    **dict.fromkeys(("text/csv", "text/plain", "application/csv"), ".csv"),
+    **dict.fromkeys(("text/tab-separated-values", "application/octet-stream", ""), ""),
+    **dict.fromkeys(("application/gzip", "application/x-gzip", "application/parquet"), ""),
+    **dict.fromkeys(("application/vnd.apache.parquet", "application/vnd.ms-excel"), ""),
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+    **dict.fromkeys(("application/x-ndjson", "application/jsonl"), ".jsonl"),
+}
+GZIP, SHEETS = b"\x1f\x8b", (b"PK\x03\x04", b"PAR1")
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 UNTYPED = (FORM, "text/plain", "")  # what curl -d, browsers and sockets say unless told otherwise
 PICKLE = b"\x80"  # how protocols 2 to 5 begin
@@ -42,10 +53,14 @@ class MemoryRequest(Request):
 
 
 class DataSet(NamedTuple):
-    """ "file" and a location, "csv" and bytes, "rows" and what JSON held, or "test" for nothing."""
+    """ "file" and a location, "table" and bytes, "rows" and what JSON held, or "test" for nothing.
 
-    kind: Literal["file", "csv", "rows", "test"]
+    name: of the file that was sent, for its suffix.
+    """
+
+    kind: Literal["file", "table", "rows", "test"]
     value: Any = None
+    name: str = ""
 
 
 def requested_data(call: Request) -> DataSet:
@@ -81,15 +96,19 @@ def _sent(call: Request, raw: bytes) -> list[DataSet]:
     kind = call.mimetype
     if kind == MULTIPART:
         parts = [part for same in call.files.listvalues() for part in same]
-        found = [DataSet("csv", data) for part in parts if (data := part.read()) or part.filename]
+        found = [
+            DataSet("table", data, part.filename or "")
+            for part in parts
+            if (data := part.read()) or part.filename
+        ]
         return found + _in_form(call, required=bool(raw) and not found)
     if not raw.strip():
         return []
     if call.is_json or (kind in UNTYPED and raw.lstrip().startswith(b"{")):
         return _in_json(raw)
     # curl --data-binary calls a CSV a form; a form's own line ends come as %0A.
-    if kind in CSV_TYPES or (kind == FORM and b"\n" in raw.strip()):
-        return [DataSet("csv", raw)]
+    if kind in TABLE_TYPES or (kind == FORM and b"\n" in raw.strip()):
+        return [DataSet("table", raw, TABLE_TYPES.get(kind, ""))]
     if kind == FORM and len(raw) <= MAX_FORM:
         return _in_form(call, required=True)
     if kind == FORM:
@@ -133,8 +152,8 @@ def read_data_set(wanted: DataSet, deployed: DeployedModel) -> tuple[str | None,
     match wanted.kind:
         case "rows":
             return None, _json_rows(wanted.value, deployed.schema, deployed.config)
-        case "csv":
-            return None, _csv_rows(wanted.value, deployed.schema, deployed.config)
+        case "table":
+            return None, _table_rows(wanted.value, wanted.name, deployed.schema, deployed.config)
         case "file":
             return _one_file(deployed, wanted.value)
     config = deployed.config
@@ -151,26 +170,43 @@ def _one_file(deployed: DeployedModel, location: Any) -> tuple[str, Rows]:
         what = "the file's location is empty or not a text"
         raise Problem(400, "bad_location", what, 'name a file like "testdata/testdata.csv"')
     name, data = read_location(deployed.config, location)
-    return name, _csv_rows(data, deployed.schema, deployed.config)
+    return name, _table_rows(data, name, deployed.schema, deployed.config)
 
 
-def _csv_rows(data: bytes, schema: Schema, config: Config) -> Rows:
-    """The CSV's columns as lists, None for what is missing; Problem 413, 415 or 422."""
+def _table_rows(data: bytes, file: str, schema: Schema, config: Config) -> Rows:
+    """The table's columns as lists, None for what is missing; Problem 413, 415 or 422."""
     _refuse_pickle(data)
-    # Both before it is read: line ends alone, or names alone (0.3 s for 32 KB and squared from
-    # there on), would cost minutes.
-    _refuse_too_many(data.rstrip(b"\r\n").count(b"\n"), config)
-    if len(data.lstrip()[: MAX_HEADER + 1].partition(b"\n")[0]) > MAX_HEADER:
-        what = f"not read: the header is longer than {MAX_HEADER} bytes"
-        raise Problem(422, "unreadable", what, "send a CSV with one row per line")
+    # Unpacked, a small body may be a very large table.
+    most = int(4e6 * config.max_body_mb)
+    if data.startswith(GZIP):
+        data = _unpacked(data, most)
+    if not data.startswith(SHEETS):
+        _refuse_endless(data, config)
     # limit=False: every bad row is refused below, by name, not by their share.
-    reading = read_rows(data, schema, config.csv, needed=frozenset(), limit=False)
+    reading = read_rows(data, file, schema, config.csv, frozenset(), False, most)
+    _refuse_too_many(reading.rows, config)
     if reading.refused:
         names = ", ".join(c.name for c in schema.features)
         hint = f"send a CSV with a header that names the model's columns: {names}"
         raise Problem(422, "unreadable", f"not read: {excerpt(reading.refused, 500)}", hint)
     _refuse_errors("line", reading.errors, reading.rows)
     return _filled(reading.values)
+
+
+def _unpacked(data: bytes, most: int) -> bytes:
+    try:
+        return unpack(data, most)
+    except Refused as refusal:
+        raise Problem(422, "unreadable", f"not read: {refusal}", "send it in parts") from None
+
+
+def _refuse_endless(data: bytes, config: Config) -> None:
+    """Before a text is read: line ends alone, or names alone (0.3 s for 32 KB and squared from
+    there on), would cost minutes."""
+    _refuse_too_many(data.rstrip(b"\r\n").count(b"\n"), config)
+    if len(data.lstrip()[: MAX_HEADER + 1].partition(b"\n")[0]) > MAX_HEADER:
+        what = f"not read: the header is longer than {MAX_HEADER} bytes"
+        raise Problem(422, "unreadable", what, "send a CSV with one row per line")
 
 
 def _json_rows(rows: Any, schema: Schema, config: Config) -> Rows:
@@ -200,7 +236,7 @@ def _json_rows(rows: Any, schema: Schema, config: Config) -> Rows:
         for column, parse in parsers:
             value = row.get(column.name)
             try:
-                cell = None if value is None else parse(_cell_text(value, column, schema.decimal))
+                cell = None if value is None else parse(_json_cell(value, column))
                 table[column.name].append(cell)
             except Rule as rule:
                 refuse(number, column.name, str(rule), value)
@@ -208,18 +244,17 @@ def _json_rows(rows: Any, schema: Schema, config: Config) -> Rows:
     return _filled(table)
 
 
-def _cell_text(value: Any, column: Column, decimal: str) -> str:
-    """A JSON value as the text that a CSV cell would hold; Rule for what no cell can."""
+def _json_cell(value: Any, column: Column) -> Raw:
+    """A JSON value as a cell; Rule for what none can hold."""
     match value:
         case str():
-            return value.strip(" \t")
+            return value
         case bool():  # ahead of int, which True is in Python
             raise Rule("true or false, not a number or a text")
         case int() | float():
             if isinstance(value, float) and not math.isfinite(value):  # json takes NaN and Infinity
                 raise Rule("not finite")
-            # What parses it reads the CSV's decimal sign, which may be a comma.
-            return repr(value) if column.kind == "text" else repr(value).replace(".", decimal)
+            return repr(value) if column.kind == "text" else value
         case _:
             raise Rule("a list or an object, not one value")
 

@@ -320,7 +320,6 @@ REFUSED = {
     "one column": (b"a\n1\n", "needs a client column"),
     "two columns": (b"id,left\n1,1\n", "needs a client column"),
     "a workbook": (b"PK\x03\x04...", "save it as CSV"),
-    "utf-16": ("id,a,left\n".encode("utf-16"), "UTF-16"),
     "no header": (b"17,3,1\n18,4,0\n", "must name the columns"),
     "a repeated name": (b"id,a,a,left\n1,2,3,1\n", "names 'a' twice"),
     "nothing that says who left": (

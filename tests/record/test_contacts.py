@@ -207,7 +207,7 @@ def test_bad_rows_are_told_with_line_column_and_value_and_the_others_taken(
     ("raw", "said"),
     [
         (b"client,state,at\nA,left,\n", "the column 'until' is missing"),
-        (b"\x1f\x8b123", "compressed by gzip"),
+        (b"\x1f\x8b123", "cannot be unpacked by gzip"),
         (HEADER.encode() + b'\n"A,left,,\n', "a quote"),
     ],
 )

@@ -25,6 +25,8 @@ from driver import (
 )
 
 from risk.config import HOME
+from risk.data.sources import UNFINISHED
+from risk.data.tables import SUFFIXES
 from risk.files import project_lock
 from risk.run import idle as idle_module
 from risk.run.idle import idle_line
@@ -51,6 +53,16 @@ def rewrite(path: Path, **changed: object) -> None:
 @cause
 def a_new_file(p: Project) -> None:
     p.write("sourcedata/three.csv", client_rows(5, seed=9))
+
+
+@cause
+def a_new_sheet(p: Project) -> None:
+    p.write("sourcedata/2026-11.xlsx", b"PK")
+
+
+@cause
+def a_file_that_is_not_read(p: Project) -> None:
+    p.write("sourcedata/2026-11.xls", b"x")
 
 
 @cause
@@ -198,7 +210,7 @@ def test_a_deleted_list_is_written_again(idle: Project) -> None:
     [
         lambda p: (p.folder / "sourcedata/one.csv").unlink(),
         lambda p: (p.folder / "sourcedata/.hidden.csv").write_text("x"),
-        lambda p: (p.folder / "sourcedata/notes.txt").write_text("x"),
+        lambda p: (p.folder / "sourcedata/~$clients.xlsx").write_text("x"),
         lambda p: p.write("sourcedata/.git/x.csv", ["x"]),
         lambda p: p.write("sourcedata/folder.csv/x.csv", ["x"]),
         lambda p: (p.folder / "sourcedata/dangling.csv").symlink_to("nowhere"),
@@ -209,7 +221,7 @@ def test_a_deleted_list_is_written_again(idle: Project) -> None:
     ids=[
         "a removed source file",
         "a hidden file",
-        "a file of another kind",
+        "a spreadsheet that is open",
         "a hidden folder",
         "a folder named like a file",
         "a dangling link",
@@ -310,4 +322,5 @@ def test_the_list_still_names_the_model_after_an_idle_run(idle: Project) -> None
 
 def test_what_the_idle_module_repeats_is_as_its_owners_have_it() -> None:
     assert idle_module.LATE_SECONDS == LATE_SECONDS
+    assert (idle_module.SUFFIXES, idle_module.UNFINISHED) == (SUFFIXES, UNFINISHED)
     assert idle_module.HOME == str(HOME)

@@ -1,0 +1,123 @@
+"""Bytes that are not UTF-8 -> the encoding under which their letters read as some language.
+
+General detectors take short lists of names for anything (charset-normalizer: 42 of 93 samples of
+company names wrong, most of Western Europe as cp1250), so that names are weighed by alphabets here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+
+# The letters beyond a to z of each language, the commonest first; upper case counts with them.
+_LATIN = {
+    "äöüß": "cp1252 mac_roman cp850",  # German
+    "éèàêçôâîùûëïœæ": "cp1252 mac_roman cp850",  # French
+    "óáíéñúü": "cp1252 mac_roman cp850",  # Spanish
+    "ãçáéíóâêúõôàü": "cp1252 mac_roman cp850",  # Portuguese
+    "àèùòìé": "cp1252 mac_roman cp850",  # Italian
+    "åäöéøæü": "cp1252 mac_roman cp850",  # Nordic
+    "ëéïèöü": "cp1252",  # Dutch
+    "éáíóöþðúæý": "cp1252",  # Icelandic
+    "łóżąęśćńź": "cp1250 iso8859-2",  # Polish
+    "íáěéýřšžčůúňťďó": "cp1250 iso8859-2",  # Czech
+    "áíýéčžšťľôúňďóäĺŕ": "cp1250 iso8859-2",  # Slovak
+    "áéöóőüíúű": "cp1250 iso8859-2",  # Hungarian
+    "čšžćđ": "cp1250 iso8859-2",  # Croatian, Slovene
+    "ăîâţş": "cp1250 iso8859-2",  # Romanian
+    "ıüşçğöİâ": "cp1254",  # Turkish
+    "õäöüšž": "cp1257",  # Estonian
+    "āīēšūņļžķģč": "cp1257",  # Latvian
+    "ėšžįųąčūę": "cp1257",  # Lithuanian
+}
+_OTHER = {
+    "оаеинтсрвлкмдпуяыьгзбчйхжшюцщэфъё": "cp1251 koi8-r cp866 iso8859-5 mac_cyrillic",
+    "оаинвретслкдмпузіяьбгчйжхцшюєїщґф": "cp1251 koi8-u",  # Ukrainian
+    "аоиетнрсвлпкдмъузябгчцщшжйхюфь": "cp1251",  # Bulgarian
+    "αοιετσνηυρπκλμςίόάωέγδήθχύβφξώζψ": "cp1253 iso8859-7",
+    "יוהלאמרתבשנדעחקפגסטזצכםןךףץ": "cp1255",
+    "اليمنرتبةعدسفهكقحجشطصخإضزأذثغظىءئؤآ": "cp1256",
+}
+MULTIBYTE = ("gb18030", "big5", "cp932", "euc_jp", "cp949")
+_TYPOGRAPHY = "’‘“”„–—…€®©™°§«»·´&×½²³ºª¿¡№\xa0"
+_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+MOST_WORDS, ODD, WRONG = 500, -5.0, -9.0
+
+
+def find_encoding(data: bytes) -> tuple[str, bool]:
+    """(the encoding, whether another one reads the letters nearly as well)."""
+    words = list(dict.fromkeys(_WORD.findall(data[:2_000_000])))[:MOST_WORDS]
+    wide = _multibyte(data)
+    if wide:
+        return wide, False
+    scores: dict[str, float] = {}
+    for latin, alphabets in ((True, _LATIN), (False, _OTHER)):
+        for letters, encodings in alphabets.items():
+            for encoding in encodings.split():
+                score = _score(words, encoding, letters, latin=latin)
+                scores[encoding] = max(score, scores.get(encoding, -math.inf))
+    # Several languages of one encoding in one list: each word by the one that fits it best.
+    for encoding in ("cp1252", "cp1250", "iso8859-2"):
+        own = [letters for letters, names in _LATIN.items() if encoding in names.split()]
+        each = (max(_score([w], encoding, a, latin=True) for a in own) for w in words)
+        scores[encoding] = max(scores[encoding], sum(each) - 0.6 * len(words))
+    best = max(scores, key=lambda name: scores[name])
+    text = b" ".join(words)
+    if _read(text, "cp1252") == _read(text, best):  # of equal ones the usual
+        best = "cp1252"
+    rivals = [n for n, s in scores.items() if s > scores[best] - max(3.0, 0.1 * len(words))]
+    unsure = any(_read(text, name) != _read(text, best) for name in rivals)
+    return best, unsure
+
+
+def _read(data: bytes, encoding: str) -> str:
+    return data.decode(encoding, "replace")
+
+
+@cache
+def _weights(letters: str) -> dict[str, float]:
+    """Letter -> the logarithm of its share, by its place in the list."""
+    shares = [1 / (place + 3) for place in range(len(letters))]
+    weights = {a: math.log(share / sum(shares)) for a, share in zip(letters, shares, strict=True)}
+    # A capital is rarer.
+    return {letter.upper(): weight - 1.5 for letter, weight in weights.items()} | weights
+
+
+def _score(words: list[bytes], encoding: str, letters: str, *, latin: bool) -> float:
+    """The logarithm of how likely these words are in the language."""
+    weights, total = _weights(letters), 0.0
+    for word in words:
+        text = _read(word, encoding)
+        for at, letter in enumerate(text):
+            if letter < "\x80":
+                continue
+            before, after = text[at - 1 : at] if at else "", text[at + 1 : at + 2]
+            total += weights.get(letter, ODD if letter in _TYPOGRAPHY else WRONG)
+            foreign = [near for near in (before, after) if near and (near < "\x80") != latin]
+            total -= 2.0 * len([near for near in foreign if near.isalpha()])
+            # A capital inside a word of small letters is another encoding's letter.
+            total -= 5.0 * (letter.isupper() and before.islower())
+    return total
+
+
+def _multibyte(data: bytes) -> str:
+    """The East Asian encoding whose characters stand in runs; "" where none does."""
+    fitting = []
+    for encoding in MULTIBYTE:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        runs = re.findall(r"[^\x00-\x7f]+", text)
+        narrow = sum("\uff61" <= letter <= "\uff9f" for run in runs for letter in run)
+        # Of half the width are what Cyrillic or Greek bytes look like in Japanese.
+        if sum(map(len, runs)) >= 1.8 * len(runs) + 3 * narrow:
+            fitting.append(encoding)
+    if len(fitting) < 2:
+        return "".join(fitting)
+    from charset_normalizer import from_bytes
+
+    lines = [line for line in data.splitlines() if not line.isascii()][:MOST_WORDS]
+    best = from_bytes(b"\n".join(lines), cp_isolation=fitting).best()
+    return best.encoding if best else fitting[0]
