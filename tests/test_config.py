@@ -220,7 +220,7 @@ WRONG = {
     "a quote as delimiter": ({"csv": {"delimiter": '"'}}, "delimiter must be one character"),
     "a letter as delimiter": ({"csv": {"delimiter": "e"}}, "delimiter must be one character"),
     "a nul as delimiter": ({"csv": {"delimiter": "\0"}}, "delimiter must be one character"),
-    "two commas": ({"csv": {"decimal": ","}}, "decimal must be '.' or ','"),
+    "two commas": ({"csv": {"delimiter": ",", "decimal": ","}}, "decimal must be '.' or ','"),
     "an unknown encoding": ({"csv": {"encoding": "utf-9"}}, "'utf-9' is unknown"),
     "a wide encoding": ({"csv": {"encoding": "utf-16"}}, "not a superset of ASCII"),
     "an unknown entry of mail": ({"mail": {"user": "x"}}, "mail: unknown entry 'user'"),

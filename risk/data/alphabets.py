@@ -39,6 +39,8 @@ _OTHER = {
     "יוהלאמרתבשנדעחקפגסטזצכםןךףץ": "cp1255",
     "اليمنرتبةعدسفهكقحجشطصخإضزأذثغظىءئؤآ": "cp1256",
 }
+# What hardly anybody writes today needs more than a word to speak for it.
+RARE = dict.fromkeys("mac_roman cp850 koi8-r koi8-u cp866 iso8859-5 mac_cyrillic".split(), -6.0)
 MULTIBYTE = ("gb18030", "big5", "cp932", "euc_jp", "cp949")
 _TYPOGRAPHY = "’‘“”„–—…€®©™°§«»·´&×½²³ºª¿¡№\xa0"
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
@@ -55,7 +57,7 @@ def find_encoding(data: bytes) -> tuple[str, bool]:
     for latin, alphabets in ((True, _LATIN), (False, _OTHER)):
         for letters, encodings in alphabets.items():
             for encoding in encodings.split():
-                score = _score(words, encoding, letters, latin=latin)
+                score = _score(words, encoding, letters, latin=latin) + RARE.get(encoding, 0.0)
                 scores[encoding] = max(score, scores.get(encoding, -math.inf))
     # Several languages of one encoding in one list: each word by the one that fits it best.
     for encoding in ("cp1252", "cp1250", "iso8859-2"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
@@ -15,6 +16,7 @@ from risk.data.values import Raw, is_numeric
 DELIMITERS = ",;\t|"  # of two that fit equally well the first
 SAMPLE, DEEPEST, MOST_LINES = 200, 30, 50
 SEP_LINE = re.compile(r'\s*"?sep=(.)"?[\s,;]*', re.IGNORECASE)
+RULE = re.compile(r"[\s|+:=,;-]*---[\s|+:=,;-]*")
 OPEN = "a quote that is not closed"
 Split = list[tuple[int, list[Raw] | str]]
 
@@ -24,7 +26,10 @@ def text_lines(text: str) -> list[str]:
     lines = text.split("\n" if "\n" in text else "\r")
     if not lines[-1]:
         lines.pop()
-    return [line.rstrip("\r") for line in lines] if "\r" in text else lines
+    if "\r" in text:
+        lines = [line.rstrip("\r") for line in lines]
+    # The rules that SAP, psql and sqlcmd draw between header and rows.
+    return ["" if RULE.fullmatch(line) else line for line in lines] if "---" in text else lines
 
 
 def dialect(delimiter: str) -> type[csv.Dialect]:
@@ -40,7 +45,7 @@ def dialect(delimiter: str) -> type[csv.Dialect]:
 
 def fold(name: str) -> str:
     """A column's name without case, spaces, underscores and hyphens: `Customer ID`, customer_id."""
-    return re.sub(r"[\s_-]+", "", name.casefold())
+    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFC", name).casefold())
 
 
 class Layout(NamedTuple):

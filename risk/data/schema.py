@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from risk.config import Columns, Config
+from risk.config import Columns, Config, PipelineError
 from risk.data.values import (
     DATE_FORMS,
     ISO_DAY,
@@ -111,6 +111,13 @@ def schema_of(config: Config, known_kinds: dict[str, str | None] | None = None) 
     """The schema that the config asks for, with the kinds found earlier filled in."""
     columns = config.columns
     kinds = {name: (known_kinds or {}).get(name) for name in columns.features} | columns.kinds
+    for name, form in columns.formats.items():
+        known = DATE_FORMS if name == columns.date else NUMBER_FORMS
+        if form not in known:
+            raise PipelineError(
+                f"{config.path}: columns.formats: {form!r} is no form that {name!r} can have; the "
+                f"forms are {', '.join(known)}"
+            )
     return Schema(
         tuple(_columns(columns, kinds)),
         tuple(sorted(columns.target_values.items())),

@@ -84,6 +84,7 @@ _DRESSED = re.compile(
     r"\s*(?P<close>\))?",
     re.IGNORECASE,
 )
+_NO_CENTS = re.compile(r"(?<=[0-9])[.,][-–—]+(?=\s*[^0-9]*$)")
 _SPACES = str.maketrans({**dict.fromkeys("\xa0\u2007\u2009\u202f", " "), "\u2212": "-", "’": "'"})
 
 
@@ -122,7 +123,8 @@ def parse_number(text: str, low: float = -math.inf, form: str = PLAIN) -> float 
 
 def _dressed_number(text: str, form: str) -> float:
     group, decimal = NUMBER_FORMS[form]
-    found = _DRESSED.fullmatch(text.translate(_SPACES))
+    # 1.234,- is an amount without cents, 1.234- is below zero.
+    found = _DRESSED.fullmatch(_NO_CENTS.sub("", text.translate(_SPACES)))
     if found is None or bool(found["open"]) != bool(found["close"]):
         raise Rule(_no_number(form))
     body = found["body"].rstrip()

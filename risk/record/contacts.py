@@ -32,6 +32,7 @@ SCHEMA = Schema(
 # Or ignore: `source` is unique, so that a row that two processes read at once is kept once.
 INSERT = f"INSERT OR IGNORE INTO contacts ({CONTACT}, source) VALUES (?, ?, ?, ?, ?, ?, ?)"
 SHOWN_ERRORS = 5
+PACKED = (b"PK", b"PAR1", b"\x1f\x8b")  # their last line ends nowhere
 Day = datetime.date | str | None  # of a snooze
 
 
@@ -192,7 +193,7 @@ def _whole_lines(data: bytes, before: os.stat_result, path: Path) -> tuple[bytes
     after = path.stat()
     still = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
     young = not still or 0 <= time.time() - before.st_mtime < YOUNG_SECONDS
-    if not young or not data or data.endswith(b"\n"):
+    if not young or not data or data.endswith(b"\n") or data.startswith(PACKED):
         return data, still
     return data[: data.rfind(b"\n") + 1], False
 

@@ -125,6 +125,19 @@ def test_a_finaldata_put_there_by_hand_is_read_by_the_same_rules(
     assert rows["Region"].to_list() == ["NA", "EMEA", None]
 
 
+@pytest.mark.parametrize(
+    ("column", "form", "known"),
+    [("Revenue", "1,5", "1234.5, 1,234.5"), ("As of", "1.234,5", "yyyy-mm-dd, yyyy/mm/dd")],
+)
+def test_a_form_that_a_column_cannot_have_is_refused_with_those_it_can(
+    tmp_path: Path, column: str, form: str, known: str
+) -> None:
+    own = crm(tmp_path, formats={column: form})
+    said = own.run("ingestion.py", check=False).stderr
+    assert f"columns.formats: {form!r} is no form that {column!r} can have" in said
+    assert known in said
+
+
 def test_a_bad_cell_is_its_rows_error_and_erasing_finds_it_in_any_form(tmp_path: Path) -> None:
     own = crm(tmp_path)
     bad = [*ROWS[0][:4], "12.5", *ROWS[0][5:]]

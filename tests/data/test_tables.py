@@ -40,6 +40,20 @@ def quoted(text: str, mark: str) -> str:
 
 
 TEXT = lines(NAMES, *ROWS)
+
+
+def psql() -> str:
+    body = [" | ".join(f"{cell:10}" for cell in row) for row in (NAMES, *ROWS)]
+    return "\n".join([f" {body[0]}", "+".join(["-" * 12] * 5), *body[1:], "(4 rows)", ""])
+
+
+def sap() -> str:
+    """A list as SAP saves it, with its columns of no name before and behind taken off."""
+    rule = "-" * 60
+    body = ["|".join(f"{cell:<12}" for cell in row) for row in (NAMES, *ROWS)]
+    return "\n".join(["31.01.2026   Clients   1", rule, body[0], rule, *body[1:], rule, ""])
+
+
 SALESFORCE = """
 "Clients at risk"
 "Copyright (c) 2000-2026 salesforce.com, inc. All rights reserved."
@@ -120,6 +134,12 @@ SAME = {
         "a.csv",
     ),
     "psql's count": (lines(NAMES, *ROWS, mark="|") + "(4 rows)\n", "psql.txt"),
+    "psql's table": (psql(), "psql.txt"),
+    "sap's list": (sap(), "sap.txt"),
+    "sqlcmd's table": (
+        lines(NAMES, ["-" * 8] * 5, *([f"{cell:>12}" for cell in row] for row in ROWS)),
+        "sqlcmd.csv",
+    ),
     "sql server's count": (TEXT + "\n(4 rows affected)\n", "ssms.csv"),
     "an exporter's words": (TEXT + "\nExported 4 records\n", "a.csv"),
     "salesforce's footer": (TEXT + SALESFORCE, "report.csv"),
