@@ -21,6 +21,8 @@ MEANS = frozenset(
     "average|avg|mean|durchschnitt|mittelwert|moyenne|promedio|media|gemiddelde|média|medel|"
     "median|count|anzahl|min|max|minimum|maximum".split("|")
 )
+# Of the last rows also what says more: Grand Totals (120 records), Total: 12, SAP's stars.
+TOTAL_START = re.compile(r"(grand |sub)?(totals?|summe|gesamt|totale?|suma|totaal)\s*[(:=-]|\*+$")
 _CASES = (str, str.upper, str.capitalize, str.title)
 TOTAL_WORDS = frozenset(
     f"{change(word)}{end}" for word in TOTALS | MEANS for change in _CASES for end in ("", ":", " ")
@@ -176,11 +178,18 @@ def _totals(whole: dict[int, list[Raw]]) -> dict[int, str]:
             found[at] = TOTAL
         elif at in last and gaps and words & MEANS:
             found[at] = TOTAL
+    for at in last:
+        if at not in found and any(TOTAL_START.match(_marked(cell)) for cell in whole[at][:3]):
+            found |= {at: TOTAL} if any(map(is_empty, whole[at])) and len(whole) > 2 else {}
     for at in reversed(last[-3:]):
         if at not in found and not _is_unlabelled(whole, at):
             break
         found[at] = TOTAL
     return found
+
+
+def _marked(cell: Raw) -> str:
+    return plain_cell(cell).casefold() if isinstance(cell, str) else ""
 
 
 def _is_sum(whole: dict[int, list[Raw]], at: int) -> bool:

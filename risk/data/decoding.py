@@ -67,7 +67,9 @@ def _by_letters(body: bytes) -> Decoded:
     # One line of letters tells no language, unless the header has them: without it nothing is read.
     few = len(lines) < FEW_LINES and not DAMAGED.search(text[: len(text.partition("\n")[0])])
     if letters - damaged > damaged or few:
-        return Decoded(text, "utf-8", f"{len(lines)} lines hold bytes that are not UTF-8")
+        what = f"bytes on {len(lines)} {'line' if len(lines) == 1 else 'lines'} are not UTF-8"
+        hint = 'where the file is in another encoding, name it as "csv": {"encoding": "cp1252"}'
+        return Decoded(text, "utf-8", f"{what}; {hint}")
     encoding, unsure = find_encoding(body)
     text = body.decode(encoding, "surrogateescape")
     words = list(dict.fromkeys(WORDS.findall(text)))[:2]

@@ -59,6 +59,14 @@ class Layout(NamedTuple):
     tie: str = ""
 
 
+def plain_quotes(lines: list[str]) -> list[str]:
+    """The lines with their quotes doubled where they are escaped by backslashes, as MySQL does."""
+    sample = list(islice((line for line in lines if '\\"' in line), SAMPLE))
+    doubled = [line.replace('\\"', '""') for line in sample]
+    gained = [sum(_width(line, ",") > 0 for line in tried) for tried in (sample, doubled)]
+    return [line.replace('\\"', '""') for line in lines] if gained[1] > gained[0] else lines
+
+
 def unwrap(lines: list[str]) -> list[str] | None:
     """The lines without the quotes round each of them; None where they have none."""
     sample = [line for line in lines if line.strip()][:SAMPLE]
@@ -143,30 +151,45 @@ def _fitting(lines: list[str], places: list[int], marks: list[str]) -> Layout:
 
 def _fit(lines: list[str], places: list[int], mark: str) -> _Fit:
     """How well this delimiter fits, with the first line that looks like its header."""
-    widths = [_width(lines[at], mark) for at in places]
     best = _Fit(0.0, 0, Layout(mark, places[0], 1, []))
     for order, at in enumerate(places[:DEEPEST]):
         names, height = _names_at(lines, at, mark)
-        below = widths[order + height :]
         if len(names) < 2 or sum(map(bool, names)) < 0.5 * len(names):
             continue
         # A delimiter too many at the end of the rows, or of the header, is told later.
+        below = _widths(lines, at + height, mark)
         near = [abs(width - len(names)) for width in below]
         same = near.count(0) + 0.95 * near.count(1)
         share = same / len(below) if below else float(not order)
         # A title above the table has fewer cells than the lines below it, and no header's names.
         if order and (share < 0.6 or not _are_names(names)):
             continue
-        if share > best.share + (0.3 if best.share else 0.0):
+        if share > best.share + (0.3 if best.share else 0.0) or _is_fuller(
+            names, best.layout.names
+        ):
             best = _Fit(share, len(names), Layout(mark, at, height, names))
-        if share > 0.6:
+        if share > 0.6 and len(names) - len(set(filter(None, names))) < 2:
             break
     return best
 
 
+def _widths(lines: list[str], start: int, mark: str) -> list[int]:
+    """How many cells each of the first records has; -1 for one that cannot be split."""
+    text = (f"{line}\n" for line in lines[start : start + 3 * SAMPLE])
+    records = islice(_records(csv.reader(text, dialect(mark)), start), SAMPLE)
+    filled = (cells for _, _, cells in records if isinstance(cells, str) or any(cells))
+    return [len(cells) if isinstance(cells, list) else -1 for cells in filled]
+
+
+def _is_fuller(names: list[str], above: list[str]) -> bool:
+    """Whether the line above names groups of columns, as sheets do, and this one the columns."""
+    different = len(set(filter(None, above)))
+    return len(names) == len(above) >= different + 2 and len(set(filter(None, names))) > different
+
+
 def _are_names(names: list[str]) -> bool:
     filled = [name for name in names if name]
-    return len(filled) >= len(names) - 1 and not any(is_numeric(name) for name in filled)
+    return len(filled) >= len(names) - 2 and not any(is_numeric(name) for name in filled)
 
 
 def _width(line: str, mark: str) -> int:
@@ -196,7 +219,7 @@ def split_records(
             return [row for row in rows if row[1] and (row[1][0] or any(row[1]))], {}
     # With line ends, which a quoted cell may hold.
     reader = csv.reader((f"{line}\n" for line in lines[start:]), dialect(delimiter))
-    usual = Counter(_width(line, delimiter) for line in lines[start : start + SAMPLE])
+    usual = Counter(_widths(lines, start, delimiter))
     widths = {width, *(other for other, _ in usual.most_common(1) if abs(other - width) == 1)}
     found, ends = Split(), dict[int, int]()
     for number, last, cells in _records(reader, start):

@@ -99,7 +99,8 @@ def rows_of(
                 f"first on {reading.first_error}{_form_hint(reading, schema)}"
             )
     except Refused as refusal:
-        reading.refused = printable(str(refusal))
+        sheet = next((f"; {note}" for note in table.notes if note.startswith("the sheet ")), "")
+        reading.refused = printable(f"{refusal}{sheet}")
         reading.lines, reading.values = [], {}
     return reading
 

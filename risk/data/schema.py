@@ -193,6 +193,8 @@ def _target_parser(
             return words[text]
         if text in MISSING:
             return None
+        if text.lower() in ("true", "false"):
+            return flags[text.lower() == "true"]
         if words:
             raise Rule(f"not one of {', '.join(sorted(words))} or empty")
         try:

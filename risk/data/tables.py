@@ -14,7 +14,7 @@ from pathlib import PurePath
 from risk.config import Csv
 from risk.data.asides import RowError, Rows, find_asides
 from risk.data.decoding import Refused, decode
-from risk.data.lines import find_layout, fold, split_records, text_lines, unwrap
+from risk.data.lines import find_layout, fold, plain_quotes, split_records, text_lines, unwrap
 from risk.data.typed import TypedRows, read_json_lines, read_parquet, read_sheet
 from risk.data.values import Raw, is_numeric, plain_cell
 
@@ -149,10 +149,11 @@ def _table_of_text(data: bytes, style: Csv, known: Collection[str]) -> Table:
     decoded = decode(data, style.encoding)
     lines = text_lines(decoded.text)
     notes = [decoded.note] if decoded.note else []
-    bare = unwrap(lines)
+    lines_read = plain_quotes(lines) if '\\"' in decoded.text else lines
+    bare = unwrap(lines_read)
     if bare is not None:
         notes.append("each line stands in quotes as a whole; they were taken off")
-    plain = bare or lines
+    plain = bare or lines_read
     layout = find_layout(plain, style.delimiter, known)
     if layout.tie:
         notes.append(f"the cells are parted by {layout.delimiter!r}; {layout.tie!r} fits as well")

@@ -50,7 +50,8 @@ def psql() -> str:
 def sap() -> str:
     """A list as SAP saves it, with its columns of no name before and behind taken off."""
     rule = "-" * 60
-    body = ["|".join(f"{cell:<12}" for cell in row) for row in (NAMES, *ROWS)]
+    rows = (NAMES, *ROWS, ["*", "", "219.239,32-", "", ""])
+    body = ["|".join(f"{cell:<12}" for cell in row) for row in rows]
     return "\n".join(["31.01.2026   Clients   1", rule, body[0], rule, *body[1:], rule, ""])
 
 
@@ -124,6 +125,11 @@ SAME = {
     "a total of few cells": (TEXT + "Summe;142\n".replace(";", ","), "a.csv"),
     "a total without a word": (TEXT + ",142,219239.32,,\n", "a.csv"),
     "a total and a mean": (TEXT + "Total,142,219239.32,,\nAverage,35.5,54809.83,,\n", "a.csv"),
+    "a report's totals": (TEXT + "Grand Totals (4 records),142,219239.32,,\n", "report.csv"),
+    "names of groups above the names": (
+        lines(["", "Usage", "Usage", "Place", ""], NAMES, *ROWS),
+        "pivot.csv",
+    ),
     "a total and a count": (TEXT + "Grand Total,142,219239.32,,\n\nRows: 4\n", "a.csv"),
     "totals in other languages": (
         TEXT + "Gesamtergebnis,1,2,,\nTotal général,1,2,,\nTotale,1,2,,\nTotaal,1,2,,\nSuma,1,,,\n",
@@ -201,6 +207,18 @@ def test_a_quoted_cell_may_hold_line_breaks() -> None:
     assert texts(table) == [["a", 'called no answer, "busy" again', "0"], ["b", "ok", "1"]]
     assert [number for number, _ in table.rows] == [2, 6]
     assert table.raw(2) == f"a,{note},0"
+
+
+def test_a_table_may_be_mostly_lines_of_notes() -> None:
+    rows = [[f'"{at}"', f'"called\nno, ""try"" again\n- done {at}"', '"0"'] for at in range(40)]
+    table = read(lines(["Record ID", "Notes", "Churned"], *rows))
+    assert texts(table)[1] == ["1", 'called no, "try" again - done 1', "0"]
+    assert len(table.rows) == 40
+
+
+def test_quotes_may_be_escaped_as_mysql_does() -> None:
+    table = read(lines(NAMES, *(['"A \\"B\\", C"', *row[1:]] for row in ROWS)))
+    assert table.column("company") == ['A "B", C'] * 4
 
 
 def test_a_header_may_hold_line_breaks() -> None:
@@ -373,4 +391,7 @@ def test_a_few_damaged_bytes_leave_a_file_utf_8() -> None:
     table = read(data)
     assert table.column("company")[::3] == ["Müller", "Jürgen"]
     assert table.style.encoding == "utf-8"
-    assert table.notes == ["1 lines hold bytes that are not UTF-8"]
+    assert table.notes == [
+        "bytes on 1 line are not UTF-8; where the file is in another encoding, name it as "
+        '"csv": {"encoding": "cp1252"}'
+    ]
