@@ -57,7 +57,7 @@ class Intake:
         ready, waiting = wait_until_written(pending, patient=patient)
         self.notes += skipped + waiting
         if skipped or store.state.get("unread"):
-            store.state["unread"] = skipped
+            store.state["unread"] = [printable(sentence) for sentence in skipped]
         contents = self._contents(ready)
         contents |= self._contents(self._widowed(sources, contents))
         known = {file: store.files[file]["sha256"] for file in contents if file in store.files}
@@ -257,7 +257,7 @@ class Intake:
             path = write_quarantine(store.config, entry, reading)
             entry["quarantine"] = path.name
             where = store.config.shown(path)
-            what = f"{len(reading.errors)} bad rows" if reading.errors else "no bad row, but others"
+            what = f"{len(reading.errors)} bad rows" if reading.errors else "what is no row"
             self.notes.append(f"{file}: {what} set aside in {where}")
         self._remark(file, reading)
         self.files[file] = (entry, frame_of(reading, store.schema, read_path_date(file).date))

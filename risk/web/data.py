@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from risk.data.quarantine import quarantine_reasons
@@ -43,7 +43,8 @@ class DataRead:
     """The files of the last ingestion that changed rows, and all files, with counts that add up.
 
     bar: where accepted and then duplicates end, in percent. more: files that are not shown.
-    refused: (file, why it was not taken in). quarantine: (rows, why, file and line of one).
+    refused: (file, why it was not taken in). remarks: (file, what reading it came
+    upon). quarantine: (rows, why, file and line of one).
     """
 
     when: str
@@ -58,6 +59,7 @@ class DataRead:
     refused: list[tuple[str, str]]
     quarantine: list[tuple[str, str, str]]
     folder: str
+    remarks: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def data_and_drift(context: PageContext) -> DataAndDrift:
 
 def _data_read(context: PageContext) -> DataRead | None:
     config = context.config
-    entries = list(context.file(config.store_state).get("files", {}).values())
+    stored = context.file(config.store_state)
+    entries = list(stored.get("files", {}).values())
     if not entries:
         return None
     # The last ingestion that changed rows; one that found nothing new leaves no version.
@@ -148,6 +151,10 @@ def _data_read(context: PageContext) -> DataRead | None:
             # "refusal": a new file of that name was refused, the old one's rows stay.
             if "refusal" in entry or entry["verdict"] != "accepted"
             for why in [entry.get("refusal", entry).get("reason")]
+        ]
+        + [(file, why) for file, _, why in (s.partition(": ") for s in stored.get("unread", []))],
+        remarks=[
+            (printable(file), "; ".join(notes)) for file, notes in stored.get("notes", {}).items()
         ],
         quarantine=[
             (f"{rows:,}", f"{printable(column)} {rule}".strip(), printable(first))

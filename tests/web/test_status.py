@@ -69,6 +69,15 @@ def test_an_idle_run_is_told_apart_from_one_with_work(own: Project) -> None:
     assert "the last run was 4 minutes ago and kept" in page_of(own)
 
 
+def test_what_is_not_read_and_what_was_remarked_is_named(own: Project) -> None:
+    own.write("sourcedata/2026-11.xls", b"x")
+    own.write("sourcedata/new.csv", [*client_rows(3, seed=8), "Total,1,2,3,"])
+    own.run("ingestion.py")
+    text = page_of(own)
+    assert "2026-11.xls not read, save it as .xlsx or CSV" in text
+    assert "new.csv line 5 set aside: a totals row" in text
+
+
 def test_late_is_said_first_and_says_what_to_type(own: Project) -> None:
     write_marker(own)
     beat(own, 130)
@@ -200,7 +209,7 @@ def test_without_a_run_log_the_page_says_that_nothing_is_noted(own: Project) -> 
 
 def test_the_counts_add_up_and_reasons_have_file_and_line(own: Project) -> None:
     rows = client_rows(12, seed=8)
-    bad = ["a,n/a,2,3,0", "b,n/a,2,3,0", "c,1,2,-3,0", rows[0]]
+    bad = ["a,many,2,3,0", "b,many,2,3,0", "c,1,2,-3,0", rows[0]]
     own.write("sourcedata/new.csv", [*rows, *bad])
     own.run("ingestion.py")
     text = page_of(own)
@@ -225,7 +234,7 @@ def test_a_file_that_was_forgotten_is_named_as_such(own: Project) -> None:
 
 
 def test_a_quarantine_file_of_another_kind_is_no_trouble(own: Project) -> None:
-    own.write("sourcedata/new.csv", [*client_rows(12, seed=8), "a,n/a,2,3,0"])
+    own.write("sourcedata/new.csv", [*client_rows(12, seed=8), "a,many,2,3,0"])
     own.run("ingestion.py")
     for path in own.config.quarantine.iterdir():
         path.write_text("no header of ours\n1\n")
