@@ -1,7 +1,7 @@
 """Shows how the deployed model, the data, the runs and the installed packages are doing.
 
 python diagnostics.py               predictions, statistics, missing values, times, packages, calls
-python diagnostics.py --file FILE   predictions with reasons for a CSV of yours, as CSV
+python diagnostics.py --file FILE   predictions with reasons for a table of yours, as CSV
 python diagnostics.py --client NAME one client's risk, reasons and history
 python diagnostics.py --model       what each value adds to the risk, by the deployed model
 python diagnostics.py --drift       has the world moved since the deployment? worst first

@@ -1,4 +1,4 @@
-"""Makes finaldata.csv and ingestedfiles.txt from every CSV in the input folder.
+"""Makes finaldata.csv and ingestedfiles.txt from every table in the input folder.
 
     python ingestion.py                         read what is new or changed
     python ingestion.py --init DIR FILE.csv     a project of your own from one table

@@ -236,7 +236,7 @@ class Config:
     path: Path
     root: Path
     input_folder: Path = key(
-        NEEDED, FOLDER, "CSV files to ingest, with sub-folders", "input_folder_path"
+        NEEDED, FOLDER, "the files to ingest, with sub-folders", "input_folder_path"
     )
     output_folder: Path = key(
         NEEDED, FOLDER, "finaldata.csv, the store and the quarantine", "output_folder_path"

@@ -66,14 +66,14 @@ def find_encoding(data: bytes) -> tuple[str, bool]:
         scores[encoding] = max(scores[encoding], sum(each) - 0.6 * len(words))
     best = max(scores, key=lambda name: scores[name])
     text = b" ".join(words)
-    if _read(text, "cp1252") == _read(text, best):  # of equal ones the usual
+    if _decoded(text, "cp1252") == _decoded(text, best):  # of equal ones the usual
         best = "cp1252"
     rivals = [n for n, s in scores.items() if s > scores[best] - max(3.0, 0.1 * len(words))]
-    unsure = any(_read(text, name) != _read(text, best) for name in rivals)
+    unsure = any(_decoded(text, name) != _decoded(text, best) for name in rivals)
     return best, unsure
 
 
-def _read(data: bytes, encoding: str) -> str:
+def _decoded(data: bytes, encoding: str) -> str:
     return data.decode(encoding, "replace")
 
 
@@ -90,7 +90,7 @@ def _score(words: list[bytes], encoding: str, letters: str, *, latin: bool) -> f
     """The logarithm of how likely these words are in the language."""
     weights, total = _weights(letters), 0.0
     for word in words:
-        text = _read(word, encoding)
+        text = _decoded(word, encoding)
         for at, letter in enumerate(text):
             if letter < "\x80":
                 continue

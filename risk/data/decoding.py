@@ -14,7 +14,7 @@ UTF8_MARK = b"\xef\xbb\xbf"
 SIGNATURES = {
     b"\x1f\x8b": "compressed by gzip; unpack it first",
     b"PK\x03\x04": "a zip or a spreadsheet; save it as CSV",
-    b"\xd0\xcf\x11\xe0": "an old spreadsheet; save it as .xlsx or CSV",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet, or one with a password; save it as plain .xlsx",
     **{bytes([0x80, protocol]): "a pickle; save it as CSV" for protocol in (2, 3, 4, 5)},
     b"%PDF": "a PDF; save the table as CSV",
 }

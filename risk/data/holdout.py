@@ -11,8 +11,8 @@ import numpy as np
 from risk.config import Config, PipelineError
 from risk.data import labels
 from risk.data.filedates import date_in_path
-from risk.data.reader import read_rows
-from risk.data.schema import schema_of
+from risk.data.reader import Reading, read_rows
+from risk.data.schema import Schema, schema_of
 from risk.data.tables import is_readable
 from risk.files import sha256
 
@@ -25,6 +25,15 @@ def test_files(config: Config) -> list[Path]:
     found = {p.relative_to(root): p for p in root.rglob("*") if is_readable(p.name) and p.is_file()}
     shown = [below for below in found if not any(part.startswith(".") for part in below.parts)]
     return [found[below] for below in sorted(shown, key=Path.as_posix)]
+
+
+def _readable(config: Config, schema: Schema, name: str, data: bytes) -> Reading:
+    # No limit: bad rows refuse no test file, the score counts them.
+    reading = read_rows(data, name, schema, config.csv, limit=False)
+    if reading.refused:
+        where = f"test file {config.shown(config.test_folder)}/{name}"
+        raise PipelineError(f"{where}: {reading.refused}")
+    return reading
 
 
 class TestRows:
@@ -40,33 +49,22 @@ class TestRows:
         self.sha256 = sha256(
             "".join(f"{name} {sha256(data)}\n" for name, data in contents).encode()
         )
-        # No limit: bad rows refuse no test file, the score counts them.
-        readings = [
-            (name, read_rows(data, name, schema, config.csv, limit=False))
-            for name, data in contents
-        ]
-        for name, reading in readings:
-            if reading.refused:
-                raise PipelineError(
-                    f"test file {config.shown(config.test_folder)}/{name}: {reading.refused}"
-                )
+        readings = [(name, _readable(config, schema, name, data)) for name, data in contents]
         self.files = [name for name, _ in contents]
         self.bad = sum(len(reading.errors) for _, reading in readings)
-        column, dates = schema.named("date"), list[Any]()
-        for name, reading in readings:
-            usual = [date_in_path(name)] * reading.accepted
-            dates += reading.values[column] if column else usual
-        columns_read = [
-            [value for _, reading in readings for value in reading.values[name]]
-            for name in schema.names
+        column = schema.named("date")
+        read = [
+            (*row, row[schema.names.index(column)] if column else date_in_path(name))
+            for name, reading in readings
+            for row in zip(*reading.values.values(), strict=True)
         ]
         # A row counts once, as in the input: repeated ones would make the interval too narrow.
-        rows = dict.fromkeys(zip(*columns_read, dates, strict=True))
-        self.repeated = len(dates) - len(rows)
-        *cells, dates = (
-            map(list, zip(*rows, strict=True)) if rows else ([] for _ in [*columns_read, 0])
-        )
-        self.table: dict[str, list[Any]] = dict(zip(schema.names, cells, strict=True))
+        rows = list(dict.fromkeys(read))
+        self.repeated = len(read) - len(rows)
+        *cells, dates = zip(*rows, strict=True) if rows else [()] * (len(schema.names) + 1)
+        self.table: dict[str, list[Any]] = {
+            name: list(found) for name, found in zip(schema.names, cells, strict=True)
+        }
         # The rows that lie horizon_days back; undated ones always may be judged.
         limit = str(labels.today() - datetime.timedelta(days=config.horizon_days))
         self.mature = [not config.horizon_days or not d or str(d) < limit for d in dates]

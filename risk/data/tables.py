@@ -108,17 +108,14 @@ def read_table(
     """
     if data.startswith(b"\x1f\x8b"):
         data = unpack(data, most_bytes)
-    kind = file_kind(file)
     if data.startswith(b"PK\x03\x04"):
         rows, notes = read_sheet(data, style.sheet, most_bytes)
         table = _table_of_sheet(rows, style, known)
         table.notes = notes + table.notes
-    elif data.startswith(b"PAR1"):
-        names, rows = read_parquet(data, most_bytes)
-        table = Table(replace(style, delimiter=","), names, list(rows))
-    elif kind in (".jsonl", ".ndjson"):
-        names, rows = read_json_lines(data)
-        table = Table(replace(style, delimiter=","), names, list(rows), header=0)
+    elif data.startswith(b"PAR1") or file_kind(file) in (".jsonl", ".ndjson"):
+        packed = data.startswith(b"PAR1")
+        names, rows = read_parquet(data, most_bytes) if packed else read_json_lines(data)
+        table = Table(replace(style, delimiter=","), names, list(rows), header=int(packed))
     else:
         table = _table_of_text(data, style, known)
     if len(table.names) > MAX_COLUMNS:

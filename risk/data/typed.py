@@ -33,6 +33,8 @@ def read_sheet(data: bytes, sheet: str, most_bytes: int) -> tuple[TypedRows, lis
     try:
         book = fastexcel.read_excel(data)
         names = book.sheet_names
+        if not names:
+            raise Refused("the file has no sheet")
         if sheet and sheet not in names:
             raise Refused(f"there is no sheet {sheet!r}; it has {', '.join(names)[:200]}")
         chosen = sheet or names[0]

@@ -210,14 +210,14 @@ def file_csv(project: Project, rows: list[str], header: str = HEADER) -> tuple[p
 
 def test_a_file_comes_back_in_its_order_with_the_pickles_risks(deployed: Project) -> None:
     rows = [row.rpartition(",")[0] for row in client_rows(60, seed=9)]
-    names = ['"=cmd, ""x"""', "NA", "007"]
+    names = ['"=cmd, ""x"""', "TRUE", "007"]
     rows += [f"{name},{at},600,30" for at, name in enumerate(names)] + ["blank,,,"]
 
     found, path = file_csv(deployed, rows, HEADER.rpartition(",")[0])
 
     model = pickle.loads((deployed.folder / "production_deployment/trainedmodel.pkl").read_bytes())
     risks = model.predict_proba(pd.read_csv(path)[FEATURES])[:, 1]
-    assert found["client"].tolist()[-4:] == ['\'=cmd, "x"', "NA", "007", "blank"]
+    assert found["client"].tolist()[-4:] == ['\'=cmd, "x"', "TRUE", "007", "blank"]
     assert np.abs(found["risk"].to_numpy() - risks).max() <= 5e-7
     assert found["prediction"].tolist() == (risks >= 0.5).astype(int).tolist()
     assert list(found)[3:] == ["reason_1", "reason_2", "reason_3", "against", "notes"]
