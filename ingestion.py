@@ -1,7 +1,8 @@
 """Makes finaldata.csv and ingestedfiles.txt from every table in the input folder.
 
     python ingestion.py                         read what is new or changed
-    python ingestion.py --init DIR FILE.csv     a project of your own from one table
+    python ingestion.py --init DIR FILE ...     a project of your own from your files
+    python ingestion.py --guess FILE ...        what --init would take the columns for
     python ingestion.py --rebuild               read again what is in the input folder now
     python ingestion.py --forget FILE           take one file's rows out
     python ingestion.py --erase CLIENT          take one client's rows out
@@ -12,17 +13,23 @@ Bad rows go to ingesteddata/quarantine with file, line, column, rule and value; 
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from risk.config import Config, Outcome
+from risk.config import Config, Outcome, PipelineError, load
 from risk.data.intake import open_intake, restart_intake
 from risk.data.removal import erase, forget
 from risk.data.schema import printable
 from risk.data.snapshot import read_snapshot
 from risk.data.state import counts_of
 from risk.data.status import counts_words
+from risk.files import write_json
 from risk.script import run
+
+if TYPE_CHECKING:
+    from risk.data.starter import Wanted
 
 
 def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Outcome:
@@ -65,11 +72,33 @@ def options(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--forget", metavar="FILE", help="take one file's rows out")
     one.add_argument("--erase", metavar="CLIENT", help="take one client's rows out, for good")
     one.add_argument(
-        "--init", nargs=2, metavar=("DIR", "FILE.csv"), help="start a project of your own"
+        "--init", nargs="+", metavar=("DIR", "FILE"), help="start a project from your files"
     )
+    one.add_argument("--guess", nargs="+", metavar="FILE", help="what --init would take them for")
+    parser.add_argument(
+        "--labels",
+        choices=("given", "status"),
+        help="what the target column says: given, whether a client left after the row's date; "
+        "status, whether it has left by then. Alone: change it and read everything again",
+    )
+    columns = parser.add_argument_group("which column is what, with --init and --guess")
+    for part in ("id", "name", "target", "date", "owner", "value"):
+        columns.add_argument(f"--{part}", default="", metavar="COLUMN")
+    columns.add_argument("--left", nargs="+", default=[], metavar="WORD", help="the target's words")
+    columns.add_argument("--stayed", nargs="+", default=[], metavar="WORD")
+    columns.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN")
+    columns.add_argument(
+        "--show", nargs="+", default=[], metavar="COLUMN", help="shown, never learned from"
+    )
+    columns.add_argument(
+        "--format", nargs="+", default=[], metavar="COLUMN=FORM", help="such as Renewal=dd/mm/yyyy"
+    )
+    columns.add_argument("--as-of", default="", metavar="DATE", help="of when an undated file is")
 
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
+    if chosen.labels is not None:
+        return _change_labels(config, chosen.labels)
     if chosen.forget is not None:
         return forget(config, chosen.forget)
     if chosen.erase is not None:
@@ -95,11 +124,53 @@ def _erase_everywhere(config: Config, client: str) -> Outcome:
 
 def before(chosen: argparse.Namespace) -> Outcome | None:
     """A new project needs no config: it gets one."""
-    if chosen.init is None:
+    if chosen.init is None and chosen.guess is None:
         return None
-    from risk.data.starter import start
+    from risk.data.starter import look, start
 
-    return start(*map(Path, chosen.init))
+    wanted = _wanted(chosen)
+    if chosen.guess is not None:
+        return look([Path(file) for file in chosen.guess], wanted)
+    folder, *files = map(Path, chosen.init)
+    return start(folder, files, wanted)
+
+
+def _wanted(chosen: argparse.Namespace) -> Wanted:
+    """What the flags decide; PipelineError for a date or a form that is none."""
+    from risk.data.cells import Hints
+    from risk.data.starter import Wanted
+    from risk.data.values import FORMS, parse_date
+
+    formats = dict(text.rpartition("=")[::2] for text in chosen.format)
+    for name, form in formats.items():
+        if not name or form not in FORMS:
+            raise PipelineError(f"--format {name}={form}: known forms are {', '.join(FORMS)}")
+    try:
+        as_of = parse_date(chosen.as_of) if chosen.as_of else ""
+    except ValueError as error:
+        raise PipelineError(f"--as-of {chosen.as_of}: {error}") from None
+    hints = Hints(
+        chosen.id,
+        chosen.name,
+        chosen.target,
+        chosen.date,
+        chosen.owner,
+        chosen.value,
+        tuple(chosen.left),
+        tuple(chosen.stayed),
+        tuple(chosen.ignore),
+        tuple(chosen.show),
+        formats,
+    )
+    return Wanted(hints, as_of, chosen.labels or "")
+
+
+def _change_labels(config: Config, labels: str) -> Outcome:
+    """Change what the target column means, and read everything again."""
+    if config.labels != labels:
+        raw = json.loads(config.path.read_text(encoding="utf-8-sig"))
+        write_json(config.path, raw | {"labels": labels})
+    return ingest(load(config.path), again=True)
 
 
 if __name__ == "__main__":
