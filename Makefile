@@ -11,13 +11,13 @@ SHELL = /bin/sh
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
-run: runtime ## the whole pipeline on what lies in sourcedata/, with a summary
-	@$(VENV) fullprocess.py --now --serve --summary
+run: runtime ## the whole pipeline with a summary; CONFIG=path/config.json: of another project
+	@$(VENV) fullprocess.py --now --serve --summary $(if $(CONFIG),--config '$(quoted_config)')
 
-serve: runtime ## the API for everybody to call, on config.json's host and port (8000)
-	@exec $(VENV) -m gunicorn wsgi:app
+serve: runtime ## API and pages on config.json's host and port (8000); CONFIG= as above
+	@$(if $(CONFIG),export RISK_CONFIG='$(quoted_config)';) exec $(VENV) -m gunicorn wsgi:app
 
-cron: ## the crontab line of this checkout; INSTALL=1 adds it to your crontab
+cron: ## the crontab line of this checkout, CONFIG= as above; INSTALL=1 adds it to your crontab
 	@$(if $(INSTALL),$(add_to_crontab),$(render_cronjob) && \
 	echo 'Add the line with crontab -e, or type: make cron INSTALL=1' >&2)
 
@@ -84,9 +84,15 @@ make_venv = $(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or 
 	"error: $(PYTHON) is Python %d.%d; this needs 3.11 or newer: make run PYTHON=python3.12" % v)' && \
 	$(PYTHON) -m venv --clear .venv
 
+# A path with an apostrophe, between apostrophes in a shell.
+quoted_config = $(subst ','\'',$(CONFIG))
+
 # Quoted for the shell; in a crontab a bare % would end the command.
-render_cronjob = $(PYTHON) -c 'import os, shlex; \
-	job = shlex.quote(os.path.join(os.getcwd(), "fullprocess.sh")).replace("%", "\\%"); \
+render_cronjob = CONFIG='$(quoted_config)' $(PYTHON) -c 'import os, shlex; \
+	config = os.environ["CONFIG"]; \
+	words = [os.path.join(os.getcwd(), "fullprocess.sh")]; \
+	words += ["--config", os.path.abspath(config)] if config else []; \
+	job = shlex.join(words).replace("%", "\\%"); \
 	text = open("cronjob.txt").read(); \
 	print(text.replace("/path/to/dynamic-risk/fullprocess.sh", job), end="")'
 

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TextIO, TypedDict, cast
 
 from risk import __version__
-from risk.config import DEFAULT_CONFIG, Config, Outcome, PipelineError, load
+from risk.config import DEFAULT_CONFIG, HOME, Config, Outcome, PipelineError, load
 from risk.files import StateFile, project_lock, remove_temporary_files, utc_now
 from risk.settings import FOLDER, keys_of
 from risk.words import duration
@@ -232,3 +233,15 @@ def progress_line(config: Config, stage: str) -> Iterator[None]:
         yield
     finally:
         _leave_stage()
+
+
+def typed_path(path: object) -> str:
+    """The path as it can be typed from where the person stands: relative where that is shorter."""
+    return shlex.quote(min(os.path.relpath(str(path)), str(path), key=len))
+
+
+def make_command(target: str, config: Path) -> str:
+    """`make serve` as it can be typed from there, with CONFIG= for another project than this."""
+    elsewhere = [] if Path.cwd() == HOME else ["-C", str(HOME)]
+    named = [] if config == DEFAULT_CONFIG else [f"CONFIG={config}"]
+    return shlex.join(["make", *elsewhere, target, *named])

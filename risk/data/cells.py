@@ -10,7 +10,9 @@ from functools import cached_property
 from risk.config import PipelineError
 from risk.data import vocabulary as words
 from risk.data.values import (
+    DATE_FORMS,
     MISSING,
+    NUMBER_FORMS,
     PLAIN,
     FormGuess,
     Raw,
@@ -88,6 +90,8 @@ class Cells:
     @cached_property
     def dates(self) -> FormGuess:
         """The form of a column of dates, "" for none."""
+        if self.form in DATE_FORMS:
+            return FormGuess(self.form, len(self.filled), len(self.filled))
         found = date_form(self.counts)
         # Whole numbers of four or six digits are years or months only where the header says so.
         is_bare = found.form in ("yyyy", "yyyymm") and not self.says(words.SNAPSHOTS)
@@ -107,7 +111,7 @@ class Cells:
 
     @property
     def number_form(self) -> str:
-        return self.form or self.numbers.form
+        return self.form if self.form in NUMBER_FORMS else self.numbers.form
 
     @property
     def is_date(self) -> bool:

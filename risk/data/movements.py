@@ -53,9 +53,8 @@ def guess_meaning(
             f"{more:,} more by {day(last)}"
         )
         return Meaning("status", "unknown", why)
-    why = (
-        f"of {earlier:,} who left {again:,} are in the next file as left: a row tells of the future"
-    )
+    rest = f"of {earlier:,} who left {again:,} are in the next file as left"
+    why = f"each row says who left after it: {rest}"
     return Meaning("given", "unknown", why)
 
 
@@ -66,7 +65,7 @@ def _nobody_left(
     pairs = list(zip(days, days[1:], strict=False))
     gone = sum(len(seen[one].keys() - seen[other].keys()) for one, other in pairs)
     if gone:
-        why = f"nobody is marked as left, and {gone:,} clients are in the next file no more"
+        why = f"nobody is marked as left, and {amount(gone, 'client')} of one date not in the next"
         return Meaning("status", "left", f"{why}: who is in no later file has left")
     why = f"no client has left yet in {files}; the first list comes when {LEAST_EXITS} rows can be "
     vanished = "left" if len(days) < 2 or not has_target else "unknown"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from risk.data.reader import Reading, read_rows
 from risk.data.schema import printable, schema_of
 from risk.data.tables import ANY, Refused, is_readable, read_table
 from risk.files import TEMPORARY, make_folder, utc_stamp, write_atomic, write_json
+from risk.script import make_command, typed_path
 from risk.words import aligned, amount
 
 FOLDERS = {
@@ -54,7 +54,7 @@ def look(files: Sequence[Path], wanted: Wanted) -> Outcome:
     """What --init would take the columns for; nothing is made."""
     sources = _sources(files, wanted)
     guessed = _guess(sources, wanted)
-    text = "\n".join([*_table(guessed, sources), "nothing was made: this was a look alone"])
+    text = "\n".join([*_roles_table(guessed, sources), "nothing was made: this was a look alone"])
     return Outcome(text, _data(guessed))
 
 
@@ -222,7 +222,7 @@ def _as_ingested(config: Config, sources: list[Source]) -> list[Reading]:
     return readings
 
 
-def _table(guessed: Guess, sources: list[Source]) -> list[str]:
+def _roles_table(guessed: Guess, sources: list[Source]) -> list[str]:
     """Every column with its role, how that is known, its form and three of its cells."""
     rows = [
         (
@@ -289,8 +289,8 @@ def _project_outcome(
     known, rows = sum(label is not None for label in labels), len(labels)
     config = folder / "config.json"
     lines = [
-        f"{shown_path(folder)} is ready; what is wrong here, mend in {shown_path(config)}:",
-        *_table(guessed, sources),
+        f"{typed_path(folder)} is ready; what is wrong here, mend in {typed_path(config)}:",
+        *_roles_table(guessed, sources),
         *(f"  {note}" for note in notes),
         f"  sourcedata/: {amount(rows, 'row')} in {amount(len(readings), 'file')} ({known} with a "
         f"label, {rows - known} without)",
@@ -305,9 +305,9 @@ def _project_outcome(
     lines += [
         "next:",
         f"  {_command('fullprocess.py', config)} --summary",
-        f"  {shlex.join(['make', 'serve', f'CONFIG={config}'])}   then open http://127.0.0.1:8000/",
-        f"  {shlex.join(['make', 'cron', f'CONFIG={config}'])}    the line for crontab",
-        f"the list of clients is then in {shown_path(folder / 'models' / 'clients_at_risk.csv')}",
+        f"  {make_command('serve', config)}   then open http://127.0.0.1:8000/",
+        f"  {make_command('cron', config)}    the line for crontab",
+        f"the list of clients is then in {typed_path(folder / 'models' / 'clients_at_risk.csv')}",
     ]
     data = _data(guessed) | {
         "folder": str(folder),
@@ -330,12 +330,6 @@ def _data(guessed: Guess) -> dict[str, object]:
     }
 
 
-def shown_path(path: Path) -> str:
-    """The path as it can be typed from where the person stands: the shorter of both ways."""
-    relative = os.path.relpath(path)
-    return shlex.quote(min(relative, str(path), key=len))
-
-
 def _command(script: str, config: Path) -> str:
     python = Path(sys.executable)
-    return " ".join([shown_path(python), shown_path(HOME / script), "--config", shown_path(config)])
+    return " ".join([typed_path(python), typed_path(HOME / script), "--config", typed_path(config)])

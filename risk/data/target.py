@@ -93,7 +93,9 @@ def _read_target(cells: Cells, hints: Hints) -> tuple[int, Target, list[str]]:
     )
     by_words = not answers and 1 in known.values() and (strength == 2 or strong)
     why = "header word" if answers and strength else "cell words"
-    sure = strength if answers else (2 if by_words else 0)
+    # Active in every row: a status of whom nobody has left yet.
+    nobody = not answers and strength == 2 and not unknown
+    sure = strength if answers else 2 if by_words else int(nobody)
     return sure, Target(cells.name, known, why), unknown
 
 

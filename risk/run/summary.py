@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from risk.calllist.facts import everybody_words, score_words
 from risk.calllist.types import read_list
 from risk.config import DEFAULT_CONFIG, HOME, Config, Outcome
+from risk.script import make_command, typed_path
 
 SHOWN_CLIENTS = 5
 
@@ -53,20 +53,13 @@ def first_clients(config: Config) -> list[str]:
 
 def _next_commands(config: Config) -> list[str]:
     """Commands that work when typed where this run was started, with its Python and its config."""
-    own = config.path == DEFAULT_CONFIG
-    given = shlex.quote(str(config.path))
-    option, variable = ("", "") if own else (f" --config {given}", f"RISK_CONFIG={given} ")
-    script = f"{_typed(sys.executable)} {_typed(HOME)}/".replace(" ./", " ")
+    option = "" if config.path == DEFAULT_CONFIG else f" --config {shlex.quote(str(config.path))}"
+    script = f"{typed_path(sys.executable)} {typed_path(HOME)}/".replace(" ./", " ")
     commands = {
-        f"{variable}make serve": f"the API on port {config.port}",
-        "make cron": "the line for crontab",
+        make_command("serve", config.path): f"then open http://127.0.0.1:{config.port}/",
+        make_command("cron", config.path): "the line for crontab",
         f"{script}diagnostics.py --status{option}": "is it alive?",
-        f"{script}ingestion.py --init DIR FILE.csv": "a project from a table of your own",
+        f"{script}ingestion.py --init DIR FILE": "a project from files of your own",
     }
     width = max(map(len, commands))
     return [f"{command:{width}}  {what}" for command, what in commands.items()]
-
-
-def _typed(path: object) -> str:
-    """The path as it can be typed here: relative where that is shorter."""
-    return shlex.quote(min(os.path.relpath(str(path)), str(path), key=len))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from conftest import ROOT
 
 from risk.data.values import (
     DATE_FORMS,
+    FORMS,
     NUMBER_FORMS,
     Raw,
     Rule,
@@ -225,3 +227,9 @@ def test_the_words_for_missing_depend_on_the_kind(text: str, kind: str, missing:
 )
 def test_any_cell_has_one_text(raw: Raw, text: str) -> None:
     assert plain_cell(raw) == text
+
+
+def test_the_docs_have_every_form() -> None:
+    text = (ROOT / "docs" / "your-data.md").read_text()
+
+    assert [form for form in FORMS if f"`{form}`" not in text] == []
