@@ -39,7 +39,7 @@ def frame_of(reading: Reading, schema: Schema, path_date: str | None) -> pl.Data
     dated = schema.named("date")
     dates = (
         columns[dated].str.to_date("%Y-%m-%d")
-        if dated
+        if dated and dated not in reading.absent
         else pl.Series(
             [datetime.date.fromisoformat(path_date) if path_date else None] * len(reading.lines),
             dtype=pl.Date,

@@ -162,7 +162,8 @@ class Intake:
             if latest is known:
                 known.pop("refusal", None)
             return
-        reading = read_rows(data, source.file, store.schema, store.config.csv)
+        reading = read_rows(data, source.file, store.schema, store.config.csv, outcomes=True)
+        self._refuse_undated(source.file, reading)
         drop_erased(store, reading)
         entry = self._entry(source, digest, reading)
         self.read.append(entry)
@@ -172,6 +173,16 @@ class Intake:
             self._repeat(known, entry, twin)
         else:
             self._accept(known, entry, reading)
+
+    def _refuse_undated(self, file: str, reading: Reading) -> None:
+        """Labels are made from dates: a file of no date could be before or after any other."""
+        dated = self.store.schema.named("date")
+        own = dated and dated not in reading.absent
+        if self.store.config.labels == "status" and not own and not read_path_date(file).date:
+            reading.refused = reading.refused or (
+                "of when its rows are nobody says; rename it with a date, such as "
+                "clients_2026-10-31.csv"
+            )
 
     def _is_decided(self, known: Entry, digest: str, twin: str | None) -> bool:
         """Whether these bytes were decided on before, and the decision still holds."""
@@ -206,6 +217,8 @@ class Intake:
             delimiter=reading.style.delimiter if reading.style else "",
             decimal=self.store.schema.written_decimal,
         )
+        if reading.outcomes:
+            entry["outcomes"] = True
         if former and former["sha256"] == digest and former["verdict"] != "forgotten":
             entry["data_version"] = former["data_version"]
             entry["replaced"] = former["replaced"]
@@ -269,6 +282,11 @@ class Intake:
         self._keep(file, reading.notes + ([f"{doubt}; rename it"] if undated else []))
         if reading.ignored:
             self.notes.append(f"{file}: columns ignored: {', '.join(reading.ignored)[:200]}")
+        if reading.outcomes:
+            self._keep(
+                file, [*reading.notes, "clients and what became of them alone: taken as outcomes"]
+            )
+            return
         if target in reading.absent:
             self.notes.append(f"{file}: no column {target!r}; all its rows are current clients")
         missing = [name for name in reading.absent if name != target]

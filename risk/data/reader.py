@@ -23,6 +23,7 @@ class Reading:
 
     aside: rows that are none of the table, as totals. ignored: header names that no part of the
     config asks for; absent: columns that may be missing and are. style: how the file is written.
+    outcomes: whether it holds clients and outcomes alone, no feature.
     """
 
     rows: int = 0
@@ -34,6 +35,7 @@ class Reading:
     absent: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     style: Csv | None = None
+    outcomes: bool = False
     refused: str = ""
 
     @property
@@ -66,18 +68,20 @@ def read_rows(
     needed: frozenset[str] = frozenset({"id"}),
     limit: bool = True,
     most_bytes: int = MOST_BYTES,
+    outcomes: bool = False,
 ) -> Reading:
     """Every row of the file as a valid row or an error.
 
     file: its name. needed: the parts that must be there besides the features and a date ("id",
-    "target"). limit: refuse the file where too many rows are bad. most_bytes: unpacked.
+    "target"). limit: refuse the file where too many rows are bad. most_bytes: unpacked. outcomes:
+    whether a file of clients and outcomes alone is read too.
     """
     try:
         table = read_table(data, file, style, schema.names, most_bytes)
     except Refused as refusal:
         rows = max(0, sum(1 for line in data.splitlines() if line) - 1)
         return Reading(rows, refused=printable(str(refusal)))
-    return rows_of(table, schema, needed, limit)
+    return rows_of(table, schema, needed, limit, outcomes)
 
 
 def rows_of(
@@ -85,11 +89,13 @@ def rows_of(
     schema: Schema,
     needed: frozenset[str] = frozenset({"id"}),
     limit: bool = True,
+    outcomes: bool = False,
 ) -> Reading:
     """The same of a table that is read already."""
     reading = Reading(len(table.rows) + len(table.aside), aside=table.aside, style=table.style)
     reading.notes += table.notes
     try:
+        reading.outcomes = outcomes
         places = _places(table.names, schema, needed, reading)
         _read_columns(table, places, schema, reading)
         _refuse_other_width(reading)
@@ -138,14 +144,24 @@ def _places(
         raise Refused(f"the header names {repeated[0]!r} twice")
     places = find_places(names, schema.names)
     taken = {names[place] for place in places.values()}
+    reading.outcomes = reading.outcomes and _holds_outcomes(names, places, schema)
     for column in schema.columns:
         if column.name not in places:
-            _check_absent(column, names, taken, needed)
+            if not reading.outcomes:
+                _check_absent(column, names, taken, needed)
         elif (written := names[places[column.name]]) != column.name:
             reading.notes.append(f"{written!r} read as {column.name!r}")
     reading.ignored = [name for name in names if name and name not in taken]
     reading.absent = [name for name in schema.names if name not in places]
     return places
+
+
+def _holds_outcomes(names: list[str], places: dict[str, int], schema: Schema) -> bool:
+    """Whether the file tells of clients and what became of them, and of nothing to learn from."""
+    there = {column.part for column in schema.columns if column.name in places}
+    free = [name for at, name in enumerate(names) if at not in places.values()]
+    near = any(nearest(column.name, free) for column in schema.features)
+    return {"id", "target"} <= there and "feature" not in there and not near
 
 
 def _check_absent(

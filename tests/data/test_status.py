@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from conftest import Project
 
+from ingestion import ingest
+from risk.data.snapshot import new_since, read_snapshot
 from risk.data.status import StatusLabels, make_labels
 
 MONTH_ENDS = ["01-31", "02-28", "03-31", "04-30", "05-31", "06-30"]
@@ -200,3 +204,63 @@ def test_one_file_that_says_both_of_a_client_says_left() -> None:
     made = labels_of([*company("hh", 2), ("A", "02-28", LEFT, 2)])
 
     assert label_text(made) == "1"
+
+
+# ------------------------------------------------------------ through the real ingestion
+
+NAMES = [f"c{at}" for at in range(40)]
+COLUMNS = {"id": "client", "target": "left", "features": ["visits"]}
+
+
+def ingested(project: Project, name: str, header: str, rows: list[str]) -> list[str]:
+    """What is said of the file."""
+    project.write(f"sourcedata/{name}.csv", rows, header=header)
+    return list(ingest(project.config).data["notes"])
+
+
+def test_outcomes_alone_label_the_rows_that_wait(tmp_path: Path) -> None:
+    project = Project(tmp_path, columns=COLUMNS)
+    rows = [f"{name},{at},{'' if at < 30 else at % 2}" for at, name in enumerate(NAMES)]
+    ingested(project, "clients_2026-09-30", "client,visits,left", rows)
+    before = read_snapshot(project.config)
+    notes = ingested(
+        project,
+        "outcomes_2026-10-15",
+        "client,left",
+        [f"{name},{at % 2}" for at, name in enumerate(NAMES[:20])],
+    )
+    after = read_snapshot(project.config)
+
+    assert any(note.endswith("what became of them alone: taken as outcomes") for note in notes)
+    assert (before.labels.size, after.labels.size, after.rows.height) == (10, 30, 40)
+    new = after.known.filter(new_since(after.known, before.version))
+    wanted = {name: at % 2 for at, name in enumerate(NAMES[:20])}
+    assert dict(new.select("client", "left").rows()) == wanted
+    assert sorted(after.current[0]["client"]) == sorted(NAMES[20:30])
+
+
+def test_outcomes_alone_end_the_month_of_a_status(tmp_path: Path) -> None:
+    project = Project(tmp_path, columns=COLUMNS, labels="status")
+    ingested(project, "c_2026-09-30", "client,visits,left", [f"{n},5,0" for n in NAMES])
+    ingested(project, "o_2026-09-30", "client,left", [f"{n},{int(n == 'c7')}" for n in NAMES[:39]])
+    snapshot = read_snapshot(project.config)
+
+    assert dict(snapshot.known.select("client", "left").rows()) == {
+        name: int(name == "c7") for name in NAMES[:39]
+    }
+    assert snapshot.status is not None
+    assert snapshot.status.counts("left")["outcomes"] == 39
+
+
+def test_a_status_without_a_date_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    project = Project(tmp_path, columns=COLUMNS, labels="status")
+    notes = ingested(project, "clients", "client,visits,left", ["a,1,0", "b,2,0"])
+
+    assert "refused, of when its rows are nobody says; rename it with a date" in notes[0]
+
+
+def test_a_feature_that_is_only_misspelt_is_no_file_of_outcomes(tmp_path: Path) -> None:
+    project = Project(tmp_path, columns=COLUMNS)
+    notes = ingested(project, "c", "client,visit,left", ["a,1,0"])
+
+    assert "refused, the column 'visits' is missing" in notes[0]
