@@ -336,7 +336,7 @@ def test_a_file_refused_for_its_numbers_comes_in_when_the_config_is_mended(own: 
     own.run("ingestion.py")
     assert final(own) == [f"c{at},1234.5,2,3,0" for at in range(10)]
     entry = read_store_state(own.config)["files"]["one.csv"]
-    assert (entry["delimiter"], entry["decimal"]) == (";", ".")
+    assert (entry["delimiter"], entry["decimal"]) == (";", ",")
 
 
 def test_rows_of_a_file_stay_when_its_new_version_is_refused(own: Project) -> None:

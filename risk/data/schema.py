@@ -96,10 +96,9 @@ class Schema:
 
     @property
     def written_decimal(self) -> str:
-        """The decimal sign of most of the numbers in the files."""
-        numbers = [c for c in self.columns if c.kind in (NUMBER, None)]
-        signs = [NUMBER_FORMS[self.number_form(column)][1] for column in numbers]
-        return "," if 2 * signs.count(",") > len(signs) else "."
+        """The decimal sign of the files: of the columns that name a form, else the usual one."""
+        signs = [NUMBER_FORMS[c.form][1] for c in self.columns if c.form in NUMBER_FORMS]
+        return max(signs, key=signs.count) if signs else self.decimal
 
 
 def usual_form(decimal: str) -> str:
@@ -175,26 +174,29 @@ def _parse_id(raw: Raw) -> str:
     return client
 
 
+# As sheets hold them, and as they are written from there in each language.
+FLAGS = {
+    **dict.fromkeys("true wahr vrai verdadero vero waar verdadeiro".split(), True),
+    **dict.fromkeys("false falsch faux falso onwaar".split(), False),
+}
+
+
 def _target_parser(
     words: dict[str, int], number: Callable[[Raw], float | None]
 ) -> Callable[[Raw], int | None]:
     """1, 0 or None (not known yet); the config's own words when it names them."""
-    # Sheets and Parquet hold true and false, which a CSV of them writes in one of these ways.
-    flags: dict[Raw, int] = {True: 1, False: 0}
-    for flag in (True, False):
-        texts = (str(flag), str(flag).lower(), str(flag).upper(), str(int(flag)))
-        flags[flag] = next((words[text] for text in texts if text in words), int(flag))
+    # True and false mean what the config's words for them do, however a file writes them.
+    flags = {FLAGS[word.casefold()]: value for word, value in words.items() if _is_flag(word)}
+    flags = flags or ({} if words else {True: 1, False: 0})
 
     def parse(raw: Raw) -> int | None:
-        if isinstance(raw, bool):
-            return flags[raw]
         text = plain_cell(raw)
         if text in words:
             return words[text]
         if text in MISSING:
             return None
-        if text.lower() in ("true", "false"):
-            return flags[text.lower() == "true"]
+        if _is_flag(text) and FLAGS[text.casefold()] in flags:
+            return flags[FLAGS[text.casefold()]]
         if words:
             raise Rule(f"not one of {', '.join(sorted(words))} or empty")
         try:
@@ -206,6 +208,10 @@ def _target_parser(
         return int(value)
 
     return parse
+
+
+def _is_flag(text: str) -> bool:
+    return text.casefold() in FLAGS
 
 
 def infer_kinds(schema: Schema, counts: dict[str, tuple[int, int]]) -> dict[str, str | None]:

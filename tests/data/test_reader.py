@@ -276,6 +276,24 @@ def test_the_targets_own_words_are_the_only_ones(tmp_path: Path) -> None:
     assert [(f.line, f.rule) for f in found.errors] == [(5, "not one of No, Yes or empty")]
 
 
+@pytest.mark.parametrize(
+    ("words", "left", "stayed", "values"),
+    [
+        ({}, "TRUE", "falsch", [1, 0]),
+        ({"true": 1, "false": 0}, "WAHR", "FALSCH", [1, 0]),
+        # A column that says who is still there.
+        ({"TRUE": 0, "FALSE": 1}, "faux", "Vrai", [1, 0]),
+        ({"Yes": 1, "No": 0}, "TRUE", "FALSE", []),
+    ],
+)
+def test_true_and_false_mean_the_same_however_a_file_writes_them(
+    tmp_path: Path, words: dict[str, int], left: str, stayed: str, values: list[int]
+) -> None:
+    columns = {"target_values": words} if words else {}
+    found = reading(tmp_path, table(f"a,1,2,3,{left}", f"b,1,2,3,{stayed}"), columns=columns)
+    assert found.values["exited"] == values
+
+
 def test_texts_are_features_where_nine_of_ten_cells_are_no_numbers(tmp_path: Path) -> None:
     columns = {"features": ["plan", "use"]}
     rows = [f"c{at},basic,{at},0" for at in range(9)]
