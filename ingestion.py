@@ -52,6 +52,8 @@ def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Out
         head = f"nothing new in {config.shown(config.input_folder)}; {kept} rows as before"
     if entries and config.labels == "status":
         intake.notes.append(_status_note(config))
+    if entries:
+        intake.notes.append(config.ignored_note)
     # A file's name may hold what steers a terminal or forges a line of the log.
     notes = [printable(note) for note in intake.notes if note]
     data = {"files": entries, "notes": notes, "kept": kept, "data_version": store.data_version}

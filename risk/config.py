@@ -6,7 +6,6 @@ docs/configuration.md's tables are made of the declarations (`make tables`).
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import json
 import re
@@ -33,6 +32,9 @@ from risk.settings import (
     keys_of,
     number,
     section,
+    strangers,
+    unique_entries,
+    unknown_words,
 )
 
 HOME = Path(__file__).resolve().parent.parent
@@ -334,6 +336,7 @@ class Config:
     webhook_url: str = key(
         "", WEB_ADDRESS, "a web address that is told too, see [alerts.md](alerts.md)"
     )
+    ignored: tuple[str, ...] = ()
 
     finaldata = PathBelow("output_folder", "finaldata.csv")
     ingested_files = PathBelow("output_folder", "ingestedfiles.txt")
@@ -383,6 +386,12 @@ class Config:
     def url(self) -> str:
         return self.api_url or f"http://{self.host}:{self.port}"
 
+    @property
+    def ignored_note(self) -> str:
+        """What stands in the config without any effect; "" where nothing does."""
+        names = ", ".join(map(repr, self.ignored))
+        return f"{self.path.name}: not needed and ignored: {names}" if names else ""
+
     def shown(self, path: Path) -> str:
         """The path as a person at the config's folder would type it."""
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
@@ -392,7 +401,9 @@ def load(path: Path | str) -> Config:
     """The settings in a config.json; PipelineError names the file, the key and what to write."""
     path = Path(path).absolute()
     root = path.parent.resolve()
-    config = Config(path, root, **_read_section(Config, _parsed(path), Place(str(path), root)))
+    raw = _parsed(path)
+    values = _read_section(Config, raw, Place(str(path), root))
+    config = Config(path, root, **values, ignored=tuple(strangers(Config, raw)[1]))
     _check_folders(config)
     return config
 
@@ -400,7 +411,7 @@ def load(path: Path | str) -> Config:
 def _parsed(path: Path) -> dict[str, object]:
     try:
         # utf-8-sig: editors on Windows put a mark before the first byte.
-        raw = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
+        raw = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique_entries)
     except OSError as error:
         raise PipelineError(f"cannot read {path}: {error.strerror}; give --config PATH") from None
     except (ValueError, RecursionError) as error:
@@ -411,31 +422,23 @@ def _parsed(path: Path) -> dict[str, object]:
     return raw
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    # json takes the last of two without a word, and a person may have changed the first.
-    for position, (name, _) in enumerate(pairs):
-        if name in dict(pairs[:position]):
-            raise ValueError(f"the entry {name!r} stands there twice")
-    return dict(pairs)
-
-
 def _read_section(kind: type, raw: Mapping[str, object], place: Place) -> dict[str, Any]:
     """Field -> its value, of every key of the section."""
     keys, where = keys_of(kind), place.where
-    names = [entry.name for entry in keys.values()]
-    for name in raw:
-        if name not in names:
-            # An entry that nobody reads is a setting that a person believes in: refused.
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-            raise PipelineError(f"{where}: unknown entry {name!r}; did you mean {near[0]!r}?")
-    values = {}
+    faults, values = unknown_words(strangers(kind, raw)[0], kind), {}
     for one, entry in keys.items():
         value = raw.get(entry.name, entry.default)
         if value is NEEDED:
-            raise PipelineError(f"{where}: the entry {entry.name!r} ({entry.meaning}) is missing")
-        if not entry.kind.fits(value):
-            raise PipelineError(f"{where}: {entry.name} must be {entry.kind.wanted}, not {value!r}")
-        values[one] = entry.kind.read(value, Place(f"{where}: {entry.name}", place.root))
+            faults.append(f"the entry {entry.name!r} ({entry.meaning}) is missing")
+        elif not entry.kind.fits(value):
+            faults.append(f"{entry.name} must be {entry.kind.wanted}, not {value!r}")
+        else:
+            try:
+                values[one] = entry.kind.read(value, Place(f"{where}: {entry.name}", place.root))
+            except PipelineError as error:
+                faults.append(str(error).removeprefix(f"{where}: "))
+    if faults:  # all at once: who mends a config wants one round, not seven
+        raise PipelineError(f"{where}: {'; '.join(faults)}")
     return values
 
 

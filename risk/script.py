@@ -106,6 +106,8 @@ def _outcome(stage: Stage, chosen: argparse.Namespace, writes: bool) -> Outcome:
         for field, entry in keys_of(Config).items():
             if entry.kind is FOLDER:
                 print(entry.name, getattr(config, field), file=sys.stderr)
+        if config.ignored:
+            print(config.ignored_note, file=sys.stderr)
     if not writes:
         return stage(config, chosen)
     with project_lock(config, name, WAIT_SECONDS):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +50,74 @@ def keys_of(declared: type) -> dict[str, Key]:
             name, *rest = one.metadata["key"]
             found[one.name] = Key(name or one.name, *rest)
     return found
+
+
+def unique_entries(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object; ValueError where it has an entry twice."""
+    # json takes the last of two without a word, and a person may have changed the first.
+    for position, (name, _) in enumerate(pairs):
+        if name in dict(pairs[:position]):
+            raise ValueError(f"the entry {name!r} stands there twice")
+    return dict(pairs)
+
+
+# Words of which entries are made that configs of the exercise this began as carry besides its five
+# (logs_folder_path, cleaned_data): nobody reads them, and nobody believes in them.
+_EXERCISE = frozenset(
+    "api app base cat categorical clean cleaned cols confusion csv data database dataset db "
+    "dependencies deployed deployment dev dir directory encoder endpoint extension features figure "
+    "figures file filename files final folder image images ingested ingestion input label latest "
+    "log logger logging logs matrix model models name num numeric numerical old output path pdf "
+    "pickle plot plots practice prediction predictions processed prod production project raw "
+    "record records report reporting reports requirements response responses results returns root "
+    "score scores scoring size source sqlite static stats summary target test train trained "
+    "training url".split()
+)
+_NEAR, _SAME = 0.75, 0.8  # prot is port, logs_path is log_path; the exercise's own names are longer
+
+
+def _near(name: str, declared: type, cutoff: float = _NEAR) -> str:
+    """The section's entry that was most likely meant, "" where none is near."""
+    names = [entry.name for entry in keys_of(declared).values()]
+    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), "")
+
+
+def _home(name: str, declared: type) -> str:
+    """The section inside this one that has such an entry, "" where none has."""
+    for entry in keys_of(declared).values():
+        inner = getattr(entry.kind.read, "__self__", None)
+        if isinstance(inner, type) and name in {key.name for key in keys_of(inner).values()}:
+            return entry.name
+    return ""
+
+
+def strangers(declared: type, raw: Mapping[str, object]) -> tuple[list[str], list[str]]:
+    """What the section does not know: (refused, the exercise's that is passed over)."""
+    keys, refused, passed = keys_of(declared).values(), list[str](), list[str]()
+    is_whole = any(key.default is NEEDED for key in keys)
+    for name in [name for name in raw if name not in {key.name for key in keys}]:
+        words = re.findall("[a-z]+", name.casefold())
+        foreign = is_whole and words and _EXERCISE.issuperset(words) and not _home(name, declared)
+        slip = name != "label" and _near(name, declared, _SAME)
+        (passed if foreign and not slip else refused).append(name)
+    return refused, passed
+
+
+def unknown_words(names: Sequence[str], declared: type) -> list[str]:
+    """One sentence on all that are refused: an entry that nobody reads is a setting that a person
+    believes in."""
+    out, asked = [], []
+    for name in names:
+        by = f" by {name!r}" if len(names) > 1 else ""
+        if home := _home(name, declared):
+            asked.append(f"put {name!r} into {home!r}")
+        elif near := _near(name, declared):
+            asked.append(f"did you mean {near!r}{by}?")
+        else:
+            out.append(repr(name))
+    asked += [f"take {', '.join(out) if len(names) > 1 else 'it'} out"] if out else []
+    noun = "entry" if len(names) == 1 else "entries"
+    return ["; ".join([f"unknown {noun} {', '.join(map(repr, names))}", *asked])] if names else []
 
 
 def _names_path(value: Any) -> bool:

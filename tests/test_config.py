@@ -277,6 +277,59 @@ def test_a_wrong_entry_stops_with_the_file_and_what_to_write(
     assert str(path) in str(caught.value)
 
 
+def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, prot=1, zebra=2, port="8000", policy="brave", csv={"delimeter": ";", "decimal": 3}
+    )
+    with pytest.raises(PipelineError) as caught:
+        load(path)
+    assert str(caught.value) == (
+        f"{path}: unknown entries 'prot', 'zebra'; did you mean 'port' by 'prot'?; "
+        "take 'zebra' out; csv: unknown entry 'delimeter'; did you mean 'delimiter'?; decimal must "
+        "be a text, not 3; policy must be 'fast' or 'certified' or 'raw' or 'always' or 'never', "
+        "not 'brave'; port must be a whole number from 0 to 65535, not '8000'"
+    )
+
+
+EXERCISE = {
+    "logs_folder_path": "/logs/",
+    "cleaned_data": "clean.csv",
+    "label": "exited",
+    "static": "static",
+    "input_file_extension": "csv",
+    "final_data_name": "finaldata.csv",
+    "model_name": "trainedmodel.pkl",
+    "url": "http://127.0.0.1:8000/",
+    "num_features": [],
+}  # as public copies have them
+
+
+def test_entries_of_the_exercises_configs_are_passed_over_with_a_note(tmp_path: Path) -> None:
+    config = load(written(tmp_path, **EXERCISE))
+    assert config.ignored == tuple(EXERCISE)
+    assert config.ignored_note.startswith("config.json: not needed and ignored: 'logs_folder_path'")
+    assert load(written(tmp_path)).ignored_note == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("horizon", "take it out"),  # nothing is near enough to be meant
+        ("logs_path", "did you mean 'log_path'?"),
+        ("input_folder", "did you mean 'input_folder_path'?"),
+        ("", "take it out"),
+        ("features", "put 'features' into 'columns'"),
+        ("delimiter", "put 'delimiter' into 'csv'"),
+    ],
+)
+def test_an_entry_that_somebody_may_believe_in_is_refused(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    with pytest.raises(PipelineError) as caught:
+        load(written(tmp_path, **{name: 1}))
+    assert str(caught.value).endswith(f"unknown entry {name!r}; {words}")
+
+
 @pytest.mark.parametrize("key", FIVE)
 def test_a_missing_folder_is_named(tmp_path: Path, key: str) -> None:
     path = tmp_path / "config.json"

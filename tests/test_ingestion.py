@@ -110,6 +110,14 @@ def test_the_script_answers_a_program_in_json(own: Project) -> None:
     assert [entry["file"] for entry in found["files"]] == ["one.csv"]
 
 
+def test_entries_of_the_config_without_effect_are_named_where_rows_are_read(own: Project) -> None:
+    own.configure(logs_folder_path="/logs/")
+    own.write("sourcedata/one.csv", [A, B])
+    note = "config.json: not needed and ignored: 'logs_folder_path'"
+    assert note in ingest(own.config).text
+    assert note not in ingest(own.config).text
+
+
 def test_a_second_run_has_nothing_to_do_and_changes_no_file(own: Project) -> None:
     own.write("sourcedata/one.csv", [A, "b,x,1,1,0"])
     own.run("ingestion.py")

@@ -52,6 +52,7 @@ def doctor(config: Config) -> Outcome:
     busy = running(config)
     if busy:
         lines.append(f"{busy}; what it is writing may look damaged, ask again when it has ended")
+    lines += [config.ignored_note] if config.ignored else []
     verdict = f"damaged: {'; '.join(bad)}" if bad else "all is well"
     data = [{"name": name, "ok": well, "what": what} for name, well, what in found]
     text = "\n".join([*lines, verdict])
