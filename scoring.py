@@ -66,6 +66,7 @@ def score(
     lines = [
         f"{score_words(found)}; {everybody_words(found)}",
         *([best_profit_words(found["profit"])] if money else []),
+        *([f"{test.repeated:,} test rows repeat others and count once"] if test.repeated else []),
     ]
     return Outcome("\n".join(lines), found)
 

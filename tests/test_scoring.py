@@ -153,6 +153,17 @@ def test_bad_rows_are_left_out_and_counted(trained: Project) -> None:
     assert (found["n"], found["rows_set_aside"]) == (80, 3)
 
 
+def test_each_row_three_times_is_scored_as_once(trained: Project) -> None:
+    path = trained.folder / "testdata/testdata.csv"
+    head, *rows = path.read_text().splitlines()
+    once = scoring.score(trained.config).data
+    path.write_text("\n".join([head, *rows * 3, ""]))
+    thrice = scoring.score(trained.config)
+    measures = ("n", "exits", "f1", "f1_interval", "auc", "auc_interval", "brier")
+    assert [thrice.data[key] for key in measures] == [once[key] for key in measures]
+    assert "160 test rows repeat others and count once" in thrice.text
+
+
 def test_rows_without_a_label_are_not_scored(trained: Project) -> None:
     trained.write("testdata/testdata.csv", [*client_rows(80, seed=3), "now1,1,2,3,", "now2,,,,"])
     assert scoring.score(trained.config).data["n"] == 80
