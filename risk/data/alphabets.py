@@ -41,7 +41,14 @@ _OTHER = {
 }
 # What hardly anybody writes today needs more than a word to speak for it.
 RARE = dict.fromkeys("mac_roman cp850 koi8-r koi8-u cp866 iso8859-5 mac_cyrillic".split(), -6.0)
-MULTIBYTE = ("gb18030", "big5", "cp932", "euc_jp", "cp949")
+# The first bytes of signs and kana, those of the common letters, and the least second byte.
+MULTIBYTE = {
+    "gb18030": ((0xA1, 0xA5), (0xB0, 0xD7), 0xA1),
+    "big5": ((0xA1, 0xA3), (0xA4, 0xC6), 0x40),
+    "cp932": ((0x81, 0x83), (0x88, 0x97), 0x40),
+    "euc_jp": ((0xA1, 0xA5), (0xB0, 0xCF), 0xA1),
+    "cp949": ((0xA1, 0xA3), (0xB0, 0xC8), 0xA1),
+}
 _TYPOGRAPHY = "’‘“”„–—…€®©™°§«»·´&×½²³ºª¿¡№\xa0"
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
 MOST_WORDS, ODD, WRONG = 500, -5.0, -9.0
@@ -52,7 +59,7 @@ def find_encoding(data: bytes) -> tuple[str, bool]:
     words = list(dict.fromkeys(_WORD.findall(data[:2_000_000])))[:MOST_WORDS]
     wide = _multibyte(data)
     if wide:
-        return wide, False
+        return wide, len(words) < 3
     scores: dict[str, float] = {}
     for latin, alphabets in ((True, _LATIN), (False, _OTHER)):
         for letters, encodings in alphabets.items():
@@ -97,7 +104,7 @@ def _score(words: list[bytes], encoding: str, letters: str, *, latin: bool) -> f
             before, after = text[at - 1 : at] if at else "", text[at + 1 : at + 2]
             total += weights.get(letter, ODD if letter in _TYPOGRAPHY else WRONG)
             foreign = [near for near in (before, after) if near and (near < "\x80") != latin]
-            total -= 2.0 * len([near for near in foreign if near.isalpha()])
+            total -= 3.0 * len([near for near in foreign if near.isalpha()])
             # A capital inside a word of small letters is another encoding's letter.
             total -= 5.0 * (letter.isupper() and before.islower())
     return total
@@ -112,9 +119,15 @@ def _multibyte(data: bytes) -> str:
         except UnicodeDecodeError:
             continue
         runs = re.findall(r"[^\x00-\x7f]+", text)
-        narrow = sum("\uff61" <= letter <= "\uff9f" for run in runs for letter in run)
-        # Of half the width are what Cyrillic or Greek bytes look like in Japanese.
-        if sum(map(len, runs)) >= 1.8 * len(runs) + 3 * narrow:
+        letters = [letter.encode(encoding) for run in runs for letter in run]
+        first, last, second = MULTIBYTE[encoding]
+        common = sum(
+            len(pair) == 2 and (first[0] <= pair[0] <= first[1] or last[0] <= pair[0] <= last[1])
+            for pair in letters
+            if pair[-1] >= second
+        )
+        # What Cyrillic, Greek or Polish bytes look like there are rare letters, or single ones.
+        if len(letters) >= 1.8 * len(runs) and common >= 0.6 * len(letters):
             fitting.append(encoding)
     if len(fitting) < 2:
         return "".join(fitting)

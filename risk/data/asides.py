@@ -142,12 +142,11 @@ def _below(width: int, rows: Rows) -> dict[int, str]:
         filled = [cell for cell in cells if not is_empty(cell)]
         counted = any(COUNT_LINE.fullmatch(plain_cell(cell)) for cell in filled)
         short = len(cells) < width
-        if len(filled) > 2 or (
-            len(filled) == 2 and not counted and word_of(filled[0]) not in TOTALS
-        ):
+        named = bool(filled) and word_of(filled[0]) in TOTALS
+        if len(filled) > 2 or (len(filled) == 2 and not (short or counted or named)):
             break
-        if counted or (short and (len(filled) == 1 or word_of(filled[0]) in TOTALS)):
-            found[at] = TOTAL if word_of(filled[0]) in TOTALS else BELOW
+        if counted or (short and (len(filled) == 1 or named)):
+            found[at] = TOTAL if named else BELOW
         else:
             doubtful.append(at)
         if at and number - rows[at - 1][0] > 1:
