@@ -51,12 +51,12 @@ MULTIBYTE = {
 }
 _TYPOGRAPHY = "’‘“”„–—…€®©™°§«»·´&×½²³ºª¿¡№\xa0"
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
-MOST_WORDS, ODD, WRONG = 500, -5.0, -9.0
+MOST_WORDS, LONGEST, ODD, WRONG = 300, 40, -5.0, -9.0
 
 
 def find_encoding(data: bytes) -> tuple[str, bool]:
     """(the encoding, whether another one reads the letters nearly as well)."""
-    words = list(dict.fromkeys(_WORD.findall(data[:2_000_000])))[:MOST_WORDS]
+    words = list(dict.fromkeys(w[:LONGEST] for w in _WORD.findall(data[:2_000_000])))[:MOST_WORDS]
     wide = _multibyte(data)
     if wide:
         return wide, len(words) < 3

@@ -23,6 +23,7 @@ MEANS = frozenset(
 )
 # Of the last rows also what says more: Grand Totals (120 records), Total: 12, SAP's stars.
 TOTAL_START = re.compile(r"(grand |sub)?(totals?|summe|gesamt|totale?|suma|totaal)\s*[(:=-]|\*+$")
+TOTAL_PART = re.compile(r"[Tt]otal|TOTAL|[Ss]umme|[Ee]rgebnis|[Tt]otaal")
 _CASES = (str, str.upper, str.capitalize, str.title)
 TOTAL_WORDS = frozenset(
     f"{change(word)}{end}" for word in TOTALS | MEANS for change in _CASES for end in ("", ":", " ")
@@ -32,7 +33,7 @@ _COUNTED = (
     "lignes|enregistrements|filas|registros|righe|rijen|records|linhas|строк"
 )
 COUNT_LINE = re.compile(
-    rf"\(?\s*(?:(?:total|number of|anzahl|nombre de|exported|showing)?\s*)*(?:(?:{_COUNTED})"
+    rf"\(?(?:(?:total|number of|anzahl|nombre de|exported|showing)\s+)*(?:(?:{_COUNTED}|n)"
     rf"\s*[:=]?\s*[0-9][0-9.,']*|[0-9][0-9.,']*\s*(?:{_COUNTED}))"
     r"(?:\s*\([0-9.]+ \w+\)|\s+(?:affected|selected|returned|exported|in set.*))?\s*\)?\.?",
     re.IGNORECASE,
@@ -173,18 +174,58 @@ def _totals(whole: dict[int, list[Raw]]) -> dict[int, str]:
     for at in [at for at, cells in whole.items() if not said.isdisjoint(cells[:3])] if said else []:
         words = {word_of(cell) for cell in whole[at][:3]}
         gaps = any(map(is_empty, whole[at]))
-        if words & TOTALS and (gaps or _is_sum(whole, at)):
+        # In the midst of the rows a whole one is a client's: to add up for each would take hours.
+        if words & TOTALS and (gaps or (at in last and _is_sum(whole, at))):
             found[at] = TOTAL
         elif at in last and gaps and words & MEANS:
             found[at] = TOTAL
     for at in last:
         if at not in found and any(TOTAL_START.match(_marked(cell)) for cell in whole[at][:3]):
             found |= {at: TOTAL} if any(map(is_empty, whole[at])) and len(whole) > 2 else {}
+    return found | _subtotals(whole, firsts, found) | _unlabelled(whole, last, found)
+
+
+def _subtotals(
+    whole: dict[int, list[Raw]], firsts: list[set[Raw]], found: dict[int, str]
+) -> dict[int, str]:
+    """Rows like `EMEA Total`, where every number is the sum of the same rows above it."""
+    texts = [cell for cells in firsts for cell in cells if isinstance(cell, str)]
+    # All at once first: hardly any file has one.
+    words = (
+        {text for text in texts if TOTAL_PART.search(text)}
+        if TOTAL_PART.search("\n".join(texts))
+        else set()
+    )
+    groups: dict[int, str] = {}
+    start = 0  # of the group: behind the last subtotal
+    places = list(whole) if words else []
+    for order, at in enumerate(places):
+        if words.isdisjoint(whole[at][:3]):
+            continue
+        above = [whole[one] for one in places[start:order] if one not in found]
+        if at not in found and _adds_up(whole[at], above):
+            groups[at] = TOTAL
+        start = order + 1 if at in groups or at in found else start
+    return groups
+
+
+def _adds_up(cells: list[Raw], above: list[list[Raw]]) -> bool:
+    numbers = {at: n for at, cell in enumerate(cells) if (n := number_of(cell)) is not None}
+    sums = {at: sum(number_of(row[at]) or 0.0 for row in above) for at in numbers}
+    near = all(abs(number - sums[at]) <= 0.01 * abs(number) for at, number in numbers.items())
+    return near and any(numbers.values()) and any(map(is_empty, cells))
+
+
+def _unlabelled(
+    whole: dict[int, list[Raw]], last: list[int], found: dict[int, str]
+) -> dict[int, str]:
+    """The last rows of numbers alone, as large as sums."""
+    bare: dict[int, str] = {}
     for at in reversed(last[-3:]):
         if at not in found and not _is_unlabelled(whole, at):
             break
-        found[at] = TOTAL
-    return found
+        bare[at] = TOTAL
+    return bare
 
 
 def _marked(cell: Raw) -> str:

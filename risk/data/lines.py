@@ -16,7 +16,7 @@ from risk.data.values import Raw, is_numeric
 DELIMITERS = ",;\t|"  # of two that fit equally well the first
 SAMPLE, DEEPEST, MOST_LINES = 200, 30, 50
 SEP_LINE = re.compile(r'\s*"?sep=(.)"?[\s,;]*', re.IGNORECASE)
-RULE = re.compile(r"[\s|+:=,;-]*---[\s|+:=,;-]*")
+RULE = set(" \t|+:=,;-")
 OPEN = "a quote that is not closed"
 Split = list[tuple[int, list[Raw] | str]]
 
@@ -29,7 +29,9 @@ def text_lines(text: str) -> list[str]:
     if "\r" in text:
         lines = [line.rstrip("\r") for line in lines]
     # The rules that SAP, psql and sqlcmd draw between header and rows.
-    return ["" if RULE.fullmatch(line) else line for line in lines] if "---" in text else lines
+    if "---" in text:
+        lines = ["" if "---" in line and RULE >= set(line) else line for line in lines]
+    return lines
 
 
 def dialect(delimiter: str) -> type[csv.Dialect]:
@@ -102,8 +104,9 @@ def find_layout(lines: list[str], delimiter: str, known: Collection[str]) -> Lay
     places = list(islice(filled, SAMPLE))
     if not places:
         raise Refused("the file is empty")
-    found = _named(lines, places, marks, {fold(name) for name in known})
-    return found or _fitting(lines, places, marks)
+    named = _named(lines, places, marks, {fold(name) for name in known})
+    # Where no line names a column it is refused by its first line: no need to look for the best.
+    return named or _fitting(lines, places[:1] if known else places, marks)
 
 
 def _named(lines: list[str], places: list[int], marks: list[str], known: set[str]) -> Layout | None:

@@ -127,11 +127,12 @@ def find_places(names: Sequence[str], wanted: Iterable[str]) -> dict[str, int]:
     wanted = list(wanted)
     exact = {name: names.index(name) for name in wanted if name in names}
     free = [name for name in names if name not in exact]
-    for name in wanted:
-        near = [other for other in free if fold(other) == fold(name) != ""]
-        rivals = [other for other in wanted if other not in exact and fold(other) == fold(name)]
-        if name not in exact and len(near) == len(rivals) == 1:
-            exact[name] = names.index(near[0])
+    folded = [fold(name) for name in free]
+    lacking = [name for name in wanted if name not in exact]
+    for name in lacking:
+        near = [place for place, other in enumerate(folded) if other == fold(name) != ""]
+        if len(near) == 1 == sum(fold(other) == fold(name) for other in lacking):
+            exact[name] = names.index(free[near[0]])
     return exact
 
 
@@ -236,7 +237,10 @@ def _parsed(
 ) -> list[Cell]:
     """The column's values; what breaks a rule goes to the faults, the first of each row."""
     try:
-        return list(map(parse, cells))  # nearly every column of nearly every file
+        if set(map(type, cells)) == {str}:  # True and 1 would be one of a set
+            known = {cell: parse(cell) for cell in set(cells)}
+            return [known[cell] for cell in cells]
+        return list(map(parse, cells))
     except Rule:
         values: list[Cell] = []
     for at, cell in enumerate(cells):

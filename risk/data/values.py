@@ -31,6 +31,7 @@ NUMBER_FORMS = {
     "1'234.5": ("'", "."),
     "1'234,5": ("'", ","),
 }
+LONGEST = 60  # letters of a number or a date: of a long text no pattern is tried
 MOST_CELLS = 20_000  # that a form is found by
 ALMOST = 0.9  # of a column's cells; the tenth may be the dirt that quarantine is for
 
@@ -123,6 +124,8 @@ def parse_number(text: str, low: float = -math.inf, form: str = PLAIN) -> float 
 
 def _dressed_number(text: str, form: str) -> float:
     group, decimal = NUMBER_FORMS[form]
+    if len(text) > LONGEST:
+        raise Rule(_no_number(form))
     # 1.234,- is an amount without cents, 1.234- is below zero.
     found = _DRESSED.fullmatch(_NO_CENTS.sub("", text.translate(_SPACES)))
     if found is None or bool(found["open"]) != bool(found["close"]):
@@ -305,11 +308,15 @@ DATE_FORMS = {
 _EXCEL_START = datetime.date(1899, 12, 30)
 
 
-@lru_cache(maxsize=20_000)  # a file holds the same few dates again and again
 def parse_date(text: str, form: str = ISO_DAY) -> str:
     """The date as YYYY-MM-DD; a month, quarter or week is its last day, since only then its
     snapshot is whole."""
-    found = DATE_FORMS[form].fullmatch(text)
+    return _parse_date(text[: LONGEST + 1], form)
+
+
+@lru_cache(maxsize=20_000)  # a file holds the same few dates again and again
+def _parse_date(text: str, form: str) -> str:
+    found = DATE_FORMS[form].fullmatch(text) if len(text) <= LONGEST else None
     date = _date_of({k: v for k, v in found.groupdict().items() if v}) if found else None
     if date is None:
         shown = "2026-01-31" if form == ISO_DAY else form

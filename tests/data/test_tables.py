@@ -125,6 +125,17 @@ SAME = {
     "a total of few cells": (TEXT + "Summe;142\n".replace(";", ","), "a.csv"),
     "a total without a word": (TEXT + ",142,219239.32,,\n", "a.csv"),
     "a total and a mean": (TEXT + "Total,142,219239.32,,\nAverage,35.5,54809.83,,\n", "a.csv"),
+    "subtotals of groups": (
+        lines(
+            NAMES,
+            *ROWS[:2],
+            ["East Total", "86", "89806.74", "", ""],
+            *ROWS[2:],
+            ["West Total", "56", "129432.58", "", ""],
+            ["Grand Total", "142", "219239.32", "", ""],
+        ),
+        "subtotals.csv",
+    ),
     "a report's totals": (TEXT + "Grand Totals (4 records),142,219239.32,,\n", "report.csv"),
     "names of groups above the names": (
         lines(["", "Usage", "Usage", "Place", ""], NAMES, *ROWS),
@@ -191,6 +202,7 @@ def test_the_same_rows_come_out_of_every_form(data: bytes | str, file: str) -> N
         ("Elm,,,,1\n", []),
         ("Total,7,1.5,EMEA,0\n", []),
         ("Total Systems Inc,7,,,0\n", []),
+        ("Total Energies,39,,EMEA,\n", []),
         ("Media,7,1.5,EMEA,0\n", []),
         (",7,1.5,,\n", []),
         (",7,1.5,EMEA,1\n", []),
