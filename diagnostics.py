@@ -144,8 +144,11 @@ def show_client(config: Config, client: str) -> Outcome:
     made_of = (deployed.version, snapshot.version.number)
     if listing and (listing.model_version, listing.data_version) != made_of:
         listing = None  # a list of another model or other rows would contradict the history
-    found = explain_client(deployed, snapshot, client, listing)
-    return Outcome(explanation_text(found), asdict(found))
+    listed = listing.find(client) if listing else None
+    found = explain_client(deployed, snapshot, listed.client if listed else client, listing)
+    text = explanation_text(found)
+    name = f"{listed.name} is client " if listed and listed.name else ""
+    return Outcome(f"{name}{text}", asdict(found))
 
 
 def _column_lines(stats: Mapping[str, Any], missing: Mapping[str, float]) -> list[str]:

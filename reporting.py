@@ -18,6 +18,7 @@ from risk.calllist.gains import profit_of, profit_words
 from risk.calllist.held_out import held_out_risks
 from risk.calllist.policy import Economics, mean_economics
 from risk.calllist.ranking import client_list
+from risk.calllist.sheets import csv_file, sheet_file
 from risk.calllist.types import CallList, Cut, ListGain
 from risk.config import Config, Outcome
 from risk.data.holdout import Holdout
@@ -103,7 +104,8 @@ def _write_list(
     present = present_of(config, listing, snapshot, now)
     listing = with_changes(config, listing, present, snapshot)
     # The JSON last: by it a run knows whether the list is stale, and makes both anew.
-    write_atomic(config.clients_csv, listing.to_csv())
+    write_atomic(config.clients_csv, csv_file(listing))
+    write_atomic(config.clients_sheet, sheet_file(listing))
     write_atomic(config.clients_json, listing.to_json())
     # Only now: a list that never reached the disk is none to compare the next with.
     record_list(config, present)

@@ -352,6 +352,7 @@ class Config:
     score_json = PathBelow("model_folder", "latestscore.json")
     clients_csv = PathBelow("model_folder", "clients_at_risk.csv")
     out_of_fold = PathBelow("model_folder", "out_of_fold.json")
+    clients_sheet = PathBelow("model_folder", "clients_at_risk.xlsx")
     clients_json = PathBelow("model_folder", "clients_at_risk.json")
     outcomes = PathBelow("model_folder", "outcomes.json")
     confusion_matrix = PathBelow("model_folder", "confusion_matrix.png")

@@ -102,7 +102,7 @@ class Project:
             self.run(script)
 
     def text(self, name: str) -> str:
-        return (self.folder / name).read_text()
+        return (self.folder / name).read_text(encoding="utf-8-sig")
 
     def json(self, name: str) -> Any:
         return json.loads(self.text(name))

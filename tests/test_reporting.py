@@ -73,7 +73,9 @@ def listed(project: Project, rows: list[str], name: str = NOW) -> list[dict[str,
 
 
 def lines(project: Project) -> list[dict[str, str]]:
-    with open(project.folder / "models/clients_at_risk.csv", newline="", encoding="utf-8") as file:
+    with open(
+        project.folder / "models/clients_at_risk.csv", newline="", encoding="utf-8-sig"
+    ) as file:
         return list(csv.DictReader(file))
 
 

@@ -116,7 +116,7 @@ def _item_of(client: ListedClient, new: frozenset[str], *, names: bool) -> Diges
         change_points=client.change.points if client.change else None,
     )
     if names:
-        item["client"] = _cut(client.client, LONGEST_NAME)
+        item["client"] = _cut(client.called_name, LONGEST_NAME)
         item["contact"] = client.contact.state if client.contact else None
         item["reason"] = _cut(client.raising[0].text, LONGEST_REASON) if client.raising else ""
     return item

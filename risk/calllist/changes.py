@@ -235,7 +235,8 @@ def _no_longer_called(
     words = {None: "gone", 0: "stayed", 1: "left"}
     became = ["open" if name in listing.by_name else words[labels.get(name)] for name in off]
     return tuple(
-        OffList(n, then[n].rank, then[n].risk, b) for n, b in zip(off, became, strict=True)
+        OffList(n, then[n].rank, then[n].risk, b, snapshot.names.get(n, ""))
+        for n, b in zip(off, became, strict=True)
     )
 
 

@@ -30,8 +30,11 @@ class Economics:
 
 
 def economics_of(config: Config) -> Economics | None:
-    """The economics of the config; None where it names no worth of a client."""
-    if not config.client_value and not config.columns.value:
+    """The economics of the config; None where it names no worth of a client, or neither a worth nor
+    the cost of a call: then a call's profit is turnover alone, and a few large clients of low risk
+    would fill the list (12 of 169 called left, of a company where 24 of 240 leave each month).
+    """
+    if not (config.client_value or (config.columns.value and config.contact_cost)):
         return None
     return Economics(config.contact_cost, config.client_value, config.success_rate)
 

@@ -14,6 +14,7 @@ from risk.calllist.policy import (
     economics_of,
     unknown_reason,
 )
+from risk.calllist.sheets import written_style
 from risk.calllist.types import CallList, ListedClient
 from risk.config import Config, PipelineError
 from risk.data.snapshot import Snapshot
@@ -52,9 +53,17 @@ def client_list(
     features: Rows = {name: current[name].to_list() for name in model.columns}
     shown = {
         name: current[column].to_list()
-        for name, column in (("owner", config.columns.owner), ("value", config.columns.value))
+        for name, column in (
+            ("name", config.columns.name),
+            ("owner", config.columns.owner),
+            ("value", config.columns.value),
+        )
         if column
     }
+    details = config.columns.show
+    if details:
+        texts = (current[name].cast(str).fill_null("").to_list() for name in details)
+        shown["details"] = list(zip(*texts, strict=True))
     values = client_values(shown.get("value", [None] * current.height), config.client_value)
     interval, of = auc_interval_of(config, manifest), len(model.columns)
     missing = [column.count(None) for column in zip(*features.values(), strict=True)]
@@ -95,6 +104,8 @@ def client_list(
         cut=cut,
         shown=tuple(shown),
         settings=settings_of(config),
+        details=details,
+        written=written_style(snapshot.files),
         clients=clients,
     )
 
@@ -102,7 +113,8 @@ def client_list(
 def settings_of(config: Config) -> tuple[float | str, ...]:
     """What the list depends on beside model and rows: after a change of these it is another."""
     money = (config.contact_cost, config.client_value, config.success_rate)
-    return (config.capacity, *money, config.columns.owner, config.columns.value)
+    columns = config.columns
+    return (config.capacity, *money, columns.owner, columns.value, columns.name, *columns.show)
 
 
 def _by_risk(

@@ -28,7 +28,8 @@ BANDS = (HIGH, RAISED_BAND, LOW, UNKNOWN)
 REASON_COLUMNS = (*(f"reason_{n}" for n in range(1, MOST_UP + 1)), "against", "notes")
 # What a spreadsheet takes for the beginning of a formula, also in its full-width form.
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-OPTIONAL = ("owner", "value", "profit", "value_at_risk")  # columns that not every list has
+# Columns that not every list has.
+OPTIONAL = ("name", "owner", "value", "profit", "value_at_risk", "details")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,15 @@ class ListedClient:
 
     change: since the list's `since`, None where the client was not listed then. history: the risk
     in percent at the last snapshots, the present one last, None for a gap. contact: the newest
-    note, None where nobody has called.
+    note, None where nobody has called. name: how people call the client, None where the id is all.
+    details: the texts of the columns to show, in the order of the list's `details`.
     """
 
     rank: int
     client: str
     risk: float
     date: str
+    name: str | None = None
     owner: str | None = None
     value: float | None = None
     profit: float | None = None
@@ -83,12 +86,18 @@ class ListedClient:
     change: Change | None = None
     history: tuple[int | None, ...] = ()
     contact: Contact | None = None
+    details: tuple[str, ...] = ()
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Iterable[Any]]) -> tuple[ListedClient, ...]:
         """The rows of columns of the same length, by their names."""
         rows = zip(*columns.values(), strict=True)
         return tuple(cls(**dict(zip(columns, row, strict=True))) for row in rows)
+
+    @property
+    def called_name(self) -> str:
+        """What people call the client: its name, else its id."""
+        return self.name or self.client
 
     @property
     def contact_state(self) -> str:
@@ -182,6 +191,7 @@ class OffList:
     rank: int
     risk: float
     became: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -202,7 +212,8 @@ class CallList:
 
     shown: which of OPTIONAL the clients have. settings: what of the config the list depends on.
     since: the day that it is compared with, None for a first list. new, off, moves: who is new on
-    the call list since, who is off it, who moved most.
+    the call list since, who is off it, who moved most. details: the columns that are shown beside.
+    written: how the company's own files part cells and write decimals.
     """
 
     model_version: int
@@ -222,6 +233,8 @@ class CallList:
     new: tuple[str, ...] = ()
     off: tuple[OffList, ...] = ()
     moves: tuple[Move, ...] = ()
+    details: tuple[str, ...] = ()
+    written: tuple[str, ...] = (",", ".")
 
     @cached_property
     def called(self) -> tuple[ListedClient, ...]:
@@ -231,6 +244,18 @@ class CallList:
     @cached_property
     def by_name(self) -> dict[str, ListedClient]:
         return {client.client: client for client in self.clients}
+
+    def name_of(self, client: str) -> str:
+        """What people call the client with this id; the id where that is not known."""
+        found = self.by_name.get(client)
+        if found:
+            return found.called_name
+        return next((off.name for off in self.off if off.client == client and off.name), client)
+
+    def find(self, text: str) -> ListedClient | None:
+        """The client of this id, else the only one of this name."""
+        named = [client for client in self.clients if client.name == text]
+        return self.by_name.get(text) or (named[0] if len(named) == 1 else None)
 
     @cached_property
     def bands(self) -> dict[str, int]:
@@ -287,24 +312,32 @@ class CallList:
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> CallList:
         """The list that to_json() wrote; ValueError, KeyError or TypeError for anything else."""
+        found = {"details": [], "written": [",", "."]} | found  # lists of before have none
         own = {name: found[name] for name in (field.name for field in fields(cls))}
+        own["off"] = [{"name": ""} | off for off in found["off"]]
         no_profit = {"expected_profit": None, "expected_profit_at_random": None}
         head = parse_record(cls, own | {"cut": no_profit | found["cut"], "clients": []})
         # By hand: the parser takes ten times as long for a client, and there may be 200,000.
         return replace(head, clients=tuple(_client_in(one) for one in found["clients"]))
 
-    def to_csv(self) -> str:
+    def to_csv(self, delimiter: str = ",", decimal: str = ".") -> str:
         """The list as CSV, reasons and notes each in a cell of its own."""
-        extra = [name for name in self.shown if name != "value_at_risk"]
+        return csv_text(self.table(), delimiter, decimal)
+
+    def table(self) -> list[Sequence[Any]]:
+        """The list as a spreadsheet has it: the header, then a row for each client."""
+        named = [name for name in self.shown if name == "name"]
+        extra = [name for name in self.shown if name not in ("name", "value_at_risk", "details")]
         last = [name for name in self.shown if name == "value_at_risk"]
-        head = ["rank", "client", "risk", "date", "model_version", *extra, "band", "call"]
-        rows: list[Sequence[Any]] = [[*head, *REASON_COLUMNS, "change", *last]]
+        head = ["rank", "client", *named, "risk", "date", "model_version", *extra, "band", "call"]
+        rows: list[Sequence[Any]] = [[*head, *REASON_COLUMNS, "change", *last, *self.details]]
         for c in self.clients:
-            cells = [c.rank, c.client, c.risk, c.date, self.model_version]
-            cells += [*(getattr(c, name) for name in extra), c.band, "yes" if c.call else "no"]
-            cells += [*reason_cells(c.reasons, c.notes), c.change.points if c.change else None]
-            rows.append([*cells, *(getattr(c, name) for name in last)])
-        return csv_text(rows)
+            cells = [c.rank, c.client, *(c.called_name for _ in named), c.risk, c.date]
+            cells += [self.model_version, *(getattr(c, name) for name in extra)]
+            cells += [c.band, "yes" if c.call else "no", *reason_cells(c.reasons, c.notes)]
+            cells += [c.change.points if c.change else None]
+            rows.append([*cells, *(getattr(c, name) for name in last), *c.details])
+        return rows
 
 
 def _client_in(found: dict[str, Any]) -> ListedClient:
@@ -314,6 +347,7 @@ def _client_in(found: dict[str, Any]) -> ListedClient:
             # The columns of a reason are for the model's own use and not in the file.
             "reasons": tuple(Reason(r["points"], r["text"], ()) for r in found["reasons"]),
             "notes": tuple(found["notes"]),
+            "details": tuple(found.get("details", ())),
             "change": Change(**found["change"]) if found.get("change") else None,
             "history": tuple(found.get("history", ())),
             "contact": Contact(**found["contact"]) if found.get("contact") else None,
@@ -355,11 +389,13 @@ def reason_cells(reasons: Sequence[Reason], notes: Sequence[str]) -> list[str]:
     return [*(up + [""] * MOST_UP)[:MOST_UP], *(down or [""])[:1], "; ".join(notes)]
 
 
-def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+def csv_text(rows: Iterable[Sequence[Any]], delimiter: str = ",", decimal: str = ".") -> str:
     """The rows as CSV that no spreadsheet runs: such a text begins with an apostrophe."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     for row in rows:
+        if decimal != ".":
+            row = [repr(c).replace(".", decimal) if isinstance(c, float) else c for c in row]
         # Texts alone: a number below 0 begins with - too and is to stay a number.
         runs = [isinstance(cell, str) and cell.startswith(FORMULA) for cell in row]
         writer.writerow([f"'{c}" if run else c for c, run in zip(row, runs, strict=True)])

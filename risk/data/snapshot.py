@@ -95,6 +95,17 @@ class Snapshot:
         return labels.current_clients(self.rows.with_row_index("_row"), self.schema)
 
     @cached_property
+    def names(self) -> dict[str, str]:
+        """Client -> how people call it, by its newest row; {} without a column that says so."""
+        column = self.schema.named("name")
+        if not column:
+            return {}
+        rows = [self.rows, self.status.events] if self.status else [self.rows]
+        known = [frame.select("_date", self.client, column).drop_nulls(column) for frame in rows]
+        pairs = sorted((str(day), *pair) for frame in known for day, *pair in frame.rows())
+        return {client: name for _, client, name in pairs}
+
+    @cached_property
     def sha256(self) -> str:
         """The digest of finaldata.csv."""
         return file_sha256(self.finaldata)

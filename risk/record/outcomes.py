@@ -9,7 +9,7 @@ claimed before `least_outcomes` outcomes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 import numpy as np
 
@@ -68,6 +68,7 @@ class _KnownOutcome(TypedDict):
     """One client whose outcome is known. of: how many clients the list had."""
 
     client: str
+    name: NotRequired[str]
     date: str
     predicted_at: str
     risk: float
@@ -144,6 +145,9 @@ def outcomes_of(config: Config, snapshot: Snapshot) -> Outcomes:
     known, waiting = join_labels(_predictions(config), labels)
     arrived = dict(files)  # of one data version when the last file was read
     known = mark_contacted(known, first_contacts(config), arrived)
+    if snapshot.names:
+        names = [snapshot.names.get(client, client) for client in known["client"]]
+        known = known.with_columns(pl.Series("name", names, pl.String))
     found = claims(known, waiting, config.least_outcomes)
     return {**found, "made_at": utc_now(), "data_version": snapshot.version.number}
 
@@ -328,5 +332,6 @@ def _newest_clients(known: pl.DataFrame, *, left: int, called: int) -> list[_Kno
     found = known.filter((known["left"] == left) & (known["called"] == called))
     found = found.sort(["date", "scoring", "rank"], descending=[True, True, False])
     found = found.head(MOST_NAMES).rename({"at": "predicted_at"})
-    clients: Any = found.select(list(_KnownOutcome.__annotations__)).to_dicts()
+    columns = [name for name in _KnownOutcome.__annotations__ if name in found.columns]
+    clients: Any = found.select(columns).to_dicts()
     return list[_KnownOutcome](clients)

@@ -92,7 +92,7 @@ def _today_sheet(report: Report) -> tuple[Sheet, list[Row]]:
 
 def _legend(report: Report) -> str:
     mean = f"{report.today.average} %"
-    boxed = any(NO_GLYPH in typeset.showable(row.client) for row in report.today.rows)
+    boxed = any(NO_GLYPH in typeset.showable(row.name) for row in report.today.rows)
     return (
         f"Risk is the chance to leave; the mark on each bar is the average client, {mean}. Why: "
         "what goes together with the risk, ↑ up to three signs that raise it, ↓ the strongest "
@@ -146,7 +146,7 @@ class RowTexts:
     def __init__(self, row: Row, why: float) -> None:
         wide = WIDTH - MARGIN - why - 3
         self.why = why
-        self.name = broken(row.client, NAME_WIDE, TEXT, 2, bold=True)
+        self.name = broken(row.name, NAME_WIDE, TEXT, 2, bold=True)
         contact = "" if row.contact == "open" else f"{row.contact} {row.contact_when}"
         self.about = ", ".join(filter(None, [row.about, contact]))
         up, down = (", ".join(map("".join, reasons)) for reasons in (row.up, row.down))
@@ -229,9 +229,9 @@ def _changes(sheet: Sheet, y: float, report: Report) -> float:
         x = MARGIN + at * (THIRD + 6)
         sheet.text(x, y + 10.5, title, bold=True)
         rows = [
-            (one.client, f"{one.points} ({one.data}, {one.model})")
+            (one.name, f"{one.points} ({one.data}, {one.model})")
             if one.points
-            else (one.client, f"{one.then}, {one.now}")
+            else (one.name, f"{one.then}, {one.now}")
             for one in moved
         ]
         foot = _table(sheet, x, y + 10.5, (THIRD,), rows, ("", head), 4.3)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from risk.calllist.held_out import held_out_risks
 from risk.calllist.ranking import client_list
+from risk.calllist.sheets import csv_file
 from risk.calllist.types import read_list
 from risk.config import Config, Outcome, PipelineError
 from risk.data.frames import csv_bytes
@@ -223,7 +224,7 @@ def listed_clients(config: Config) -> str:
     if listing is None:
         raise PipelineError(f"{config.shown(config.clients_json)} is damaged; run reporting.py")
     csv = config.clients_csv.read_bytes() if config.clients_csv.exists() else b""
-    if csv != listing.to_csv().encode():
+    if csv != csv_file(listing):
         raise PipelineError("they are not the same list; run reporting.py")
     deployed = read_deployed(config)
     refuse_other_features(config, deployed.model.columns)

@@ -46,7 +46,7 @@ def first_clients(config: Config) -> list[str]:
     if listing is None:
         return ["nobody: there is no list yet"]
     first = listing.called[:SHOWN_CLIENTS]
-    return [f"{c.rank:>3}  {c.risk:4.0%}  {c.client}" for c in first] or [
+    return [f"{c.rank:>3}  {c.risk:4.0%}  {c.called_name}" for c in first] or [
         f"nobody: {listing.cut.how}"
     ]
 

@@ -261,7 +261,7 @@ class _ClientFilter:
             (self.least_risk is None or client.risk >= self.least_risk)
             and (self.least_value is None or (value is not None and value >= self.least_value))
             and (self.owner is None or (client.owner or "") == self.owner)
-            and self.part in client.client.casefold()
+            and self.part in f"{client.called_name}\n{client.client}".casefold()
         )
 
 

@@ -44,6 +44,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     """All that client.html lays out; Instead, with the nearest names, for an unknown client."""
     name, target = args.get("name", ""), context.config.columns.target
     listing, listed = context.listing(), context.client(name)
+    name = listed.client if listed else name
     rows = _own_rows(context, name)
     if listed is None and (rows is None or not rows.height):
         held = context.rows()
@@ -59,10 +60,13 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         notes = []
     left = rows is not None and rows[target].tail(1).to_list() == [1]
     heading, basis = _expectation(listed, left, reasons.average, context.outcomes())
-    owner = f", {listed.owner}" if listed and listed.owner else ""
-    rank = f"rank {listed.rank:,} of {len(listing.clients):,}{owner}" if listed else ""
+    parts = [listed.client if listed.name else "", listed.owner or ""] if listed else []
+    about = "".join(f", {part}" for part in parts if part)
+    rank = f"rank {listed.rank:,} of {len(listing.clients):,}{about}" if listed else ""
     return {
         "name": name,
+        "called": listed.called_name if listed else name,
+        "details": [*zip(listing.details, listed.details, strict=True)] if listed else [],
         "client": listed,
         "percent": in_percent(listed.risk) if listed else None,
         "heading": heading,
@@ -351,9 +355,11 @@ def _note_words(one: Contact, today: date) -> tuple[str, str]:
 def note(context: PageContext, form: Mapping[str, str]) -> None:
     """Keep what the form says of a client; Problem where the client or an entry is no good."""
     name = form.get("name", "")
-    rows = _own_rows(context, name) if context.client(name) is None else None
+    listed = context.client(name)
+    name = listed.client if listed else name
+    rows = _own_rows(context, name) if listed is None else None
     # A note on a misspelt name would be kept and shown nowhere.
-    if context.client(name) is None and (rows is None or not rows.height):
+    if listed is None and (rows is None or not rows.height):
         raise Problem(
             404,
             "no_such_client",

@@ -133,8 +133,11 @@ class PageContext:
         return self._cached("clients", key, with_contacts)
 
     def client(self, name: str) -> ListedClient | None:
-        """The client of this name on the list, None where it is not there."""
-        return next((c for c in self.clients() if c.client == name), None)
+        """The client of this id on the list, else the only one of this name; None for neither."""
+        clients = self.clients()
+        named = [client for client in clients if client.name == name]
+        own = next((client for client in clients if client.client == name), None)
+        return own or (named[0] if len(named) == 1 else None)
 
     @staticmethod
     def client_address(name: str) -> str:

@@ -96,7 +96,7 @@ def _points_sort(points: float | None) -> float:
 
 SORTS: dict[str, Callable[[ListedClient], Any]] = {
     "rank": lambda c: c.rank,
-    "client": lambda c: c.client.casefold(),
+    "client": lambda c: c.called_name.casefold(),
     "change": lambda c: _points_sort(c.change.points if c.change else None),
     "contact": lambda c: (
         CONTACT_STATES.index(c.contact_state) if c.contact_state in CONTACT_STATES else 9
@@ -115,7 +115,7 @@ def _chosen(clients: Sequence[ListedClient], query: Query) -> list[ListedClient]
         if (band == ALL or (client.call if band == CALL else client.band == band))
         and (not query.owner or (client.owner or "") == owner)
         and (not query.contact or client.contact_state == query.contact)
-        and (not part or part in client.client.casefold())
+        and (not part or part in f"{client.called_name}\n{client.client}".casefold())
     ]
     order = SORTS[query.sort.removeprefix("-")]
     # reverse leaves equals in the order of the list, which is by rank.
@@ -128,6 +128,7 @@ class Row:
 
     rank: int
     client: str
+    name: str
     about: str
     percent: int
     band: str
@@ -149,6 +150,7 @@ class Moved:
     """A client whose place or risk changed: (then, now) in words, or the parts of a move."""
 
     client: str
+    name: str
     then: str = ""
     now: str = ""
     points: str = ""
@@ -214,7 +216,10 @@ def today_of(
         facts=facts.list_facts(listing, clients, today),
         query=query,
         top=top,
-        rows=[_row(client, new, top, today) for client in found[first : first + query.rows]],
+        rows=[
+            _row(client, new, top, today, listing.details)
+            for client in found[first : first + query.rows]
+        ],
         found=len(found),
         first=first,
         page=page,
@@ -252,9 +257,13 @@ def _heading(listing: CallList, clients: Sequence[ListedClient]) -> str:
     )
 
 
-def _row(client: ListedClient, new: frozenset[str], top: int, today: date) -> Row:
+def _row(
+    client: ListedClient, new: frozenset[str], top: int, today: date, heads: tuple[str, ...]
+) -> Row:
     """The client's line in the table."""
     worth = f"{client.value:,.0f}" if client.value is not None else ""
+    own = client.client if client.name else ""
+    details = [f"{head} {text}" for head, text in zip(heads, client.details, strict=True) if text]
     known = [risk for risk in client.history if risk is not None]
     curve = f"{len(known)} snapshots, {known[0]} to {known[-1]} %" if len(known) > 1 else ""
     # "usually" is said once, in the first reason of a row.
@@ -262,7 +271,8 @@ def _row(client: ListedClient, new: frozenset[str], top: int, today: date) -> Ro
     return Row(
         rank=client.rank,
         client=client.client,
-        about=", ".join(filter(None, [client.owner, worth])),
+        name=client.called_name,
+        about=", ".join(filter(None, [own, client.owner, worth, *details])),
         percent=in_percent(client.risk),
         band=client.band,
         move=client.change.words if client.change else "",
@@ -337,6 +347,7 @@ def _changed(listing: CallList, today: date) -> Changed | None:
         new=[
             Moved(
                 one.client,
+                one.called_name,
                 percent(one.risk, one.change.points) if one.change else "–",
                 percent(one.risk),
             )
@@ -346,6 +357,7 @@ def _changed(listing: CallList, today: date) -> Changed | None:
         off=[
             Moved(
                 one.client,
+                listing.name_of(one.client),
                 percent(one.risk),
                 # Who was passed by others is still a client: the risk says more than the word.
                 percent(by_name[one.client].risk)
@@ -358,6 +370,7 @@ def _changed(listing: CallList, today: date) -> Changed | None:
         moves=[
             Moved(
                 one.client,
+                listing.name_of(one.client),
                 percent(one.risk, one.points),
                 percent(one.risk),
                 signed(one.points),
@@ -419,7 +432,8 @@ def csv_text(context: PageContext, args: Mapping[str, str]) -> str:
     """The clients that the page shows, all of its pages, as the API's CSV has them."""
     listing = context.listing()
     query = query_of(args, listing)
-    return replace(listing, clients=tuple(_chosen(context.clients(), query))).to_csv()
+    chosen = replace(listing, clients=tuple(_chosen(context.clients(), query)))
+    return chosen.to_csv(*listing.written)
 
 
 def back(to: str, form: Mapping[str, str]) -> str:

@@ -361,6 +361,7 @@ class Mistake:
     """A client of whom the list was wrong, with what it said then."""
 
     client: str
+    name: str
     when: str
     risk: str
     rank: str
@@ -384,6 +385,7 @@ def _wrong(outcomes: Claims, today: date) -> list[Wrong]:
         names = [
             Mistake(
                 client=one["client"],
+                name=one.get("name", one["client"]),
                 when=day(one["date"] or one["predicted_at"], today),
                 risk=f"{in_percent(one['risk'])} %",
                 rank=f"{one['rank']:,} of {one['of']:,}",

@@ -45,8 +45,8 @@ def test_the_file_and_the_api_give_the_same_columns_and_bytes(
     run_fully(project)
 
     raw = (project.folder / "models/clients_at_risk.csv").read_bytes()
-    assert served(project) == raw
-    assert raw.decode().splitlines()[0].split(",") == [*OLD, *middle, *REST, *last]
+    assert b"\xef\xbb\xbf" + served(project) == raw
+    assert raw.decode("utf-8-sig").splitlines()[0].split(",") == [*OLD, *middle, *REST, *last]
 
 
 def test_the_value_at_risk_is_the_risk_times_the_clients_own_value(project: Project) -> None:

@@ -225,7 +225,8 @@ def test_a_file_comes_back_in_its_order_with_the_pickles_risks(deployed: Project
 
 def test_the_reasons_of_a_file_are_those_of_the_list(deployed: Project) -> None:
     come(deployed, ["Acme,5,900,40,"], "sourcedata/2030-01-31.csv")
-    with open(deployed.folder / "models/clients_at_risk.csv", newline="") as file:
+    path = deployed.folder / "models/clients_at_risk.csv"
+    with open(path, newline="", encoding="utf-8-sig") as file:
         listed = next(csv.DictReader(file))
 
     found, _ = file_csv(deployed, ["Acme,5,900,40,"])

@@ -16,6 +16,7 @@ from driver import copy_of, first_deployed, new_project, run_driver
 from deployment import deploy
 from ingestion import ingest
 from reporting import report
+from risk.calllist.sheets import csv_file
 from risk.calllist.types import CallList
 from risk.run.doctor import checks, doctor
 from scoring import score
@@ -226,7 +227,9 @@ def test_an_edited_list_and_one_of_an_older_model_are_named(project: Project) ->
     listing = project.json("models/clients_at_risk.json")
     listing["clients"][0]["risk"] = 0.123456
     (project.folder / "models/clients_at_risk.json").write_text(json.dumps(listing))
-    (project.folder / "models/clients_at_risk.csv").write_text(CallList.from_json(listing).to_csv())
+    (project.folder / "models/clients_at_risk.csv").write_bytes(
+        csv_file(CallList.from_json(listing))
+    )
     edited = damaged(project)
     project.run("reporting.py")
     project.run("deployment.py", "--rollback")
