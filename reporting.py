@@ -55,11 +55,12 @@ def report(
     """
     now = deployed or read_deployed(config)
     refuse_other_features(config, now.model.columns)
-    known = tested(now.model, test or Holdout(config))
+    test = test or Holdout(config)
+    known = tested(now.model, test)
     matrix = confusion_of(*known, now.score)
     write_atomic(config.confusion_matrix, picture(matrix, now.version))
     snapshot = snapshot or read_snapshot(config)
-    listing, outcomes, taken = _write_list(config, snapshot, now, known)
+    listing, outcomes, taken = _write_list(config, snapshot, now, known, test)
     page, sheets = documents(report_of(config, listing, outcomes, now, known))
     write_atomic(config.report_html, page)
     write_atomic(config.report_pdf, sheets)
@@ -90,12 +91,12 @@ def tested(model: Model, test: Holdout) -> Tested:
 
 
 def _write_list(
-    config: Config, snapshot: Snapshot, now: Deployed, known: Tested
+    config: Config, snapshot: Snapshot, now: Deployed, known: Tested, test: Holdout
 ) -> tuple[CallList, Outcomes, ContactsRead]:
     """(the list, what came true of earlier ones, the contacts that were taken), all written."""
     report_progress(f"{snapshot.rows.height:,} rows")
     held_out = held_out_risks(config, snapshot, now.manifest, keep=True)
-    listing = client_list(config, snapshot, now, held_out)
+    listing = client_list(config, snapshot, now, held_out, test)
     gains = _gains_of(listing.cut, *known, mean_economics(config))
     expected = expectation_of(config, listing, now.score)
     listing = replace(listing, cut=replace(listing.cut, cumulative_gains=gains), expected=expected)

@@ -408,7 +408,7 @@ def damaged_release(project: Project) -> Callable[[], None]:
 
 
 def damaged_test_file(project: Project) -> Callable[[], None]:
-    path = project.write("testdata/more.csv", ["1,2"], header="corporation,exited")
+    path = project.write("testdata/more.csv", ["1,2"], header="corporation,employees")
     return path.unlink
 
 
@@ -630,7 +630,7 @@ def test_a_marker_of_a_newer_version_is_refused(started: Project) -> None:
 def test_no_name_forges_a_line_of_the_log(started: Project) -> None:
     forged = "2026-01-01T00:00:00Z deployed version 9"
     name = f"x\n{forged}\r\x1b[2K\u2028{forged}.csv"
-    started.write(f"sourcedata/{name}", ["1,2"], header="corporation,exited")
+    started.write(f"sourcedata/{name}", ["1,2"], header="corporation,employees")
 
     said = run_driver(started)
 

@@ -17,6 +17,7 @@ from risk.calllist.policy import (
 from risk.calllist.sheets import written_style
 from risk.calllist.types import CallList, ListedClient
 from risk.config import Config, PipelineError
+from risk.data.holdout import Holdout, with_clients_held_back
 from risk.data.snapshot import Snapshot
 from risk.files import utc_now
 from risk.model.deployed import Deployed
@@ -40,7 +41,11 @@ RECENT_EVALUATIONS = 40
 
 
 def client_list(
-    config: Config, snapshot: Snapshot, deployed: Deployed, held_out: dict[int, float]
+    config: Config,
+    snapshot: Snapshot,
+    deployed: Deployed,
+    held_out: dict[int, float],
+    test: Holdout | None = None,
 ) -> CallList:
     """The ranked list with what it is based on; risks are probabilities of an exit.
 
@@ -49,6 +54,10 @@ def client_list(
     """
     model, manifest = deployed.model, deployed.manifest
     current, basis = snapshot.current
+    if basis == "stayed":
+        # The model has not seen them: its own risk is as honest as the others'.
+        tested = (test or Holdout(config)).rows(model.columns)
+        current = with_clients_held_back(current, tested, snapshot)
     current, risks = _by_risk(current, model, held_out, snapshot.client)
     features: Rows = {name: current[name].to_list() for name in model.columns}
     shown = {
@@ -126,7 +135,7 @@ def _by_risk(
     own = model.probabilities({name: current[name].to_list() for name in model.columns}).tolist()
     risks = [
         # Six digits: noise in the last bits must not decide the order of equals.
-        round(held_out.get(at, risk), 6)
+        round(risk if at is None else held_out.get(at, risk), 6)
         for at, risk in zip(current["_row"], own, strict=True)
     ]
     ranked = current.with_columns(pl.Series("_risk", risks, pl.Float64)).sort(

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from risk.config import Config, PipelineError
 from risk.data import labels
 from risk.data.filedates import date_in_path
+from risk.data.frames import frame_types
 from risk.data.reader import Reading, read_rows
 from risk.data.schema import Schema, schema_of
 from risk.data.tables import is_readable
 from risk.files import sha256
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from risk.data.snapshot import Snapshot
 
 
 def test_files(config: Config) -> list[Path]:
@@ -67,6 +73,7 @@ class TestRows:
         }
         # The rows that lie horizon_days back; undated ones always may be judged.
         limit = str(labels.today() - datetime.timedelta(days=config.horizon_days))
+        self.dates = list(dates)
         self.mature = [not config.horizon_days or not d or str(d) < limit for d in dates]
         self.client, self.target = schema.named("id"), schema.named("target")
 
@@ -76,6 +83,27 @@ class TestRows:
         keep = [at for at, (label, mature) in enumerate(judged) if mature and label is not None]
         rows = {name: [cells[at] for at in keep] for name, cells in self.table.items()}
         return rows, np.array(rows[self.target], dtype=np.int64)
+
+
+def with_clients_held_back(
+    current: pl.DataFrame, rows: TestRows, snapshot: Snapshot
+) -> pl.DataFrame:
+    """Clients who stayed, those of the test rows among them: who is nowhere in the input and whose
+    newest test row says that it stayed. They have no _row."""
+    import polars as pl
+
+    types = frame_types(snapshot.schema)
+    columns = [pl.Series(name, cells, types[name]) for name, cells in rows.table.items()]
+    texts = pl.Series("_date", [date or None for date in rows.dates], pl.String)
+    tested = pl.DataFrame([*columns, texts.str.to_date("%Y-%m-%d")])
+    known = pl.col(rows.client).is_in(snapshot.rows[rows.client].implode())
+    newest = (
+        tested.filter(~known)
+        .sort("_date", nulls_last=False, maintain_order=True)
+        .unique(rows.client, keep="last", maintain_order=True)
+    )
+    stayed = newest.filter(pl.col(rows.target) == 0)
+    return pl.concat([current, stayed], how="diagonal") if stayed.height else current
 
 
 class Holdout:

@@ -16,7 +16,9 @@ from driver import copy_of, first_deployed, undrawn
 import reporting
 from ingestion import ingest
 from risk.calllist.held_out import held_out_risks
+from risk.calllist.types import load_list
 from risk.data.snapshot import read_snapshot, training_rows
+from risk.data.starter import start
 from risk.model import fit as fitting
 from risk.releases import OpenRelease
 from risk.run.doctor import listed_clients
@@ -45,7 +47,9 @@ def more(project: Project, rows: list[str], name: str = "sourcedata/more.csv") -
 
 
 def risks(listing: dict[str, Any]) -> dict[str, float]:
-    return {client["client"]: client["risk"] for client in listing["clients"]}
+    """The risks of the clients of the input; those of the test data (client3_) are listed too."""
+    found = {client["client"]: client["risk"] for client in listing["clients"]}
+    return {name: risk for name, risk in found.items() if not name.startswith("client3_")}
 
 
 def unseen_risks(project: Project) -> dict[str, float]:
@@ -249,3 +253,22 @@ def test_without_the_word_to_keep_them_they_are_made_and_not_written(deployed: P
 
     assert sorted(found) == list(range(120)) and not (deployed.folder / KEPT).exists()
     assert json.dumps(found)  # plain numbers: what is kept is JSON
+
+
+def test_clients_set_aside_for_the_test_are_listed_as_well(tmp_path: Path) -> None:
+    rows = [f"c{at};{at % 17};{at * 7 % 23};{('Yes', 'No', 'No')[at % 3]}" for at in range(240)]
+    table = tmp_path / "clients_2026-09-30.csv"
+    table.write_text("\n".join(["customer_id;visits;seats;churned", *rows, ""]))
+    start(tmp_path / "own", [table])
+    project = Project.__new__(Project)
+    project.folder = tmp_path / "own"
+    for stage in ("ingestion", "training", "scoring", "deployment", "reporting"):
+        project.run(f"{stage}.py")
+    listed = load_list(project.config).clients
+    test = (project.folder / "testdata/testdata.csv").read_text().splitlines()[1:]
+    aside = {line.split(";")[0] for line in test if line.endswith("No")}
+
+    stayed = {row.split(";")[0] for row in rows if row.endswith("No")}
+    assert {one.client for one in listed} == stayed
+    assert len(aside) == 32 and aside < stayed
+    assert listed_clients(project.config) == f"{len(stayed)} clients"

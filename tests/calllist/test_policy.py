@@ -175,9 +175,9 @@ def test_a_valuable_client_of_low_risk_is_called_before_a_cheap_one_of_high_risk
 
 @pytest.mark.parametrize(("changed", "value_column", "known"), [
     ({}, "", False), ({"contact_cost": 5.0}, "", False), ({"client_value": 7.0}, "", True),
-    ({}, "fees", True),
+    ({"contact_cost": 5.0}, "fees", True), ({}, "fees", False),
 ])  # fmt: skip
-def test_only_a_worth_makes_economics(
+def test_only_a_worth_beside_a_cost_makes_economics(
     tmp_path: Path, changed: dict[str, Any], value_column: str, known: bool
 ) -> None:
     columns = {"columns": {"value": value_column}} if value_column else {}

@@ -473,9 +473,8 @@ def test_thirty_rows_of_another_company_get_through_the_whole_chain(tmp_path: Pa
     assert 0 <= float((folder / "models/latestscore.txt").read_text()) <= 1
     manifest = json.loads((folder / "production_deployment/manifest.json").read_text())
     assert manifest["version"] == 1
-    listed = list(
-        csv.DictReader(io.StringIO((folder / "models/clients_at_risk.csv").read_text("utf-8-sig")))
-    )
+    made = (folder / "models/clients_at_risk.csv").read_text("utf-8-sig")
+    listed = list(csv.DictReader(io.StringIO(made), delimiter=";"))
     assert {cell for line in listed for cell in line.values() if cell.startswith("G-")} == {
         "G-026",
         "G-027",
