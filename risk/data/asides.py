@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from risk.data.values import MISSING, NUMBER_FORMS, Raw, Rule, parse_number, plain_cell
 
 Rows = list[tuple[int, list[Raw] | str]]
+Sums = dict[int, float]  # place in the row -> the sum there
 LAST, LONGEST_FOOTER = 12, 10
 TOTALS = frozenset(
     "total|totals|grand total|grandtotal|sum|sums|overall|overall total|subtotal|sub-total|"
@@ -43,6 +45,7 @@ DESCRIPTIONS = frozenset(
     "datetime timestamp bool boolean object int64 float64 zahl datum nombre fecha texto numero € $ "
     "£ % eur usd gbp chf days months years hours pcs count stk tage monate key id".split()
 )
+DATE_LIKE = re.compile(r"[0-9][-/:][0-9]")
 TOTAL, BELOW = "a totals row", "a line below the table"
 
 
@@ -62,6 +65,8 @@ def number_of(cell: Raw) -> float | None:
     if isinstance(cell, (int, float)):
         return None if isinstance(cell, bool) else float(cell)
     if not isinstance(cell, str) or not any(sign.isdigit() for sign in cell):
+        return None
+    if DATE_LIKE.search(cell):
         return None
     for form in NUMBER_FORMS:
         try:
@@ -166,6 +171,7 @@ def _totals(whole: dict[int, list[Raw]]) -> dict[int, str]:
     """Rows that say that they are a total, as a client may be called; the last also by numbers."""
     found: dict[int, str] = {}
     last = list(whole)[-LAST:]
+    sums = cache(lambda: _column_sums(whole))
     # By sets, since no row of nearly every file is one: word by word it would take a fifth of all.
     firsts = [
         {cells[place] for cells in whole.values()} for place in range(len(whole[last[0]]))[:3]
@@ -175,14 +181,14 @@ def _totals(whole: dict[int, list[Raw]]) -> dict[int, str]:
         words = {word_of(cell) for cell in whole[at][:3]}
         gaps = any(map(is_empty, whole[at]))
         # In the midst of the rows a whole one is a client's: to add up for each would take hours.
-        if words & TOTALS and (gaps or (at in last and _is_sum(whole, at))):
+        if words & TOTALS and (gaps or (at in last and _is_sum(whole[at], sums()))):
             found[at] = TOTAL
         elif at in last and gaps and words & MEANS:
             found[at] = TOTAL
     for at in last:
         if at not in found and any(TOTAL_START.match(_marked(cell)) for cell in whole[at][:3]):
             found |= {at: TOTAL} if any(map(is_empty, whole[at])) and len(whole) > 2 else {}
-    return found | _subtotals(whole, firsts, found) | _unlabelled(whole, last, found)
+    return found | _subtotals(whole, firsts, found) | _unlabelled(whole, last, found, sums)
 
 
 def _subtotals(
@@ -197,32 +203,37 @@ def _subtotals(
         else set()
     )
     groups: dict[int, str] = {}
-    start = 0  # of the group: behind the last subtotal
-    places = list(whole) if words else []
-    for order, at in enumerate(places):
-        if words.isdisjoint(whole[at][:3]):
-            continue
-        above = [whole[one] for one in places[start:order] if one not in found]
-        if at not in found and _adds_up(whole[at], above):
+    sums: Sums = {}  # of the group: since the last subtotal
+    for at, cells in whole.items() if words else ():
+        numbers = _numbers(cells)
+        if at not in found and not words.isdisjoint(cells[:3]) and _adds_up(cells, numbers, sums):
             groups[at] = TOTAL
-        start = order + 1 if at in groups or at in found else start
+        if at in found or at in groups:
+            sums = {}
+        else:
+            _add(sums, numbers)
     return groups
 
 
-def _adds_up(cells: list[Raw], above: list[list[Raw]]) -> bool:
-    numbers = {at: n for at, cell in enumerate(cells) if (n := number_of(cell)) is not None}
-    sums = {at: sum(number_of(row[at]) or 0.0 for row in above) for at in numbers}
-    near = all(abs(number - sums[at]) <= 0.01 * abs(number) for at, number in numbers.items())
+def _adds_up(cells: list[Raw], numbers: Sums, sums: Sums) -> bool:
+    """Whether every number is its column's sum, by a hundredth, and not all cells are filled."""
+    near = all(
+        abs(number - sums.get(place, 0.0)) <= 0.01 * abs(number)
+        for place, number in numbers.items()
+    )
     return near and any(numbers.values()) and any(map(is_empty, cells))
 
 
 def _unlabelled(
-    whole: dict[int, list[Raw]], last: list[int], found: dict[int, str]
+    whole: dict[int, list[Raw]],
+    last: list[int],
+    found: dict[int, str],
+    sums: Callable[[], Sums],
 ) -> dict[int, str]:
     """The last rows of numbers alone, as large as sums."""
     bare: dict[int, str] = {}
     for at in reversed(last[-3:]):
-        if at not in found and not _is_unlabelled(whole, at):
+        if at not in found and not _is_unlabelled(whole, at, sums):
             break
         bare[at] = TOTAL
     return bare
@@ -232,18 +243,29 @@ def _marked(cell: Raw) -> str:
     return plain_cell(cell).casefold() if isinstance(cell, str) else ""
 
 
-def _is_sum(whole: dict[int, list[Raw]], at: int) -> bool:
+def _numbers(cells: list[Raw]) -> Sums:
+    return {place: n for place, cell in enumerate(cells) if (n := number_of(cell)) is not None}
+
+
+def _add(sums: Sums, numbers: Sums) -> None:
+    for place, number in numbers.items():
+        sums[place] = sums.get(place, 0.0) + number
+
+
+def _column_sums(whole: dict[int, list[Raw]]) -> Sums:
+    sums: Sums = {}
+    for cells in whole.values():
+        _add(sums, _numbers(cells))
+    return sums
+
+
+def _is_sum(cells: list[Raw], sums: Sums) -> bool:
     """Whether some number of the row is the sum of its column's others, by a hundredth."""
-    for place, cell in enumerate(whole[at]):
-        value = number_of(cell)
-        others = [number_of(cells[place]) for one, cells in whole.items() if one != at]
-        total = sum(number for number in others if number is not None)
-        if value is not None and len(others) > 2 and abs(value - total) <= 0.01 * abs(total) > 0:
-            return True
-    return False
+    others = ((number, sums[place] - number) for place, number in _numbers(cells).items())
+    return any(abs(number - rest) <= 0.01 * abs(rest) > 0 for number, rest in others)
 
 
-def _is_unlabelled(whole: dict[int, list[Raw]], at: int) -> bool:
+def _is_unlabelled(whole: dict[int, list[Raw]], at: int, sums: Callable[[], Sums]) -> bool:
     """Whether the row has numbers alone, a sum among them, where all others have texts too."""
     others = [cells for one, cells in whole.items() if one < at][-200:]
     filled = [cell for cell in whole[at] if not is_empty(cell)]
@@ -251,4 +273,4 @@ def _is_unlabelled(whole: dict[int, list[Raw]], at: int) -> bool:
         return False
     empty = (place for place, cell in enumerate(whole[at]) if is_empty(cell))
     named = (place for place in empty if not any(is_empty(cells[place]) for cells in others))
-    return next(named, None) is not None and _is_sum(whole, at)
+    return next(named, None) is not None and _is_sum(whole[at], sums())

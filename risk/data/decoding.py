@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from risk.data.alphabets import find_encoding
 
-NOT_ASCII, DAMAGED = re.compile("[^\\x00-\\x7f]"), re.compile("[\\udc80-\\udcff]")
+DAMAGED = re.compile("[\\udc80-\\udcff]")
 WORDS = re.compile(r"\b\w*[^\W\d_\x00-\x7f]\w*")
 FEW_LINES = 2
 UTF8_MARK = b"\xef\xbb\xbf"
@@ -61,8 +61,8 @@ def decode(data: bytes, encoding: str = "") -> Decoded:
 def _by_letters(body: bytes) -> Decoded:
     """UTF-8 with a few damaged bytes, or what its letters speak for."""
     text = body.decode(errors="surrogateescape")
-    letters = len(NOT_ASCII.findall(text))
-    damaged = len(DAMAGED.findall(text))
+    letters = len(text) - len(text.encode("ascii", "ignore"))
+    damaged = len(text) - len(text.encode("utf-8", "ignore").decode())
     lines = [line for line in text.splitlines() if DAMAGED.search(line)]
     # One line of letters tells no language, unless the header has them: without it nothing is read.
     few = len(lines) < FEW_LINES and not DAMAGED.search(text[: len(text.partition("\n")[0])])
