@@ -205,7 +205,7 @@ def _subtotals(
     groups: dict[int, str] = {}
     sums: Sums = {}  # of the group: since the last subtotal
     for at, cells in whole.items() if words else ():
-        numbers = _numbers(cells)
+        numbers = _filled_numbers(cells)
         if at not in found and not words.isdisjoint(cells[:3]) and _adds_up(cells, numbers, sums):
             groups[at] = TOTAL
         if at in found or at in groups:
@@ -243,7 +243,7 @@ def _marked(cell: Raw) -> str:
     return plain_cell(cell).casefold() if isinstance(cell, str) else ""
 
 
-def _numbers(cells: list[Raw]) -> Sums:
+def _filled_numbers(cells: list[Raw]) -> Sums:
     return {place: n for place, cell in enumerate(cells) if (n := number_of(cell)) is not None}
 
 
@@ -255,13 +255,13 @@ def _add(sums: Sums, numbers: Sums) -> None:
 def _column_sums(whole: dict[int, list[Raw]]) -> Sums:
     sums: Sums = {}
     for cells in whole.values():
-        _add(sums, _numbers(cells))
+        _add(sums, _filled_numbers(cells))
     return sums
 
 
 def _is_sum(cells: list[Raw], sums: Sums) -> bool:
     """Whether some number of the row is the sum of its column's others, by a hundredth."""
-    others = ((number, sums[place] - number) for place, number in _numbers(cells).items())
+    others = ((number, sums[place] - number) for place, number in _filled_numbers(cells).items())
     return any(abs(number - rest) <= 0.01 * abs(rest) > 0 for number, rest in others)
 
 
