@@ -12,7 +12,7 @@ from risk.model.design import DesignTerm, standardise
 from risk.model.joint_terms import Condition, Product, Ramp, Region
 from risk.model.model import Model
 from risk.model.pipelines import rows_of_frame
-from risk.model.terms import Blank, Curve, Levels, Linear, Raw, Term
+from risk.model.terms import Blank, Curve, Levels, Linear, Log, Rank, Raw, Term
 
 COLUMNS = {"orders": "number", "revenue": "number", "branch": "text", "city": "text"}
 
@@ -71,6 +71,8 @@ def every_kind(raw: Raw) -> list[DesignTerm]:
     others = [
         Linear("orders", 0.0, 8.0, 3.0),
         Linear("revenue", 0.5, 70.0, 7.0),
+        Log("revenue", 0.5, 70.0, 7.0),
+        Rank("orders", 3.0, (0.0, 2.0, 8.0), (0.0, 0.5, 1.0)),
         Levels("branch", ("north", "south", 'é, "west"', None), rest=False),
         *(Region(conditions) for conditions in regions),
         Product(*ramps),

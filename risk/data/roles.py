@@ -225,7 +225,8 @@ def _is_contact(cells: Cells) -> bool:
     kinds = ("@", "://", "www.")
     looks = sum(any(k in text for k in kinds) for text in some)
     tokens = set(cells.tokens) & CONTACT
-    return bool(some) and (looks == len(some) or bool(tokens))
+    several = len(cells.counts) > 0.5 * len(cells.filled)  # phone service, yes or no, is none
+    return bool(some) and (looks == len(some) or (bool(tokens) and several))
 
 
 def shown_or_unfit(cells: Cells, labels: list[int | None], clients: int) -> tuple[str, str]:

@@ -14,17 +14,21 @@ from sklearn.utils.validation import check_is_fitted
 from risk.model.design import DesignTerm, design, raw_columns, standardise
 from risk.model.interactions import find_interactions
 from risk.model.logistic import expit
-from risk.model.main_effects import main_effects, plain_terms
+from risk.model.main_effects import log_of, main_effects, plain_terms, rank_of
 from risk.model.measures import log_loss
 from risk.model.newton import log_odds_of, ridge
 from risk.model.sampling import folds, sample_of
-from risk.model.terms import Blank, Levels, Raw
+from risk.model.terms import Blank, Levels, Linear, Log, Rank, Raw, Term
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # With less, five folds cannot tell a curve from its noise: the plain terms at strength 1.
 _FEW_ROWS, _FEW_OF_A_CLASS = 200, 50
+# Of fewer exits five folds cannot tell a form from noise.
+_LEAST_TO_CHOOSE, _FORMS, _FEW_STRENGTHS = 10, 3, (0.1, 1.0)
+_CLEAR = 0.002  # of log loss that logarithms or ranks of all numbers have to gain
+_WORTH = 0.0005  # of log loss that another form of one column has to gain
 _STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 _PLAIN_STRENGTHS = (0.1, 1.0)
 _SAMPLE_ROWS = 30_000  # more rows choose the same strength and cost seven times five fits each
@@ -49,8 +53,7 @@ class AdditiveTerms(TransformerMixin, BaseEstimator):
         self.n_features_in_ = len(self.numbers) + len(self.texts)
         smaller = int(min(np.sum(y == 1), np.sum(y == 0)))
         if y.size < _FEW_ROWS or smaller < _FEW_OF_A_CLASS:
-            lines = plain_terms(raw, self.numbers, self.texts)
-            self.terms_ = [standardise(term, raw) for term in lines]
+            self.terms_ = self._few_terms(raw, y, smaller, groups)
             return self
         sample = sample_of(y.size, _SAMPLE_ROWS)
         near, known = {name: values[sample] for name, values in raw.items()}, y[sample]
@@ -62,16 +65,55 @@ class AdditiveTerms(TransformerMixin, BaseEstimator):
             [standardise(t, raw if isinstance(t, Blank) else near, strength) for t in mains]
             for strength in _STRENGTHS
         ]
+        forms = [_forms_of(term, near) for term in lines]
+        # Straight lines as they are, by logarithms and by ranks: the gate of the curves.
+        straight = [[own[min(form, len(own) - 1)] for own in forms] for form in range(_FORMS)]
         options += [
-            [standardise(t, near, strength) for t in lines] for strength in _PLAIN_STRENGTHS
+            [standardise(t, near, strength) for t in one]
+            for one in straight
+            for strength in _PLAIN_STRENGTHS
         ]
         clients = sample if groups is None else np.asarray(groups)[sample]
         if len(set(clients.tolist())) < 2:
             clients = sample  # the rows of one client alone cannot all be held out
         fold = folds(known, clients)
-        chosen = min(options, key=lambda terms: _held_out_loss(design(terms, near), known, fold))
+        chosen = min(
+            options,
+            key=lambda terms: (
+                _held_out_loss(design(terms, near), known, fold)
+                + _CLEAR * any(isinstance(one.term, Log | Rank) for one in terms)
+            ),
+        )
         self.terms_ = chosen + find_interactions(chosen, raw, y) if chosen else chosen
         return self
+
+    def _few_terms(self, raw: Raw, y: np.ndarray, smaller: int, groups: Any) -> list[DesignTerm]:
+        """Of few rows: each number as it is, by its logarithm or by its rank, whichever held-out
+        rows ask for; as it is where the rarer class is too small to ask."""
+        lines = plain_terms(raw, self.numbers, self.texts)
+        plain = [standardise(term, raw) for term in lines]
+        if smaller < _LEAST_TO_CHOOSE or not plain:
+            return plain
+        clients = np.arange(y.size) if groups is None else np.asarray(groups)
+        fold = folds(y, clients if len(set(clients.tolist())) > 1 else np.arange(y.size))
+        forms = [_forms_of(term, raw) for term in lines]
+
+        def loss(choice: tuple[int, ...], strength: float) -> float:
+            pairs = zip(forms, choice, strict=True)
+            terms = [standardise(own[at], raw, strength) for own, at in pairs]
+            return _held_out_loss(design(terms, raw), y, fold)
+
+        uniform = [tuple(min(form, len(own) - 1) for own in forms) for form in range(_FORMS)]
+        tried = {(c, s): loss(c, s) for c in uniform for s in _FEW_STRENGTHS}
+        # Without a clear gain a number stays as it is.
+        best, strength = min(tried, key=lambda one: tried[one] + _CLEAR * (one[0] != uniform[0]))
+        least = tried[best, strength]
+        for at, own in enumerate(forms):
+            for form in range(len(own)):
+                other = (*best[:at], form, *best[at + 1 :])
+                if other != best and (found := loss(other, strength)) < least - _WORTH:
+                    best, least = other, found
+        return [standardise(own[at], raw, strength) for own, at in zip(forms, best, strict=True)]
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """The design matrix, shape (n, columns)."""
@@ -83,6 +125,15 @@ class AdditiveTerms(TransformerMixin, BaseEstimator):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         return np.array([name for one in self.terms_ for name in one.term.names()], dtype=object)
+
+
+def _forms_of(term: Term, raw: Raw) -> list[Term]:
+    """The forms of a straight term; any other has its own alone."""
+    if not isinstance(term, Linear):
+        return [term]
+    values = raw[term.column]
+    others = (log_of(term.column, values), rank_of(term.column, values))
+    return [term, *(other for other in others if other is not None)]
 
 
 def _held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:

@@ -7,13 +7,14 @@ from collections import Counter
 import numpy as np
 
 from risk.model.design import deviation
-from risk.model.terms import NARROWEST, Blank, Curve, Levels, Linear, Raw, Term
+from risk.model.terms import NARROWEST, Blank, Curve, Levels, Linear, Log, Rank, Raw, Term
 
 _MIN_BLANKS = 5  # fewer say nothing, and the flag would be a column for a handful of rows
 _ROWS_PER_PIECE, _MOST_PIECES = 25, 8  # of the rarer class; 16 pieces were worse on real tables
 # More levels make model.json longer than people read; a level of a few rows is their noise.
 _MOST_LEVELS, _LEVEL_ROWS, _LEVEL_SHARE = 50, 10, 0.0005
 _QUANTILE_ROWS = 200_000
+_RANK_STEPS = 20
 WIDEST = float(np.finfo(np.float64).max / 4)  # differences of two clipped numbers stay finite
 
 
@@ -41,6 +42,27 @@ def main_effects(
         terms += [_curve_of(name, raw[name], pieces), _blank_of(name, raw[name])]
     terms += [_frequent_levels(name, raw[name]) for name in texts]
     return [term for term in terms if term]
+
+
+def log_of(name: str, values: np.ndarray) -> Term | None:
+    """The number by its signed logarithm; None where it is constant."""
+    line = _linear_of(name, values)
+    return line and Log(name, line.low, line.high, line.fill)
+
+
+def rank_of(name: str, values: np.ndarray) -> Term | None:
+    """The number by its place among the rows; None where it is constant."""
+    line = _linear_of(name, values)
+    if line is None:
+        return None
+    known = np.clip(thin(values[np.isfinite(values)]), line.low, line.high)
+    shares = np.linspace(0, 1, _RANK_STEPS + 1)
+    knots, first = np.unique(np.quantile(known, shares), return_inverse=True)
+    # A value that many rows have stands at the middle of their places.
+    places = np.bincount(first, weights=shares) / np.bincount(first)
+    if knots.size < 2:
+        return None
+    return Rank(name, line.fill, tuple(knots.tolist()), tuple(places.tolist()))
 
 
 def _linear_of(name: str, values: np.ndarray) -> Linear | None:

@@ -14,14 +14,14 @@ from risk.files import checksum_holds, with_checksum
 from risk.model.joint_terms import Product, Region
 from risk.model.logistic import expit
 from risk.model.profile import Profile, Rows
-from risk.model.terms import Blank, Curve, Levels, Linear, Raw, Term
+from risk.model.terms import Blank, Curve, Levels, Linear, Log, Rank, Raw, Term
 from risk.records import insist, number, parse_record
 
 FORMAT = 1
 _MAX_BYTES = 8_000_000  # read at each start of the server: a larger one is a mistake
 AGREEMENT = 1e-12  # of probabilities: rounding of a few hundred terms stays below it
 _SELF_CHECK_ROWS = 25  # of changed values, each a millionth, fewer than 40 % pass them
-KINDS = {kind.word(): kind for kind in (Linear, Curve, Blank, Levels, Region, Product)}
+KINDS = {kind.word(): kind for kind in (Linear, Log, Rank, Curve, Blank, Levels, Region, Product)}
 
 
 @dataclass(frozen=True)

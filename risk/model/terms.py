@@ -1,6 +1,8 @@
 """The terms of a model: what each adds to a row's log-odds, its record in model.json, its words.
 
     linear   slope x (x clipped to [low, high] - mean)
+    log      the same by the signed logarithm of x
+    rank     slope x (the place of x among the training rows - mean)
     curve    a broken line through (knots, values)
     blank    `inside` where the number is missing, else `outside`
     levels   a value for each text (null: missing), `other` for any other
@@ -199,6 +201,41 @@ class Linear(Sloped, ColumnTerm):
 
     def counted_range(self) -> tuple[float, float] | None:
         return (self.low, self.high) if self.high < _UNCLIPPED else None
+
+
+@dataclass(frozen=True)
+class Log(Linear):
+    """A number clipped to [low, high] by its signed logarithm: tenfold counts alike at any size."""
+
+    def basis(self, raw: Raw) -> np.ndarray:
+        values = super().basis(raw)
+        return np.sign(values) * np.log1p(np.abs(values))
+
+
+@dataclass(frozen=True)
+class Rank(Sloped, ColumnTerm):
+    """A number by its place among the training rows: straight between (knots, places), 0 to 1."""
+
+    fill: float
+    knots: tuple[float, ...]
+    places: tuple[float, ...]
+
+    def basis(self, raw: Raw) -> np.ndarray:
+        return np.interp(fill_missing(raw[self.column], self.fill), self.knots, self.places)[None]
+
+    def names(self) -> list[str]:
+        return [self.column]
+
+    def is_sound(self, columns: dict[str, str]) -> bool:
+        rising = all(low < high for low, high in zip(self.knots, self.knots[1:], strict=False))
+        same = len(self.knots) == len(self.places) > 1
+        return columns[self.column] == "number" and rising and same
+
+    def bends(self, usual: Usual) -> set[float]:
+        return set(self.knots)
+
+    def counted_range(self) -> tuple[float, float] | None:
+        return (self.knots[0], self.knots[-1])
 
 
 @dataclass(frozen=True)
