@@ -120,6 +120,10 @@ def _caveats(rows: TrainingRows, fitted: Pipeline) -> list[str]:
         f"{name} alone orders the labels almost perfectly (AUC > .99); is it known before an exit?"
         for name in suspects(rows.columns, rows.features, rows.labels)
     ]
+    found += [
+        f"{name} has no value in any labelled row; nothing is learned from it"
+        for name in rows.features.columns[rows.features.isna().all()]
+    ]
     if not has_converged(fitted):
         found.append(
             "the solver stopped at its limit of iterations; the numbers are of very unlike size"

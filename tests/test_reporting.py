@@ -32,7 +32,7 @@ from risk.run.summary import first_clients
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
-NOW = "sourcedata/2030-01-31.csv"
+NOW = "sourcedata/2025-01-31.csv"
 LIST_HEADER = (
     "rank,client,risk,date,model_version,band,call,reason_1,reason_2,reason_3,against,notes,change"
 )
@@ -193,19 +193,19 @@ def test_the_list_holds_current_clients_alone(deployed: Project) -> None:
     found = listed(deployed, ["here,1,600,30,", "gone,1,600,30,1", "stayed,1,600,30,0"])
 
     assert names(found) == ["here"]
-    assert found[0]["date"] == "2030-01-31" and found[0]["model_version"] == "1"
+    assert found[0]["date"] == "2025-01-31" and found[0]["model_version"] == "1"
     assert deployed.json("models/clients_at_risk.json")["basis"] == "unlabelled"
 
 
 def test_a_client_whose_last_row_is_an_exit_is_never_listed(deployed: Project) -> None:
-    deployed.write("sourcedata/2030-02-28.csv", ["left later,1,600,30,1"])
+    deployed.write("sourcedata/2025-02-28.csv", ["left later,1,600,30,1"])
 
     found = listed(deployed, ["left later,1,600,30,", "still here,1,600,30,"])
 
     assert names(found) == ["still here"]
 
 
-@pytest.mark.parametrize("name", ["a 2030-01-31.csv", "z 2030-01-31.csv"])
+@pytest.mark.parametrize("name", ["a 2025-01-31.csv", "z 2025-01-31.csv"])
 def test_a_label_supersedes_the_unlabelled_row_of_its_date_whichever_came_first(
     deployed: Project, name: str
 ) -> None:
@@ -214,7 +214,7 @@ def test_a_label_supersedes_the_unlabelled_row_of_its_date_whichever_came_first(
     first, second = (labels, unlabelled) if name < "b" else (unlabelled, labels)
     listed(deployed, [*first, "before,2,500,40,"], f"sourcedata/{name}")
 
-    found = listed(deployed, second, "sourcedata/m 2030-01-31.csv")
+    found = listed(deployed, second, "sourcedata/m 2025-01-31.csv")
 
     assert sorted(names(found)) == ["before", "open"]
 
@@ -237,12 +237,12 @@ def test_an_undated_row_is_open_until_the_clients_next_row_has_a_label(
 def test_a_client_that_left_is_not_listed_for_earlier_rows_of_other_files(
     deployed: Project,
 ) -> None:
-    files = {"2030-03-31": ",1", "2030-01-31": ",", "2030-02-28": ",", "2029-12-31": ",0"}
+    files = {"2025-03-31": ",1", "2025-01-31": ",", "2025-02-28": ",", "2024-12-31": ",0"}
     for day, end in files.items():
         row = f"Gone,5,{600 + len(day)},3{end}"
         found = listed(deployed, [row, f"open,1,600,30{end}"[:-1]], f"sourcedata/{day}.csv")
 
-    assert names(found) == ["open"] and found[0]["date"] == "2030-03-31"
+    assert names(found) == ["open"] and found[0]["date"] == "2025-03-31"
 
 
 def test_rows_that_come_again_without_a_label_do_not_bring_a_client_back(
@@ -250,18 +250,18 @@ def test_rows_that_come_again_without_a_label_do_not_bring_a_client_back(
 ) -> None:
     listed(deployed, ["Gone,5,600,30,1", "open,1,600,30,"])
 
-    found = listed(deployed, ["Gone,5,600,30,"], "sourcedata/again 2030-01-31.csv")
+    found = listed(deployed, ["Gone,5,600,30,"], "sourcedata/again 2025-01-31.csv")
 
     assert names(found) == ["open"]
 
 
 def test_a_client_is_listed_once_with_its_last_row(deployed: Project) -> None:
-    deployed.write("sourcedata/2030-03-31.csv", ["twice,9,900,90,"])
+    deployed.write("sourcedata/2025-03-31.csv", ["twice,9,900,90,"])
 
     found = listed(deployed, ["twice,1,600,30,"])
 
     frame = pd.DataFrame([[9, 900, 90]], columns=FEATURES)
-    assert [(line["client"], line["date"]) for line in found] == [("twice", "2030-03-31")]
+    assert [(line["client"], line["date"]) for line in found] == [("twice", "2025-03-31")]
     assert float(found[0]["risk"]) == pytest.approx(pickled_risks(deployed, frame)[0], abs=1e-6)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from risk.data.values import MONTH_NUMBERS, Rule, bare_word, parse_date
+from risk.data.values import ISO_DAY, MONTH_NUMBERS, Rule, bare_word, parse_date
 
 _Y, _LEFT, _RIGHT = r"((?:19|20)[0-9]{2})", r"(?<![0-9])", r"(?![0-9])"
 _Kinds = tuple[tuple[re.Pattern[str], str], ...]
@@ -33,10 +33,11 @@ _YEAR = ((re.compile(rf"(?<![0-9])(?<![0-9][-_. ]){_Y}(?![-_. ]?[0-9])"), "y"),)
 
 
 class PathDate(NamedTuple):
-    """date: YYYY-MM-DD, None for none; doubt: a sentence where it could be two."""
+    """date: YYYY-MM-DD or None; doubt: a sentence where it could be two; form: as written."""
 
     date: str | None = None
     doubt: str = ""
+    form: str = ISO_DAY
 
 
 def date_in_path(path: str) -> str | None:
@@ -85,7 +86,7 @@ def _date(parts: str, found: re.Match[str]) -> PathDate | None:
         "y": ("{y}", "yyyy"),
     }[parts]
     try:
-        return PathDate(parse_date(text.format(**cells), form))
+        return PathDate(parse_date(text.format(**cells), form), form=form)
     except Rule:
         return None
 

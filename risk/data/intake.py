@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import astuple, dataclass, field
+from typing import TYPE_CHECKING
 
 from risk.config import Config, PipelineError
-from risk.data.filedates import read_path_date
+from risk.data.filedates import date_in_path, read_path_date
 from risk.data.frames import frame_of
+from risk.data.plausibility import (
+    FUTURE,
+    contradictions,
+    empty_features,
+    far_dates,
+    few_unlabelled,
+    fewer_clients,
+    is_future,
+    near_ids,
+)
 from risk.data.quarantine import write_quarantine
 from risk.data.reader import Reading, numeric_counts, read_rows
 from risk.data.removal import drop_erased
@@ -26,6 +37,9 @@ from risk.data.tables import Refused, read_table
 from risk.files import DamagedFile, sha256, utc_now
 from risk.script import report_progress
 
+if TYPE_CHECKING:
+    import polars as pl
+
 READER = 2  # raised where more files can be read: those refused before are tried again
 Contents = dict[str, tuple[Source, bytes, str]]
 
@@ -35,8 +49,9 @@ class Intake:
     """The store, and what is found for it: files to commit with their rows, sentences for a person.
 
     former: the entries of the store that is rebuilt, whose positions and data versions the same
-    files keep. read: the entry of every file that was read, the refused ones too. leaving: the
-    files whose old bytes are no longer theirs. replaced: whether rows go that stood in the store.
+    files keep. read: the entry of every file that was read, the refused ones too. pending: the
+    files that this run decides on. leaving: the files whose old bytes are no longer theirs.
+    clients: those of all files, once asked for. replaced: whether rows go that stood in the store.
     lost_track: nobody knows which rows are new, since the old state was damaged or deleted.
     """
 
@@ -45,7 +60,9 @@ class Intake:
     former: dict[str, Entry] = field(default_factory=dict)
     files: Taken = field(default_factory=dict)
     read: list[Entry] = field(default_factory=list)
+    pending: set[str] = field(default_factory=set)
     leaving: set[str] = field(default_factory=set)
+    clients: pl.Series | None = None
     replaced: bool = False
     lost_track: bool = False
 
@@ -62,6 +79,7 @@ class Intake:
         contents |= self._contents(self._widowed(sources, contents))
         known = {file: store.files[file]["sha256"] for file in contents if file in store.files}
         self.leaving = {file for file, old in known.items() if contents[file][2] != old}
+        self.pending = set(contents)
         self._infer_kinds(contents)
         self._take_all(contents)
 
@@ -163,7 +181,7 @@ class Intake:
                 known.pop("refusal", None)
             return
         reading = read_rows(data, source.file, store.schema, store.config.csv, outcomes=True)
-        self._refuse_undated(source.file, reading)
+        self._refuse_dates(source.file, reading)
         drop_erased(store, reading)
         entry = self._entry(source, digest, reading)
         self.read.append(entry)
@@ -174,15 +192,32 @@ class Intake:
         else:
             self._accept(known, entry, reading)
 
-    def _refuse_undated(self, file: str, reading: Reading) -> None:
-        """Labels are made from dates: a file of no date could be before or after any other."""
-        dated = self.store.schema.named("date")
-        own = dated and dated not in reading.absent
-        if self.store.config.labels == "status" and not own and not read_path_date(file).date:
-            reading.refused = reading.refused or (
-                "of when its rows are nobody says; rename it with a date, such as "
-                "clients_2026-10-31.csv"
+    def _refuse_dates(self, file: str, reading: Reading) -> None:
+        """A file of no date could be before or after any other, where labels are made from dates;
+        one of the future or of twenty years ago is a slip of the hand."""
+        dated, path, wrong = self.store.schema.named("date"), read_path_date(file), ""
+        if dated and dated not in reading.absent:
+            own = {str(date) for date in reading.values.get(dated, []) if date}
+        else:
+            own = {path.date} if path.date else set()
+            if self.store.config.labels == "status" and not own:
+                wrong = "of when its rows are nobody says; rename it with a date, such as "
+                wrong += "clients_2026-10-31.csv"
+            elif path.date and is_future(path.date, path.form):
+                wrong = f"by its name its rows are of {path.date}, {FUTURE}; rename it"
+        if own and own <= far_dates([*own, *self._other_dates(file)]):
+            wrong = wrong or (
+                f"its rows are of {min(own)}, over 20 years apart from the other files'; mend the "
+                "date, in its name or its rows"
             )
+        reading.refused = reading.refused or wrong
+
+    def _other_dates(self, file: str) -> list[str]:
+        """The dates of all other files, of this run's new ones by their names."""
+        others = [entry for entry in self.store.live() if entry["file"] != file]
+        dates = [date for entry in others for date in entry["dates"] if date]
+        named = {name: date_in_path(name) for name in self.pending if name != file}
+        return dates + [date for date in named.values() if date and not is_future(date)]
 
     def _is_decided(self, known: Entry, digest: str, twin: str | None) -> bool:
         """Whether these bytes were decided on before, and the decision still holds."""
@@ -272,14 +307,17 @@ class Intake:
             where = store.config.shown(path)
             what = f"{len(reading.errors)} bad rows" if reading.errors else "what is no row"
             self.notes.append(f"{file}: {what} set aside in {where}")
-        self._remark(file, reading)
-        self.files[file] = (entry, frame_of(reading, store.schema, read_path_date(file).date))
+        frame = frame_of(reading, store.schema, read_path_date(file).date)
+        self._remark(file, reading, frame)
+        self.files[file] = (entry, frame)
 
-    def _remark(self, file: str, reading: Reading) -> None:
+    def _remark(self, file: str, reading: Reading, frame: pl.DataFrame) -> None:
         """What a person should know of an accepted file's columns."""
         target, doubt = self.store.schema.named("target"), read_path_date(file).doubt
         undated = doubt and not self.store.schema.named("date")
-        self._keep(file, reading.notes + ([f"{doubt}; rename it"] if undated else []))
+        notes = reading.notes + ([f"{doubt}; rename it"] if undated else [])
+        notes += [] if reading.outcomes else self._plausibility(frame, reading)
+        self._keep(file, notes)
         if reading.ignored:
             self.notes.append(f"{file}: columns ignored: {', '.join(reading.ignored)[:200]}")
         if reading.outcomes:
@@ -293,6 +331,31 @@ class Intake:
         self.notes += [f"{file}: no column {name!r}; left empty" for name in missing]
         if not reading.rows:
             self.notes.append(f"{file}: no rows below the header")
+
+    def _plausibility(self, frame: pl.DataFrame, reading: Reading) -> list[str]:
+        """What can hardly be so in the file, by itself and beside the others."""
+        import polars as pl
+
+        store, client = self.store, self.store.schema.named("id")
+        present = [c for c in store.schema.features if c.name not in reading.absent]
+        status = store.config.labels == "status"
+        labelled = store.schema.named("target") not in reading.absent
+        found = contradictions(frame, store.schema, status=status)
+        few = few_unlabelled(frame, store.schema) if labelled and not status else ""
+        fewer = fewer_clients(frame, self._frames(), client)
+        if self.clients is None:
+            ids = [other[client] for other in self._frames()]
+            self.clients = pl.concat([frame[client].clear(), *ids]).unique()
+        alike = near_ids(frame[client], self.clients)
+        self.clients = pl.concat([self.clients, frame[client]]).unique()
+        return [n for n in (found, *empty_features(frame, present), few, fewer, alike) if n]
+
+    def _frames(self) -> list[pl.DataFrame]:
+        """The rows of every other file of clients, this run's included."""
+        gone = self.files.keys() | self.leaving
+        others = [e for e in self.store.live() if e["file"] not in gone and not e.get("outcomes")]
+        new = [frame for e, frame in self.files.values() if not e.get("outcomes")]
+        return [*map(self.store.segment, others), *(f for f in new if f is not None)]
 
     def _keep(self, file: str, notes: list[str]) -> None:
         """Say it now, and keep it for the pages."""

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from risk.data.schema import Schema
 
 
+FEW = 50
+
+
 def today() -> datetime.date:
     return datetime.datetime.now(datetime.UTC).date()
 
@@ -74,11 +77,20 @@ def next_maturity(rows: pl.DataFrame, schema: Schema, horizon_days: int, day: da
     return str(first + datetime.timedelta(days=horizon_days + 1)) if first else ""  # type: ignore[operator]
 
 
+def is_few(unlabelled: int, stayed: int) -> bool:
+    """Whether so few rows without a label are gaps in an export and no list of their own.
+
+    Up to a fiftieth: an export's blank cells are that few, those that are to be judged more.
+    """
+    return 0 < FEW * unlabelled <= stayed
+
+
 def current_clients(rows: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, str]:
     """Each client's last row where it is a current client's, and the basis for saying so.
 
     "unlabelled": the last row (by date, then order) has no label and no labelled twin.
-    "stayed": there is no such client; the last row says that the client stayed.
+    "stayed": there is no such client, or only a few in files full of those whose last row says
+    that the client stayed; these and the few.
     """
     import polars as pl
 
@@ -92,6 +104,15 @@ def current_clients(rows: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, s
     last = (
         ordered.filter(~twin).unique(client, keep="last", maintain_order=True).sort("_order")
     ).drop("_order")
-    if last[target].null_count():
-        return last.filter(pl.col(target).is_null()), "unlabelled"
-    return last.filter(pl.col(target) == 0), "stayed"
+    unlabelled = last.filter(pl.col(target).is_null())
+    if not unlabelled.height:
+        return last.filter(pl.col(target) == 0), "stayed"
+    # A gap stands in a file of labels. However few have a file of their own, or are newer than
+    # every label, they are the ones that are to be judged.
+    newest, files = unlabelled["_date"].max(), unlabelled["_position"].unique()
+    beside = last.filter(pl.col(target) == 0, pl.col("_position").is_in(files.implode()))
+    if newest is not None:
+        beside = beside.filter((pl.col("_date") >= newest).fill_null(True))
+    if is_few(unlabelled.height, beside.height):
+        return last.filter((pl.col(target) == 0).fill_null(True)), "stayed"
+    return unlabelled, "unlabelled"

@@ -10,9 +10,19 @@ from risk.config import Csv
 from risk.data.asides import RowError
 from risk.data.decoding import Refused
 from risk.data.lines import fold
-from risk.data.schema import NUMBER, UNPRINTABLE, Cell, Column, Schema, printable
+from risk.data.plausibility import wrong_dates
+from risk.data.schema import DATE, NUMBER, UNPRINTABLE, Cell, Column, Schema, printable
 from risk.data.tables import MOST_BYTES, Table, read_table
-from risk.data.values import MISSING, Raw, Rule, date_form, is_numeric, number_form, plain_cell
+from risk.data.values import (
+    ISO_DAY,
+    MISSING,
+    Raw,
+    Rule,
+    date_form,
+    is_numeric,
+    number_form,
+    plain_cell,
+)
 
 MAX_BAD_SHARE, MAX_BAD_ROWS = 0.10, 10
 
@@ -214,6 +224,8 @@ def _read_columns(table: Table, places: dict[str, int], schema: Schema, reading:
             values = schema.plain_values(column, cells) or _parsed(
                 cells, column.name, schema.parser(column), faults
             )
+            if column.kind == DATE:
+                _check_dates(cells, values, column, faults)
         else:
             values = [None] * len(rows)
         reading.values[column.name] = values
@@ -224,6 +236,16 @@ def _read_columns(table: Table, places: dict[str, int], schema: Schema, reading:
         numbers = [numbers[at] for at in keep]
         reading.values = {n: [cells[at] for at in keep] for n, cells in reading.values.items()}
     reading.lines = numbers
+
+
+def _check_dates(
+    cells: list[Raw], values: list[Cell], column: Column, faults: dict[int, Fault]
+) -> None:
+    """Dates that can be read and cannot be are faults of their rows."""
+    wrong = wrong_dates(values, column.form or ISO_DAY)  # type: ignore[arg-type]
+    for at, date in enumerate(values) if wrong else ():
+        if date in wrong:
+            faults.setdefault(at, (column.name, wrong[date], plain_cell(cells[at])))
 
 
 def _row_error(table: Table, number: int, fault: Fault) -> RowError:

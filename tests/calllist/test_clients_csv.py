@@ -65,10 +65,10 @@ def test_the_value_at_risk_is_the_risk_times_the_clients_own_value(project: Proj
 
 def test_the_change_is_that_of_the_json_and_empty_for_a_new_client(project: Project) -> None:
     before = [row[:-1] for row in client_rows(8, seed=7, prefix="now")]
-    project.write("sourcedata/2030-01-31.csv", before)
+    project.write("sourcedata/2025-01-31.csv", before)
     run_driver(project)
     project.write(
-        "sourcedata/2030-02-28.csv",
+        "sourcedata/2025-02-28.csv",
         [*(",".join([r.split(",")[0], "1", "4000", "9", ""]) for r in before), "late,5,900,40,"],
     )
     run_driver(project)

@@ -55,15 +55,15 @@ def own_risk(project: Project, *cells: float | None) -> float:
 
 
 def test_a_client_is_told_with_risk_place_reasons_and_history(deployed: Project) -> None:
-    come(deployed, ["Acme,90,900,40,"], "sourcedata/2030-01-31.csv")
-    come(deployed, ["Acme,5,900,40,", "other,80,900,40,"], "sourcedata/2030-02-28.csv")
+    come(deployed, ["Acme,90,900,40,"], "sourcedata/2025-01-31.csv")
+    come(deployed, ["Acme,5,900,40,", "other,80,900,40,"], "sourcedata/2025-02-28.csv")
 
     found = told(deployed, "Acme")
 
     now, before = own_risk(deployed, 5, 900, 40), own_risk(deployed, 90, 900, 40)
     assert found["risk"] == pytest.approx(now, abs=5.1e-7) and now > before
     assert [(h["date"], h["left"]) for h in found["history"]] == [
-        ("2030-01-31", None), ("2030-02-28", None)]  # fmt: skip
+        ("2025-01-31", None), ("2025-02-28", None)]  # fmt: skip
     assert [h["risk"] for h in found["history"]] == pytest.approx([before, now], abs=1e-12)
     assert found["listed"] == {
         "rank": 1, "risk": found["risk"], "band": "high", "call": True, "of": 2}  # fmt: skip
@@ -72,8 +72,8 @@ def test_a_client_is_told_with_risk_place_reasons_and_history(deployed: Project)
 
 
 def test_the_text_is_for_a_person_and_blames_nothing(deployed: Project) -> None:
-    come(deployed, ["Acme,90,900,40,0"], "sourcedata/2030-01-31.csv")
-    come(deployed, ["Acme,5,900,40,", "other,80,900,40,"], "sourcedata/2030-02-28.csv")
+    come(deployed, ["Acme,90,900,40,0"], "sourcedata/2025-01-31.csv")
+    come(deployed, ["Acme,5,900,40,", "other,80,900,40,"], "sourcedata/2025-02-28.csv")
 
     said = deployed.run("diagnostics.py", "--client", "Acme").stdout
 
@@ -84,8 +84,8 @@ def test_the_text_is_for_a_person_and_blames_nothing(deployed: Project) -> None:
     assert lines[2] == "goes together with a higher risk"
     assert lines[3].startswith("  lastmonth activity 5 (usually ") and lines[3].endswith(" points")
     assert lines[-2:] == [
-        f"  2030-01-31  {before:4.0%}  stayed",
-        f"  2030-02-28  {now:4.0%}  not known yet",
+        f"  2025-01-31  {before:4.0%}  stayed",
+        f"  2025-02-28  {now:4.0%}  not known yet",
     ]
     assert "because" not in said
 
@@ -97,8 +97,8 @@ def test_the_json_is_the_same_story(deployed: Project) -> None:
 
 
 def test_a_client_that_left_is_told_as_one(deployed: Project) -> None:
-    come(deployed, ["Acme,5,900,40,"], "sourcedata/2030-01-31.csv")
-    come(deployed, ["Acme,5,900,40,1", "other,1,2,3,"], "sourcedata/2030-02-28.csv")
+    come(deployed, ["Acme,5,900,40,"], "sourcedata/2025-01-31.csv")
+    come(deployed, ["Acme,5,900,40,1", "other,1,2,3,"], "sourcedata/2025-02-28.csv")
 
     done = diagnostics.show_client(deployed.config, "Acme")
 
@@ -108,7 +108,7 @@ def test_a_client_that_left_is_told_as_one(deployed: Project) -> None:
 
 
 def test_a_client_of_few_values_is_told_why_it_is_not_called(deployed: Project) -> None:
-    come(deployed, ["Acme,5,,,", "other,80,900,40,"], "sourcedata/2030-01-31.csv")
+    come(deployed, ["Acme,5,,,", "other,80,900,40,"], "sourcedata/2025-01-31.csv")
 
     text = diagnostics.show_client(deployed.config, "Acme").text
 
@@ -119,8 +119,8 @@ def test_a_client_of_few_values_is_told_why_it_is_not_called(deployed: Project) 
 def test_a_label_supersedes_the_unlabelled_row_of_its_date_in_the_history(
     deployed: Project,
 ) -> None:
-    come(deployed, ["Acme,5,900,40,1"], "sourcedata/2030-01-31.csv")
-    come(deployed, ["Acme,6,900,40,"], "sourcedata/again 2030-01-31.csv")
+    come(deployed, ["Acme,5,900,40,1"], "sourcedata/2025-01-31.csv")
+    come(deployed, ["Acme,6,900,40,"], "sourcedata/again 2025-01-31.csv")
 
     found = told(deployed, "Acme")
 
@@ -150,7 +150,7 @@ def test_one_who_stayed_has_the_risk_of_the_list(deployed: Project) -> None:
 def test_without_a_list_of_this_model_and_these_rows_the_models_own_risk_is_told(
     deployed: Project, changed: dict[str, int] | None
 ) -> None:
-    come(deployed, ["Acme,5,900,40,"], "sourcedata/2030-01-31.csv")
+    come(deployed, ["Acme,5,900,40,"], "sourcedata/2025-01-31.csv")
     path = deployed.folder / "models/clients_at_risk.json"
     listing = json.loads(path.read_text())
     path.unlink()
@@ -165,7 +165,7 @@ def test_without_a_list_of_this_model_and_these_rows_the_models_own_risk_is_told
 
 
 def test_one_who_stayed_is_not_on_a_list_of_clients_without_a_label(deployed: Project) -> None:
-    come(deployed, ["Acme,5,900,40,"], "sourcedata/2030-01-31.csv")
+    come(deployed, ["Acme,5,900,40,"], "sourcedata/2025-01-31.csv")
     stayed = next(row for row in client_rows(60, seed=1) if row.endswith(",0"))
 
     said = diagnostics.show_client(deployed.config, stayed.partition(",")[0]).text
@@ -224,7 +224,7 @@ def test_a_file_comes_back_in_its_order_with_the_pickles_risks(deployed: Project
 
 
 def test_the_reasons_of_a_file_are_those_of_the_list(deployed: Project) -> None:
-    come(deployed, ["Acme,5,900,40,"], "sourcedata/2030-01-31.csv")
+    come(deployed, ["Acme,5,900,40,"], "sourcedata/2025-01-31.csv")
     path = deployed.folder / "models/clients_at_risk.csv"
     with open(path, newline="", encoding="utf-8-sig") as file:
         listed = next(csv.DictReader(file))

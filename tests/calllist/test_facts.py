@@ -30,7 +30,7 @@ from risk.run.summary import summary
 from risk.web.context import PageContext
 from risk.web.today import view
 
-NOW = datetime(2030, 2, 28, 9, 0, tzinfo=UTC)
+NOW = datetime(2025, 2, 28, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
     """A project with a second list, and what the report of it said; only read."""
     project = copy_of(first_deployed(tmp_path_factory), tmp_path_factory.mktemp("facts"))
     said = ""
-    for day, seed in (("2030-01-31", 8), ("2030-02-28", 9)):
+    for day, seed in (("2025-01-31", 8), ("2025-02-28", 9)):
         rows = [row.rpartition(",")[0] + "," for row in client_rows(60, seed=seed, prefix="now")]
         project.write(f"sourcedata/{day}.csv", rows)
         ingest(project.config)

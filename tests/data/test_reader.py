@@ -503,7 +503,8 @@ def frame(rows: list[tuple[str, str | None, int | None]]) -> pl.DataFrame:
         orient="row",
         schema_overrides={"exited": pl.Int8, "_date": pl.String},
     )
-    return made.with_columns(pl.col("_date").str.to_date("%Y-%m-%d"))
+    dated = pl.col("_date").str.to_date("%Y-%m-%d")
+    return made.with_columns(dated, _position=pl.lit(0, pl.Int64))
 
 
 DAY = datetime.date(2026, 3, 10)

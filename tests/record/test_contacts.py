@@ -304,7 +304,7 @@ def test_the_list_shows_the_contact_and_neither_risk_nor_rank_changes(deployed: 
 
 
 def test_erasing_takes_the_notes_too(deployed: Project) -> None:
-    deployed.write("sourcedata/2030-01-31.csv", ["Gone Ltd,1,600,30,", "Acme,1,600,30,"])
+    deployed.write("sourcedata/2025-01-31.csv", ["Gone Ltd,1,600,30,", "Acme,1,600,30,"])
     ingest(deployed.config)
     report(deployed)
     add_contact(deployed.config, "Gone Ltd", "contacted")

@@ -91,12 +91,12 @@ def test_the_first_list_has_nothing_to_compare_with(deployed: Project) -> None:
 def test_a_move_is_split_by_the_old_model_on_the_new_row(deployed: Project) -> None:
     january, labels = current(60, seed=21)
     february, _ = current(60, seed=22)
-    before = by_name(list_after(deployed, ("2030-01-31", january)))
+    before = by_name(list_after(deployed, ("2025-01-31", january)))
     old_model = Model.from_bytes(
         (kept_releases(deployed.config)[-1].folder / "model.json").read_bytes()
     )
-    deployed.write("sourcedata/2030-01-31 labels.csv", labels)
-    deployed.write("sourcedata/2030-02-28.csv", february)
+    deployed.write("sourcedata/2025-01-31 labels.csv", labels)
+    deployed.write("sourcedata/2025-02-28.csv", february)
     ingest(deployed.config)
     retrained(deployed)
 
@@ -107,7 +107,7 @@ def test_a_move_is_split_by_the_old_model_on_the_new_row(deployed: Project) -> N
     cells = zip(*(rows[name] for name in names), strict=True)
     table = {column: list(values) for column, values in zip(FEATURES, cells, strict=True)}
     old_on_new = dict(zip(names, old_model.probabilities(table).tolist(), strict=True))
-    assert (listing["model_version"], listing["since"]) == (2, "2030-01-31")
+    assert (listing["model_version"], listing["since"]) == (2, "2025-01-31")
     moved = 0
     for name, client in by_name(listing).items():
         change, step = client["change"], past_scores(deployed.config, name)[-1]
@@ -128,8 +128,8 @@ def test_a_move_is_split_by_the_old_model_on_the_new_row(deployed: Project) -> N
 
 def test_another_model_on_the_same_rows_moves_nothing_by_data(deployed: Project) -> None:
     january, _ = current(40, seed=23)
-    before = by_name(list_after(deployed, ("2030-01-31", january)))
-    list_after(deployed, ("2030-02-28", january[::-1]))  # the same bytes would be counted once
+    before = by_name(list_after(deployed, ("2025-01-31", january)))
+    list_after(deployed, ("2025-02-28", january[::-1]))  # the same bytes would be counted once
     extra = client_rows(60, seed=24)
     deployed.write("sourcedata/more.csv", extra)
     ingest(deployed.config)
@@ -139,7 +139,7 @@ def test_another_model_on_the_same_rows_moves_nothing_by_data(deployed: Project)
     listing = list_after(deployed)
 
     changes = [client["change"] for client in listing["clients"]]
-    assert listing["since"] == "2030-01-31"
+    assert listing["since"] == "2025-01-31"
     assert {change["data"] for change in changes} == {0}
     assert any(change["model"] for change in changes)
     for name, client in by_name(listing).items():
@@ -149,9 +149,9 @@ def test_another_model_on_the_same_rows_moves_nothing_by_data(deployed: Project)
 
 def test_where_the_old_model_is_gone_the_split_is_not_known(deployed: Project) -> None:
     january, labels = current(40, seed=25)
-    list_after(deployed, ("2030-01-31", january))
-    deployed.write("sourcedata/2030-01-31 labels.csv", labels)
-    deployed.write("sourcedata/2030-02-28.csv", current(40, seed=26)[0])
+    list_after(deployed, ("2025-01-31", january))
+    deployed.write("sourcedata/2025-01-31 labels.csv", labels)
+    deployed.write("sourcedata/2025-02-28.csv", current(40, seed=26)[0])
     ingest(deployed.config)
     retrained(deployed)
     model = deployed.folder / "production_deployment/releases/000001/model.json"
@@ -195,14 +195,14 @@ def test_of_clients_who_stayed_only_a_row_the_old_model_had_not_seen_is_scored_b
 def test_who_is_new_on_the_call_list_and_what_became_of_those_off_it(deployed: Project) -> None:
     deployed.configure(port=9, capacity=4)
     rows = ["a,0,900,30,", "b,1,900,30,", "c,2,900,30,", "d,3,900,30,", "e,170,900,30,"]
-    first = list_after(deployed, ("2030-01-31", rows))
+    first = list_after(deployed, ("2025-01-31", rows))
     assert [c["client"] for c in first["clients"] if c["call"]] == ["a", "b", "c", "d"]
     labels = ["a,0,900,30,1", "b,1,900,30,0"]
     now = ["c,180,900,30,", "d,1,900,30,", "e,2,900,30,", "f,3,900,30,", "g,4,900,30,"]
 
-    second = list_after(deployed, ("2030-01-31 labels", labels), ("2030-02-28", now))
+    second = list_after(deployed, ("2025-01-31 labels", labels), ("2025-02-28", now))
 
-    assert second["new"] == ["e", "f", "g"] and second["since"] == "2030-01-31"
+    assert second["new"] == ["e", "f", "g"] and second["since"] == "2025-01-31"
     assert [(one["client"], one["became"]) for one in second["off"]] == [
         ("a", "left"), ("b", "stayed"), ("c", "open")]  # fmt: skip
     assert [one["rank"] for one in second["off"]] == [1, 2, 3]
@@ -213,8 +213,8 @@ def test_who_is_new_on_the_call_list_and_what_became_of_those_off_it(deployed: P
 
 
 def test_a_report_made_again_keeps_nothing_twice_and_is_the_same(deployed: Project) -> None:
-    list_after(deployed, ("2030-01-31", current(30, seed=27)[0]))
-    first = list_after(deployed, ("2030-02-28", current(30, seed=28)[0]))
+    list_after(deployed, ("2025-01-31", current(30, seed=27)[0]))
+    first = list_after(deployed, ("2025-02-28", current(30, seed=28)[0]))
     kept = scorings(deployed.config)
 
     again = list_after(deployed)
@@ -227,32 +227,32 @@ def test_a_report_made_again_keeps_nothing_twice_and_is_the_same(deployed: Proje
 def test_the_report_goes_on_without_a_past_where_the_score_history_is_damaged(
     deployed: Project,
 ) -> None:
-    list_after(deployed, ("2030-01-31", current(30, seed=27)[0]))
+    list_after(deployed, ("2025-01-31", current(30, seed=27)[0]))
     deployed.config.score_history.write_bytes(b"damaged" * 999)
 
-    listing = list_after(deployed, ("2030-02-28", current(30, seed=28)[0]))
+    listing = list_after(deployed, ("2025-02-28", current(30, seed=28)[0]))
 
     assert listing["since"] is None and len(listing["clients"]) == 30
     assert len(list(deployed.config.state_folder.glob("clients.damaged-*.sqlite"))) == 1
-    assert [one.data_date for one in scorings(deployed.config)] == ["2030-02-28"]
+    assert [one.data_date for one in scorings(deployed.config)] == ["2025-02-28"]
 
 
 def test_only_what_was_predicted_before_its_label_counts(deployed: Project) -> None:
     january, labels = current(50, seed=29)
-    said = by_name(list_after(deployed, ("2030-01-31", january)))
+    said = by_name(list_after(deployed, ("2025-01-31", january)))
     assert (
         outcomes_in(deployed)["why"] == "no outcome is known yet of the 50 rows that were on a list"
     )
     came_with_label = [row.replace("client", "late") for row in client_rows(70, seed=30)]
 
-    list_after(deployed, ("2030-01-31 labels", labels), ("2030-01-31 others", came_with_label))
+    list_after(deployed, ("2025-01-31 labels", labels), ("2025-01-31 others", came_with_label))
 
     outcomes = outcomes_in(deployed)
     left = {row.split(",")[0]: int(row[-1]) for row in labels}
     listed = {name for name, client in said.items() if client["call"]}
     hits, misses = (sum(left[n] for n in part) for part in (listed, set(said) - listed))
     assert (outcomes["known"], outcomes["waiting"], outcomes["enough"]) == (50, 0, True)
-    assert (outcomes["from"], outcomes["to"]) == ("2030-01-31", "2030-01-31")
+    assert (outcomes["from"], outcomes["to"]) == ("2025-01-31", "2025-01-31")
     every = outcomes["all"]
     assert (every["hits"], every["misses"]) == (hits, misses)
     assert every["false_alarms"] == len(listed) - hits
@@ -267,12 +267,12 @@ def test_only_what_was_predicted_before_its_label_counts(deployed: Project) -> N
 def test_a_client_whom_a_later_list_called_before_the_label_was_listed(deployed: Project) -> None:
     deployed.configure(port=9, capacity=1, least_outcomes=10)
     january, labels = current(12, seed=35)
-    first = list_after(deployed, ("2030-01-31", january))["clients"]
+    first = list_after(deployed, ("2025-01-31", january))["clients"]
     known = {row.partition(",")[0]: row for row in labels}
-    later = list_after(deployed, ("2030-01-31 one", [known.pop(first[0]["client"])]))["clients"]
+    later = list_after(deployed, ("2025-01-31 one", [known.pop(first[0]["client"])]))["clients"]
     assert [later[0]["client"], later[0]["call"]] == [first[1]["client"], True]
 
-    list_after(deployed, ("2030-01-31 others", list(known.values())))
+    list_after(deployed, ("2025-01-31 others", list(known.values())))
 
     every = outcomes_in(deployed)["all"]
     assert (every["n"], every["listed"]["n"], every["not_listed"]["n"]) == (12, 2, 10)
@@ -280,8 +280,8 @@ def test_a_client_whom_a_later_list_called_before_the_label_was_listed(deployed:
 
 def test_nothing_is_claimed_before_enough_outcomes(deployed: Project) -> None:
     january, labels = current(29, seed=31)
-    list_after(deployed, ("2030-01-31", january))
-    list_after(deployed, ("2030-01-31 labels", labels))
+    list_after(deployed, ("2025-01-31", january))
+    list_after(deployed, ("2025-01-31 labels", labels))
 
     outcomes = outcomes_in(deployed)
 
@@ -314,7 +314,7 @@ def test_a_label_counts_when_it_may_be_used(deployed: Project) -> None:
 
 def test_a_client_who_was_called_is_reported_apart(deployed: Project) -> None:
     january, labels = current(45, seed=34)
-    listing = list_after(deployed, ("2030-01-31", january))
+    listing = list_after(deployed, ("2025-01-31", january))
     called = [client["client"] for client in listing["clients"] if client["call"]]
     with mock.patch("risk.record.contacts.utc_now", return_value="2020-01-01T00:00:00Z"):
         for name in called:
@@ -322,7 +322,7 @@ def test_a_client_who_was_called_is_reported_apart(deployed: Project) -> None:
         add_contact(
             deployed.config, listing["clients"][-1]["client"], "not at risk"
         )  # nobody called
-    list_after(deployed, ("2030-01-31 labels", labels))
+    list_after(deployed, ("2025-01-31 labels", labels))
     with mock.patch("risk.record.contacts.utc_now", return_value="2099-01-01T00:00:00Z"):
         for client in listing["clients"]:
             add_contact(deployed.config, client["client"], "contacted")
@@ -396,8 +396,8 @@ def test_the_first_score_before_a_label_is_what_counts(
 def rows(left: list[int], called: list[int], **changed: Any) -> pl.DataFrame:
     n = len(left)
     return pl.DataFrame({
-        "client": [f"c{at}" for at in range(n)], "date": ["2030-01-31"] * n, "scoring": [1] * n,
-        "data_version": [1] * n, "at": ["2030-02-01T00:00:00Z"] * n, "risk": [0.5] * n,
+        "client": [f"c{at}" for at in range(n)], "date": ["2025-01-31"] * n, "scoring": [1] * n,
+        "data_version": [1] * n, "at": ["2025-02-01T00:00:00Z"] * n, "risk": [0.5] * n,
         "rank": list(range(1, n + 1)), "of": [n] * n, "called": called, "arrived": [2] * n,
         "left": left, "contacted": [False] * n,
     } | changed)  # fmt: skip
@@ -451,13 +451,13 @@ def test_intervals_over_repeated_clients_hold_what_they_promise() -> None:
 
 
 def test_the_last_misses_and_false_alarms_are_named_at_most_ten() -> None:
-    dates = [f"2030-{1 + at % 4:02d}-28" for at in range(60)]
+    dates = [f"2025-{1 + at % 4:02d}-28" for at in range(60)]
     known = rows([1] * 30 + [0] * 30, [0] * 30 + [1] * 30, date=dates)
 
     found = claims(known, 7, 30)
 
     assert len(found["misses"]) == len(found["false_alarms"]) == 10
-    assert {one["date"] for one in found["misses"][:7]} == {"2030-04-28"}
+    assert {one["date"] for one in found["misses"][:7]} == {"2025-04-28"}
     assert [one["rank"] for one in found["misses"][:3]] == [4, 8, 12]
     assert set(found["misses"][0]) == {
         "client", "date", "predicted_at", "risk", "rank", "of", "contacted"}  # fmt: skip
@@ -474,8 +474,8 @@ def test_cumulative_gains_are_by_the_place_on_the_list_of_the_day() -> None:
 
 @pytest.mark.parametrize(
     ("first", "expected"),
-    [({}, False), ({"c0": "2030-02-05T00:00:00Z"}, True), ({"c0": "2030-03-01T00:00:00Z"}, False)],
+    [({}, False), ({"c0": "2025-02-05T00:00:00Z"}, True), ({"c0": "2025-03-01T00:00:00Z"}, False)],
 )
 def test_only_a_call_before_the_label_came_counts(first: dict[str, str], expected: bool) -> None:
-    found = mark_contacted(rows([1], [1]), first, {2: "2030-02-28T00:00:00Z"})
+    found = mark_contacted(rows([1], [1]), first, {2: "2025-02-28T00:00:00Z"})
     assert found["contacted"].to_list() == [expected]

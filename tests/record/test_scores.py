@@ -57,7 +57,7 @@ def listing(data_version: int, risks: dict[str, float], **changed: Any) -> dict[
             "rank": rank,
             "client": name,
             "risk": risks[name],
-            "date": f"2030-{data_version % 12 + 1:02d}-28",
+            "date": f"2025-{data_version % 12 + 1:02d}-28",
             "call": rank == 1,
             "band": "high" if rank == 1 else "low",
             "notes": [],
@@ -120,8 +120,8 @@ def test_a_clients_scores_come_back_as_the_lists_had_them(config: Config) -> Non
 
     first, second = past_scores(config, "Größe 'x\"; --")
 
-    assert (first.at, first.data_date) == ("2031-01-01T00:01:00Z", "2030-02-28")
-    assert (first.date, first.risk, first.rank, first.of) == ("2030-02-28", 0.25, 2, 2)
+    assert (first.at, first.data_date) == ("2031-01-01T00:01:00Z", "2025-02-28")
+    assert (first.date, first.risk, first.rank, first.of) == ("2025-02-28", 0.25, 2, 2)
     assert (first.called, first.band) == (False, "low")
     assert (second.risk, second.rank, second.called, second.band) == (0.75, 1, True, "high")
     assert (first.data, first.model, second.data, second.model) == (None, None, 0.5, 0.0)
@@ -232,7 +232,7 @@ def test_a_client_who_was_away_has_no_split_across_the_gap(config: Config) -> No
 
 
 def scored(risk: float, shift: float = 0.0, chain: int = 1) -> Score:
-    return Score("2030-01-31", risk, 1, True, None, chain, shift)
+    return Score("2025-01-31", risk, 1, True, None, chain, shift)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def scored(risk: float, shift: float = 0.0, chain: int = 1) -> Score:
 def test_a_move_in_whole_points_is_that_of_the_percents_shown_and_its_parts_add_up(
     old: Score, new: Score, points: int, data: int | None, model: int | None
 ) -> None:
-    assert change_of("2030-01-31", old, new) == Change("2030-01-31", points, data, model)
+    assert change_of("2025-01-31", old, new) == Change("2025-01-31", points, data, model)
 
 
 def test_no_part_is_rounded_further_than_a_point() -> None:
@@ -274,12 +274,12 @@ def told_at(number: int, date: str, data_version: int | None = None) -> scores.S
 @pytest.mark.parametrize(
     ("past", "present", "base", "shown"),
     [
-        ([], told_at(1, "2030-01-31"), None, [1]),
-        ([told_at(1, "2030-01-31")], told_at(2, "2030-01-31"), 1, [2]),
-        ([told_at(1, "2030-01-31"), told_at(2, "2030-02-28")], told_at(3, "2030-02-28"), 1, [1, 3]),
-        ([told_at(1, "2030-01-31"), told_at(2, "2030-01-31")], told_at(3, "2030-02-28"), 2, [2, 3]),
+        ([], told_at(1, "2025-01-31"), None, [1]),
+        ([told_at(1, "2025-01-31")], told_at(2, "2025-01-31"), 1, [2]),
+        ([told_at(1, "2025-01-31"), told_at(2, "2025-02-28")], told_at(3, "2025-02-28"), 1, [1, 3]),
+        ([told_at(1, "2025-01-31"), told_at(2, "2025-01-31")], told_at(3, "2025-02-28"), 2, [2, 3]),
         ([told_at(1, ""), told_at(2, "")], told_at(3, "", data_version=2), 1, [1, 3]),
-        ([told_at(1, "2030-03-31")], told_at(2, "2030-02-28"), 1, [1, 2]),
+        ([told_at(1, "2025-03-31")], told_at(2, "2025-02-28"), 1, [1, 2]),
     ],
     ids=["first", "one date", "an earlier date", "its last word", "undated", "a date taken back"],
 )

@@ -67,7 +67,7 @@ class World:
 def made(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A project with 60 current clients and what its report is made of; only copied."""
     project = copy_of(first_deployed(tmp_path_factory), tmp_path_factory.mktemp("told"))
-    project.write("sourcedata/2030-01-31.csv", unlabelled(60, 8))
+    project.write("sourcedata/2025-01-31.csv", unlabelled(60, 8))
     ingest(project.config)
     with undrawn():
         reporting.report(project.config)
@@ -206,7 +206,7 @@ def with_names(world: World) -> None:
     off = [one | {"became": "left"} for one in people]
     moves = [one | {"points": 12, "data": 9, "model": 3} for one in people]
     new = [client["client"] for client in world.clients][: len(HOSTILE)]
-    world.listing |= {"since": "2029-12-31", "new": new, "off": off, "moves": moves}
+    world.listing |= {"since": "2024-12-31", "new": new, "off": off, "moves": moves}
     report = world.report()
     values: list[Effect] = [
         {"text": name, "effect": 0.0, "risk": 0.1 + at / 40} for at, name in enumerate(HOSTILE)
@@ -429,7 +429,7 @@ def test_a_damaged_history_keeps_no_report_back(project: Project) -> None:
 
 def test_rows_that_were_set_aside_are_counted_by_column_and_rule(project: Project) -> None:
     bad = ["x,one,2,3,", "y,two,2,3,", ",1,2,3,", "z,1,2,-3,"]
-    project.write("sourcedata/2030-02-28.csv", [*unlabelled(5, 9), *bad])
+    project.write("sourcedata/2025-02-28.csv", [*unlabelled(5, 9), *bad])
     ingest(project.config)
 
     data = world_in(project).report().data.data
@@ -440,7 +440,7 @@ def test_rows_that_were_set_aside_are_counted_by_column_and_rule(project: Projec
     assert sum(int(rows) for rows, *_ in data.quarantine) == 4
     rows, why, first = data.quarantine[0]
     assert why.startswith("lastmonth_activity") and rows == "2"
-    assert first == "2030-02-28.csv line 7"
+    assert first == "2025-02-28.csv line 7"
 
 
 @pytest.mark.parametrize("text", HOSTILE)

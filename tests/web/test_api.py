@@ -575,7 +575,7 @@ def test_a_filter_by_a_column_that_the_config_does_not_name_is_refused(
 
 
 def test_the_list_that_reporting_makes_comes_whole(own: Project) -> None:
-    own.write("sourcedata/2030-01-31.csv", ["Acme,5,900,40,", "blank,,,4,", "giant,9,900,1e9,"])
+    own.write("sourcedata/2025-01-31.csv", ["Acme,5,900,40,", "blank,,,4,", "giant,9,900,1e9,"])
     own.run("ingestion.py")
     own.run("reporting.py")
     made = own.json("models/clients_at_risk.json")
