@@ -98,6 +98,8 @@ def read_bytes(path: Path, made_by: str) -> bytes:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise PipelineError(f"no {path.name} at {path}; run {made_by} first") from None
+    except PermissionError as error:
+        raise unreadable(path, error) from None
 
 
 def read_json(path: Path, made_by: str) -> dict[str, Any]:
@@ -124,19 +126,31 @@ def read_optional_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+class Unreadable(PipelineError):
+    """The file is there and cannot be read; what it holds may be whole, so that it is no damage."""
+
+
+def unreadable(path: Path, error: OSError) -> Unreadable:
+    """The error to raise; whose file it is where the right to it is missing."""
+    owner, remedy = "", "free the cause and run again"
+    if isinstance(error, PermissionError):
+        with contextlib.suppress(OSError, KeyError):
+            owner = f" (owner {path.owner()})"
+        remedy = "give this user the right to it, or run as its owner; nothing in it is lost"
+    return Unreadable(f"cannot read {path}: {error.strerror}{owner}; {remedy}")
+
+
 def _bytes_if_there(path: Path) -> bytes | None:
     """The file's bytes, None where it is absent.
 
-    One that cannot be read is neither: what it holds may be whole, so nobody may begin anew.
+    One that cannot be read is neither: nobody may begin anew.
     """
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise PipelineError(
-            f"cannot read {path}: {error.strerror}; free the cause and run again"
-        ) from None
+        raise unreadable(path, error) from None
 
 
 def parse_number(raw: bytes, path: Path, made_by: str) -> float:

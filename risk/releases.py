@@ -9,6 +9,7 @@ state/deployment.json                     the release before it, and what pauses
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ from risk.files import (
     make_folder,
     sha256,
     sync_folder,
+    unreadable,
     utc_now,
 )
 
@@ -115,6 +117,8 @@ class OpenRelease:
         try:
             # A descriptor, not a path: the link may move on while the files are being read.
             self._folder = os.open(current, os.O_RDONLY | os.O_DIRECTORY)
+        except PermissionError as error:
+            raise unreadable(current, error) from None
         except OSError as error:
             if current.is_symlink():
                 raise self.damaged(f"{os.readlink(current)}: {error.strerror}") from None
@@ -127,6 +131,8 @@ class OpenRelease:
             self.manifest = _as_manifest(body)
         except BaseException as error:
             self.close()
+            if isinstance(error, PermissionError):
+                raise unreadable(current / "manifest.json", error) from None
             if isinstance(error, OSError | DamagedFile):
                 raise self.damaged("manifest.json is missing or damaged") from None
             raise
@@ -148,6 +154,8 @@ class OpenRelease:
         """The file's bytes, only if their digest is the manifest's."""
         try:
             data = self._read(name)
+        except PermissionError as error:
+            raise unreadable(self._shown / name, error) from None
         except OSError as error:
             raise self.damaged(f"{name}: {error.strerror}") from None
         if sha256(data) != self.manifest["files"][name]:
@@ -287,6 +295,7 @@ def deploy_release(
 ) -> Release:
     """The new release that these files make, now the current one; pause: as chosen by hand."""
     kept_releases(config)  # a newer software's among them is refused before anything changes
+    _refuse_without_links(config)
     before = read_deployment(config)
     release = build_release(config, sources, lineage)
     make_current(config, release.version)
@@ -295,6 +304,22 @@ def deploy_release(
     write_deployment(config, replace(now, paused=paused))
     prune(config, keep=before.current)
     return release
+
+
+def _refuse_without_links(config: Config) -> None:
+    """PipelineError on a file system such as exFAT, before a release is built that none can see."""
+    probe = make_folder(config.production_folder) / f"{TEMPORARY}link"
+    probe.unlink(missing_ok=True)
+    try:
+        probe.symlink_to("nowhere")
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP):
+            raise
+        raise PipelineError(
+            f"{config.production_folder}: this file system has no symbolic links "
+            f"({error.strerror}); put prod_deployment_path on a Linux one, as ext4"
+        ) from None
+    probe.unlink()
 
 
 def build_release(

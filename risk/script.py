@@ -101,6 +101,7 @@ def _failed(why: str, code: int) -> int:
 def _outcome(stage: Stage, chosen: argparse.Namespace, writes: bool) -> Outcome:
     """What the stage comes to; where it writes, under the lock, and with its time kept."""
     config, name = load(chosen.config), Path(sys.argv[0]).name
+    _give_matplotlib_a_folder(config)
     if chosen.verbose:
         print("config", config.path, file=sys.stderr)
         for field, entry in keys_of(Config).items():
@@ -119,6 +120,15 @@ def _outcome(stage: Stage, chosen: argparse.Namespace, writes: bool) -> Outcome:
         if outcome.worked:
             record_time(config, own, time.perf_counter() - started)
         return outcome
+
+
+def _give_matplotlib_a_folder(config: Config) -> None:
+    """Where HOME cannot be written it says so on standard error, and cron would mail every run."""
+    homes = [Path(os.path.expanduser("~"), name) for name in (".config", ".cache")]
+    for home in homes:
+        there = next(path for path in (home, *home.parents) if path.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            os.environ.setdefault("MPLCONFIGDIR", str(config.log_folder / "matplotlib"))
 
 
 class StageTime(TypedDict):

@@ -23,7 +23,15 @@ from risk.data.state import (
     state_file,
     write_intent,
 )
-from risk.files import read_optional_json, sha256, sync_folder, utc_now, write_atomic, write_json
+from risk.files import (
+    read_optional_json,
+    sha256,
+    sync_folder,
+    unreadable,
+    utc_now,
+    write_atomic,
+    write_json,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -80,6 +88,8 @@ class Store:
             path = self.config.segments / name
             try:
                 raw = path.read_bytes()
+            except PermissionError as error:
+                raise unreadable(path, error) from None
             except OSError as error:
                 raise _damaged_segment(path, error.strerror or "unreadable") from None
             if sha256(raw) != entry["segment_sha256"]:

@@ -27,6 +27,7 @@ from risk.files import (
     parse_number,
     read_json,
     read_optional_json,
+    unreadable,
 )
 from risk.model.deployed import read_deployed
 from risk.model.model import Model
@@ -49,12 +50,19 @@ def doctor(config: Config) -> Outcome:
     """What became of each artifact, a line each; exit code 1 where one is damaged."""
     found = [(name, *_examined(*check, config)) for name, check in checks(config).items()]
     bad = [name for name, well, _ in found if not well]
-    lines = [f"{'ok     ' if well else 'DAMAGED'} {name}: {what}" for name, well, what in found]
+    # What nobody may read may be whole: only the right to it is missing.
+    closed = {name for name, _, what in found if what.startswith("cannot read ")}
+    words = {name: "ok     " if well else "DAMAGED" for name, well, _ in found}
+    words |= dict.fromkeys(closed, "CLOSED ")
+    lines = [f"{words[name]} {name}: {what}" for name, _, what in found]
     busy = running(config)
     if busy:
         lines.append(f"{busy}; what it is writing may look damaged, ask again when it has ended")
     lines += [config.ignored_note] if config.ignored else []
-    verdict = f"damaged: {'; '.join(bad)}" if bad else "all is well"
+    broken = "; ".join(name for name in bad if name not in closed)
+    verdicts = {"damaged": broken, "cannot be read": "; ".join(sorted(closed))}
+    verdict = "; ".join(f"{word}: {names}" for word, names in verdicts.items() if names)
+    verdict = verdict or "all is well"
     data = [{"name": name, "ok": well, "what": what} for name, well, what in found]
     text = "\n".join([*lines, verdict])
     return Outcome(text, {"checks": data, "running": busy}, code=int(bool(bad)))
@@ -90,6 +98,8 @@ def _examined(check: Check, cure: str, config: Config) -> tuple[bool, str]:
         return True, check(config)
     except PipelineError as error:
         return False, str(error)
+    except PermissionError as error:  # the cure would take away what nobody has seen
+        return False, str(unreadable(Path(str(error.filename)), error))
     except OSError as error:
         return False, f"{error.filename}: {error.strerror}; {cure}"
     # A damaged file fails wherever its reader comes upon the damage: the doctor itself never does.

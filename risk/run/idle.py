@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".xlsx", ".xlsm", ".parquet", ".json
 def idle_line(arguments: list[str]) -> str | None:
     """What a run with these arguments says if it has nothing to do; None if there may be work."""
     config_path = _only_config(arguments)
-    if config_path is None:
+    if config_path is None or not _has_packages():
         return None
     try:
         with open(config_path, "rb") as file:
@@ -44,6 +45,11 @@ def idle_line(arguments: list[str]) -> str | None:
             return _idle(text, settings, root, state, os.fstat(lock.fileno()).st_mtime)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _has_packages() -> bool:
+    """Whether this Python could do a run's work; one that cannot must not say that all is well."""
+    return any(os.path.isdir(os.path.join(folder, "numpy")) for folder in sys.path)
 
 
 def _only_config(arguments: list[str]) -> str | None:
