@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -236,3 +239,10 @@ def test_the_docs_have_every_form() -> None:
     text = (ROOT / "docs" / "your-data.md").read_text()
 
     assert [form for form in FORMS if f"`{form}`" not in text] == []
+
+
+def test_the_picture_of_a_sheet_is_the_scripts(tmp_path: Path) -> None:
+    picture = tmp_path / "sheet.svg"
+    script = ROOT / "examples/sheet_picture.py"
+    subprocess.run([sys.executable, str(script), str(picture)], check=True)
+    assert picture.read_bytes() == (ROOT / "docs/your-data.svg").read_bytes()
