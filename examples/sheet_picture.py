@@ -9,11 +9,6 @@ import sys
 from html import escape
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from risk.files import write_atomic
-
 INK, MUTED, LINE, HEAD = "#1b1f23", "#57606a", "#d0d7de", "#f6f8fa"
 ROLES = {"who": "#0969da", "shown on the list": "#57606a", "learned from": "#1a7f37"}
 ROLES |= {"has it left?": "#9a3412"}
@@ -78,7 +73,7 @@ def sheet() -> str:
 def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: python examples/sheet_picture.py FILE.svg")
-    write_atomic(Path(sys.argv[1]), sheet())
+    Path(sys.argv[1]).write_text(sheet(), encoding="utf-8")
 
 
 if __name__ == "__main__":
