@@ -1,7 +1,8 @@
 """Makes latestscore.txt, the F1 of the trained model on the test data, and a JSON with the rest.
 
-Without a labelled test row the F1 is that of out-of-fold predictions on the training rows; the JSON
-then says `"basis": "cross-validation"`.
+Without a labelled test row the F1 is, of labels made from a status, that of predicting each month
+from what was known before it (`"basis": "next month"` in the JSON), else that of out-of-fold
+predictions on the training rows (`"basis": "cross-validation"`).
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from risk.calllist.facts import everybody_words, score_words
+import numpy as np
+
+from risk.calllist.facts import everybody_words, month_words, score_words
 from risk.calllist.gains import best_profit, best_profit_words
 from risk.calllist.policy import mean_economics
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import Holdout, TestRows
 from risk.data.snapshot import Snapshot, read_snapshot, refuse_other_features, training_rows
 from risk.files import read_bytes, sha256, utc_now, write_atomic, write_json
-from risk.model.measures import measure
+from risk.model.fit import are_enough, fit
+from risk.model.measures import THRESHOLD, auc, brier, f1, measure
 from risk.model.model import Model
 from risk.model.score import score_of
 from risk.script import run
@@ -51,7 +55,9 @@ def score(
     test = (test_data or Holdout(config)).rows(model.columns)
     found = score_of(model, test)
     if found is None:
-        found = _cross_validated(config, model, test, snapshot or read_snapshot(config))
+        snapshot = snapshot or read_snapshot(config)
+        found = _next_month(config, model, test, snapshot) if snapshot.status else None
+        found = found or _cross_validated(config, model, test, snapshot)
     else:
         found["rows_equal_to_training"] = _training_rows_in(config, model, test, snapshot)
     found |= {"trainedmodel_sha256": pickled, "scored_at": utc_now()}
@@ -63,8 +69,10 @@ def score(
     write_json(config.score_json, found)
     write_atomic(config.log_folder / "latestscore.txt", text)
     write_atomic(config.score, text)
+    months = [f"  {month_words(month)}" for month in found.get("months", [])]
     lines = [
         f"{score_words(found)}; {everybody_words(found)}",
+        *months,
         *([best_profit_words(found["profit"])] if money else []),
         *([f"{test.repeated:,} test rows repeat others and count once"] if test.repeated else []),
     ]
@@ -84,6 +92,55 @@ def _training_rows_in(
     seen = set(snapshot.known.select(names).iter_rows())
     tested, _ = test.labelled()
     return sum(row in seen for row in zip(*(tested[name] for name in names), strict=True))
+
+
+def _next_month(
+    config: Config, model: Model, test: TestRows, snapshot: Snapshot
+) -> dict[str, Any] | None:
+    """The measures of predicting each date's rows from the labels that were known by then, date by
+    date; None before there is such a date.
+
+    Every date is judged by a fit of the recipe that saw no later row: as the list of that day was.
+    """
+    rows, found = training_rows(config, snapshot), []
+    dates, ends = snapshot.known["_date"], snapshot.window_ends
+    for date in dates.unique().drop_nulls().sort():
+        before, now = (ends <= date).fill_null(False).to_numpy(), (dates == date).to_numpy()
+        if not are_enough(rows.labels[before]):
+            continue
+        seen = rows.features[before].reset_index(drop=True)
+        try:
+            made = fit(config.model, rows.columns, seen, rows.labels[before], rows.clients[before])
+        except PipelineError:
+            continue  # of one kind, or all alike: nobody could have been listed by them
+        risks = made.predict_proba(rows.features[now].reset_index(drop=True))[:, 1]
+        found.append((str(date), rows.labels[now], risks, float(rows.labels[before].mean())))
+    if not found:
+        return None
+    labels, risks = (np.concatenate([part[at] for part in found]) for at in (1, 2))
+    rate = float(np.average([part[3] for part in found], weights=[p[1].size for p in found]))
+    return {
+        "basis": "next month",
+        **measure(labels, risks, rate),
+        "months": [month_of(date, own, risk) for date, own, risk, _ in found],
+        "test_sha256": test.sha256,
+        "test_files": test.files,
+        "rows_set_aside": test.bad,
+        "rows_equal_to_training": None,
+    }
+
+
+def month_of(date: str, labels: np.ndarray, risks: np.ndarray) -> dict[str, Any]:
+    """What one date's prediction was worth: n, exits, AUC (None with one kind alone), F1, Brier."""
+    calls = (risks >= THRESHOLD).astype(int)
+    return {
+        "date": date,
+        "n": int(labels.size),
+        "exits": int(labels.sum()),
+        "auc": auc(labels, risks),
+        "f1": f1(labels, calls),
+        "brier": brier(labels, risks),
+    }
 
 
 def _cross_validated(

@@ -41,7 +41,7 @@ HOME = Path(__file__).resolve().parent.parent
 DEFAULT_CONFIG = HOME / "config.json"
 RESERVED = (
     "_date", "_line", "_duplicate", "_data_version", "_replaced", "_order", "_row", "_position",
-    "_label_version", "_is_current",
+    "_label_version", "_is_current", "_window_end",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT, Project, age
 from driver import new_project, run_driver
 
+from app import create_app
 from risk.data.snapshot import read_snapshot
 
 SETTINGS = {
@@ -102,3 +103,28 @@ def test_the_list_finds_who_will_leave(lived: dict[str, Any]) -> None:
 
     # 496 accounts of whom 38 leave: the half with the higher risk has nearly all of them.
     assert sum(left[: len(left) // 2]) >= 0.8 * sum(left)
+
+
+def test_the_score_is_that_of_predicting_each_month_from_those_before(
+    lived: dict[str, Any],
+) -> None:
+    found = read(lived["project"], "latestscore.json")
+
+    assert found["basis"] == "next month"
+    assert [month["date"] for month in found["months"]] == ["2026-05-31", "2026-06-30"]
+    for month, at in zip(found["months"], (1, 2), strict=True):
+        was, now = statuses(FILES[at]), statuses(FILES[at + 1])
+        active = [name for name, word in was.items() if word == "Active"]
+        left = sum(now[name] == "Churned" for name in active)
+        assert (month["n"], month["exits"]) == (len(active), left)
+        assert month["auc"] > 0.7
+    text = (lived["project"].folder / "models" / "latestscore.txt").read_text()
+    assert float(text) == found["f1"]
+
+
+def test_the_api_predicts_the_newest_export_where_there_is_no_test_file(
+    lived: dict[str, Any],
+) -> None:
+    answer = create_app(lived["project"].config).test_client().post("/prediction").get_json()
+
+    assert answer["rows"] == len(statuses(FILES[3]))

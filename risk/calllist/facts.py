@@ -152,6 +152,8 @@ def score_basis(score: Json) -> str:
     """The rows that the score is of: `450 test rows`."""
     if score["basis"] == "test data":
         return f"{score['n']:,} test rows"
+    if score["basis"] == "next month":
+        return f"{score['n']:,} rows, each month predicted from the months before it"
     return f"{score['n']:,} training rows by cross-validation (there is no labelled test row)"
 
 
@@ -160,6 +162,12 @@ def score_words(score: Json) -> str:
     low, high = score["f1_interval"]
     f1, auc = f"F1 {score['f1']:.3f} (95 % {low:.3f} to {high:.3f})", auc_words(score)
     return f"{f1}{auc and f' and {auc}'} on {score_basis(score)}"
+
+
+def month_words(month: Json) -> str:
+    """`2026-09-30: 63 of 474 left, AUC 0.812`."""
+    area = f", AUC {month['auc']:.3f}" if month["auc"] is not None else ""
+    return f"{month['date']}: {month['exits']:,} of {month['n']:,} left{area}"
 
 
 def auc_words(score: Json) -> str:

@@ -94,6 +94,11 @@ class Snapshot:
             return self.rows.with_row_index("_row").filter(pl.col("_is_current")), "unlabelled"
         return labels.current_clients(self.rows.with_row_index("_row"), self.schema)
 
+    @property
+    def window_ends(self) -> pl.Series:
+        """Of a status, the date by which each known row's outcome was there."""
+        return self.known["_window_end"]
+
     @cached_property
     def names(self) -> dict[str, str]:
         """Client -> how people call it, by its newest row; {} without a column that says so."""

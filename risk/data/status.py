@@ -35,9 +35,10 @@ class StatusLabels:
     """What the rows of a status say.
 
     rows: the observations in their order, their target made anew (1 left, 0 stayed, None not known
-    yet), _label_version the data version since which it is known, _is_current whether it is the
-    row of a current client. events: the rows of clients who had left. outcomes: how many rows of
-    outcome files there are. window_days: how long after its date a leaving counts.
+    yet), _label_version the data version since which it is known, _window_end the date at which its
+    window ended (None while it has not), _is_current whether it is the row of a current client.
+    events: the rows of clients who had left. outcomes: how many rows of outcome files there are.
+    window_days: how long after its date a leaving counts.
     """
 
     rows: pl.DataFrame
@@ -108,9 +109,10 @@ def make_labels(
     made = found.with_columns(
         label.cast(rows.schema[target]).alias(target),
         since.alias("_label_version"),
+        pl.col("_end").alias("_window_end"),
         snapshots.is_current(client, found).alias("_is_current"),
     ).sort("_at")
-    made = made.select(*rows.columns, "_label_version", "_is_current")
+    made = made.select(*rows.columns, "_label_version", "_window_end", "_is_current")
     events = exports.filter(has_left)
     return StatusLabels(made, events, outcomes.height, window, snapshots.partial)
 

@@ -16,6 +16,7 @@ from risk.data.asides import RowError
 from risk.data.holdout import test_files
 from risk.data.reader import read_rows
 from risk.data.schema import Column, Schema
+from risk.data.sources import find_sources
 from risk.data.tables import Refused, unpack
 from risk.data.values import Raw, Rule
 from risk.model.model import row_count
@@ -157,9 +158,12 @@ def read_data_set(wanted: DataSet, deployed: DeployedModel) -> tuple[str | None,
         case "file":
             return _one_file(deployed, wanted.value)
     config = deployed.config
-    files = [_one_file(deployed, str(path)) for path in test_files(config)]
+    newest = [source.path for source in find_sources(config.input_folder)[0][-1:]]
+    paths = test_files(config) or newest
+    files = [_one_file(deployed, str(path)) for path in paths]
     if not files:
-        raise Problem(404, "no_such_file", "there is no test file", "name a file, or send rows")
+        what = "there is no test file and no input file"
+        raise Problem(404, "no_such_file", what, "name a file, or send rows")
     table = {name: [cell for _, one in files for cell in one[name]] for name in files[0][1]}
     _refuse_too_many(row_count(table), config)  # each file may be within the limit, all are not
     return (files[0][0] if len(files) == 1 else config.shown(config.test_folder)), table

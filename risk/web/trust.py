@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from risk.calllist.facts import gains_words, score_words
+from risk.calllist.facts import gains_words, month_words, score_words
 from risk.calllist.types import CallList
 from risk.model.measures import wilson
 from risk.record.outcomes import Outcomes
@@ -50,6 +50,7 @@ class Trust:
     expected: str
     like_this: str
     tested: str
+    months: list[str]
 
 
 def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
@@ -77,7 +78,9 @@ def trust_of(outcomes: Outcomes, score: Claims, listing: CallList | None, today:
     group: Claims = claims.get("all") or {}
     gains = listing.cut.cumulative_gains if listing else None
     basis = score.get("basis")
-    rows = "test data" if basis == "test data" else "training rows, by cross-validation"
+    rows = {"test data": "test data", "next month": "months, each predicted from those before"}.get(
+        str(basis), "training rows, by cross-validation"
+    )
     until = [
         ("Until then all below is about the ", False),
         (f"{rows}, {score.get('n', 0):,} rows", True),
@@ -106,6 +109,7 @@ def trust_of(outcomes: Outcomes, score: Claims, listing: CallList | None, today:
         expected=as_sentence(listing.expected.sentence) if listing and listing.expected else "",
         like_this=as_sentence(gains_words(gains)) if gains else "",
         tested=tested,
+        months=[month_words(month) for month in score.get("months", [])],
     )
 
 
