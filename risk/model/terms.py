@@ -232,7 +232,11 @@ class Rank(Sloped, ColumnTerm):
         return columns[self.column] == "number" and rising and same
 
     def bends(self, usual: Usual) -> set[float]:
-        return set(self.knots)
+        # Its own twenty knots are more than people read.
+        quartiles = [usual.get(key) for key in ("least", "low", "median", "high", "most")]
+        ends = [end for end in quartiles if isinstance(end, float)] or [self.fill]
+        low, high = self.knots[0], self.knots[-1]
+        return set(np.clip([*ends, low, high], low, high).tolist())
 
     def counted_range(self) -> tuple[float, float] | None:
         return (self.knots[0], self.knots[-1])
