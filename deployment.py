@@ -57,6 +57,8 @@ def deploy(
     made = _read_files(config, model)
     _refuse_mixed(config, made)
     score = {key: made.score[key] for key in SCORE_KEYS}
+    # Whether the list may be used is judged by all rows there are, not by a few test rows.
+    score["auc_interval"] = made.score.get("auc_interval_of_all") or score["auc_interval"]
     lineage = {**made.model.lineage, **score, "columns": made.model.columns}
     release = deploy_release(
         config, {**made.files, "finaldata.csv": config.finaldata}, lineage, pause=pause

@@ -19,11 +19,13 @@ from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import Holdout, TestRows
 from risk.data.snapshot import Snapshot, read_snapshot, refuse_other_features, training_rows
 from risk.files import read_bytes, sha256, utc_now, write_atomic, write_json
-from risk.model.fit import are_enough, fit
-from risk.model.measures import THRESHOLD, auc, brier, f1, measure
+from risk.model.fit import are_enough, fit, out_of_fold
+from risk.model.measures import THRESHOLD, auc, auc_interval, brier, f1, measure
 from risk.model.model import Model
 from risk.model.score import score_of
 from risk.script import run
+
+FEW_TEST_ROWS, MOST_FOLDED = 300, 5_000
 
 
 def _trained_model(config: Config, model: Model | None) -> tuple[Model, str]:
@@ -60,6 +62,8 @@ def score(
         found = found or _cross_validated(config, model, test, snapshot)
     else:
         found["rows_equal_to_training"] = _training_rows_in(config, model, test, snapshot)
+        if found["n"] < FEW_TEST_ROWS:
+            found["auc_interval_of_all"] = _interval_of_all(config, model, test, snapshot)
     found |= {"trainedmodel_sha256": pickled, "scored_at": utc_now()}
     money = mean_economics(config)
     if money:
@@ -77,6 +81,26 @@ def score(
         *([f"{test.repeated:,} test rows repeat others and count once"] if test.repeated else []),
     ]
     return Outcome("\n".join(lines), found)
+
+
+def _interval_of_all(
+    config: Config, model: Model, test: TestRows, snapshot: Snapshot | None
+) -> list[float] | None:
+    """The AUC's interval on the test rows and on the training rows out of fold, all together: a few
+    test rows alone can tell nobody whether the model tells leavers from stayers.
+
+    None where the training rows are gone, or so many that their folds would take long.
+    """
+    try:
+        rows = training_rows(config, snapshot or read_snapshot(config))
+    except PipelineError:
+        return None
+    if config.model == "original" or rows.labels.size > MOST_FOLDED or not are_enough(rows.labels):
+        return None
+    tested, labels = test.labelled()
+    own = out_of_fold(config.model, rows.columns, rows.features, rows.labels, rows.clients)
+    risks = np.concatenate([model.probabilities(tested), own])
+    return auc_interval(np.concatenate([labels, rows.labels]), risks)
 
 
 def _training_rows_in(
@@ -147,8 +171,6 @@ def _cross_validated(
     config: Config, model: Model, test: TestRows, snapshot: Snapshot
 ) -> dict[str, Any]:
     """The measures of the recipe on the training rows, each judged by a fit without its client."""
-    from risk.model.fit import out_of_fold
-
     rows = training_rows(config, snapshot)
     # A model chosen by evidence may be of fewer rows than there are: they are those of its recipe.
     chosen = "evaluation" in model.lineage
