@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from risk.calllist.changes import present_of, record_list, with_changes
 from risk.calllist.expected import expectation_of
-from risk.calllist.facts import changes_words, gains_words, outcomes_sentence, score_basis
+from risk.calllist.facts import changes_words, gains_words, outcomes_sentence
 from risk.calllist.gains import profit_of, profit_words
 from risk.calllist.held_out import held_out_risks
 from risk.calllist.policy import Economics, mean_economics
@@ -57,7 +57,7 @@ def report(
     refuse_other_features(config, now.model.columns)
     test = test or Holdout(config)
     known = tested(now.model, test)
-    matrix = confusion_of(*known, now.score, score_basis(now.score))
+    matrix = confusion_of(*known, now.score)
     write_atomic(config.confusion_matrix, picture(matrix, now.version))
     snapshot = snapshot or read_snapshot(config)
     listing, outcomes, taken = _write_list(config, snapshot, now, known, test)
@@ -147,15 +147,12 @@ def _call_lines(cut: Cut) -> list[str]:
     return lines
 
 
-def confusion_of(
-    labels: np.ndarray,
-    risks: np.ndarray,
-    stored: dict[str, Any],
-    basis: str = "",
-) -> dict[str, Any]:
-    """The four counts on the test rows; those of the score, by its basis, where there are none."""
+def confusion_of(labels: np.ndarray, risks: np.ndarray, stored: dict[str, Any]) -> dict[str, Any]:
+    """The four counts on the test rows; those of the score where there are none."""
     if not labels.size:
-        return {**stored, "basis": basis}
+        by_month = stored.get("basis") == "next month"
+        rows = "rows, each month predicted from the months before it"
+        return {**stored, "basis": rows if by_month else "training rows, by cross-validation"}
     threshold = stored["threshold"]
     found = confusion_counts(labels, (risks >= threshold).astype(int))
     return {**found, "n": int(labels.size), "threshold": threshold, "basis": "test rows"}
