@@ -128,11 +128,11 @@ def before(chosen: argparse.Namespace) -> Outcome | None:
     """A new project needs no config: it gets one."""
     if chosen.init is None and chosen.guess is None:
         return None
-    from risk.data.starter import look, start
+    from risk.data.starter import preview, start
 
     wanted = _wanted(chosen)
     if chosen.guess is not None:
-        return look([Path(file) for file in chosen.guess], wanted)
+        return preview([Path(file) for file in chosen.guess], wanted)
     folder, *files = map(Path, chosen.init)
     return start(folder, files, wanted)
 

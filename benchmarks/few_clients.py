@@ -65,7 +65,7 @@ def by_hand(frame: pd.DataFrame, left: np.ndarray) -> np.ndarray:
     return plain.fit(X[:LABELLED], left[:LABELLED]).predict_proba(X[LABELLED:])[:, 1]
 
 
-def listed(frame: pd.DataFrame, left: np.ndarray) -> tuple[int, np.ndarray]:
+def list_of(frame: pd.DataFrame, left: np.ndarray) -> tuple[int, np.ndarray]:
     """(how many are called, the risks of the second half) by the product."""
     words = ["Yes" if one else "No" for one in left[:LABELLED]] + [""] * (ROWS - LABELLED)
     with tempfile.TemporaryDirectory() as scratch:
@@ -95,7 +95,7 @@ def main() -> None:
         nobody, ours, plain = 0, [], []
         for seed in range(chosen.seed, chosen.seed + chosen.tables):
             frame, left = table(seed, signal=signal)
-            called, risks = listed(frame, left)
+            called, risks = list_of(frame, left)
             nobody += not called
             ours.append(roc_auc_score(left[LABELLED:], risks))
             plain.append(roc_auc_score(left[LABELLED:], by_hand(frame, left)))

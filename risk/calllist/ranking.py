@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,19 +60,7 @@ def client_list(
         current = with_clients_held_back(current, tested, snapshot)
     current, risks = _by_risk(current, model, held_out, snapshot.client)
     features: Rows = {name: current[name].to_list() for name in model.columns}
-    shown = {
-        name: current[column].to_list()
-        for name, column in (
-            ("name", config.columns.name),
-            ("owner", config.columns.owner),
-            ("value", config.columns.value),
-        )
-        if column
-    }
-    details = config.columns.show
-    if details:
-        texts = (current[name].cast(str).fill_null("").to_list() for name in details)
-        shown["details"] = list(zip(*texts, strict=True))
+    shown = _shown_columns(config, current)
     values = client_values(shown.get("value", [None] * current.height), config.client_value)
     interval, of = auc_interval_of(config, manifest), len(model.columns)
     missing = [column.count(None) for column in zip(*features.values(), strict=True)]
@@ -84,6 +72,7 @@ def client_list(
         shown["profit"] = [round(gain, 4) for gain in money.profit(risks, values).tolist()]
         shown["value_at_risk"] = (risks * values).round(4).tolist()
     average = float(expit(np.array([model.intercept]))[0])
+    called_risks = zip(risks, called, unknown, strict=True)
     columns = {
         "rank": range(1, current.height + 1),
         "client": current[snapshot.client],
@@ -93,7 +82,7 @@ def client_list(
         "call": called.tolist(),
         "band": [
             band(risk, called=call, average=average, unknown=why)
-            for risk, call, why in zip(risks, called, unknown, strict=True)
+            for risk, call, why in called_risks
         ],
         "reasons": map(tuple, reasons(model, features)),
         "notes": [
@@ -113,10 +102,23 @@ def client_list(
         cut=cut,
         shown=tuple(shown),
         settings=settings_of(config),
-        details=details,
+        details=config.columns.show,
         written=written_style(snapshot.files),
         clients=clients,
     )
+
+
+def _shown_columns(config: Config, current: pl.DataFrame) -> dict[str, list[Any]]:
+    """What stands beside each client as its file has it: name, owner, value and the details."""
+    columns = config.columns
+    roles = {"name": columns.name, "owner": columns.owner, "value": columns.value}
+    shown: dict[str, list[Any]] = {
+        name: current[column].to_list() for name, column in roles.items() if column
+    }
+    if columns.show:
+        texts = (current[name].cast(str).fill_null("").to_list() for name in columns.show)
+        shown["details"] = list(zip(*texts, strict=True))
+    return shown
 
 
 def settings_of(config: Config) -> tuple[float | str, ...]:

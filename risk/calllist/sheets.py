@@ -13,6 +13,7 @@ from risk.data.state import Entry
 WIDEST, NARROWEST = 60, 8  # characters of a column
 PERCENT = ("risk",)
 DATES = ("date",)
+LONGEST_LINK = 2000  # Excel takes 2,079 characters
 FIXED = datetime.datetime(2000, 1, 1)  # noqa: DTZ001  a sheet's times have no zone
 
 
@@ -53,10 +54,10 @@ def sheet_file(listing: CallList) -> bytes:
         "date": book.add_format({"num_format": "yyyy-mm-dd"}),
     }
     sheet.write_row(0, 0, [str(name).replace("_", " ") for name in head], bold)
-    links = {head.index(name) for name in listing.details}
+    details = {head.index(name) for name in listing.details}
     for at, row in enumerate(rows, 1):
         for place, cell in enumerate(row):
-            _write(sheet, at, place, str(head[place]), cell, forms, is_link=place in links)
+            _write(sheet, at, place, str(head[place]), cell, forms, shown=place in details)
     for place, name in enumerate(head):
         widths = [len(str(row[place] or "")) for row in rows[:200]]
         wide = min(max([len(str(name)), NARROWEST, *widths]), WIDEST)
@@ -68,22 +69,26 @@ def sheet_file(listing: CallList) -> bytes:
 
 
 def _write(
-    sheet: Any, row: int, place: int, name: str, cell: Any, forms: dict[str, Any], *, is_link: bool
+    sheet: Any, row: int, place: int, name: str, cell: Any, forms: dict[str, Any], *, shown: bool
 ) -> None:
+    """One cell as what it is; shown: it is of a column that passes through as its file had it."""
     if cell is None or cell == "":
         return
     if name in PERCENT:
         sheet.write_number(row, place, cell, forms["percent"])
-    elif name in DATES:
-        try:
-            day = datetime.datetime.fromisoformat(cell)
-        except ValueError:
-            sheet.write_string(row, place, cell)
-        else:
-            sheet.write_datetime(row, place, day, forms["date"])
+    elif (name in DATES or shown) and (day := _day_of(cell)):
+        sheet.write_datetime(row, place, day, forms["date"])
     elif isinstance(cell, (int, float)) and not isinstance(cell, bool):
         sheet.write_number(row, place, cell)
-    elif is_link and cell.startswith(("https://", "http://")) and len(cell) < 2000:
+    elif shown and cell.startswith(("https://", "http://")) and len(cell) < LONGEST_LINK:
         sheet.write_url(row, place, cell)
     else:
         sheet.write_string(row, place, cell)
+
+
+def _day_of(text: str) -> datetime.datetime | None:
+    """The day that the text is; None for any other, digits without hyphens too."""
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%d")  # noqa: DTZ007  a sheet has no zones
+    except ValueError:
+        return None

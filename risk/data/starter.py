@@ -50,7 +50,7 @@ class Source:
     note: str = ""
 
 
-def look(files: Sequence[Path], wanted: Wanted) -> Outcome:
+def preview(files: Sequence[Path], wanted: Wanted) -> Outcome:
     """What --init would take the columns for; nothing is made."""
     sources = _sources(files, wanted)
     guessed = _guess(sources, wanted)

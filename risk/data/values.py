@@ -46,14 +46,6 @@ class Rule(ValueError):
     """The rule that a cell breaks, in words."""
 
 
-def is_missing(text: str, kind: str) -> bool:
-    """Whether the cell says that nothing is known; kind: number, date, target, id, text or owner.
-
-    In texts NA and None are words.
-    """
-    return text in (MISSING_TEXT if kind in ("text", "owner", "name", "show") else MISSING)
-
-
 def plain_cell(raw: Raw) -> str:
     """Any cell as one text: without spaces at its ends, its line breaks as spaces."""
     if isinstance(raw, str):

@@ -12,6 +12,7 @@ from risk.report.figures import GREY, INK, MUTED, RED, pdf, style
 from risk.report.typeset import HEIGHT, INNER, MARGIN, NO_GLYPH, POINT, WIDTH, Sheet, broken
 from risk.web.svg import SPARK_SIZE, spark_points
 from risk.web.today import Row
+from risk.words import as_sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,8 +86,9 @@ def _today_sheet(report: Report) -> tuple[Sheet, list[Row]]:
         sheet.text(NAME, y + 1, "There is no current client.", colour=MUTED)
     end = _changes(sheet, floor if left else max(y + 9, 120.0), report)
     sheet.rule(end)
-    trust = report.trust.like_this if not report.trust.enough else f"{report.trust.heading}."
-    sheet.text(MARGIN, end + 5, f"{trust or report.trust.heading} Page 2 has more.", bold=True)
+    trust = report.trust.like_this if not report.trust.enough else report.trust.heading
+    words = as_sentence(trust or report.trust.heading)
+    sheet.text(MARGIN, end + 5, f"{words} Page 2 has more.", bold=True)
     return sheet, left
 
 

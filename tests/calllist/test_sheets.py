@@ -60,6 +60,7 @@ def test_the_sheet_has_numbers_percent_and_dates(project: Project) -> None:
     assert sheet.columns[:5] == ["rank", "client", "name", "risk", "date"]
     assert sheet["date"].to_list() == [datetime.date(2026, 9, 30)] * 40
     assert sheet["risk"].dtype == pl.Float64
+    assert sheet["Renewal"].to_list() == [datetime.date(2027, 1, 31)] * 40
     assert sheet["Link"].to_list().count("javascript:alert(1)") == 1
 
 

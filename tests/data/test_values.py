@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from risk.data.schema import Column, Schema
 from risk.data.values import (
     DATE_FORMS,
     FORMS,
@@ -18,7 +19,6 @@ from risk.data.values import (
     Rule,
     date_form,
     date_parser,
-    is_missing,
     number_form,
     number_parser,
     plain_cell,
@@ -214,7 +214,14 @@ def test_what_is_no_date_breaks_the_rule_in_every_form(text: str, form: str) -> 
     ],
 )
 def test_the_words_for_missing_depend_on_the_kind(text: str, kind: str, missing: bool) -> None:
-    assert is_missing(text, kind) is missing
+    part = kind if kind in ("id", "target", "owner", "date") else "feature"
+    column = Column("x", part, {"id": "text", "owner": "text"}.get(kind, kind))
+    try:
+        value = Schema((column,)).parser(column)(text)
+    except Rule as rule:  # without an id or a date a row is none
+        value = None
+        assert str(rule) in ("empty id", "no id", "empty date")
+    assert (value is None) is missing
 
 
 @pytest.mark.parametrize(
