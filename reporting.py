@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from risk.calllist.changes import present_of, record_list, with_changes
-from risk.calllist.expected import expectation_of
+from risk.calllist.expected import with_expectation
 from risk.calllist.facts import changes_words, gains_words, outcomes_sentence
 from risk.calllist.gains import profit_of, profit_words
 from risk.calllist.held_out import held_out_risks
@@ -67,7 +67,7 @@ def report(
     found = len(listing.clients)
     lines = [
         f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing.note})",
-        *_call_lines(listing.cut),
+        *_call_lines(listing.cut, known=outcomes["enough"]),
         *([listing.expected.sentence] if listing.expected else []),
         *filter(None, [changes_words(listing)]),
         f"outcomes: {outcomes_sentence(outcomes)}",
@@ -98,9 +98,9 @@ def _write_list(
     held_out = held_out_risks(config, snapshot, now.manifest, keep=True)
     listing = client_list(config, snapshot, now, held_out, test)
     gains = _gains_of(listing.cut, *known, mean_economics(config))
-    expected = expectation_of(config, listing, now.score)
-    listing = replace(listing, cut=replace(listing.cut, cumulative_gains=gains), expected=expected)
+    listing = replace(listing, cut=replace(listing.cut, cumulative_gains=gains))
     recover_score_history(config)  # before anything is read of it: it may be damaged
+    listing = with_expectation(config, listing, snapshot, now)
     taken = read_contacts(config)
     present = present_of(config, listing, snapshot, now)
     listing = with_changes(config, listing, present, snapshot)
@@ -127,8 +127,11 @@ def _gains_of(
     return found
 
 
-def _call_lines(cut: Cut) -> list[str]:
-    """Whom to call, and what such calls bring, for a person."""
+def _call_lines(cut: Cut, *, known: bool) -> list[str]:
+    """Whom to call, and what such calls bring, for a person.
+
+    known: outcomes of lists are, so that the test rows say nothing more.
+    """
     if not cut.called:
         return [f"nobody to call: {cut.how}"]
     lines = [f"{cut.called:,} of {cut.of:,} to call: {cut.how}"]
@@ -138,7 +141,7 @@ def _call_lines(cut: Cut) -> list[str]:
             f"of as many at random {cut.expected_profit_at_random:,.2f}"
         )
     gains = cut.cumulative_gains
-    if gains:
+    if gains and not known:
         lines.append(gains_words(gains))
         if "profit" in gains:
             lines.append(

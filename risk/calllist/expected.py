@@ -15,25 +15,34 @@ docs/expected.md has the share of runs in which the truth lay in the band.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from risk.calllist.facts import expected_words
-from risk.calllist.types import Band, CallList, Expected
+from risk.calllist.policy import client_values, economics_of
+from risk.calllist.types import Band, CallList, Cut, Expected
 from risk.config import Config, PipelineError
+from risk.data.snapshot import DataVersion, Snapshot, new_since
 from risk.decide.decision import Shift
 from risk.decide.evidence import log_odds_of_risks
 from risk.drift.state import last_evaluation
+from risk.model.deployed import Deployed
 from risk.model.logistic import expit
-from risk.model.measures import Z95, Calibration, RiskBin
+from risk.model.measures import Z95, Calibration, RiskBin, calibration
 from risk.record.history import entries
+from risk.releases import Manifest
 from risk.words import amount
+
+if TYPE_CHECKING:
+    import polars as pl
 
 DRAWS, CELLS = 1000, 250  # half a second for 500,000 clients, within .001 of each by itself
 PRIOR = ((0.0, 1.0), (0.5, 0.5))  # a line before any test row: centre and standard deviations
+CHOSEN = (0.2, 0.2)  # the same deviations where the newest outcomes have put the model right
+RECENT = 6  # newest dates whose outcomes tell: of monthly lists half a year
 DRIFT, DRIFT_WORTH = 0.2, 3  # between two files before any evaluation, worth three of them
 FEW_CLIENTS, FEW_ROWS, FEW_EVALUATIONS = 30, 200, 3
 MANY_OUTSIDE = 0.1
@@ -74,13 +83,17 @@ class _Cells:
     starts: np.ndarray
 
 
-def calibration_line(calibration: Calibration, past: Sequence[Shift] = ()) -> CalibrationLine:
-    """The line by the score's calibration, weighed against (0, 1), and by past evaluations.
+def calibration_line(
+    calibration: Calibration | None, past: Sequence[Shift] = ()
+) -> CalibrationLine:
+    """The line by the measured calibration, weighed against (0, 1), and by past evaluations.
 
-    past: the calibration-in-the-large of each, the newest last.
+    calibration: None for a model that was just chosen by outcomes. past: the calibration-in-the-
+    large of each evaluation, the newest last.
     """
-    centre, spread = np.array(PRIOR[0]), np.diag(np.array(PRIOR[1]) ** 2)
-    measured, drift = _measured(calibration), _drift(past)
+    centre = np.array(PRIOR[0])
+    spread = np.diag(np.array(PRIOR[1] if calibration else CHOSEN) ** 2)
+    measured, drift = calibration and _measured(calibration), _drift(past)
     if measured:
         mean, covariance = measured
         # The test rows are of a time too and have drifted away by as much as another file: without
@@ -225,13 +238,53 @@ def _band(value: float, drawn: np.ndarray) -> Band | None:
     return Band(value, min(low, value), max(high, value))
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What tells how right the model's risks are: its calibration on n rows, in words."""
+
+    rows: str
+    n: int
+    calibration: Calibration
+
+
+def measured_by(config: Config, snapshot: Snapshot, deployed: Deployed) -> Measured | None:
+    """By the outcomes that came after the model's rows; while there are too few, by its score.
+
+    None for a model that the newest outcomes chose, where the score is of older test rows or of
+    the recipe without the recalibration: it would count what these outcomes have put right already,
+    or hold the expectation in the world before (2,160 outcomes said 77 of 100 called leave, 450
+    older test rows 45).
+    """
+    score, manifest = deployed.score, deployed.manifest
+    late = _newest_outcomes(snapshot, manifest)
+    if late.height >= config.least_outcomes:
+        rows = {name: late[name].to_list() for name in deployed.model.columns}
+        labels = late[snapshot.target].to_numpy().astype(np.int64)
+        found = calibration(labels, deployed.model.probabilities(rows))
+        if found["intercept"] and found["slope"]:
+            return Measured("newest outcomes", late.height, found)
+    chosen, recalibrated = "evaluation" in manifest, manifest.get("base_model") is not None
+    if chosen and (recalibrated or score["basis"] == "test data"):
+        return None
+    return Measured("labelled rows", score["n"], score["calibration"])
+
+
+def _newest_outcomes(snapshot: Snapshot, manifest: Manifest) -> pl.DataFrame:
+    """The rows of the newest dates whose label the model was not made of."""
+    known = snapshot.known
+    then = DataVersion(manifest["data_version"], manifest["day"], manifest["horizon_days"], 0)
+    late = known.filter(new_since(known, then))
+    dates = late["_date"].unique().drop_nulls().sort().tail(RECENT)
+    return late.filter(late["_date"].is_in(dates.implode())) if dates.len() else late
+
+
 def caveats_of(
-    found: Expected, *, outside: float, alarm: bool, past: int, n: int, calibration: Calibration
+    found: Expected, *, outside: float, alarm: bool, past: int, measured: Measured | None
 ) -> list[str]:
     """Why the expectation may be wrong, each a clause for people; [] where nothing speaks so.
 
     outside: share of clients with a value outside the training range. alarm: labels have shown
-    concept drift. past: evaluations that measured the drift. n: labelled rows of the calibration.
+    concept drift. past: evaluations that measured the drift.
     """
     spread = found.precision.high - found.precision.low if found.precision else 0.0
     before = amount(past, "evaluation")
@@ -245,23 +298,25 @@ def caveats_of(
             f"{100 * outside:.0f} % of the clients have a value outside the range of training",
         ),
         (found.n < FEW_CLIENTS, f"only {amount(found.n, 'client')}"),
-        (n < FEW_ROWS, f"the calibration was measured on {n:,} labelled rows alone"),
         (
             past < FEW_EVALUATIONS,
             f"{before} so far measured how the share of leavers drifts from file to file",
         ),
         (spread > WIDE_BAND, "the band of the precision is so wide that it says little"),
     )
-    return [words for holds, words in caveats if holds] + _uncalibrated(calibration)
+    return [words for holds, words in caveats if holds] + (_doubts(measured) if measured else [])
 
 
-def _uncalibrated(calibration: Calibration) -> list[str]:
-    """What the score says against the risks' calibration."""
-    intercept, slope = calibration["intercept"], calibration["slope"]
+def _doubts(measured_on: Measured) -> list[str]:
+    """What speaks against the risks' calibration or against how it was measured."""
+    n, rows = measured_on.n, measured_on.rows
+    few = f"the calibration was measured on {n:,} {rows} alone"
+    words = [few] if n < FEW_ROWS else []
+    intercept, slope = measured_on.calibration["intercept"], measured_on.calibration["slope"]
     if not (intercept and slope):
-        return ["the calibration of the risks could not be measured"]
-    return [
-        f"on the test rows the risks were not calibrated ({name} {measured['value']:.2f}, "
+        return [*words, "the calibration of the risks could not be measured"]
+    return words + [
+        f"on the {rows} the risks were not calibrated ({name} {measured['value']:.2f}, "
         f"{low:.2f} to {high:.2f}, not {right:g}), which is reckoned with"
         for name, right, measured in (("intercept", 0.0, intercept), ("slope", 1.0, slope))
         for low, high in [measured["interval"]]
@@ -269,29 +324,50 @@ def _uncalibrated(calibration: Calibration) -> list[str]:
     ]
 
 
-def expectation_of(config: Config, listing: CallList, score: Mapping[str, Any]) -> Expected | None:
-    """The list's expected measures with their bands, what speaks against them, both in words.
-
-    score: what the release says of its calibration. None for a list without clients.
+def with_expectation(
+    config: Config, listing: CallList, snapshot: Snapshot, deployed: Deployed
+) -> CallList:
+    """The list with what is expected of it: the measures with their bands, what speaks against
+    them, both in words, and the same count and profit at its cut. A list without clients as it is.
     """
     if not listing.clients:
-        return None
-    past = past_shifts(config)
-    found = expected_measures(
-        np.array(listing.column("risk")),
-        np.array(listing.column("call")),
-        calibration_line(score["calibration"], past),
-    )
+        return listing
+    past, measured = past_shifts(config), measured_by(config, snapshot, deployed)
+    risks, called = np.array(listing.column("risk")), np.array(listing.column("call"))
+    line = calibration_line(measured.calibration if measured else None, past)
+    found = expected_measures(risks, called, line)
     caveats = caveats_of(
         found,
         outside=_share_outside(listing),
         alarm=_concept_alarm(config, listing.model_version),
         past=len(past),
-        n=score["n"],
-        calibration=score["calibration"],
+        measured=measured,
     )
     found = replace(found, caveats=tuple(caveats))
-    return replace(found, sentence=expected_words(found))
+    found = replace(found, sentence=expected_words(found))
+    return replace(listing, expected=found, cut=_cut_with(config, listing, found, line))
+
+
+def _cut_with(config: Config, listing: CallList, found: Expected, line: CalibrationLine) -> Cut:
+    """The list's cut with what the calls are expected to bring, by the risks on the line."""
+    share = found.called / found.n
+    cut = replace(
+        listing.cut,
+        expected_leavers=round(found.found.value, 4),
+        expected_leavers_at_random=round(found.exits.value * share, 4),
+    )
+    money = economics_of(config)
+    if money is None:
+        return cut
+    called = np.array(listing.column("call"), dtype=bool)
+    log_odds = log_odds_of_risks(np.array(listing.column("risk")))
+    values = client_values(listing.column("value"), config.client_value)
+    profit = money.profit(expit(line.intercept + line.slope * log_odds), values)
+    return replace(
+        cut,
+        expected_profit=round(float(profit[called].sum()), 4),
+        expected_profit_at_random=round(float(profit.mean()) * found.called, 4),
+    )
 
 
 def past_shifts(config: Config) -> list[Shift]:

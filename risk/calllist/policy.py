@@ -1,4 +1,4 @@
-"""Whom to call: where the list is cut, what that is expected to bring, and each client's band."""
+"""Whom to call: where the list is cut, and each client's band."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def mean_economics(config: Config) -> Economics | None:
 def choose_calls(
     config: Config, risks: np.ndarray, values: np.ndarray, unknown: list[str]
 ) -> tuple[np.ndarray, Cut]:
-    """(which clients to call, how that was decided and what it is expected to bring).
+    """(which clients to call, how that was decided).
 
     risks: the highest first; of equal ones the first is called. With economics: those whose call
     is expected to pay, the most profitable first; without: those with the highest risk.
@@ -79,11 +79,8 @@ def choose_calls(
         order = order[gain[order] > 0]  # also below the capacity: no call that costs more
     called = np.zeros(risks.size, dtype=bool)
     called[order] = True
-    leavers = _expected(risks, called)
-    profit = _expected(gain, called) if money else (None, None)
-    how = _how_cut(config, int(called.sum()), unknown)
     size, capacity = int(called.sum()), config.capacity or None
-    return called, Cut(size, int(risks.size), capacity, how, *leavers, *profit)
+    return called, Cut(size, int(risks.size), capacity, _how_cut(config, size, unknown))
 
 
 def _limit_of(config: Config, clients: int) -> int:
@@ -115,12 +112,6 @@ def _how_cut(config: Config, called: int, unknown: list[str]) -> str:
     else:
         how = f"those whose call is expected to pay most, at most {limit:,}"
     return f"{how}; {left_out:,} without enough data left out" if left_out else how
-
-
-def _expected(amounts: np.ndarray, called: np.ndarray) -> tuple[float, float]:
-    """(what calling these is expected to bring, what calling as many at random is)."""
-    at_random = float(amounts.mean()) * int(called.sum()) if amounts.size else 0.0
-    return round(float(amounts[called].sum()), 4), round(at_random, 4)
 
 
 def band(risk: float, *, called: bool, average: float, unknown: str) -> str:

@@ -125,7 +125,7 @@ class ListGain(Gain):
 
 @dataclass(frozen=True)
 class Cut:
-    """Where the list is cut and what the calls are expected to bring, by the risks as they are.
+    """Where the list is cut and what the calls are expected to bring (risk.calllist.expected).
 
     how: in words. expected_profit: None where the config names no worth. cumulative_gains: what
     calling the same share of the labelled test rows reached, None without one.
@@ -135,8 +135,8 @@ class Cut:
     of: int
     capacity: int | None
     how: str
-    expected_leavers: float
-    expected_leavers_at_random: float
+    expected_leavers: float = 0.0
+    expected_leavers_at_random: float = 0.0
     expected_profit: float | None = None
     expected_profit_at_random: float | None = None
     cumulative_gains: ListGain | None = None

@@ -391,7 +391,8 @@ def _trust(outcomes: Outcomes, listing: CallList) -> dict[str, Any]:
         "sentence": sentence if enough else "",
         "basis": known if enough else "",
         "notice": None if enough else notices.NO_OUTCOMES.of(why=sentence),
-        "tested": as_sentence(facts.gains_words(gains)) if gains else "",
+        # Test rows are told of until there are outcomes: two numbers for one list confuse.
+        "tested": as_sentence(facts.gains_words(gains)) if gains and not enough else "",
     }
 
 

@@ -107,7 +107,7 @@ def trust_of(outcomes: Outcomes, score: Claims, listing: CallList | None, today:
         wrong=_wrong(outcomes, today) if enough else [],
         calls=calls(outcomes) if enough else None,
         expected=as_sentence(listing.expected.sentence) if listing and listing.expected else "",
-        like_this=as_sentence(gains_words(gains)) if gains else "",
+        like_this=as_sentence(gains_words(gains)) if gains and not enough else "",
         tested=tested,
         months=[month_words(month) for month in score.get("months", [])],
     )

@@ -14,6 +14,8 @@ from past import drift_row, write_drift
 
 from risk.calllist import expected as expectation
 from risk.calllist.types import load_list
+from risk.data.snapshot import read_snapshot
+from risk.model.deployed import read_deployed
 
 
 @pytest.fixture
@@ -70,9 +72,39 @@ def test_clients_outside_the_range_of_training_raise_a_doubt(started: Project) -
 
 
 def test_a_list_without_clients_expects_nothing(started: Project) -> None:
+    snapshot, deployed = read_snapshot(started.config), read_deployed(started.config)
     empty = call_list()
 
-    assert expectation.expectation_of(started.config, empty, {}) is None
+    assert expectation.with_expectation(started.config, empty, snapshot, deployed) == empty
+
+
+def test_the_cut_says_the_same_number_as_the_expectation(tmp_path: Path) -> None:
+    """Also the profit: by the very risks that the number of leavers is of."""
+    made = world.world(tmp_path, contact_cost=20, client_value=100, success_rate=0.5, capacity=15)
+    run_driver(made)
+    world.run_after(made, "2026-02-28", world.unlabelled(world.clients(200, 2, prefix="d")))
+    cut, found = listed(made)["cut"], listed(made)["expected"]
+
+    assert cut["expected_leavers"] == pytest.approx(found["found"]["value"], abs=1e-4)
+    at_random = found["exits"]["value"] * found["called"] / found["n"]
+    assert cut["expected_leavers_at_random"] == pytest.approx(at_random, abs=1e-4)
+    profit = 0.5 * 100 * found["found"]["value"] - 20 * found["called"]
+    assert cut["expected_profit"] == pytest.approx(profit, abs=0.01)
+
+
+def test_known_outcomes_weigh_in_and_not_the_older_test_rows(started: Project) -> None:
+    """Twice as many leave as before: the next list expects them, whatever the test rows say."""
+    later = world.clients(200, 2, level=1.2, prefix="d")
+    world.settings(started, policy="never")
+    world.give(started, "2026-02-28 again", later)
+    world.give(started, "2026-03-31", world.unlabelled(world.clients(200, 3, prefix="e")))
+    run_driver(started)
+    found, clients_of = listed(started)["expected"], listed(started)["clients"]
+
+    called = sum(c["risk"] for c in clients_of if c["call"])
+    assert found["found"]["value"] > called + 1
+    assert found["exits"]["value"] > sum(c["risk"] for c in clients_of) * 1.2
+    assert any("on the newest outcomes the risks were not" in one for one in found["caveats"])
 
 
 @pytest.mark.parametrize(

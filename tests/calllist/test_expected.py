@@ -15,7 +15,13 @@ import numpy as np
 import pytest
 
 from risk.calllist import expected as module
-from risk.calllist.expected import CalibrationLine, calibration_line, caveats_of, expected_measures
+from risk.calllist.expected import (
+    CalibrationLine,
+    Measured,
+    calibration_line,
+    caveats_of,
+    expected_measures,
+)
 from risk.calllist.facts import expected_words
 from risk.calllist.types import Band, Expected
 from risk.decide.evidence import calibration_in_the_large
@@ -321,7 +327,8 @@ GOOD = {
     "slope": {"value": 1.0, "interval": [0.8, 1.2]},
     "intercept": {"value": 0.0, "interval": [-0.1, 0.1]},
 }
-CALM = {"outside": 0.0, "alarm": False, "past": 5, "n": 1000, "calibration": GOOD}
+ROWS = Measured("labelled rows", 1000, GOOD)
+CALM = {"outside": 0.0, "alarm": False, "past": 5, "measured": ROWS}
 
 
 def test_the_sentence_says_who_is_expected_to_leave():
@@ -348,21 +355,30 @@ def test_the_sentence_of_a_list_of_nobody_names_no_precision():
     assert "AUC 0.770" in text
 
 
+def _off(name):
+    """Rows that the risks do not agree with."""
+    found = {**GOOD, name: {"value": 0.6, "interval": [0.4, 0.8]}}
+    return replace(ROWS, calibration=found)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"alarm": True}, "drift alarm"),
         ({"outside": 0.25}, "25 % of the clients have a value outside the range of training"),
-        ({"n": 199}, "the calibration was measured on 199 labelled rows alone"),
+        (
+            {"measured": replace(ROWS, n=199)},
+            "the calibration was measured on 199 labelled rows alone",
+        ),
         ({"past": 1}, "1 evaluation so far measured how the share of leavers drifts"),
         ({"past": 0}, "0 evaluations so far"),
-        ({"calibration": UNMEASURED}, "could not be measured"),
+        ({"measured": replace(ROWS, calibration=UNMEASURED)}, "could not be measured"),
         (
-            {"calibration": {**GOOD, "slope": {"value": 0.6, "interval": [0.4, 0.8]}}},
+            {"measured": _off("slope")},
             "not calibrated (slope 0.60, 0.40 to 0.80, not 1)",
         ),
         (
-            {"calibration": {**GOOD, "intercept": {"value": 0.6, "interval": [0.4, 0.8]}}},
+            {"measured": _off("intercept")},
             "not calibrated (intercept 0.60, 0.40 to 0.80, not 0)",
         ),
     ],
