@@ -22,7 +22,6 @@ from risk.config import Config, Outcome, PipelineError, load
 from risk.data.intake import open_intake, restart_intake
 from risk.data.removal import erase, forget
 from risk.data.schema import printable
-from risk.data.snapshot import read_snapshot
 from risk.data.state import counts_of
 from risk.data.status import counts_words
 from risk.files import write_json
@@ -62,6 +61,8 @@ def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Out
 
 def _status_note(config: Config) -> str:
     """What the rows are since labels are made of them; "" before the first."""
+    from risk.data.snapshot import read_snapshot  # with numpy, which nothing else here needs
+
     status = read_snapshot(config).status if config.finaldata.exists() else None
     return counts_words(status.counts(config.columns.target), status.window_days) if status else ""
 

@@ -84,8 +84,16 @@ def is_empty(cell: Raw) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
-def find_asides(names: Sequence[str], rows: Rows) -> dict[int, str]:
-    """Place among the rows -> why the one there is no row of the table."""
+class NotEnough(Exception):
+    """Of an excerpt it cannot be known: all rows are needed."""
+
+
+def find_asides(names: Sequence[str], rows: Rows, *, excerpt: bool = False) -> dict[int, str]:
+    """Place among the rows -> why the one there is no row of the table.
+
+    excerpt: rows are the first, the last and all that may be none by their words; NotEnough where
+    the others are needed.
+    """
     found = _descriptions(names, rows) | _below(len(names), rows)
     width = len(names)
     whole = {
@@ -95,7 +103,8 @@ def find_asides(names: Sequence[str], rows: Rows) -> dict[int, str]:
     }
     if whole:
         found |= _repeated_headers(list(names), whole)
-        found |= _totals({at: c for at, c in whole.items() if at not in found} if found else whole)
+        rest = {at: c for at, c in whole.items() if at not in found} if found else whole
+        found |= _totals(rest, excerpt=excerpt)
     return found
 
 
@@ -167,11 +176,11 @@ def _is_named_total(cells: list[Raw] | str) -> bool:
     return any(word_of(cell) in TOTALS for cell in cells[:3])
 
 
-def _totals(whole: dict[int, list[Raw]]) -> dict[int, str]:
+def _totals(whole: dict[int, list[Raw]], *, excerpt: bool) -> dict[int, str]:
     """Rows that say that they are a total, as a client may be called; the last also by numbers."""
     found: dict[int, str] = {}
     last = list(whole)[-LAST:]
-    sums = cache(lambda: _column_sums(whole))
+    sums = cache(lambda: _column_sums(whole, excerpt=excerpt))
     # By sets, since no row of nearly every file is one: word by word it would take a fifth of all.
     firsts = [
         {cells[place] for cells in whole.values()} for place in range(len(whole[last[0]]))[:3]
@@ -188,11 +197,16 @@ def _totals(whole: dict[int, list[Raw]]) -> dict[int, str]:
     for at in last:
         if at not in found and any(TOTAL_START.match(_marked(cell)) for cell in whole[at][:3]):
             found |= {at: TOTAL} if any(map(is_empty, whole[at])) and len(whole) > 2 else {}
-    return found | _subtotals(whole, firsts, found) | _unlabelled(whole, last, found, sums)
+    groups = _subtotals(whole, firsts, found, excerpt=excerpt)
+    return found | groups | _unlabelled(whole, last, found, sums)
 
 
 def _subtotals(
-    whole: dict[int, list[Raw]], firsts: list[set[Raw]], found: dict[int, str]
+    whole: dict[int, list[Raw]],
+    firsts: list[set[Raw]],
+    found: dict[int, str],
+    *,
+    excerpt: bool,
 ) -> dict[int, str]:
     """Rows like `EMEA Total`, where every number is the sum of the same rows above it."""
     texts = [cell for cells in firsts for cell in cells if isinstance(cell, str)]
@@ -204,9 +218,17 @@ def _subtotals(
     )
     groups: dict[int, str] = {}
     sums: Sums = {}  # of the group: since the last subtotal
-    for at, cells in whole.items() if words else ():
+    # A whole row is a client's, such as Total Energies'.
+    maybe = {
+        at
+        for at, cells in (whole.items() if words else ())
+        if at not in found and not words.isdisjoint(cells[:3]) and any(map(is_empty, cells))
+    }
+    if maybe and excerpt:
+        raise NotEnough
+    for at, cells in whole.items() if maybe else ():
         numbers = _filled_numbers(cells)
-        if at not in found and not words.isdisjoint(cells[:3]) and _adds_up(cells, numbers, sums):
+        if at in maybe and _adds_up(numbers, sums):
             groups[at] = TOTAL
         if at in found or at in groups:
             sums = {}
@@ -215,13 +237,13 @@ def _subtotals(
     return groups
 
 
-def _adds_up(cells: list[Raw], numbers: Sums, sums: Sums) -> bool:
-    """Whether every number is its column's sum, by a hundredth, and not all cells are filled."""
+def _adds_up(numbers: Sums, sums: Sums) -> bool:
+    """Whether every number is its column's sum, by a hundredth."""
     near = all(
         abs(number - sums.get(place, 0.0)) <= 0.01 * abs(number)
         for place, number in numbers.items()
     )
-    return near and any(numbers.values()) and any(map(is_empty, cells))
+    return near and any(numbers.values())
 
 
 def _unlabelled(
@@ -252,7 +274,9 @@ def _add(sums: Sums, numbers: Sums) -> None:
         sums[place] = sums.get(place, 0.0) + number
 
 
-def _column_sums(whole: dict[int, list[Raw]]) -> Sums:
+def _column_sums(whole: dict[int, list[Raw]], *, excerpt: bool) -> Sums:
+    if excerpt:
+        raise NotEnough
     sums: Sums = {}
     for cells in whole.values():
         _add(sums, _filled_numbers(cells))

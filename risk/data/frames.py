@@ -35,6 +35,7 @@ def frame_of(reading: Reading, schema: Schema, path_date: str | None) -> pl.Data
     import polars as pl
 
     types = frame_types(schema)
+    # Those of a large file are series of these types already.
     columns = {name: pl.Series(name, reading.values[name], types[name]) for name in schema.names}
     dated = schema.named("date")
     dates = (

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, insort
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 from risk.config import Config, PipelineError
+from risk.data.columns import numeric_counts_of, read_columns
 from risk.data.filedates import date_in_path, read_path_date
 from risk.data.frames import frame_of
 from risk.data.plausibility import (
     FUTURE,
+    USUAL_FILES,
     contradictions,
     empty_features,
     far_dates,
     few_unlabelled,
     fewer_clients,
     is_future,
-    near_ids,
+    near_ids_by_file,
 )
 from risk.data.quarantine import write_quarantine
-from risk.data.reader import Reading, numeric_counts, read_rows
+from risk.data.reader import Reading
 from risk.data.removal import drop_erased
 from risk.data.schema import TEXT, infer_kinds, printable, schema_of, schema_signature
 from risk.data.sources import Source, find_sources, is_unchanged, wait_until_written
@@ -33,7 +36,7 @@ from risk.data.state import (
     salvage,
 )
 from risk.data.store import Store, Taken
-from risk.data.tables import Refused, read_table
+from risk.data.tables import Refused
 from risk.files import DamagedFile, sha256, utc_now
 from risk.script import report_progress
 
@@ -51,8 +54,10 @@ class Intake:
     former: the entries of the store that is rebuilt, whose positions and data versions the same
     files keep. read: the entry of every file that was read, the refused ones too. pending: the
     files that this run decides on. leaving: the files whose old bytes are no longer theirs.
-    clients: those of all files, once asked for. replaced: whether rows go that stood in the store.
-    lost_track: nobody knows which rows are new, since the old state was damaged or deleted.
+    dated: (date, order, file) of the files of one date, sorted, once asked for; clients: how many
+    some files have; remarks: where among the notes those of a file end. replaced: whether rows go
+    that stood in the store. lost_track: nobody knows which rows are new, since the old state was
+    damaged or deleted.
     """
 
     store: Store
@@ -62,7 +67,9 @@ class Intake:
     read: list[Entry] = field(default_factory=list)
     pending: set[str] = field(default_factory=set)
     leaving: set[str] = field(default_factory=set)
-    clients: pl.Series | None = None
+    dated: list[tuple[str, int, str]] | None = None
+    clients: dict[str, int] = field(default_factory=dict)
+    remarks: dict[str, int] = field(default_factory=dict)
     replaced: bool = False
     lost_track: bool = False
 
@@ -140,10 +147,9 @@ class Intake:
         totals: dict[str, tuple[int, int]] = {}
         for source, data, _ in contents.values():
             try:
-                table = read_table(data, source.file, store.config.csv, store.schema.names)
+                counted = numeric_counts_of(data, source.file, store.schema, store.config.csv)
             except Refused:
                 continue
-            counted = numeric_counts(table, store.schema)
             for name, (filled, numeric) in counted.items():
                 before = totals.get(name, (0, 0))
                 totals[name] = before[0] + filled, before[1] + numeric
@@ -166,6 +172,7 @@ class Intake:
             report_progress(text, done / size if size else 0)
             self._take(*contents[file])
             done += len(contents[file][1])
+        self._note_near_ids()
         report_progress("writing")
 
     def _take(self, source: Source, data: bytes, digest: str) -> None:
@@ -180,7 +187,7 @@ class Intake:
             if latest is known:
                 known.pop("refusal", None)
             return
-        reading = read_rows(data, source.file, store.schema, store.config.csv, outcomes=True)
+        reading = read_columns(data, source.file, store.schema, store.config.csv, outcomes=True)
         self._refuse_dates(source.file, reading)
         drop_erased(store, reading)
         entry = self._entry(source, digest, reading)
@@ -197,7 +204,7 @@ class Intake:
         one of the future or of twenty years ago is a slip of the hand."""
         dated, path, wrong = self.store.schema.named("date"), read_path_date(file), ""
         if dated and dated not in reading.absent:
-            own = {str(date) for date in reading.values.get(dated, []) if date}
+            own = {str(date) for date in reading.different(dated) if date}
         else:
             own = {path.date} if path.date else set()
             if self.store.config.labels == "status" and not own:
@@ -316,8 +323,9 @@ class Intake:
         target, doubt = self.store.schema.named("target"), read_path_date(file).doubt
         undated = doubt and not self.store.schema.named("date")
         notes = reading.notes + ([f"{doubt}; rename it"] if undated else [])
-        notes += [] if reading.outcomes else self._plausibility(frame, reading)
+        notes += [] if reading.outcomes else self._plausibility(file, frame, reading)
         self._keep(file, notes)
+        self.remarks[file] = len(self.notes)
         if reading.ignored:
             self.notes.append(f"{file}: columns ignored: {', '.join(reading.ignored)[:200]}")
         if reading.outcomes:
@@ -332,30 +340,61 @@ class Intake:
         if not reading.rows:
             self.notes.append(f"{file}: no rows below the header")
 
-    def _plausibility(self, frame: pl.DataFrame, reading: Reading) -> list[str]:
+    def _plausibility(self, file: str, frame: pl.DataFrame, reading: Reading) -> list[str]:
         """What can hardly be so in the file, by itself and beside the others."""
-        import polars as pl
-
-        store, client = self.store, self.store.schema.named("id")
+        store = self.store
         present = [c for c in store.schema.features if c.name not in reading.absent]
         status = store.config.labels == "status"
         labelled = store.schema.named("target") not in reading.absent
         found = contradictions(frame, store.schema, status=status)
         few = few_unlabelled(frame, store.schema) if labelled and not status else ""
-        fewer = fewer_clients(frame, self._frames(), client)
-        if self.clients is None:
-            ids = [other[client] for other in self._frames()]
-            self.clients = pl.concat([frame[client].clear(), *ids]).unique()
-        alike = near_ids(frame[client], self.clients)
-        self.clients = pl.concat([self.clients, frame[client]]).unique()
-        return [n for n in (found, *empty_features(frame, present), few, fewer, alike) if n]
+        fewer = self._fewer_clients(file, frame)
+        return [note for note in (found, *empty_features(frame, present), few, fewer) if note]
 
-    def _frames(self) -> list[pl.DataFrame]:
-        """The rows of every other file of clients, this run's included."""
+    def _fewer_clients(self, file: str, frame: pl.DataFrame) -> str:
+        """Whether the file has far fewer clients than the files of the dates before it."""
+        if self.dated is None:
+            others = ((at, e) for at, e in enumerate(self._others()) if len(e["dates"]) == 1)
+            self.dated = sorted((e["dates"][0], at, e["file"]) for at, e in others if e["dates"][0])
+        dates = frame["_date"].unique()
+        own = str(dates[0]) if len(dates) == 1 and dates[0] else ""
+        if not own:
+            return ""
+        self.clients[file] = frame[self.store.schema.named("id")].n_unique()
+        at = bisect_left(self.dated, (own,))
+        recent = [name for _, _, name in self.dated[:at][-USUAL_FILES:]]
+        insort(self.dated, (own, len(self.dated) + len(self.store.files), file))
+        return fewer_clients(self.clients[file], [self._clients_of(name) for name in recent])
+
+    def _clients_of(self, file: str) -> int:
+        """How many clients an accepted file has."""
+        if file not in self.clients:
+            rows = self.store.segment(self.store.files[file])
+            self.clients[file] = rows[self.store.schema.named("id")].n_unique()
+        return self.clients[file]
+
+    def _others(self) -> list[Entry]:
+        """The files of clients that are there already and stay as they are."""
         gone = self.files.keys() | self.leaving
-        others = [e for e in self.store.live() if e["file"] not in gone and not e.get("outcomes")]
-        new = [frame for e, frame in self.files.values() if not e.get("outcomes")]
-        return [*map(self.store.segment, others), *(f for f in new if f is not None)]
+        return [e for e in self.store.live() if e["file"] not in gone and not e.get("outcomes")]
+
+    def _note_near_ids(self) -> None:
+        """Clients under two spellings: found for all files at once, told of each in its place."""
+        client = self.store.schema.named("id")
+        new = {
+            file: frame[client]
+            for file, (entry, frame) in self.files.items()
+            if frame is not None and not entry.get("outcomes")
+        }
+        if not new:
+            return
+        known = [self.store.segment(entry)[client] for entry in self._others()]
+        found = near_ids_by_file(known, list(new.values()))
+        for file, note in reversed(list(zip(new, found, strict=True))):
+            if note:
+                self.notes.insert(self.remarks[file], f"{file}: {note}")
+                kept = self.store.state.setdefault("notes", {})
+                kept[file] = [*kept.get(file, []), printable(note)]
 
     def _keep(self, file: str, notes: list[str]) -> None:
         """Say it now, and keep it for the pages."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from risk.config import Csv
 from risk.data.asides import RowError
@@ -24,7 +25,11 @@ from risk.data.values import (
     plain_cell,
 )
 
+if TYPE_CHECKING:
+    import polars as pl
+
 MAX_BAD_SHARE, MAX_BAD_ROWS = 0.10, 10
+Fault = tuple[str, str, str]  # the column, the rule, what stands there
 
 
 @dataclass
@@ -33,12 +38,13 @@ class Reading:
 
     aside: rows that are none of the table, as totals. ignored: header names that no part of the
     config asks for; absent: columns that may be missing and are. style: how the file is written.
-    outcomes: whether it holds clients and outcomes alone, no feature.
+    outcomes: whether it holds clients and outcomes alone, no feature. values: by column, lists or,
+    of a large file, polars series.
     """
 
     rows: int = 0
-    lines: list[int] = field(default_factory=list)
-    values: dict[str, list[Cell]] = field(default_factory=dict)
+    lines: list[int] | pl.Series = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
     errors: list[RowError] = field(default_factory=list)
     aside: list[RowError] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -52,6 +58,11 @@ class Reading:
     def accepted(self) -> int:
         return 0 if self.refused else len(self.lines)
 
+    def different(self, name: str) -> set[Cell]:
+        """The different values of a column, none where it is absent."""
+        values = self.values.get(name, [])
+        return set(values) if isinstance(values, list) else set(values.unique())
+
     @property
     def first_error(self) -> str:
         """`line 7 (orders: not a number)`, for the first of the rows that are set aside."""
@@ -62,6 +73,9 @@ class Reading:
     def set_aside(self) -> list[RowError]:
         """Every row that does not count, by line."""
         return sorted([*self.errors, *self.aside], key=lambda error: error.line)
+
+
+ReadValues = Callable[[Table, dict[str, int], Schema, Reading], None]
 
 
 def too_many_bad(errors: int, rows: int) -> bool:
@@ -100,14 +114,15 @@ def rows_of(
     needed: frozenset[str] = frozenset({"id"}),
     limit: bool = True,
     outcomes: bool = False,
+    read: ReadValues | None = None,
 ) -> Reading:
-    """The same of a table that is read already."""
-    reading = Reading(len(table.rows) + len(table.aside), aside=table.aside, style=table.style)
+    """The same of a table that is read already. read: what fills the reading from such tables."""
+    reading = Reading(table.height + len(table.aside), aside=table.aside, style=table.style)
     reading.notes += table.notes
     try:
         reading.outcomes = outcomes
         places = _places(table.names, schema, needed, reading)
-        _read_columns(table, places, schema, reading)
+        (read or _read_columns)(table, places, schema, reading)
         _refuse_other_width(reading)
         if limit and too_many_bad(len(reading.errors), reading.rows - len(reading.aside)):
             raise Refused(
@@ -124,7 +139,7 @@ def rows_of(
 def _refuse_other_width(reading: Reading) -> None:
     """Where every row misses the header's width in the same way, the header is what is wrong."""
     rules = {error.rule for error in reading.errors}
-    if len(rules) == 1 and " cells where the header has " in min(rules) and not reading.lines:
+    if len(rules) == 1 and " cells where the header has " in min(rules) and not len(reading.lines):
         cells, _, wanted = min(rules).partition(" cells where the header has ")
         raise Refused(
             f"every row has {cells} cells, the header {wanted}: give each column a name there and "
@@ -203,9 +218,6 @@ def plain_text(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-Fault = tuple[str, str, str]  # the column, the rule, what stands there
-
-
 def _read_columns(table: Table, places: dict[str, int], schema: Schema, reading: Reading) -> None:
     """Every whole row's values by column; a row that breaks a rule is an error."""
     width, numbers, rows = len(table.names), list[int](), list[list[Raw]]()
@@ -214,9 +226,7 @@ def _read_columns(table: Table, places: dict[str, int], schema: Schema, reading:
             numbers.append(number)
             rows.append(cells)
         else:
-            wide = f"{len(cells)} cells where the header has {width}"
-            fault = "", cells if isinstance(cells, str) else wide, ""
-            reading.errors.append(_row_error(table, number, fault))
+            reading.errors.append(fault_error(table, number, width_fault(cells, width)))
     faults: dict[int, Fault] = {}
     for column in schema.columns:
         if column.name in places:
@@ -229,7 +239,7 @@ def _read_columns(table: Table, places: dict[str, int], schema: Schema, reading:
         else:
             values = [None] * len(rows)
         reading.values[column.name] = values
-    reading.errors += [_row_error(table, numbers[at], fault) for at, fault in faults.items()]
+    reading.errors += [fault_error(table, numbers[at], fault) for at, fault in faults.items()]
     reading.errors.sort(key=lambda error: error.line)
     if faults:
         keep = [at for at in range(len(rows)) if at not in faults]
@@ -248,7 +258,13 @@ def _check_dates(
             faults.setdefault(at, (column.name, wrong[date], plain_cell(cells[at])))
 
 
-def _row_error(table: Table, number: int, fault: Fault) -> RowError:
+def width_fault(cells: list[Raw] | str, width: int) -> Fault:
+    """What is wrong with a row of another width, or one that cannot be split."""
+    wide = f"{len(cells)} cells where the header has {width}"
+    return "", cells if isinstance(cells, str) else wide, ""
+
+
+def fault_error(table: Table, number: int, fault: Fault) -> RowError:
     column, rule, value = fault
     raw = table.raw(number)  # cut: a cell may have 100,000 characters
     return RowError(number, column, rule, value[:200], raw[:2000])
@@ -287,7 +303,7 @@ def _form_hint(reading: Reading, schema: Schema) -> str:
     return f'; where they are written {found.form}, set "formats": {{"{name}": "{found.form}"}}'
 
 
-def _says_kind(text: str) -> bool:
+def says_kind(text: str) -> bool:
     return text not in MISSING and not UNPRINTABLE.search(text)
 
 
@@ -299,6 +315,6 @@ def numeric_counts(table: Table, schema: Schema) -> dict[str, tuple[int, int]]:
         if column.kind is None and column.name in places:
             form = schema.number_form(column)
             cells = table.column(table.names[places[column.name]])
-            filled = [cell for cell in cells if _says_kind(plain_cell(cell))]
+            filled = [cell for cell in cells if says_kind(plain_cell(cell))]
             counts[column.name] = len(filled), sum(is_numeric(cell, form) for cell in filled)
     return counts

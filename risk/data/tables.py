@@ -65,6 +65,11 @@ class Table:
     lines: list[str] | None = None
     ends: dict[int, int] = field(default_factory=dict)
 
+    @property
+    def height(self) -> int:
+        """How many rows there are."""
+        return len(self.rows)
+
     def raw(self, number: int) -> str:
         """The line as it stood in the file; a row of cells as a line of CSV."""
         if self.lines is not None:
@@ -224,12 +229,15 @@ def _number_rows(rows: list[list[Raw]]) -> bool:
 def _set_aside(table: Table) -> None:
     """Take out of the rows what is no row of the table."""
     found = find_asides(table.names, table.rows)
-    if not found:
-        return
-    for at, rule in sorted(found.items()):
-        number = table.rows[at][0]
+    if found:
+        note_asides(table, {table.rows[at][0]: rule for at, rule in found.items()})
+        table.rows = [row for at, row in enumerate(table.rows) if at not in found]
+
+
+def note_asides(table: Table, found: dict[int, str]) -> None:
+    """Keep what is set aside, and say so. found: line -> why."""
+    for number, rule in sorted(found.items()):
         table.aside.append(RowError(number, "", rule, "", table.raw(number)[:2000]))
-    table.rows = [row for at, row in enumerate(table.rows) if at not in found]
     rules = Counter(error.rule for error in table.aside)
     for rule, times in rules.items():
         first = next(error.line for error in table.aside if error.rule == rule)

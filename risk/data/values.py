@@ -81,17 +81,17 @@ _NO_CENTS = re.compile(r"(?<=[0-9])[.,][-–—]+(?=\s*[^0-9]*$)")
 _SPACES = str.maketrans({**dict.fromkeys("\xa0\u2007\u2009\u202f", " "), "\u2212": "-", "’": "'"})
 
 
-def _pattern(group: str, decimal: str) -> re.Pattern[str]:
+def number_pattern(group: str, decimal: str) -> str:
     """Grouped or plain digits, then the decimals; Indian groups of two with commas."""
     mark, point = re.escape(group), re.escape(decimal)
     digits = r"[0-9]+"
     if group:
         inner = rf"(?:{mark}[0-9]{{2,3}})*" if group == "," else rf"(?:{mark}[0-9]{{3}})*"
         digits = rf"(?:[1-9][0-9]{{0,2}}{inner}{mark}[0-9]{{3}}|[0-9]+)"
-    return re.compile(rf"(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?")
+    return rf"(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?"
 
 
-_PATTERNS = {form: _pattern(*signs) for form, signs in NUMBER_FORMS.items()}
+_PATTERNS = {form: re.compile(number_pattern(*signs)) for form, signs in NUMBER_FORMS.items()}
 
 
 def parse_number(text: str, low: float = -math.inf, form: str = PLAIN) -> float | None:
