@@ -71,6 +71,7 @@ def report(
         *([listing.expected.sentence] if listing.expected else []),
         *filter(None, [changes_words(listing)]),
         f"outcomes: {outcomes_sentence(outcomes)}",
+        *filter(None, [outcomes["misread"]]),
         f"confusion matrix: {config.shown(config.confusion_matrix)}",
         f"report: {config.shown(config.report_html)}, {config.shown(config.report_pdf)}",
         *taken.notes,

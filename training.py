@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from risk.config import Config, Outcome, PipelineError
+from risk.data.misread import measured_after_words
 from risk.data.snapshot import Snapshot, TrainingRows, read_snapshot, training_rows
 from risk.files import sha256, utc_now, write_atomic
 from risk.model.sampling import SEED
@@ -38,7 +39,7 @@ def train(config: Config, snapshot: Snapshot | None = None) -> tuple[Outcome, Mo
         )
     report_progress(f"{rows.lineage['rows']:,} labelled rows")
     fitted = fit(config.model, rows.columns, rows.features, rows.labels, rows.clients)
-    warnings = _caveats(rows, fitted)
+    warnings = _caveats(rows, fitted, measured_after_words(config, snapshot))
     pickled = pickle.dumps(fitted, protocol=5)
     lineage = {**rows.lineage, "trained_at": utc_now(), "warnings": warnings} | _made_by(pickled)
     shown = rows.features.iloc[sample_of(len(rows.features), PROFILE_ROWS)]
@@ -112,13 +113,18 @@ def _made_by(pickled: bytes) -> dict[str, Any]:
     return {"seed": SEED, "versions": versions, "trainedmodel_sha256": sha256(pickled)}
 
 
-def _caveats(rows: TrainingRows, fitted: Pipeline) -> list[str]:
-    """Sentences about what makes the model doubtful, though it was fitted."""
+def _caveats(rows: TrainingRows, fitted: Pipeline, measured_after: str) -> list[str]:
+    """Sentences about what makes the model doubtful, though it was fitted.
+
+    measured_after: that a column was measured after the clients had left, "" where none was.
+    """
     from risk.model.fit import has_converged, suspects
 
-    found = [
+    found = [measured_after] if measured_after else []
+    found += [
         f"{name} alone orders the labels almost perfectly (AUC > .99); is it known before an exit?"
         for name in suspects(rows.columns, rows.features, rows.labels)
+        if not measured_after.startswith(f"{name} is ")
     ]
     found += [
         f"{name} has no value in any labelled row; nothing is learned from it"

@@ -257,3 +257,9 @@ def make_command(target: str, config: Path) -> str:
     elsewhere = [] if Path.cwd() == HOME else ["-C", str(HOME)]
     named = [] if config == DEFAULT_CONFIG else [f"CONFIG={config}"]
     return shlex.join(["make", *elsewhere, target, *named])
+
+
+def script_command(script: str, config: Path, *words: str) -> str:
+    """One of the scripts as it can be typed from anywhere, with this Python and the config."""
+    named = [] if config == DEFAULT_CONFIG else ["--config", str(config)]
+    return shlex.join([sys.executable, str(HOME / script), *words, *named])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,56 @@ def test_the_api_predicts_the_newest_export_where_there_is_no_test_file(
     answer = create_app(lived["project"].config).test_client().post("/prediction").get_json()
 
     assert answer["rows"] == len(statuses(FILES[3]))
+
+
+# ------------------------------------------------ the same exports, their status taken as given
+
+
+@pytest.fixture(scope="module")
+def misread(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+    """Three months whose status was taken for each row's own label, and what the last run said."""
+    project = new_project(tmp_path_factory.mktemp("misread"), **SETTINGS | {"labels": "given"})
+    (project.folder / "testdata" / "testdata.csv").unlink()
+    for source in FILES[:2]:
+        give(project, source)
+    return project, give(project, FILES[2])
+
+
+def late(files: list[Path]) -> int:
+    """How many accounts were active by one export and have left by a later one."""
+    found = [statuses(source) for source in files]
+    words = {name: [status[name] for status in found if name in status] for name in found[-1]}
+    return sum("Active" in w and w[-1] != "Active" for w in words.values())
+
+
+def test_outcomes_under_a_later_date_are_counted_and_told(misread: tuple[Project, str]) -> None:
+    project, text = misread
+    words = f"{late(FILES[:3])} clients have their outcome under a later date"
+
+    assert words in text and "ingestion.py --labels status --config" in text
+    browser = create_app(project.config).test_client()
+    for page in ("/trust", "/status"):
+        assert words in browser.get(page, headers={"Accept": "text/html"}).text
+    assert words in read(project, "outcomes.json")["misread"]
+
+
+def test_the_command_that_is_named_mends_it(misread: tuple[Project, str]) -> None:
+    project, text = misread
+    command = text.partition("type `")[2].partition("`")[0]
+    done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=300)
+
+    assert done.returncode == 0, done.stderr
+    assert "labels made from the status" in done.stdout
+    assert "under a later date" not in run_driver(project).text
+    page = create_app(project.config).test_client().get("/status", headers={"Accept": "text/html"})
+    assert "Labels made from the status: " in page.text
+
+
+def test_what_was_measured_after_leaving_is_said_by_training(tmp_path: Path) -> None:
+    """One export alone: nobody can say from dates that its status is none of each row's labels."""
+    project = new_project(tmp_path, **SETTINGS | {"labels": "given"})
+    (project.folder / "testdata" / "testdata.csv").unlink()
+    text = give(project, FILES[2])
+
+    assert "looks as if it was measured after they had left" in text
+    assert text.count("--labels status") == 1

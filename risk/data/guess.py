@@ -11,7 +11,7 @@ from typing import Any
 from risk.data import roles
 from risk.data import vocabulary as words
 from risk.data.cells import Cells, Columns, Hints, Unsure
-from risk.data.movements import Meaning, guess_meaning, measured_after_leaving
+from risk.data.movements import MEASURED_AFTER, Meaning, guess_meaning, measured_after_leaving
 from risk.data.reader import nearest
 from risk.data.tables import Refused, Table
 from risk.data.target import Target, find_target, refuse_no_target
@@ -236,6 +236,8 @@ def _roles_of(columns: Columns, made: Guess, hints: Hints, taken: set[str]) -> d
 
 def _fill(made: Guess, columns: Columns, exports: Sequence[Export]) -> None:
     """What follows from the roles: kinds, numbers never below 0, the encoding, the warning."""
+    import polars as pl
+
     features = made.named("feature")
     if not features:
         left = made.named("left out")
@@ -248,12 +250,12 @@ def _fill(made: Guess, columns: Columns, exports: Sequence[Export]) -> None:
     other = sorted(encodings - {"", "utf-8", "utf-8-sig", "ascii", "utf-16"})
     made.encoding = other[0] if other else ""
     if made.meaning.labels == "given":
-        leak = measured_after_leaving([columns[n] for n in features], made.labels)
+        texts = (pl.Series(n, columns[n].texts) for n in features)
+        leak = measured_after_leaving(texts, pl.Series(made.labels, dtype=pl.Int8))
         if leak:
             made.warning = (
-                f"{leak}: it looks as if it was measured after they had left, so that the list "
-                "would find who has left and not who will. Export every month and start anew with "
-                "the files of two months or more, or type --labels status"
+                f"{leak}: {MEASURED_AFTER}. Export every month and start anew with the files of "
+                "two months or more, or type --labels status"
             )
 
 

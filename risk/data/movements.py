@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from risk.data.cells import Cells
 from risk.words import amount, day
+
+if TYPE_CHECKING:
+    import polars as pl
 
 LEAST_EXITS = 10  # training needs so many labelled rows
 AFTER_LEAVING = 0.95  # the AUC of one value of a column that no model of the future has
+
+
+MEASURED_AFTER = (
+    "it looks as if it was measured after they had left, so that the list would find who has left "
+    "and not who will"
+)
 
 
 class Meaning(NamedTuple):
@@ -72,23 +80,26 @@ def _nobody_left(
     return Meaning("status", vanished, f"{why}learned from")
 
 
-def measured_after_leaving(features: Sequence[Cells], labels: Sequence[int | None]) -> str:
+def measured_after_leaving(features: Iterable[pl.Series], labels: pl.Series) -> str:
     """A column that looks as if it was measured after the clients had left, with the value that
-    gives it away: `Logins last month is 0 for 35 of 36 who left`; "" where none does."""
-    left = [at for at, label in enumerate(labels) if label == 1]
-    others = [at for at, label in enumerate(labels) if label != 1]
-    if len(left) < 5 or len(others) < 5:
+    gives it away: `Logins last month is 0 for 35 of 36 who left`; "" where none does.
+
+    labels: 1 for who left; anything else counts as an other.
+    """
+    has_left = (labels == 1).fill_null(False)
+    of, others = int(has_left.sum()), int((~has_left).sum())
+    if of < 5 or others < 5:
         return ""
-    for cells in features:
-        values = [cells.texts[at] for at in left]
-        common = max(set(values), key=values.count)
-        share = values.count(common) / len(left)
-        elsewhere = sum(cells.texts[at] == common for at in others) / len(others)
+    for values in features:
+        common = values.filter(has_left).mode().sort()[0]
+        is_common = values.eq_missing(common)
+        own = int((is_common & has_left).sum())
+        elsewhere = int(is_common.sum()) - own
         # The AUC of "has this value" as a score.
-        if (1 + share - elsewhere) / 2 > AFTER_LEAVING:
-            shown = common or "empty"
+        if (1 + own / of - elsewhere / others) / 2 > AFTER_LEAVING:
+            shown = f"{common:g}" if isinstance(common, float) else common or "empty"
             return (
-                f"{cells.name} is {shown} for {values.count(common)} of {len(left)} who left and "
-                f"for {round(elsewhere * len(others))} of {len(others)} others"
+                f"{values.name} is {shown} for {own:,} of {of:,} who left and for {elsewhere:,} of "
+                f"{others:,} others"
             )
     return ""

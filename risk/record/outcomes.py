@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 import numpy as np
 
 from risk.config import Config
+from risk.data.misread import misread_sentence
 from risk.data.snapshot import Snapshot
+from risk.data.status import counts_words
 from risk.files import utc_now
 from risk.model.measures import Calibration, Gain, brier, calibration, cumulative_gains, wilson
 from risk.record.contacts import first_contacts
@@ -82,7 +84,9 @@ _Span = TypedDict("_Span", {"from": str, "to": str})  # "from" is no name of a c
 
 class Outcomes(_Span):
     """outcomes.json. known, waiting: rows with and without a label yet. While there are not
-    `enough`, what is claimed of them is None and `why` is given."""
+    `enough`, what is claimed of them is None and `why` is given. labels: what rows are what, where
+    labels are made from a status. misread: that outcomes come under a later date, and what to type.
+    """
 
     format: int
     made_at: str
@@ -101,6 +105,8 @@ class Outcomes(_Span):
     cumulative_gains: list[Gain] | None
     misses: list[_KnownOutcome]
     false_alarms: list[_KnownOutcome]
+    labels: str
+    misread: str
 
 
 _NOTHING: Outcomes = {
@@ -123,6 +129,8 @@ _NOTHING: Outcomes = {
     "cumulative_gains": None,
     "misses": [],
     "false_alarms": [],
+    "labels": "",
+    "misread": "",
 }
 
 
@@ -149,7 +157,16 @@ def outcomes_of(config: Config, snapshot: Snapshot) -> Outcomes:
         names = [snapshot.names.get(client, client) for client in known["client"]]
         known = known.with_columns(pl.Series("name", names, pl.String))
     found = claims(known, waiting, config.least_outcomes)
-    return {**found, "made_at": utc_now(), "data_version": snapshot.version.number}
+    status = snapshot.status
+    return {
+        **found,
+        "made_at": utc_now(),
+        "data_version": snapshot.version.number,
+        "labels": counts_words(status.counts(snapshot.target), status.window_days)
+        if status
+        else "",
+        "misread": misread_sentence(config, snapshot),
+    }
 
 
 def _predictions(config: Config) -> pl.DataFrame:

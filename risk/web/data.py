@@ -11,7 +11,7 @@ from risk.data.schema import printable
 from risk.drift.monitor import DriftRow
 from risk.drift.state import last_evaluation
 from risk.web.context import PageContext
-from risk.words import age, amount, day, enumeration, stamp
+from risk.words import age, amount, as_sentence, day, enumeration, stamp
 
 SHOWN_FILES = 12
 SHOWN_DRIFT, MOVED = 8, ("alert", "watching")
@@ -60,6 +60,7 @@ class DataRead:
     quarantine: list[tuple[str, str, str]]
     folder: str
     remarks: list[tuple[str, str]] = field(default_factory=list)
+    labels: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ def _data_read(context: PageContext) -> DataRead | None:
             for rows, column, rule, first in reasons
         ],
         folder=config.shown(config.quarantine),
+        labels=as_sentence(context.outcomes()["labels"]),
     )
 
 

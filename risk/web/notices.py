@@ -130,6 +130,7 @@ LATE = Notice(
     "see what happens.",
     alert=True,
 )
+MISREAD = Notice("misread outcomes", "Outcomes come and never count.", "{misread}.", "", alert=True)
 ONE_SNAPSHOT = Notice(
     "only one snapshot",
     "Changes appear from the second file on.",
@@ -176,6 +177,11 @@ def cannot_tell(known: int, least: int, waiting: int) -> Notice:
     words = f"{known:,} of the {least:,} that it takes are known" if least else "None is known"
     wait = f"; {waiting:,} clients of earlier lists wait for theirs" if waiting else ""
     return CANNOT_TELL.of(known=f"{words}{wait}")
+
+
+def misread(why: str) -> list[Notice]:
+    """That outcomes come and never count; [] where `why` says of none."""
+    return [MISREAD.of(misread=why)] if why else []
 
 
 def refused(status: int, message: str, hint: str) -> Notice:

@@ -129,6 +129,7 @@ def _banners(context: PageContext, beat: datetime | None) -> list[Notice]:
     # Before the first deployment a release that is not there is no damage.
     deployed_once = (context.config.production_folder / "current").is_symlink()
     broken = context.broken() if deployed_once else None
+    found += notices.misread(context.outcomes()["misread"])
     return [*found, *([broken] if broken else []), *pause_notices(context)]
 
 

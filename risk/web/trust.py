@@ -66,6 +66,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         listing = None
     counts = (outcomes["known"], outcomes["least"], outcomes["waiting"])
     banners = [] if enough else [notices.cannot_tell(*counts)]
+    banners = [*notices.misread(outcomes["misread"]), *banners]
     shown = trust_of(outcomes, score, listing, context.now.date())
     return {**vars(shown), "banners": banners}
 
