@@ -22,6 +22,7 @@ from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
 from risk.data.reader import read_rows
 from risk.data.schema import schema_of
+from risk.data.snapshot import read_snapshot
 from risk.drift.state import drift_table, last_evaluation
 from risk.model.deployed import Deployed, read_deployed
 from risk.model.measures import THRESHOLD
@@ -77,6 +78,9 @@ def predictions(
     deployed = deployed or read_deployed(config)
     columns = deployed.model.columns
     rows = _rows_in(config, deployed, file) if file else TestRows(config, columns).table
+    client = config.columns.id
+    if deployed.model.reads_earlier and any(rows[client]):
+        rows = rows | deployed.model.earlier_in(rows, read_snapshot(config).rows, client)
     risks = deployed.model.probabilities(rows)
     return {
         "file": str(file) if file else config.shown(config.test_folder),
@@ -84,7 +88,7 @@ def predictions(
         "rows": len(risks),
         "predictions": (risks >= THRESHOLD).astype(int).tolist(),
         "probabilities": risks.tolist(),
-        "clients": rows[config.columns.id],
+        "clients": rows[client],
     }
 
 

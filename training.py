@@ -67,7 +67,8 @@ def publish(
 
     fitted = pipeline_of_model(model)
     # The model keeps a few rows with what it predicted, for comparisons like this one.
-    types = {name: float if kind == "number" else object for name, kind in model.columns.items()}
+    # Also what the checks have of earlier values, which are numbers.
+    types = {n: object if model.columns.get(n) == "text" else float for n in model.checks}
     rows = pd.DataFrame({n: pd.Series(model.checks[n], dtype=kind) for n, kind in types.items()})
     apart = np.abs(fitted.predict_proba(rows)[:, 1] - model.probabilities(model.checks))
     # Not `>`: a nan, which is no agreement, would pass.
@@ -128,7 +129,8 @@ def _caveats(rows: TrainingRows, fitted: Pipeline, measured_after: str) -> list[
     ]
     found += [
         f"{name} has no value in any labelled row; nothing is learned from it"
-        for name in rows.features.columns[rows.features.isna().all()]
+        for name in rows.columns
+        if rows.features[name].isna().all()
     ]
     if not has_converged(fitted):
         found.append(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from risk.model.candidates import Candidates, LabelledRows
+from risk.model.change_terms import Change
 from risk.model.design import DesignTerm, standardise
 from risk.model.joint_terms import Condition, Product, Ramp, Region
 from risk.model.model import Model
@@ -32,6 +33,9 @@ def mixed(n: int, seed: int = 0, *, shift: float = 0.0) -> tuple[pd.DataFrame, n
     frame["branch"] = frame["branch"].astype(object).where(rng.random(n) > 0.2, None)
     frame["city"] = frame["city"].astype(object)
     few = frame["orders"].isna() | (frame["orders"] < 3)
+    # By numbers of their own: the columns above stay what they were.
+    frame["orders (previous)"] = np.random.default_rng([seed, 1]).poisson(3, n).astype(float)
+    frame.loc[frame.index % 4 == 0, "orders (previous)"] = np.nan
     score = 1.5 * few - np.log(frame["revenue"]) / 2 + (frame["city"] == "c1") + shift
     return frame, (rng.random(n) < 1 / (1 + np.exp(-score.to_numpy()))).astype(np.int64)
 
@@ -56,7 +60,9 @@ def known_of(
         columns = {name: kind for name, kind in columns.items() if kind == "number"}
     ages = np.zeros(n, dtype=np.int64) if ages is None else ages
     clients = np.array([f"c{at}" for at in range(n)], dtype=object)
-    return LabelledRows(recipe, columns, frame[list(columns)], y, clients, ages)
+    if recipe == "original":
+        frame = frame[list(columns)]
+    return LabelledRows(recipe, columns, frame, y, clients, ages)
 
 
 def every_kind(raw: Raw) -> list[DesignTerm]:
@@ -73,6 +79,7 @@ def every_kind(raw: Raw) -> list[DesignTerm]:
         Linear("revenue", 0.5, 70.0, 7.0),
         Log("revenue", 0.5, 70.0, 7.0),
         Rank("orders", 3.0, (0.0, 2.0, 8.0), (0.0, 0.5, 1.0)),
+        Change("orders", "orders (previous)", -1.0, 0.5, -0.1),
         Levels("branch", ("north", "south", 'é, "west"', None), rest=False),
         *(Region(conditions) for conditions in regions),
         Product(*ramps),

@@ -107,7 +107,7 @@ def _former_risks(
     current, basis = snapshot.current
     risks: list[float | None] = [None] * current.height
     if model is not None:
-        table = {name: current[name].to_list() for name in model.columns}
+        table = model.table(current)
         # Six digits, as the list has them: else a row that did not change would seem to move.
         risks = [round(risk, 6) for risk in model.probabilities(table).tolist()]
     found: dict[str, float | None] = {}

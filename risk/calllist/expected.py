@@ -258,9 +258,8 @@ def measured_by(config: Config, snapshot: Snapshot, deployed: Deployed) -> Measu
     score, manifest = deployed.score, deployed.manifest
     late = _newest_outcomes(snapshot, manifest)
     if late.height >= config.least_outcomes:
-        rows = {name: late[name].to_list() for name in deployed.model.columns}
         labels = late[snapshot.target].to_numpy().astype(np.int64)
-        found = calibration(labels, deployed.model.probabilities(rows))
+        found = calibration(labels, deployed.model.probabilities(deployed.model.table(late)))
         if found["intercept"] and found["slope"]:
             return Measured("newest outcomes", late.height, found)
     chosen, recalibrated = "evaluation" in manifest, manifest.get("base_model") is not None

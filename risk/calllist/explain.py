@@ -103,7 +103,7 @@ def explain_client(
         near = nearest(known_names(rows, schema), client)
         hint = f"the nearest names: {', '.join(near)}" if near else "no name is like it"
         raise PipelineError(f"no client {client!r}; {hint}")
-    found = explain_rows(model, {column: own[column].to_list() for column in model.columns})
+    found = explain_rows(model, model.table(own))
     history = tuple(
         PastRow(str(date or ""), row.risk, left)
         for date, left, row in zip(own["_date"], own[schema.named("target")], found, strict=True)

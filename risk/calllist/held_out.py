@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from risk.config import Config
 from risk.data.labels import usable_labels
-from risk.data.snapshot import Snapshot, pandas_of
+from risk.data.snapshot import Snapshot, features_of
 from risk.files import DamagedFile, NewerFormat, StateFile, sha256
 from risk.releases import Manifest
 
@@ -57,7 +57,7 @@ def _out_of_fold(manifest: Manifest, rows: pl.DataFrame, snapshot: Snapshot) -> 
     risks = out_of_fold(
         manifest["recipe"],
         columns,
-        pandas_of(rows.select(list(columns))),
+        features_of(rows, columns),
         rows[snapshot.target].to_numpy().astype(int),
         rows[snapshot.client].to_numpy(),
     )

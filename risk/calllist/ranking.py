@@ -23,7 +23,6 @@ from risk.files import utc_now
 from risk.model.deployed import Deployed
 from risk.model.logistic import expit
 from risk.model.model import Model
-from risk.model.profile import Rows
 from risk.model.reasons import reasons, unusual_values
 from risk.record.history import entries
 from risk.releases import Manifest
@@ -59,11 +58,11 @@ def client_list(
         tested = (test or Holdout(config)).rows(model.columns)
         current = with_clients_held_back(current, tested, snapshot)
     current, risks = _by_risk(current, model, held_out, snapshot.client)
-    features: Rows = {name: current[name].to_list() for name in model.columns}
+    features = model.table(current)
     shown = _shown_columns(config, current)
     values = client_values(shown.get("value", [None] * current.height), config.client_value)
     interval, of = auc_interval_of(config, manifest), len(model.columns)
-    missing = [column.count(None) for column in zip(*features.values(), strict=True)]
+    missing = [row.count(None) for row in zip(*(features[n] for n in model.columns), strict=True)]
     unknown = [unknown_reason(n, of, interval) for n in missing]
     called, cut = choose_calls(config, risks, values, unknown)
     money = economics_of(config)
@@ -134,7 +133,7 @@ def _by_risk(
     """(the clients, the highest risk first and equal ones by name; their risks to six digits)."""
     import polars as pl
 
-    own = model.probabilities({name: current[name].to_list() for name in model.columns}).tolist()
+    own = model.probabilities(model.table(current)).tolist()
     risks = [
         # Six digits: noise in the last bits must not decide the order of equals.
         round(risk if at is None else held_out.get(at, risk), 6)

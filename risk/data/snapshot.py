@@ -13,6 +13,7 @@ import numpy as np
 from risk.config import Config, PipelineError
 from risk.data import labels
 from risk.data.frames import frame_of
+from risk.data.previous import earlier_names, with_earlier
 from risk.data.reader import Reading, numeric_counts, rows_of
 from risk.data.schema import NUMBER, Schema, infer_kinds, schema_of
 from risk.data.state import Entry
@@ -165,6 +166,9 @@ def read_snapshot(config: Config) -> Snapshot:
     matures = datetime.datetime.fromisoformat(f"{waiting}T00:00:00Z").timestamp() if waiting else 0
     version = DataVersion(number, str(day), horizon, matures)
     rows, repeated = rows.drop("_duplicate"), repeated.drop("_duplicate")
+    if config.model != "original":
+        numbers = [name for name, kind in feature_kinds(schema).items() if kind == NUMBER]
+        rows = with_earlier(rows, schema.named("id"), numbers)
     return Snapshot(rows, repeated, schema, version, files, config.finaldata, status)
 
 
@@ -230,7 +234,7 @@ def training_rows(config: Config, snapshot: Snapshot) -> TrainingRows:
     """The rows whose label is known and mature, superseded and unlabelled ones left out."""
     known, columns = snapshot.known, feature_kinds(snapshot.schema)
     return TrainingRows(
-        pandas_of(known.select(list(columns))),
+        features_of(known, columns),
         snapshot.labels,
         known[snapshot.client].to_numpy(),
         columns,
@@ -272,6 +276,12 @@ def refuse_other_features(config: Config, columns: dict[str, str]) -> None:
 def feature_kinds(schema: Schema) -> dict[str, str]:
     """Feature names and kinds; one that has never had a value counts as a number without any."""
     return {column.name: column.kind or NUMBER for column in schema.features}
+
+
+def features_of(rows: pl.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """The features of rows, and with them what the rows have of their earlier values."""
+    earlier = [name for name in earlier_names(columns) if name in rows.columns]
+    return pandas_of(rows.select(*columns, *earlier))
 
 
 def pandas_of(frame: Any) -> pd.DataFrame:

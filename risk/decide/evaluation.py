@@ -18,9 +18,9 @@ from risk.data.snapshot import (
     DataVersion,
     Snapshot,
     feature_kinds,
+    features_of,
     lineage_of,
     new_since,
-    pandas_of,
     refuse_other_features,
 )
 from risk.decide.comparison import (
@@ -158,7 +158,7 @@ def _candidates(
 ) -> Candidates:
     """The candidate models of these labelled rows."""
     columns, labels = feature_kinds(table.schema), rows[table.target].to_numpy().astype(np.int64)
-    features, clients = pandas_of(rows.select(list(columns))), rows[table.client].to_numpy()
+    features, clients = features_of(rows, columns), rows[table.client].to_numpy()
     ages = _ages_of(rows, labels, data_versions)
     return Candidates(LabelledRows(config.model, columns, features, labels, clients, ages))
 

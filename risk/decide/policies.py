@@ -201,7 +201,7 @@ def _about_deployed(
     unseen = table.known.filter(new_since(table.known, trained))
     fresh = unseen.filter(new_since(unseen, judged) & ~unseen["_replaced"])
     left = fresh[table.target].to_numpy()
-    risks = model.probabilities({name: fresh[name].to_list() for name in model.columns})
+    risks = model.probabilities(model.table(fresh))
     exits, last = int((left == 1).sum()), max(trained.number, judged.number)
     late, labelled = ((rows["_data_version"] > last).sum() for rows in (table.rows, table.known))
     return replace(

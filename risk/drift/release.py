@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from risk.data.labels import usable_labels
+from risk.data.previous import earlier_names
 from risk.data.snapshot import Snapshot
 from risk.drift.reference import Reference, make_reference
 from risk.drift.usual import quality_reference
@@ -75,8 +76,10 @@ def _drift_reference(model: Model, rows: pl.DataFrame, schema: Schema) -> Refere
 
 
 def model_inputs(rows: pl.DataFrame, model: Model) -> dict[str, np.ndarray]:
-    """The columns of stored rows as the model takes them."""
-    return model.raw({name: rows[name].to_list() for name in model.columns})
+    """The columns of stored rows as the model takes them, earlier values too: other models that are
+    asked about the same rows may read them."""
+    names = (*model.columns, *earlier_names(model.columns))
+    return model.raw({name: rows[name].to_list() for name in names if name in rows.columns})
 
 
 def base_model_risks(model: Model, rows: pl.DataFrame) -> np.ndarray:

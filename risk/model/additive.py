@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from risk.model.change_terms import change_terms
 from risk.model.design import DesignTerm, design, raw_columns, standardise
 from risk.model.interactions import find_interactions
 from risk.model.logistic import expit
@@ -29,6 +30,7 @@ _FEW_ROWS, _FEW_OF_A_CLASS = 200, 50
 _LEAST_TO_CHOOSE, _FORMS, _FEW_STRENGTHS = 10, 3, (0.1, 1.0)
 _CLEAR = 0.002  # of log loss that logarithms or ranks of all numbers have to gain
 _WORTH = 0.0005  # of log loss that another form of one column has to gain
+_CHANGE_Z = 3.0  # of twenty changes that say nothing one in twenty comes so far
 _STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 _PLAIN_STRENGTHS = (0.1, 1.0)
 _SAMPLE_ROWS = 30_000  # more rows choose the same strength and cost seven times five fits each
@@ -84,6 +86,7 @@ class AdditiveTerms(TransformerMixin, BaseEstimator):
                 + _CLEAR * any(isinstance(one.term, Log | Rank) for one in terms)
             ),
         )
+        chosen = _with_changes(chosen, near, self.numbers, known, fold)
         self.terms_ = chosen + find_interactions(chosen, raw, y) if chosen else chosen
         return self
 
@@ -113,7 +116,8 @@ class AdditiveTerms(TransformerMixin, BaseEstimator):
                 other = (*best[:at], form, *best[at + 1 :])
                 if other != best and (found := loss(other, strength)) < least - _WORTH:
                     best, least = other, found
-        return [standardise(own[at], raw, strength) for own, at in zip(forms, best, strict=True)]
+        chosen = [standardise(own[at], raw, strength) for own, at in zip(forms, best, strict=True)]
+        return _with_changes(chosen, raw, self.numbers, y, fold)
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """The design matrix, shape (n, columns)."""
@@ -136,12 +140,44 @@ def _forms_of(term: Term, raw: Raw) -> list[Term]:
     return [term, *(other for other in others if other is not None)]
 
 
+def _with_changes(
+    terms: list[DesignTerm], raw: Raw, numbers: tuple[str, ...], y: np.ndarray, fold: np.ndarray
+) -> list[DesignTerm]:
+    """The terms, and those of change that lower the held-out loss beyond its own noise, one after
+    the other: the one that the held-out residuals go together with most is tried."""
+    offers = [standardise(term, raw) for term in change_terms(raw, numbers)] if terms else []
+    risk = _held_out_risk(design(terms, raw), y, fold) if offers else np.zeros(0)
+    while offers:
+        strength = [abs(_z_score(y - risk, offer.columns(raw)[0])) for offer in offers]
+        best = offers.pop(int(np.argmax(strength)))
+        trial = _held_out_risk(design([*terms, best], raw), y, fold)
+        gains = _row_losses(y, risk) - _row_losses(y, trial)
+        if max(strength) < _CHANGE_Z or gains.mean() < max(_WORTH, gains.std() / y.size**0.5):
+            break
+        terms, risk = [*terms, best], trial
+    return terms
+
+
+def _z_score(residuals: np.ndarray, values: np.ndarray) -> float:
+    """How many standard deviations their sum of products is away from 0."""
+    return float(residuals @ values / max(float(np.sqrt(residuals**2 @ values**2)), 1e-300))
+
+
+def _row_losses(y: np.ndarray, risk: np.ndarray) -> np.ndarray:
+    return -np.log(np.clip(np.where(y == 1, risk, 1 - risk), 1e-12, 1.0))
+
+
 def _held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
     """Mean log loss of each row by a ridge fitted without its fold."""
+    return log_loss(y, _held_out_risk(Z, y, fold))
+
+
+def _held_out_risk(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """The risk of each row by a ridge fitted without its fold. Shape (n,)."""
     risk = np.empty(y.size)
     weights = None  # each fold starts at the last one's, which spares it steps
     for number in np.unique(fold):
         unseen = fold == number
         weights = ridge(Z[~unseen], y[~unseen], weights)
         risk[unseen] = expit(log_odds_of(Z[unseen], weights))
-    return log_loss(y, risk)
+    return risk

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from risk.data.previous import earlier_names
 from risk.model.model import term_of
 from risk.model.terms import Raw, Term
 from risk.records import parse_record
@@ -85,8 +86,10 @@ def weighted_terms(terms: Sequence[DesignTerm], weights: np.ndarray) -> list[Ter
 
 
 def raw_columns(X: pd.DataFrame, numbers: tuple[str, ...], texts: tuple[str, ...]) -> Raw:
-    """The columns of a frame as the terms take them."""
-    return {name: _numbers(X[name]) for name in numbers} | {name: _texts(X[name]) for name in texts}
+    """The columns of a frame as the terms take them, earlier values too where it has them."""
+    earlier = [name for name in earlier_names(numbers) if name in X.columns]
+    found = {name: _numbers(X[name]) for name in (*numbers, *earlier)}
+    return found | {name: _texts(X[name]) for name in texts}
 
 
 def _numbers(values: Any) -> np.ndarray:

@@ -5,23 +5,30 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from risk.config import PipelineError
+from risk.data.previous import PREVIOUS_DATE, earlier_names, earlier_values
 from risk.files import checksum_holds, with_checksum
+from risk.model.change_terms import Change
 from risk.model.joint_terms import Product, Region
 from risk.model.logistic import expit
 from risk.model.profile import Profile, Rows
 from risk.model.terms import Blank, Curve, Levels, Linear, Log, Rank, Raw, Term
 from risk.records import insist, number, parse_record
 
+if TYPE_CHECKING:
+    import polars as pl
+
 FORMAT = 1
 _MAX_BYTES = 8_000_000  # read at each start of the server: a larger one is a mistake
 AGREEMENT = 1e-12  # of probabilities: rounding of a few hundred terms stays below it
 _SELF_CHECK_ROWS = 25  # of changed values, each a millionth, fewer than 40 % pass them
-KINDS = {kind.word(): kind for kind in (Linear, Log, Rank, Curve, Blank, Levels, Region, Product)}
+KINDS = {
+    kind.word(): kind for kind in (Linear, Log, Rank, Curve, Blank, Levels, Change, Region, Product)
+}
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,30 @@ class Model:
         with np.errstate(over="ignore"):  # an infinite log-odds is a certain answer
             return self.intercept + sum(parts, np.zeros(rows))
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that it takes: its features, and of known clients the earlier values that its
+        terms of change read."""
+        earlier = [name for term in self.terms if isinstance(term, Change) for name in term.reads]
+        return (*self.columns, *dict.fromkeys(earlier))
+
+    @property
+    def reads_earlier(self) -> bool:
+        """Whether a term asks how a number has changed."""
+        return len(self.inputs) > len(self.columns)
+
+    def earlier_in(self, table: Rows, stored: pl.DataFrame, client: str) -> Rows:
+        """The earlier values of rows that somebody sends, by the stored rows of their clients."""
+        return earlier_values(table, stored, client, numbers_and_texts(self.columns)[0])
+
+    def table(self, frame: pl.DataFrame) -> Rows:
+        """Those of its columns that the frame has, as lists."""
+        return {name: frame[name].to_list() for name in self.inputs if name in frame.columns}
+
     def raw(self, table: Rows) -> Raw:
-        """The feature columns as arrays: float64 with nan, or str objects with None."""
-        return {name: column_array(table[name], kind) for name, kind in self.columns.items()}
+        """The columns as arrays: float64 with nan, or str objects with None; of earlier values
+        those that the table has."""
+        return raw_of_table(table, self.columns)
 
     def probabilities(self, table: Rows) -> np.ndarray:
         """The probability of an exit for each row. Shape (n,)."""
@@ -129,6 +157,13 @@ class Model:
         if not expected.size or not close:
             raise _damaged("its self-check rows do not come out as recorded")
         return model
+
+
+def raw_of_table(table: Rows, columns: dict[str, str]) -> Raw:
+    """The features as arrays, and with them what the table has of their earlier values."""
+    earlier = (PREVIOUS_DATE, *earlier_names(n for n, kind in columns.items() if kind == "number"))
+    kinds = columns | {name: "number" for name in earlier if name in table}
+    return {name: column_array(table[name], kind) for name, kind in kinds.items()}
 
 
 def term_of(record: dict[str, Any]) -> Term:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.config import PipelineError
+from risk.data.previous import earlier_names
 from risk.model.design import DesignTerm, weighted_terms
 from risk.model.model import AGREEMENT, Model, check_rows, numbers_and_texts
 from risk.model.profile import Rows, profile_of
@@ -50,9 +51,11 @@ def model_of_pipeline(pipeline: Pipeline, columns: dict[str, str]) -> Model:
 
 
 def rows_of_frame(frame: pd.DataFrame, columns: dict[str, str]) -> Rows:
-    """A DataFrame's feature columns as lists, missing as None."""
+    """A DataFrame's feature columns as lists, missing as None; its earlier values too."""
     found = {}
-    for name, kind in columns.items():
+    numbers, _ = numbers_and_texts(columns)
+    earlier = {name: "number" for name in earlier_names(numbers) if name in frame.columns}
+    for name, kind in (columns | earlier).items():
         values, blank = frame[name], frame[name].isna()
         found[name] = [
             None if gone else (float(v) if kind == "number" else str(v))

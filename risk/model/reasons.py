@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from risk.model.change_terms import Change
 from risk.model.logistic import expit
 from risk.model.model import Model, row_count
 from risk.model.profile import Profile, Rows, column_text, value_text
@@ -43,7 +44,16 @@ class TermGroup:
         return total
 
     def text(self, row: Raw, profile: Profile) -> str:
-        """The row's own values beside the usual ones, or the conditions that it meets or not."""
+        """The row's own values beside the usual ones, or beside what they were where that is most
+        of what they add; or the conditions that it meets or not."""
+        changes = [t for t in self.terms if isinstance(t, Change) and t.is_known(row)]
+        if changes:
+            sizes = {t: abs(float(t.contribution(row)[0])) for t in changes}
+            rest = [t for t in self.terms if t not in sizes]
+            beside = abs(sum(float(t.contribution(row)[0]) for t in rest))
+            strongest = max(changes, key=lambda t: sizes[t])
+            if sizes[strongest] > beside:
+                return strongest.reason_text(row, profile)
         return self.terms[0].reason_text(row, profile)
 
 

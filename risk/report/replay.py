@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from risk.config import Config, Outcome, PipelineError
-from risk.data.snapshot import feature_kinds, pandas_of, read_snapshot
+from risk.data.snapshot import feature_kinds, features_of, read_snapshot
 from risk.decide.replay import (
     NAIVE,
     ORACLE,
@@ -67,7 +67,7 @@ def stream_in(config: Config) -> Stream:
     return Stream(
         config.model,
         columns,
-        pandas_of(known.select(list(columns))),
+        features_of(known, columns),
         known[schema.named("target")].to_numpy().astype(np.int64),
         known[schema.named("id")].to_numpy(),
         np.searchsorted(names, dates),

@@ -189,7 +189,7 @@ def _reasons_of(model: Model, rows: pl.DataFrame | None, listed: ListedClient | 
         lines = [ReasonLine(*_cut(reason.text), None, reason.points) for reason in found]
         bars = svg.diverging_bars([line.points for line in lines], BAR_WIDTH)
         return Reasons(round(base), base, lines, 0.0, None, bars, whole=False)
-    row: Rows = {column: rows[column].tail(1).to_list() for column in model.columns}
+    row = model.table(rows.tail(1))
     groups, shares, risk = points(model, row)
     raw = {name: values[:1] for name, values in model.raw(row).items()}
     lines = [

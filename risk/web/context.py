@@ -16,6 +16,7 @@ from risk.config import Config, PipelineError
 from risk.data.schema import Schema
 from risk.data.snapshot import Snapshot, read_snapshot
 from risk.files import read_optional_json
+from risk.model.profile import Rows
 from risk.record.contacts import newest_contacts
 from risk.record.outcomes import Outcomes, parse_outcomes
 from risk.releases import current_version
@@ -152,6 +153,15 @@ class PageContext:
         except PipelineError:
             return None
         return found.rows, found.schema
+
+    def with_earlier(self, rows: Rows, deployed: DeployedModel) -> Rows:
+        """Rows that somebody sent, with what the store knows of their clients before, where the
+        model asks for it."""
+        client = deployed.schema.named("id")
+        if not deployed.model.reads_earlier or not any(rows[client]):
+            return rows
+        stored = self.rows()
+        return rows | deployed.model.earlier_in(rows, stored[0], client) if stored else rows
 
     def top(self) -> int:
         """The upper end of the scale that all curves of the list share, in percent."""
