@@ -103,7 +103,10 @@ def run(config: Config, *, serve: bool, summary: bool = False) -> Outcome:
             raise PipelineError(why) from error  # a defect of ours keeps its traceback
         raise
     _alert(config, record)
-    return replace(outcome, text=steps.summary(outcome)) if summary else outcome
+    if not summary:
+        return outcome
+    details = f"\n{outcome.text}\n{outcome.details}".rstrip()
+    return replace(outcome, text=steps.summary(outcome), details=details)
 
 
 class Steps:
@@ -132,7 +135,7 @@ class Steps:
             later = self.decide(paused=paused)
             result = later if later.record else result
         if result.alarm:
-            record.note(result.alarm)
+            record.ask(result.alarm)
         pause_for(config, [issue.key for issue in result.issues])
         version = current_version(config)
         if version != before:  # drift is measured against what the deployed model has learned from
@@ -144,11 +147,13 @@ class Steps:
         return self.close(result, ingested, contacts)
 
     def ingest(self) -> Outcome:
+        from dataclasses import replace
+
         from ingestion import ingest
 
         outcome = self.timed("ingestion", lambda: ingest(self.config, patient=True))
         if not outcome.worked:
-            self.record.note("\n".join(outcome.data["notes"]))
+            self.record.keep(replace(outcome, text="\n".join(outcome.data["notes"])))
         return outcome
 
     def take_contacts(self) -> list[int] | None:
@@ -187,7 +192,7 @@ class Steps:
         record_drift(self.config, kept.evaluation)
         save_state(self.config, kept)
         for row in kept.evaluation.alerts:
-            self.record.note(f"alert: {row.name}: {row.sentence}")
+            self.record.ask(f"alert: {row.name}: {row.sentence}")
 
     def decide(self, *, paused: bool) -> EvaluationResult:
         """Decide, and do what was decided.
@@ -263,7 +268,7 @@ class Steps:
             snapshot, deployed = inputs.snapshot, inputs.deployed
             self.timed("reporting", lambda: report(config, snapshot, deployed, inputs.test))
             self.record.enter("diagnostics")
-            self.record.note(packages_line(refresh_packages(config)))
+            self.record.details.append(packages_line(refresh_packages(config)))
         self.timed("apicalls", lambda: collect(config, serve=serve))
 
     def timed(self, stage: str, step: Callable[[], Made]) -> Made:
@@ -278,7 +283,7 @@ class Steps:
         outcome = made[0] if isinstance(made, tuple) else made
         if outcome.worked:
             record_time(self.config, stage, time.perf_counter() - started)
-            self.record.note(outcome.text)
+            self.record.keep(outcome)
         return made
 
     def close(
@@ -292,10 +297,13 @@ class Steps:
         from risk.decide.decision import RECALIBRATE, sentence
         from risk.records import to_record
         from risk.releases import current_version, read_deployment
+        from risk.words import as_sentence
 
         decision, data, record = result.decision, result.data_version, self.record
         version = current_version(self.config)
         outcome, reason = OUTCOMES[decision.verdict].format(version), decision.reason
+        # In plain words where there was something to decide; else why there was not.
+        plain = sentence(result.record, version) if result.record else as_sentence(reason)
         if result.record and result.record.action == RECALIBRATE:
             outcome, reason = "recalibrated", f"{sentence(result.record, version)}; {reason}"
         record.close(
@@ -318,17 +326,19 @@ class Steps:
                 "release": version,
                 "ingested": ingested.data,
                 "evidence": to_record(result.record) or {},
-                "notes": record.notes,
+                "notes": [*record.notes, *record.details],
+                "decision": plain,
+                "attention": record.attention,
             },
+            details="\n".join(record.details),
         )
 
     def summary(self, outcome: Outcome) -> str:
         """The outcome with the state of things, for a person."""
-        from deployment import list_releases
         from risk.run.summary import summary
 
         score = self.inputs.deployed.score if self.inputs.deployed else None
-        return summary(self.config, outcome, score, list_releases(self.config).text)
+        return summary(self.config, outcome, score)
 
 
 def _alert(config: Config, record: RunRecord) -> None:

@@ -49,14 +49,14 @@ def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Out
         )
     else:
         head = f"nothing new in {config.shown(config.input_folder)}; {kept} rows as before"
-    if entries and config.labels == "status":
-        intake.notes.append(_status_note(config))
-    if entries:
-        intake.notes.append(config.ignored_note)
     # A file's name may hold what steers a terminal or forges a line of the log.
-    notes = [printable(note) for note in intake.notes if note]
+    attention = [printable(note) for note in intake.notes if note]
+    status = _status_note(config) if entries and config.labels == "status" else ""
+    ignored = printable(config.ignored_note) if entries else ""
+    notes = [*attention, *filter(None, [status, ignored])]
     data = {"files": entries, "notes": notes, "kept": kept, "data_version": store.data_version}
-    return Outcome("\n  ".join([head, *notes]), data | total, worked=bool(entries))
+    text = "\n  ".join([head, *notes])
+    return Outcome(text, data | total, worked=bool(entries), attention=tuple(attention))
 
 
 def _status_note(config: Config) -> str:

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from risk.calllist.changes import present_of, record_list, with_changes
 from risk.calllist.expected import with_expectation
-from risk.calllist.facts import changes_words, gains_words, outcomes_sentence
+from risk.calllist.facts import (
+    changes_words,
+    expected_short,
+    gains_words,
+    headline,
+    outcomes_sentence,
+)
 from risk.calllist.gains import profit_of, profit_words
 from risk.calllist.held_out import held_out_risks
 from risk.calllist.policy import Economics, mean_economics
@@ -66,23 +72,31 @@ def report(
     write_atomic(config.report_pdf, sheets)
     found = len(listing.clients)
     lines = [
-        f"{found} current clients by risk: {config.shown(config.clients_csv)} ({listing.note})",
-        *_call_lines(listing.cut, known=outcomes["enough"]),
-        *([listing.expected.sentence] if listing.expected else []),
-        *filter(None, [changes_words(listing)]),
-        f"outcomes: {outcomes_sentence(outcomes)}",
-        *filter(None, [outcomes["misread"]]),
+        f"{headline(listing)}: {config.shown(config.clients_csv)}",
+        expected_short(listing.expected) if listing.expected else "",
+        changes_words(listing),
+        outcomes_sentence(outcomes),
+        f"report: {config.shown(config.report_html)}, {config.shown(config.report_pdf)}; "
         f"confusion matrix: {config.shown(config.confusion_matrix)}",
-        f"report: {config.shown(config.report_html)}, {config.shown(config.report_pdf)}",
-        *taken.notes,
     ]
+    details = [
+        f"listed: {listing.note}",
+        *_call_lines(listing.cut, known=outcomes["enough"]),
+        listing.expected.sentence if listing.expected else "",
+    ]
+    attention = [*filter(None, [outcomes["misread"]]), *taken.notes]
     about = {
         "model_version": listing.model_version,
         **{key: listing.about()[key] for key in ("basis", "cut", "bands")},
         "confusion": matrix,
         "contacts": {"taken": taken.taken, "notes": taken.notes},
     }
-    return Outcome("\n".join(lines), {"clients": found, **about})
+    return Outcome(
+        "\n".join(filter(None, [*lines, *attention])),
+        {"clients": found, **about},
+        details="\n".join(filter(None, details)),
+        attention=tuple(attention),
+    )
 
 
 def tested(model: Model, test: Holdout) -> Tested:

@@ -74,13 +74,13 @@ def score(
     write_atomic(config.log_folder / "latestscore.txt", text)
     write_atomic(config.score, text)
     months = [f"  {month_words(month)}" for month in found.get("months", [])]
-    lines = [
-        f"{score_words(found)}; {everybody_words(found)}",
+    details = [
+        everybody_words(found),
         *months,
         *([best_profit_words(found["profit"])] if money else []),
         *([f"{test.repeated:,} test rows repeat others and count once"] if test.repeated else []),
     ]
-    return Outcome("\n".join(lines), found)
+    return Outcome(score_words(found), found, details="\n".join(details))
 
 
 def _interval_of_all(

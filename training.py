@@ -49,7 +49,8 @@ def train(config: Config, snapshot: Snapshot | None = None) -> tuple[Outcome, Mo
         f"trained on {rows.lineage['rows']} labelled rows ({rows.lineage['exits']} exits): "
         f"{config.shown(config.model_pickle)}"
     )
-    return Outcome("\n".join([text, *(f"  warning: {w}" for w in warnings)]), lineage), model
+    lines = [text, *(f"  warning: {w}" for w in warnings)]
+    return Outcome("\n".join(lines), lineage, attention=tuple(warnings)), model
 
 
 def publish(

@@ -480,12 +480,17 @@ def _check_folders(config: Config) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage did: a text for a person, values for a program, and the exit code."""
+    """What a stage did: a text for a person, values for a program, and the exit code.
+
+    details: what -v adds to the text. attention: sentences about what somebody has to look at.
+    """
 
     text: str
     data: dict[str, Any] = field(default_factory=dict)
     worked: bool = True
     code: int = 0
+    details: str = ""
+    attention: tuple[str, ...] = ()
 
 
 def is_loopback(host: str) -> bool:

@@ -23,7 +23,7 @@ from risk import __version__
 from risk.config import DEFAULT_CONFIG, HOME, Config, Outcome, PipelineError, load
 from risk.files import StateFile, project_lock, remove_temporary_files, utc_now
 from risk.settings import FOLDER, keys_of
-from risk.words import duration
+from risk.words import duration, wrapped
 
 WAIT_SECONDS = 10.0  # for the lock: the example's runs end within 10 s, who needs longer is named
 KEPT_TIMES = 12  # as many as the Status page draws
@@ -56,7 +56,8 @@ def run(
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.add_argument("-v", "--verbose", action="store_true", help="print the folders in use")
+    more = "print all that was done, and the folders in use"
+    parser.add_argument("-v", "--verbose", action="store_true", help=more)
     if options:
         options(parser)
     chosen = parser.parse_args()
@@ -65,7 +66,7 @@ def run(
         stream.reconfigure(errors="backslashreplace")
     try:
         outcome = before(chosen) or _outcome(stage, chosen, writes(chosen))
-        code = _printed(outcome, as_json=chosen.json)
+        code = _printed(outcome, as_json=chosen.json, verbose=chosen.verbose)
     except PipelineError as error:
         code = _failed(str(error), error.code)
     except OSError as error:
@@ -77,9 +78,11 @@ def run(
     sys.exit(code)
 
 
-def _printed(outcome: Outcome, *, as_json: bool) -> int:
+def _printed(outcome: Outcome, *, as_json: bool, verbose: bool) -> int:
     """The exit code; a reader that closed the pipe early is no error of ours, a full disk is."""
-    text = json.dumps(outcome.data, indent=1, default=str) if as_json else outcome.text
+    text = wrapped("\n".join(filter(None, [outcome.text, outcome.details if verbose else ""])))
+    if as_json:
+        text = json.dumps(outcome.data, indent=1, default=str)
     try:
         if text:
             print(text)

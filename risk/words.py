@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+LINE = 100  # characters that a person reads on one line
 STEADY_BELOW = 5  # points: a smaller move is no news
 AGES = (  # from so many seconds on, of so many seconds each
     (2 * 31_557_600, 31_557_600, "year"),
@@ -104,6 +108,39 @@ def evidence_number(value: float) -> str:
         return f"{value:.0e}"
     digits = 0 if value == round(value) else 2 if value < 1 else 1 if value < 20 else 0
     return f"{value:,.{digits}f}"
+
+
+def wrapped(text: str, width: int = 0, step: str = "  ") -> str:
+    """The text with no line longer than the width, what does not fit on a line of its own.
+
+    step: how much further in that is.
+
+    width: 0 for that of the terminal, at most 100; the environment's COLUMNS decides alone.
+    """
+    width = width or line_width()
+    lines = []
+    for line in text.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += (
+            [line]
+            if len(line) <= width
+            else textwrap.wrap(
+                line,
+                width,
+                subsequent_indent=f"{indent}{step}",
+                break_long_words=False,
+                break_on_hyphens=False,
+                drop_whitespace=True,
+            )
+        )
+    return "\n".join(lines)
+
+
+def line_width() -> int:
+    """How long a printed line may be."""
+    if os.environ.get("COLUMNS", "").isdigit():
+        return max(int(os.environ["COLUMNS"]), 40)
+    return max(min(shutil.get_terminal_size((LINE, 24)).columns, LINE), 40)
 
 
 def aligned(rows: Sequence[Sequence[str]], right: set[int]) -> list[str]:

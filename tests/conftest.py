@@ -19,6 +19,8 @@ from risk.config import Config, load
 ROOT = Path(__file__).resolve().parent.parent
 # No index is asked what is outdated, and none could answer: a look-up that fails costs a run 15 s.
 OFFLINE = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": os.devnull}
+# Sentences are printed and logged on one line; test_summary.py has how they are wrapped.
+os.environ["COLUMNS"] = "10000"
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
 FIVE = {
     "input_folder_path": "sourcedata/",
@@ -87,7 +89,7 @@ class Project:
                 *arguments,
             ],
             cwd="/",
-            env={"PATH": os.environ["PATH"], **OFFLINE, **environment},
+            env={"PATH": os.environ["PATH"], "COLUMNS": "10000", **OFFLINE, **environment},
             text=True,
             capture_output=True,
             timeout=120,

@@ -132,6 +132,36 @@ def expected_words(found: Expected) -> str:
     return f"{words}. Not to be relied on: {'; '.join(found.caveats)}" if found.caveats else words
 
 
+def expected_short(found: Expected) -> str:
+    """`About 14 of the 45 called are expected to leave (6 to 23).`, "" where nobody is called."""
+    if not found.called:
+        return ""
+    leave = found.found
+    return (
+        f"About {leave.value:,.0f} of the {found.called:,} called are expected to leave "
+        f"({_ends(leave)})."
+    )
+
+
+def trust_sentence(listing: CallList | None, outcomes: Outcomes, score: Json | None) -> str:
+    """How far to trust the list, for whoever has to call: by outcomes of lists, before there are
+    enough by the test rows, or by the months before."""
+    if listing is None or not listing.called:
+        return ""
+    if outcomes["enough"]:
+        return outcomes_sentence(outcomes)
+    gains: Json | None = listing.cut.cumulative_gains
+    if gains is None and score and score.get("cumulative_gains"):
+        share = listing.cut.called / listing.cut.of
+        gains = min(score["cumulative_gains"], key=lambda one: abs(one["share"] - share))
+    if gains is None:
+        return ""
+    return (
+        f"Of 100 called like this {in_percent(gains['precision'])} left, of 100 picked at random "
+        f"{in_percent(gains['at_random']['precision'])}."
+    )
+
+
 def gains_words(gains: Json) -> str:
     """What calls like these reached among the labelled test clients."""
     words = (

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from risk.words import amount
+
 if TYPE_CHECKING:
     from risk.data.snapshot import DataVersion
     from risk.drift.quality import DataQualityIssue
@@ -184,6 +186,8 @@ def sentence(record: DecisionRecord, after: int | None) -> str:
             record.verdict, ""
         )
         why = ", and its hold ends" if record.action == "release hold" else why
+        if record.verdict == KEEP and record.evidence and record.rows:
+            why = f": no other was clearly better on the {amount(record.rows, 'newest outcome')}"
         return f"Model {after} stays{why}"
     if record.action == RECALIBRATE:
         return (

@@ -10,13 +10,15 @@ import sys
 import time
 from typing import Any, NotRequired, TypedDict, cast
 
-from risk.config import Busy, Config
+from risk.config import Busy, Config, Outcome
 from risk.data.schema import printable
 from risk.data.snapshot import DataVersion
 from risk.files import StateFile, lock_holder, make_folder, project_lock, utc_now
 from risk.run import run_log
 from risk.script import enter_stage, os_error_text
+from risk.words import LINE, wrapped
 
+STAMP = 21  # characters of a log line before its words
 EVERY_MINUTES = 10  # as cronjob.txt has it
 LATE_MINUTES = 25  # two are missing by then
 LATE_SECONDS = 60 * LATE_MINUTES
@@ -78,6 +80,8 @@ class RunRecord:
         with contextlib.suppress(OSError):
             self.last_good = config.heartbeat.stat().st_mtime
         self.notes: list[str] = []
+        self.details: list[str] = []
+        self.attention: list[str] = []
         self.began = time.time()
         before = self.before
         self.marker: Marker = {
@@ -128,7 +132,19 @@ class RunRecord:
         """Keep the lines for the outcome, and each in the log."""
         for line in filter(None, map(one_line, text.splitlines())):
             self.notes.append(line)
-            self.log.info("%s", line)
+            for part in wrapped(line, LINE - STAMP).splitlines():
+                self.log.info("%s", part)
+
+    def ask(self, sentence: str) -> None:
+        """A note about what somebody has to look at."""
+        self.note(sentence)
+        self.attention.append(one_line(sentence))
+
+    def keep(self, outcome: Outcome) -> None:
+        """What a stage says, and what it asks somebody to look at."""
+        self.note(outcome.text)
+        self.details += outcome.details.splitlines()
+        self.attention += [one_line(sentence) for sentence in outcome.attention]
 
     def close(self, outcome: str, reason: str, **state: object) -> None:
         """The run ended well: marker, signs of life, log."""
@@ -137,7 +153,8 @@ class RunRecord:
         self._write(outcome=outcome, reason=reason, finished=ended, failure=over, **state)
         self.config.heartbeat.touch()
         self._note_in_log(run_log.WORKED)
-        self.log.info("%s", one_line(f"{outcome}: {reason}"))
+        for part in wrapped(one_line(f"{outcome}: {reason}"), LINE - STAMP).splitlines():
+            self.log.info("%s", part)
 
     def await_mail(self, at: float) -> None:
         """From then on a run is not idle: something is to be sent. 0: never."""

@@ -1,65 +1,104 @@
-"""What a person who typed `make run` reads at the end: what was done and decided, what is next."""
+"""What a person reads after `make run`: the list, how far to trust it, what was decided, what next.
+
+At most 24 lines of at most 100 characters; all that was done stands behind -v and in --json.
+"""
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-from risk.calllist.facts import everybody_words, score_words
-from risk.calllist.types import read_list
+from risk.calllist.facts import expected_short, headline, trust_sentence
+from risk.calllist.types import CallList, ListedClient, read_list
 from risk.config import DEFAULT_CONFIG, HOME, Config, Outcome
+from risk.data.schema import printable
+from risk.files import read_optional_json
+from risk.record.outcomes import parse_outcomes
 from risk.script import make_command, typed_path
+from risk.words import LINE, as_sentence, day, wrapped
 
-SHOWN_CLIENTS = 5
+SHOWN_CLIENTS, SHOWN_NAME, SHOWN_ATTENTION = 5, 30, 3
 
 
-def summary(
-    config: Config, outcome: Outcome, score: Mapping[str, Any] | None, releases: str
-) -> str:
+def summary(config: Config, outcome: Outcome, score: Mapping[str, Any] | None) -> str:
     """The run's outcome with what it means. score: of the deployed model, None before the first."""
-    known = f"{score_words(score)}; {everybody_words(score)}" if score else ""
-    lists = (config.clients_csv, config.report_html, config.confusion_matrix, config.api_returns)
-    places = (*lists, config.finaldata, config.ingested_files, config.production_folder)
-    parts = {
-        "What was done": outcome.data["notes"],
-        "What was decided": outcome.text.splitlines()[:1],
-        "How good the deployed model is": [known],
-        "Who to call first": first_clients(config),
-        "Where things are": [config.shown(path) for path in places],
-        "Releases": releases.splitlines(),
-        "What to type next": _next_commands(config),
-    }
-    if not score:  # nothing is deployed, so that there is nothing to show yet
-        folder = config.shown(config.input_folder)
-        parts = {head: parts[head] for head in ("What was done", "What was decided")}
-        parts["What to type next"] = [f"put CSV files with labels into {folder}/, then make run"]
-    return "\n".join(
-        f"\n{head}\n" + "\n".join(f"  {line}" for line in lines) for head, lines in parts.items()
-    )
-
-
-def first_clients(config: Config) -> list[str]:
-    """The first ones on the call list, or why nobody is on it."""
-    listing = read_list(config)
-    if listing is None:
-        return ["nobody: there is no list yet"]
-    first = listing.called[:SHOWN_CLIENTS]
-    return [f"{c.rank:>3}  {c.risk:4.0%}  {c.called_name}" for c in first] or [
-        f"nobody: {listing.cut.how}"
+    listing = read_list(config) if score else None
+    outcomes = parse_outcomes(read_optional_json(config.outcomes))
+    parts = [
+        _list_lines(config, listing) if listing else [],
+        _trust_lines(trust_sentence(listing, outcomes, score), listing) if listing else [],
+        _decided_lines(outcome),
+        _attention_lines(outcome.data.get("attention", [])),
+        _next_lines(config, listing),
     ]
+    if score and listing:
+        # Last and alone: it is the exercise's number and says little to whoever has to call.
+        parts.append([f"F1, the exercise's number: {score['f1']:.3f}. All that was done: -v"])
+    return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _next_commands(config: Config) -> list[str]:
+def _list_lines(config: Config, listing: CallList) -> list[str]:
+    """How many to call, the first five with risk and reason, and where the others are."""
+    when = f", data of {day(listing.data_date)}" if listing.data_date else ""
+    called = listing.called
+    head = f"{headline(listing)}{when}"
+    if not called:
+        return [head, *wrapped(f"  {as_sentence(listing.cut.how)}").splitlines()[:3]]
+    first = called[:SHOWN_CLIENTS]
+    width = max(len(_cut(client.called_name, SHOWN_NAME)) for client in first)
+    lines = [_client_line(client, width) for client in first]
+    more = len(called) - len(first)
+    place = typed_path(config.clients_sheet)
+    return [head, *lines, f"  {f'and {more:,} more, ' if more else ''}all clients: {place}"]
+
+
+def _client_line(client: ListedClient, width: int) -> str:
+    name = _cut(client.called_name, SHOWN_NAME).ljust(width)
+    reason = client.raising[0].text if client.raising else ""
+    return _cut(f"{client.rank:>4}  {client.risk:4.0%}  {name}  {reason}".rstrip(), LINE)
+
+
+def _cut(text: str, longest: int) -> str:
+    text = printable(text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _trust_lines(trust: str, listing: CallList) -> list[str]:
+    """How far to trust the list, and how many of those called are expected to leave."""
+    expected = expected_short(listing.expected) if listing.expected else ""
+    return wrapped(" ".join(filter(None, [trust, expected])), step="").splitlines()[:4]
+
+
+def _decided_lines(outcome: Outcome) -> list[str]:
+    """What became of the model, in one sentence."""
+    words = as_sentence(outcome.data.get("decision") or outcome.text.partition("\n")[0])
+    return wrapped(f"Decided: {words}").splitlines()[:2]
+
+
+def _attention_lines(sentences: list[str]) -> list[str]:
+    """What somebody has to look at: files that were not read, alerts, outcomes that never count."""
+    if not sentences:
+        return []
+    shown = [_cut(f"  {sentence}", 2 * LINE) for sentence in sentences[:SHOWN_ATTENTION]]
+    more = len(sentences) - len(shown)
+    lines = [line for one in shown for line in wrapped(one).splitlines()[:2]]
+    return ["Look at", *lines[:4], *([f"  and {more} more: -v"] if more else [])]
+
+
+def _next_lines(config: Config, listing: CallList | None) -> list[str]:
     """Commands that work when typed where this run was started, with its Python and its config."""
-    option = "" if config.path == DEFAULT_CONFIG else f" --config {shlex.quote(str(config.path))}"
-    script = f"{typed_path(sys.executable)} {typed_path(HOME)}/".replace(" ./", " ")
+    if listing is None:
+        folder = typed_path(config.input_folder)
+        what = "the next export" if config.labels == "status" else "files with outcomes"
+        return ["Next", *wrapped(f"  put {what} into {folder}/, then type this again").splitlines()]
     commands = {
         make_command("serve", config.path): f"then open http://127.0.0.1:{config.port}/",
-        make_command("cron", config.path): "the line for crontab",
-        f"{script}diagnostics.py --status{option}": "is it alive?",
-        f"{script}ingestion.py --init DIR FILE": "a project from files of your own",
+        make_command("cron", config.path): "the line for crontab, so that it runs by itself",
+        typed_path(config.report_pdf): "to read and to forward",
     }
+    if config.path == DEFAULT_CONFIG:
+        script = f"{typed_path(sys.executable)} {typed_path(HOME)}/".replace(" ./", " ")
+        commands[f"{script}ingestion.py --init DIR FILE"] = "the same with your own files"
     width = max(map(len, commands))
-    return [f"{command:{width}}  {what}" for command, what in commands.items()]
+    return ["Next", *(f"  {command:{width}}  {what}" for command, what in commands.items())]
