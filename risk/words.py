@@ -103,9 +103,9 @@ def enumeration(words: list[str], last: str = "and") -> str:
 
 
 def evidence_number(value: float) -> str:
-    """An e-value for people: 0.31, 3.1, 74, 1,391; 3e+12 where digits say nothing any more."""
+    """An e-value for people: 0.31, 3.1, 74, 1,391; no digits where these say nothing any more."""
     if value >= 1e6:
-        return f"{value:.0e}"
+        return "over a million"
     digits = 0 if value == round(value) else 2 if value < 1 else 1 if value < 20 else 0
     return f"{value:,.{digits}f}"
 

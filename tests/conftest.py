@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,6 @@ from risk.config import Config, load
 ROOT = Path(__file__).resolve().parent.parent
 # No index is asked what is outdated, and none could answer: a look-up that fails costs a run 15 s.
 OFFLINE = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_CONFIG_FILE": os.devnull}
-# Sentences are printed and logged on one line; test_summary.py has how they are wrapped.
-os.environ["COLUMNS"] = "10000"
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
 FIVE = {
     "input_folder_path": "sourcedata/",
@@ -114,6 +112,17 @@ def age(path: Path, seconds: float = 3600) -> None:
     """Set the file's mtime back, so that it does not count as one that is still being written."""
     stat = path.stat()
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns - int(seconds * 1e9)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def wide_lines() -> Iterator[None]:
+    """Sentences are printed and logged on one line; test_summary.py has how they are wrapped."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"
+    yield
+    os.environ.pop("COLUMNS")
+    if before is not None:
+        os.environ["COLUMNS"] = before
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from risk.calllist.policy import NO_RANKING
 from risk.calllist.types import LOW, RAISED_BAND, UNKNOWN, Band, CallList, Expected, ListedClient
 from risk.record.outcomes import Outcomes
 from risk.words import amount, as_sentence, day, enumeration, in_percent, percents
@@ -39,6 +40,11 @@ def headline(listing: CallList) -> str:
     """`12 of 120 clients to call`."""
     of, called = amount(len(listing.clients), "client"), listing.called
     return f"{len(called):,} of {of} to call" if called else f"Nobody to call of {of}"
+
+
+def cannot_rank(listing: CallList) -> bool:
+    """Whether nobody is called since the model tells nobody who leaves."""
+    return not listing.called and listing.cut.how.startswith(NO_RANKING)
 
 
 def list_facts(
@@ -90,6 +96,8 @@ def changes_words(listing: CallList, today: date | None = None) -> str:
 
 def _expected_fact(listing: CallList) -> Fact:
     expected, cut = listing.expected, listing.cut
+    if expected is None and listing.called:  # a part of the list
+        return Fact("Expected to leave", "–", "known of all owners’ calls together")
     if not (expected and expected.called):
         return Fact("Expected to leave", "–", "nobody is called")
     note = f"95 % {_ends(expected.found)}; {_by_lot(expected)}"

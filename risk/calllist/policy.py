@@ -13,7 +13,7 @@ from risk.files import read_optional_json
 
 MOST_BY_DEFAULT, SHARE_BY_DEFAULT = 50, 0.1
 RAISED, GUESS = 1.5, 0.5  # times the average client's risk; the AUC of a coin
-NO_RANKING = "the model cannot tell leavers from stayers yet"
+NO_RANKING = "the model cannot tell who leaves from who stays yet"
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ def client_list(
         shown=tuple(shown),
         settings=settings_of(config),
         details=config.columns.show,
+        value_name=config.columns.value,
         written=written_style(snapshot.files),
         clients=clients,
     )

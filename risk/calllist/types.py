@@ -213,7 +213,8 @@ class CallList:
     shown: which of OPTIONAL the clients have. settings: what of the config the list depends on.
     since: the day that it is compared with, None for a first list. new, off, moves: who is new on
     the call list since, who is off it, who moved most. details: the columns that are shown beside.
-    written: how the company's own files part cells and write decimals.
+    written: how the company's own files part cells and write decimals. value_name: the column that
+    says what a client is worth, "" for none.
     """
 
     model_version: int
@@ -235,6 +236,7 @@ class CallList:
     moves: tuple[Move, ...] = ()
     details: tuple[str, ...] = ()
     written: tuple[str, ...] = (",", ".")
+    value_name: str = ""
 
     @cached_property
     def called(self) -> tuple[ListedClient, ...]:
@@ -251,6 +253,24 @@ class CallList:
         if found:
             return found.called_name
         return next((off.name for off in self.off if off.client == client and off.name), client)
+
+    @property
+    def by_profit(self) -> bool:
+        """Whether whom to call is decided by what a call pays, and not by the risk alone."""
+        return self.cut.expected_profit is not None
+
+    def of_owner(self, owner: str) -> CallList:
+        """The part of one owner's clients, "" of nobody's. What is expected is known of all."""
+        own = tuple(client for client in self.clients if (client.owner or "") == owner)
+        names = {client.client for client in own}
+        return replace(
+            self,
+            clients=own,
+            expected=None,
+            new=tuple(name for name in self.new if name in names),
+            off=tuple(off for off in self.off if off.client in names),
+            moves=tuple(move for move in self.moves if move.client in names),
+        )
 
     def find(self, text: str) -> ListedClient | None:
         """The client of this id, else the only one of this name."""
@@ -312,7 +332,8 @@ class CallList:
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> CallList:
         """The list that to_json() wrote; ValueError, KeyError or TypeError for anything else."""
-        found = {"details": [], "written": [",", "."]} | found  # lists of before have none
+        # Lists of before have none of these.
+        found = {"details": [], "written": [",", "."], "value_name": ""} | found
         own = {name: found[name] for name in (field.name for field in fields(cls))}
         own["off"] = [{"name": ""} | off for off in found["off"]]
         no_profit = {"expected_profit": None, "expected_profit_at_random": None}

@@ -9,6 +9,7 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
+from risk.model.joint_terms import Margin
 from risk.model.logistic import expit
 from risk.model.model import Model, column_array
 from risk.model.profile import Usual, column_text, digits_apart, share_text, value_text
@@ -47,13 +48,17 @@ def overview(model: Model) -> list[ColumnEffects]:
     """Every column's and joint term's effects by value, the widest range first."""
     found: list[ColumnEffects] = []
     for group in groups_of(model):
+        hidden: list[float] = []
         if len(group.columns) > 1:
-            effects = [_effect(model, *corner) for corner in group.terms[0].corners()]
+            (term,) = group.terms
+            assert not isinstance(term, Margin)  # that of a column stands under it
+            effects = [_effect(model, *corner) for corner in term.corners()]
         elif model.columns[group.columns[0]] == "text":
             effects = _of_text(model, group)
         else:
             effects = _of_number(model, group)
-        sizes = [entry["effect"] for entry in effects]
+            hidden = _before_jumps(group)
+        sizes = [entry["effect"] for entry in effects] + hidden
         found.append(
             {
                 "columns": list(group.columns),
@@ -76,6 +81,7 @@ def _of_number(model: Model, group: TermGroup) -> list[Effect]:
     (name,) = group.columns
     usual = model.profile.get(name, {})
     bends = [term.bends(usual) for term in group.terms if isinstance(term, ColumnTerm)]
+    bends += [term.bends() for term in group.terms if isinstance(term, Margin)]
     known = sorted(set().union(*bends) or {usual.get("median", 0.0)})
     blank = any(isinstance(term, Blank) for term in group.terms)
     values: list[float | None] = [*known, *([None] if blank else [])]
@@ -87,6 +93,15 @@ def _of_number(model: Model, group: TermGroup) -> list[Effect]:
         text += "" if share is None else f" ({share_text(share)})"
         effects.append({"value": value, **_effect(model, text, size)})
     return effects
+
+
+def _before_jumps(group: TermGroup) -> list[float]:
+    """What it adds just below the numbers at which it jumps: no line of their own, since people
+    would read the same number twice, but the range is not without them."""
+    jumps = sorted({at for t in group.terms if isinstance(t, Margin) for at in t.bends()})
+    below = np.nextafter(np.array(jumps), -np.inf)
+    found: list[float] = group.contribution({group.columns[0]: below}).tolist()
+    return found
 
 
 def _of_text(model: Model, group: TermGroup) -> list[Effect]:

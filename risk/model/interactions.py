@@ -215,7 +215,8 @@ class _Search:
             if proposal.surplus <= 0 or len(taken) >= min(_PER_ROUND, room):
                 break
             if not used & set(proposal.axes):
-                taken.append(standardise(self.term(proposal, r, h), self.raw))
+                term = self.term(proposal, r, h).with_margins(self.raw)
+                taken.append(standardise(term, self.raw))
                 used |= set(proposal.axes)
         return taken
 

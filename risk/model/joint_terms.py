@@ -1,15 +1,21 @@
-"""The terms of two or more columns: regions and products, found by risk.model.interactions."""
+"""The terms of two or more columns: regions and products, found by risk.model.interactions.
+
+Each is a product of one factor a column. What of it belongs to one column alone (the factor's
+deviation from its mean, times the means of the others) is told under that column, so that two
+reasons about one column cannot contradict each other: functional ANOVA with independent columns.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, ClassVar
+from math import prod
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from risk.model.profile import Profile, column_text, digits_apart, value_text
-from risk.model.terms import Indicator, Raw, Sloped, fill_missing, rises
+from risk.model.profile import Profile, beside_usual, column_text, digits_apart, value_text
+from risk.model.terms import Indicator, Raw, Sloped, Term, fill_missing, rises
 
 _TERM_SCALE = 3.0  # held more weakly than a standardised number: it has passed a test of its own
 
@@ -50,11 +56,112 @@ class Condition:
         return words[self.sign] + value_text(self.value)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Joint(Term):
+    """size x the product of the columns' factors + a constant.
+
+    margins: the mean of each factor over the training rows, in the order of `columns`; () in models
+    of before, which are told as a whole.
+    """
+
+    margins: tuple[float, ...] = ()
+
+    @property
+    def size(self) -> float:
+        """What the product of the factors is multiplied by."""
+        raise NotImplementedError
+
+    def factor(self, column: str, raw: Raw) -> np.ndarray:
+        """The factor of one of the columns, from that column alone. Shape (n,)."""
+        raise NotImplementedError
+
+    def with_margins(self, raw: Raw) -> Self:
+        """The term with the factors' means over these rows."""
+        means = (float(self.factor(name, raw).mean()) for name in self.columns)
+        return replace(self, margins=tuple(means))
+
+    def margin_of(self, column: str, factor: np.ndarray | float) -> np.ndarray | float:
+        """What of its contribution belongs to the column alone, by the column's factor."""
+        at = self.columns.index(column)
+        others = prod(self.margins[:at] + self.margins[at + 1 :])
+        return self.size * others * (factor - self.margins[at])
+
+    def bends_of(self, column: str) -> set[float]:
+        """The numbers at which the column's factor changes its course."""
+        raise NotImplementedError
+
+    def corner_factors(self) -> list[tuple[str, float, dict[str, float]]]:
+        """Where its columns meet: (words, what it adds there, each column's factor there)."""
+        raise NotImplementedError
+
+    def margins_sum(self, factors: dict[str, Any]) -> Any:
+        """The parts of all its columns together."""
+        return sum(self.margin_of(name, one) for name, one in factors.items())
+
+
 @dataclass(frozen=True)
-class Region(Indicator):
+class Margin:
+    """What of a joint term belongs to one of its columns."""
+
+    term: Joint
+    column: str
+
+    def contribution(self, raw: Raw) -> np.ndarray:
+        found = self.term.margin_of(self.column, self.term.factor(self.column, raw))
+        return np.asarray(found, dtype=np.float64)
+
+    def reason_text(self, row: Raw, profile: Profile) -> str:
+        return beside_usual(self.column, row[self.column][0], profile.get(self.column, {}))
+
+    def bends(self) -> set[float]:
+        """The numbers at which it changes its course; at those of a region it jumps."""
+        return self.term.bends_of(self.column)
+
+    def to_json(self) -> dict[str, object]:
+        return {"kind": "margin", "column": self.column, "of": self.term.names()[0]}
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """What is left of a joint term without the parts of its single columns."""
+
+    term: Joint
+
+    def contribution(self, raw: Raw) -> np.ndarray:
+        factors = {name: self.term.factor(name, raw) for name in self.term.columns}
+        return self.term.contribution(raw) - np.asarray(self.term.margins_sum(factors))
+
+    def reason_text(self, row: Raw, profile: Profile) -> str:
+        return self.term.reason_text(row, profile)
+
+    def to_json(self) -> dict[str, object]:
+        return self.term.to_json()
+
+    def corners(self) -> list[tuple[str, float]]:
+        """What it adds where its columns meet, in words and log-odds."""
+        return [
+            (words, effect - float(self.term.margins_sum(factors)))
+            for words, effect, factors in self.term.corner_factors()
+        ]
+
+
+@dataclass(frozen=True)
+class Region(Indicator, Joint):
     """One value where all conditions hold, another elsewhere."""
 
     conditions: tuple[Condition, ...]
+
+    @property
+    def size(self) -> float:
+        return self.inside - self.outside
+
+    def factor(self, column: str, raw: Raw) -> np.ndarray:
+        own = [condition.holds(raw) for condition in self.conditions if condition.column == column]
+        return np.all(own, axis=0).astype(np.float64)
+
+    def bends_of(self, column: str) -> set[float]:
+        own = [c.value for c in self.conditions if c.column == column]
+        return {value for value in own if isinstance(value, float)}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -70,7 +177,8 @@ class Region(Indicator):
         return np.full(deviations.size, _TERM_SCALE)
 
     def is_sound(self, columns: dict[str, str]) -> bool:
-        return bool(self.conditions) and all(one.is_sound(columns) for one in self.conditions)
+        sized = len(self.margins) in (0, len(self.columns))
+        return bool(self.conditions) and sized and all(c.is_sound(columns) for c in self.conditions)
 
     def _by_column(self, conditions: list[Condition]) -> dict[str, list[Condition]]:
         found: dict[str, list[Condition]] = {}
@@ -79,21 +187,30 @@ class Region(Indicator):
         return found
 
     def reason_text(self, row: Raw, profile: Profile) -> str:
-        """The conditions that the row meets if it meets all, else those that it does not."""
-        met = [bool(condition.holds(row)[0]) for condition in self.conditions]
-        telling = [c for c, holds in zip(self.conditions, met, strict=True) if holds == all(met)]
-        return " and ".join(
-            f"{column_text(name)} {_beside_limits(row[name][0], conditions, all(met))}"
-            for name, conditions in self._by_column(telling).items()
-        )
+        """Each column's own value and on which side of the limits it lies; all columns, since of
+        one alone it says nothing."""
+        parts = []
+        for name, conditions in self._by_column(list(self.conditions)).items():
+            met = [bool(condition.holds(row)[0]) for condition in conditions]
+            telling = [c for c, holds in zip(conditions, met, strict=True) if holds == all(met)]
+            parts.append(f"{column_text(name)} {_beside_limits(row[name][0], telling, all(met))}")
+        return " and ".join(parts)
+
+    def corner_factors(self) -> list[tuple[str, float, dict[str, float]]]:
+        """`tenure at least 3 and under 12 and contract other than monthly`, and what is next to it:
+        (words, what the whole term adds there, the factors there)."""
+        words = {
+            name: f"{column_text(name)} {' and '.join(condition.text() for condition in own)}"
+            for name, own in self._by_column(list(self.conditions)).items()
+        }
+        inside, outside = dict.fromkeys(words, 1.0), dict.fromkeys(words, 0.0)
+        found = [(" and ".join(words.values()), self.inside, inside)]
+        if len(words) == 2 and self.margins:
+            found += [(f"{words[n]} alone", self.outside, outside | {n: 1.0}) for n in words]
+        return [*found, ("neither" if found[1:] else "all others", self.outside, outside)]
 
     def corners(self) -> list[tuple[str, float]]:
-        """`tenure at least 3 and under 12 and contract other than monthly`, and all others."""
-        inside = " and ".join(
-            f"{column_text(name)} {' and '.join(condition.text() for condition in conditions)}"
-            for name, conditions in self._by_column(list(self.conditions)).items()
-        )
-        return [(inside, self.inside), ("all others", self.outside)]
+        return [(words, effect) for words, effect, _ in self.corner_factors()]
 
 
 def _beside_limits(value: Any, conditions: list[Condition], met: bool) -> str:
@@ -144,7 +261,7 @@ class Ramp:
 
 
 @dataclass(frozen=True)
-class Product(Sloped):
+class Product(Sloped, Joint):
     """Two ramps multiplied: the more of one, the steeper the other."""
 
     first: Ramp
@@ -153,6 +270,19 @@ class Product(Sloped):
     @property
     def columns(self) -> tuple[str, ...]:
         return self.first.column, self.second.column
+
+    @property
+    def size(self) -> float:
+        return self.slope
+
+    def factor(self, column: str, raw: Raw) -> np.ndarray:
+        return self._ramp(column).values(raw)
+
+    def bends_of(self, column: str) -> set[float]:
+        return set(self._ramp(column).knots)
+
+    def _ramp(self, column: str) -> Ramp:
+        return self.first if column == self.first.column else self.second
 
     def basis(self, raw: Raw) -> np.ndarray:
         return (self.first.values(raw) * self.second.values(raw))[None]
@@ -164,10 +294,19 @@ class Product(Sloped):
         return np.full(deviations.size, _TERM_SCALE)
 
     def is_sound(self, columns: dict[str, str]) -> bool:
-        return self.first.is_sound(columns) and self.second.is_sound(columns)
+        sized = len(self.margins) in (0, 2)
+        return sized and self.first.is_sound(columns) and self.second.is_sound(columns)
 
-    def corners(self) -> list[tuple[str, float]]:
+    def corner_factors(self) -> list[tuple[str, float, dict[str, float]]]:
+        """(words, what the whole term adds there, the factors there) where the ramps end."""
         return [
-            (f"{one} and {other}", self.slope * (a * b - self.mean))
+            (
+                f"{one} and {other}",
+                self.slope * (a * b - self.mean),
+                {self.first.column: a, self.second.column: b},
+            )
             for (one, a), (other, b) in product(self.first.ends(), self.second.ends())
         ]
+
+    def corners(self) -> list[tuple[str, float]]:
+        return [(words, effect) for words, effect, _ in self.corner_factors()]

@@ -13,7 +13,7 @@ from risk.config import PipelineError
 from risk.data.previous import PREVIOUS_DATE, earlier_names, earlier_values
 from risk.files import checksum_holds, with_checksum
 from risk.model.change_terms import Change
-from risk.model.joint_terms import Product, Region
+from risk.model.joint_terms import Joint, Product, Region
 from risk.model.logistic import expit
 from risk.model.profile import Profile, Rows
 from risk.model.terms import Blank, Curve, Levels, Linear, Log, Rank, Raw, Term
@@ -170,7 +170,10 @@ def term_of(record: dict[str, Any]) -> Term:
     """The term in the record; ValueError, KeyError or TypeError unless its fields are of their
     types. Whether they go together is for is_sound() to say."""
     fields = dict(record)
-    term: Term = parse_record(KINDS[fields.pop("kind")], fields)
+    kind = KINDS[fields.pop("kind")]
+    if issubclass(kind, Joint):  # models of before know no margins
+        fields = {"margins": []} | fields
+    term: Term = parse_record(kind, fields)
     return term
 
 

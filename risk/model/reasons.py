@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from risk.model.change_terms import Change
+from risk.model.joint_terms import Interaction, Joint, Margin
 from risk.model.logistic import expit
 from risk.model.model import Model, row_count
 from risk.model.profile import Profile, Rows, column_text, value_text
 from risk.model.terms import ColumnTerm, Raw, Term
 
 MOST_UP, _MOST_DOWN = 3, 1  # a caller remembers three reasons, and one thing to praise
-_LEAST_POINTS = 0.5  # smaller ones are shown as 0 points
+_LEAST_POINTS = 2.0  # a caller has no use for a smaller one
 _LARGEST_SHARE = 1e304  # a thousand such contributions and their points are finite
 
 
@@ -33,10 +34,11 @@ class Reason:
 
 @dataclass(frozen=True)
 class TermGroup:
-    """Terms that are reported as one: all of one column alone, or one region or product."""
+    """Terms that are reported as one: all that belongs to one column alone, the parts of regions
+    and products too, or what is left of one of these."""
 
     columns: tuple[str, ...]
-    terms: tuple[Term, ...]
+    terms: tuple[Term | Margin | Interaction, ...]
 
     def contribution(self, raw: Raw) -> np.ndarray:
         """What they add to each row's log-odds together. Shape (n,)."""
@@ -59,11 +61,15 @@ class TermGroup:
 
 def groups_of(model: Model) -> list[TermGroup]:
     """The main effects by column, then the interactions, in the model's order."""
-    mains: dict[str, list[Term]] = {}
+    mains: dict[str, list[Term | Margin]] = {}
     joint: list[TermGroup] = []
     for term in model.terms:
         if len(term.columns) == 1:  # a region of one column too
             mains.setdefault(term.columns[0], []).append(term)
+        elif isinstance(term, Joint) and term.margins:
+            for name in term.columns:
+                mains.setdefault(name, []).append(Margin(term, name))
+            joint.append(TermGroup(term.columns, (Interaction(term),)))
         else:
             joint.append(TermGroup(term.columns, (term,)))
     return [*(TermGroup((name,), tuple(terms)) for name, terms in mains.items()), *joint]

@@ -69,6 +69,7 @@ class EvaluationLine:
     alert: bool
     change: str
     reason: str
+    plain: str
     leader: str
     e_value: str
     threshold: str
@@ -164,8 +165,8 @@ def _deployed_sentence(deployment: Deployment, last: Entry | None) -> str:
     if leader is None:
         return f"Model {version} stays"
     if leader.e_value >= NEAR * leader.threshold:
-        return f"Model {version} stays, and {_named(leader)} is near its threshold"
-    return f"Model {version} stays: no challenger is near its threshold"
+        return f"Model {version} stays, and another is close to replacing it"
+    return last.sentence
 
 
 def _last_evaluation(last: Entry, now: datetime) -> dict[str, str]:
@@ -257,6 +258,7 @@ def _evaluation_line(
         change=change_of(entry),
         # A fault's sentence begins with a column's name, which stays as it is.
         reason=why if entry.verdict == decision.DATA_ISSUE else f"{why[:1].upper()}{why[1:]}",
+        plain=f"{entry.sentence}.",
         leader=printable(leader.name) if leader else "",
         e_value=evidence_number(leader.e_value) if leader else "",
         threshold=evidence_number(leader.threshold) if leader else "",

@@ -56,11 +56,16 @@ NO_LIST = Notice(
 )
 PROVISIONAL = Notice(
     "provisional model",
-    "Model {version} is provisional.",
-    "No outcome that came after a forecast has shown yet that the forecasts are better than the "
-    "share of leavers alone.",
-    "Use the list. The model is confirmed by itself as outcomes come; if it does worse than the "
-    "share of leavers alone, an alarm in the log says so.",
+    "Model {version} is new: no outcome has confirmed it yet.",
+    "",
+    "",
+)
+CANNOT_RANK = Notice(
+    "cannot be relied on yet",
+    "The list cannot be relied on yet.",
+    "By the outcomes that are known the model cannot tell who leaves from who stays. Nobody is "
+    "named to call; the order below is its best guess.",
+    "Nothing to do: each file with outcomes teaches it more.",
 )
 OTHER_MODEL = Notice(
     "list of another model",
@@ -204,6 +209,7 @@ def examples() -> list[Notice]:
         NO_MODEL.of(rows=26, labelled=6),
         NO_LIST,
         PROVISIONAL.of(version=16),
+        CANNOT_RANK,
         OTHER_MODEL.of(listed=16, deployed=17),
         NOTHING_TO_SCORE.of(note="clients whose last row says that they stayed"),
         NO_OUTCOMES.of(

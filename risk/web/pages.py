@@ -35,6 +35,7 @@ POLICY = (
 )
 # With no-referrer a browser sends `Origin: null` along with a form, even to its own site.
 PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
+OWNER, YEAR = "owner", 365 * 86_400  # a cookie, and for how long it is kept
 Values = dict[str, Any]
 
 
@@ -83,18 +84,32 @@ class Pages:
         for page in PAGES[1:]:
             # page=page: without it each lambda would show the loop's last page.
             app.add_url_rule(page.path, page.template, lambda page=page: self.show(page))
+        app.add_url_rule("/for/<path:owner>", "owner", self.today)
         app.add_url_rule("/today.csv", "today.csv", self.table)
         app.add_url_rule("/report.pdf", "report.pdf", self.report)
         app.add_url_rule("/contact", "contact", self.contact, methods=["POST"])
         app.add_url_rule("/static/<name>", "static", _static)
 
-    def today(self) -> Response:
-        return self.show(PAGES[0])
+    def today(self, owner: str | None = None) -> Response:
+        """The list; of the owner whose list was looked at last, where the address names none."""
+        args = MultiDict(request.args)
+        asked = args.get("owner") if owner is None else owner
+        if asked is None:
+            args.setdefault("owner", request.cookies.get(OWNER, ""))
+            return self.show(PAGES[0], args)
+        args["owner"] = asked
+        response = self.show(PAGES[0], args)
+        if asked and response.status_code == 200:
+            response.set_cookie(OWNER, asked, YEAR, httponly=True, samesite="Lax")
+        elif not asked:
+            response.delete_cookie(OWNER)
+        return response
 
-    def show(self, page: Page) -> Response:
+    def show(self, page: Page, args: MultiDict[str, str] | None = None) -> Response:
         """The page, or the one notice that stands in its place."""
         try:
-            return self.drawn(page.template, page.path, page.view(self.context, request.args))
+            values = page.view(self.context, request.args if args is None else args)
+            return self.drawn(page.template, page.path, values)
         except ShowInstead as found:
             return self.notice(found.notice, page.path)
 

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from risk.calllist import facts
 from risk.calllist.facts import BECAME, CONTACT_STATES, Fact
+from risk.calllist.policy import NO_RANKING
 from risk.calllist.types import HIGH, LOW, RAISED_BAND, UNKNOWN, CallList, ListedClient
 from risk.record.contacts import OPEN, Contact
 from risk.record.outcomes import Outcomes
@@ -28,6 +29,8 @@ from risk.words import amount, as_sentence, day, enumeration, in_percent, signed
 
 PER_PAGE, MOST_ROWS, SHOWN_CHANGES, MOST_OWNERS = 50, 1000, 6, 12
 CALL, ALL, NOBODY = "call", "all", "-"
+EVERYBODY = "?owner="  # an address without a filter, which is remembered too
+TO_CALL = "to call"  # the band of the called where a call's profit decides
 BANDS = {CALL: "call list", RAISED_BAND: "raised", LOW: "low", UNKNOWN: UNKNOWN, ALL: "all"}
 NAMES = ("q", "band", "owner", "contact", "sort", "page", "rows")
 
@@ -169,6 +172,7 @@ class Changed:
     off: list[Moved]
     off_count: int
     moves: list[Moved]
+    more_moves: int
 
 
 @dataclass(frozen=True)
@@ -195,19 +199,23 @@ class Today:
     page: int
     page_count: int
     changed: Changed | None
+    by_profit: bool = False
 
 
 def today_of(
     listing: CallList, clients: Sequence[ListedClient], query: Query, today: date, top: int
 ) -> Today:
     """What to show of the list. clients: its clients with their contacts of now."""
+    if query.owner:
+        listing = listing.of_owner("" if query.owner == NOBODY else query.owner)
+        clients = [c for c in clients if c.client in listing.by_name]
     found = _chosen(clients, query)
     pages = max(-(-len(found) // query.rows), 1)
     page = min(query.page, pages)
     first = (page - 1) * query.rows
     new = frozenset(listing.new)
     return Today(
-        heading=_heading(listing, clients),
+        heading=_heading(listing, clients, query.owner),
         title=f"{amount(len(listing.called), 'client')} to call, data of {data_date(listing)}",
         data_date=data_date(listing),
         model=listing.model_version,
@@ -217,14 +225,14 @@ def today_of(
         query=query,
         top=top,
         rows=[
-            _row(client, new, top, today, listing.details)
-            for client in found[first : first + query.rows]
+            _row(client, new, top, today, listing) for client in found[first : first + query.rows]
         ],
         found=len(found),
         first=first,
         page=page,
         page_count=pages,
         changed=_changed(listing, today),
+        by_profit=listing.by_profit,
     )
 
 
@@ -246,24 +254,30 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _heading(listing: CallList, clients: Sequence[ListedClient]) -> str:
-    """The page's answer in one sentence."""
+def _heading(listing: CallList, clients: Sequence[ListedClient], owner: str) -> str:
+    """The page's answer in one sentence; owner: whose clients alone these are, "" for all."""
+    whose = f"{'Nobody’s' if owner == NOBODY else owner}: " if owner else ""
     if not listing.called:
-        return f"Nobody to call: {listing.cut.how}"
+        why = "" if owner or facts.cannot_rank(listing) else f": {listing.cut.how}"
+        return f"{whose}{facts.headline(listing)}{why}"
     still = sum(1 for client in clients if client.call and client.contact_state == OPEN)
     called = len(listing.called)
-    return facts.headline(listing) + (
+    return f"{whose}{facts.headline(listing)}" + (
         f", {still:,} of them not yet called" if still < called else ""
     )
 
 
 def _row(
-    client: ListedClient, new: frozenset[str], top: int, today: date, heads: tuple[str, ...]
+    client: ListedClient, new: frozenset[str], top: int, today: date, listing: CallList
 ) -> Row:
     """The client's line in the table."""
-    worth = f"{client.value:,.0f}" if client.value is not None else ""
+    value = listing.value_name or "value"
+    worth = f"{value} {client.value:,.0f}" if client.value is not None else ""
+    at_risk = client.value_at_risk if listing.by_profit else None
+    loss = f"expected loss {at_risk:,.0f}" if at_risk is not None else ""
     own = client.client if client.name else ""
-    details = [f"{head} {text}" for head, text in zip(heads, client.details, strict=True) if text]
+    pairs = zip(listing.details, client.details, strict=True)
+    details = [f"{head} {text}" for head, text in pairs if text]
     known = [risk for risk in client.history if risk is not None]
     curve = f"{len(known)} snapshots, {known[0]} to {known[-1]} %" if len(known) > 1 else ""
     # "usually" is said once, in the first reason of a row.
@@ -272,21 +286,28 @@ def _row(
         rank=client.rank,
         client=client.client,
         name=client.called_name,
-        about=", ".join(filter(None, [own, client.owner, worth, *details])),
+        about=" · ".join(filter(None, [own, client.owner, worth, loss, *details])),
         percent=in_percent(client.risk),
-        band=client.band,
+        # By what a call pays a client of low risk may be called, who is not "high".
+        band=TO_CALL if listing.by_profit and client.call else client.band,
         move=client.change.words if client.change else "",
         split=client.change.split if client.change else "",
         new=client.client in new,
         up=[(found, usual) for points, found, usual in words if points > 0],
         down=[(found, usual) for points, found, usual in words if points < 0],
-        note="" if client.reasons and client.band != UNKNOWN else (client.notes or ("",))[0],
+        note="" if client.reasons and client.band != UNKNOWN else _note_of(client),
         history=client.history,
         spark=spark_path(client.history, top),
         spark_words=curve or "first seen",
         contact=client.contact_state,
         contact_when=contact_when(client.contact, today),
     )
+
+
+def _note_of(client: ListedClient) -> str:
+    """The client's own note; what holds for the whole list is said once, above it."""
+    own = [note for note in client.notes if not note.startswith(NO_RANKING)]
+    return own[0] if own else ""
 
 
 def _worded(reason: str, again: bool) -> tuple[str, str]:
@@ -324,7 +345,7 @@ def _no_hits(query: Query, clients: Sequence[ListedClient]) -> Notice:
     asked += [f"owner {query.owner}"] if query.owner else []
     asked += [f"contact {query.contact}"] if query.contact else []
     wider = len(_chosen(clients, replace(query, band=ALL)))
-    links = [("Clear the filter", ".")]
+    links = [("Clear the filter", EVERYBODY)]
     if wider and query.band != ALL:
         address = query.address(band=ALL, page=1)
         links.insert(0, (f"Look among all clients ({wider:,})", address))
@@ -378,6 +399,7 @@ def _changed(listing: CallList, today: date) -> Changed | None:
             )
             for one in listing.moves[:SHOWN_CHANGES]
         ],
+        more_moves=max(len(listing.moves) - SHOWN_CHANGES, 0),
     )
 
 
@@ -410,6 +432,8 @@ def _banners(context: PageContext, listing: CallList) -> list[Notice]:
         found.append(notices.STALE.of(data=when, old=old, rhythm=rhythm))
     if deployed and deployed != listing.model_version:
         found.append(notices.OTHER_MODEL.of(listed=listing.model_version, deployed=deployed))
+    if facts.cannot_rank(listing):
+        return [*found, notices.CANNOT_RANK]
     return [*found, *context.provisional()]
 
 

@@ -15,6 +15,7 @@ from risk.model.joint_terms import Product, Ramp
 from risk.model.model import Model
 from risk.model.pipelines import rows_of_frame
 from risk.model.profile import Rows
+from risk.model.reasons import groups_of
 from risk.model.terms import Curve, Levels
 
 
@@ -38,18 +39,16 @@ def block(model: Model, head: str) -> list[str]:
 
 
 def check_overview(model: Model, table: Rows) -> None:
-    raw, parts = overview(model), contributions(model, table)
-    for item in raw:
-        own = sum(
-            part
-            for term, part in zip(model.terms, parts, strict=True)
-            if term.to_json() in item["terms"]
-        )
+    raw = model.raw(table)
+    groups = {json.dumps([t.to_json() for t in group.terms]): group for group in groups_of(model)}
+    found = overview(model)
+    assert len(found) == len(groups)
+    for item in found:
+        own = groups[json.dumps(item["terms"])].contribution(raw)
         assert item["low"] - 1e-9 <= np.min(own) and np.max(own) <= item["high"] + 1e-9
-    widths = [item["high"] - item["low"] for item in raw]
+    widths = [item["high"] - item["low"] for item in found]
     assert widths == sorted(widths, reverse=True)
-    assert sum(len(item["terms"]) for item in raw) == len(model.terms)
-    assert json.loads(json.dumps(raw, allow_nan=False)) == json.loads(json.dumps(raw))
+    assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
 
 
 def test_the_overview_holds_every_rows_contribution(learned: tuple[Model, Rows]) -> None:
@@ -83,8 +82,9 @@ def test_the_effects_of_a_column_are_what_the_model_adds_for_the_value(
             values = [v if e["text"] != "any other" else "nowhere" for v, e in
                       zip(values, found[name,]["effects"], strict=True)]  # fmt: skip
         table = {n: values if n == name else [None] * len(values) for n in COLUMNS}
-        parts = contributions(model, table)
-        own = sum(p for p, t in zip(parts, model.terms, strict=True) if t.columns == (name,))
+        raw = model.raw(table)
+        # What regions and products add by this column alone stands under it too.
+        own = next(g for g in groups_of(model) if g.columns == (name,)).contribution(raw)
         for entry, effect in zip(found[name,]["effects"], own, strict=True):
             assert entry["effect"] == pytest.approx(effect, abs=1e-12)
             log_odds = np.log(entry["risk"] / (1 - entry["risk"]))

@@ -13,7 +13,7 @@ from mixed import contributions, words
 
 from risk.model import additive
 from risk.model import fit as fitting
-from risk.model.joint_terms import Condition, Product, Ramp, Region
+from risk.model.joint_terms import Condition, Interaction, Joint, Margin, Product, Ramp, Region
 from risk.model.logistic import expit
 from risk.model.model import Model
 from risk.model.pipelines import export, rows_of_frame
@@ -180,9 +180,35 @@ def test_a_columns_curve_blank_and_levels_are_reported_as_one(learned: tuple[Mod
     groups = groups_of(model)
     alone = [group.columns[0] for group in groups if len(group.columns) == 1]
     assert sorted(alone) == sorted(COLUMNS)
-    assert {term for group in groups for term in group.terms} == set(model.terms)
+    own = {getattr(term, "term", term) for group in groups for term in group.terms}
+    assert own == set(model.terms)
     orders = next(group for group in groups if group.columns == ("orders",))
-    assert {"curve", "blank"} <= set(words(list(orders.terms)))
+    assert {"curve", "blank"} <= set(words([t for t in orders.terms if isinstance(t, Term)]))
+
+
+def test_a_joint_term_is_told_under_its_columns_as_far_as_it_belongs_to_them(
+    learned: tuple[Model, Rows],
+) -> None:
+    """Functional ANOVA: over independent draws of its columns an interaction has mean 0 at every
+    value of each; with the columns' own parts it adds up to the term."""
+    model, table = learned
+    raw = model.raw(table)
+    joint = [term for term in model.terms if isinstance(term, Joint)]
+    assert joint and all(term.margins for term in joint)
+    for term in joint:
+        parts = [Margin(term, name).contribution(raw) for name in term.columns]
+        total = Interaction(term).contribution(raw) + sum(parts)
+        assert total == pytest.approx(term.contribution(raw), abs=1e-12)
+        for name in term.columns:
+            # Every other column as it is, this one at each of five values.
+            for at in range(5):
+                fixed = raw | {name: np.repeat(raw[name][at : at + 1], raw[name].size)}
+                others = [n for n in term.columns if n != name]
+                if len(others) == 1:
+                    mean = Interaction(term).contribution(fixed).mean()
+                    base = term.weights()[0] + term.size * np.prod(term.margins)
+                    base -= term.size * getattr(term, "mean", 0.0)
+                    assert mean == pytest.approx(base, abs=0.02)
 
 
 def test_the_words_are_the_same_in_two_runs_and_in_any_company(
@@ -262,7 +288,7 @@ BAND = (side("orders", "at least", 5.0), side("orders", "below", 9.0))
         (
             region(side("orders", "below", 12.0), side("staff", "below", 20.0)),
             {"orders": 3.0, "staff": 25.0},
-            "staff 25 (at least 20)",
+            "orders 3 (under 12) and staff 25 (at least 20)",
         ),
         (
             region(side("orders", "at least", 12.0), side("city", "is", "oslo")),
@@ -277,7 +303,7 @@ BAND = (side("orders", "at least", 5.0), side("orders", "below", 9.0))
         (
             region(side("city", "is not", None), side("staff", "below", 2.0)),
             {"city": None, "staff": 1.0},
-            "city missing",
+            "city missing and staff 1 (under 2)",
         ),
         (
             region(*BAND, side("staff", "below", 20.0)),
@@ -287,7 +313,7 @@ BAND = (side("orders", "at least", 5.0), side("orders", "below", 9.0))
         (
             region(*BAND, side("staff", "below", 20.0)),
             {"orders": 9.0, "staff": 8.0},
-            "orders 9 (at least 9)",
+            "orders 9 (at least 9) and staff 8 (under 20)",
         ),
         (
             region(side("x_y", "below", 5.0), side("staff", "below", 20.0)),
