@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 
 from risk.config import DEFAULT_CONFIG, Config, Outcome, load
 from risk.releases import current_version
@@ -19,7 +20,8 @@ from risk.script import run
 from risk.web.access import MEGABYTE, api_token, refuse_strangers
 from risk.web.api import HEADERS, ROUTES, Api, name_version, problem_answer
 from risk.web.context import PageContext
-from risk.web.pages import Pages, wants_page
+from risk.web.metrics import RequestMeter
+from risk.web.pages import PAGES, PARTS, Pages, wants_page
 from risk.web.problem import problem_of
 from risk.web.request import MemoryRequest
 from risk.web.server import end_with_stdin, serve
@@ -33,7 +35,8 @@ def create_app(config: Config) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = int(config.max_body_mb * MEGABYTE)
     context, token = PageContext(config), api_token()
     pages = Pages(context)
-    api = Api(context, pages)
+    meter = RequestMeter([*ROUTES, *(page.path for page in PAGES), *PARTS])
+    api = Api(context, pages, meter)
     for path, endpoint in ROUTES.items():
         view = getattr(api, endpoint.view)
         app.add_url_rule(path, endpoint.view, view, methods=list(endpoint.methods))
@@ -47,6 +50,8 @@ def create_app(config: Config) -> Flask:
         # A view that names the release it has read is right: another may be current by now.
         if response.status_code < 400 and "X-Model-Version" not in response.headers:
             name_version(response, current_version(config))
+        rule = request.url_rule.rule if request.url_rule else None
+        meter.count(rule, response.status_code, time.perf_counter() - g.began)
         return response
 
     @app.errorhandler(Exception)

@@ -6,7 +6,7 @@ python diagnostics.py --client NAME one client's risk, reasons and history
 python diagnostics.py --model       what each value adds to the risk, by the deployed model
 python diagnostics.py --drift       has the world moved since the deployment? worst first
 python diagnostics.py --fresh       time ingestion and training now, on a scratch copy
-python diagnostics.py --status      when was the last good run? exit 1 after 25 minutes without
+python diagnostics.py --status      when was the last good run? exit 1 where late or failed
 python diagnostics.py --doctor      check every artifact; exit 1 and what to type if one is damaged
 """
 

@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE))
 from gunicorn.workers.gthread import ThreadWorker  # noqa: E402
 
 from risk.config import PipelineError, load  # noqa: E402
+from risk.web import metrics  # noqa: E402
 from risk.web.access import refuse_open_door  # noqa: E402
 
 RECEIVE_SECONDS = 5  # without a byte
@@ -68,6 +69,16 @@ def unless_timed_out(record):
     return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
+def pre_fork(server, worker):
+    """A slot of the shared counters for the worker: the lowest that no living one has."""
+    taken = {getattr(one, "slot", None) for one in server.WORKERS.values()}
+    worker.slot = next(number for number in range(len(taken) + 1) if number not in taken)
+
+
+def post_fork(server, worker):
+    metrics.take_slot(worker.slot)
+
+
 def post_worker_init(worker):
     worker.log.error_log.addFilter(unless_timed_out)
     # Else a worker's first caller waits until the application is built.
@@ -90,6 +101,7 @@ def when_ready(server):
             or_end(refuse_open_door, address[0])
 
 
+metrics.share()
 # A form that one worker has made comes back to any of them, also after a reload.
 os.environ.setdefault("RISK_PAGE_SECRET", secrets.token_hex(32))
 settings = or_end(load, os.environ.get("RISK_CONFIG") or HERE / "config.json")

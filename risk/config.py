@@ -31,6 +31,7 @@ from risk.settings import (
     key,
     keys_of,
     number,
+    number_or,
     section,
     strangers,
     unique_entries,
@@ -292,6 +293,12 @@ class Config:
         "fast",
         choice("fast", "certified", "raw", "always", "never"),
         "when to redeploy: `fast` or `certified` by evidence, `raw` (F1 fell), `always`, `never`",
+    )
+    run_every_minutes: float = key(
+        10,
+        number_or("by hand", 1),
+        "how often a run is expected; two and a half times as long without a good one is late. "
+        '`"by hand"`: never',
     )
     run_limit_minutes: float = key(60, number(0.01), "a longer run is ended, with its children")
     host: str = key("127.0.0.1", TEXT, "address the API listens on; others need a token")

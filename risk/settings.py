@@ -170,6 +170,17 @@ def section(made: Callable[[Mapping[str, object], Place], Any]) -> Kind:
     return Kind("an object {...}", lambda value: isinstance(value, dict), made)
 
 
+def number_or(word: str, low: float) -> Kind:
+    """A number from `low`, or the word, which is read as 0."""
+    numbers = number(low)
+    return Kind(
+        f'{numbers.wanted}, or "{word}"',
+        lambda value: value == word or numbers.fits(value),
+        lambda value, _: 0 if value == word else value,
+        limits=f'{numbers.limits}, or `"{word}"`',
+    )
+
+
 FOLDER = Kind(
     "a folder's name (relative to this file, or absolute; without ~)",
     _names_path,

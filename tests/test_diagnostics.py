@@ -427,13 +427,14 @@ def test_without_a_model_the_rest_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("minutes", "word", "code", "said"), [
-    (0, "ok", 0, "0 minutes ago"),
+    (0, "ok", 0, "just now"),
     (24, "ok", 0, "24 minutes ago"),
-    (26, "late", 1, "26 minutes ago"),
-    (3000, "late", 1, "3000 minutes ago"),
-    (-0.2, "ok", 0, "0 minutes ago"),
+    (26, "late", 1, "26 minutes ago; one is expected every 10 minutes"),
+    (3001, "late", 1, "2 days ago; one is expected every 10 minutes"),
+    (-0.2, "ok", 0, "just now"),
     (-20, "ok", 0, "20 minutes in the future (the clock was set back)"),
-    (-1440, "late", 1, "1440 minutes in the future (the clock was set back)"),
+    (-1440, "late", 1, "1440 minutes in the future (the clock was set back); "
+     "one is expected every 10 minutes"),
 ])  # fmt: skip
 def test_the_status_is_that_of_the_last_good_run(
     deployed: Project, minutes: float, word: str, code: int, said: str
@@ -445,6 +446,24 @@ def test_the_status_is_that_of_the_last_good_run(
 
     assert (found.data["state"], found.code) == (word, code)
     assert found.text == f"{word}: the last good run ended {said}"
+
+
+@pytest.mark.parametrize(("every", "minutes", "said"), [
+    (1440, 3000, "ok: the last good run ended 2 days ago\n"),
+    (1440, 3700, "late: the last good run ended 2 days ago; one is expected every 1 day\n"),
+    (90, 300, "late: the last good run ended 5 hours ago; one is expected every 90 minutes\n"),
+    ("by hand", 100_000, "ok: the last good run ended 2 months ago\n"),
+])  # fmt: skip
+def test_late_is_by_the_projects_own_rhythm(
+    deployed: Project, every: float | str, minutes: float, said: str
+) -> None:
+    deployed.configure(port=9, run_every_minutes=every)
+    then = time.time() - 60 * minutes
+    os.utime(deployed.folder / "state/heartbeat", (then, then))
+
+    done = deployed.run("diagnostics.py", "--status", check=False)
+
+    assert (done.stdout, done.returncode) == (said, int(said.startswith("late")))
 
 
 def test_without_any_good_run_the_status_is_never(tmp_path: Path) -> None:
@@ -460,7 +479,8 @@ def test_a_failure_since_the_last_good_run_is_named(deployed: Project) -> None:
 
     found = status(deployed.config)
 
-    assert found.code == 0
+    assert (found.code, found.data["state"]) == (1, "failed")
+    assert found.text.startswith("failed: the last good run ended ")
     assert found.text.endswith("; the run of 2026-01-01T00:00:00Z failed in training: no disk")
 
 
@@ -472,6 +492,7 @@ def test_a_killed_run_is_named_and_one_that_is_going_on_is_no_trouble(deployed: 
         going_on = status(deployed.config)
 
     assert killed.text.endswith("; the run of 2026-01-01T00:00:00Z was cut off in scoring")
+    assert (killed.code, going_on.code) == (1, 0)
     assert going_on.data["trouble"] == ""
     assert "fullprocess.py is running since" in going_on.text
 

@@ -34,7 +34,7 @@ from risk.files import epoch, sha256, utc_stamp
 from risk.record.history import Entry, entries
 from risk.record.scores import scorings
 from risk.releases import DATA_QUALITY, current_version, read_deployment
-from risk.run.record import LATE_SECONDS, RunRecord
+from risk.run.record import RunRecord, is_late
 
 RECENT_ENTRIES = 20  # of the history; a run makes two at most
 JUDGED = ("keep", "deploy")
@@ -236,7 +236,7 @@ def _silence(run: RunRecord) -> list[Event]:
     """That no run ended well for longer than it should; only the next run can see that."""
     last, started = run.last_good, epoch(run.marker["started"])
     failing = run.before is not None and run.before["failed"] is not None
-    if last is None or failing or started - last <= LATE_SECONDS:
+    if last is None or failing or not is_late(run.config, (started - last) / 60):
         return []
     minutes = (started - last) / 60
     long = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"

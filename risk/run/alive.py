@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 
 from risk.config import Config, Outcome
-from risk.run.record import LATE_MINUTES, running, trouble
+from risk.run.record import is_late, rhythm, running, trouble
+from risk.words import ago
 
 
 def status(config: Config) -> Outcome:
     """Whether the cron line is alive, for a person and a monitor: exit code 1 unless all is well.
 
-    state: ok, late or never. minutes: since the last good run, None before the first.
+    state: ok, late, failed (the last run) or never. minutes: since the last good run, None before
+    the first.
     """
-    minutes = None
+    minutes, wrong, busy = None, trouble(config), running(config)
     try:
         minutes = round((time.time() - config.heartbeat.stat().st_mtime) / 60, 1)
     except FileNotFoundError:
@@ -21,11 +23,12 @@ def status(config: Config) -> Outcome:
     else:
         # A little ahead is another machine's clock. More is a clock that was set back: the next run
         # recovers it, and until then nobody knows.
-        state = "ok" if abs(minutes) <= LATE_MINUTES else "late"
-        when = f"{max(minutes, 0):.0f} minutes ago"
+        late = is_late(config, abs(minutes))
+        state = "failed" if wrong else "late" if late else "ok"
+        when = ago(max(60 * minutes, 0))
         if minutes < -1:
             when = f"{-minutes:.0f} minutes in the future (the clock was set back)"
         text = f"{state}: the last good run ended {when}"
-    wrong, busy = trouble(config), running(config)
+        text += f"; one is expected {rhythm(config)}" if state == "late" else ""
     data = {"state": state, "minutes": minutes, "trouble": wrong, "running": busy}
     return Outcome("; ".join(filter(None, [text, wrong, busy])), data, code=int(state != "ok"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-LATE_SECONDS = 25 * 60  # as risk.run.record has it
+LATE_AFTER, EVERY_MINUTES, BY_HAND = 2.5, 10, "by hand"  # as risk.run.record and config.py
 # As risk.data.tables and risk.data.sources have them.
 UNFINISHED = (".part", ".filepart", ".crdownload", ".tmp", "~", "Thumbs.db", "desktop.ini")
 SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".xlsx", ".xlsm", ".parquet", ".jsonl", ".ndjson")
@@ -84,7 +84,7 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
         and marker["config"] == text  # as it is typed: to compare costs less than to understand
         and marker.get("contacts") == (_stamp(_folder(root, contacts)) if contacts else None)
         and not (marker["next_maturity"] and now >= marker["next_maturity"])
-        and not (marker.get("next_mail") and _is_mail_due(marker["next_mail"], state, now))
+        and not _is_mail_due(marker.get("next_mail"), settings, state, now)
         and marker["release"] == _release(production)
         and marker["paused"] == _paused(state)
         and (marker["release"] is None or all(map(os.path.exists, lists)))
@@ -110,10 +110,13 @@ def _note_idle(path: str, slot: int) -> None:
         pass
 
 
-def _is_mail_due(next_mail: float, state: str, now: float) -> bool:
+def _is_mail_due(mail: float | None, settings: dict[str, Any], state: str, now: float) -> bool:
     """Whether a message is due; also that there was silence, which only a run can tell."""
+    if not mail:
+        return False
+    every = settings.get("run_every_minutes", EVERY_MINUTES)
     silence = now - os.stat(os.path.join(state, "heartbeat")).st_mtime
-    return now >= next_mail or silence > LATE_SECONDS
+    return now >= mail or (every != BY_HAND and silence > LATE_AFTER * 60 * every)
 
 
 def _read(path: str) -> dict[str, Any]:

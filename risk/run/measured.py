@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from risk.config import Config
+from risk.config import Config, PipelineError
 from risk.drift.state import last_evaluation
-from risk.files import read_optional_json
+from risk.files import read_json, read_optional_json
 from risk.records import to_record
 from risk.run.packages import last_packages
 from risk.script import stage_times
@@ -30,6 +30,17 @@ def last_measured(config: Config) -> dict[str, Any]:
         "packages": last_packages(config),
         "drift": to_record(last_evaluation(config)),
     }
+
+
+def ingested_rows(config: Config) -> int:
+    """How many rows the last ingestion left; PipelineError where no summary tells."""
+    found = read_json(config.summary, "ingestion.py")
+    if not {"rows", "measured_at", "columns"} <= set(found) or found.get("format", 1) != 1:
+        raise PipelineError(
+            f"{config.summary} is damaged or of another version of this software; run ingestion.py "
+            "again"
+        )
+    return found["rows"]
 
 
 def statistics(config: Config) -> dict[str, Any]:

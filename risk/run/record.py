@@ -19,9 +19,7 @@ from risk.script import enter_stage, os_error_text
 from risk.words import LINE, wrapped
 
 STAMP = 21  # characters of a log line before its words
-EVERY_MINUTES = 10  # as cronjob.txt has it
-LATE_MINUTES = 25  # two are missing by then
-LATE_SECONDS = 60 * LATE_MINUTES
+LATE_AFTER = 2.5  # times run_every_minutes: two runs are missing by then
 
 
 class RunFailure(TypedDict):
@@ -64,6 +62,23 @@ def marker_file(config: Config) -> StateFile:
 def last_marker(config: Config) -> Marker | None:
     """The marker of the last run; None where there is none or it is damaged."""
     return cast("Marker | None", marker_file(config).read_or_empty() or None)
+
+
+def late_minutes(config: Config) -> float:
+    """A last good run that is older than this is late; 0: none ever is, runs are by hand."""
+    return LATE_AFTER * config.run_every_minutes
+
+
+def is_late(config: Config, minutes: float) -> bool:
+    return 0 < late_minutes(config) < minutes
+
+
+def rhythm(config: Config) -> str:
+    """`every 10 minutes`, as runs are expected; `by hand`."""
+    every = config.run_every_minutes
+    units = ((1440, "day"), (60, "hour"), (1, "minute"))
+    size, unit = next((s, u) for s, u in units if every % s == 0 or s == 1)
+    return f"every {every / size:g} {unit}{'' if every == size else 's'}" if every else "by hand"
 
 
 class RunRecord:

@@ -11,7 +11,6 @@ import json
 import math
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -23,13 +22,14 @@ from risk.calllist.types import ListedClient
 from risk.config import HOME, PipelineError
 from risk.data.holdout import TestRows, test_files
 from risk.data.values import Rule, parse_number
-from risk.files import epoch, read_json, utc_now
+from risk.files import utc_now
 from risk.model.measures import THRESHOLD
 from risk.model.score import score_of
 from risk.releases import current_version
-from risk.run.measured import last_measured, statistics
+from risk.run.measured import ingested_rows, last_measured, statistics
 from risk.web.context import CachedValue, PageContext
 from risk.web.deployed import DeployedModel, file_stamp
+from risk.web.metrics import RequestMeter, exposition
 from risk.web.pages import Pages, wants_page
 from risk.web.problem import Problem, bad_parameter, refuse_unknown_names, whole_number
 from risk.web.request import read_data_set, requested_data
@@ -75,8 +75,9 @@ ROUTES = {
 class Api:
     """The views, on what the pages read as well."""
 
-    def __init__(self, context: PageContext, pages: Pages) -> None:
+    def __init__(self, context: PageContext, pages: Pages, meter: RequestMeter) -> None:
         self.context, self.config, self.pages = context, context.config, pages
+        self.meter = meter
         self._score = CachedValue()
         self._slots = threading.BoundedSemaphore(self.config.max_predictions)
 
@@ -118,18 +119,8 @@ class Api:
     def summarystats(self) -> Response:
         deployed = self.context.deployed()
         # For its refusal alone: nobody is shown a summary of another format.
-        self._ingested_rows()
+        ingested_rows(self.config)
         return _answer(deployed.version, statistics(self.config))
-
-    def _ingested_rows(self) -> int:
-        """How many rows the last ingestion left; PipelineError where no summary tells."""
-        path = self.config.summary
-        found = read_json(path, "ingestion.py")
-        if not {"rows", "measured_at", "columns"} <= set(found) or found.get("format", 1) != 1:
-            raise PipelineError(
-                f"{path} is damaged or of another version of this software; run ingestion.py again"
-            )
-        return found["rows"]
 
     def diagnostics(self) -> Response:
         return _answer(self.context.deployed().version, last_measured(self.config))
@@ -180,33 +171,9 @@ class Api:
             return problem_answer(problem, status=what, model_version=None, version=__version__)
 
     def metrics(self) -> Response:
-        found, version = self._measured(), None
-        # What is not known is left out: a gauge of 0 would be a measurement.
-        with contextlib.suppress(PipelineError, OSError):
-            deployed = self.context.deployed()
-            version = deployed.version
-            found |= {
-                "risk_model_version": version,
-                "risk_model_deployed_timestamp_seconds": epoch(deployed.manifest["deployed_at"]),
-                "risk_model_f1": deployed.manifest["f1"],
-            }
-        known = {"risk_deployed": int(version is not None), **found}
-        text = "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in known.items())
+        text = exposition(self.context, self.meter)
         kind = "text/plain; version=0.0.4; charset=utf-8"
-        return name_version(Response(text, content_type=kind), version)
-
-    def _measured(self) -> dict[str, float]:
-        """What is known without a model."""
-        found: dict[str, float] = {}
-        with contextlib.suppress(PipelineError):
-            found["risk_store_rows"] = self._ingested_rows()
-        with contextlib.suppress(OSError):
-            age = time.time() - self.config.heartbeat.stat().st_mtime
-            # A file's time may be ahead of ours: it is no negative age.
-            found["risk_last_good_run_age_seconds"] = round(max(age, 0.0), 1)
-        with contextlib.suppress(PipelineError):
-            found["risk_clients_listed"] = len(self.context.call_list().clients)
-        return found
+        return name_version(Response(text, content_type=kind), current_version(self.config))
 
     def openapi(self) -> Response:
         raw = (HOME / "static" / "openapi.json").read_bytes()

@@ -20,7 +20,7 @@ from risk.model.profile import Rows
 from risk.record.contacts import newest_contacts
 from risk.record.outcomes import Outcomes, parse_outcomes
 from risk.releases import current_version
-from risk.run.record import LATE_MINUTES, trouble
+from risk.run.record import is_late, trouble
 from risk.web import notices
 from risk.web.deployed import DeployedModel, deployed_key, file_stamp, load_deployed
 from risk.web.notices import Notice, ShowInstead
@@ -206,7 +206,7 @@ class PageContext:
         return ago(max((self.now - beat).total_seconds(), 0))  # a file's clock may be ahead of ours
 
     def is_late(self, beat: datetime) -> bool:
-        return (self.now - beat).total_seconds() > 60 * LATE_MINUTES
+        return is_late(self.config, (self.now - beat).total_seconds() / 60)
 
     def run_stamp(self) -> tuple[str, bool]:
         """(when the last good run ended, whether that is too long ago), for every page's head."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from risk.model.fit import MIN_TRAINING_CLASS, MIN_TRAINING_ROWS
-from risk.run.record import EVERY_MINUTES
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ NEVER_RUN = Notice(
 LATE = Notice(
     "late",
     "Late: the last good run was {ago}.",
-    f"A run is expected every {EVERY_MINUTES} minutes; at least two are missing.",
+    "A run is expected {rhythm}; at least two are missing.",
     "Type `crontab -l` to see whether cron’s line is there, and `python fullprocess.py --now` to "
     "see what happens.",
     alert=True,
@@ -221,7 +220,7 @@ def examples() -> list[Notice]:
         PAUSED_BY_HAND.of(version=15, since="on 24 Nov 2026 09:30 UTC"),
         PAUSED_BY_ISSUE.of(sentence=issue, file="orders.csv"),
         NEVER_RUN,
-        LATE.of(ago="2 hours ago"),
+        LATE.of(ago="2 hours ago", rhythm="every 10 minutes"),
         ONE_SNAPSHOT,
         replace(
             NO_HITS.of(asked="band high, name with “quilon”"), links=(("Clear the filter", "."),)

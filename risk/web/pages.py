@@ -50,6 +50,8 @@ class Page:
     under: str = ""
 
 
+# Addresses beside the pages' own that belong to them.
+PARTS = ("/today.csv", "/report.pdf", "/contact", "/static/<name>")
 PAGES = (
     Page("/", "today.html", "Today", today.view),
     Page("/trust", "trust.html", "Trust", trust.view),

@@ -17,7 +17,7 @@ from risk.alerts.due import is_wanted
 from risk.data.schema import printable
 from risk.run import run_log
 from risk.run.packages import Packages, last_packages
-from risk.run.record import Marker, RunFailure, last_failure, last_marker, running
+from risk.run.record import Marker, RunFailure, last_failure, last_marker, rhythm, running
 from risk.script import StageTime, stage_times
 from risk.web import notices
 from risk.web.context import PageContext, data_date
@@ -27,7 +27,7 @@ from risk.web.notices import Notice
 from risk.web.svg import FAILED, IDLE, MISSING, OK, hour_marks, seconds_curve
 from risk.words import MONTHS, age, amount, as_sentence, enumeration, stamp
 
-DAYS, AN_HOUR = 7, 6  # a run every ten minutes
+DAYS, AN_HOUR = 7, 6  # slots of the run log
 SHOWN_SENT = 8
 TAIL_BYTES, TAIL_LINES = 8_000, 20  # of a log of up to 1 MB
 PACKAGES = ("numpy", "polars", "scikit-learn", "pandas", "flask", "matplotlib")
@@ -49,7 +49,8 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         "lead": _lead(marker, beat, busy, now),
         "alerts": [line.name for line in found.drift if line.state == "alert"],
         "banners": _banners(context, beat),
-        "week": week(run_bytes, now),
+        "week": week(run_bytes, now, config.run_every_minutes),
+        "rhythm": rhythm(config),
         "failure": _failure(last_failure(marker), now),
         **vars(found),
         "times": times(stage_times(config)),
@@ -125,7 +126,7 @@ def _banners(context: PageContext, beat: datetime | None) -> list[Notice]:
         trouble = as_sentence(context.trouble())
         found.append(notices.LAST_RUN_FAILED.of(trouble=trouble, data=when))
     elif beat and context.is_late(beat):
-        found.append(notices.LATE.of(ago=context.age_of(beat)))
+        found.append(notices.LATE.of(ago=context.age_of(beat), rhythm=rhythm(context.config)))
     # Before the first deployment a release that is not there is no damage.
     deployed_once = (context.config.production_folder / "current").is_symlink()
     broken = context.broken() if deployed_once else None
@@ -159,14 +160,15 @@ class Week:
 WORDS = {run_log.BROKEN: FAILED, run_log.NONE: MISSING, run_log.WORKED: OK, run_log.IDLE: IDLE}
 
 
-def week(raw: bytes, now: datetime) -> Week:
-    """The strip of the last 7 days from the run log."""
+def week(raw: bytes, now: datetime, every: float = 10) -> Week:
+    """The strip of the last 7 days from the run log. every: minutes from run to run, 0 by hand."""
     today = datetime(now.year, now.month, now.day, tzinfo=UTC)
     first = int((today - timedelta(days=DAYS - 1)).timestamp()) // run_log.SECONDS
     last = int(now.timestamp()) // run_log.SECONDS
     # The run of these ten minutes may be still to come.
     found = run_log.kinds(raw, first, last)
     found[-1:] = [] if found[-1] == run_log.NONE else found[-1:]
+    found = _expected(found, max(round(60 * every / run_log.SECONDS), 1) if every else 0)
     start = today.date() - timedelta(days=DAYS - 1)
     days = [
         _day(start + timedelta(days=at // run_log.A_DAY), found[at : at + run_log.A_DAY])
@@ -174,9 +176,26 @@ def week(raw: bytes, now: datetime) -> Week:
     ]
     count = Counter(WORDS[kind] for kind in found if kind in WORDS)
     told = {OK: "had something to do", IDLE: "were idle", FAILED: "failed", MISSING: "are missing"}
+    if not every:
+        del told[MISSING]
     parts = enumeration([f"{count[word]:,} {what}" for word, what in told.items()])
-    words = f"Of {sum(count.values()):,} expected runs {parts}."
+    words = f"Of {sum(count.values()):,}{' expected' if every else ''} runs {parts}."
     return Week(days[::-1], words, any(kind > 0 for kind in found))
+
+
+def _expected(found: Sequence[int], every: int) -> list[int]:
+    """The slots with those of no run taken for missing only where one was expected.
+
+    every: slots from one run to the next, 0 for none expected. A run that is late by half of that
+    is not missing yet.
+    """
+    gap, slots = 0, list[int]()
+    for kind in found:
+        gap = gap + 1 if kind == run_log.NONE else 0
+        due = gap - every // 2
+        missing = gap and every and due >= every and due % every == 0
+        slots.append(run_log.BEFORE if gap and every != 1 and not missing else kind)
+    return slots
 
 
 def _day(when: date, found: Sequence[int]) -> Day:

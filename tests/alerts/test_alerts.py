@@ -231,6 +231,16 @@ def test_silence_is_told_by_the_next_run_even_if_it_has_nothing_else_to_do(
     assert "for 3 hours" in hook.bodies[0]["text"]
 
 
+def test_silence_is_no_news_where_runs_are_by_hand(project: Project, hook: Hook) -> None:
+    tells(project, None, hook)
+    project.configure(port=9, webhook_url=hook.url, run_every_minutes="by hand")
+    old = time.time() - 30 * 86400
+    os.utime(project.folder / "state/heartbeat", (old, old))
+
+    run_driver(project)
+    assert hook.events == []
+
+
 def test_a_run_that_was_killed_is_told_by_the_next(project: Project, hook: Hook) -> None:
     tells(project, None, hook)
     edit_marker(project, finished=None, stage="training")

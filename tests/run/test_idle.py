@@ -24,13 +24,14 @@ from driver import (
     run_driver,
 )
 
-from risk.config import HOME
+from risk.config import HOME, Config
 from risk.data.sources import UNFINISHED
 from risk.data.tables import SUFFIXES
 from risk.files import project_lock
 from risk.run import idle as idle_module
 from risk.run.idle import idle_line
-from risk.run.record import LATE_SECONDS
+from risk.run.record import LATE_AFTER
+from risk.settings import keys_of
 
 CAUSES: dict[str, Callable[[Project], object]] = {}
 
@@ -321,6 +322,7 @@ def test_the_list_still_names_the_model_after_an_idle_run(idle: Project) -> None
 
 
 def test_what_the_idle_module_repeats_is_as_its_owners_have_it() -> None:
-    assert idle_module.LATE_SECONDS == LATE_SECONDS
+    assert idle_module.LATE_AFTER == LATE_AFTER
+    assert keys_of(Config)["run_every_minutes"].default == idle_module.EVERY_MINUTES
     assert (idle_module.SUFFIXES, idle_module.UNFINISHED) == (SUFFIXES, UNFINISHED)
     assert idle_module.HOME == str(HOME)

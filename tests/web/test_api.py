@@ -19,11 +19,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import HEADER, ROOT, Project, client_rows
+from past import write_marker
 from serving import ONE_ROW, deployed_copy, list_clients
 
 from app import create_app
 from risk import __version__
 from risk.model.model import Model
+from risk.releases import DATA_QUALITY, Deployment, write_deployment
 from risk.run.packages import NEVER_ASKED, Outdated, packages_file
 from risk.script import stage_times
 from risk.web import api, deployed
@@ -704,6 +706,78 @@ def test_metrics_have_the_numbers_an_alarm_needs(own: Project) -> None:
     assert 0 <= float(found["risk_last_good_run_age_seconds"]) < 60
     assert float(found["risk_model_deployed_timestamp_seconds"]) > 1.7e9
     assert all(name.startswith("risk_") for name in found)
+
+
+def samples(text: str) -> dict[str, float]:
+    """Name with labels -> value; every name is announced by HELP and TYPE before its values."""
+    known: dict[str, str] = {}
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            about = line.split(" ", 3)
+            assert about[2] not in known and about[3]
+            known[about[2]] = ""
+        elif line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert kind in ("gauge", "counter", "histogram") and known[name] == ""
+            known[name] = kind
+        else:
+            name, _, value = line.rpartition(" ")
+            bare = name.partition("{")[0]
+            whole = re.sub("_(bucket|sum|count)$", "", bare)
+            assert known.get(bare) in ("gauge", "counter") or known[whole] == "histogram"
+            assert name not in found
+            found[name] = float(value)
+    return found
+
+
+def metrics(call: Any) -> dict[str, float]:
+    return samples(call("GET", "/metrics").get_data(as_text=True))
+
+
+def test_metrics_tell_of_failures_drift_issues_holds_and_outcomes(own: Project) -> None:
+    state = own.json("ingesteddata/state.json")
+    first = next(iter(state["files"].values()))
+    first |= {"quarantined": 3, "refusal": {"why": "no table"}}
+    own.config.store_state.write_text(json.dumps(state))
+    outcomes = {"format": 1, "known": 40, "waiting": 7, "enough": False, "misread": ""}
+    own.config.outcomes.write_text(json.dumps(outcomes))
+    failed = {"stage": "training", "error": "no disk", "at": "2026-01-01T00:00:00Z"}
+    write_marker(own, failed=failed, finished=None, failure=failed | {"runs": 2})
+    issues = (("unit", ("orders",)),)
+    write_deployment(own.config, Deployment(current=1, paused=DATA_QUALITY, issues=issues))
+    found = metrics(caller(own))
+    assert {name: found[f"risk_{name}"] for name in (
+        *("last_run_failed", "failed_runs", "quarantined_rows", "refused_files"),
+        *("data_quality_issues", "outcomes_known", "outcomes_waiting", "clients_called"),
+        *("drift_alerts", "late_after_seconds"),
+    )} == {
+        "last_run_failed": 1, "failed_runs": 3, "quarantined_rows": 3, "refused_files": 1,
+        "data_quality_issues": 1, "outcomes_known": 40, "outcomes_waiting": 7,
+        "clients_called": 2, "drift_alerts": 0, "late_after_seconds": 1500,
+    }  # fmt: skip
+    assert found['risk_deployment_paused{reason="data_quality"}'] == 1
+    assert found['risk_deployment_paused{reason="by_hand"}'] == 0
+    own.configure(run_every_minutes="by hand")
+    assert "risk_late_after_seconds" not in metrics(caller(own))
+
+
+def test_metrics_count_calls_and_their_seconds_by_address(own: Project) -> None:
+    call = caller(own)
+    for path in ("/clients", "/clients?top=0", "/nowhere", "/also/nowhere", "/static/page.css"):
+        call("GET", path)
+    found = metrics(call)
+    counted = {name: n for name, n in found.items() if name.startswith("risk_http_requests_total")}
+    assert counted == {
+        'risk_http_requests_total{path="/clients",code="2xx"}': 1,
+        'risk_http_requests_total{path="/clients",code="4xx"}': 1,
+        'risk_http_requests_total{path="/static/<name>",code="2xx"}': 1,
+        'risk_http_requests_total{path="other",code="4xx"}': 2,
+    }
+    seconds = 'risk_http_request_duration_seconds_{}{{path="/clients"{}}}'
+    assert found[seconds.format("count", "")] == found[seconds.format("bucket", ',le="+Inf"')] == 2
+    assert 0 < found[seconds.format("sum", "")] < 60
+    assert metrics(call)['risk_http_requests_total{path="/metrics",code="2xx"}'] == 1
 
 
 def test_metrics_without_a_deployment_say_so(own: Project) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -308,3 +310,31 @@ def answers_at(server: Server) -> bool:
         return answered(server)[0] == 200
     except OSError:
         return False
+
+
+def counted(server: Server) -> int:
+    """How many predictions all workers together have answered, by whichever answers now."""
+    text = server.raw(b"GET /metrics HTTP/1.0\r\n\r\n").decode()
+    found = re.search(r'requests_total\{path="/prediction",code="2xx"\} (\d+)', text)
+    return int(found[1]) if found else 0
+
+
+def workers_of(server: Server) -> set[int]:
+    path = f"/proc/{server.process.pid}/task/{server.process.pid}/children"
+    return set(map(int, Path(path).read_text().split()))
+
+
+def test_all_workers_count_in_one_place_also_after_one_of_them_died(project: Project) -> None:
+    with gunicorn_server(project) as server:
+        for _ in range(20):
+            answered(server)
+        assert {counted(server) for _ in range(10)} == {20}
+        before = workers_of(server)
+        os.kill(min(before), signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while workers_of(server) & before == before or len(workers_of(server)) < len(before):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for _ in range(10):
+            answered(server)
+        assert {counted(server) for _ in range(10)} == {30}

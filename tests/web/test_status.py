@@ -165,6 +165,22 @@ def test_a_run_that_may_still_come_is_not_missing(raw: bytes) -> None:
     assert "16 are missing" in status.week(raw, later + timedelta(minutes=10)).counts
 
 
+def test_a_run_is_missing_by_the_projects_own_rhythm() -> None:
+    last = int(NOW.timestamp()) // run_log.SECONDS
+    ring = bytearray([run_log.FORMAT]) + bytearray(run_log.SLOTS)
+    due = [slot for slot in range(last - run_log.SLOTS + 1, last + 1) if slot % 6 == 2]
+    for slot in due:
+        if slot not in due[-8:-5]:  # each hour; three are left out
+            ring[1 + slot % run_log.SLOTS] = run_log.IDLE * 64 + slot // run_log.SLOTS % 64
+    hourly, by_hand = status.week(bytes(ring), NOW, 60), status.week(bytes(ring), NOW, 0)
+    runs = sum(kind == run_log.IDLE for kind in run_log.kinds(bytes(ring), last - 924, last))
+    assert hourly.counts == (
+        f"Of {runs + 3} expected runs 0 had something to do, {runs} were idle, 0 failed and "
+        "3 are missing."
+    )
+    assert by_hand.counts == f"Of {runs} runs 0 had something to do, {runs} were idle and 0 failed."
+
+
 def test_before_the_run_log_there_is_nothing_to_miss(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
