@@ -247,7 +247,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         **vars(shown),
         "data_age": data_age(listing, context.now),
         "banners": _banners(context, listing),
-        "choices": _choices(listing, clients),
+        "choices": _choices(listing, clients, query.owner),
         "empty": None if shown.found else _no_hits(query, clients),
         "most": MOST_ROWS,
         "trust": _trust(context.outcomes(), listing),
@@ -325,9 +325,11 @@ def contact_when(contact: Contact | None, today: date) -> str:
     return day(contact.at, today)
 
 
-def _choices(listing: CallList, clients: Sequence[ListedClient]) -> dict[str, Any]:
-    """The filter form's options with their counts; owners as a list while they are few."""
-    counts = {CALL: len(listing.called), ALL: len(clients)} | listing.bands
+def _choices(listing: CallList, clients: Sequence[ListedClient], owner: str) -> dict[str, Any]:
+    """The filter form's options with their counts, of the owner's clients where one is asked for;
+    owners as a list while they are few."""
+    own = listing.of_owner("" if owner == NOBODY else owner) if owner else listing
+    counts = {CALL: len(own.called), ALL: len(own.clients)} | own.bands
     owned = "owner" in listing.shown
     owners = sorted({client.owner or NOBODY for client in clients}) if owned else []
     return {
