@@ -18,7 +18,7 @@ from risk.record.outcomes import parse_outcomes
 from risk.script import make_command, typed_path
 from risk.words import LINE, as_sentence, day, wrapped
 
-SHOWN_CLIENTS, SHOWN_NAME, SHOWN_ATTENTION = 5, 30, 3
+SHOWN_CLIENTS, SHOWN_NAME, MOST_ATTENTION = 5, 30, 3
 
 
 def summary(config: Config, outcome: Outcome, score: Mapping[str, Any] | None) -> str:
@@ -34,7 +34,7 @@ def summary(config: Config, outcome: Outcome, score: Mapping[str, Any] | None) -
     ]
     if score and listing:
         # Last and alone: it is the exercise's number and says little to whoever has to call.
-        parts.append([f"F1, the exercise's number: {score['f1']:.3f}. All that was done: -v"])
+        parts[-1].append(f"F1, the exercise's number: {score['f1']:.3f}. All that was done: -v")
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -67,7 +67,7 @@ def _cut(text: str, longest: int) -> str:
 def _trust_lines(trust: str, listing: CallList) -> list[str]:
     """How far to trust the list, and how many of those called are expected to leave."""
     expected = expected_short(listing.expected) if listing.expected else ""
-    return wrapped(" ".join(filter(None, [trust, expected])), step="").splitlines()[:4]
+    return wrapped(" ".join(filter(None, [trust, expected])), step="").splitlines()[:3]
 
 
 def _decided_lines(outcome: Outcome) -> list[str]:
@@ -78,12 +78,15 @@ def _decided_lines(outcome: Outcome) -> list[str]:
 
 def _attention_lines(sentences: list[str]) -> list[str]:
     """What somebody has to look at: files that were not read, alerts, outcomes that never count."""
-    if not sentences:
-        return []
-    shown = [_cut(f"  {sentence}", 2 * LINE) for sentence in sentences[:SHOWN_ATTENTION]]
-    more = len(sentences) - len(shown)
-    lines = [line for one in shown for line in wrapped(one).splitlines()[:2]]
-    return ["Look at", *lines[:4], *([f"  and {more} more: -v"] if more else [])]
+    lines: list[str] = []
+    for at, sentence in enumerate(sentences):
+        # Whole, since it may end with what to type; the others wait behind -v.
+        own = wrapped(f"Look at: {sentence}").splitlines()
+        more = len(sentences) - at - 1
+        if lines and len(lines) + len(own) + (more > 0) > MOST_ATTENTION:
+            return [*lines, f"  and {more + 1:,} more: -v"]
+        lines += own
+    return lines
 
 
 def _next_lines(config: Config, listing: CallList | None) -> list[str]:
