@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from risk.config import HOME, Config, Outcome, PipelineError, is_loopback
 from risk.files import read_optional_json, utc_now, write_json
 from risk.script import run
-from risk.web.access import api_token
+from risk.web.callers import api_token
 
 if TYPE_CHECKING:
     import requests

@@ -17,8 +17,9 @@ from flask import Flask, Response, g, request
 from risk.config import DEFAULT_CONFIG, Config, Outcome, load
 from risk.releases import current_version
 from risk.script import run
-from risk.web.access import MEGABYTE, api_token, refuse_strangers
+from risk.web.access import MEGABYTE
 from risk.web.api import HEADERS, ROUTES, Api, name_version, problem_answer
+from risk.web.callers import caller_of, callers_in
 from risk.web.context import PageContext
 from risk.web.metrics import RequestMeter
 from risk.web.pages import PAGES, PARTS, Pages, wants_page
@@ -33,7 +34,7 @@ def create_app(config: Config) -> Flask:
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # both redirect, with HTML
     app.request_class = MemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = int(config.max_body_mb * MEGABYTE)
-    context, token = PageContext(config), api_token()
+    context, known = PageContext(config), callers_in(os.environ)
     pages = Pages(context)
     meter = RequestMeter([*ROUTES, *(page.path for page in PAGES), *PARTS])
     api = Api(context, pages, meter)
@@ -41,7 +42,7 @@ def create_app(config: Config) -> Flask:
         view = getattr(api, endpoint.view)
         app.add_url_rule(path, endpoint.view, view, methods=list(endpoint.methods))
     pages.join(app)
-    app.before_request(lambda: refuse_strangers(request, token))
+    app.before_request(lambda: setattr(g, "caller", caller_of(request, known)))
 
     @app.after_request
     def finish(response: Response) -> Response:

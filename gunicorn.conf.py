@@ -21,7 +21,7 @@ from gunicorn.workers.gthread import ThreadWorker  # noqa: E402
 
 from risk.config import PipelineError, load  # noqa: E402
 from risk.web import metrics  # noqa: E402
-from risk.web.access import refuse_open_door  # noqa: E402
+from risk.web.callers import refuse_open_door  # noqa: E402
 
 RECEIVE_SECONDS = 5  # without a byte
 CALL_SECONDS = 60  # for a whole call, however slowly it drips in

@@ -109,6 +109,8 @@ def _until(state: str, until: Day, at: str) -> str:
         return ""
     if state != SNOOZED:
         raise BadContact("until", f"only {SNOOZED} has a date")
+    if not text:
+        raise BadContact("until", "a snooze needs the day on which it is over")
     try:
         day = parse_date(text)
     except Rule as rule:

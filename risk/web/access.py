@@ -1,54 +1,18 @@
-"""Who may ask and what they may have read: the token, the address to listen on, and the files."""
+"""The files that a caller may have read by their location."""
 
 from __future__ import annotations
 
-import hmac
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from risk.config import Config, PipelineError, is_loopback
+from risk.config import Config
 from risk.web.problem import Problem, excerpt
 
-if TYPE_CHECKING:
-    from flask import Request
-
-TOKEN = "RISK_API_TOKEN"
 MAX_LOCATION = 4096  # Linux opens no longer path
 # No link at the end of a path, and no waiting for the other end of a named pipe.
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MEGABYTE = 1_000_000
-
-
-def api_token() -> str:
-    """The token that callers must show; "" where none is set and loopback alone may ask."""
-    return os.environ.get(TOKEN, "").strip()
-
-
-def refuse_open_door(host: str) -> None:
-    """PipelineError for an address that others reach while no token is asked of them."""
-    if not is_loopback(host) and not api_token():
-        raise PipelineError(
-            f"{host or 'every address'} can be reached by others and {TOKEN} is not set; "
-            f"set the environment variable {TOKEN}, or listen on 127.0.0.1"
-        )
-
-
-def refuse_strangers(call: Request, token: str) -> None:
-    """Problem 401 unless the call shows the token, as bearer or as the password of HTTP Basic."""
-    # A monitor has no token, and the page of a 401 needs its stylesheet.
-    if not token or call.endpoint in ("health", "static"):
-        return
-    found, shown = call.authorization, b""
-    if found is not None and found.type == "bearer":  # a header's bytes come as Latin-1
-        shown = (found.token or "").encode("latin-1", "replace")
-    elif found is not None:
-        shown = (found.password or "").encode("utf-8", "replace")
-    # Bytes, since compare_digest refuses a str that is not ASCII.
-    if not hmac.compare_digest(shown, token.encode()):
-        hint = "send the header Authorization: Bearer TOKEN"
-        raise Problem(401, "unauthorized", "this API asks for a token", hint)
 
 
 def read_location(config: Config, location: str) -> tuple[str, bytes]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from flask import Response, request
+from flask import Response, g, request
 
 from risk import __version__
 from risk.calllist.types import ListedClient
@@ -27,9 +27,11 @@ from risk.model.measures import THRESHOLD
 from risk.model.score import score_of
 from risk.releases import current_version
 from risk.run.measured import ingested_rows, last_measured, statistics
+from risk.web.callers import name_on_note, refuse_reader
 from risk.web.context import CachedValue, PageContext
 from risk.web.deployed import DeployedModel, file_stamp
 from risk.web.metrics import RequestMeter, exposition
+from risk.web.notes import add_note, noted_in, sent_note
 from risk.web.pages import Pages, wants_page
 from risk.web.problem import Problem, bad_parameter, refuse_unknown_names, whole_number
 from risk.web.request import read_data_set, requested_data
@@ -66,6 +68,7 @@ ROUTES = {
     "/summarystats": Endpoint("summarystats", BOTH, "mean, median, deviation of each number"),
     "/diagnostics": Endpoint("diagnostics", BOTH, "timings, missing values, outdated packages"),
     "/clients": Endpoint("clients", ("GET",), "the clients at risk, the highest risk first"),
+    "/contacts": Endpoint("contacts", BOTH, "whom somebody has called; POST notes one"),
     "/health": Endpoint("health", ("GET",), "whether a model is there and answers"),
     "/metrics": Endpoint("metrics", ("GET",), "numbers for Prometheus"),
     "/openapi.json": Endpoint("openapi", ("GET",), "this API as an OpenAPI document"),
@@ -158,6 +161,17 @@ class Api:
             "clients": [listing.client_json(client) for client in shown],
         }
         return _answer(version, found)
+
+    def contacts(self) -> Response:
+        version = current_version(self.config)
+        if request.method == "POST":
+            refuse_reader(g.caller)
+            fields = sent_note(request)
+            fields["by"] = name_on_note(g.caller, fields["by"])
+            kept = add_note(self.context, fields)
+            return _answer(version, {"contact": vars(kept)})
+        found = [vars(one) for one in noted_in(self.config, request.args)]
+        return _answer(version, {"contacts": found, "rows": len(found)})
 
     def health(self) -> Response:
         try:

@@ -17,14 +17,13 @@ from risk.model.logistic import expit
 from risk.model.model import Model
 from risk.model.profile import Rows, column_text, value_text
 from risk.model.reasons import TermGroup, points
-from risk.record import contacts
-from risk.record.contacts import BadContact, Contact, contacts_of
+from risk.record.contacts import Contact, contacts_of
 from risk.record.outcomes import Outcomes
 from risk.record.scores import PastScore, Scoring, past_scores, scorings
 from risk.web import notices, svg
 from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import ShowInstead
-from risk.web.problem import Problem, excerpt
+from risk.web.problem import excerpt
 from risk.web.today import contact_when
 from risk.words import day, in_percent, signed, stamp
 
@@ -350,29 +349,3 @@ def _note_words(one: Contact, today: date) -> tuple[str, str]:
     until = f" until {day(one.until, today)}" if one.until else ""
     by = f" by {one.by}" if one.by else ""
     return stamp(one.at, today), f"{one.state}{until}{by}"
-
-
-def note(context: PageContext, form: Mapping[str, str]) -> None:
-    """Keep what the form says of a client; Problem where the client or an entry is no good."""
-    name = form.get("name", "")
-    listed = context.client(name)
-    name = listed.client if listed else name
-    rows = _own_rows(context, name) if listed is None else None
-    # A note on a misspelt name would be kept and shown nowhere.
-    if listed is None and (rows is None or not rows.height):
-        raise Problem(
-            404,
-            "no_such_client",
-            f"no client is called {excerpt(name)!r}",
-            "open the client's page and send its form",
-        )
-    fields = {key: form.get(key, "") for key in ("state", "until", "by", "note")}
-    try:
-        contacts.add_contact(context.config, name, **fields)
-    except BadContact as bad:
-        raise Problem(
-            422,
-            "bad_contact",
-            f"{bad.field}: {bad.why}",
-            "go back and mend that entry; nothing was kept",
-        ) from None

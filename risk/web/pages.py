@@ -15,15 +15,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from flask import Flask, Request, Response, g, render_template, request
 from werkzeug.datastructures import MultiDict
 
 from risk import __version__
 from risk.config import HOME
+from risk.record.contacts import LONGEST, OPEN
 from risk.web import client, decisions, notices, status, today, trust
+from risk.web.callers import Caller, name_on_note, refuse_reader
 from risk.web.context import PageContext
+from risk.web.notes import FIELDS, add_note, listed_client, refuse_foreign_page
 from risk.web.notices import Notice, ShowInstead
 from risk.web.problem import Problem
 
@@ -36,6 +39,7 @@ POLICY = (
 # With no-referrer a browser sends `Origin: null` along with a form, even to its own site.
 PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
 OWNER, YEAR = "owner", 365 * 86_400  # a cookie, and for how long it is kept
+BY = "by"  # the cookie of who notes contacts
 Values = dict[str, Any]
 
 
@@ -142,6 +146,9 @@ class Pages:
             "style": f"static/page.css?{style}",
             "run": run,
             "late": late,
+            "may_write": g.get("caller", Caller()).writes,
+            "who": "" if alone else _who(),
+            "who_is_sure": g.get("caller", Caller()).sure,
             "basis": basis,
             # A function, called at the template's end: drawing counts too.
             "milliseconds": lambda: max(round(1000 * (time.perf_counter() - g.began)), 1),
@@ -179,25 +186,40 @@ class Pages:
         return hmac.new(self._secret, b"contact", hashlib.sha256).hexdigest()[:32]
 
     def contact(self) -> Response:
-        """Note that a client was contacted, and go back to where the form was sent."""
-        form = request.form
+        """Keep the note that a form sends, and go back to where it was sent from.
+
+        `undo` in place of `name` takes the client's state back. Without a client the form only says
+        who is sitting there.
+        """
+        form, who = request.form, _who()
         _refuse_forged(request, self.token())
-        client.note(self.context, form)
+        by, undone = form.get("by", who), form.get("undo", "")
+        client, to = undone or form.get("name", ""), form.get("back", "")
+        if client or "by" not in form:
+            refuse_reader(g.caller)
+            fields = {name: form.get(name, "") for name in FIELDS}
+            fields |= {"client": client, "by": name_on_note(g.caller, by)}
+            add_note(self.context, fields | ({"state": OPEN} if undone else {}))
         response = Response(status=303)  # the browser GETs the list: a reload sends no form again
-        back = form.get("back", "")
-        response.headers["Location"] = f"{request.script_root}/{today.back(back, form)}"
+        place = today.back(to, client, listed_client(self.context, client))
+        response.headers["Location"] = f"{request.script_root}/{place}"
         response.headers.update(PAGE_HEADERS)
+        if "by" in form:  # an emptied field is remembered too
+            told = form["by"].strip()[: LONGEST["by"]]
+            response.set_cookie(BY, told, YEAR, httponly=True, samesite="Lax")
         return response
+
+
+def _who() -> str:
+    """Whoever is calling: by the token, by the name beside it, by what a form said once."""
+    caller: Caller = g.get("caller", Caller())
+    return caller.name or request.cookies.get(BY, "")
 
 
 def _refuse_forged(call: Request, token: str) -> None:
     """Problem 403 unless the form was sent from one of our own pages."""
-    origin, site = call.headers.get("Origin"), call.headers.get("Sec-Fetch-Site")
-    # Either header is enough: old browsers send no Sec-Fetch-Site, some send no Origin.
-    foreign = (origin is not None and urlsplit(origin).netloc != call.host) or (
-        site not in (None, "same-origin")
-    )
-    if foreign or (origin is None and site is None):
+    refuse_foreign_page(call)
+    if not {"Origin", "Sec-Fetch-Site"} & set(call.headers.keys()):
         what = "the form was not sent from this site's own page"
         raise Problem(403, "foreign_form", what, "open the client's page here and send its form")
     if not hmac.compare_digest(call.form.get("token", "").encode(), token.encode()):

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from risk.config import PipelineError
-from risk.web.access import refuse_open_door
 from risk.web.api import HEADERS
+from risk.web.callers import refuse_open_door
 from risk.web.problem import Problem, excerpt
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ EVERYBODY = "?owner="  # an address without a filter, which is remembered too
 TO_CALL = "to call"  # the band of the called where a call's profit decides
 BANDS = {CALL: "call list", RAISED_BAND: "raised", LOW: "low", UNKNOWN: UNKNOWN, ALL: "all"}
 NAMES = ("q", "band", "owner", "contact", "sort", "page", "rows")
+MARKED = "marked"  # in an address: the client whose state a click has just changed
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Query:
 def _asked(args: Mapping[str, str]) -> Query:
     """The query of an address; Problem 400 names what it does not know and what there is."""
     for name in args:
-        if name not in NAMES:
+        if name not in (*NAMES, MARKED):
             raise bad_parameter(name, args[name], f"the page knows {enumeration(list(NAMES))}")
     args = {name: text for name, text in args.items() if text}  # a form sends its empty fields too
     band = args.get("band", CALL)
@@ -146,6 +147,7 @@ class Row:
     spark_words: str
     contact: str
     contact_when: str
+    undoable: bool = False
 
 
 @dataclass(frozen=True)
@@ -251,6 +253,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
         "empty": None if shown.found else _no_hits(query, clients),
         "most": MOST_ROWS,
         "trust": _trust(context.outcomes(), listing),
+        "marked": context.client(args.get(MARKED, "")),
     }
 
 
@@ -300,7 +303,9 @@ def _row(
         spark=spark_path(client.history, top),
         spark_words=curve or "first seen",
         contact=client.contact_state,
-        contact_when=contact_when(client.contact, today),
+        contact_when=contact_when(client.contact, today)
+        + (f" by {client.contact.by}" if client.contact and client.contact.by else ""),
+        undoable=bool(client.contact and client.contact.at[:10] == str(today)),
     )
 
 
@@ -463,10 +468,19 @@ def csv_text(context: PageContext, args: Mapping[str, str]) -> str:
     return chosen.to_csv(*listing.written)
 
 
-def back(to: str, form: Mapping[str, str]) -> str:
-    """Where a sent form leads to: the list that it was sent from, else the client's page."""
-    if to.startswith("?"):
+def back(to: str, client: str, listed: ListedClient | None) -> str:
+    """Where a sent form leads to: the list's row that it was sent from, else the client's page.
+
+    client: "" for a form that was about nobody.
+    """
+    if to.startswith("?") or not client:
         with contextlib.suppress(Problem):
             # Made anew from what is understood: no form leads to another site.
-            return _asked(dict(parse_qsl(to.removeprefix("?")))).address()
-    return f"client?{urlencode({'name': form.get('name', '')})}#contact"
+            query = _asked(dict(parse_qsl(to.removeprefix("?"))))
+            if not client:
+                return query.address()
+            address = query.address() or "?"
+            marked = urlencode({MARKED: listed.client if listed else client})
+            place = f"#at-{listed.rank}" if listed else ""
+            return f"{address}{'&' if address != '?' else ''}{marked}{place}"
+    return f"client?{urlencode({'name': client})}#contact"

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from serving import ONE_ROW, deployed_copy, list_clients
 from app import create_app
 from risk import __version__
 from risk.model.model import Model
+from risk.record.contacts import newest_contacts
 from risk.releases import DATA_QUALITY, Deployment, write_deployment
 from risk.run.packages import NEVER_ASKED, Outdated, packages_file
 from risk.script import stage_times
@@ -32,6 +34,7 @@ from risk.web import api, deployed
 from risk.web.api import ROUTES
 from risk.web.request import FORM, LOCATIONS
 
+NOTE = {"client": "Beta", "state": "contacted"}
 DOCUMENT = json.loads((ROOT / "static" / "openapi.json").read_text())
 SEEN: set[tuple[str, str, str]] = set()
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
@@ -913,6 +916,112 @@ def test_a_token_guards_everything_but_health(
     assert call("GET", "/nowhere", headers=sent).status_code == (401 if status == 401 else 404)
 
 
+@pytest.mark.parametrize(
+    ("secret", "reads", "writes", "by"),
+    [
+        ("ann-s-token", 200, 200, "Ann"),
+        ("grafana-token", 200, 403, ""),
+        ("one-for-all", 200, 200, ""),
+        ("Ann", 401, 401, ""),
+        ("ann-s-toke", 401, 401, ""),
+    ],
+)
+def test_tokens_have_names_and_some_may_only_read(
+    own: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    secret: str,
+    reads: int,
+    writes: int,
+    by: str,
+) -> None:
+    monkeypatch.setenv("RISK_API_TOKEN", "one-for-all")
+    monkeypatch.setenv("RISK_API_TOKENS", "Ann=ann-s-token  crm=the-crm-token==")
+    monkeypatch.setenv("RISK_READ_TOKENS", "grafana=grafana-token")
+    call, shown = caller(own), {"Authorization": f"Bearer {secret}"}
+    for path in ("/metrics", "/clients", "/scoring"):
+        assert call("GET", path, headers=shown).status_code == reads
+    assert call("POST", "/prediction", headers=shown).status_code == reads
+    response = call("POST", "/contacts", json=NOTE, headers=shown)
+    assert response.status_code == writes
+    if writes == 200:
+        assert response.get_json()["contact"]["by"] == by
+    if writes == 403:
+        assert error(response, 403)["code"] == "read_only"
+        assert newest_contacts(own.config) == {}
+
+
+def test_who_notes_for_another_is_named_beside(
+    own: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RISK_API_TOKENS", "crm=the-crm-token==")
+    call, shown = caller(own), {"Authorization": "Bearer the-crm-token=="}
+    call("POST", "/contacts", json=NOTE | {"by": "Bob"}, headers=shown)
+    assert newest_contacts(own.config)["Beta"].by == "Bob (crm)"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("RISK_API_TOKENS", "Ann=12345678 1234567890", "entry 2"),
+        ("RISK_READ_TOKENS", "wall=short", "entry 1 is no token"),
+        ("RISK_READ_TOKENS", "wall=in=the=middle", "entry 1 is no token"),
+        ("RISK_API_TOKENS", "=12345678", "entry 1 has no name"),
+        ("RISK_API_TOKENS", "Ann=12345678 Bob=12345678", "stands there twice"),
+    ],
+)
+def test_tokens_that_cannot_be_meant_are_refused_at_start_and_never_shown(
+    own: Project, variable: str, value: str, said: str
+) -> None:
+    done = own.run("app.py", "--port", "0", check=False, **{variable: value})
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith(f"error: {variable}") or said == "stands there twice"
+    assert said in done.stderr and "1234" not in done.stderr and done.stderr.count("\n") == 1
+
+
+# ---------------------------------------------------------------- contacts
+
+
+def test_a_note_by_the_api_is_kept_as_one_by_the_form_is(own: Project) -> None:
+    call, day = caller(own), f"{datetime.now(UTC).date() + timedelta(days=9)}"
+    sent = {"client": "Alganex Travel", "state": "snoozed", "until": day, "by": "Ann", "note": "x"}
+    kept = call("POST", "/contacts", json=sent).get_json()["contact"]
+    assert {key: kept[key] for key in sent} == sent
+    assert call("GET", "/contacts").get_json()["contacts"] == [kept]
+    call("POST", "/contacts", json={"client": "Alganex Travel", "state": "open", "until": None})
+    assert call("GET", "/contacts").get_json()["rows"] == 0
+    past = call("GET", "/contacts?client=Alganex+Travel").get_json()["contacts"]
+    assert [one["state"] for one in past] == ["snoozed", "open"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (NOTE | {"state": "snoozed"}, 422, "until: a snooze needs the day on which it is over"),
+        (NOTE | {"until": "2099-01-01"}, 422, "until: only snoozed has a date"),
+        (NOTE | {"client": "beta ltd"}, 404, "no client is called 'beta ltd'"),
+        (NOTE | {"at": "2026-01-01"}, 400, "knows no entry: at"),
+        (NOTE | {"note": 7}, 400, "a note is an object of texts"),
+        ([NOTE], 400, "a note is an object of texts"),
+        ({}, 404, "no client is called ''"),
+    ],
+)
+def test_a_note_that_is_no_good_is_refused_and_not_kept(
+    own: Project, body: Any, status: int, said: str
+) -> None:
+    found = error(caller(own)("POST", "/contacts", json=body), status)
+    assert said in found["message"]
+    assert newest_contacts(own.config) == {}
+
+
+def test_no_page_of_another_site_can_note(own: Project) -> None:
+    call, text = caller(own), json.dumps(NOTE)
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        error(call("POST", "/contacts", data=text, content_type=kind), 415)
+    for header in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        error(call("POST", "/contacts", json=NOTE, headers=header), 403)
+    assert newest_contacts(own.config) == {}
+
+
 # ---------------------------------------------------------------- every answer
 
 
@@ -998,7 +1107,7 @@ def test_the_document_and_the_application_name_the_same_parameters() -> None:
         named(path, method)
         for path, operations in DOCUMENT["paths"].items()
         for method in operations
-        if path not in ("/prediction", "/clients")
+        if path not in ("/prediction", "/clients", "/contacts")
     )
 
 
@@ -1055,6 +1164,16 @@ def provoke(call: Any, project: Project, *, ok: bool) -> None:
                 call(method, f"{path}?{query}")
     if ok:
         call("GET", "/clients?top=0")
+        call("GET", "/contacts?since=1")
+        for body in (NOTE, NOTE | {"who": 1}, NOTE | {"client": "Nobody"}, NOTE | {"state": "?"}):
+            call("POST", "/contacts", json=body)
+        call("POST", "/contacts", data=b"{" * 20_000_000, content_type="application/json")
+        call("POST", "/contacts", json=NOTE, headers={"Origin": "http://evil.example"})
+        project.config.score_history.unlink()
+        project.config.score_history.mkdir()
+        call("GET", "/contacts")
+        call("POST", "/contacts", json=NOTE)
+        project.config.score_history.rmdir()
 
 
 # ---------------------------------------------------------------- what a serving process costs

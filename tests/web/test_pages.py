@@ -24,7 +24,7 @@ from serving import deployed_copy, gunicorn_server
 
 from app import create_app
 from risk.calllist.facts import list_facts
-from risk.calllist.types import Cut
+from risk.calllist.types import Cut, load_list
 from risk.record.contacts import contacts_of, newest_contacts
 from risk.web import today
 from risk.web.api import ROUTES
@@ -60,7 +60,11 @@ def getter(project: Project) -> Any:
 
 def text_of(response: Any) -> str:
     """What a person reads, on one line."""
-    raw = re.sub(r"<style.*?</style>", "", response.get_data(as_text=True), flags=re.DOTALL)
+    return words_in(response.get_data(as_text=True))
+
+
+def words_in(page: str) -> str:
+    raw = re.sub(r"<style.*?</style>", "", page, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub("<[^>]*>", " ", raw)).split())
 
 
@@ -533,10 +537,82 @@ def test_a_click_on_the_list_notes_the_contact_and_leads_back(own: Project) -> N
     assert token
     sent = form_of(call, "/?band=all&page=2") | {"token": token[1], "name": "Corvane Logistics"}
     response = client.post("/contact", data=sent, headers=HTML | OURS)
-    assert (response.status_code, response.location) == (303, "/?band=all&page=2")
+    rank = next(c.rank for c in load_list(own.config).clients if c.client == "Corvane Logistics")
+    assert (response.status_code, response.location) == (
+        303,
+        f"/?band=all&page=2&marked=Corvane+Logistics#at-{rank}",
+    )
     assert newest_contacts(own.config)["Corvane Logistics"].state == "contacted"
     assert "59 of them not yet called" in text_of(client.get("/", headers=HTML))
     assert len(rows_of(client.get("/?contact=contacted", headers=HTML))) == 1
+
+
+def test_a_mark_says_so_names_who_and_can_be_taken_back(own: Project) -> None:
+    write_list(own, clients(20, 5))
+    browser = create_app(own.config).test_client()
+    token = re.search(r'name="token" value="(\w+)"', browser.get("/", headers=HTML).text)
+    assert token
+    name = load_list(own.config).called[0].client
+    sent = {"token": token[1], "state": "contacted", "back": "?"}
+
+    def click(**more: str) -> str:
+        there = browser.post("/contact", data=sent | more, headers=HTML | OURS).location
+        assert there.startswith("/") and there.endswith("#at-1")
+        return browser.get(there, headers=HTML).text
+
+    marked = click(name=name, by="Ann")
+    assert '<b role="status">contacted</b>' in marked and "by Ann" in words_in(marked)
+    assert f'<button name="undo" value="{name}">' in marked
+    assert "taken back" in click(undo=name)
+    assert newest_contacts(own.config) == {}
+    assert "by Ann" in words_in(click(name=name))  # remembered, without the field
+    assert [one.state for one in contacts_of(own.config, name)] == [
+        "contacted",
+        "open",
+        "contacted",
+    ]
+    gone = browser.get(f"/?contact=open&marked={name}", headers=HTML).text
+    assert "is not among the rows below any more" in gone and 'name="undo"' in gone
+
+
+def test_enter_in_the_field_of_the_name_marks_nobody(own: Project) -> None:
+    write_list(own, clients(20, 5))
+    browser = create_app(own.config).test_client()
+    body = browser.get("/", headers=HTML).text
+    form = body.partition('action="/contact"')[2].partition("</form>")[0]
+    assert re.findall('<button name="name" value="([^"]*)"', form)[0] == ""  # Enter takes this one
+    token = re.search(r'name="token" value="(\w+)"', body)
+    assert token
+    sent = {
+        "token": token[1],
+        "state": "contacted",
+        "back": "?sort=client",
+        "name": "",
+        "by": "Ann",
+    }
+    response = browser.post("/contact", data=sent, headers=HTML | OURS)
+    assert (response.status_code, response.location) == (303, "/?sort=client")
+    assert newest_contacts(own.config) == {}
+    assert 'name="by" value="Ann"' in browser.get("/", headers=HTML).text
+
+
+def test_a_reader_sees_no_button_and_a_named_token_no_field(
+    own: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_list(own, clients(20, 5))
+    monkeypatch.setenv("RISK_API_TOKENS", "Ann=ann-s-token")
+    monkeypatch.setenv("RISK_READ_TOKENS", "wall=wall-s-token")
+    browser = create_app(own.config).test_client()
+    page = browser.get("/", headers=HTML, auth=("x", "wall-s-token")).text
+    assert "mark contacted" not in page and 'name="by"' not in page
+    page = browser.get("/", headers=HTML, auth=("x", "ann-s-token")).text
+    assert "mark contacted" in page and 'name="by"' not in page
+    token = re.search(r'name="token" value="(\w+)"', page)
+    assert token
+    sent = {"token": token[1], "state": "contacted", "back": "?", "name": "Corvane Logistics"}
+    for secret in ("wall-s-token", "ann-s-token"):
+        browser.post("/contact", data=sent, headers=HTML | OURS, auth=("x", secret))
+    assert [one.by for one in contacts_of(own.config, "Corvane Logistics")] == ["Ann"]
 
 
 def test_the_clients_form_keeps_state_day_name_and_words(own: Project) -> None:
