@@ -93,6 +93,8 @@ def test_every_name_and_limit_and_status_is_explained() -> None:
         "allowed_paths",
         "RISK_CONFIG",
         "RISK_API_TOKEN",
+        "RISK_API_TOKENS",
+        "RISK_READ_TOKENS",
         "X-Model-Version",
         "min_risk",
         "top",
@@ -101,4 +103,4 @@ def test_every_name_and_limit_and_status_is_explained() -> None:
     ):
         assert word in TEXT, word
     told = set(re.findall(r"^\| (\d{3}) \|", TEXT, re.M))
-    assert told == {"400", "401", "404", "405", "413", "415", "422", "429", "503"}
+    assert told == {"400", "401", "403", "404", "405", "413", "415", "422", "429", "503"}
