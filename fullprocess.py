@@ -248,12 +248,12 @@ class Steps:
     def is_list_stale(self, version: int | None) -> bool:
         """Whether the list is of another model, other rows or other settings, or not whole."""
         from risk.calllist.ranking import settings_of
-        from risk.calllist.types import read_list
+        from risk.calllist.types import read_about
 
-        listing, snapshot = read_list(self.config), self.inputs.snapshot
-        if listing is None or not self.config.clients_csv.exists():
+        about, snapshot = read_about(self.config), self.inputs.snapshot
+        if about is None or not self.config.clients_csv.exists():
             return True
-        made_of = (listing.model_version, listing.data_version, listing.settings)
+        made_of = (about["model_version"], about["data_version"], tuple(about["settings"]))
         data_version = snapshot.version.number if snapshot else 0
         return made_of != (version, data_version, settings_of(self.config))
 

@@ -16,7 +16,7 @@ from risk.calllist.facts import headline
 from risk.calllist.types import CallList, ListedClient
 from risk.config import Config
 from risk.data.schema import printable
-from risk.record.scores import scores_in, scorings
+from risk.record.scores import called_in, scorings
 from risk.words import STEADY_BELOW, day, in_percent, stamp
 
 MOST_NAMES = 10
@@ -64,8 +64,8 @@ def compare_list(config: Config, listing: CallList, base: int | None) -> Compare
     then = {scoring.number: scoring for scoring in scorings(config)}.get(base or 0)
     if then is None:
         return None
-    before, here = scores_in(config, then.number), {client.client for client in listing.called}
-    off = sum(score.called and name not in here for name, score in before.items())
+    before, here = called_in(config, then.number), {client.client for client in listing.called}
+    off = len(before - here)
     return Compared(then.day, newly_called(listing, before), off, then.data_date)
 
 

@@ -381,7 +381,7 @@ def past_shifts(config: Config) -> list[Shift]:
 
 def _share_outside(listing: CallList) -> float:
     """The share of clients who have a value outside the range of the training rows."""
-    outside = [any(UNUSUAL in note for note in client.notes) for client in listing.clients]
+    outside = [any(UNUSUAL in note for note in notes) for notes in listing.column("notes")]
     return sum(outside) / len(outside)
 
 

@@ -54,7 +54,7 @@ def list_facts(
     bands, capacity = listing.bands, listing.cut.capacity
     spread = enumeration([f"{bands[b]:,} {b}" for b in (RAISED_BAND, LOW, UNKNOWN) if bands[b]])
     beside = f"beside the list {spread}" if spread else ""
-    states = Counter(client.contact_state for client in clients or listing.clients if client.call)
+    states = Counter(client.contact_state for client in clients or listing.called if client.call)
     words = ", ".join(f"{states[state]:,} {state}" for state in CONTACT_STATES if states[state])
     note = "; ".join(filter(None, [words, f"capacity {capacity:,}" if capacity else ""]))
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from risk.calllist.policy import (
     unknown_reason,
 )
 from risk.calllist.sheets import written_style
-from risk.calllist.types import CallList, ListedClient
+from risk.calllist.types import CallList, ListedClient, ListedColumns
 from risk.config import Config, PipelineError
 from risk.data.holdout import Holdout, with_clients_held_back
 from risk.data.snapshot import Snapshot
@@ -23,7 +24,8 @@ from risk.files import utc_now
 from risk.model.deployed import Deployed
 from risk.model.logistic import expit
 from risk.model.model import Model
-from risk.model.reasons import reasons, unusual_values
+from risk.model.profile import Rows
+from risk.model.reasons import Reason, reasons, unusual_values
 from risk.record.history import entries
 from risk.releases import Manifest
 
@@ -37,6 +39,7 @@ NOTES = {
     "while the points are those of the deployed model",
 }
 RECENT_EVALUATIONS = 40
+WITH_REASONS = 1000  # clients; words take ten times as long as the risk
 
 
 def client_list(
@@ -62,8 +65,8 @@ def client_list(
     shown = _shown_columns(config, current)
     values = client_values(shown.get("value", [None] * current.height), config.client_value)
     interval, of = auc_interval_of(config, manifest), len(model.columns)
-    missing = [row.count(None) for row in zip(*(features[n] for n in model.columns), strict=True)]
-    unknown = [unknown_reason(n, of, interval) for n in missing]
+    words = [unknown_reason(missing, of, interval) for missing in range(of + 1)]
+    unknown = [words[missing] for missing in _missing(current, model)]
     called, cut = choose_calls(config, risks, values, unknown)
     money = economics_of(config)
     if money:
@@ -71,7 +74,6 @@ def client_list(
         shown["profit"] = [round(gain, 4) for gain in money.profit(risks, values).tolist()]
         shown["value_at_risk"] = (risks * values).round(4).tolist()
     average = float(expit(np.array([model.intercept]))[0])
-    called_risks = zip(risks, called, unknown, strict=True)
     columns = {
         "rank": range(1, current.height + 1),
         "client": current[snapshot.client],
@@ -81,22 +83,23 @@ def client_list(
         "call": called.tolist(),
         "band": [
             band(risk, called=call, average=average, unknown=why)
-            for risk, call, why in called_risks
+            for risk, call, why in zip(risks.tolist(), called.tolist(), unknown, strict=True)
         ],
-        "reasons": map(tuple, reasons(model, features)),
+        "reasons": _reasons(model, features, called),
         "notes": [
             (*filter(None, [why]), *odd)
             for why, odd in zip(unknown, unusual_values(model, features), strict=True)
         ],
     }
-    clients = ListedClient.from_columns(columns)
+    others = (field for field in fields(ListedClient) if field.name not in columns)
+    columns |= {field.name: [field.default] * current.height for field in others}
     return CallList(
         model_version=manifest["version"],
         data_version=snapshot.version.number,
         basis=basis,
         note=NOTES[basis],
         scored_at=utc_now(),
-        data_date=max((client.date for client in clients), default=""),
+        data_date=max(columns["date"], default=""),
         average_risk=round(average, 6),
         cut=cut,
         shown=tuple(shown),
@@ -104,8 +107,28 @@ def client_list(
         details=config.columns.show,
         value_name=config.columns.value,
         written=written_style(snapshot.files),
-        clients=clients,
+        clients=ListedColumns(columns),
     )
+
+
+def _missing(current: pl.DataFrame, model: Model) -> list[int]:
+    """How many of the model's values each client lacks."""
+    import polars as pl
+
+    if not model.columns:
+        return [0] * current.height
+    lacks = pl.sum_horizontal(pl.col(name).is_null() for name in model.columns)
+    return current.select(lacks).to_series().to_list()
+
+
+def _reasons(model: Model, features: Rows, called: np.ndarray) -> list[tuple[Reason, ...]]:
+    """Why, of the clients to call and the first ones; of the others whoever asks is told."""
+    found: list[tuple[Reason, ...]] = [()] * called.size
+    places = np.flatnonzero(called | (np.arange(called.size) < WITH_REASONS)).tolist()
+    some = {name: [cells[at] for at in places] for name, cells in features.items()}
+    for at, own in zip(places, reasons(model, some), strict=True):
+        found[at] = tuple(own)
+    return found
 
 
 def _shown_columns(config: Config, current: pl.DataFrame) -> dict[str, list[Any]]:

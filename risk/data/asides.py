@@ -131,15 +131,21 @@ def _describes(cells: list[Raw], below: list[list[Raw]]) -> bool:
         return False
     if words <= DESCRIPTIONS:
         return True
-    against, others = 0, 0
-    for at, cell in enumerate(cells):
+    against = {
+        at
+        for at, cell in enumerate(cells)
+        if not is_empty(cell) and number_of(cell) is None and not _is_blank(cell)
+    }
+    found = 0
+    # The others first: nearly every row has a number there, and that is enough to know.
+    for at in sorted(range(len(cells)), key=against.__contains__):
         column = [row[at] for row in below if at < len(row) and not _is_blank(row[at])]
-        if len(column) < 0.5 * len(below) or not all(number_of(c) is not None for c in column):
-            continue
-        others += 1
-        against += not is_empty(cell) and number_of(cell) is None and not _is_blank(cell)
+        if len(column) >= 0.5 * len(below) and all(number_of(c) is not None for c in column):
+            if at not in against:
+                return False
+            found += 1
     # One such cell may be a slip of the pen; two and no number are a description.
-    return others >= 2 and against == others
+    return found >= 2
 
 
 def _is_blank(cell: Raw) -> bool:

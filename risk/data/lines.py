@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from typing import NamedTuple, cast
 
@@ -34,6 +35,7 @@ def text_lines(text: str) -> list[str]:
     return lines
 
 
+@cache
 def dialect(delimiter: str) -> type[csv.Dialect]:
     """How a record is split into cells: a quote that is not closed is an error, never a guess."""
 
@@ -118,6 +120,8 @@ def _named(lines: list[str], places: list[int], marks: list[str], known: set[str
             hits = len(known & {fold(name) for name in names})
             if hits > (best[0] if best else 0):
                 best = hits, Layout(mark, at, height, names)
+            if hits == len(known):  # no other names more
+                return best[1] if best else None
     return best[1] if best else None
 
 

@@ -79,6 +79,8 @@ def contradictions(frame: pl.DataFrame, schema: Schema, *, status: bool) -> str:
     import polars as pl
 
     client, target = schema.named("id"), schema.named("target")
+    if frame["_date"].null_count() == frame.height:
+        return ""
     known = frame.filter(pl.col("_date").is_not_null() & pl.col(target).is_not_null())
     pairs = known.group_by(client, "_date").agg(pl.col(target).n_unique(), rows=pl.len())
     both = pairs.filter(pl.col(target) > 1)

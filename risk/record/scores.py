@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +20,8 @@ from risk.record.sqlite import Database
 
 if TYPE_CHECKING:
     import sqlite3
+
+    import polars as pl
 
 FORMAT = 1
 # Without rowid: a table of scores lies in the order of its key, scoring first.
@@ -48,6 +50,8 @@ CREATE TABLE IF NOT EXISTS contacts (
     "CREATE INDEX IF NOT EXISTS contacts_of_client ON contacts (client, at)",
 )
 SCORE = "scoring, client, date, risk, rank, band, called, former, chain, shift, first, reasons"
+SCORES = ("client", "date", "risk", "rank", "called", "former", "chain", "shift")
+SCORED = ("client", "date", "risk", "rank", "band", "called", "reasons")
 CONTACT = "client, state, at, until, by_whom, note"
 
 
@@ -83,18 +87,6 @@ PROBES = (
     f"SELECT {SCORE} FROM scores LIMIT 0",
     f"SELECT {CONTACT}, number, source FROM contacts LIMIT 0",
 )
-
-
-class ScoredClient(NamedTuple):
-    """What a list says of a client, as far as it is kept; reasons: points and words of each."""
-
-    client: str
-    date: str
-    risk: float
-    rank: int
-    band: str
-    called: bool
-    reasons: tuple[tuple[float, str], ...]
 
 
 class Score(NamedTuple):
@@ -136,8 +128,28 @@ class PastScore(NamedTuple):
     reasons: list[tuple[float, str]]
 
 
+def scored_frame(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+    """What a list says of its clients, as far as it is kept: client, date, risk, rank, band, called
+    and reasons, each a tuple of (points, words)."""
+    import polars as pl
+
+    words = {own: json.dumps(own, ensure_ascii=False) for own in set(columns["reasons"])}
+    kept = {**columns, "reasons": [words[own] for own in columns["reasons"]]}
+    return pl.DataFrame({name: pl.Series(kept[name], dtype=_type(name)) for name in SCORED})
+
+
+def _type(name: str) -> type[pl.DataType]:
+    import polars as pl
+
+    if name in ("risk", "former", "shift"):
+        return pl.Float64
+    if name in ("rank", "chain", "scoring", "data_version", "of"):
+        return pl.Int64
+    return pl.Boolean if name == "called" else pl.String
+
+
 def scoring_of(
-    scored: Sequence[ScoredClient],
+    scored: pl.DataFrame,
     past: list[Scoring],
     *,
     data_version: int,
@@ -156,9 +168,9 @@ def scoring_of(
         model_version=model_version,
         model=model,
         basis=basis,
-        clients=len(scored),
-        called=sum(one.called for one in scored),
-        digest=sha256(json.dumps(scored).encode()),
+        clients=scored.height,
+        called=int(scored["called"].sum()),
+        digest=sha256(scored.write_csv().encode()),
     )
     # The same of the same rows by the same model: the version may begin anew, its digest does not.
     same = ("data_version", "data_date", "model", "digest")
@@ -167,23 +179,25 @@ def scoring_of(
 
 
 def scores_of(
-    scored: Sequence[ScoredClient],
-    number: int,
-    before: Mapping[str, Score],
-    formers: Mapping[str, float | None],
-) -> dict[str, Score]:
-    """Each client's score in this scoring.
+    scored: pl.DataFrame, number: int, before: pl.DataFrame, formers: pl.DataFrame
+) -> pl.DataFrame:
+    """Each client's score in this scoring, in the order of the list.
 
-    before: the scores of the scoring before. formers: the risk of each new row by its model.
+    before: the scores of the scoring before. formers: client, former: the risk of each new row by
+    its model.
     """
-    scores = {}
-    for name, date, risk, rank, _, called, _ in scored:
-        last, former = before.get(name), formers.get(name)
-        chain, shift = number, 0.0
-        if last is not None and former is not None:
-            chain, shift = last.chain, last.shift + (risk - former)
-        scores[name] = Score(date, risk, rank, called, former, chain, shift)
-    return scores
+    import polars as pl
+
+    last = before.select("client", pl.col("chain", "shift").name.prefix("last_"))
+    scores = scored.select("client", "date", "risk", "rank", "called")
+    scores = scores.join(formers, on="client", how="left", maintain_order="left")
+    scores = scores.join(last, on="client", how="left", maintain_order="left")
+    known = pl.col("last_chain").is_not_null() & pl.col("former").is_not_null()
+    moved = pl.col("last_shift") + (pl.col("risk") - pl.col("former"))
+    return scores.with_columns(
+        pl.when(known).then("last_chain").otherwise(number).alias("chain"),
+        pl.when(known).then(moved).otherwise(0.0).alias("shift"),
+    ).select(SCORES)
 
 
 def split_move(old: Score, new: Score) -> tuple[float, float] | None:
@@ -225,19 +239,16 @@ def recover_score_history(config: Config) -> None:
 def record_scores(
     config: Config,
     scoring: Scoring,
-    scores: Mapping[str, Score],
-    scored: Sequence[ScoredClient],
+    scores: pl.DataFrame,
+    scored: pl.DataFrame,
     last: Scoring | None,
-    before: Mapping[str, Score],
+    before: pl.DataFrame,
 ) -> None:
     """Keep what the list says, and drop what is older than score_log_days; with the lock held.
 
     last, before: the scoring before this one, and its scores.
     """
-    rows = sorted(  # in the key's order: 10,000 clients are appended, not inserted
-        (scoring.number, one.client, *_score_columns(one, scores, scoring, last, before))
-        for one in scored
-    )
+    rows = _score_rows(scoring, scores, scored, last, before)
     marks, of_score = ", ".join("?" * len(SCORING)), ", ".join("?" * len(SCORE.split(",")))
     limit = datetime.datetime.fromisoformat(scoring.at)
     limit -= datetime.timedelta(days=config.score_log_days)
@@ -253,27 +264,36 @@ def record_scores(
     write_score_history(config, insert_and_prune)
 
 
-def _score_columns(
-    client: ScoredClient,
-    scores: Mapping[str, Score],
+def _score_rows(
     scoring: Scoring,
+    scores: pl.DataFrame,
+    scored: pl.DataFrame,
     last: Scoring | None,
-    before: Mapping[str, Score],
-) -> tuple[Any, ...]:
-    """The row's columns after scoring and client.
+    before: pl.DataFrame,
+) -> Iterable[tuple[Any, ...]]:
+    """The rows as the table has them, in its order: they are appended, not inserted.
 
     first: whether this is the first score of the row; of an undated one, which looks like any
     other, the first at this data version. reasons: None where they are those of the scoring before,
     which saves most of the bytes.
     """
-    score, old = scores[client.client], before.get(client.client)
-    same_row = same_reasons = False
-    if last is not None and old is not None and old.date == score.date:
-        same_row = bool(score.date) or last.data_version == scoring.data_version
-        same_reasons = same_row and (old.risk, last.model) == (score.risk, scoring.model)
-    date, risk, rank, called, *chained = score
-    reasons = None if same_reasons else json.dumps(client.reasons, ensure_ascii=False)
-    return (date, risk, rank, client.band, int(called), *chained, int(not same_row), reasons)
+    import polars as pl
+
+    own = scored.select("client", "band", "reasons")
+    old = before.select("client", pl.col("date", "risk").name.prefix("last_"))
+    rows = scores.join(own, on="client", how="left").join(old, on="client", how="left")
+    again = last is not None and last.data_version == scoring.data_version
+    same_row = (pl.col("last_date") == pl.col("date")) & ((pl.col("date") != "") | again)
+    same_row = same_row.fill_null(False)
+    same_model = last is not None and last.model == scoring.model
+    same_reasons = same_row & (pl.col("last_risk") == pl.col("risk")) & same_model
+    rows = rows.sort("client").with_columns(
+        pl.lit(scoring.number).alias("scoring"),
+        pl.col("called").cast(pl.Int8),
+        (~same_row).cast(pl.Int8).alias("first"),
+        pl.when(~same_reasons).then("reasons").alias("reasons"),
+    )
+    return zip(*(rows[name].to_list() for name in SCORE.split(", ")), strict=True)
 
 
 def forget_client(config: Config, client: str) -> list[str]:
@@ -295,18 +315,34 @@ def scorings(config: Config) -> list[Scoring]:
     return [Scoring(*row) for row in score_history(config).read(query)]
 
 
-def scores_in(config: Config, number: int) -> dict[str, Score]:
-    """Client -> score in the scoring of this number."""
-    columns = "client, date, risk, rank, called, former, chain, shift"
-    rows = score_history(config).read(f"SELECT {columns} FROM scores WHERE scoring = ?", (number,))
-    return {row[0]: Score._make((*row[1:4], bool(row[4]), *row[5:])) for row in rows}
+def scores_in(config: Config, number: int) -> pl.DataFrame:
+    """The scores of this number: client, then the columns of a Score."""
+    query = f"SELECT {', '.join(SCORES)} FROM scores WHERE scoring = ?"
+    return frame_of_rows(score_history(config).read(query, (number,)), SCORES)
 
 
-def risks_in(config: Config, number: int) -> dict[str, float]:
-    """Client -> risk in the scoring of this number."""
+def frame_of_rows(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> pl.DataFrame:
+    """Rows of the tables as columns of these names."""
+    import polars as pl
+
+    kinds = {name: pl.Int64 if name == "called" else _type(name) for name in names}
+    # Not zip(*rows): a million arguments take ten times as long.
+    columns = {name: [row[at] for row in rows] for at, name in enumerate(names)}
+    frame = pl.DataFrame({n: pl.Series(own, dtype=kinds[n]) for n, own in columns.items()})
+    return frame.cast({"called": pl.Boolean}) if "called" in names else frame
+
+
+def called_in(config: Config, number: int) -> set[str]:
+    """Who was on the call list in the scoring of this number."""
+    query = "SELECT client FROM scores WHERE scoring = ? AND called"
+    return {client for (client,) in score_history(config).read(query, (number,))}
+
+
+def risks_in(config: Config, number: int) -> pl.DataFrame:
+    """client, risk in the scoring of this number."""
     # Not by scores_in: the list's small charts read a dozen scorings, and need the risk alone.
     query = "SELECT client, risk FROM scores WHERE scoring = ?"
-    return dict(score_history(config).read(query, (number,)))
+    return frame_of_rows(score_history(config).read(query, (number,)), ("client", "risk"))
 
 
 def past_scores(config: Config, client: str) -> list[PastScore]:

@@ -27,7 +27,7 @@ from risk.web.context import PageContext
 from risk.web.data import DataAndDrift, data_and_drift
 from risk.web.decisions import Decisions, decisions_of
 from risk.web.notices import Notice
-from risk.web.today import ALL, Query, Today, query_of, today_of
+from risk.web.today import ALL, CALL, Query, Today, query_of, today_of
 from risk.web.trust import Trust, trust_of
 from risk.words import day, in_percent, stamp
 
@@ -123,7 +123,9 @@ def report_of(
     query = query_of({}, listing)
     # A file has no second page: the first rows are all that it shows.
     query = Query(band=query.band, rows=HIGHEST if query.band == ALL else MOST_CLIENTS)
-    today = today_of(listing, listing.clients, query, context.now.date(), context.top())
+    # Of the clients to call alone where no other is shown: all rows would take 0.5 s of 230,000.
+    clients = listing.called if query.band == CALL else listing.clients
+    today = today_of(listing, clients, query, context.now.date(), context.top())
     since, made = stamp(manifest["deployed_at"]), stamp(listing.scored_at)
     no_curves = "" if labels.size else "no labelled test row"
     if labels.size and labels.min() == labels.max():

@@ -122,7 +122,7 @@ class PageContext:
             try:
                 now = newest_contacts(self.config)
             except PipelineError:  # the notes are damaged: as the list has it
-                return listing.clients
+                return tuple(listing.clients)
             return tuple(
                 replace(c, contact=now.get(c.client)) if c.contact or c.client in now else c
                 for c in listing.clients
@@ -166,7 +166,7 @@ class PageContext:
     def top(self) -> int:
         """The upper end of the scale that all curves of the list share, in percent."""
         listing = self.listing()
-        return self._cached("top", listing, lambda: top_of([c.history for c in listing.clients]))
+        return self._cached("top", listing, lambda: top_of(listing.column("history")))
 
     def snapshot_days(self) -> list[date]:
         """The days of which there is a file, oldest first; undated files have none."""

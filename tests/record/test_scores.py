@@ -17,22 +17,22 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import polars as pl
 import pytest
 from conftest import ROOT, Project
 
-from risk.calllist.changes import base_of, change_of, history, snapshots_of
+from risk.calllist.changes import base_of, changes_of, histories, snapshots_of
 from risk.calllist.types import Change
 from risk.config import Config, PipelineError
 from risk.record import scores, sqlite
 from risk.record.contacts import add_contact, contacts_of, newest_contacts
 from risk.record.scores import (
     Score,
-    ScoredClient,
     forget_client,
+    frame_of_rows,
     past_scores,
     record_scores,
-    risks_in,
-    scores_in,
+    scored_frame,
     scores_of,
     scoring_of,
     scorings,
@@ -73,14 +73,21 @@ def listing(data_version: int, risks: dict[str, float], **changed: Any) -> dict[
     }  # fmt: skip
 
 
-def scored_in(told: dict[str, Any]) -> list[ScoredClient]:
-    return [
-        ScoredClient(
-            c["client"], c["date"], c["risk"], c["rank"], c["band"], c["call"],
-            tuple((reason["points"], reason["text"]) for reason in c["reasons"]),
-        )
-        for c in told["clients"]
-    ]  # fmt: skip
+def scored_in(told: dict[str, Any]) -> pl.DataFrame:
+    names = {**{name: name for name in scores.SCORED}, "called": "call"}
+    columns = {name: [c[of] for c in told["clients"]] for name, of in names.items()}
+    columns["reasons"] = [
+        tuple((r["points"], r["text"]) for r in own) for own in columns["reasons"]
+    ]
+    return scored_frame(columns)
+
+
+def scores_in(config: Config, number: int) -> dict[str, Score]:
+    return {client: Score(*own) for client, *own in scores.scores_in(config, number).rows()}
+
+
+def risks_in(config: Config, number: int) -> dict[str, float]:
+    return dict(scores.risks_in(config, number).rows())
 
 
 def as_scoring(told: dict[str, Any], model: str, past: list[scores.Scoring]) -> scores.Scoring:
@@ -97,11 +104,13 @@ def tell(
     """Record the list; formers: what the model before says of the rows, None: it is the same."""
     past = scorings(config)
     last = past[-1] if past else None
-    before = scores_in(config, last.number) if last else {}
+    before = scores.scores_in(config, last.number if last else 0)
     scoring = as_scoring(told, model, past)
     own: dict[str, float | None] = {c["client"]: c["risk"] for c in told["clients"]}
-    scores = scores_of(scored_in(told), scoring.number, before, own if formers is None else formers)
-    record_scores(config, scoring, scores, scored_in(told), last, before)
+    own = own if formers is None else formers
+    known = frame_of_rows(list(own.items()), ("client", "former"))
+    made = scores_of(scored_in(told), scoring.number, before, known)
+    record_scores(config, scoring, made, scored_in(told), last, before)
     return scoring
 
 
@@ -231,6 +240,11 @@ def test_a_client_who_was_away_has_no_split_across_the_gap(config: Config) -> No
     assert split_move(scores_in(config, 1)["Acme"], scores_in(config, 3)["Acme"]) is None
 
 
+def change_of(old: Score, new: Score) -> Change | None:
+    then, now = (frame_of_rows([("Acme", *one)], scores.SCORES) for one in (old, new))
+    return changes_of("2025-01-31", then, now)[0]
+
+
 def scored(risk: float, shift: float = 0.0, chain: int = 1) -> Score:
     return Score("2025-01-31", risk, 1, True, None, chain, shift)
 
@@ -250,19 +264,19 @@ def scored(risk: float, shift: float = 0.0, chain: int = 1) -> Score:
 def test_a_move_in_whole_points_is_that_of_the_percents_shown_and_its_parts_add_up(
     old: Score, new: Score, points: int, data: int | None, model: int | None
 ) -> None:
-    assert change_of("2025-01-31", old, new) == Change("2025-01-31", points, data, model)
+    assert change_of(old, new) == Change("2025-01-31", points, data, model)
 
 
 def test_no_part_is_rounded_further_than_a_point() -> None:
     draw = np.random.default_rng(SEED)
-    for old, new, shift in draw.uniform(-1, 1, (2000, 3)).round(6).tolist():
+    for old, new, shift in draw.uniform(-1, 1, (300, 3)).round(6).tolist():
         one, two = scored(abs(old)), scored(abs(new), shift)
-        found = change_of("", one, two)
+        found = change_of(one, two)
         assert found.data + found.model == found.points
         assert found.points == in_percent(two.risk) - in_percent(one.risk)
         assert abs(found.model - 100 * shift) <= 1
         assert abs(found.data - 100 * (abs(new) - abs(old) - shift)) <= 1
-        assert change_of("", one, scored(abs(new))).model == 0
+        assert change_of(one, scored(abs(new))).model == 0
 
 
 def told_at(number: int, date: str, data_version: int | None = None) -> scores.Scoring:
@@ -292,8 +306,10 @@ def test_the_list_is_compared_with_the_last_snapshot_of_an_earlier_date(
 
 
 def test_a_history_begins_with_the_client_and_shows_gaps() -> None:
-    assert history([None, None, 0.084, None, 0.1, 0.225]) == (8, None, 10, 22)
-    assert history([0.5]) == (50,)
+    past = [{"B": 0.3}, {}, {"A": 0.084}, {"B": 0.3}, {"A": 0.1}]
+    frames = [frame_of_rows(list(one.items()), ("client", "risk")) for one in past]
+    now = frame_of_rows([("A", 0.225), ("New", 0.5)], ("client", "risk"))
+    assert histories(frames, now) == [(8, None, 10, 22), (50,)]
 
 
 @pytest.fixture
