@@ -55,19 +55,27 @@ def csv_bytes(rows: pl.DataFrame, schema: Schema, *, header: bool) -> bytes:
     """Rows as CSV: whole numbers without a point, others as the shortest text of that value."""
     import polars as pl
 
+    numbers = [column.name for column in schema.columns if column.kind in (NUMBER, None)]
+    # Below 1e15 every whole number is a double of its own, written without an exponent.
+    whole = {
+        name: (pl.col(name) == pl.col(name).round(0)) & (pl.col(name).abs() < 1e15)
+        for name in numbers
+    }
+    # Where all are whole, which most columns are, they are written as such at once.
+    alike = rows.select(pl.lit(True), *(whole[name].all().alias(name) for name in numbers)).row(
+        0, named=True
+    )
     shown = []
-    for column in schema.columns:
-        cell = pl.col(column.name)
-        if column.kind in (NUMBER, None):
-            # Below 1e15 every whole number is a double of its own, written without an exponent.
-            whole = (cell == cell.round(0)) & (cell.abs() < 1e15)
-            cell = (
-                pl.when(whole)
-                # Not strict: every cell is cast, those that are no whole number too.
-                .then(cell.cast(pl.Int64, strict=False).cast(pl.String))
-                .otherwise(cell.cast(pl.String))
+    for name in schema.names:
+        cell = pl.col(name)
+        if name in whole:
+            # Not strict: every cell is cast, those that are no whole number too.
+            integer = cell.cast(pl.Int64, strict=False)
+            mixed = (
+                pl.when(whole[name]).then(integer.cast(pl.String)).otherwise(cell.cast(pl.String))
             )
-        shown.append(cell.alias(column.name))
+            cell = integer if alike[name] else mixed
+        shown.append(cell.alias(name))
     out = io.BytesIO()
     rows.select(shown).write_csv(out, include_header=header)
     return out.getvalue()

@@ -55,7 +55,8 @@ class Intake:
     files keep. read: the entry of every file that was read, the refused ones too. pending: the
     files that this run decides on. leaving: the files whose old bytes are no longer theirs.
     dated: (date, order, file) of the files of one date, sorted, once asked for; clients: how many
-    some files have; remarks: where among the notes those of a file end. replaced: whether rows go
+    some files have; remarks: where among the notes those of a file end. held: digest -> the file
+    that has these rows, last: the last position, once asked for. replaced: whether rows go
     that stood in the store. lost_track: nobody knows which rows are new, since the old state was
     damaged or deleted.
     """
@@ -70,6 +71,8 @@ class Intake:
     dated: list[tuple[str, int, str]] | None = None
     clients: dict[str, int] = field(default_factory=dict)
     remarks: dict[str, int] = field(default_factory=dict)
+    held: dict[str, str] | None = None
+    last: int | None = None
     replaced: bool = False
     lost_track: bool = False
 
@@ -162,15 +165,16 @@ class Intake:
 
     def _take_all(self, contents: Contents) -> None:
         """Take each file; a person who waits sees how far it has come, by bytes."""
-        done, size = 0, sum(len(data) for _, data, _ in contents.values())
+        done, rows, size = 0, 0, sum(len(data) for _, data, _ in contents.values())
         # Old positions first, then new files by path: so a rebuild gives the same bytes.
         old = {file: e["position"] for file, e in self.former.items() if e.get("segment")}
         order = sorted(contents, key=lambda file: (file not in old, old.get(file, 0), file))
         for at, file in enumerate(order, 1):
-            rows = sum(entry["rows"] for entry in self.read)
             text = f"file {at:,} of {len(order):,}, {rows:,} rows"
             report_progress(text, done / size if size else 0)
+            before = len(self.read)
             self._take(*contents[file])
+            rows += sum(entry["rows"] for entry in self.read[before:])
             done += len(contents[file][1])
         self._note_near_ids()
         report_progress("writing")
@@ -269,10 +273,13 @@ class Intake:
 
     def _twin(self, file: str, digest: str) -> str | None:
         """Another file, of this run or an earlier one, with the same bytes, that holds the rows."""
-        gone = self.leaving | self.files.keys()
-        held = {e["sha256"]: e["file"] for e in self.store.live() if e["file"] not in gone}
-        held |= {e["sha256"]: f for f, (e, frame) in self.files.items() if frame is not None}
-        twin = held.get(digest)
+        if self.held is None:
+            live = (e for e in self.store.live() if e["file"] not in self.leaving)
+            self.held = {entry["sha256"]: entry["file"] for entry in live}
+        twin = self.held.get(digest)
+        if twin in self.files:  # decided on in this run: does it still have these rows?
+            entry, frame = self.files[twin]
+            twin = twin if frame is not None and entry["sha256"] == digest else None
         return twin if twin != file else None
 
     def _refuse(self, known: Entry | None, entry: Entry, reading: Reading) -> None:
@@ -307,7 +314,7 @@ class Intake:
             self.replaced |= known["position"] < self._next_position() - 1
         # A file keeps its place when it changes: the order of finaldata.csv is that of arrival.
         if entry["position"] == NOWHERE:
-            entry["position"] = self._next_position()
+            self.last = entry["position"] = self._next_position()
         if reading.set_aside:
             path = write_quarantine(store.config, entry, reading)
             entry["quarantine"] = path.name
@@ -317,6 +324,8 @@ class Intake:
         frame = frame_of(reading, store.schema, read_path_date(file).date)
         self._remark(file, reading, frame)
         self.files[file] = (entry, frame)
+        if self.held is not None:
+            self.held[entry["sha256"]] = file
 
     def _remark(self, file: str, reading: Reading, frame: pl.DataFrame) -> None:
         """What a person should know of an accepted file's columns."""
@@ -407,9 +416,10 @@ class Intake:
             self.store.state["notes"] = kept
 
     def _next_position(self) -> int:
-        entries = [*self.store.files.values(), *self.former.values()]
-        entries += [entry for entry, _ in self.files.values()]
-        return max((entry["position"] for entry in entries), default=NOWHERE) + 1
+        if self.last is None:
+            entries = [*self.store.files.values(), *self.former.values()]
+            self.last = max((entry["position"] for entry in entries), default=NOWHERE)
+        return self.last + 1
 
     def commit(self, *, again: bool) -> None:
         """Write what was found; without rows only the state, and only where it changed."""

@@ -96,7 +96,16 @@ class Store:
                 raise _damaged_segment(path, "its digest differs")
             # From the bytes that were checked: the file could be another by now.
             self._frames[name] = pl.read_parquet(io.BytesIO(raw))
-        return self._frames[name].cast(pl.Schema(frame_types(self.schema)))
+        frame, types = self._frames[name], frame_types(self.schema)
+        return frame if dict(frame.schema) == types else frame.cast(pl.Schema(types))
+
+    def segments(self) -> pl.DataFrame:
+        """The rows of all files in the order of finaldata.csv, duplicates flagged."""
+        import polars as pl
+
+        # The empty one first, so that a store without a live file has its columns too.
+        empty = pl.DataFrame(schema=frame_types(self.schema))
+        return pl.concat([empty, *map(self.segment, self.live())])
 
     def rows(self, *, repeated: bool = False) -> pl.DataFrame:
         """The rows of finaldata.csv in its order, with _data_version, _replaced and _position.
@@ -105,14 +114,16 @@ class Store:
         """
         import polars as pl
 
-        empty = pl.DataFrame(schema=frame_types(self.schema))
-        # The empty one first, so that a store without a live file has its columns too.
-        parts = [tagged(empty, 0, 0, False)]
-        parts += [
-            tagged(self.segment(e), e["data_version"], e["position"], e["replaced"])
-            for e in self.live()
-        ]
-        rows = pl.concat(parts)
+        tags = pl.DataFrame(
+            [
+                (self.segment(e).height, e["data_version"], e["replaced"], e["position"])
+                for e in self.live()
+            ],
+            schema={"height": pl.Int64, **{f"_{tag}": kind for tag, kind in _tag_types().items()}},
+            orient="row",
+        ).filter(pl.col("height") > 0)
+        each = tags.select(pl.exclude("height").repeat_by("height").explode())
+        rows = pl.concat([self.segments().drop("_line"), each], how="horizontal")
         return rows if repeated else rows.filter(~pl.col("_duplicate")).drop("_duplicate")
 
     def refuse_unfinished(self) -> None:
@@ -154,11 +165,9 @@ class Store:
             dates = pl.concat([frame.select("_date") for frame in frames])["_date"].unique()
             texts = _date_texts(dates)
             dated = pl.col("_date").is_in(dates.implode(), nulls_equal=True)
-            before = [
-                self.segment(entry).filter(~pl.col("_duplicate") & dated)
-                for entry in self.live()
-                if not texts.isdisjoint(entry["dates"])
-            ]
+            live = (entry for entry in self.live() if not texts.isdisjoint(entry["dates"]))
+            old = list(map(self.segment, live))
+            before = [pl.concat(old).filter(~pl.col("_duplicate") & dated)] if old else []
         repeated = _repeated(pl.concat([frame.select(names) for frame in (*before, *frames)]))
         start, flags = sum(frame.height for frame in before), []
         for frame in frames:
@@ -235,7 +244,9 @@ class Store:
         old, state = read_optional_json(self.config.summary), self.state
         wanted = (state["data_version"], state["finaldata"])
         if (old.get("data_version"), old.get("finaldata")) != wanted:
-            write_json(self.config.summary, summary_of(state, self.schema, self.rows()))
+            segments = self.segments()
+            rows = segments.filter(~segments["_duplicate"])
+            write_json(self.config.summary, summary_of(state, self.schema, rows))
         record = ingest_record(self.config, self.files)
         path = self.config.ingested_files
         if not path.exists() or path.read_bytes() != record:
@@ -301,8 +312,8 @@ class Store:
     def _finaldata_bytes(self) -> bytes:
         import polars as pl
 
-        parts = [pl.DataFrame(schema=frame_types(self.schema)), *map(self.segment, self.live())]
-        return csv_bytes(pl.concat(parts).filter(~pl.col("_duplicate")), self.schema, header=True)
+        rows = self.segments().filter(~pl.col("_duplicate"))
+        return csv_bytes(rows, self.schema, header=True)
 
     def _recover_finaldata(self) -> list[str]:
         expected, finaldata = self._finaldata_bytes(), self.config.finaldata
@@ -364,11 +375,17 @@ def tagged(frame: pl.DataFrame, data_version: int, position: int, replaced: bool
     """The rows with what is known of their file beside them, without their lines in it."""
     import polars as pl
 
+    tags = zip(_tag_types().items(), (data_version, replaced, position), strict=True)
     return frame.drop("_line").with_columns(
-        pl.lit(data_version, pl.Int64).alias("_data_version"),
-        pl.lit(replaced).alias("_replaced"),
-        pl.lit(position, pl.Int64).alias("_position"),
+        pl.lit(value, kind).alias(f"_{tag}") for (tag, kind), value in tags
     )
+
+
+def _tag_types() -> dict[str, type[pl.DataType]]:
+    """What a row is told of its file."""
+    import polars as pl
+
+    return {"data_version": pl.Int64, "replaced": pl.Boolean, "position": pl.Int64}
 
 
 def _damaged_segment(path: Path, why: str) -> PipelineError:
