@@ -63,6 +63,7 @@ class Manifest(TypedDict):
     trained_at: str
     trainedmodel_sha256: str
     last_date: NotRequired[str]
+    labels: NotRequired[str]
     f1: float
     f1_interval: list[float]
     n: int

@@ -373,7 +373,8 @@ def test_conda_users_get_the_same_pins():
 
 @cache
 def docs() -> str:
-    files = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    own = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
+    files = [*own, *sorted((ROOT / "docs").glob("*.md"))]
     return "\n".join(file.read_text() for file in files)
 
 
@@ -459,16 +460,14 @@ def test_the_glossary_has_every_word_of_the_decisions_table():
     glossary = (ROOT / "docs/glossary.md").read_text()
     rows = re.findall(r"^\| ([^|]+?) \| [^|]+ \|$", glossary, re.M)
     entries = {word for row in rows for word in row.lower().split(", ")}
-    head = re.search(r'<table class="log">.*?</thead>', page_template("decisions"), re.S)
-    assert head
-    columns = {word.lower() for word in re.findall(r"<th scope[^>]*>(.*?)</th>", head[0])}
-    columns = {part.removesuffix("s") for column in columns for part in column.split(" and ")}
+    # What the page says beyond plain words, where the evidence is opened.
+    terms = {"e-value", "threshold", "challenger", "evaluation", "recalibrated", "new outcomes"}
     actions = [
         decision.action_word(getattr(decision, name))
         for name in ("FIRST RETRAIN RECALIBRATE PROMOTE SCHEDULED SWITCH REVERT ROLL_BACK").split()
     ]
 
-    assert columns <= {entry.removesuffix("s") for entry in entries}
+    assert terms <= entries
     assert set(actions) <= entries
     assert len(glossary.splitlines()) <= 50
 

@@ -170,7 +170,11 @@ def test_the_command_that_is_named_mends_it(misread: tuple[Project, str]) -> Non
 
     assert done.returncode == 0, done.stderr
     assert "labels made from the status" in done.stdout
-    assert "under a later date" not in run_driver(project).text
+    text = run_driver(project).text
+    assert "under a later date" not in text
+    # What the model had learned were other labels.
+    assert "trained anew on labels made so" in text
+    assert "nothing new" not in text and "kept" in run_driver(project).text
     page = create_app(project.config).test_client().get("/status", headers={"Accept": "text/html"})
     assert "Labels made from the status: " in page.text
 

@@ -22,13 +22,14 @@ import reporting
 from ingestion import ingest
 from risk.calllist.ranking import settings_of
 from risk.calllist.types import csv_text, load_list
+from risk.config import Outcome
 from risk.data.holdout import Holdout
 from risk.model.model import Model
 from risk.model.reasons import Reason
 from risk.releases import OpenRelease
 from risk.report.figures import share_text
 from risk.run.doctor import is_whole_png
-from risk.run.summary import first_clients
+from risk.run.summary import summary
 
 FEATURES = ["lastmonth_activity", "lastyear_activity", "number_of_employees"]
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
@@ -417,7 +418,7 @@ def test_a_model_that_cannot_rank_places_nobody_and_says_why(deployed: Project) 
     low, high = deployed.json("production_deployment/manifest.json")["auc_interval"]
     assert low < 0.5 < high and {line["band"] for line in found} == {"not enough data"}
     assert {line["notes"] for line in found} == {
-        f"the model cannot tell leavers from stayers yet: its AUC lies between {low:.2f} and "
+        f"the model cannot tell who leaves from who stays yet: its AUC lies between {low:.2f} and "
         f"{high:.2f}, and 0.5 is a guess"
     }
     assert {line["call"] for line in found} == {"no"}
@@ -426,8 +427,12 @@ def test_a_model_that_cannot_rank_places_nobody_and_says_why(deployed: Project) 
     listing = deployed.json("models/clients_at_risk.json")
     why = f"{found[0]['notes']}; the list is in the order of risk all the same"
     assert (listing["cut"]["called"], listing["cut"]["how"]) == (0, why)
-    assert f"nobody to call: {why}" in reporting.report(deployed.config).text
-    assert first_clients(deployed.config) == [f"nobody: {why}"]
+    report = reporting.report(deployed.config)
+    assert f"nobody to call: {why}" in report.details
+    assert "Nobody to call of 20 clients" in report.text
+    told = summary(deployed.config, report, deployed.json("models/latestscore.json"))
+    plain = "The list cannot be relied on yet: the model cannot tell who leaves from who stays yet."
+    assert plain in told and "AUC" not in told
 
 
 def test_a_client_of_few_values_keeps_its_rank_and_is_not_called(deployed: Project) -> None:
@@ -446,7 +451,8 @@ def test_a_client_of_few_values_keeps_its_rank_and_is_not_called(deployed: Proje
     assert {line["band"] == "high" for line in found if line["call"] == "yes"} == {True}
     cut = deployed.json("models/clients_at_risk.json")["cut"]
     assert cut["how"] == "the 4 with the highest risk; 1 without enough data left out"
-    names = [line.split()[-1] for line in first_clients(deployed.config)]
+    told = summary(deployed.config, Outcome("kept"), deployed.json("models/latestscore.json"))
+    names = [line.split()[2] for line in told.splitlines()[1:5]]
     assert names == [line["client"] for line in others[:4]]
 
 

@@ -50,7 +50,7 @@ NOW = datetime(2026, 11, 24, 7, 30, tzinfo=UTC)
         (words.evidence_number(0.314), "0.31"),
         (words.evidence_number(3.14), "3.1"),
         (words.evidence_number(1391.2), "1,391"),
-        (words.evidence_number(3e12), "3e+12"),
+        (words.evidence_number(3e12), "over a million"),
     ],
 )
 def test_a_value_reads_as_a_person_would_say_it(text: str, expected: str) -> None:

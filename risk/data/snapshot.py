@@ -253,6 +253,7 @@ def lineage_of(config: Config, snapshot: Snapshot, used: pl.DataFrame) -> dict[s
         "data_version": snapshot.version.number,
         "day": snapshot.version.day,
         "horizon_days": snapshot.version.horizon_days,
+        "labels": config.labels,
         # Of the whole file, though not all rows were used: it says which rows were there.
         "data_sha256": snapshot.sha256,
         "last_date": str(used["_date"].max() or ""),

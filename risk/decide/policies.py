@@ -128,6 +128,19 @@ def decide(policy: str, known: _Inputs) -> Decision:
     return Decision(KEEP, "no new labelled rows to judge by", judged=True)
 
 
+def anew(config: Config, table: Snapshot, deployed: Deployed) -> EvaluationResult | None:
+    """That a model is trained anew where the labels mean something else than those that the
+    deployed one learned from: nothing that was judged so far says anything of it. Else None."""
+    if deployed.model.lineage.get("labels", "given") == config.labels:
+        return None
+    lack = _lack(table)
+    why = f'"labels" is {config.labels!r} now, so that the model is trained anew on labels made so'
+    decision = _waiting(WAIT, lack) if lack else Decision(DEPLOY, why, judged=True)
+    known = _Inputs(deployed.version, paused=False)
+    record = None if lack else _record(config, known, table.version, decision)
+    return EvaluationResult(decision, table.version, record=record)
+
+
 def paused_by_hand(version: int) -> Decision:
     stays = f"version {version} was chosen by hand and stays"
     return _waiting(PAUSED, f"{stays}; deployment.py --release-hold ends that")

@@ -28,6 +28,7 @@ BOXED = f"{NO_GLYPH}: a letter that this font lacks; report.html has the names a
 FACTS_HIGH, CHANGES_HIGH = 25.0, 43.5
 BANDS = {
     "high": (RED, "#ffffff"),
+    "to call": (RED, "#ffffff"),
     "raised": ("#ffd9a8", "#4a2f00"),
     "low": (GREY, INK),
     "not enough data": ("#ffffff", MUTED),

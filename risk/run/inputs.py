@@ -35,11 +35,14 @@ class RunInputs:
     ) -> EvaluationResult:
         """The verdict of the configured policy, and what it asks to be deployed."""
         from risk.decide.evaluation import EVIDENCE_POLICIES, evaluate
-        from risk.decide.policies import data_pause, evaluate_plain
+        from risk.decide.policies import anew, data_pause, evaluate_plain
 
         config, snapshot, deployed = self.config, self.snapshot, self.deployed
         if snapshot is None or deployed is None:
             return evaluate_plain(config, snapshot, None, self.test, judged, paused=paused)
+        other = None if paused else anew(config, snapshot, deployed)
+        if other:
+            return other
         if config.policy in EVIDENCE_POLICIES:
             return evaluate(config, snapshot, deployed, self.test, paused=paused, commit=commit)
         # The data quality checks are the evidence's own; a plain policy asks them here.

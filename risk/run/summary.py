@@ -9,7 +9,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from risk.calllist.facts import expected_short, headline, trust_sentence
+from risk.calllist.facts import cannot_rank, expected_short, headline, trust_sentence
+from risk.calllist.policy import NO_RANKING
 from risk.calllist.types import CallList, ListedClient, read_list
 from risk.config import DEFAULT_CONFIG, HOME, Config, Outcome
 from risk.data.schema import printable
@@ -44,9 +45,11 @@ def _list_lines(config: Config, listing: CallList) -> list[str]:
     called = listing.called
     head = f"{headline(listing)}{when}"
     if not called:
-        return [head, *wrapped(f"  {as_sentence(listing.cut.how)}").splitlines()[:3]]
+        plain = f"the list cannot be relied on yet: {NO_RANKING}"
+        why = as_sentence(plain if cannot_rank(listing) else listing.cut.how)
+        return [head, *wrapped(f"  {why}").splitlines()[:3]]
     first = called[:SHOWN_CLIENTS]
-    width = max(len(_cut(client.called_name, SHOWN_NAME)) for client in first)
+    width = max(len(_shortened(client.called_name, SHOWN_NAME)) for client in first)
     lines = [_client_line(client, width) for client in first]
     more = len(called) - len(first)
     place = typed_path(config.clients_sheet)
@@ -54,12 +57,12 @@ def _list_lines(config: Config, listing: CallList) -> list[str]:
 
 
 def _client_line(client: ListedClient, width: int) -> str:
-    name = _cut(client.called_name, SHOWN_NAME).ljust(width)
+    name = _shortened(client.called_name, SHOWN_NAME).ljust(width)
     reason = client.raising[0].text if client.raising else ""
-    return _cut(f"{client.rank:>4}  {client.risk:4.0%}  {name}  {reason}".rstrip(), LINE)
+    return _shortened(f"{client.rank:>4}  {client.risk:4.0%}  {name}  {reason}".rstrip(), LINE)
 
 
-def _cut(text: str, longest: int) -> str:
+def _shortened(text: str, longest: int) -> str:
     text = printable(text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 

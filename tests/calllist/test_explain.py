@@ -263,8 +263,8 @@ def test_shown_and_hidden_points_add_up_to_the_distance_from_the_average(
     assert amounts.sum(axis=1) == pytest.approx(100 * (risks - average), abs=1e-9)
     for row, said in enumerate(explain_rows(model, table)):
         shown = [reason.points for reason in said.reasons]
-        ups = sorted((a for a in amounts[row] if a >= 0.5), reverse=True)[:3]
-        downs = sorted(a for a in amounts[row] if a <= -0.5)[:1]
+        ups = sorted((a for a in amounts[row] if a >= 2), reverse=True)[:3]
+        downs = sorted(a for a in amounts[row] if a <= -2)[:1]
         assert shown == pytest.approx([*ups, *downs], abs=0.05)
 
 

@@ -18,6 +18,7 @@ from risk.alerts.digest import digest_of
 from risk.calllist.facts import (
     auc_words,
     changes_words,
+    expected_short,
     expected_words,
     headline,
     list_facts,
@@ -55,7 +56,7 @@ def test_the_page_the_report_the_digest_and_the_summary_tell_the_same_list(
     score = project.json("production_deployment/latestscore.json")
     page = view(PageContext(project.config), {})
     digest = digest_of(listing, None, now=NOW)
-    told = summary(project.config, Outcome("kept", {"notes": said.splitlines()}), score, "")
+    told = summary(project.config, Outcome("kept", {"notes": said.splitlines()}), score)
 
     first = headline(listing)
     assert page["heading"] == first and digest.text.startswith(f"{first}\n")
@@ -72,14 +73,15 @@ def test_what_is_expected_is_told_once_and_alike(reported: tuple[Project, str]) 
     expected = listing.expected
 
     assert expected and expected.sentence == expected_words(expected)
-    assert expected.sentence in said
     assert expected.sentence in diagnose(project.config).text
     fact = next(fact for fact in list_facts(listing) if fact.name == "Expected to leave")
     leave = expected.found
     assert fact.value == f"{leave.value:,.0f} of {expected.called}"
     assert f"{leave.low:,.0f} to {leave.high:,.0f}" in fact.note
+    assert expected_short(expected) in said
     assert (
-        f"{leave.value:,.0f} are expected to leave ({leave.low:,.0f} to {leave.high:,.0f})" in said
+        f"{leave.value:,.0f} of the {expected.called} called are expected to leave "
+        f"({leave.low:,.0f} to {leave.high:,.0f})" in said
     )
 
 
@@ -89,7 +91,7 @@ def test_the_score_has_one_sentence(reported: tuple[Project, str]) -> None:
     words = score_words(score)
 
     assert project.run("scoring.py").stdout.startswith(words)
-    assert words in summary(project.config, Outcome("kept", {"notes": []}), score, "")
+    assert f"number: {score['f1']:.3f}" in summary(project.config, Outcome("kept"), score)
     assert f"F1 {score['f1']:.3f} (95 % " in words and auc_words(score) in words
 
 

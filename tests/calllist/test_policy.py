@@ -278,13 +278,13 @@ def test_the_band_is_a_word(risk: float, on_list: bool, unknown: str, word: str)
     (2, [0.6, 0.9], ""),
     (3, [0.6, 0.9], "3 of 4 values are missing"),
     (3, None, "3 of 4 values are missing"),
-    (0, [0.45, 0.7], "the model cannot tell leavers from stayers yet: its AUC lies between 0.45 "
-     "and 0.70, and 0.5 is a guess"),
-    (0, [0.5, 0.7], "the model cannot tell leavers from stayers yet: its AUC lies between 0.50 "
-     "and 0.70, and 0.5 is a guess"),
+    (0, [0.45, 0.7], "the model cannot tell who leaves from who stays yet: its AUC lies between "
+     "0.45 and 0.70, and 0.5 is a guess"),
+    (0, [0.5, 0.7], "the model cannot tell who leaves from who stays yet: its AUC lies between "
+     "0.50 and 0.70, and 0.5 is a guess"),
     (0, [0.501, 0.7], ""),
-    (4, [0.45, 0.7], "the model cannot tell leavers from stayers yet: its AUC lies between 0.45 "
-     "and 0.70, and 0.5 is a guess"),
+    (4, [0.45, 0.7], "the model cannot tell who leaves from who stays yet: its AUC lies between "
+     "0.45 and 0.70, and 0.5 is a guess"),
 ])  # fmt: skip
 def test_not_enough_data_has_its_reason(
     missing: int, interval: list[float] | None, said: str

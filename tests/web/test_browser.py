@@ -34,7 +34,7 @@ PAGES = {
     "/client?name=Corvane+Logistics": "Corvane Logistics",
     "/client?name=" + quote_plus(HOSTILE[0]): "<script>",
     "/trust": "Of 100 clients we listed, 62 left",
-    "/decisions": "is near its threshold",
+    "/decisions": "is close to replacing it",
     "/status": "Running: the last run was",
     "/states": "What each state means",
 }

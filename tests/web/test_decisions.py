@@ -52,7 +52,7 @@ def lines(page: Any) -> list[str]:
 
 def test_the_heading_says_whether_the_model_is_about_to_change(past_page: Any) -> None:
     text = text_of(past_page)
-    assert "Model 1 stays, and “<i>version 2</i>” is near its threshold" in text
+    assert "Model 1 stays, and another is close to replacing it" in text
     assert "Last evaluation with something to decide: 9 Jan 2026 07:00 UTC" in text
     assert "its e-value is 25, and it takes 60. By the rows of this evaluation alone." in text
 
@@ -60,8 +60,8 @@ def test_the_heading_says_whether_the_model_is_about_to_change(past_page: Any) -
 @pytest.mark.parametrize(
     ("last", "said"),
     [
-        (entry(9), "Model 1 stays, and the challenger is near its threshold"),
-        (entry(9, evidence=(bet("challenger", 0.9, 10.0),)), "no challenger is near its threshold"),
+        (entry(9), "Model 1 stays, and another is close to replacing it"),
+        (entry(9, evidence=(bet("challenger", 0.9, 10.0),)), "no other was clearly better on the"),
         (entry(9, evidence=()), "Model 1 stays"),
         (entry(9, before=7, verdict="deploy", action="promote"), "took over from 7: it predicts"),
         (
@@ -251,7 +251,7 @@ def test_labels_that_would_collide_give_way_to_the_later() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.312, "0.31"), (3.07, "3.1"), (10.0, "10"), (1391.4, "1,391"), (3e12, "3e+12")],
+    [(0.312, "0.31"), (3.07, "3.1"), (10.0, "10"), (1391.4, "1,391"), (3e12, "over a million")],
 )
 def test_evidence_is_shown_as_finely_as_it_means_something(value: float, text: str) -> None:
     assert evidence_number(value) == text

@@ -54,7 +54,8 @@ def get(shared: Project) -> Iterator[Any]:
 
 def getter(project: Project) -> Any:
     """A browser without a window: a function that gets an address of the project's pages."""
-    client = create_app(project.config).test_client()
+    # Without cookies: an owner's list that was looked at is remembered.
+    client = create_app(project.config).test_client(use_cookies=False)
     return lambda url, **headers: client.get(url, headers={**HTML, **headers})
 
 
@@ -474,7 +475,7 @@ def test_a_damaged_release_hides_the_client_and_not_the_list(own: Project) -> No
 def test_an_unproven_model_is_called_provisional(own: Project) -> None:
     own.config.state_folder.mkdir(exist_ok=True)
     own.config.decision.write_text(json.dumps({"action": "first", "details": {}}))
-    assert "Model 1 is provisional." in text_of(getter(own)("/"))
+    assert "Model 1 is new: no outcome has confirmed it yet." in text_of(getter(own)("/"))
     proven = {"action": "promote", "details": {"provisional": False}}
     own.config.decision.write_text(json.dumps(proven))
     os.utime(own.config.decision, (1, 1))
@@ -783,3 +784,53 @@ def test_where_nobody_is_called_everybody_is_shown_in_the_order_of_risk() -> Non
     assert today.query_of({}, some).band == "call"
     limited = call_list(cut=Cut(0, 0, 20, "", 0.0, 0.0))
     assert list_facts(limited)[0].note == "capacity 20"
+
+
+# ------------------------------------------------------------ one owner's list, a list by profit
+
+
+def owned_list(project: Project, **changed: Any) -> None:
+    made = clients(20, 8)
+    for at, one in enumerate(made):
+        one |= {"owner": "Ann/Bell" if at % 2 else "Bo Carr", "value": 1000.0 + at}
+    found = write_list(project, made, shown=["owner", "value"], value_name="ARR", **changed)
+    project.config.clients_json.write_text(json.dumps(found))
+
+
+def test_an_owner_s_list_is_an_address_and_is_remembered(own: Project) -> None:
+    owned_list(own)
+    browser = create_app(own.config).test_client()
+
+    first = text_of(browser.get("/for/Ann/Bell", headers=HTML))
+    assert "Ann/Bell: 4 of 10 clients to call" in first and "Ann/Bell · ARR 1,001" in first
+    assert "known of all owners’ calls together" in first
+    assert "Ann/Bell: 4 of 10 clients to call" in text_of(browser.get("/", headers=HTML))
+    assert "8 of 20 clients to call" in text_of(browser.get("/?owner=", headers=HTML))
+    assert "8 of 20 clients to call" in text_of(browser.get("/", headers=HTML))
+
+
+def test_where_profit_decides_it_is_explained_and_nobody_called_is_called_high(
+    own: Project,
+) -> None:
+    owned_list(own)
+    found = json.loads(own.config.clients_json.read_text())
+    found["cut"] |= {"expected_profit": 812.0, "expected_profit_at_random": 90.0}
+    own.config.clients_json.write_text(json.dumps(found))
+    text = getter(own)("/").get_data(as_text=True)
+
+    assert "whose call is expected to pay most" in text
+    assert '<span class="band to">to call</span>' in text and "band high" not in text
+
+
+def test_a_list_that_cannot_be_relied_on_says_so_once(own: Project) -> None:
+    why = "the model cannot tell who leaves from who stays yet: its AUC lies between 0.45 and 0.70"
+    made = [
+        one | {"call": False, "band": "not enough data", "notes": [why]} for one in clients(9, 0)
+    ]
+    found = write_list(own, made)
+    found["cut"] |= {"called": 0, "how": f"{why}; the list is in the order of risk all the same"}
+    own.config.clients_json.write_text(json.dumps(found))
+    text = text_of(getter(own)("/"))
+
+    assert text.count("cannot be relied on yet") == 1
+    assert "AUC" not in text and "Use the list" not in text
