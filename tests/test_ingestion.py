@@ -541,6 +541,10 @@ def test_only_a_patient_run_leaves_a_young_file_without_its_last_newline(
     age(one, 61)
     ingest(own.config, patient=True)
     assert final(own) == [A]
+    # UTF-16 ends with a 0 behind its line end.
+    own.write("sourcedata/two.csv", f"{HEADER}\r\n{B}\r\n".encode("utf-16"), old=False)
+    assert "two.csv" not in str(ingest(own.config, patient=True).data["notes"])
+    assert final(own) == [A, B]
 
 
 def test_a_young_file_without_its_last_newline_is_read_by_hand(

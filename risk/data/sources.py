@@ -127,7 +127,8 @@ def _ends_in_newline(path: Path) -> bool:
         return True
     try:
         with open(path, "rb") as file:
-            file.seek(-1, os.SEEK_END)  # OSError for an empty file: it has no line end either
-            return file.read(1) in b"\n\r"
+            file.seek(-2, os.SEEK_END)  # OSError for an empty file: it has no line end either
+            # UTF-16 as Windows writes it has a 0 behind the line end.
+            return file.read(2).rstrip(b"\0")[-1:] in (b"\n", b"\r")
     except OSError:
         return False

@@ -16,10 +16,9 @@ from risk.model.design import DesignTerm, design, raw_columns, standardise
 from risk.model.interactions import find_interactions
 from risk.model.logistic import expit
 from risk.model.main_effects import log_of, main_effects, plain_terms, rank_of
-from risk.model.measures import log_loss
 from risk.model.newton import log_odds_of, ridge
 from risk.model.sampling import folds, sample_of
-from risk.model.terms import Blank, Levels, Linear, Log, Rank, Raw, Term
+from risk.model.terms import NARROWEST, Blank, Levels, Linear, Log, Rank, Raw, Term
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 # With less, five folds cannot tell a curve from its noise: the plain terms at strength 1.
 _FEW_ROWS, _FEW_OF_A_CLASS = 200, 50
 # Of fewer exits five folds cannot tell a form from noise.
-_LEAST_TO_CHOOSE, _FORMS, _FEW_STRENGTHS = 10, 3, (0.1, 1.0)
-_CLEAR = 0.002  # of log loss that logarithms or ranks of all numbers have to gain
-_WORTH = 0.0005  # of log loss that another form of one column has to gain
+_LEAST_TO_CHOOSE, _FEW_STRENGTHS = 10, (0.1, 1.0)
+_SKEW = 1.0  # of a number, from which on its logarithm may suit it better
+_WORTH, _SURE = 0.0005, 1.0  # of log loss, and of its standard error, that another form has to gain
 _CHANGE_Z = 3.0  # of twenty changes that say nothing one in twenty comes so far
 _STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 _PLAIN_STRENGTHS = (0.1, 1.0)
@@ -40,8 +39,9 @@ class AdditiveTerms(TransformerMixin, BaseEstimator):
     """Curves, levels and a few screened interactions: the default recipe.
 
     fit looks at the labels: it chooses the strength of the regularisation (five-fold log loss,
-    clients kept together), whether curves beat straight lines there, and which regions and products
-    the residuals ask for. Fewer than 200 rows or 50 of a class: the plain terms.
+    clients kept together), whether curves or another form of the numbers beat the straight lines
+    that suit their values there, and which regions and products the residuals ask for. Fewer than
+    200 rows or 50 of a class: the plain terms.
     """
 
     terms_: list[DesignTerm]
@@ -62,62 +62,57 @@ class AdditiveTerms(TransformerMixin, BaseEstimator):
         mains = main_effects(raw, self.numbers, self.texts, smaller)
         lines = plain_terms(near, self.numbers, ())
         lines += [term for term in mains if isinstance(term, Levels)]
-        # The main effects' blanks are standardised on all rows: a sample may have none of them.
-        options = [
+        forms = [_forms_of(term, near) for term in lines]
+        # Straight lines, in the form that suits each number first, are the gate of the curves. The
+        # main effects' blanks are standardised on all rows: a sample may have none of them.
+        families = [
+            [_in_forms(forms, choice, near, strength) for strength in _PLAIN_STRENGTHS]
+            for choice in _common_forms(forms)
+        ]
+        curves = [
             [standardise(t, raw if isinstance(t, Blank) else near, strength) for t in mains]
             for strength in _STRENGTHS
-        ]
-        forms = [_forms_of(term, near) for term in lines]
-        # Straight lines as they are, by logarithms and by ranks: the gate of the curves.
-        straight = [[own[min(form, len(own) - 1)] for own in forms] for form in range(_FORMS)]
-        options += [
-            [standardise(t, near, strength) for t in one]
-            for one in straight
-            for strength in _PLAIN_STRENGTHS
         ]
         clients = sample if groups is None else np.asarray(groups)[sample]
         if len(set(clients.tolist())) < 2:
             clients = sample  # the rows of one client alone cannot all be held out
         fold = folds(known, clients)
-        chosen = min(
-            options,
-            key=lambda terms: (
-                _held_out_loss(design(terms, near), known, fold)
-                + _CLEAR * any(isinstance(one.term, Log | Rank) for one in terms)
-            ),
-        )
+        chosen, least = [], np.zeros(0)
+        for family in [*families, curves]:
+            losses = [_held_out_losses(design(terms, near), known, fold) for terms in family]
+            best = min(range(len(family)), key=lambda at: losses[at].mean())
+            if not least.size or _is_clear(least - losses[best], clients):
+                chosen, least = family[best], losses[best]
         chosen = _with_changes(chosen, near, self.numbers, known, fold)
-        self.terms_ = chosen + find_interactions(chosen, raw, y) if chosen else chosen
+        own = None if groups is None else np.asarray(groups)
+        self.terms_ = chosen + find_interactions(chosen, raw, y, own) if chosen else chosen
         return self
 
     def _few_terms(self, raw: Raw, y: np.ndarray, smaller: int, groups: Any) -> list[DesignTerm]:
-        """Of few rows: each number as it is, by its logarithm or by its rank, whichever held-out
-        rows ask for; as it is where the rarer class is too small to ask."""
-        lines = plain_terms(raw, self.numbers, self.texts)
-        plain = [standardise(term, raw) for term in lines]
-        if smaller < _LEAST_TO_CHOOSE or not plain:
-            return plain
+        """Of few rows: each number in the form that suits its values, or in another that held-out
+        rows ask for beyond their own noise."""
+        forms = [_forms_of(term, raw) for term in plain_terms(raw, self.numbers, self.texts)]
+        best, strength, least = (0,) * len(forms), 1.0, np.zeros(0)
+        if smaller < _LEAST_TO_CHOOSE or not forms:
+            return _in_forms(forms, best, raw, strength)
         clients = np.arange(y.size) if groups is None else np.asarray(groups)
         fold = folds(y, clients if len(set(clients.tolist())) > 1 else np.arange(y.size))
-        forms = [_forms_of(term, raw) for term in lines]
 
-        def loss(choice: tuple[int, ...], strength: float) -> float:
-            pairs = zip(forms, choice, strict=True)
-            terms = [standardise(own[at], raw, strength) for own, at in pairs]
-            return _held_out_loss(design(terms, raw), y, fold)
+        def losses(choice: tuple[int, ...], strength: float) -> np.ndarray:
+            return _held_out_losses(design(_in_forms(forms, choice, raw, strength), raw), y, fold)
 
-        uniform = [tuple(min(form, len(own) - 1) for own in forms) for form in range(_FORMS)]
-        tried = {(c, s): loss(c, s) for c in uniform for s in _FEW_STRENGTHS}
-        # Without a clear gain a number stays as it is.
-        best, strength = min(tried, key=lambda one: tried[one] + _CLEAR * (one[0] != uniform[0]))
-        least = tried[best, strength]
-        for at, own in enumerate(forms):
-            for form in range(len(own)):
+        for choice in _common_forms(forms):
+            tried = {s: losses(choice, s) for s in _FEW_STRENGTHS}
+            own = min(tried, key=lambda s: tried[s].mean())
+            if not least.size or _is_clear(least - tried[own], clients):
+                best, strength, least = choice, own, tried[own]
+        for at in range(len(forms)):
+            for form in range(len(forms[at])):
                 other = (*best[:at], form, *best[at + 1 :])
-                if other != best and (found := loss(other, strength)) < least - _WORTH:
+                found = losses(other, strength)
+                if _is_clear(least - found, clients):
                     best, least = other, found
-        chosen = [standardise(own[at], raw, strength) for own, at in zip(forms, best, strict=True)]
-        return _with_changes(chosen, raw, self.numbers, y, fold)
+        return _with_changes(_in_forms(forms, best, raw, strength), raw, self.numbers, y, fold)
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """The design matrix, shape (n, columns)."""
@@ -132,12 +127,42 @@ class AdditiveTerms(TransformerMixin, BaseEstimator):
 
 
 def _forms_of(term: Term, raw: Raw) -> list[Term]:
-    """The forms of a straight term; any other has its own alone."""
+    """The forms of a straight term, the one that suits its values first; any other has its own.
+
+    A number that is much more skewed than its logarithm, as sizes and counts over decades are, goes
+    by that: looking at no label, this choice has no noise, and the labels may ask for another.
+    """
     if not isinstance(term, Linear):
         return [term]
     values = raw[term.column]
-    others = (log_of(term.column, values), rank_of(term.column, values))
-    return [term, *(other for other in others if other is not None)]
+    log, rank = log_of(term.column, values), rank_of(term.column, values)
+    if log is None:
+        return [term]
+    skew, other = (_skew(form.basis(raw)[0]) for form in (term, log))
+    first = [log, term] if skew > _SKEW and abs(other) < skew - _SKEW / 2 else [term, log]
+    return [*first, *([rank] if rank else [])]
+
+
+def _skew(values: np.ndarray) -> float:
+    unit = values / max(float(np.abs(values).max()), NARROWEST)  # squares of 1e300 overflow
+    spread = float(unit.std())
+    return float(np.mean(((unit - unit.mean()) / spread) ** 3)) if spread else 0.0
+
+
+def _common_forms(forms: list[list[Term]]) -> list[tuple[int, ...]]:
+    """Places in the forms of each term: those that suit best, all lines, all logarithms, all ranks;
+    each choice once."""
+    choices = [(0,) * len(forms)]
+    for kind in (Linear, Log, Rank):
+        places = [[at for at, form in enumerate(own) if type(form) is kind] for own in forms]
+        choices.append(tuple(at[0] if at else 0 for at in places))
+    return list(dict.fromkeys(choices))
+
+
+def _in_forms(
+    forms: list[list[Term]], choice: tuple[int, ...], raw: Raw, strength: float
+) -> list[DesignTerm]:
+    return [standardise(own[at], raw, strength) for own, at in zip(forms, choice, strict=True)]
 
 
 def _with_changes(
@@ -167,9 +192,18 @@ def _row_losses(y: np.ndarray, risk: np.ndarray) -> np.ndarray:
     return -np.log(np.clip(np.where(y == 1, risk, 1 - risk), 1e-12, 1.0))
 
 
-def _held_out_loss(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
-    """Mean log loss of each row by a ridge fitted without its fold."""
-    return log_loss(y, _held_out_risk(Z, y, fold))
+def _held_out_losses(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Log loss of each row by a ridge fitted without its fold. Shape (n,)."""
+    return _row_losses(y, _held_out_risk(Z, y, fold))
+
+
+def _is_clear(gains: np.ndarray, clients: np.ndarray) -> bool:
+    """Whether the mean gain is worth a more special form, and beyond its noise between clients."""
+    import pandas as pd
+
+    apart = np.bincount(pd.factorize(clients)[0], weights=gains - gains.mean())
+    noise = float(np.sqrt(apart @ apart)) / gains.size
+    return bool(gains.mean() > max(_WORTH, _SURE * noise))
 
 
 def _held_out_risk(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:

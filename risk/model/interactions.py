@@ -69,8 +69,13 @@ class _Proposal:
     sides: tuple[tuple[int, int, bool], ...]
 
 
-def find_interactions(mains: list[DesignTerm], raw: Raw, y: np.ndarray) -> list[DesignTerm]:
-    """The interactions to add, strongest first; [] with fewer than 100 of a class."""
+def find_interactions(
+    mains: list[DesignTerm], raw: Raw, y: np.ndarray, groups: np.ndarray | None = None
+) -> list[DesignTerm]:
+    """The interactions to add, strongest first; [] with fewer than 100 of a class.
+
+    groups: each row's client, where the rows of one may say the same thing again.
+    """
     smaller = int(min(np.sum(y == 1), np.sum(y == 0)))
     if smaller < _MIN_CLASS:
         return []
@@ -78,6 +83,9 @@ def find_interactions(mains: list[DesignTerm], raw: Raw, y: np.ndarray) -> list[
     raw, y = {name: values[sample] for name, values in raw.items()}, y[sample]
     Z = design(mains, raw)
     weights = ridge(Z, y)
+    echo = 1.0
+    if groups is not None:
+        echo = _echo(y - expit(log_odds_of(Z, weights)), groups[sample])
     axes = _strongest_axes(mains, raw, Z, weights)
     pairs = _pairs_of(axes)
     if len(pairs) > 100 and y.size > _ROWS_FOR_MANY:
@@ -89,7 +97,19 @@ def find_interactions(mains: list[DesignTerm], raw: Raw, y: np.ndarray) -> list[
     if not pairs:
         return []
     most = min(_MOST_TERMS, smaller // _EXITS_PER_TERM)
-    return _Search(axes, pairs, raw, y).run(Z, weights, most)
+    return _Search(axes, pairs, raw, y, echo).run(Z, weights, most)
+
+
+def _echo(residuals: np.ndarray, groups: np.ndarray) -> float:
+    """How much more the residuals vary than those of as many independent rows; at least 1.
+
+    A client's rows may share a label, one leaving in a window over three exports makes three: their
+    sums then vary threefold, and noise would pass for interactions.
+    """
+    import pandas as pd
+
+    own = np.bincount(pd.factorize(groups)[0], weights=residuals)
+    return max(1.0, float(own @ own) / max(float(residuals @ residuals), 1e-9))
 
 
 def _pairs_of(axes: list[_Axis]) -> list[tuple[int, int]]:
@@ -139,10 +159,15 @@ class _Search:
     """Rounds of: look at every pair, take the best few terms, refit, until nothing passes."""
 
     def __init__(
-        self, axes: list[_Axis], pairs: list[tuple[int, int]], raw: Raw, y: np.ndarray
+        self,
+        axes: list[_Axis],
+        pairs: list[tuple[int, int]],
+        raw: Raw,
+        y: np.ndarray,
+        echo: float = 1.0,
     ) -> None:
         self.axes, self.pairs, self.raw, self.y = axes, pairs, raw, y
-        self.gain = _Gain(max(_MIN_ROWS, _MIN_SHARE * y.size), 1.0 - 2.0 * float(y.mean()))
+        self.gain = _Gain(max(_MIN_ROWS, _MIN_SHARE * y.size), 1.0 - 2.0 * float(y.mean()), echo)
         cuts = np.mean([(axes[a].size - 1) * (axes[b].size - 1) for a, b in pairs])
         self.threshold = 2 * np.log(len(pairs) * cuts) + _MARGIN
         self.side_threshold = 2 * np.log(sum(axis.size for axis in axes)) + _MARGIN
@@ -196,7 +221,7 @@ class _Search:
                 found += [_best_rectangle(a, b, R, H, rows, self.gain, len(self.pairs))]
             if self._may_multiply(a, b):
                 slope = self.ramps[a] * self.ramps[b]
-                gain = float(r @ slope) ** 2 / max(float(h @ slope**2), 1e-9)
+                gain = float(r @ slope) ** 2 / max(float(h @ slope**2), 1e-9) / self.gain.echo
                 found += [_Proposal(gain - self.threshold, (a, b), ())]
         return found
 
@@ -270,10 +295,11 @@ class _Gain:
 
     least: float
     skew: float
+    echo: float = 1.0  # by which sums of residuals vary more than those of independent rows
 
     def __call__(self, R: np.ndarray, H: np.ndarray, rows: np.ndarray) -> np.ndarray:
         spread = np.maximum(H, 1e-9) + np.maximum(self.skew * R, 0.0) / 3
-        return np.where(rows >= self.least, R**2 / spread, 0.0)
+        return np.where(rows >= self.least, R**2 / spread / self.echo, 0.0)
 
 
 def _strictest(sides: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:

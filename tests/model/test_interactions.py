@@ -394,3 +394,21 @@ def test_each_refit_sees_the_main_effects_and_every_term_so_far(
     for Z in seen:
         assert np.array_equal(Z, whole[:, : Z.shape[1]])
     assert seen[-1].shape == whole.shape
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_rows_that_say_the_same_again_are_no_proof_of_an_interaction(seed: int) -> None:
+    """One leaving in a window over three exports makes three rows; the labels here are by lot."""
+    once = numbers(900, 5, seed)
+    y = labels(np.full(900, -1.5), seed)
+    raw = {name: np.tile(values, 6) for name, values in once.items()}
+    mains = [standardise(term, raw) for term in main_effects(raw, tuple(raw), (), 150)]
+    assert find_interactions(mains, raw, np.tile(y, 6))  # taken for 5,400 rows
+    assert not find_interactions(mains, raw, np.tile(y, 6), np.tile(np.arange(900), 6))
+
+
+def test_clients_of_one_row_each_change_nothing() -> None:
+    raw = numbers(3000, 4, 5)
+    y = labels(2.0 * ((raw["x0"] > 0.3) & (raw["x1"] < 0)) - 1, 5)
+    mains = [standardise(term, raw, 0.1) for term in main_effects(raw, tuple(raw), (), 500)]
+    assert find_interactions(mains, raw, y, np.arange(3000)) == find_interactions(mains, raw, y)

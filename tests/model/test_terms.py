@@ -252,15 +252,16 @@ def test_what_decides_keeps_a_clients_rows_in_one_fold(monkeypatch: pytest.Monke
     rng = np.random.default_rng(4)
     clients = objects([f"c{n % 90}" for n in range(600)])
     frame, seen = pd.DataFrame({"x": rng.normal(size=600)}), []
-    real = additive._held_out_loss
+    real = additive._held_out_losses
 
-    def watched(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> float:
+    def watched(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:
         seen.append(fold)
         return real(Z, y, fold)
 
-    monkeypatch.setattr(additive, "_held_out_loss", watched)
+    monkeypatch.setattr(additive, "_held_out_losses", watched)
     fitted_terms(frame, labels(frame["x"].to_numpy()), clients)
-    assert len(seen) == len(additive._STRENGTHS) + additive._FORMS * len(additive._PLAIN_STRENGTHS)
+    # A number goes as it is, by its logarithm and by its rank.
+    assert len(seen) == len(additive._STRENGTHS) + 3 * len(additive._PLAIN_STRENGTHS)
     for fold in seen:
         assert len(set(fold)) == 5
         assert len(set(zip(clients, fold, strict=True))) == 90
@@ -280,8 +281,31 @@ def test_the_loss_of_each_row_is_by_a_fit_without_its_fold() -> None:
     apart, together = np.arange(120) % 5, np.zeros(120, dtype=int)
     together[60:] = 1
     column = np.where(np.arange(120) < 60, 1.0, -1.0)[:, None] * (2 * y - 1)[:, None]
-    assert additive._held_out_loss(column, y, apart) == pytest.approx(np.log(2), abs=0.05)
-    assert additive._held_out_loss(column, y, together) > 1.5
+    losses = additive._held_out_losses(column, y, apart)
+    assert losses.shape == (120,) and losses.mean() == pytest.approx(np.log(2), abs=0.05)
+    assert additive._held_out_losses(column, y, together).mean() > 1.5
+
+
+@pytest.mark.parametrize("rows", [60, 400])
+def test_a_number_over_decades_goes_by_its_logarithm_a_bell_as_it_is(rows: int) -> None:
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"size": np.exp(rng.normal(4, 1.5, rows)), "bell": rng.normal(size=rows)})
+    # 8 exits are too few to ask; of labels by lot no form is better than another.
+    y = np.zeros(rows, dtype=np.int64)
+    y[:: rows // 8 if rows < 100 else 5] = 1
+    found = fitted_terms(frame, y)
+    assert [type(one.term) for one in found] == [Log, Linear]
+
+
+def test_another_form_is_taken_where_it_gains_beyond_the_noise_between_clients() -> None:
+    rng = np.random.default_rng(9)
+    gains = rng.normal(0.02, 0.2, 400)
+    assert additive._is_clear(gains, np.arange(400))
+    # The same gains of a fifth of the clients, five rows each, say less.
+    again = np.repeat(gains[:16], 25)
+    assert additive._is_clear(again - again.mean() + 0.02, np.arange(400))
+    assert not additive._is_clear(again - again.mean() + 0.02, np.repeat(np.arange(16), 25))
+    assert not additive._is_clear(np.full(400, 0.0004), np.arange(400))
 
 
 def hard_tables() -> dict[str, tuple[pd.DataFrame, int]]:
