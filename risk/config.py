@@ -213,6 +213,9 @@ class Mail:
     )
     sender: str = key("", TEXT, "the address that the mail is from", name="from")
     to: tuple[str, ...] = key([], LIST, "who gets the digest of the call list")
+    owners: dict[str, str] = key(
+        {}, OBJECT, "owner to address: who gets the digest of an owner's clients alone"
+    )
     operators: tuple[str, ...] = key([], LIST, "who is told what needs an operator")
     hour: int = key(7, number(0, 23, whole=True), "the hour of the digest, UTC")
     names: bool = key(True, FLAG, "whether clients are named in what is sent, the webhook included")
@@ -220,15 +223,18 @@ class Mail:
     @classmethod
     def of(cls, raw: Mapping[str, object], place: Place) -> Mail:
         mail, where = cls(**_read_section(cls, raw, place)), place.where
-        for address in (*([mail.sender] if mail.sender else []), *mail.to, *mail.operators):
-            if not _ADDRESS.fullmatch(address):
+        own = (mail.sender,) if mail.sender else ()
+        for address in (*own, *mail.to, *mail.operators, *mail.owners.values()):
+            if not (isinstance(address, str) and _ADDRESS.fullmatch(address)):
                 raise PipelineError(
                     f"{where}: {address!r} is no address; write it as name@example.com"
                 )
         if mail.host and not _HOST.fullmatch(mail.host):
             raise PipelineError(f"{where}.host must be a server's name alone, not {mail.host!r}")
-        if mail.host and not (mail.sender and (mail.to or mail.operators)):
-            raise PipelineError(f"{where}: a host needs `from`, and `to` or `operators`, beside it")
+        if mail.host and not (mail.sender and (mail.to or mail.operators or mail.owners)):
+            raise PipelineError(
+                f"{where}: a host needs `from`, and `to`, `owners` or `operators`, beside it"
+            )
         return mail
 
 

@@ -21,7 +21,7 @@ Place = tuple[str, str, int]
 WARM = """
 import importlib, json, os, signal, sys
 sys.path.insert(0, {root!r})
-import polars, pandas, sklearn.linear_model, sklearn.pipeline, matplotlib.figure, requests
+import polars, pandas, sklearn.linear_model, sklearn.pipeline, seaborn, requests
 import matplotlib.figure, matplotlib.backends.backend_agg
 import apicalls, deployment, diagnostics, fullprocess, ingestion, reporting, scoring, training
 import risk.run.record, risk.decide.evaluation, risk.run.watchdog, risk.run.summary

@@ -59,12 +59,22 @@ class Content:
     items: tuple[DigestItem, ...] | tuple[str, ...]
 
 
-def compare_list(config: Config, listing: CallList, base: int | None) -> Compared | None:
-    """The list beside the scoring of that number; None if that is not kept, or there was none."""
+def compare_list(
+    config: Config, listing: CallList, base: int | None, owner: str = ""
+) -> Compared | None:
+    """The list beside the scoring of that number; None if that is not kept, or there was none.
+
+    owner: whose clients alone are counted, "" for all.
+    """
     then = {scoring.number: scoring for scoring in scorings(config)}.get(base or 0)
     if then is None:
         return None
     before, here = called_in(config, then.number), {client.client for client in listing.called}
+    if owner:
+        own = {c.client for c in listing.clients if (c.owner or "") == owner}
+        before, here = before & own, here & own
+        new = tuple(name for name in newly_called(listing, before) if name in own)
+        return Compared(then.day, new, len(before - here), then.data_date)
     off = len(before - here)
     return Compared(then.day, newly_called(listing, before), off, then.data_date)
 
@@ -78,8 +88,9 @@ def digest_of(
     link: str = "",
     trouble: str = "",
     outcomes: str = "",
+    owner: str = "",
 ) -> Content:
-    """The message on this list, worst first.
+    """The message on this list, worst first. owner: whose clients these are, "" for all.
 
     compared: None for the first one. trouble: why the list is older than it should be, "" if it is
     not. outcomes: what came of earlier lists, in a sentence.
@@ -101,7 +112,7 @@ def digest_of(
     below = [f"and {more:,} more"] if rows and more else []
     below += [f"So far: {outcomes}."] if outcomes else []
     subject = f"Clients at risk: {counts} (data of {of})"
-    head = headline(listing)
+    head = f"{owner}: {headline(listing)}" if owner else headline(listing)
     table = "\n".join("  ".join(filter(None, cells)) for cells in rows)
     text = "\n\n".join(filter(None, [head, *above, table, *below, link])) + "\n"
     return Content(subject, text, _html_of(subject, head, above, rows, below, link), tuple(items))

@@ -27,6 +27,7 @@ from risk.run.record import last_marker
 
 FORMAT = 1  # of alerts.json
 MAIL, WEBHOOK = "mail", "webhook"
+TO_OWNER = "mail to "  # and the owner's name: a channel each, so that none is sent twice
 PAUSES = (0.0, 1.0, 4.0)  # before each of the three tries of a run
 FIRST_WAIT, LONGEST_WAIT, GIVEN_UP = 600.0, 6 * 3600.0, 2 * 86400.0
 MOST_WAITING, MOST_SENT = 50, 200  # by what is in sent a digest of the same day is known again
@@ -110,8 +111,10 @@ def secrets_in(environment: Mapping[str, str]) -> Secrets:
 
 
 def channels_for(config: Config, event: str) -> tuple[str, ...]:
-    """Where a message of this event goes."""
+    """Where a message of this event goes; of a digest also by mail to each owner."""
     mail = (MAIL,) if config.mail.host and _addressees(config, event) else ()
+    if event == "digest" and config.mail.host:
+        mail = (*mail, *(f"{TO_OWNER}{owner}" for owner in config.mail.owners))
     return (*mail, WEBHOOK) if config.webhook_url else mail
 
 
@@ -194,19 +197,22 @@ def retry_times(state: AlertState) -> list[float]:
     ]
 
 
-def _content(config: Config, message: Message) -> Content:
-    """What the message says; a digest is made of the list as it is now."""
+def _content(config: Config, message: Message, owner: str = "") -> Content:
+    """What the message says; a digest is made of the list as it is now. owner: whose clients alone
+    it is of, "" for all."""
     if message.event == "digest":
         outcomes = parse_outcomes(read_optional_json(config.outcomes))
         listing = load_list(config)
+        compared = compare_list(config, listing, message.base, owner)
         return digest_of(
-            listing,
-            compare_list(config, listing, message.base),
+            listing.of_owner(owner) if owner else listing,
+            compared,
             now=datetime.now(UTC),
             names=config.mail.names,
             link=_link_of(config, "digest"),
             trouble=FAILED if (last := last_marker(config)) and last["failed"] else "",
             outcomes=outcomes["all"]["sentence"] if outcomes["all"] else "",
+            owner=owner,
         )
     lines = [f"{message.title}:", *(f"- {text}" for text in message.items)]
     lines += [f"and {message.more} more"] if message.more else []
@@ -224,8 +230,9 @@ def _link_of(config: Config, event: str) -> str:
 
 def dispatch(config: Config, secrets: Secrets, message: Message, channel: str) -> str:
     """Send one message by one channel; what is to be noted beside, "" if nothing. Undelivered."""
+    owner = channel.removeprefix(TO_OWNER) if channel.startswith(TO_OWNER) else ""
     try:
-        content = _content(config, message)
+        content = _content(config, message, owner)
     except (PipelineError, KeyError, TypeError) as error:
         why = f"what it is made of cannot be read ({error}); see diagnostics.py --doctor"
         raise Undelivered(why, channel=False) from None
@@ -234,6 +241,8 @@ def dispatch(config: Config, secrets: Secrets, message: Message, channel: str) -
         post(config.webhook_url, body, message.id, secrets.webhook)
         return ""
     to, at = _addressees(config, message.event), datetime.fromisoformat(message.at)
+    if owner:
+        to = (config.mail.owners[owner],)
     made = mail_message(
         config.mail, to, message.id, at, content.subject, content.text, content.html
     )
@@ -260,7 +269,7 @@ def _body_of(config: Config, message: Message, content: Content) -> bytes:
 def _addressees(config: Config, event: str) -> tuple[str, ...]:
     """Who gets the mail of this event; a test goes to everybody."""
     mail = config.mail
-    everybody = tuple(dict.fromkeys((*mail.to, *mail.operators)))
+    everybody = tuple(dict.fromkeys((*mail.to, *mail.operators, *mail.owners.values())))
     return {"digest": mail.to, "test": everybody}.get(event, mail.operators)
 
 

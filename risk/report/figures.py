@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 INK, MUTED, RED = "#1b1f23", "#57606a", "#9a3412"
 PALE, GREY, LINE, BLUE = "#f3d3c0", "#d9d6d0", "#e5e7eb", "#1f6feb"
-PALEST = (0.9516453542015212, 0.9413700358282965, 0.9402287723380457)  # of the hue of RED
 FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 # From this share on, white has more contrast with the cell's shade than ink.
 DARK = 0.72
@@ -59,7 +58,7 @@ def style() -> AbstractContextManager[None]:
 def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
     """Counts and row shares of the four outcomes; darker is more of the row's clients."""
     import numpy as np
-    from matplotlib.colors import LinearSegmentedColormap
+    import seaborn as sns
     from matplotlib.figure import Figure
 
     cells = np.array(
@@ -70,14 +69,12 @@ def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
     )
     # A row without clients is a row of zeros, not of NaN.
     shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
-    ends: list[tuple[float, tuple[float, float, float] | str]] = [(0.0, PALEST), (1.0, RED)]
-    shade = LinearSegmentedColormap.from_list("shade", ends)
+    shade = sns.light_palette(RED, as_cmap=True)
+    look = {"vmin": 0, "vmax": 1, "cmap": shade, "cbar": False, "linecolor": "white"}
     with style():
         figure = Figure(figsize=(7.2, 5.6), dpi=150, layout="constrained")
         axes = figure.subplots()
-        axes.pcolormesh(shares, vmin=0, vmax=1, cmap=shade, edgecolors="white", linewidth=3)
-        axes.set(xlim=(0, 2), ylim=(2, 0), xticks=(0.5, 1.5), yticks=(0.5, 1.5))
-        axes.spines[:].set_visible(False)
+        sns.heatmap(shares, linewidths=3, ax=axes, **look)
         for (row, column), count in np.ndenumerate(cells):
             ink = "white" if shares[row, column] > DARK else INK
             share = share_text(int(count), int(cells[row].sum()))

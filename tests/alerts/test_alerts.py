@@ -13,15 +13,18 @@ from typing import Any
 import pytest
 from conftest import Project, client_rows
 from driver import copy_of, edit_marker, first_deployed, marker, outcome, run_driver, run_fully
+from listed import clients, write_list
 from receiving import TAKEN, Hook, Mailbox, closes, mail_server, says, web_hook
 from telling import broken, changed_state, digest_is_due, log, mail, state, tells
 
 from risk.alerts import messages
-from risk.alerts.due import Event, digest_day, due_digest, lasting_news
+from risk.alerts.due import Event, digest_day, due_digest, lasting_news, send_due
+from risk.alerts.mail import Secrets
 from risk.alerts.messages import Condition, DigestsDone, read_state
 from risk.config import PipelineError
 from risk.files import epoch, utc_stamp
 from risk.record.scores import scorings
+from risk.run.record import RunRecord
 
 WORSE = client_rows(60, seed=5, flip=True)
 DAY = 86400
@@ -112,6 +115,30 @@ def test_the_digest_says_who_is_new_since_the_last_one(project: Project, box: Ma
 
     assert re.search(r"Clients at risk: 3 new, 3 to call", box.subjects[-1])
     assert "Since the list of" in box.mails[-1].get_body(("plain",)).get_content()
+
+
+def test_each_owner_gets_the_own_clients_alone(project: Project, box: Mailbox) -> None:
+    tells(project, box, owners={"Ann Bell": "bell@example.com", "Bo Carr": "carr@example.com"})
+    made = clients(12, 6)
+    for at, one in enumerate(made):
+        one["owner"] = "Ann Bell" if at < 4 else "Bo Carr"
+    write_list(project, made, shown=["owner"])
+    digest_is_due(project)
+    state = read_state(project.config)
+    assert state is not None
+    run = RunRecord(project.config)
+    send_due(project.config, run, Secrets("", "", ""))
+
+    texts = {mail["To"]: mail.get_body(("plain",)).get_content() for mail in box.mails}
+    assert set(texts) == {"ann@example.com", "bell@example.com", "carr@example.com"}
+    ann, bo = texts["bell@example.com"], texts["carr@example.com"]
+    assert ann.startswith("Ann Bell: 4 of 4 clients to call")
+    assert bo.startswith("Bo Carr: 2 of 8 clients to call")
+    for at, one in enumerate(made[:6]):
+        assert (one["client"] in ann) == (at < 4) and (one["client"] in bo) == (at >= 4)
+    # Each is a way of its own: nobody gets it twice.
+    send_due(project.config, run, Secrets("", "", ""))
+    assert len(box.mails) == 3
 
 
 @pytest.mark.parametrize(
