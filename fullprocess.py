@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import sys
 
-from risk.run.idle import idle_line
+from risk.run.idle import idle_line, ping_url
 
 # All else is imported where it is used: an idle run pays for neither typing nor the stages.
 TYPE_CHECKING = False
@@ -66,11 +66,10 @@ def _run_under_lock(config: Config, chosen: argparse.Namespace) -> Outcome:
     """A run while nobody else changes the project; exit code 0 unless a stage failed."""
     from risk.config import Busy, Outcome
     from risk.files import project_lock, remove_temporary_files
-    from risk.run.record import note_ended
     from risk.run.watchdog import watch
 
     # Before the lock: the watchdog's copy of its descriptor would hold it on.
-    watch(config.run_limit_minutes * 60, lambda: note_ended(config))
+    watch(config.run_limit_minutes * 60, lambda: _end_hung(config))
     try:
         with project_lock(config, "fullprocess.py", 0):
             remove_temporary_files(config)
@@ -95,13 +94,16 @@ def run(config: Config, *, serve: bool, summary: bool = False) -> Outcome:
     try:
         with progress_line(config, "start"):
             record.open()
+            _ping(config, record, "/start")
             outcome = steps.all(serve=serve)
     except Exception as error:
         why = record.fail(error)
+        _ping(config, record, "/fail", why)
         _alert(config, record)
         if isinstance(error, (PipelineError, OSError)):
             raise PipelineError(why) from error  # a defect of ours keeps its traceback
         raise
+    _ping(config, record, "", f"{record.marker['outcome']}: {record.marker['reason']}")
     _alert(config, record)
     if not summary:
         return outcome
@@ -341,6 +343,27 @@ class Steps:
         return summary(self.config, outcome, score)
 
 
+def _ping(config: Config, record: RunRecord, signal: str, words: str = "") -> None:
+    """A sign of life at ping_url, if there is one; what goes wrong with it fails no run."""
+    if config.ping_url:
+        from risk.alerts.ping import ping
+
+        why = ping(config.ping_url, signal, record.id, words)
+        if why:
+            record.log.warning("ping_url was not told: %s", why)
+
+
+def _end_hung(config: Config) -> None:
+    """What is left to do for a run that the watchdog has ended."""
+    from risk.alerts.ping import FAIL, ping
+    from risk.run.record import last_marker, note_ended
+
+    note_ended(config)
+    marker = last_marker(config)
+    if config.ping_url and marker and marker["failed"]:
+        ping(config.ping_url, FAIL, marker.get("id", ""), marker["failed"]["error"])
+
+
 def _alert(config: Config, record: RunRecord) -> None:
     """Tell people what is new; whatever goes wrong with that is in the log and fails no run."""
     import time
@@ -460,6 +483,10 @@ def main() -> None:
     line = idle_line(sys.argv[1:])
     if line is not None:
         print(line)
+        if url := ping_url(sys.argv[1:]):
+            from risk.alerts.ping import WELL, ping
+
+            ping(url, WELL, words=line)  # the other side misses it where it does not arrive
         return
     from risk import script
 

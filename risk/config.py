@@ -265,6 +265,9 @@ class Config:
         "lock, run record, run log, decisions, score history, pauses, times",
         "state_path",
     )
+    log_format: str = key(
+        "text", choice("text", "json"), "lines of fullprocess.log: `text`, or `json` for a program"
+    )
     log_folder: Path = key("logs/", FOLDER, "log files; safe to delete", "log_path")
     columns: Columns = key({}, section(Columns.of), "which column is what; see [Columns](#columns)")
     csv: Csv = key({}, section(Csv.of), "how the files are written; see [Files](#files)")
@@ -348,6 +351,11 @@ class Config:
     )
     webhook_url: str = key(
         "", WEB_ADDRESS, "a web address that is told too, see [alerts.md](alerts.md)"
+    )
+    ping_url: str = key(
+        "",
+        WEB_ADDRESS,
+        "asked when a run starts (/start), ends well, or fails (/fail): healthchecks and alike",
     )
     ignored: tuple[str, ...] = ()
 

@@ -53,14 +53,21 @@ def unreachable(
     return Undelivered(f"{place}: {why}", again=True)
 
 
-def post(url: str, body: bytes, identity: str, secret: str, seconds: float = SECONDS) -> None:
+def post(
+    url: str,
+    body: bytes,
+    identity: str,
+    secret: str,
+    seconds: float = SECONDS,
+    kind: str = "application/json",
+) -> None:
     """Send the body; Undelivered unless the answer is a 2xx within so many seconds.
 
     The time is that from the connection on; a name is looked up at the system's own pace.
     """
     parts, deadline = urlsplit(url), time.monotonic() + seconds
     host = parts.hostname or ""
-    headers = {"Content-Type": "application/json", "User-Agent": "dynamic-risk", IDENTITY: identity}
+    headers = {"Content-Type": kind, "User-Agent": "dynamic-risk", IDENTITY: identity}
     if secret:
         headers[SIGNATURE] = f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -128,7 +128,8 @@ class Store:
 
     def refuse_unfinished(self) -> None:
         """PipelineError unless the rows are as ingestion.py left them."""
-        if self.config.store_intent.exists() or not self._finaldata_as_recorded():
+        left = self._finaldata_as_recorded() or self._finaldata_is_the_rows()
+        if self.config.store_intent.exists() or not left:
             raise PipelineError(
                 f"{self.config.finaldata} is not as ingestion.py left it; run ingestion.py "
                 "(it moves a changed file aside and rebuilds it)"
@@ -296,7 +297,7 @@ class Store:
                 file.truncate(intent.span[0])
                 os.fsync(file.fileno())
         elif self.state["schema_signature"]:
-            write_atomic(self.config.finaldata, self._finaldata_bytes())
+            write_atomic(self.config.finaldata, self.finaldata_bytes())
         else:
             self.config.finaldata.unlink()
 
@@ -309,14 +310,20 @@ class Store:
             return False
         return recorded == {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
-    def _finaldata_bytes(self) -> bytes:
+    def _finaldata_is_the_rows(self) -> bool:
+        """By its content: a backup brings a file back with another time."""
+        recorded, path = self.state["finaldata"], self.config.finaldata
+        same = recorded and path.exists() and path.stat().st_size == recorded["bytes"]
+        return bool(same) and path.read_bytes() == self.finaldata_bytes()
+
+    def finaldata_bytes(self) -> bytes:
         import polars as pl
 
         rows = self.segments().filter(~pl.col("_duplicate"))
         return csv_bytes(rows, self.schema, header=True)
 
     def _recover_finaldata(self) -> list[str]:
-        expected, finaldata = self._finaldata_bytes(), self.config.finaldata
+        expected, finaldata = self.finaldata_bytes(), self.config.finaldata
         present = finaldata.read_bytes() if finaldata.exists() else b""
         notes = []
         if present != expected:

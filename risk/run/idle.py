@@ -47,6 +47,12 @@ def idle_line(arguments: list[str]) -> str | None:
         return None
 
 
+def ping_url(arguments: list[str]) -> str:
+    """Where an idle run with these arguments leaves a sign of life, "" for nowhere."""
+    with open(_only_config(arguments) or "", "rb") as file:
+        return str(json.loads(file.read().decode().removeprefix("\ufeff")).get("ping_url") or "")
+
+
 def _has_packages() -> bool:
     """Whether this Python could do a run's work; one that cannot must not say that all is well."""
     return any(os.path.isdir(os.path.join(folder, "numpy")) for folder in sys.path)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
-import logging.handlers
 import sys
 import time
+import uuid
 from typing import Any, NotRequired, TypedDict, cast
 
 from risk.config import Busy, Config, Outcome
 from risk.data.schema import printable
 from risk.data.snapshot import DataVersion
-from risk.files import StateFile, lock_holder, make_folder, project_lock, utc_now
+from risk.files import StateFile, lock_holder, project_lock, utc_now
 from risk.run import run_log
+from risk.run.log import start_log
 from risk.script import enter_stage, os_error_text
-from risk.words import LINE, wrapped
 
-STAMP = 21  # characters of a log line before its words
 LATE_AFTER = 2.5  # times run_every_minutes: two runs are missing by then
 
 
@@ -38,6 +36,7 @@ class Marker(TypedDict):
     judged: the data version of the last verdict. failure: the last one, of this run or before.
     """
 
+    id: NotRequired[str]
     started: str
     finished: str | None
     failed: RunFailure | None
@@ -89,7 +88,8 @@ class RunRecord:
     """
 
     def __init__(self, config: Config) -> None:
-        self.config, self.log = config, _start_log(config)
+        self.config, self.id = config, str(uuid.uuid4())
+        self.log = start_log(config, self.id)
         self.before = last_marker(config)
         self.last_good: float | None = None  # when a run last ended well, seconds of the epoch
         with contextlib.suppress(OSError):
@@ -100,6 +100,7 @@ class RunRecord:
         self.began = time.time()
         before = self.before
         self.marker: Marker = {
+            "id": self.id,
             "started": utc_now(),
             "finished": None,
             "failed": None,
@@ -147,8 +148,7 @@ class RunRecord:
         """Keep the lines for the outcome, and each in the log."""
         for line in filter(None, map(one_line, text.splitlines())):
             self.notes.append(line)
-            for part in wrapped(line, LINE - STAMP).splitlines():
-                self.log.info("%s", part)
+            self.log.info("%s", line)
 
     def ask(self, sentence: str) -> None:
         """A note about what somebody has to look at."""
@@ -168,8 +168,7 @@ class RunRecord:
         self._write(outcome=outcome, reason=reason, finished=ended, failure=over, **state)
         self.config.heartbeat.touch()
         self._note_in_log(run_log.WORKED)
-        for part in wrapped(one_line(f"{outcome}: {reason}"), LINE - STAMP).splitlines():
-            self.log.info("%s", part)
+        self.log.info("%s", one_line(f"{outcome}: {reason}"))
 
     def await_mail(self, at: float) -> None:
         """From then on a run is not idle: something is to be sent. 0: never."""
@@ -221,7 +220,8 @@ def note_ended(config: Config) -> None:
     with contextlib.suppress(Busy, OSError), project_lock(config, "fullprocess.py", 5):
         marker = last_marker(config)
         if marker and not (marker["finished"] or marker["failed"]):
-            _start_log(config).error("failed in %s: %s", stage, why)
+            log = start_log(config, marker.get("id", ""))
+            log.error("failed in %s: %s", stage, why)
             failed = {"stage": stage, "error": why, "at": utc_now()}
             marker_file(config).write({**marker, "failed": failed})
 
@@ -249,24 +249,3 @@ def trouble(config: Config) -> str:
     if not marker["finished"] and not running(config):
         return f"{the_run} was cut off in {marker['stage']}"
     return ""
-
-
-def _start_log(config: Config) -> logging.Logger:
-    """A log file of at most 1 MB with four older ones; one line per event."""
-    logging.raiseExceptions = False  # a full disk must not print logging's own traceback
-    handler: Any = logging.handlers.RotatingFileHandler(
-        make_folder(config.log_folder) / "fullprocess.log",
-        maxBytes=1_000_000,
-        backupCount=4,
-        encoding="utf-8",
-        errors="backslashreplace",
-    )
-    handler.setFormatter(logging.Formatter("%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S"))
-    handler.formatter.converter = time.gmtime
-    log = logging.getLogger("risk")
-    for old in log.handlers:
-        old.close()
-    log.handlers[:] = [handler]
-    log.setLevel(logging.INFO)
-    log.propagate = False  # what is above it would print on standard error
-    return log
