@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from risk.config import Config, load
 from risk.files import write_atomic
 from risk.record.scores import (
-    ScoredClient,
     past_scores,
     record_scores,
+    scored_frame,
     scores_in,
     scores_of,
     scoring_of,
@@ -80,44 +81,43 @@ def made(folder: Path) -> Config:
     return config
 
 
-def scored_clients(number: int, clients: int) -> list[ScoredClient]:
+def scored_clients(number: int, clients: int) -> pl.DataFrame:
     """The clients of one list, a tenth of them called."""
-    risks = np.sort(np.random.default_rng([SEED, number]).random(clients))[::-1].round(6).tolist()
-    date, reasons = f"2030-{number % 12 + 1:02d}-28", ((12.5, "orders 3 (usually 9 to 55)"),) * 3
-    return [
-        ScoredClient(
-            client=f"client {(at * 7919 + number) % clients}",
-            date=date,
-            risk=risk,
-            rank=at + 1,
-            band="high" if at < clients // 10 else "low",
-            called=at < clients // 10,
-            reasons=reasons,
-        )
-        for at, risk in enumerate(risks)
-    ]
+    risks = np.sort(np.random.default_rng([SEED, number]).random(clients))[::-1].round(6)
+    called = [at < clients // 10 for at in range(clients)]
+    return scored_frame(
+        {
+            "client": [f"client {(at * 7919 + number) % clients}" for at in range(clients)],
+            "date": [f"2030-{number % 12 + 1:02d}-28"] * clients,
+            "risk": risks.tolist(),
+            "rank": range(1, clients + 1),
+            "band": ["high" if call else "low" for call in called],
+            "called": called,
+            "reasons": [((12.5, "orders 3 (usually 9 to 55)"),) * 3] * clients,
+        }
+    )
 
 
-def keep(config: Config, number: int, scored: list[ScoredClient]) -> None:
+def keep(config: Config, number: int, scored: pl.DataFrame) -> None:
     past = scorings(config)
     last = past[-1] if past else None
-    before = scores_in(config, last.number) if last else {}
+    before = scores_in(config, last.number if last else 0)
     scoring = scoring_of(
         scored,
         past,
         data_version=number,
-        data_date=scored[0].date,
+        data_date=scored["date"][0],
         at=f"2031-01-{number % 28 + 1:02d}T07:00:00Z",
         model_version=1,
         model="m",
         basis="unlabelled",
     )
-    scores = scores_of(scored, scoring.number, before, {one.client: one.risk for one in scored})
+    scores = scores_of(scored, scoring.number, before, scored.select("client", former="risk"))
     record_scores(config, scoring, scores, scored, last, before)
 
 
-def keep_plain(folder: Path, number: int, scored: list[ScoredClient]) -> None:
-    write_atomic(folder / f"list-{number:04}.json", json.dumps([one._asdict() for one in scored]))
+def keep_plain(folder: Path, number: int, scored: pl.DataFrame) -> None:
+    write_atomic(folder / f"list-{number:04}.json", json.dumps(scored.to_dicts()))
 
 
 def find_plain(folder: Path, name: str) -> list[dict[str, Any]]:
