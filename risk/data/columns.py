@@ -10,51 +10,38 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from risk.config import Csv
 from risk.data.asides import TOTAL_PART, TOTAL_WORDS, NotEnough, Rows, find_asides
+from risk.data.columnvalues import ColumnTable, number_values, read_values
 from risk.data.decoding import Decoded, Refused, decode
-from risk.data.frames import frame_types
 from risk.data.lines import DELIMITERS, Layout, dialect, find_layout, unwrap
-from risk.data.plausibility import wrong_dates
 from risk.data.reader import (
-    Fault,
     Reading,
-    fault_error,
     find_places,
     numeric_counts,
     read_rows,
     rows_of,
     says_kind,
-    width_fault,
 )
-from risk.data.schema import DATE, NUMBER, TARGET, Cell, Column, Schema
+from risk.data.schema import Schema
 from risk.data.tables import (
     MAX_COLUMNS,
     MOST_BYTES,
     TEXTS,
-    Table,
     file_kind,
     note_asides,
     read_table,
     unpack,
 )
+from risk.data.typed import parquet_frame, plain_raw
 from risk.data.values import (
-    ISO_DAY,
-    LONGEST,
-    MISSING,
-    MISSING_TEXT,
-    NUMBER_FORMS,
     Raw,
-    Rule,
     is_numeric,
-    number_pattern,
     plain_cell,
 )
 
@@ -65,31 +52,6 @@ LEAST_BYTES = 50_000  # below it polars would cost more than it saves
 HEAD_LINES, FILLED_LINES = 2000, 1000  # by these the layout is found, as by the whole file
 FIRST_ROWS, LAST_ROWS = 80, 300  # by these it is found what is no row of the table
 LONGEST_CELL = 100_000  # csv refuses 131,072 characters
-# As _parse_text has them: what is left of a control character after the spaces are stripped.
-CONTROL = r"[\x00-\x1f\x7f\u{85}\u{2028}\u{2029}]"
-
-
-@dataclass
-class ColumnTable(Table):
-    """A table whose whole rows are columns of texts; `rows` has those of another width alone.
-
-    cells: the columns "0", "1", ...; numbers: the rows' line numbers; text: all of the file.
-    """
-
-    cells: pl.DataFrame = field(kw_only=True)
-    numbers: pl.Series = field(kw_only=True)
-    text: str = field(kw_only=True)
-
-    @property
-    def height(self) -> int:
-        return len(self.rows) + self.cells.height
-
-    @cached_property
-    def _lines(self) -> list[str]:
-        return [line.rstrip("\r") for line in self.text.split("\n")]
-
-    def raw(self, number: int) -> str:
-        return self._lines[number - 1]
 
 
 def read_columns(
@@ -105,7 +67,7 @@ def read_columns(
     table = column_table(data, file, style, schema)
     if table is None:
         return read_rows(data, file, schema, style, limit=limit, outcomes=outcomes)
-    return rows_of(table, schema, limit=limit, outcomes=outcomes, read=_read_values)
+    return rows_of(table, schema, limit=limit, outcomes=outcomes, read=read_values)
 
 
 # ------------------------------------------------------------ lines and cells
@@ -113,10 +75,15 @@ def read_columns(
 
 def column_table(data: bytes, file: str, style: Csv, schema: Schema) -> ColumnTable | None:
     """The table in the bytes; None where the row reader has to look at the file."""
-    if len(data) < LEAST_BYTES or file_kind(file) not in TEXTS:
+    if len(data) < LEAST_BYTES:
         return None
     try:
-        table = _parted_table(data, style, schema)
+        if data.startswith(b"PAR1"):
+            table = _typed_table(data, style)
+        elif file_kind(file) in TEXTS:
+            table = _parted_table(data, style, schema)
+        else:
+            return None
         return table and _without_asides(table)
     except (Refused, NotEnough):
         return None  # the row reader says why, or has all the rows to find out
@@ -147,6 +114,22 @@ def _parted_table(data: bytes, style: Csv, schema: Schema) -> ColumnTable | None
         text=decoded.text,
     )
     return _without_empty(table) if cells.height > len(odd) else None
+
+
+def _typed_table(data: bytes, style: Csv) -> ColumnTable | None:
+    """The table in a Parquet file; None where a column is of a kind that is not read as it is."""
+    import polars as pl
+
+    names, frame = parquet_frame(data, MOST_BYTES)
+    kinds = (pl.String, pl.Boolean, pl.Date, pl.Datetime)
+    plain = all(
+        kind.is_integer() or kind.is_float() or kind.base_type() in kinds for kind in frame.dtypes
+    )
+    if not plain or not 1 <= frame.width <= MAX_COLUMNS:
+        return None
+    cells = frame.rename({name: str(place) for place, name in enumerate(names)})
+    numbers = pl.int_range(2, cells.height + 2, eager=True, dtype=pl.Int32)
+    return ColumnTable(replace(style, delimiter=","), names, [], cells=cells, numbers=numbers)
 
 
 def _decoded(data: bytes, encoding: str) -> tuple[Decoded, bytes] | None:
@@ -306,19 +289,25 @@ def _plain_rows(table: ColumnTable, places: list[int]) -> Iterator[list[Raw]]:
     """The cells of these rows as csv has them: without spaces at their beginning."""
     import polars as pl
 
-    rows = table.cells[places].select(pl.all().str.strip_chars_start(" "))
-    return (list(row) for row in rows.rows())
+    rows = table.cells[places]
+    if table.text:
+        rows = rows.select(pl.all().str.strip_chars_start(" "))
+    return ([plain_raw(cell) for cell in row] for row in rows.rows())
 
 
 def _may_be_aside(table: ColumnTable) -> list[int]:
     """Places of rows amidst the table that may be a header again, or a total."""
     import polars as pl
 
-    found = [(_bare(table.cells["0"]) == table.names[0]).arg_true()]
+    found = []
     for place in range(min(3, len(table.names))):
         cells = table.cells[str(place)]
+        if cells.dtype != pl.String:
+            continue
+        words = _bare(cells) if table.text else cells
+        if place == 0:
+            found.append((words == table.names[0]).arg_true())
         if cells.cast(pl.Int64, strict=False).null_count():  # no word stands among whole numbers
-            words = _bare(cells)
             found.append(words.is_in(sorted(TOTAL_WORDS)).arg_true())
             found.append(words.str.contains(TOTAL_PART.pattern).arg_true())
     return list(chain.from_iterable(places.to_list() for places in found))
@@ -328,153 +317,6 @@ def _bare(cells: pl.Series) -> pl.Series:
     """The cells without spaces at their beginning, as csv gives them."""
     # Nearly no file has one: to look costs a tenth of the stripping.
     return cells.str.strip_chars_start(" ") if cells.str.starts_with(" ").any() else cells
-
-
-# ------------------------------------------------------------ values
-
-
-def _read_values(table: Table, places: dict[str, int], schema: Schema, reading: Reading) -> None:
-    """Every whole row's values by column; a row that breaks a rule is an error."""
-    import polars as pl
-
-    assert isinstance(table, ColumnTable)
-    width = len(table.names)
-    for number, row in table.rows:
-        reading.errors.append(fault_error(table, number, width_fault(row, width)))
-    faults: dict[int, Fault] = {}
-    types, height = frame_types(schema), table.cells.height
-    values: dict[str, pl.Series] = {}
-    for column in schema.columns:
-        if column.name in places:
-            cells = table.cells[str(places[column.name])]
-            values[column.name] = _values(cells, column, schema, types[column.name], faults)
-        else:
-            values[column.name] = pl.repeat(None, height, dtype=types[column.name], eager=True)
-    numbers = table.numbers
-    reading.errors += [fault_error(table, numbers[at], fault) for at, fault in faults.items()]
-    reading.errors.sort(key=lambda error: error.line)
-    if faults:
-        keep = ~pl.int_range(height, eager=True).is_in(list(faults))
-        numbers = numbers.filter(keep)
-        values = {name: cells.filter(keep) for name, cells in values.items()}
-    reading.lines, reading.values = numbers, dict(values)
-
-
-def _values(
-    cells: pl.Series,
-    column: Column,
-    schema: Schema,
-    kind: type[pl.DataType],
-    faults: dict[int, Fault],
-) -> pl.Series:
-    """The column's values; cells that need a closer look by the parser, each different one once."""
-    import polars as pl
-
-    if column.kind in (DATE, TARGET):
-        values = pl.repeat(None, cells.len(), dtype=kind, eager=True)
-        doubt = pl.repeat(True, cells.len(), eager=True)
-    elif column.kind in (NUMBER, None):
-        low = 0.0 if column.non_negative else -math.inf
-        values, doubt = _plain_numbers(cells, schema.number_form(column), low)
-    else:
-        values, doubt = _texts(cells, is_id=column.part == "id")
-    at = doubt.arg_true()
-    if at.len():
-        parsed, wrong = _parse_each(cells.gather(at), schema.parser(column), kind)
-        values = parsed if at.len() == cells.len() else values.scatter(at, parsed)
-        for place in wrong.arg_true().to_list():
-            cell = cells[int(at[place])]
-            faults.setdefault(
-                int(at[place]), (column.name, _rule(cell, schema.parser(column)), plain_cell(cell))
-            )
-    if column.kind == DATE:
-        counts = Counter(dict(values.drop_nulls().value_counts().iter_rows()))
-        wrong_days = wrong_dates(counts, column.form or ISO_DAY)
-        for place in values.is_in(list(wrong_days)).arg_true() if wrong_days else ():
-            faults.setdefault(
-                place, (column.name, wrong_days[values[place]], plain_cell(cells[place]))
-            )
-    return values
-
-
-def _rule(cell: Raw, parse: Callable[[Raw], Cell]) -> str:
-    try:
-        parse(cell)
-    except Rule as rule:
-        return str(rule)
-    raise AssertionError(f"{cell!r} breaks no rule")
-
-
-def _parse_each(
-    cells: pl.Series, parse: Callable[[Raw], Cell], kind: type[pl.DataType]
-) -> tuple[pl.Series, pl.Series]:
-    """(the values by the parser, None where it raises; where it raises)."""
-    import polars as pl
-
-    different = cells.unique()
-    values: list[Cell] = []
-    wrong: list[bool] = []
-    for cell in different.to_list():
-        try:
-            values.append(parse(cell))
-            wrong.append(False)
-        except Rule:
-            values.append(None)
-            wrong.append(True)
-    value = cells.replace_strict(different, pl.Series(values, dtype=kind), return_dtype=kind)
-    if not any(wrong):
-        return value, pl.repeat(False, cells.len(), eager=True)
-    return value, cells.is_in(different.filter(pl.Series(wrong)).implode())
-
-
-def _texts(cells: pl.Series, *, is_id: bool) -> tuple[pl.Series, pl.Series]:
-    """(the texts, which cells are for the parser)."""
-    import polars as pl
-
-    texts = cells.str.strip_chars()
-    missing = texts.is_in(sorted(MISSING if is_id else MISSING_TEXT))
-    doubt = texts.str.contains(CONTROL)
-    if is_id:
-        return texts, doubt | missing
-    return texts.to_frame("0").select(pl.when(~missing).then("0")).to_series(), doubt
-
-
-def _plain_numbers(cells: pl.Series, form: str, low: float) -> tuple[pl.Series, pl.Series]:
-    """(the numbers, which cells are for the parser): whole ones first, then those of the form."""
-    import polars as pl
-
-    whole = cells.cast(pl.Int64, strict=False)
-    values, other = whole.cast(pl.Float64), whole.is_null() & (cells != "")
-    if other.any():
-        at = other.arg_true()
-        values = values.scatter(at, _decimals(cells.gather(at), form))
-        other = values.is_null() & (cells != "")
-    if low > -math.inf:
-        other |= (values < low).fill_null(False)
-    return values, other
-
-
-def _decimals(cells: pl.Series, form: str) -> pl.Series:
-    """The numbers of this form, with a currency or % beside them; None for any other cell."""
-    import polars as pl
-
-    group, decimal = NUMBER_FORMS[form]
-    pattern = rf"^([+-]?) *[$€£]? *({number_pattern(*NUMBER_FORMS[form])}) *[$€£%]?$"
-    text = pl.col("0").str.strip_chars()
-    body = text.str.extract(pattern, 2)
-    body = body.str.replace_all(group, "", literal=True) if group else body
-    found = pl.concat_str(
-        text.str.extract(pattern, 1), body.str.replace(decimal, ".", literal=True)
-    )
-    value = found.cast(pl.Float64, strict=False)
-    usable = (text.str.len_chars() <= LONGEST) & value.is_finite()
-    # -0 and 0 are one value: they must be one duplicate.
-    return (
-        cells.alias("0")
-        .to_frame()
-        .select(pl.when(usable & (value == 0)).then(0.0).when(usable).then(value))
-        .to_series()
-    )
 
 
 def numeric_counts_of(
@@ -488,9 +330,11 @@ def numeric_counts_of(
     for column in schema.features:
         if column.kind is None and column.name in places:
             cells, form = table.cells[str(places[column.name])], schema.number_form(column)
-            values, doubt = _plain_numbers(cells, form, -math.inf)
+            values, doubt = number_values(cells, form, -math.inf)
             sure = values.len() - values.null_count()
-            filled = [cell for cell in _bare(cells.filter(doubt)) if says_kind(plain_cell(cell))]
+            doubtful = cells.filter(doubt)
+            raws = _bare(doubtful) if table.text else map(plain_raw, doubtful)
+            filled = [cell for cell in raws if says_kind(plain_cell(cell))]
             numeric = sum(is_numeric(cell, form) for cell in filled)
             counts[column.name] = sure + len(filled), sure + numeric
     return counts

@@ -76,6 +76,13 @@ def _cell(text: str | None, number: float | None, moment: Any, flag: bool | None
 
 def read_parquet(data: bytes, most_bytes: int) -> tuple[list[str], TypedRows]:
     """(the columns' names, the rows from number 2 on, as if the names stood in row 1)."""
+    names, frame = parquet_frame(data, most_bytes)
+    rows = enumerate(frame.rows(), 2)
+    return names, [(number, [plain_raw(cell) for cell in row]) for number, row in rows]
+
+
+def parquet_frame(data: bytes, most_bytes: int) -> tuple[list[str], pl.DataFrame]:
+    """(the columns' names, the table)."""
     import polars as pl
 
     try:
@@ -85,11 +92,10 @@ def read_parquet(data: bytes, most_bytes: int) -> tuple[list[str], TypedRows]:
         raise Refused(f"it cannot be read as Parquet ({what[:200]})") from None
     if frame.estimated_size() > most_bytes:
         raise Refused(f"unpacked it takes {frame.estimated_size() / 1e6:,.0f} MB; split it")
-    rows = [(number, [_plain(cell) for cell in row]) for number, row in enumerate(frame.rows(), 2)]
-    return frame.columns, rows
+    return frame.columns, frame
 
 
-def _plain(cell: Any) -> Raw:
+def plain_raw(cell: Any) -> Raw:
     """What a cell of another system may hold, as one of ours."""
     import datetime
     from decimal import Decimal
