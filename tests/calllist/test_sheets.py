@@ -11,7 +11,11 @@ from conftest import Project
 from driver import new_project, run_driver
 
 from app import create_app
+from risk.calllist import ranking, sheets
+from risk.calllist.ranking import client_list
 from risk.calllist.types import load_list
+from risk.data.snapshot import read_snapshot
+from risk.model.deployed import read_deployed
 
 COLUMNS = {
     "id": "Nr",
@@ -70,6 +74,35 @@ def test_the_sheet_is_the_same_for_the_same_list(project: Project) -> None:
     project.run("reporting.py")
 
     assert path.read_bytes() == before
+
+
+def test_of_many_clients_the_sheet_has_those_to_call_and_the_first(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = load_list(project.config)
+    last = listing.clients[-1].rank
+    called = [c.call or c.rank == last for c in listing.clients]  # one behind the first, too
+    monkeypatch.setattr(sheets, "SHEET_ROWS", 6)
+    sheet = pl.read_excel(sheets.sheet_file(listing.with_columns(call=called)))
+
+    assert sheet["rank"].to_list() == [1, 2, 3, 4, 5, 6, last]
+    assert sheet["call"].to_list()[-1] == "yes"
+
+
+def test_reasons_stand_with_those_to_call_and_the_first(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, snapshot = project.config, read_snapshot(project.config)
+    whole = client_list(config, snapshot, read_deployed(config), {})
+    monkeypatch.setattr(ranking, "WITH_REASONS", 6)
+    found = client_list(config, snapshot, read_deployed(config), {})
+
+    shown = [c.call or c.rank <= 6 for c in found.clients]
+    assert 6 <= sum(shown) < 40
+    assert [c.reasons if show else () for c, show in zip(whole.clients, shown, strict=True)] == [
+        c.reasons for c in found.clients
+    ]
+    assert any(c.reasons for c, show in zip(whole.clients, shown, strict=True) if not show)
 
 
 def test_people_read_the_name_and_the_id_stands_beside_it(project: Project) -> None:
