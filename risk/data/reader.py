@@ -63,6 +63,11 @@ class Reading:
         values = self.values.get(name, [])
         return set(values) if isinstance(values, list) else set(values.unique())
 
+    def keep(self, places: list[int]) -> None:
+        """Keep the rows at these places alone."""
+        self.lines = _at(self.lines, places)
+        self.values = {name: _at(cells, places) for name, cells in self.values.items()}
+
     @property
     def first_error(self) -> str:
         """`line 7 (orders: not a number)`, for the first of the rows that are set aside."""
@@ -73,6 +78,10 @@ class Reading:
     def set_aside(self) -> list[RowError]:
         """Every row that does not count, by line."""
         return sorted([*self.errors, *self.aside], key=lambda error: error.line)
+
+
+def _at(cells: Any, places: list[int]) -> Any:
+    return [cells[at] for at in places] if isinstance(cells, list) else cells.gather(places)
 
 
 ReadValues = Callable[[Table, dict[str, int], Schema, Reading], None]
@@ -241,11 +250,9 @@ def _read_columns(table: Table, places: dict[str, int], schema: Schema, reading:
         reading.values[column.name] = values
     reading.errors += [fault_error(table, numbers[at], fault) for at, fault in faults.items()]
     reading.errors.sort(key=lambda error: error.line)
-    if faults:
-        keep = [at for at in range(len(rows)) if at not in faults]
-        numbers = [numbers[at] for at in keep]
-        reading.values = {n: [cells[at] for at in keep] for n, cells in reading.values.items()}
     reading.lines = numbers
+    if faults:
+        reading.keep([at for at in range(len(rows)) if at not in faults])
 
 
 def _check_dates(

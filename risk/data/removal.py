@@ -144,8 +144,7 @@ def drop_erased(store: Store, reading: Reading) -> None:
         gone = set(range(len(ids))) - set(keep)
         errors = [RowError(reading.lines[at], "", "erased client", "", "") for at in gone]
         reading.errors = sorted([*reading.errors, *errors], key=lambda error: error.line)
-        reading.lines = [reading.lines[at] for at in keep]
-        reading.values = {n: [cells[at] for at in keep] for n, cells in reading.values.items()}
+        reading.keep(keep)
 
 
 def _sources_naming(config: Config, client: str) -> list[str]:
