@@ -723,7 +723,7 @@ def test_the_summary_says_what_was_decided_how_good_it_is_and_what_is_next(
 
     last = history.last_decision(started.config)
     assert last and f"Decided: {last.sentence}." in said
-    assert "clients to call" in said and "picked at random" in said and "make serve" in said
+    assert "clients to call" in said and "picked at random" in said and " serve" in said
     answers = started.json("models/apireturns.txt")
     assert answers["scoring"]["status"] == 200
     assert answers["scoring"]["model_version"] == version(started)
@@ -732,7 +732,7 @@ def test_the_summary_says_what_was_decided_how_good_it_is_and_what_is_next(
 def test_the_summary_of_a_project_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
     said = new_project(tmp_path).run("fullprocess.py", "--now", "--summary").stdout
 
-    assert "Decided: No model yet" in said and f"{tmp_path}/sourcedata/, then" in said
+    assert "Decided: No model yet" in said and "sourcedata/, then type this again" in said
     assert "F1" not in said
 
 

@@ -174,7 +174,7 @@ def test_the_command_that_is_named_mends_it(misread: tuple[Project, str]) -> Non
     assert "under a later date" not in text
     # What the model had learned were other labels.
     assert "trained anew on labels made so" in text
-    assert "nothing new" not in text and "kept" in run_driver(project).text
+    assert run_driver(project).data["outcome"] == "idle"
     page = create_app(project.config).test_client().get("/status", headers={"Accept": "text/html"})
     assert "Labels made from the status: " in page.text
 

@@ -107,4 +107,6 @@ def _next_lines(config: Config, listing: CallList | None) -> list[str]:
         script = f"{typed_path(sys.executable)} {typed_path(HOME)}/".replace(" ./", " ")
         commands[f"{script}ingestion.py --init DIR FILE"] = "the same with your own files"
     width = max(map(len, commands))
-    return ["Next", *(f"  {command:{width}}  {what}" for command, what in commands.items())]
+    lines = [(f"  {command:{width}}  {what}", command) for command, what in commands.items()]
+    # A command is never cut: in a folder of a long name it stands alone.
+    return ["Next", *(line if len(line) <= LINE else f"  {command}" for line, command in lines)]

@@ -28,7 +28,9 @@ def test_the_summary_is_short_and_begins_with_the_list(project: Project) -> None
     project.configure(port=9)
     lines = lines_of(project)
 
-    assert len(lines) <= 24 and max(map(len, lines)) <= 100
+    # A path is never cut: a folder of a long name makes the line of its command longer.
+    assert len(lines) <= 24
+    assert all(len(line) <= 100 or "CONFIG=" in line for line in lines)
     assert "clients to call" in lines[0] or "client to call" in lines[0]
     text = "\n".join(lines)
     order = ["to call", "left, of 100 picked at random", "Decided: ", "Next", "F1, the exercise"]
