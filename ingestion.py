@@ -115,12 +115,15 @@ def _erase_everywhere(config: Config, client: str) -> Outcome:
     After a crash in between the store still has the rows and asks again.
     """
     from risk.decide import forecasts
-    from risk.record import scores
+    from risk.record import contacts, scores
 
     name = client.strip(" \t")
+    known = bool(name and (scores.past_scores(config, name) or contacts.contacts_of(config, name)))
     forecasts.forget_forecasts(config, name)
     asides = scores.forget_client(config, name) if name else []
     outcome = erase(config, client)
+    if known:  # it was on lists, or somebody had noted something
+        outcome = replace(outcome, code=0)
     note = f"May still name it: {', '.join(asides)}; delete what you no longer need."
     return replace(outcome, text=f"{outcome.text}\n  {note}") if asides else outcome
 

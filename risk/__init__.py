@@ -1,5 +1,6 @@
 """What the scripts share, a room for each question; docs/architecture.md shows them."""
 
+import os
 import sys
 
 __version__ = "0.2.0"
@@ -10,9 +11,16 @@ def explain_missing(kind, error, trace):  # type: ignore[no-untyped-def]
     name = getattr(error, "name", None) or ""
     if not issubclass(kind, ModuleNotFoundError) or name.partition(".")[0] in ("", "risk"):
         return sys.__excepthook__(kind, error, trace)
+    import shlex  # an idle run does without
+
+    home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    python = os.path.join(home, ".venv", "bin", "python")
+    # A script is typed again as it was, with the Python that has the packages, once it is there.
+    again = shlex.join([python, os.path.realpath(sys.argv[0]), *sys.argv[1:]])
+    made = os.access(python, os.X_OK) and sys.prefix != os.path.join(home, ".venv")
+    make = shlex.join(["make", "-C", home, "run"])
     print(
-        f"error: {sys.executable or 'this Python'} has no {name}; run it with .venv/bin/python "
-        "(its user must be allowed to), or make run, which installs what is needed",
+        f"error: {sys.executable or 'this Python'} has no {name}; type: {again if made else make}",
         file=sys.stderr,
     )
 

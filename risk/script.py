@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shlex
 import sys
 import threading
@@ -68,7 +69,7 @@ def run(
         outcome = before(chosen) or _outcome(stage, chosen, writes(chosen))
         code = _printed(outcome, as_json=chosen.json, verbose=chosen.verbose)
     except PipelineError as error:
-        code = _failed(str(error), error.code)
+        code = _failed(with_command(str(error), Path(chosen.config).absolute()), error.code)
     except OSError as error:
         if chosen.verbose:
             traceback.print_exc()
@@ -266,3 +267,32 @@ def script_command(script: str, config: Path, *words: str) -> str:
     """One of the scripts as it can be typed from anywhere, with this Python and the config."""
     named = [] if config == DEFAULT_CONFIG else ["--config", str(config)]
     return shlex.join([sys.executable, str(HOME / script), *words, *named])
+
+
+def make_anywhere(target: str, config: Path) -> str:
+    """`make serve` as it can be typed from anywhere."""
+    named = [] if config == DEFAULT_CONFIG else [f"CONFIG={config}"]
+    return shlex.join(["make", "-C", str(HOME), target, *named])
+
+
+def typed_anywhere(words: str, config: Path) -> str:
+    """`python reporting.py` or `make run` of our texts as it can be typed from anywhere; others
+    stay as they are."""
+    match words.split():
+        case ["python", script, *rest]:
+            return script_command(script, config, *rest)
+        case ["make", target]:
+            return make_anywhere(target, config)
+    return words
+
+
+def commands_in(text: str, config: Path) -> list[str]:
+    """What the text advises to run, as it can be typed from anywhere; each once."""
+    found = re.findall(r"\brun (\w+\.py)((?: --[a-z][a-z-]*)*)", text)
+    return list(dict.fromkeys(script_command(one, config, *rest.split()) for one, rest in found))
+
+
+def with_command(text: str, config: Path) -> str:
+    """The error with the first command that it advises, unless it has one that can be typed."""
+    commands = commands_in(text, config) if str(HOME) not in text else []
+    return f"{text}; type: {commands[0]}" if commands else text

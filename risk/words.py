@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import shutil
 import textwrap
@@ -153,3 +154,14 @@ def aligned(rows: Sequence[Sequence[str]], right: set[int]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+QUICKLY_COMPARED = 10_000  # names; of more difflib is asked for close ones alone
+
+
+def nearest_names(known: Sequence[str], asked: str) -> list[str]:
+    """Up to three names that hold what was asked for, else those that are most like it."""
+    near = [name for name in known if asked.strip() and asked.casefold() in name.casefold()][:3]
+    return near or difflib.get_close_matches(
+        asked, known, 3, cutoff=0.0 if len(known) <= QUICKLY_COMPARED else 0.6
+    )

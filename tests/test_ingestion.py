@@ -917,7 +917,9 @@ def test_copies_of_a_forgotten_file_are_forgotten_with_it(own: Project) -> None:
 def test_forgetting_an_unknown_file_names_those_that_are_known(own: Project) -> None:
     own.write("sourcedata/one.csv", [A])
     ingest(own.config)
-    with pytest.raises(PipelineError, match="no file 'x.csv' was ingested; known: one.csv"):
+    with pytest.raises(
+        PipelineError, match="no file 'x.csv' was ingested; the nearest .*: one.csv"
+    ):
         forget(own.config, "x.csv")
 
 
@@ -976,14 +978,30 @@ def test_erasing_one_client_leaves_those_whose_names_hold_its_name(own: Project)
 
 
 def test_a_client_erased_before_it_came_never_comes(own: Project) -> None:
-    assert (
-        erase(own.config, "a").text == "0 rows of this client taken out; later files lose them too."
+    said = erase(own.config, "a")
+    assert (said.code, said.text) == (
+        1,
+        "no row is of a client 'a'; the nearest names: there are none. Files to come lose its "
+        "rows all the same.",
     )
+    assert erase(own.config, "a").code == 0  # asked again, it is known
     own.write("sourcedata/one.csv", [A, B])
     ingest(own.config)
     assert final(own) == [B]
     with pytest.raises(PipelineError, match="needs the client's id"):
         erase(own.config, " ")
+
+
+def test_a_name_that_matches_nobody_is_an_error_and_names_the_nearest(own: Project) -> None:
+    own.write("sourcedata/one.csv", ["Acme Ltd,1,2,3,0", "Borg,1,2,3,0"])
+    ingest(own.config)
+    done = own.run("ingestion.py", "--erase", "acme", check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith("no row is of a client 'acme'; the nearest names: Acme Ltd.")
+    done = own.run("ingestion.py", "--forget", "on.csv", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no file 'on.csv' was ingested; the nearest names: one.csv" in done.stderr
+    assert own.run("ingestion.py", "--erase", "Borg").returncode == 0
 
 
 def test_an_erased_client_stays_out_after_the_state_was_damaged(own: Project) -> None:

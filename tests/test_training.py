@@ -219,7 +219,13 @@ def test_a_file_put_there_by_hand_trains_without_a_store(project: Project) -> No
 def test_without_rows_training_says_to_ingest(project: Project) -> None:
     done = project.run("training.py", check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: no rows at {project.config.finaldata}; run ingestion.py first\n"
+    said, _, command = done.stderr.partition("; type: ")
+    assert said == f"error: no rows at {project.config.finaldata}; run ingestion.py first"
+    # As a person would, from anywhere.
+    project.write("sourcedata/one.csv", client_rows(5))
+    typed = subprocess.run(command, shell=True, cwd="/tmp", capture_output=True, text=True)
+    assert (typed.returncode, typed.stderr) == (0, "")
+    assert typed.stdout.startswith("read 65 rows of 2 files")
 
 
 def rows_of(config: Config) -> TrainingRows:

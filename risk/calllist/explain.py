@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,10 @@ from risk.model.measures import THRESHOLD
 from risk.model.model import Model
 from risk.model.profile import Rows
 from risk.model.reasons import Reason, reasons, unusual_values
+from risk.words import nearest_names
 
 if TYPE_CHECKING:
     import polars as pl
-
-QUICKLY_COMPARED = 10_000  # names; of more difflib is asked for close ones alone
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def explain_client(
     model, rows, schema = deployed.model, snapshot.rows, snapshot.schema
     own = rows_of_client(rows, schema, client)
     if not own.height:
-        near = nearest(known_names(rows, schema), client)
+        near = nearest_names(known_names(rows, schema), client)
         hint = f"the nearest names: {', '.join(near)}" if near else "no name is like it"
         raise PipelineError(f"no client {client!r}; {hint}")
     found = explain_rows(model, model.table(own))
@@ -138,14 +136,6 @@ def rows_of_client(rows: pl.DataFrame, schema: Schema, client: str) -> pl.DataFr
 def known_names(rows: pl.DataFrame, schema: Schema) -> list[str]:
     """Every client's name, sorted."""
     return rows[schema.named("id")].unique().sort().to_list()
-
-
-def nearest(known: list[str], asked: str) -> list[str]:
-    """Up to three names that hold what was asked for, else those that are most like it."""
-    near = [name for name in known if asked.strip() and asked.casefold() in name.casefold()][:3]
-    return near or difflib.get_close_matches(
-        asked, known, 3, cutoff=0.0 if len(known) <= QUICKLY_COMPARED else 0.6
-    )
 
 
 def explanation_text(found: Explanation) -> str:

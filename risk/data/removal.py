@@ -17,6 +17,7 @@ from risk.data.tables import read_table
 from risk.data.values import plain_cell
 from risk.files import read_optional_json
 from risk.releases import kept_releases
+from risk.words import nearest_names
 
 
 def forget(config: Config, file: str) -> Outcome:
@@ -59,8 +60,8 @@ def _known_file(config: Config, store: Store, file: str) -> str:
     for name in (file, *below):
         if name in store.files:
             return name
-    known = ", ".join(sorted(store.files)[:8]) or "none"
-    raise PipelineError(f"no file {file!r} was ingested; known: {known}")
+    near = ", ".join(nearest_names(sorted(store.files), file)) or "none was"
+    raise PipelineError(f"no file {file!r} was ingested; the nearest names: {near}")
 
 
 def erase(config: Config, client: str) -> Outcome:
@@ -74,15 +75,25 @@ def erase(config: Config, client: str) -> Outcome:
     # Quarantine first: after a crash in between, the store still has the rows and asks again.
     cleanse_quarantine(config, lambda text: text == client)
     digest = client_digest(client)
+    before = digest in store.state["erased"]
+    known = sorted({str(name) for name in store.rows()[store.schema.named("id")]})
     store.state["erased"] = sorted({*store.state["erased"], digest})
     _commit(store, found, changed=bool(found))
     places = _sources_naming(config, client)
     sources = f" Still in: {', '.join(places)}; delete it there yourself." if places else ""
     text = f"{gone} rows of this client taken out; later files lose them too.{sources}"
     carried = _still_trained_on(config, since) if gone else ""
+    matched = bool(gone or places or before)
+    if not matched:
+        near = ", ".join(nearest_names(known, client)) or "there are none"
+        text = (
+            f"no row is of a client {client!r}; the nearest names: {near}. Files to come lose "
+            "its rows all the same."
+        )
     return Outcome(
         "\n  ".join([f"{text} {carried}".rstrip(), *notes]),
         {"rows": gone, "sources": places, "notes": notes},
+        code=int(not matched),
     )
 
 

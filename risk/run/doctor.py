@@ -39,6 +39,7 @@ from risk.releases import (
     release_folders,
 )
 from risk.run.record import running
+from risk.script import commands_in
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NOT_YET = "not there yet"
@@ -63,7 +64,9 @@ def doctor(config: Config) -> Outcome:
     verdict = "; ".join(f"{word}: {names}" for word, names in verdicts.items() if names)
     verdict = verdict or "all is well"
     data = [{"name": name, "ok": well, "what": what} for name, well, what in found]
-    text = "\n".join([*lines, verdict])
+    cures = "\n".join(what for _, well, what in found if not well)
+    typed = [f"type: {command}" for command in commands_in(cures, config.path)]
+    text = "\n".join([*lines, verdict, *typed])
     return Outcome(text, {"checks": data, "running": busy}, code=int(bool(bad)))
 
 

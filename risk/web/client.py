@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from risk.calllist.explain import known_names, nearest, rows_of_client
+from risk.calllist.explain import known_names, rows_of_client
 from risk.calllist.facts import CONTACT_STATES, Fact
 from risk.calllist.types import UNKNOWN, CallList, ListedClient
 from risk.config import PipelineError
@@ -25,7 +25,7 @@ from risk.web.context import PageContext, data_age, data_date
 from risk.web.notices import ShowInstead
 from risk.web.problem import excerpt
 from risk.web.today import contact_when
-from risk.words import day, in_percent, signed, stamp
+from risk.words import day, in_percent, nearest_names, signed, stamp
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,7 +48,7 @@ def view(context: PageContext, args: Mapping[str, str]) -> dict[str, Any]:
     if listed is None and (rows is None or not rows.height):
         held = context.rows()
         known = known_names(*held) if held else [c.client for c in context.clients()]
-        near = tuple((one, context.client_address(one)) for one in nearest(known, name))
+        near = tuple((one, context.client_address(one)) for one in nearest_names(known, name))
         raise ShowInstead(notices.unknown_client(excerpt(name), near))
     today = context.now.date()
     reasons = _reasons_of(context.release().model, rows, listed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from risk.model.fit import MIN_TRAINING_CLASS, MIN_TRAINING_ROWS
+from risk.words import as_sentence
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,9 @@ DAMAGED = Notice(
     alert=True,
     status=503,
 )
+NO_PAGE = Notice(
+    "no such page", "There is no such page.", "", "", status=404, links=(("Today", "."),)
+)
 NOT_ALLOWED = Notice(
     "not allowed",
     "This page needs the token.",
@@ -190,7 +194,7 @@ def misread(why: str) -> list[Notice]:
 
 def refused(status: int, message: str, hint: str) -> Notice:
     """Any other refusal, in the words of the API's error."""
-    what, then = (f"{words[:1].upper()}{words[1:]}." for words in (message, hint))
+    what, then = as_sentence(message), as_sentence(hint)
     return Notice("refused", what, "", then, alert=status >= 500, status=status)
 
 

@@ -23,6 +23,7 @@ from werkzeug.datastructures import MultiDict
 from risk import __version__
 from risk.config import HOME
 from risk.record.contacts import LONGEST, OPEN
+from risk.script import typed_anywhere
 from risk.web import client, decisions, notices, status, today, trust
 from risk.web.callers import Caller, name_on_note, refuse_reader
 from risk.web.context import PageContext
@@ -84,7 +85,12 @@ class Pages:
     def join(self, app: Flask) -> None:
         """Add every page but `/`, which the API's index hands over, and what pages need."""
         app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-        app.jinja_env.globals.update(token=self.token, version=__version__)
+        config = self.context.config.path
+        app.jinja_env.globals.update(
+            token=self.token,
+            version=__version__,
+            typed=lambda words: typed_anywhere(words, config),
+        )
         # Ahead of the token's check: the page of a 401 tells its time too.
         app.before_request(lambda: setattr(g, "began", time.perf_counter()))
         for page in PAGES[1:]:
@@ -128,6 +134,8 @@ class Pages:
         """An error of the API as a page."""
         if problem.status == 401:
             return self.notice(notices.NOT_ALLOWED)
+        if problem.code == "not_found":
+            return self.notice(notices.NO_PAGE)
         return self.notice(notices.refused(problem.status, problem.message, problem.hint))
 
     def drawn(self, template: str, path: str, values: Values) -> Response:

@@ -48,7 +48,9 @@ def problem_of(error: Exception, config: Config, call: str) -> Problem:
                 413: f"send at most {config.max_body_mb:g} MB, or 0.5 MB as form fields",
             }.get(status, "see /openapi.json")
             code = error.name.lower().replace(" ", "_")
-            return Problem(status, code, error.description or error.name, hint, allow)
+            plain = {404: "there is no such address", 405: "this address takes no such method"}
+            said = (error.description or error.name).rstrip(".")
+            return Problem(status, code, plain.get(status, said), hint, allow)
         case PipelineError():  # its own sentence, with paths as seen from the project's folder
             what, _, hint = str(error).replace(f"{config.root}/", "").partition("; ")
             return Problem(503, "not_ready", what, hint or "see diagnostics.py --doctor")

@@ -548,6 +548,25 @@ def test_a_click_on_the_list_notes_the_contact_and_leads_back(own: Project) -> N
     assert len(rows_of(client.get("/?contact=contacted", headers=HTML))) == 1
 
 
+def test_what_a_page_says_to_type_can_be_typed_from_anywhere(own: Project) -> None:
+    write_list(own, clients(20, 5))
+    write_marker(
+        own, failed={"stage": "training", "error": "no disk", "at": "2026-01-01T00:00:00Z"}
+    )
+    page = create_app(own.config).test_client().get("/", headers=HTML).text
+    [command] = re.findall("<code>([^<]*--doctor[^<]*)</code>", page)
+    done = subprocess.run(
+        html.unescape(command), shell=True, cwd="/", capture_output=True, text=True, timeout=60
+    )
+    assert f"--config {own.folder}/config.json" in command and "finaldata.csv" in done.stdout
+
+
+def test_an_address_that_there_is_not_says_so_once(get: Any) -> None:
+    text = text_of(get("/nowhere"))
+    assert text.count("There is no such page.") == 2 and "endpoints" not in text
+    assert ".." not in text_of(get("/contact"))
+
+
 def test_a_mark_says_so_names_who_and_can_be_taken_back(own: Project) -> None:
     write_list(own, clients(20, 5))
     browser = create_app(own.config).test_client()
