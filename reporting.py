@@ -63,10 +63,13 @@ def report(
     refuse_other_features(config, now.model.columns)
     test = test or Holdout(config)
     known = tested(now.model, test)
-    matrix = confusion_of(*known, now.score)
-    write_atomic(config.confusion_matrix, picture(matrix, now.version))
     snapshot = snapshot or read_snapshot(config)
     listing, outcomes, taken = _write_list(config, snapshot, now, known, test)
+    cut = listing.cut
+    # The exercise's recipe is judged as the exercise does, at a risk of one half.
+    share = cut.called / cut.of if cut.called and config.model != "original" else None
+    matrix = confusion_of(*known, now.score, share)
+    write_atomic(config.confusion_matrix, picture(matrix, now.version))
     page, sheets = documents(report_of(config, listing, outcomes, now, known))
     write_atomic(config.report_html, page)
     write_atomic(config.report_pdf, sheets)
@@ -165,15 +168,44 @@ def _call_lines(cut: Cut, *, known: bool) -> list[str]:
     return lines
 
 
-def confusion_of(labels: np.ndarray, risks: np.ndarray, stored: dict[str, Any]) -> dict[str, Any]:
-    """The four counts on the test rows; those of the score where there are none."""
-    if not labels.size:
-        by_month = stored.get("basis") == "next month"
-        rows = "rows, each month predicted from the months before it"
-        return {**stored, "basis": rows if by_month else "training rows, by cross-validation"}
+def confusion_of(
+    labels: np.ndarray, risks: np.ndarray, stored: dict[str, Any], share: float | None = None
+) -> dict[str, Any]:
+    """The four counts on the test rows; by the score's rows where there are none.
+
+    share: of the clients that the list calls, whose own cut it is then; None: at the threshold.
+    """
+    import numpy as np
+
     threshold = stored["threshold"]
-    found = confusion_counts(labels, (risks >= threshold).astype(int))
-    return {**found, "n": int(labels.size), "threshold": threshold, "basis": "test rows"}
+    says = f"it warns of a risk of {threshold:.0%} or more"
+    if labels.size:
+        called = risks >= threshold
+        if share:
+            called = np.zeros(labels.size, dtype=bool)
+            order = np.argsort(-risks, kind="stable")
+            called[order[: max(1, round(share * labels.size))]] = True
+            says = f"it names the riskiest {called.mean():.0%}, as the list does"
+        found = confusion_counts(labels, called.astype(int))
+        about = {"n": int(labels.size), "threshold": threshold, "basis": "test rows"}
+        return {**found, **about, "says": says}
+    by_month = stored.get("basis") == "next month"
+    rows = "rows, each month predicted from the months before it"
+    basis = rows if by_month else "training rows, by cross-validation"
+    gains = stored.get("cumulative_gains")
+    if not (share and gains):
+        return {**stored, "basis": basis, "says": says}
+    # Of these rows the counts are kept at a few shares: the nearest is shown.
+    near = min(gains, key=lambda one: abs(one["share"] - share))
+    called, left, exits = near["called"], near["left"], stored["exits"]
+    counts = {
+        "true_positive": left,
+        "false_positive": called - left,
+        "false_negative": exits - left,
+        "true_negative": stored["n"] - called - exits + left,
+    }
+    says = f"it names the riskiest {near['share']:.0%}, about as the list does"
+    return {**stored, **counts, "basis": basis, "says": says}
 
 
 def picture(matrix: dict[str, Any], version: int) -> bytes:

@@ -110,6 +110,23 @@ def test_without_test_data_the_counts_are_those_of_the_score(deployed: Project) 
     assert found["basis"] == "training rows, by cross-validation"
 
 
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_the_matrix_is_of_the_lists_own_cut(deployed: Project, share: float) -> None:
+    with OpenRelease(deployed.config) as release:
+        model = Model.from_bytes(release.verified("model.json"))
+        stored = json.loads(release.verified("latestscore.json"))
+    labels, risks = reporting.tested(model, Holdout(deployed.config))
+    found = reporting.confusion_of(labels, risks, stored, share)
+
+    assert found["true_positive"] + found["false_positive"] == round(80 * share)
+    assert f"the riskiest {share:.0%}, as the list does" in found["says"]
+    # Without test rows the counts of the score at the nearest share.
+    kept = reporting.confusion_of(labels[:0], risks[:0], stored, share)
+    near = next(gain for gain in stored["cumulative_gains"] if gain["share"] >= share)
+    assert kept["true_positive"] + kept["false_positive"] == near["called"]
+    assert np.sum(cells(kept)) == stored["n"] and kept["true_positive"] == near["left"]
+
+
 def test_the_picture_is_a_whole_png_of_a_size_to_be_read(deployed: Project) -> None:
     deployed.run("reporting.py")
 
@@ -122,7 +139,7 @@ def test_the_picture_is_a_whole_png_of_a_size_to_be_read(deployed: Project) -> N
 
 
 COUNTS = {"true_negative": 300, "false_positive": 57, "false_negative": 31, "true_positive": 62}
-ABOUT = {"n": 450, "threshold": 0.5, "basis": "test rows"}
+ABOUT = {"n": 450, "threshold": 0.5, "basis": "test rows", "says": "it warns of 50% or more"}
 
 
 def drawn_texts(

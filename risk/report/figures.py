@@ -20,7 +20,8 @@ PALE, GREY, LINE, BLUE = "#f3d3c0", "#d9d6d0", "#e5e7eb", "#1f6feb"
 FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 # From this share on, white has more contrast with the cell's shade than ink.
 DARK = 0.72
-WORDS = (("stayed, no warning", "false alarm"), ("left without a warning", "left, warned of"))
+WORDS = (("stayed, not named", "false alarm"), ("left, missed", "left, named"))
+RIGHT, WRONG = "✓ right", "✗ wrong"
 
 
 def style() -> AbstractContextManager[None]:
@@ -60,6 +61,7 @@ def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
     import numpy as np
     import seaborn as sns
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
     cells = np.array(
         [
@@ -78,7 +80,16 @@ def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
         for (row, column), count in np.ndenumerate(cells):
             ink = "white" if shares[row, column] > DARK else INK
             share = share_text(int(count), int(cells[row].sum()))
-            texts = ((0.38, f"{count:,}", 26), (0.59, share, 12), (0.75, WORDS[row][column], 12))
+            is_right = row == column
+            words = f"{RIGHT if is_right else WRONG}: {WORDS[row][column]}"
+            if not is_right:
+                # Not by colour alone, which is the share of the row: a dashed frame.
+                frame = Rectangle(
+                    (column + 0.04, row + 0.05), 0.92, 0.9, fill=False, ls="--", lw=1.5
+                )
+                frame.set_edgecolor(ink)
+                axes.add_patch(frame)
+            texts = ((0.38, f"{count:,}", 26), (0.59, share, 12), (0.75, words, 12))
             for down, text, size in texts:
                 axes.text(
                     column + 0.5, row + down, text, ha="center", va="center", color=ink,
@@ -86,8 +97,7 @@ def confusion_matrix(counts: dict[str, Any], title: str, basis: str) -> Figure:
                 )  # fmt: skip
         axes.set_xticklabels(["stays", "leaves"], fontsize=13, color=INK)
         axes.set_yticklabels(["stayed", "left"], fontsize=13, color=INK, rotation=90, va="center")
-        warning = f"the model says (it warns of a risk of {counts['threshold']:.0%} or more)"
-        axes.set_xlabel(warning, fontsize=12, color=MUTED)
+        axes.set_xlabel(f"the model says ({counts['says']})", fontsize=12, color=MUTED)
         axes.set_ylabel("what happened", fontsize=12, color=MUTED)
         axes.tick_params(length=0)
         figure.suptitle(title, x=0.02, ha="left", fontsize=15, fontweight="bold", color=INK)
