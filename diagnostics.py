@@ -18,15 +18,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from risk.calllist.python import explained, risks_of, rows_in_file
 from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
-from risk.data.reader import read_rows
-from risk.data.schema import schema_of
-from risk.data.snapshot import read_snapshot
 from risk.drift.state import drift_table, last_evaluation
 from risk.model.deployed import Deployed, read_deployed
 from risk.model.measures import THRESHOLD
-from risk.model.profile import Rows
 from risk.records import to_record
 from risk.run.measured import last_measured, statistics
 from risk.run.packages import packages_table, refresh_packages
@@ -77,40 +74,16 @@ def predictions(
     """The model's 0/1 predictions and risks for a CSV's rows (default: the test data)."""
     deployed = deployed or read_deployed(config)
     columns = deployed.model.columns
-    rows = _rows_in(config, deployed, file) if file else TestRows(config, columns).table
-    client = config.columns.id
-    if deployed.model.reads_earlier and any(rows[client]):
-        rows = rows | deployed.model.earlier_in(rows, read_snapshot(config).rows, client)
-    risks = deployed.model.probabilities(rows)
+    rows = rows_in_file(config, deployed, file) if file else TestRows(config, columns).table
+    risks = risks_of(config, deployed, rows)
     return {
         "file": str(file) if file else config.shown(config.test_folder),
         "model_version": deployed.version,
         "rows": len(risks),
         "predictions": (risks >= THRESHOLD).astype(int).tolist(),
         "probabilities": risks.tolist(),
-        "clients": rows[client],
+        "clients": rows[config.columns.id],
     }
-
-
-def _rows_in(config: Config, deployed: Deployed, file: Path) -> Rows:
-    """The rows of somebody's CSV; PipelineError for the first that is no good."""
-    # By the model's kinds: by this file alone a column might be of another.
-    schema = schema_of(config, dict(deployed.model.columns))
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise PipelineError(f"cannot read {file}: {error.strerror}") from None
-    # A prediction needs neither id nor label; limit: the first bad row ends it anyway.
-    reading = read_rows(data, file.name, schema, config.csv, needed=frozenset(), limit=False)
-    if reading.refused:
-        raise PipelineError(f"{file}: {reading.refused}")
-    if reading.errors:
-        first, n = reading.errors[0], len(reading.errors)
-        where = (
-            f"{file}: {n} bad rows, the first on line {first.line}: {first.column or 'the line'}"
-        )
-        raise PipelineError(f"{where} {first.rule} ({first.value}); mend them and ask again")
-    return reading.values
 
 
 def explain_file(config: Config, file: Path) -> Outcome:
@@ -118,7 +91,7 @@ def explain_file(config: Config, file: Path) -> Outcome:
     from risk.calllist.explain import explained_csv
 
     deployed = read_deployed(config)
-    rows = _rows_in(config, deployed, file)
+    rows = rows_in_file(config, deployed, file)
     text = explained_csv(deployed.model, rows, rows[config.columns.id])
     return Outcome(text, predictions(config, file, deployed))
 
@@ -140,19 +113,11 @@ def explain_model(config: Config) -> Outcome:
 
 def show_client(config: Config, client: str) -> Outcome:
     """One client's risk, reasons and history."""
-    from risk.calllist.explain import explain_client, explanation_text
-    from risk.calllist.types import read_list
-    from risk.data.snapshot import read_snapshot
+    from risk.calllist.explain import explanation_text
 
-    deployed, snapshot, listing = read_deployed(config), read_snapshot(config), read_list(config)
-    made_of = (deployed.version, snapshot.version.number)
-    if listing and (listing.model_version, listing.data_version) != made_of:
-        listing = None  # a list of another model or other rows would contradict the history
-    listed = listing.find(client) if listing else None
-    found = explain_client(deployed, snapshot, listed.client if listed else client, listing)
+    found, name = explained(config, client)
     text = explanation_text(found)
-    name = f"{listed.name} is client " if listed and listed.name else ""
-    return Outcome(f"{name}{text}", asdict(found))
+    return Outcome(f"{name} is client {text}" if name else text, asdict(found))
 
 
 def _column_lines(stats: Mapping[str, Any], missing: Mapping[str, float]) -> list[str]:

@@ -5,6 +5,17 @@ import sys
 
 __version__ = "0.2.0"
 
+PYTHON = ("predict", "clients", "explain")  # of risk.calllist.python, docs/python.md
+
+
+def __getattr__(name):  # type: ignore[no-untyped-def]
+    """`from risk import predict`: the package's face lies above its rooms, and loads them late."""
+    if name in PYTHON:
+        import importlib
+
+        return getattr(importlib.import_module("risk.calllist.python"), name)
+    raise AttributeError(f"module 'risk' has no attribute {name!r}")
+
 
 def explain_missing(kind, error, trace):  # type: ignore[no-untyped-def]
     """In place of a traceback: another Python than the one that has the packages was started."""
