@@ -63,6 +63,7 @@ PAGES = (
     Page("/decisions", "decisions.html", "Decisions", decisions.view),
     Page("/status", "status.html", "Status", status.view),
     Page("/client", "client.html", "", client.view, under="/"),
+    Page("/help", "help.html", "", lambda *_: {}),
     Page("/states", "states.html", "", lambda context, _: {"examples": notices.examples()}),
 )
 

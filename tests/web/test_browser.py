@@ -37,6 +37,7 @@ PAGES = {
     "/decisions": "is close to replacing it",
     "/status": "Running: the last run was",
     "/states": "What each state means",
+    "/help": "How to read this",
 }
 # A state's name -> address in the world where it holds, HTTP status, what is to be read.
 STATES = {
