@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from mixed import contributions, words
 
-from risk.model import additive
 from risk.model import fit as fitting
+from risk.model import forms
 from risk.model.joint_terms import Condition, Interaction, Joint, Margin, Product, Ramp, Region
 from risk.model.logistic import expit
 from risk.model.model import Model
@@ -427,6 +427,6 @@ def test_the_means_of_the_terms_are_zero_over_the_training_rows(
     learned: tuple[Model, Rows],
 ) -> None:
     model, table = learned
-    assert len(table["orders"]) < additive._SAMPLE_ROWS
+    assert len(table["orders"]) < forms._SAMPLE_ROWS
     for part in contributions(model, table):
         assert abs(part.mean()) < 1e-9

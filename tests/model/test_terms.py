@@ -11,7 +11,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from risk.model import additive, design, main_effects
+from risk.model import design, forms, main_effects
 from risk.model import fit as fitting
 from risk.model.additive import AdditiveTerms
 from risk.model.design import DesignTerm
@@ -252,16 +252,16 @@ def test_what_decides_keeps_a_clients_rows_in_one_fold(monkeypatch: pytest.Monke
     rng = np.random.default_rng(4)
     clients = objects([f"c{n % 90}" for n in range(600)])
     frame, seen = pd.DataFrame({"x": rng.normal(size=600)}), []
-    real = additive._held_out_losses
+    real = forms._held_out_losses
 
     def watched(Z: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:
         seen.append(fold)
         return real(Z, y, fold)
 
-    monkeypatch.setattr(additive, "_held_out_losses", watched)
+    monkeypatch.setattr(forms, "_held_out_losses", watched)
     fitted_terms(frame, labels(frame["x"].to_numpy()), clients)
     # A number goes as it is, by its logarithm and by its rank.
-    assert len(seen) == len(additive._STRENGTHS) + 3 * len(additive._PLAIN_STRENGTHS)
+    assert len(seen) == len(forms._STRENGTHS) + 3 * len(forms._PLAIN_STRENGTHS)
     for fold in seen:
         assert len(set(fold)) == 5
         assert len(set(zip(clients, fold, strict=True))) == 90
@@ -281,9 +281,9 @@ def test_the_loss_of_each_row_is_by_a_fit_without_its_fold() -> None:
     apart, together = np.arange(120) % 5, np.zeros(120, dtype=int)
     together[60:] = 1
     column = np.where(np.arange(120) < 60, 1.0, -1.0)[:, None] * (2 * y - 1)[:, None]
-    losses = additive._held_out_losses(column, y, apart)
+    losses = forms._held_out_losses(column, y, apart)
     assert losses.shape == (120,) and losses.mean() == pytest.approx(np.log(2), abs=0.05)
-    assert additive._held_out_losses(column, y, together).mean() > 1.5
+    assert forms._held_out_losses(column, y, together).mean() > 1.5
 
 
 @pytest.mark.parametrize("rows", [60, 400])
@@ -300,12 +300,12 @@ def test_a_number_over_decades_goes_by_its_logarithm_a_bell_as_it_is(rows: int) 
 def test_another_form_is_taken_where_it_gains_beyond_the_noise_between_clients() -> None:
     rng = np.random.default_rng(9)
     gains = rng.normal(0.02, 0.2, 400)
-    assert additive._is_clear(gains, np.arange(400))
+    assert forms._is_clear(gains, np.arange(400))
     # The same gains of a fifth of the clients, five rows each, say less.
     again = np.repeat(gains[:16], 25)
-    assert additive._is_clear(again - again.mean() + 0.02, np.arange(400))
-    assert not additive._is_clear(again - again.mean() + 0.02, np.repeat(np.arange(16), 25))
-    assert not additive._is_clear(np.full(400, 0.0004), np.arange(400))
+    assert forms._is_clear(again - again.mean() + 0.02, np.arange(400))
+    assert not forms._is_clear(again - again.mean() + 0.02, np.repeat(np.arange(16), 25))
+    assert not forms._is_clear(np.full(400, 0.0004), np.arange(400))
 
 
 def hard_tables() -> dict[str, tuple[pd.DataFrame, int]]:
