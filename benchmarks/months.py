@@ -1,6 +1,6 @@
 """A company's months, export by export through the real scripts, judged by who really left.
 
-    python benchmarks/months.py                 two small companies (under two minutes)
+    python benchmarks/months.py                 two small companies (1.7 minutes of processor time)
     python benchmarks/months.py --full          all ten (half an hour)
     python benchmarks/months.py --full --seed 7 others of the same kinds
     python benchmarks/months.py --only change   one of them, every month shown
@@ -11,8 +11,9 @@ Shown is the AUC of the lists against who left within the window, beside those o
 a plain logistic regression (logarithms) and a plain HistGradientBoosting, fitted month by month on
 rightly made labels that were known by then; the same regression that is also given each number's
 change since the month before; and `"labels": "given"`, which reads the status as the label. Then
-the share of the called who left beside that of all, the lists made, and the least share of outcomes
-that were counted by the run at which they could be known.
+the share of the called who left beside that of all, the lists made, the least share of outcomes
+that were counted by the run at which they could be known, and the months in which as many of the
+called left as the list's own 95 % band said.
 """
 
 from __future__ import annotations
@@ -377,12 +378,18 @@ def _write(path: Path, form: Form, head: list[str], rows: list[list[str]]) -> No
 @dataclass
 class Lists:
     """The lists a project made. risks: for each month the risk of every client, None where it made
-    no list. called: (called, of whom left). counted: the least share of known outcomes."""
+    no list. called: (called, of whom left). counted: the least share of known outcomes. held: in
+    how many months as many of the called left as the list's own band says."""
 
     risks: list[np.ndarray | None] = field(default_factory=list)
     called: tuple[int, int] = (0, 0)
     counted: float = 1.0
+    held: int = 0
     fault: str = ""
+
+    @property
+    def made(self) -> int:
+        return sum(one is not None for one in self.risks)
 
 
 def walk(company: Company, months: list[Month], labels: str) -> Lists:
@@ -427,8 +434,8 @@ def run(*words: str) -> None:
 def read_list(company: Company, months: list[Month], at: int, models: Path, found: Lists) -> None:
     """Add the list of the month, if there is one, to what was found."""
     file, month = models / "clients_at_risk.json", months[at]
-    listed = json.loads(file.read_text())["clients"] if file.exists() else []
-    rows = {one["client"]: one for one in listed if one["date"] == str(month.day)}
+    made = json.loads(file.read_text()) if file.exists() else {"clients": []}
+    rows = {one["client"]: one for one in made["clients"] if one["date"] == str(month.day)}
     if not rows:
         found.risks.append(None)
         return
@@ -440,6 +447,8 @@ def read_list(company: Company, months: list[Month], at: int, models: Path, foun
         found.called[0] + int(called.sum()),
         found.called[1] + int(month.left[called].sum()),
     )
+    band = made["expected"]["found"]
+    found.held += band["low"] <= month.left[called].sum() <= band["high"]
     # Each client of a list whose outcome can be known by now.
     due = sum(
         months[before].left.size
@@ -540,7 +549,8 @@ def show(result: Result) -> None:
     made = f"{result.rows['month'].nunique()} of {result.possible}"
     print(
         f"{result.company.name:15}{areas}{result.given:9.3f}{left / max(called, 1):9.2f}"
-        f"{result.rows['left'].mean():6.2f}{made:>8}{result.lists.counted:9.2f}",
+        f"{result.rows['left'].mean():6.2f}{made:>8}"
+        f"{result.lists.counted:9.2f}{result.lists.held:4} of {result.lists.made}",
         flush=True,
     )
 
@@ -563,7 +573,9 @@ def total(results: list[Result]) -> None:
     print(
         f"within .02 of the better of LR and boosting: {sum(gap > -0.02 for gap in short)} of "
         f"{len(results)}; every outcome counted in time: "
-        f"{sum(one.lists.counted >= 1 for one in results)} of {len(results)}"
+        f"{sum(one.lists.counted >= 1 for one in results)} of {len(results)}; months in which the "
+        f"band held how many of the called left: {sum(one.lists.held for one in results)} of "
+        f"{sum(one.lists.made for one in results)}"
     )
 
 
@@ -577,8 +589,8 @@ def main() -> None:
     chosen = COMPANIES if asked.full or asked.only else QUICK
     chosen = [replace(one, seed=asked.seed) for one in chosen if asked.only in (None, one.name)]
     print(f"seed {asked.seed}, {len(chosen)} companies: AUC of")
-    words = ("", *COLUMNS, "given", "called", "all", "lists", "counted")
-    print("".join(f"{w:>{n}}" for w, n in zip(words, (15, *[9] * 7, 6, 8, 9), strict=True)))
+    words = ("", *COLUMNS, "given", "called", "all", "lists", "counted", "band")
+    print("".join(f"{w:>{n}}" for w, n in zip(words, (15, *[9] * 7, 6, 8, 9, 8), strict=True)))
     results = []
     with ThreadPoolExecutor(2) as pool:
         made = [months_of(company) for company in chosen]
