@@ -9,12 +9,13 @@ For more than a look, `gunicorn wsgi:app`. RISK_CONFIG names the settings, RISK_
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import time
 
 from flask import Flask, Response, g, request
 
-from risk.config import DEFAULT_CONFIG, Config, Outcome, load
+from risk.config import DEFAULT_CONFIG, Config, Outcome, PipelineError, load
 from risk.releases import current_version
 from risk.script import run
 from risk.web.access import MEGABYTE
@@ -50,7 +51,8 @@ def create_app(config: Config) -> Flask:
             response.headers.setdefault(name, value)  # a page has its own policy
         # A view that names the release it has read is right: another may be current by now.
         if response.status_code < 400 and "X-Model-Version" not in response.headers:
-            name_version(response, current_version(config))
+            with contextlib.suppress(PipelineError):  # who could not tell has said so
+                name_version(response, current_version(config))
         rule = request.url_rule.rule if request.url_rule else None
         meter.count(rule, response.status_code, time.perf_counter() - g.began)
         return response

@@ -65,14 +65,13 @@ def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
 def _run_under_lock(config: Config, chosen: argparse.Namespace) -> Outcome:
     """A run while nobody else changes the project; exit code 0 unless a stage failed."""
     from risk.config import Busy, Outcome
-    from risk.files import project_lock, remove_temporary_files
+    from risk.files import project_lock
     from risk.run.watchdog import watch
 
     # Before the lock: the watchdog's copy of its descriptor would hold it on.
     watch(config.run_limit_minutes * 60, lambda: _end_hung(config))
     try:
         with project_lock(config, "fullprocess.py", 0):
-            remove_temporary_files(config)
             return run(config, serve=chosen.serve, summary=chosen.summary)
     except Busy as busy:
         return Outcome(f"locked: {busy}", {"outcome": "locked", "reason": str(busy)}, worked=False)
@@ -86,6 +85,7 @@ def run(config: Config, *, serve: bool, summary: bool = False) -> Outcome:
     from dataclasses import replace
 
     from risk.config import PipelineError
+    from risk.files import remove_temporary_files
     from risk.run.record import RunRecord
     from risk.script import progress_line
 
@@ -94,6 +94,7 @@ def run(config: Config, *, serve: bool, summary: bool = False) -> Outcome:
     try:
         with progress_line(config, "start"):
             record.open()
+            remove_temporary_files(config)  # here, so that a folder that is closed is on record
             _ping(config, record, "/start")
             outcome = steps.all(serve=serve)
     except Exception as error:
@@ -332,6 +333,7 @@ class Steps:
                 "decision": plain,
                 "attention": record.attention,
             },
+            code=ingested.code,
             details="\n".join(record.details),
         )
 

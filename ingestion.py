@@ -4,6 +4,7 @@
     python ingestion.py --init DIR FILE ...     a project of your own from your files
     python ingestion.py --guess FILE ...        what --init would take the columns for
     python ingestion.py --rebuild               read again what is in the input folder now
+                        (--drop-missing: and let the rows go whose files are not)
     python ingestion.py --forget FILE           take one file's rows out
     python ingestion.py --erase CLIENT          take one client's rows out
 
@@ -19,25 +20,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from risk.config import Config, Outcome, PipelineError, load
-from risk.data.intake import open_intake, restart_intake
+from risk.data.rebuild import open_intake, refuse_lost_rows, restart_intake
 from risk.data.removal import erase, forget
 from risk.data.schema import printable
+from risk.data.sources import CLOSED
 from risk.data.state import counts_of
 from risk.data.status import counts_words
-from risk.files import write_json
+from risk.files import write_atomic, write_json
 from risk.script import run
 
 if TYPE_CHECKING:
     from risk.data.starter import Wanted
 
 
-def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Outcome:
+def ingest(
+    config: Config, *, patient: bool = False, again: bool = False, drop: bool = False
+) -> Outcome:
     """Read what is new or changed since the last ingestion and commit it as one data version.
 
     patient: leave a young file without its last newline for later. again: read everything anew.
+    drop: without the rows whose files are gone. Code 1 where something could not be read.
     """
     intake = restart_intake(config) if again else open_intake(config)
     intake.take_files(patient=patient)
+    if again or intake.lost_track:
+        refuse_lost_rows(intake, drop=drop)
     intake.commit(again=again)
     store, entries = intake.store, intake.read
     total, kept = counts_of(*entries), counts_of(*store.live())["accepted"]
@@ -56,7 +63,8 @@ def ingest(config: Config, *, patient: bool = False, again: bool = False) -> Out
     notes = [*attention, *filter(None, [status, ignored])]
     data = {"files": entries, "notes": notes, "kept": kept, "data_version": store.data_version}
     text = "\n  ".join([head, *notes])
-    return Outcome(text, data | total, worked=bool(entries), attention=tuple(attention))
+    code = int(any(CLOSED in note for note in attention))
+    return Outcome(text, data | total, bool(entries), code, attention=tuple(attention))
 
 
 def _status_note(config: Config) -> str:
@@ -72,6 +80,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--rebuild", action="store_true", help="read the input folder again from nothing"
     )
+    missing = "with --rebuild: let the rows go whose files are gone"
+    parser.add_argument("--drop-missing", action="store_true", help=missing)
     one.add_argument("--forget", metavar="FILE", help="take one file's rows out")
     one.add_argument("--erase", metavar="CLIENT", help="take one client's rows out, for good")
     one.add_argument(
@@ -101,12 +111,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def stage(config: Config, chosen: argparse.Namespace) -> Outcome:
     if chosen.labels is not None:
-        return _change_labels(config, chosen.labels)
+        return _change_labels(config, chosen.labels, drop=chosen.drop_missing)
     if chosen.forget is not None:
         return forget(config, chosen.forget)
     if chosen.erase is not None:
         return _erase_everywhere(config, chosen.erase)
-    return ingest(config, again=chosen.rebuild)
+    return ingest(config, again=chosen.rebuild, drop=chosen.drop_missing)
 
 
 def _erase_everywhere(config: Config, client: str) -> Outcome:
@@ -171,12 +181,16 @@ def _wanted(chosen: argparse.Namespace) -> Wanted:
     return Wanted(hints, as_of, chosen.labels or "")
 
 
-def _change_labels(config: Config, labels: str) -> Outcome:
+def _change_labels(config: Config, labels: str, *, drop: bool) -> Outcome:
     """Change what the target column means, and read everything again."""
+    before = config.path.read_text(encoding="utf-8-sig")
     if config.labels != labels:
-        raw = json.loads(config.path.read_text(encoding="utf-8-sig"))
-        write_json(config.path, raw | {"labels": labels})
-    return ingest(load(config.path), again=True)
+        write_json(config.path, json.loads(before) | {"labels": labels})
+    try:
+        return ingest(load(config.path), again=True, drop=drop)
+    except PipelineError:
+        write_atomic(config.path, before)  # the rows are as before
+        raise
 
 
 if __name__ == "__main__":

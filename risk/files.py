@@ -98,7 +98,7 @@ def read_bytes(path: Path, made_by: str) -> bytes:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise PipelineError(f"no {path.name} at {path}; run {made_by} first") from None
-    except PermissionError as error:
+    except OSError as error:
         raise unreadable(path, error) from None
 
 
@@ -132,12 +132,28 @@ class Unreadable(PipelineError):
 
 def unreadable(path: Path, error: OSError) -> Unreadable:
     """The error to raise; whose file it is where the right to it is missing."""
-    owner, remedy = "", "free the cause and run again"
+    remedy = "free the cause and run again"
     if isinstance(error, PermissionError):
-        with contextlib.suppress(OSError, KeyError):
-            owner = f" (owner {path.owner()})"
         remedy = "give this user the right to it, or run as its owner; nothing in it is lost"
-    return Unreadable(f"cannot read {path}: {error.strerror}{owner}; {remedy}")
+    return Unreadable(f"cannot read {path}: {with_owner(path, error)}; {remedy}")
+
+
+def with_owner(path: Path, error: OSError) -> str:
+    """The error in words, with whose file it is where the right to it is missing."""
+    owner = ""
+    if isinstance(error, PermissionError):
+        # The nearest that can be seen: of what lies in a closed folder nobody sees the owner.
+        for place in (path, *path.parents):
+            with contextlib.suppress(OSError, KeyError):
+                whose = "owner" if place == path else f"owner of {place}"
+                owner = f" ({whose} {place.owner()})"
+                break
+    return f"{error.strerror or error}{owner}"
+
+
+def refuse_unreadable(error: OSError) -> None:
+    """For os.walk, which passes over what it cannot list as if nothing were there."""
+    raise unreadable(Path(error.filename), error)
 
 
 def _bytes_if_there(path: Path) -> bytes | None:

@@ -118,9 +118,9 @@ class OpenRelease:
         try:
             # A descriptor, not a path: the link may move on while the files are being read.
             self._folder = os.open(current, os.O_RDONLY | os.O_DIRECTORY)
-        except PermissionError as error:
-            raise unreadable(current, error) from None
         except OSError as error:
+            if not _is_absence(error):
+                raise unreadable(current, error) from None
             if current.is_symlink():
                 raise self.damaged(f"{os.readlink(current)}: {error.strerror}") from None
             raise PipelineError(
@@ -132,7 +132,7 @@ class OpenRelease:
             self.manifest = _as_manifest(body)
         except BaseException as error:
             self.close()
-            if isinstance(error, PermissionError):
+            if isinstance(error, OSError) and not _is_absence(error):
                 raise unreadable(current / "manifest.json", error) from None
             if isinstance(error, OSError | DamagedFile):
                 raise self.damaged("manifest.json is missing or damaged") from None
@@ -155,9 +155,9 @@ class OpenRelease:
         """The file's bytes, only if their digest is the manifest's."""
         try:
             data = self._read(name)
-        except PermissionError as error:
-            raise unreadable(self._shown / name, error) from None
         except OSError as error:
+            if not _is_absence(error):
+                raise unreadable(self._shown / name, error) from None
             raise self.damaged(f"{name}: {error.strerror}") from None
         if sha256(data) != self.manifest["files"][name]:
             raise self.damaged(f"{name} does not match its digest")
@@ -245,11 +245,24 @@ def _deployment_file(config: Config) -> StateFile:
 
 
 def current_version(config: Config) -> int | None:
-    """The deployed version by its link alone (one system call), None before the first."""
+    """The deployed version by its link alone (one system call), None before the first.
+
+    Unreadable where nobody can tell.
+    """
     try:
         return int(os.path.basename(os.readlink(config.production_folder / "current")))
-    except (OSError, ValueError):
+    except ValueError:
         return None
+    except OSError as error:
+        # EINVAL: somebody's file or folder instead of the link; nothing of ours is deployed.
+        if _is_absence(error) or error.errno == errno.EINVAL:
+            return None
+        raise unreadable(config.production_folder / "current", error) from None
+
+
+def _is_absence(error: OSError) -> bool:
+    """Whether nothing is there; all else (a right, a disk) says nothing about what is."""
+    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 def kept_releases(config: Config) -> list[Release]:

@@ -22,7 +22,7 @@ from typing import TextIO, TypedDict, cast
 
 from risk import __version__
 from risk.config import DEFAULT_CONFIG, HOME, Config, Outcome, PipelineError, load
-from risk.files import StateFile, project_lock, remove_temporary_files, utc_now
+from risk.files import StateFile, project_lock, remove_temporary_files, utc_now, with_owner
 from risk.settings import FOLDER, keys_of
 from risk.words import duration, wrapped
 
@@ -167,9 +167,8 @@ def _times_file(config: Config) -> StateFile:
 def os_error_text(error: OSError) -> str:
     """A full disk or a missing right, in one line; true before and after the swap of a release."""
     place = f"{error.filename}: " if error.filename else ""
-    return (
-        f"{place}{error.strerror or error}; no file is half-written, free the cause and run again"
-    )
+    what = with_owner(Path(os.fsdecode(error.filename)), error) if place else error.strerror
+    return f"{place}{what or error}; no file is half-written, free the cause and run again"
 
 
 class _Line:

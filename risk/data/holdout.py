@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from risk.data.frames import frame_types
 from risk.data.reader import Reading, read_rows
 from risk.data.schema import Schema, schema_of
 from risk.data.tables import is_readable
-from risk.files import sha256
+from risk.files import refuse_unreadable, sha256
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +29,9 @@ def test_files(config: Config) -> list[Path]:
     root = config.test_folder
     if not root.is_dir():
         return []
-    found = {p.relative_to(root): p for p in root.rglob("*") if is_readable(p.name) and p.is_file()}
+    places = os.walk(root, onerror=refuse_unreadable)
+    paths = [Path(place, name) for place, _, names in places for name in names]
+    found = {p.relative_to(root): p for p in paths if is_readable(p.name) and p.is_file()}
     shown = [below for below in found if not any(part.startswith(".") for part in below.parts)]
     return [found[below] for below in sorted(shown, key=Path.as_posix)]
 

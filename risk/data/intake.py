@@ -7,7 +7,6 @@ from bisect import bisect_left, insort
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
-from risk.config import Config, PipelineError
 from risk.data.columns import numeric_counts_of, read_columns
 from risk.data.filedates import date_in_path, read_path_date
 from risk.data.frames import frame_of
@@ -26,18 +25,18 @@ from risk.data.quarantine import write_quarantine
 from risk.data.reader import Reading
 from risk.data.removal import drop_erased
 from risk.data.schema import TEXT, infer_kinds, printable, schema_of, schema_signature
-from risk.data.sources import Source, find_sources, is_unchanged, wait_until_written
-from risk.data.state import (
-    NOWHERE,
-    Entry,
-    empty_state,
-    fits,
-    read_store_state,
-    salvage,
+from risk.data.sources import (
+    Source,
+    closed,
+    emptied,
+    find_sources,
+    is_unchanged,
+    wait_until_written,
 )
+from risk.data.state import NOWHERE, Entry, read_store_state
 from risk.data.store import Store, Taken
 from risk.data.tables import Refused
-from risk.files import DamagedFile, sha256, utc_now
+from risk.files import sha256, utc_now
 from risk.script import report_progress
 
 if TYPE_CHECKING:
@@ -82,11 +81,13 @@ class Intake:
         sources, skipped = find_sources(store.config.input_folder)
         pending = [source for source in sources if self._is_pending(source)]
         ready, waiting = wait_until_written(pending, patient=patient)
+        read = [e for e in (self.former or store.files).values() if e["verdict"] != "forgotten"]
+        skipped += emptied(store.config.shown(store.config.input_folder), sources, len(read))
         self.notes += skipped + waiting
+        contents = self._contents(ready, skipped)
+        contents |= self._contents(self._widowed(sources, contents), skipped)
         if skipped or store.state.get("unread"):
             store.state["unread"] = [printable(sentence) for sentence in skipped]
-        contents = self._contents(ready)
-        contents |= self._contents(self._widowed(sources, contents))
         known = {file: store.files[file]["sha256"] for file in contents if file in store.files}
         self.leaving = {file for file, old in known.items() if contents[file][2] != old}
         self.pending = set(contents)
@@ -125,14 +126,18 @@ class Intake:
         }
         return [s for s in sources if s.file in widowed and s.file not in contents]
 
-    def _contents(self, sources: list[Source]) -> Contents:
-        """Bytes and digest of each file, read once; without those that somebody writes to."""
+    def _contents(self, sources: list[Source], skipped: list[str]) -> Contents:
+        """Bytes and digest of each file, read once; without those that somebody writes to.
+
+        skipped: takes a sentence about each that cannot be read.
+        """
         contents = {}
         for source in sources:
             try:
                 data = source.path.read_bytes()
             except OSError as error:
-                self.notes.append(f"{source.file}: cannot be read, {error.strerror}")
+                skipped.append(closed(source.file, error))
+                self.notes.append(skipped[-1])
                 continue
             # The size that was listed, and after the reading still: nobody wrote in between.
             if len(data) != source.size or not is_unchanged(source):
@@ -422,11 +427,12 @@ class Intake:
         return self.last + 1
 
     def commit(self, *, again: bool) -> None:
-        """Write what was found; without rows only the state, and only where it changed."""
+        """Write what was found; without rows only the state, and only where it changed.
+
+        again: all that is kept is what was found.
+        """
         store = self.store
         has_rows = any(frame is not None for _, frame in self.files.values())
-        if again:
-            self._check_rebuild(has_rows)
         if has_rows or self.replaced or (again and store.state["finaldata"]):
             if not store.state["schema_signature"]:  # the first rows, or the first of a rebuild
                 self.notes += store.set_aside_changed()
@@ -438,47 +444,3 @@ class Intake:
                 store.save()
         if store.files:
             store.tidy()
-
-    def _check_rebuild(self, has_rows: bool) -> None:
-        """Rows of files that are gone go with a rebuild: say so, and never end with nothing."""
-        held = {file: e["accepted"] for file, e in self.former.items() if e.get("segment")}
-        if held and not has_rows:
-            why = "; ".join(map(printable, self.notes[:3])) or "it holds no CSV file"
-            raise PipelineError(
-                f"nothing in the input folder can be read ({why}); the old rows stay"
-            )
-        lost = {file: rows for file, rows in held.items() if file not in self.files}
-        if lost:
-            self.notes.append(
-                f"no longer in the input folder, {sum(lost.values())} rows gone: "
-                f"{', '.join(sorted(lost))[:200]}"
-            )
-
-
-def open_intake(config: Config) -> Intake:
-    """On the store as it was committed last; what a crash left open is completed."""
-    # After the store was deleted nobody knows which rows are new.
-    deleted = not config.store_state.exists()
-    store = Store.open(config)
-    return Intake(store, store.recover(), lost_track=deleted and store.data_version > 0)
-
-
-def restart_intake(config: Config) -> Intake:
-    """On an empty store with the old one's data versions and erasures, and its old entries."""
-    notes, lost_track = [], False
-    try:
-        old = read_store_state(config)
-    except DamagedFile:
-        old, lost_track = salvage(config), True
-        notes.append(
-            f"{config.store_state} could not be read; it knew {len(old['erased'])} erased clients: "
-            "were there more, erase them again"
-        )
-    former = {file: entry.copy() for file, entry in old["files"].items()}
-    if old["schema_signature"] is None or not fits(old, schema_of(config, old["kinds"])):
-        # The rows themselves change: nobody may take them for those that were judged before.
-        for entry in former.values():
-            entry["sha256"] = ""
-    state = empty_state(old["data_version"])
-    state["erased"], state["finaldata"] = old["erased"], old["finaldata"]
-    return Intake(Store(config, state, schema_of(config)), notes, former, lost_track=lost_track)

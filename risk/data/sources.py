@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from risk.config import PipelineError
+from risk.config import Config, PipelineError
 from risk.data.tables import file_kind, is_readable
+from risk.files import unreadable, with_owner
+from risk.words import amount
 
 YOUNG_SECONDS = 60.0
 UNFINISHED = (".part", ".filepart", ".crdownload", ".tmp", "~", "Thumbs.db", "desktop.ini")
 BINARY = (".gz", ".xlsx", ".xlsm", ".parquet")
 WAIT_SECONDS = 1.0
+CLOSED = ": cannot be read, "
+EMPTIED = ": holds no file any more"
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,14 @@ class Source:
 
 def find_sources(folder: Path) -> tuple[list[Source], list[str]]:
     """(the files that can be read, by path; sentences about all else in the folder)."""
-    if not folder.is_dir():
-        raise PipelineError(f"the input folder {folder} is not there; make it and put files in")
+    try:
+        os.scandir(folder).close()
+    except (FileNotFoundError, NotADirectoryError):
+        raise PipelineError(
+            f"the input folder {folder} is not there; make it and put files in"
+        ) from None
+    except OSError as error:
+        raise unreadable(folder, error) from None
     found: list[Source] = []
     skipped: list[str] = []
     for path in _visible(folder, skipped):
@@ -42,7 +52,8 @@ def find_sources(folder: Path) -> tuple[list[Source], list[str]]:
         try:
             seen = path.stat()
         except OSError as error:
-            skipped.append(f"{file}: skipped, {error.strerror}")
+            absent = isinstance(error, FileNotFoundError)  # a link to nothing
+            skipped.append(f"{file}: skipped, {error.strerror}" if absent else closed(file, error))
             continue
         if stat.S_ISREG(seen.st_mode):
             found.append(Source(file, path, seen.st_size, seen.st_mtime_ns))
@@ -57,7 +68,7 @@ def _visible(folder: Path, skipped: list[str]) -> Iterator[Path]:
 
     def note(error: OSError) -> None:
         below = os.path.relpath(error.filename, folder)
-        skipped.append(f"{below}: cannot be read, {error.strerror}")
+        skipped.append(closed(below, error))
 
     for root, folders, files in os.walk(folder, onerror=note):
         shown = [name for name in folders if not is_hidden(name)]
@@ -70,6 +81,30 @@ def _visible(folder: Path, skipped: list[str]) -> Iterator[Path]:
         for name in [*files, *filter(is_readable, shown)]:
             if not is_hidden(name):
                 yield Path(root, name)
+
+
+def closed(file: str, error: OSError) -> str:
+    """The sentence about what is there and cannot be read."""
+    return f"{file}{CLOSED}{with_owner(Path(error.filename), error)}"
+
+
+def emptied(folder: str, sources: list[Source], files: int) -> list[str]:
+    """What to say where nothing is left of what was read: a disk that is not there looks so."""
+    if sources or not files:
+        return []
+    return [f"{folder}{EMPTIED}, of {amount(files, 'file')} that were read; their rows stay"]
+
+
+def input_trouble(config: Config, unread: Sequence[str]) -> str:
+    """What keeps a run from reading the input folder now, "" where nothing does.
+
+    unread: what the last ingestion could not read.
+    """
+    try:
+        _, skipped = find_sources(config.input_folder)
+    except PipelineError as error:
+        return str(error)
+    return "; ".join(dict.fromkeys(s for s in (*skipped, *unread) if CLOSED in s))
 
 
 def is_hidden(name: str) -> bool:

@@ -88,10 +88,10 @@ class Store:
             path = self.config.segments / name
             try:
                 raw = path.read_bytes()
-            except PermissionError as error:
-                raise unreadable(path, error) from None
+            except FileNotFoundError as error:
+                raise _damaged_segment(path, error.strerror or "absent") from None
             except OSError as error:
-                raise _damaged_segment(path, error.strerror or "unreadable") from None
+                raise unreadable(path, error) from None
             if sha256(raw) != entry["segment_sha256"]:
                 raise _damaged_segment(path, "its digest differs")
             # From the bytes that were checked: the file could be another by now.
@@ -278,7 +278,8 @@ class Store:
             self.config.store_intent.unlink()
         if self.state["schema_signature"] and not self._finaldata_as_recorded():
             notes += self._recover_finaldata()
-        self._delete_unlisted()
+        if self.files or not self.data_version:  # else the state is lost and nobody knows whose
+            self._delete_unlisted()
         return notes
 
     def _left_by(self, intent: Intent | None) -> bool:

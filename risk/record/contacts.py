@@ -18,7 +18,7 @@ from risk.data.schema import TEXT, UNPRINTABLE, UNSAFE, Column, Schema, printabl
 from risk.data.sources import YOUNG_SECONDS
 from risk.data.store import client_digest
 from risk.data.values import Rule, parse_date
-from risk.files import read_optional_json, sha256, utc_now
+from risk.files import read_optional_json, sha256, utc_now, with_owner
 from risk.record.scores import CONTACT, score_history, write_score_history
 
 STATES = ("contacted", "not at risk", "left", "snoozed", "open")
@@ -174,13 +174,15 @@ def read_contacts(config: Config) -> ContactsRead:
     file = config.shown(path)
     try:
         before = path.stat()
-    except OSError:
+    except FileNotFoundError:
         return ContactsRead(file=file)  # not there yet
+    except OSError as error:
+        return ContactsRead(file=file, problem=f"cannot be read, {with_owner(path, error)}")
     seen = [before.st_size, before.st_mtime_ns]
     try:
         data, whole = _whole_lines(path.read_bytes(), before, path)
     except OSError as error:
-        return ContactsRead(file=file, problem=f"cannot be read, {error.strerror}", seen=seen)
+        return ContactsRead(file=file, problem=f"cannot be read, {with_owner(path, error)}")
     contacts, found = _parse_contacts(data, config, utc_now())
     known = {row[0] for row in score_history(config).read("SELECT source FROM contacts")}
     new = [(*astuple(contact), key) for key, contact in contacts.items() if key not in known]

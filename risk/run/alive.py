@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 
 from risk.config import Config, Outcome
+from risk.data.schema import printable
+from risk.data.sources import EMPTIED, input_trouble
+from risk.data.state import read_store_state
 from risk.run.record import is_late, rhythm, running, trouble
 from risk.words import ago
 
@@ -15,7 +18,10 @@ def status(config: Config) -> Outcome:
     state: ok, late, failed (the last run) or never. minutes: since the last good run, None before
     the first.
     """
-    minutes, wrong, busy = None, trouble(config), running(config)
+    minutes, busy = None, running(config)
+    unread = read_store_state(config).get("unread", [])
+    wrong = trouble(config) or input_trouble(config, unread)
+    emptied = next((printable(text) for text in unread if EMPTIED in text), "")
     try:
         minutes = round((time.time() - config.heartbeat.stat().st_mtime) / 60, 1)
     except FileNotFoundError:
@@ -31,4 +37,6 @@ def status(config: Config) -> Outcome:
         text = f"{state}: the last good run ended {when}"
         text += f"; one is expected {rhythm(config)}" if state == "late" else ""
     data = {"state": state, "minutes": minutes, "trouble": wrong, "running": busy}
-    return Outcome("; ".join(filter(None, [text, wrong, busy])), data, code=int(state != "ok"))
+    return Outcome(
+        "; ".join(filter(None, [text, wrong, emptied, busy])), data, code=int(state != "ok")
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -17,10 +18,13 @@ from risk.config import Config, Outcome, PipelineError
 from risk.data.holdout import TestRows
 from risk.data.inventory import ingest_record, summary_of
 from risk.data.snapshot import read_snapshot, refuse_other_features
+from risk.data.sources import CLOSED, emptied, find_sources, input_trouble
+from risk.data.state import read_store_state
 from risk.data.store import Store
 from risk.files import (
     DamagedFile,
     StateFile,
+    Unreadable,
     file_sha256,
     parse_json,
     parse_number,
@@ -40,8 +44,10 @@ from risk.releases import (
 )
 from risk.run.record import running
 from risk.script import commands_in
+from risk.words import amount
 
 PNG = b"\x89PNG\r\n\x1a\n"
+_CLOSED = re.compile(f"^cannot read |{CLOSED}")
 NOT_YET = "not there yet"
 Check = Callable[[Config], str]
 
@@ -51,7 +57,7 @@ def doctor(config: Config) -> Outcome:
     found = [(name, *_examined(*check, config)) for name, check in checks(config).items()]
     bad = [name for name, well, _ in found if not well]
     # What nobody may read may be whole: only the right to it is missing.
-    closed = {name for name, _, what in found if what.startswith("cannot read ")}
+    closed = {name for name, well, what in found if not well and _CLOSED.search(what)}
     words = {name: "ok     " if well else "DAMAGED" for name, well, _ in found}
     words |= dict.fromkeys(closed, "CLOSED ")
     lines = [f"{words[name]} {name}: {what}" for name, _, what in found]
@@ -72,26 +78,34 @@ def doctor(config: Config) -> Outcome:
 
 def checks(config: Config) -> dict[str, tuple[Check, str]]:
     """Artifact -> (what says in words that it is well or raises, what makes it anew)."""
-    older: dict[str, tuple[Check, str]] = {
-        f"release {folder.name}": (
-            partial(_older_release, folder),
-            f"delete {config.shown(folder)}",
-        )
-        for version, folder in release_folders(config).items()
-        if version != current_version(config)
-    }
     return {
+        "input folder": (_input_folder, "give this user the right to it"),
         "finaldata.csv": (_ingested_rows, "run ingestion.py --rebuild"),
         "ingestedfiles.txt": (_ingest_record, "run ingestion.py"),
         "summary.json": (_statistics, f"delete {config.shown(config.summary)}, run ingestion.py"),
         "trainedmodel.pkl, model.json": (_trained_model, "run training.py and scoring.py"),
         "latestscore.txt, latestscore.json": (_score, "run scoring.py"),
         "production_deployment": (_deployed_release, "run deployment.py"),
-        **older,  # what a rollback would deploy
+        **_older_checks(config),  # what a rollback would deploy
         "clients_at_risk.csv, .json": (listed_clients, "run reporting.py"),
         "confusion_matrix.png": (_picture, "run reporting.py"),
         "apireturns.txt": (_api_answers, "run apicalls.py"),
         "state": (_kept_state, "run fullprocess.py"),
+    }
+
+
+def _older_checks(config: Config) -> dict[str, tuple[Check, str]]:
+    try:
+        current, folders = current_version(config), release_folders(config)
+    except (Unreadable, OSError):  # the check of the deployed one says so
+        return {}
+    return {
+        f"release {folder.name}": (
+            partial(_older_release, folder),
+            f"delete {config.shown(folder)}",
+        )
+        for version, folder in folders.items()
+        if version != current
     }
 
 
@@ -100,13 +114,24 @@ def _examined(check: Check, cure: str, config: Config) -> tuple[bool, str]:
         return True, check(config)
     except PipelineError as error:
         return False, str(error)
-    except PermissionError as error:  # the cure would take away what nobody has seen
-        return False, str(unreadable(Path(str(error.filename)), error))
-    except OSError as error:
+    except FileNotFoundError as error:
         return False, f"{error.filename}: {error.strerror}; {cure}"
+    except OSError as error:  # the cure would take away what nobody has seen
+        return False, str(unreadable(Path(str(error.filename)), error))
     # A damaged file fails wherever its reader comes upon the damage: the doctor itself never does.
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         return False, f"it cannot be understood ({error!r}); {cure}"
+
+
+def _input_folder(config: Config) -> str:
+    """Whether all of it can be read, and whether it still holds what was read from it."""
+    stored = read_store_state(config)
+    if wrong := input_trouble(config, stored.get("unread", [])):
+        raise Unreadable(wrong)
+    sources, _ = find_sources(config.input_folder)
+    read = [entry for entry in stored["files"].values() if entry["verdict"] != "forgotten"]
+    gone = emptied(config.shown(config.input_folder), sources, len(read))
+    return gone[0] if gone else amount(len(sources), "file")
 
 
 def _ingested_rows(config: Config) -> str:

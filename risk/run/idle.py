@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 LATE_AFTER, EVERY_MINUTES, BY_HAND = 2.5, 10, "by hand"  # as risk.run.record and config.py
 # As risk.data.tables and risk.data.sources have them.
+EMPTIED = ": holds no file any more"
 UNFINISHED = (".part", ".filepart", ".crdownload", ".tmp", "~", "Thumbs.db", "desktop.ini")
 SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".xlsx", ".xlsm", ".parquet", ".jsonl", ".ndjson")
 
@@ -83,6 +84,8 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
         _folder(root, settings[f"{name}_path"])
         for name in ("input_folder", "output_folder", "output_model", "prod_deployment")
     )
+    stored = _store_state(output)
+    emptied = next((text for text in stored.get("unread", []) if EMPTIED in text), "")
     lists = [os.path.join(models, f"clients_at_risk.{kind}") for kind in ("csv", "json")]
     same = (
         marker["format"] == 1
@@ -94,13 +97,14 @@ def _idle(text: str, settings: dict[str, Any], root: str, state: str, now: float
         and marker["release"] == _release(production)
         and marker["paused"] == _paused(state)
         and (marker["release"] is None or all(map(os.path.exists, lists)))
-        and _stored(inputs, output, marker["data_version"])
+        and stored["data_version"] == marker["data_version"]
+        and _is_stored(stored, inputs, output, emptied)
     )
     if not same:
         return None
     os.utime(os.path.join(state, "heartbeat"))
     _note_idle(os.path.join(state, "run_log"), int(now // 600))
-    return f"idle: nothing new since {marker['finished']}"
+    return f"idle: nothing new since {marker['finished']}{emptied and '; '}{emptied}"
 
 
 def _note_idle(path: str, slot: int) -> None:
@@ -144,23 +148,28 @@ def _paused(state: str) -> bool:
         return False
 
 
-def _stored(inputs: str, output: str, data_version: int) -> bool:
-    """Whether every file in the input folder is recorded, and the store is of that version."""
+def _store_state(output: str) -> dict[str, Any]:
     try:
-        stored = _read(os.path.join(output, "state.json"))
+        return _read(os.path.join(output, "state.json"))
     except FileNotFoundError:
-        stored = {"data_version": 0, "finaldata": None, "files": {}}
+        return {"data_version": 0, "finaldata": None, "files": {}}
+
+
+def _is_stored(stored: dict[str, Any], inputs: str, output: str, emptied: str) -> bool:
+    """Whether every file in the input folder is recorded, and none but said that it has none."""
     finaldata, others = stored["finaldata"], set[str]()
     latest = {name: entry.get("refusal", entry) for name, entry in stored["files"].items()}
     known = {name: [entry["size"], entry["mtime_ns"]] for name, entry in latest.items()}
+    tables = dict(_tables(inputs, others))
+    read = any(entry["verdict"] != "forgotten" for entry in stored["files"].values())
     return (
-        stored["data_version"] == data_version
+        bool(emptied) == (read and not tables)
         and os.path.isdir(inputs)
         and not os.path.exists(os.path.join(output, "intent.json"))
         and (not stored["files"] or os.path.exists(os.path.join(output, "ingestedfiles.txt")))
         and _stamp(os.path.join(output, "finaldata.csv"))
         == ([finaldata["bytes"], finaldata["mtime_ns"]] if finaldata else None)
-        and all(stamp == known.get(name) for name, stamp in _tables(inputs, others))
+        and all(stamp == known.get(name) for name, stamp in tables.items())
         # One more file of another kind is a sentence more for a person.
         and others <= {text.partition(": not read")[0] for text in stored.get("unread", [])}
     )
@@ -179,7 +188,7 @@ def _tables(folder: str, others: set[str]) -> Iterator[tuple[str, list[int] | No
 
     others: takes the paths of those that it does not read.
     """
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not (_is_hidden(name) or _is_readable(name))]
         for name in files:
             path = os.path.join(place, name)
@@ -190,6 +199,10 @@ def _tables(folder: str, others: set[str]) -> Iterator[tuple[str, list[int] | No
                 yield below, _stamp(path)
             else:
                 others.add(below)
+
+
+def _refuse(error: OSError) -> None:
+    raise error  # what cannot be listed is not empty: a full run says so
 
 
 def _is_readable(name: str) -> bool:

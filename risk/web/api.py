@@ -22,7 +22,7 @@ from risk.calllist.types import ListedClient
 from risk.config import HOME, PipelineError
 from risk.data.holdout import TestRows, test_files
 from risk.data.values import Rule, parse_number
-from risk.files import utc_now
+from risk.files import Unreadable, utc_now
 from risk.model.measures import THRESHOLD
 from risk.model.score import score_of
 from risk.releases import current_version
@@ -177,9 +177,13 @@ class Api:
         try:
             known = {"status": "ok", "version": __version__}
             return _answer(self.context.deployed().version, known)
-        except (PipelineError, OSError):
+        except (PipelineError, OSError) as error:
             # Asked without a token: nothing of the machine's paths in here.
-            what = "no deployment" if current_version(self.config) is None else "damaged deployment"
+            what = "damaged deployment"
+            if isinstance(error, (Unreadable, OSError)):
+                what = "unreadable deployment"
+            elif current_version(self.config) is None:
+                what = "no deployment"
             hint = "run fullprocess.py, or diagnostics.py --doctor"
             problem = Problem(503, "not_ready", f"there is no usable model: {what}", hint)
             return problem_answer(problem, status=what, model_version=None, version=__version__)
