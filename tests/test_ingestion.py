@@ -496,14 +496,19 @@ def test_young_files_are_looked_at_twice_with_one_wait_for_all(
     assert len(final(own)) == 5
 
 
-@pytest.mark.parametrize("seconds", [-3600, -1, 61])
-def test_an_old_file_and_one_from_the_future_are_not_waited_for(
-    own: Project, monkeypatch: pytest.MonkeyPatch, seconds: float
-) -> None:
-    age(own.write("sourcedata/one.csv", [A], old=False), seconds)
+def test_an_old_file_is_not_waited_for(own: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    age(own.write("sourcedata/one.csv", [A], old=False), 61)
     monkeypatch.setattr(sources.time, "sleep", lambda _: pytest.fail("waited"))
     ingest(own.config)
     assert final(own) == [A]
+
+
+@pytest.mark.parametrize(("ahead", "rows"), [(5, 0), (3600, 0), (1e8, 1)])
+def test_a_file_whose_time_is_ahead_is_young(own: Project, ahead: float, rows: int) -> None:
+    text = "\n".join([HEADER, A])  # cut off in the middle of a number, for all one knows
+    age(own.write("sourcedata/one.csv", text.encode(), old=False), -ahead)
+    outcome = ingest(own.config, patient=True)
+    assert outcome.data["rows"] == rows and ("no line end" in outcome.text) == (not rows)
 
 
 def test_a_file_that_grows_while_it_is_looked_at_waits(
@@ -854,8 +859,10 @@ def test_a_rebuild_says_which_rows_are_gone_with_their_files(own: Project) -> No
     own.write("sourcedata/two.csv", [C])
     ingest(own.config)
     (own.folder / "sourcedata/one.csv").unlink()
-    outcome = ingest(own.config, again=True)
-    assert outcome.data["notes"] == ["no longer in the input folder, 2 rows gone: one.csv"]
+    with pytest.raises(PipelineError, match="2 rows would go: one.csv.*--drop-missing"):
+        ingest(own.config, again=True)
+    outcome = ingest(own.config, again=True, drop=True)
+    assert outcome.data["notes"] == ["no longer in sourcedata, 2 rows gone: one.csv"]
     assert final(own) == [C]
 
 
@@ -863,7 +870,7 @@ def test_a_rebuild_that_would_leave_nothing_is_refused(own: Project) -> None:
     one = own.write("sourcedata/one.csv", [A, B])
     ingest(own.config)
     one.unlink()
-    with pytest.raises(PipelineError, match="it holds no CSV file.*the old rows stay"):
+    with pytest.raises(PipelineError, match="holds no file any more.*the old rows stay"):
         ingest(own.config, again=True)
     own.write("sourcedata/one.csv", b"junk")
     with pytest.raises(PipelineError, match="'corporation' is missing.*the old rows stay"):

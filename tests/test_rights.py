@@ -141,7 +141,7 @@ def test_what_cannot_be_read_in_the_input_folder_fails_run_status_and_doctor(
         assert f"Permission denied (owner {path.owner()})" in text and path.name in text
         assert "rebuild" not in text and "damage" not in text.lower()
     assert limited(own, "fullprocess.py").returncode == 0
-    assert "2026/more.csv" in own.text("ingesteddata/ingestedfiles.txt")
+    assert "2026,more.csv,20,20" in own.text("ingesteddata/ingestedfiles.txt")
     assert limited(own, *STATUS.split()).returncode == 0
 
 

@@ -24,7 +24,7 @@ def open_intake(config: Config) -> Intake:
 
 def restart_intake(config: Config) -> Intake:
     """On an empty store with the old one's data versions and erasures, and its old entries."""
-    notes, lost_track = [], not config.store_state.exists()
+    notes, lost_track = [], False
     try:
         old = read_store_state(config)
     except DamagedFile:
@@ -40,7 +40,8 @@ def restart_intake(config: Config) -> Intake:
             entry["sha256"] = ""
     state = empty_state(old["data_version"])
     state["erased"], state["finaldata"] = old["erased"], old["finaldata"]
-    lost_track = lost_track and state["data_version"] > 0
+    # Deleted, as in open_intake.
+    lost_track = lost_track or (state["data_version"] > 0 and not config.store_state.exists())
     return Intake(Store(config, state, schema_of(config)), notes, former, lost_track=lost_track)
 
 

@@ -15,6 +15,7 @@ from risk.files import unreadable, with_owner
 from risk.words import amount
 
 YOUNG_SECONDS = 60.0
+AHEAD_SECONDS = 86_400.0
 UNFINISHED = (".part", ".filepart", ".crdownload", ".tmp", "~", "Thumbs.db", "desktop.ini")
 BINARY = (".gz", ".xlsx", ".xlsm", ".parquet")
 WAIT_SECONDS = 1.0
@@ -131,8 +132,8 @@ def wait_until_written(sources: list[Source], *, patient: bool) -> tuple[list[So
     result, so that a young file without its last newline is left until it is 60 s old.
     """
     now = time.time()
-    # A time ahead is another machine's clock, and no reason to wait each run until it has come.
-    young = [s for s in sources if 0 <= now - s.mtime_ns / 1e9 < YOUNG_SECONDS]
+    # A time ahead is another machine's clock: the file may have been written this very second.
+    young = [s for s in sources if now - s.mtime_ns / 1e9 < YOUNG_SECONDS]
     if not young:
         return sources, []
     time.sleep(WAIT_SECONDS)  # once for all: ten young files must not cost ten seconds
@@ -141,7 +142,10 @@ def wait_until_written(sources: list[Source], *, patient: bool) -> tuple[list[So
         waiting |= {
             s.file: "has no line end yet"
             for s in young
-            if s.file not in waiting and not _ends_in_newline(s.path)
+            # A day ahead is no clock; nobody waits years for it.
+            if s.file not in waiting
+            and s.mtime_ns / 1e9 < now + AHEAD_SECONDS
+            and not _ends_in_newline(s.path)
         }
     return (
         [s for s in sources if s.file not in waiting],

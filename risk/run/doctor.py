@@ -214,7 +214,10 @@ def _score(config: Config) -> str:
 
 def _deployed_release(config: Config) -> str:
     """Every file of the current release by its manifest, and the links by which people see it."""
-    if not os.path.lexists(config.production_folder / "current"):
+    # current_version: a closed folder looks to lexists as if nothing were in it.
+    if current_version(config) is None and not os.path.lexists(
+        config.production_folder / "current"
+    ):
         return NOT_YET
     try:
         with OpenRelease(config) as release:
