@@ -62,7 +62,7 @@ STATES = {
     "world": ("/?q=nobody+at+all", 200, "No client matches"),
     "world ": ("/client?name=Corvan", 404, "No client is called"),
     "world  ": ("/?band=most", 400, "Band is"),
-    "world   ": ("/nowhere", 404, "not found"),
+    "world   ": ("/nowhere", 404, "no such page"),
 }
 BIG = 10_000
 # Without any, a browser that nobody sits at shows nothing: it waits for a password.
@@ -225,8 +225,14 @@ def test_a_contact_is_noted_by_one_click(chromium: Window, street: Street) -> No
     with chromium.tab(street["world"]) as tab:
         row = tab.page.locator("table.list tbody tr").nth(1)
         row.get_by_role("button").click()
-        assert tab.page.url.rstrip("/") == street["world"]
+        assert tab.page.url.partition("?")[0].rstrip("/") == street["world"]
         assert "contacted" in row.locator(".contact").inner_text()
+        # It stayed where it was, and can be taken back there.
+        box, high = row.bounding_box(), tab.page.evaluate("innerHeight")
+        assert box and 0 <= box["y"] < high
+        row.get_by_role("button", name="undo").click()
+        assert "taken back" in row.locator(".contact").inner_text()
+        row.get_by_role("button").click()
         row.locator("th a").click()
         tab.page.get_by_label("State").select_option("open")
         tab.page.get_by_label("Note").fill("a slip of the mouse")
