@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import Project, client_rows
+from conftest import ROOT, Project, client_rows
 from past import drift_row, write_drift, write_marker, write_run_log
 from serving import deployed_copy
 from test_pages import getter, text_of
@@ -56,7 +56,9 @@ def finished(minutes: float) -> str:
 def test_never_run_says_so_and_what_to_type(own: Project) -> None:
     own.config.heartbeat.unlink(missing_ok=True)
     text = page_of(own)
-    assert "No run has ended well yet" in text and "make cron" in text
+    assert (
+        "No run has ended well yet" in text and f"make -C {ROOT} cron CONFIG={own.folder}" in text
+    )
 
 
 def test_an_idle_run_is_told_apart_from_one_with_work(own: Project) -> None:
@@ -92,7 +94,7 @@ def test_a_failed_run_is_named_with_stage_and_message(own: Project) -> None:
     text = page_of(own)
     assert "The last run failed in training; the last good one was 20 minutes ago" in text
     assert "Training , 24 Nov 2026 02:10 UTC: no <space> left" in text
-    assert "Still so" in text and "python diagnostics.py --doctor" in text
+    assert "Still so" in text and f"diagnostics.py --doctor --config {own.folder}" in text
 
 
 def test_a_run_that_was_cut_off_is_named(own: Project) -> None:
