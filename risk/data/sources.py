@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -53,7 +54,7 @@ def find_sources(folder: Path) -> tuple[list[Source], list[str]]:
         try:
             seen = path.stat()
         except OSError as error:
-            absent = isinstance(error, FileNotFoundError)  # a link to nothing
+            absent = error.errno in (errno.ENOENT, errno.ELOOP)  # a link to nothing, or to itself
             skipped.append(f"{file}: skipped, {error.strerror}" if absent else closed(file, error))
             continue
         if stat.S_ISREG(seen.st_mode):
