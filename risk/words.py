@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from datetime import UTC, date, datetime
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LINE = 100  # characters that a person reads on one line
+_COMMAND = re.compile(r"`(\S*/python [^`]*)`")
 STEADY_BELOW = 5  # points: a smaller move is no news
 AGES = (  # from so many seconds on, of so many seconds each
     (2 * 31_557_600, 31_557_600, "year"),
@@ -112,27 +114,32 @@ def evidence_number(value: float) -> str:
 
 
 def wrapped(text: str, width: int = 0, step: str = "  ") -> str:
-    """The text with no line longer than the width, what does not fit on a line of its own.
+    """The text with no line longer than the width, what does not fit on a line of its own; a line
+    that is a command stays whole, since it is copied.
 
-    step: how much further in that is.
-
-    width: 0 for that of the terminal, at most 100; the environment's COLUMNS decides alone.
+    step: how much further in that is. width: 0 for that of the terminal, at most 100; the
+    environment's COLUMNS decides alone.
     """
     width = width or line_width()
     lines = []
     for line in text.splitlines():
         indent = line[: len(line) - len(line.lstrip())]
+        first = line.split(maxsplit=1)[0] if line.strip() else ""
+        if len(line) <= width or first == "make" or first.endswith("/python"):
+            lines.append(line)
+            continue
+        # A command within a sentence stands on a line of its own.
+        words, command, rest = [*_COMMAND.split(line, 1), "", ""][:3]
+        lines += textwrap.wrap(
+            words,
+            width,
+            subsequent_indent=f"{indent}{step}",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        lines += [f"{indent}{step}{command}"] if command else []
         lines += (
-            [line]
-            if len(line) <= width
-            else textwrap.wrap(
-                line,
-                width,
-                subsequent_indent=f"{indent}{step}",
-                break_long_words=False,
-                break_on_hyphens=False,
-                drop_whitespace=True,
-            )
+            wrapped(f"{indent}{step}{rest.lstrip('; ')}", width, "").splitlines() if rest else []
         )
     return "\n".join(lines)
 

@@ -27,6 +27,7 @@ FOLDERS = {
     "output_model_path": "models/",
     "prod_deployment_path": "production_deployment/",
 }
+OUTCOME_COLUMNS = 3  # the client, what became of it, perhaps a date
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 
 
@@ -52,8 +53,9 @@ class Source:
 
 def preview(files: Sequence[Path], wanted: Wanted) -> Outcome:
     """What --init would take the columns for; nothing is made."""
-    sources = _sources(files, wanted)
+    sources, outcomes = _parted(_sources(files, wanted))
     guessed = _guess(sources, wanted)
+    _refuse_other_columns(outcomes, guessed)
     text = "\n".join([*_roles_table(guessed, sources), "nothing was made: this was a look alone"])
     return Outcome(text, _data(guessed))
 
@@ -62,8 +64,9 @@ def start(folder: Path, files: Sequence[Path], wanted: Wanted | None = None) -> 
     """Make the folder with config.json, sourcedata and testdata, whole or not at all."""
     wanted = wanted or Wanted()
     folder = _new_folder(folder)
-    sources = _sources(files, wanted)
+    sources, outcomes = _parted(_sources(files, wanted))
     guessed = _guess(sources, wanted)
+    _refuse_other_columns(outcomes, guessed)
     # Beside its place, so that the renaming at the end stays within one file system.
     building = folder.with_name(f"{TEMPORARY}{folder.name}")
     shutil.rmtree(building, ignore_errors=True)
@@ -71,6 +74,8 @@ def start(folder: Path, files: Sequence[Path], wanted: Wanted | None = None) -> 
         write_json(building / "config.json", FOLDERS | guessed.settings())
         config = load(building / "config.json")
         aside = _write_rows(config, sources, guessed)
+        for source in outcomes:
+            write_atomic(config.input_folder / source.path.name, source.data)
         readings = _as_ingested(config, sources)
         make_folder(folder.parent)
         os.rename(building, folder)
@@ -108,6 +113,29 @@ def _sources(files: Sequence[Path], wanted: Wanted) -> list[Source]:
         raise Unsure("name the file or folder to begin with: ingestion.py --init DIR FILE")
     sources = [_source(path, wanted, several=len(paths) > 1) for path in paths]
     return sorted(sources, key=lambda source: source.export.date)
+
+
+def _parted(sources: list[Source]) -> tuple[list[Source], list[Source]]:
+    """(the exports, the files that hold a client and what became of it alone): of at most three
+    columns, all of which are among those of a wider file."""
+    names = [set(source.export.table.names) for source in sources]
+    few = [len(own) <= OUTCOME_COLUMNS and any(own < other for other in names) for own in names]
+    return (
+        [source for source, is_few in zip(sources, few, strict=True) if not is_few],
+        [source for source, is_few in zip(sources, few, strict=True) if is_few],
+    )
+
+
+def _refuse_other_columns(outcomes: list[Source], guessed: Guess) -> None:
+    """Unsure for a narrow file that is none of outcomes."""
+    own = {guessed.target.name, *guessed.named("client"), guessed.date}
+    for source in outcomes:
+        names = source.export.table.names
+        if not set(names) <= own or guessed.target.name not in names:
+            raise Unsure(
+                f"{source.path}: it has {', '.join(map(printable, names))} alone; a file of "
+                f"outcomes has the client and {guessed.target.name!r}; nothing was made"
+            )
 
 
 def _source(path: Path, wanted: Wanted, *, several: bool) -> Source:
@@ -215,7 +243,8 @@ def _as_ingested(config: Config, sources: list[Source]) -> list[Reading]:
     """The new project's files read as ingestion will; PipelineError for one that it refuses."""
     readings = []
     for path in sorted(config.input_folder.iterdir()):
-        reading = read_rows(path.read_bytes(), path.name, schema_of(config), config.csv)
+        data, schema = path.read_bytes(), schema_of(config)
+        reading = read_rows(data, path.name, schema, config.csv, outcomes=True)
         if reading.refused:
             raise PipelineError(f"{path.name} cannot be used as it is: {reading.refused}")
         readings.append(reading)

@@ -18,7 +18,7 @@ from conftest import HEADER, ROOT, client_rows, real_data
 
 from ingestion import ingest
 from risk.config import PipelineError, load
-from risk.data.cells import Hints
+from risk.data.cells import Hints, Unsure
 from risk.data.guess import Export, guess, held_out
 from risk.data.snapshot import read_snapshot
 from risk.data.starter import Wanted, start
@@ -500,3 +500,23 @@ def test_reading_a_table_guesses_nothing_from_the_columns_order() -> None:
         found = guess([Export("a.csv", read_table(data, "a.csv", ANY))], Hints())
         roles = (found.id, found.target.name, found.named("name"), found.named("left out"))
         assert roles == ("customer_id", "churned", ["name"], [])
+
+
+def test_a_folder_of_exports_and_outcomes_makes_a_project_of_both(tmp_path: Path) -> None:
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    rows = [f"A{at},{at % 7},{at % 5},{{}}" for at in range(60)]
+    for day, left in (("2026-01-31", 0), ("2026-02-28", 12), ("2026-03-31", 20)):
+        lines = [row.format("Yes" if at < left else "No") for at, row in enumerate(rows)]
+        text = "\n".join(["account,seats,logins,churned", *lines, ""])
+        (exports / f"accounts_{day}.csv").write_text(text)
+    told = "\n".join(["account,churned", *(f"A{at},No" for at in range(20, 60)), "A21,Yes", ""])
+    (exports / "outcomes_2026-04-30.csv").write_text(told)
+
+    start(tmp_path / "p", [exports])
+
+    made = sorted(path.name for path in (tmp_path / "p" / "sourcedata").iterdir())
+    assert made[-1] == "outcomes_2026-04-30.csv" and len(made) == 4
+    (exports / "outcomes_2026-04-30.csv").write_text("account,seats\nA1,3\n")
+    with pytest.raises(Unsure, match="it has account, seats alone; a file of outcomes has"):
+        start(tmp_path / "q", [exports])

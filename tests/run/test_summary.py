@@ -104,6 +104,11 @@ def test_a_list_with_somebody_on_it_can_be_relied_on() -> None:
     ("  one two three four five six seven eight", 20,
      ["  one two three four", "    five six seven", "    eight"]),
     ("x" * 60, 40, ["x" * 60]),  # a path is never cut
+    # Nor is a command, which is copied.
+    ("  .venv/bin/python fullprocess.py --config our/config.json", 40,
+     ["  .venv/bin/python fullprocess.py --config our/config.json"]),
+    ("of two months or more type `/a/python /a/ingestion.py --labels status`; else go on", 30,
+     ["of two months or more type", "  /a/python /a/ingestion.py --labels status", "  else go on"]),
 ])  # fmt: skip
 def test_what_does_not_fit_goes_on_one_step_further_in(
     text: str, width: int, lines: list[str]
