@@ -213,12 +213,12 @@ class Mail:
     )
     sender: str = key("", TEXT, "the address that the mail is from", name="from")
     to: tuple[str, ...] = key([], LIST, "who gets the digest of the call list")
-    owners: dict[str, str] = key(
-        {}, OBJECT, "owner to address: who gets the digest of an owner's clients alone"
-    )
     operators: tuple[str, ...] = key([], LIST, "who is told what needs an operator")
     hour: int = key(7, number(0, 23, whole=True), "the hour of the digest, UTC")
     names: bool = key(True, FLAG, "whether clients are named in what is sent, the webhook included")
+    owners: dict[str, str] = key(
+        {}, OBJECT, "owner to address: who gets the digest of an owner's clients alone"
+    )
 
     @classmethod
     def of(cls, raw: Mapping[str, object], place: Place) -> Mail:

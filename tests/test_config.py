@@ -226,7 +226,7 @@ WRONG = {
     "an unknown entry of mail": ({"mail": {"user": "x"}}, "mail: unknown entry 'user'"),
     "a mail without a sender": (
         {"mail": {"host": "h", "to": ["a@b.c"]}},
-        "mail: a host needs `from`, and `to` or `operators`",
+        "mail: a host needs `from`, and `to`, `owners` or `operators`",
     ),
     "a mail to nobody": ({"mail": {"host": "h", "from": "a@b.c"}}, "mail: a host needs `from`"),
     "an address that adds a header": (

@@ -303,7 +303,7 @@ def test_without_any_current_client_the_list_is_its_header(deployed: Project) ->
     exits = [row[:-1] + "1" for row in client_rows(60, seed=1)]
     deployed.write("sourcedata/one.csv", exits)
     (deployed.folder / "testdata/testdata.csv").unlink()  # else its clients who stayed are listed
-    ingest(deployed.config, again=True)
+    ingest(deployed.config, again=True, drop=True)
 
     reporting.report(deployed.config)
 

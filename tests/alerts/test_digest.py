@@ -129,7 +129,7 @@ def test_a_letter_of_hostile_names_is_below_30_kb_and_adds_no_header() -> None:
     for name in HOSTILE:
         clients = [listed_client(name, at, reasons=(Reason(1.0, name, ()),)) for at in range(1, 20)]
         made = digest_of(call_list(*clients), None, now=NOW, outcomes="x" * 300, link="http://a/")
-        mail = Mail("h", 587, "none", "a@b.c", ("d@e.f",), (), 7, True)
+        mail = Mail("h", 587, "none", "a@b.c", ("d@e.f",), (), 7, True, {})
         message = mail_message(mail, mail.to, "digest-1", NOW, made.subject, made.text, made.html)
         assert len(message.as_bytes()) < 30_000, name[:20]
         assert sorted(message.keys()) == sorted(

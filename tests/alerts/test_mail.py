@@ -25,7 +25,7 @@ USER, NOBODY = Secrets("risk", PASSWORD), Secrets()
 def settings(port: int = 587, tls: str = "none", **changed: object) -> Mail:
     to = ("ann@example.com", "bo@example.com")
     made = {"host": "127.0.0.1", "port": port, "tls": tls, "sender": "risk@example.com", "to": to}
-    return Mail(**(made | {"operators": (), "hour": 7, "names": True} | changed))  # type: ignore[arg-type]
+    return Mail(**(made | {"operators": (), "hour": 7, "names": True, "owners": {}} | changed))  # type: ignore[arg-type]
 
 
 def sample(mail: Mail, subject: str = "3 new") -> EmailMessage:

@@ -225,7 +225,7 @@ def test_a_row_whose_horizon_had_not_passed_at_the_training_is_scored_by_the_mod
     deployed.write("sourcedata/one.csv", [*old, f"young,1,600,30,0,{young}"], header=header)
     (deployed.folder / "sourcedata/two.csv").unlink()
     (deployed.folder / "testdata/testdata.csv").unlink()
-    deployed.run("ingestion.py", "--rebuild")
+    deployed.run("ingestion.py", "--rebuild", "--drop-missing")
     for script in ("training.py", "scoring.py", "deployment.py"):
         deployed.run(script)
 

@@ -116,7 +116,7 @@ def test_a_recalibration_is_one_sentence_in_every_place(recalibrated: Project) -
     shown = recalibrated.run("fullprocess.py", "--history").stdout.splitlines()
 
     assert heading and html.unescape(heading[1]).strip() == told
-    assert row and html.unescape(row[1]).startswith(f"{told}; ")
+    assert row and html.unescape(row[1]) == f"{told}."
     assert explained.splitlines()[0].split(": ")[1].startswith("recalibrated (")
     assert explained.endswith(f"\n{told}.\n")
     # A line is cut at 120 characters; what is left of the sentence is its beginning.
