@@ -247,7 +247,8 @@ def test_the_table_has_a_line_per_entry_with_the_leading_challenger() -> None:
     assert shown.splitlines() == [
         f"when                  what              version   rows  {'evidence':32}why",
         f"2026-01-01T07:00:00Z  first model       1            0  {'':32}The first.",
-        f"2026-01-27T07:00:00Z  wait              3        1,230  {'challenger 2.9 of 3':32}Not yet.",
+        "2026-01-27T07:00:00Z  wait              3        1,230  "
+        f"{'challenger 2.9 of 3':32}Not yet.",
         "2026-01-03T07:00:00Z  promoted          3 -> 4       2  challenger over a million of 3  "
         "Enough.",
         f"2026-01-04T07:00:00Z  rollback by hand  4 -> 3       0  {'':32}By hand.",
